@@ -1,0 +1,39 @@
+package audit
+
+import "time"
+
+// Batch is a stored run of events: one event of a change, written in the
+// change's own transaction, or many decision events written together. Data
+// holds the events as JSON, one a line; each line is one leaf of the realm's
+// Merkle log, so what is hashed is exactly what is stored.
+type Batch struct {
+	ID       string // "bat_…", sorts by time
+	Realm    string
+	Position int64 // order of commit within the realm, from the store; > 0
+	// FirstIndex is the leaf index of the first line, or -1 until sequenced.
+	FirstIndex int64
+	Count      int64
+	MinTime    time.Time
+	MaxTime    time.Time
+	Kind       string // event kind for a change, "" for a run of decisions
+	ActorID    string
+	TargetID   string
+	Data       []byte
+}
+
+// Tile is one tile of the Merkle tree in the form of x/mod/sumdb/tlog (height 8).
+type Tile struct {
+	Realm string
+	Level int
+	N     int64
+	Width int
+	Data  []byte
+}
+
+// SignedCheckpoint is a signed note over (origin, size, root).
+type SignedCheckpoint struct {
+	Realm string
+	Size  int64
+	Time  time.Time
+	Note  []byte
+}

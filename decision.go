@@ -1,0 +1,44 @@
+package gatehouse
+
+// AccessRequest is one question to the decision point: may this principal do
+// this action on this resource, in this context?
+type AccessRequest struct {
+	Principal *Principal
+	Action    string // Cedar action id, such as "read"
+	Resource  Resource
+	Context   map[string]any // strings, bools, int64s, []any, map[string]any
+}
+
+// Resource names what is acted on, with the attributes that policies may read.
+type Resource struct {
+	Type       string // Cedar entity type, such as "Document"
+	ID         string
+	Attributes map[string]any
+	Parents    []EntityRef
+}
+
+// EntityRef names a Cedar entity.
+type EntityRef struct{ Type, ID string }
+
+// Decision is the answer to an [AccessRequest]. The zero value denies.
+type Decision struct {
+	Allowed bool
+	// Code says in one stable word why: "permitted", "no_permit", "forbidden",
+	// "evaluation_error", "insufficient_scope", "role_required",
+	// "unauthenticated", "environment_mismatch", …
+	Code string
+	// Reasons are the policies that decided, sorted by ID.
+	Reasons []Reason
+	// Errors are evaluation errors, sorted; any error denies.
+	Errors []string
+	// Missing tells what would have allowed it, where that is known: scopes,
+	// roles, actions.
+	Missing []string
+}
+
+// Reason is one policy that took part in a decision.
+type Reason struct {
+	PolicyID string `json:"policy"`
+	Effect   string `json:"effect"` // "permit" or "forbid"
+	Note     string `json:"note,omitempty"`
+}

@@ -1,0 +1,92 @@
+package gatehouse
+
+import "time"
+
+// MainRealm exists from the start; its administrators administer all realms.
+const MainRealm = "main"
+
+// Realm is a unit of isolation: its own users, keys, roles, policies and issuer.
+type Realm struct {
+	Name      string        `json:"name"` // [a-z0-9][a-z0-9-]{0,62}
+	Title     string        `json:"title"`
+	Disabled  bool          `json:"disabled"`
+	CreatedAt time.Time     `json:"created_at"`
+	UpdatedAt time.Time     `json:"updated_at"`
+	Settings  RealmSettings `json:"settings"`
+}
+
+// RealmSettings are what an administrator may set for a realm. Zero fields take
+// the defaults named at each; Defaults fills them in.
+type RealmSettings struct {
+	// TokenFormat is "signed" (default) or "opaque" for access tokens.
+	TokenFormat string `json:"token_format,omitempty"`
+	// SigningAlgorithm of new keys: "ES256" by default.
+	SigningAlgorithm string `json:"signing_algorithm,omitempty"`
+	// AccessTokenTTL is 10 minutes by default, at most 1 hour.
+	AccessTokenTTL time.Duration `json:"access_token_ttl,omitempty"`
+	// RefreshTokenTTL is how long an unused refresh token lives: 7 days.
+	RefreshTokenTTL time.Duration `json:"refresh_token_ttl,omitempty"`
+	// GrantTTL is the absolute end of a grant however often refreshed: 30 days.
+	GrantTTL time.Duration `json:"grant_ttl,omitempty"`
+	// RefreshGrace is how long the token before the current one may be shown
+	// again by a client that lost the answer: 10 seconds; the same successor
+	// family goes on. Negative switches it off.
+	RefreshGrace time.Duration `json:"refresh_grace,omitempty"`
+	// Audience is the default audience of access tokens; the issuer if empty.
+	Audience string `json:"audience,omitempty"`
+	// Scopes is the catalogue: name → meaning. Only these can be asked for.
+	Scopes map[string]string `json:"scopes,omitempty"`
+	// PasswordMinLength is 15 by default (NIST 800-63B-4 single factor), at least 8.
+	PasswordMinLength int `json:"password_min_length,omitempty"`
+	// BannedWords may not be (or dominate) a password, beside realm and user names.
+	BannedWords []string `json:"banned_words,omitempty"`
+	// KeyRotation is how often signing keys rotate: 30 days. Negative: only by command.
+	KeyRotation time.Duration `json:"key_rotation,omitempty"`
+	// TrustedIssuers are foreign issuers whose JWTs this realm accepts.
+	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
+}
+
+// TrustedIssuer is a foreign issuer and the fixed rules for its tokens.
+type TrustedIssuer struct {
+	Issuer     string   `json:"issuer"`   // compared exactly
+	Audience   string   `json:"audience"` // required; must be in aud
+	JWKSURL    string   `json:"jwks_url,omitempty"`
+	JWKS       string   `json:"jwks,omitempty"` // the set itself; one of the two
+	Algorithms []string `json:"algorithms"`     // required allow-list, asymmetric only
+	Type       string   `json:"type,omitempty"` // required typ; "" accepts at+jwt and JWT or none
+	// ScopeClaim, RolesClaim, NameClaim name the claims to map; empty maps none,
+	// except ScopeClaim ("scope").
+	ScopeClaim string `json:"scope_claim,omitempty"`
+	RolesClaim string `json:"roles_claim,omitempty"`
+	NameClaim  string `json:"name_claim,omitempty"`
+	// RoleMap turns their roles into ours; a role not listed grants nothing.
+	RoleMap map[string]string `json:"role_map,omitempty"`
+	// AttributeClaims: our attribute → their claim.
+	AttributeClaims map[string]string `json:"attribute_claims,omitempty"`
+	// AllowPrivateAddress lets JWKSURL resolve to loopback or private addresses.
+	AllowPrivateAddress bool `json:"allow_private_address,omitempty"`
+}
+
+// Defaults returns s with every zero field set to its default.
+func (s RealmSettings) Defaults() RealmSettings {
+	or := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if s.TokenFormat == "" {
+		s.TokenFormat = "signed"
+	}
+	if s.SigningAlgorithm == "" {
+		s.SigningAlgorithm = "ES256"
+	}
+	or(&s.AccessTokenTTL, 10*time.Minute)
+	or(&s.RefreshTokenTTL, 7*24*time.Hour)
+	or(&s.GrantTTL, 30*24*time.Hour)
+	or(&s.RefreshGrace, 10*time.Second)
+	or(&s.KeyRotation, 30*24*time.Hour)
+	if s.PasswordMinLength == 0 {
+		s.PasswordMinLength = 15
+	}
+	return s
+}

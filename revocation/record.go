@@ -1,0 +1,45 @@
+package revocation
+
+import "time"
+
+// StatusBit says that the tokens with this status index are no longer valid.
+type StatusBit struct {
+	Realm     string
+	List      int64 // status list number, see ListFor
+	Index     int64
+	ExpiresAt time.Time // when every token of the list has expired by itself
+}
+
+// CutoffKind is what a cut-off applies to.
+type CutoffKind string
+
+const (
+	CutoffSubject CutoffKind = "subject"
+	CutoffClient  CutoffKind = "client"
+	CutoffSession CutoffKind = "session"
+	CutoffKey     CutoffKind = "key" // signing key id
+	CutoffRealm   CutoffKind = "realm"
+)
+
+// Cutoff says that nothing issued at or before Before is valid any more.
+type Cutoff struct {
+	Realm     string
+	Kind      CutoffKind
+	ID        string // "" for a realm
+	Before    time.Time
+	ExpiresAt time.Time // when everything issued before has expired by itself
+}
+
+// Ref is what a verified credential tells the view about itself.
+type Ref struct {
+	Realm    string
+	Subject  string
+	Client   string
+	Session  string
+	KeyID    string // kid of the signing key
+	IssuedAt time.Time
+	// HasStatus is false for credentials without a status index.
+	HasStatus bool
+	List      int64
+	Index     int64
+}

@@ -1,0 +1,27 @@
+package token
+
+import "time"
+
+// KeyState is where a signing key stands in its life: published (in the JWKS,
+// not signing yet), active (signs), retired (verifies only), then removed.
+type KeyState string
+
+const (
+	KeyPublished KeyState = "published"
+	KeyActive    KeyState = "active"
+	KeyRetired   KeyState = "retired"
+)
+
+// StoredKey is a signing key at rest. Private is sealed under the master key.
+type StoredKey struct {
+	Realm       string
+	KID         string
+	Algorithm   string // "ES256", …; an HMAC key has no PublicJWK
+	PublicJWK   []byte // JSON, public members only
+	Private     []byte // sealed; names its master key
+	State       KeyState
+	CreatedAt   time.Time
+	ActivatedAt time.Time
+	RetiredAt   time.Time
+	Version     int64
+}
