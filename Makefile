@@ -1,0 +1,45 @@
+# Gatehouse. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export CGO_ENABLED ?= 0
+export GOFLAGS ?= -trimpath
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL := go tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test deps check fmt unit race fuzz bench docs clean
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
+
+build: ## build bin/gatehouse
+	go build -ldflags '$(LDFLAGS)' -o bin/gatehouse ./cmd/gatehouse
+
+run: build ## start Gatehouse on SQLite with a demo API behind it, and print lines to paste
+	./bin/gatehouse demo
+
+deps: ## install what the tests need (PostgreSQL, nginx), where this machine allows it
+	@scripts/test-deps
+
+check: ## format, vet, linters, layers
+	@scripts/check
+
+unit: ## the tests without installing anything
+	go test -count=1 ./...
+
+race: ## the packages with concurrency under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -count=1 -short ./...
+
+fuzz: ## every fuzzer for FUZZTIME each (default 30s)
+	@scripts/fuzz $${FUZZTIME:-30s}
+
+bench: ## benchmarks: CPU time and allocations, floors beside ours
+	@scripts/bench
+
+test: ## everything that CI runs: dependencies, checks, all tests, race detector, short fuzzing
+	@scripts/test
+
+clean: ## remove what was built
+	rm -rf bin .cache

@@ -1,0 +1,221 @@
+package gatehouse_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gatehouse-auth/gatehouse"
+
+// levels is the house as docs/architecture.md draws it. Imports go only to a
+// lower level, never sideways; a package that is not listed fails the test, so
+// that every new room gets its place by decision.
+var levels = map[string]int{
+	"":                   0,
+	"credential":         1,
+	"token":              1,
+	"policy":             1,
+	"internal/seal":      1,
+	"audit":              2,
+	"revocation":         2,
+	"internal/web":       2,
+	"internal/egress":    2,
+	"internal/telemetry": 2,
+	"internal/jwks":      3, // fetches through egress
+	"authn":              3,
+	"authz":              3,
+	"identity":           3,
+	"limit":              3,
+	"keyring":            3,
+	"enforce":            4,
+	"gateway":            5,
+	"guard":              5,
+	"oauth/grant":        5,
+	"oauth/endpoint":     5,
+	"admin":              5,
+	"store":              6,
+	"server":             7,
+	"cmd/gatehouse":      8,
+}
+
+// outside are packages that are no part of the product: they may import
+// anything, and the product may import none of them, save what is named.
+var outside = []string{"examples/", "internal/test", "bench", "tools", "testdata/"}
+
+func TestLayers(t *testing.T) {
+	for _, p := range packages(t) {
+		from, listed := level(p.dir)
+		if !listed {
+			if !isOutside(p.dir) {
+				t.Errorf("%s: give the package a level in layers_test.go and docs/architecture.md", p.dir)
+			}
+			continue
+		}
+		for _, imp := range p.imports {
+			if forbidden(p.dir, from, imp) {
+				t.Errorf("%s (level %d) must not import %q: levels 0 and 1 hold no I/O", p.dir, from, imp)
+			}
+			rel, ours := strings.CutPrefix(imp, module)
+			if !ours {
+				continue
+			}
+			rel = strings.TrimPrefix(rel, "/")
+			if strings.HasPrefix(rel, "examples/documents") && from >= 7 {
+				continue // the demo starts the example API
+			}
+			if isOutside(rel) {
+				t.Errorf("%s imports %s, which is no part of the product", p.dir, rel)
+				continue
+			}
+			to, ok := level(rel)
+			if ok && to >= from && !strings.HasPrefix(rel+"/", p.dir+"/") && !strings.HasPrefix(p.dir+"/", rel+"/") {
+				t.Errorf("%s (level %d) imports %s (level %d): imports only go down", p.dir, from, rel, to)
+			}
+		}
+	}
+}
+
+// level finds the level of a package, or of the room it is a part of.
+func level(dir string) (int, bool) {
+	for d := dir; ; d = path.Dir(d) {
+		if d == "." {
+			d = ""
+		}
+		if l, ok := levels[d]; ok && (d != "" || dir == "") {
+			return l, true
+		}
+		if d == "" {
+			return 0, false
+		}
+	}
+}
+
+func isOutside(dir string) bool {
+	return slices.ContainsFunc(outside, func(o string) bool { return strings.HasPrefix(dir+"/", o) || strings.HasPrefix(dir, o) })
+}
+
+func forbidden(dir string, lvl int, imp string) bool {
+	if lvl > 1 || strings.HasSuffix(dir, "fuzz") {
+		return false
+	}
+	switch imp {
+	case "net/http", "database/sql", "os", "os/exec", "net":
+		return true
+	}
+	return lvl == 0 && strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") && !strings.HasPrefix(imp, module)
+}
+
+// TestDocumentation: every package says what it is for.
+func TestDocumentation(t *testing.T) {
+	for _, p := range packages(t) {
+		if !p.documented {
+			t.Errorf("%s has no package comment", p.dir)
+		}
+	}
+}
+
+// TestSize keeps files and functions small enough to hold one idea.
+func TestSize(t *testing.T) {
+	for _, p := range packages(t) {
+		for file, lines := range p.files {
+			if lines > 600 {
+				t.Errorf("%s has %d lines: more than one idea?", file, lines)
+			}
+		}
+		for fn, lines := range p.functions {
+			if lines > 90 {
+				t.Errorf("%s has %d lines: more than one idea?", fn, lines)
+			}
+		}
+	}
+}
+
+// TestNoHiddenState: no init functions anywhere in the product.
+func TestNoHiddenState(t *testing.T) {
+	for _, p := range packages(t) {
+		for fn := range p.functions {
+			if strings.HasSuffix(fn, ": init") {
+				t.Errorf("%s: state belongs to values that somebody made", fn)
+			}
+		}
+	}
+}
+
+type pkg struct {
+	dir        string
+	imports    []string
+	documented bool
+	files      map[string]int
+	functions  map[string]int
+}
+
+// packages parses every non-test Go file of the module.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	byDir := map[string]*pkg{}
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); file != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || hasGoMod(file)) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(fset, file, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if dir == "." {
+			dir = ""
+		}
+		p := byDir[dir]
+		if p == nil {
+			p = &pkg{dir: dir, files: map[string]int{}, functions: map[string]int{}}
+			byDir[dir] = p
+		}
+		p.documented = p.documented || f.Doc != nil
+		p.files[file] = fset.Position(f.End()).Line
+		for _, imp := range f.Imports {
+			v, _ := strconv.Unquote(imp.Path.Value)
+			p.imports = append(p.imports, v)
+		}
+		for _, decl := range f.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok {
+				p.functions[file+": "+fn.Name.Name] = fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []pkg
+	for _, p := range byDir {
+		out = append(out, *p)
+	}
+	if len(out) < 10 {
+		t.Fatalf("found only %d packages: the walk is broken", len(out))
+	}
+	return out
+}
+
+func hasGoMod(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
+}
