@@ -1,0 +1,203 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+// maxConfigBytes bounds a configuration before it is parsed.
+const maxConfigBytes = 4 << 20
+
+// LoadConfig reads a configuration file, overlays the environment and checks
+// the whole. Relative paths inside are relative to the file's directory. The
+// error names the line and column, and never shows a value, since values may
+// be secrets.
+func LoadConfig(path string, environ []string) (Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	c, err := ParseConfig(data, environ)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	c.resolvePaths(filepath.Dir(path))
+	return c, nil
+}
+
+// ParseConfig is LoadConfig on bytes; relative paths stay as they are.
+func ParseConfig(data []byte, environ []string) (Config, error) {
+	var c Config
+	if len(data) > maxConfigBytes {
+		return c, fmt.Errorf("larger than %d bytes", maxConfigBytes)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		// The excerpt that goccy can print may hold a neighbouring secret.
+		return c, errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
+	}
+	var second any
+	if err := dec.Decode(&second); err == nil {
+		return c, errors.New("holds a second YAML document; only one is read")
+	}
+	if err := overlayEnvironment(&c, environ); err != nil {
+		return c, err
+	}
+	c.fillDefaults()
+	return c, c.Validate()
+}
+
+func (c *Config) fillDefaults() {
+	if c.Data == "" {
+		c.Data = "data"
+	}
+	if c.Store.Driver == "" {
+		c.Store.Driver = "sqlite"
+	}
+	if c.MasterKeyFile == "" {
+		c.MasterKeyFile = filepath.Join(c.Data, "master.key")
+	}
+	if c.KeyPrefix == "" {
+		c.KeyPrefix = "ghk"
+	}
+	if c.Log.Level == "" {
+		c.Log.Level = "info"
+	}
+	if c.Log.Format == "" {
+		c.Log.Format = "text"
+	}
+	if c.Audit.Overflow == "" {
+		c.Audit.Overflow = "block"
+	}
+	if c.Audit.Queue == 0 {
+		c.Audit.Queue = 8192
+	}
+	if c.Passwords.Queue == 0 {
+		c.Passwords.Queue = 64
+	}
+}
+
+func (c *Config) resolvePaths(dir string) {
+	for _, p := range []*string{&c.Data, &c.MasterKeyFile, &c.Audit.File, &c.Listen.Auth.CertFile, &c.Listen.Auth.KeyFile,
+		&c.Listen.Gateway.CertFile, &c.Listen.Gateway.KeyFile, &c.Listen.Metrics.CertFile, &c.Listen.Metrics.KeyFile} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	for name, u := range c.Upstreams {
+		if u.CAFile != "" && !filepath.IsAbs(u.CAFile) {
+			u.CAFile = filepath.Join(dir, u.CAFile)
+			c.Upstreams[name] = u
+		}
+	}
+}
+
+const envPrefix = "GATEHOUSE_"
+
+// overlayEnvironment sets scalar members from GATEHOUSE_<PATH>, or from the
+// file that GATEHOUSE_<PATH>_FILE names. Maps and lists of rules stay in the
+// file. A variable that names no member is an error, so that a typing mistake
+// in the name of a security setting is not silently nothing; the client's own
+// variables (GATEHOUSE_URL, GATEHOUSE_TOKEN, …) are none of ours.
+func overlayEnvironment(c *Config, environ []string) error {
+	vars := map[string]string{}
+	for _, kv := range environ {
+		k, v, _ := strings.Cut(kv, "=")
+		if name, ok := strings.CutPrefix(k, envPrefix); ok {
+			vars[name] = v
+		}
+	}
+	for _, reserved := range []string{"URL", "TOKEN", "TOKEN_FILE", "REALM", "CONFIG", "TEST_STRICT", "TEST_POSTGRES_URL", "MASTER_KEY"} {
+		delete(vars, reserved)
+	}
+	used := map[string]bool{}
+	err := overlayStruct(reflect.ValueOf(c).Elem(), "", vars, used)
+	if err != nil {
+		return err
+	}
+	for name := range vars {
+		if !used[name] {
+			return fmt.Errorf("environment: %s%s names no setting", envPrefix, name)
+		}
+	}
+	return nil
+}
+
+func overlayStruct(v reflect.Value, prefix string, vars map[string]string, used map[string]bool) error {
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		name := prefix + strings.ToUpper(tag)
+		f := v.Field(i)
+		if f.Kind() == reflect.Struct {
+			if err := overlayStruct(f, name+"_", vars, used); err != nil {
+				return err
+			}
+			continue
+		}
+		text, direct := vars[name]
+		file, fromFile := vars[name+"_FILE"]
+		// A member whose own name ends in _file is set by its own variable.
+		if direct && fromFile {
+			return fmt.Errorf("environment: both %s%s and %s%s_FILE are set", envPrefix, name, envPrefix, name)
+		}
+		if fromFile {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return fmt.Errorf("environment: %s%s_FILE: %w", envPrefix, name, err)
+			}
+			text, direct = strings.TrimRight(string(b), "\r\n"), true
+			used[name+"_FILE"] = true
+		} else if direct {
+			used[name] = true
+		}
+		if !direct {
+			continue
+		}
+		if err := setScalar(f, text); err != nil {
+			return fmt.Errorf("environment: %s%s: %w", envPrefix, name, err)
+		}
+	}
+	return nil
+}
+
+func setScalar(f reflect.Value, text string) error {
+	switch f.Kind() {
+	case reflect.String:
+		f.SetString(text)
+	case reflect.Int, reflect.Int64:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return errors.New("not a number")
+		}
+		f.SetInt(n)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		if err != nil {
+			return errors.New("not true or false")
+		}
+		f.SetBool(b)
+	case reflect.Slice:
+		if f.Type().Elem().Kind() != reflect.String {
+			return errors.New("can only be set in the file")
+		}
+		f.Set(reflect.ValueOf(strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })))
+	default:
+		return errors.New("can only be set in the file")
+	}
+	return nil
+}

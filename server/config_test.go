@@ -1,0 +1,121 @@
+package server
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const goodConfig = `
+issuer: http://127.0.0.1:8080
+data: d
+listen:
+  auth: {address: "127.0.0.1:8080"}
+  gateway: {address: "127.0.0.1:8081"}
+upstreams:
+  documents: {url: "http://127.0.0.1:3000"}
+routes:
+  - match: GET /public
+    anonymous: true
+  - match: GET /documents/{id}
+    action: read
+    resource: {type: Document, id: "{id}", source: upstream, fetch: "/documents/{id}"}
+    timeout: 15s
+    rate_address: 100/1m
+`
+
+func TestParseConfig(t *testing.T) {
+	c, err := ParseConfig([]byte(goodConfig), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if time.Duration(c.Routes[1].Timeout) != 15*time.Second {
+		t.Errorf("timeout %v", c.Routes[1].Timeout)
+	}
+	r, err := c.Routes[1].route([]string{"documents"})
+	if err != nil || r.Upstream != "documents" || r.Realm != "main" || r.RateAddress.Limit != 100 || r.RateAddress.Window != time.Minute {
+		t.Errorf("route %+v, %v", r, err)
+	}
+}
+
+// Each mistake is told with the member it is in, and nothing is guessed.
+func TestParseConfigRefuses(t *testing.T) {
+	for name, tc := range map[string]struct{ from, to, want string }{
+		"unknown member":      {"data: d", "dada: d", "dada"},
+		"duplicate":           {"data: d", "data: d\ndata: e", "data"},
+		"second document":     {"data: d", "data: d\n---\nissuer: x", ""},
+		"wrong type":          {"timeout: 15s", "timeout: [1]", "duration"},
+		"bad duration":        {"timeout: 15s", "timeout: soon", "duration"},
+		"issuer slash":        {"issuer: http://127.0.0.1:8080", "issuer: http://127.0.0.1:8080/", "issuer"},
+		"issuer user":         {"issuer: http://127.0.0.1:8080", "issuer: http://a:b@127.0.0.1", "issuer"},
+		"open to nobody":      {"anonymous: true", "id: x", "says nobody may call"},
+		"action, no resource": {`resource: {type: Document, id: "{id}", source: upstream, fetch: "/documents/{id}"}`, "", "resource"},
+		"unknown scheme":      {"anonymous: true", "anonymous: true\n    schemes: [digest]", "digest"},
+		"bad rate":            {"rate_address: 100/1m", "rate_address: lots", "rate_address"},
+		"unknown upstream":    {"anonymous: true", "anonymous: true\n    upstream: nope", "upstream"},
+		"proxy list":          {"data: d", "data: d\ntrusted_proxies: [everyone]", "trusted_proxies"},
+		"overflow":            {"data: d", "data: d\naudit: {overflow: forget}", "audit.overflow"},
+		"dsn for sqlite":      {"data: d", "data: d\nstore: {dsn: x}", "store.dsn"},
+		"half of tls":         {`auth: {address: "127.0.0.1:8080"}`, `auth: {address: "127.0.0.1:8080", cert_file: c}`, "belong together"},
+		"reserved prefix":     {"data: d", "data: d\nkey_prefix: ght", "key_prefix"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(goodConfig, tc.from, tc.to, 1)
+			if text == goodConfig {
+				t.Fatal("the case changes nothing")
+			}
+			_, err := ParseConfig([]byte(text), nil)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v does not name %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestConfigEnvironment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "dsn")
+	if err := os.WriteFile(file, []byte("postgres://u:hunter2@h/d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := ParseConfig([]byte(goodConfig), []string{"GATEHOUSE_STORE_DRIVER=postgres", "GATEHOUSE_STORE_DSN_FILE=" + file,
+		"GATEHOUSE_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1", "GATEHOUSE_AUDIT_QUEUE=64", "HOME=/x", "GATEHOUSE_TOKEN=t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Store.DSN != "postgres://u:hunter2@h/d" || len(c.TrustedProxies) != 2 || c.Audit.Queue != 64 {
+		t.Errorf("%+v", c)
+	}
+	for _, env := range []string{"GATEHOUSE_STOR_DSN=x", "GATEHOUSE_AUDIT_QUEUE=many", "GATEHOUSE_ROUTES=x"} {
+		if _, err := ParseConfig([]byte(goodConfig), []string{env}); err == nil {
+			t.Errorf("%s accepted", env)
+		}
+	}
+	_, err = ParseConfig([]byte(goodConfig), []string{"GATEHOUSE_AUDIT_QUEUE=hunter2"})
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error shows the value: %v", err)
+	}
+}
+
+func TestConfigSchemaIsJSON(t *testing.T) {
+	b, err := ConfigSchema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v map[string]any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	defs := v["$defs"].(map[string]any)
+	cfg := defs["Config"].(map[string]any)["properties"].(map[string]any)
+	for _, want := range []string{"issuer", "listen", "routes", "upstreams", "trusted_proxies"} {
+		if cfg[want] == nil {
+			t.Errorf("schema lacks %s", want)
+		}
+	}
+}
