@@ -1,0 +1,173 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// DefaultJSONBytes bounds a JSON body where the caller names no bound.
+const DefaultJSONBytes = 1 << 20
+
+var (
+	errBodyTooLarge    = gatehouse.E(gatehouse.TooLarge, "body_too_large", "The request body is larger than this route accepts.")
+	errContentType     = gatehouse.E(gatehouse.Unsupported, "content_type_unsupported", "The body must be of a content type that this route accepts.")
+	errContentEncoding = gatehouse.E(gatehouse.Unsupported, "content_encoding_unsupported", "The body must not be compressed.")
+	errBodyMissing     = gatehouse.E(gatehouse.Invalid, "body_missing", "A body is required.")
+	errJSON            = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
+	errUnknownMember   = gatehouse.E(gatehouse.Invalid, "json_unknown_member", "The body has a member that is not known here.")
+	errBodyRead        = gatehouse.E(gatehouse.Invalid, "body_unreadable", "The body could not be read.")
+)
+
+// LimitBody bounds r.Body to limit bytes. A declared length above it is refused
+// at once; a body that turns out longer fails while it is read, with an error
+// that is answered with 413. w may be nil; with it, the server closes the
+// connection after an overlong body.
+func LimitBody(w http.ResponseWriter, r *http.Request, limit int64) error {
+	if r.ContentLength > limit {
+		return errBodyTooLarge
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = http.MaxBytesReader(w, r.Body, limit)
+	}
+	return nil
+}
+
+// ReadBody reads the whole body, at most limit bytes.
+func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if err := LimitBody(w, r, limit); err != nil {
+		return nil, err
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := io.Copy(&buf, r.Body); err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, errBodyTooLarge.With(err)
+		}
+		return nil, errBodyRead.With(err)
+	}
+	return buf.Bytes(), nil
+}
+
+// ContentType checks that r declares exactly one of the media types in accept
+// ("application/json"; "text/*" accepts a whole tree), with no charset but
+// UTF-8 (ASVS 4.1.1). The name of a type compares without regard to case.
+func ContentType(r *http.Request, accept ...string) error {
+	lines := r.Header["Content-Type"]
+	if len(lines) != 1 || len(lines[0]) > 256 {
+		return errContentType
+	}
+	mediaType, params, err := mime.ParseMediaType(lines[0])
+	if err != nil {
+		return errContentType.With(err)
+	}
+	if cs, ok := params["charset"]; ok && !strings.EqualFold(cs, "utf-8") {
+		return errContentType
+	}
+	for _, a := range accept {
+		a = strings.ToLower(a)
+		tree, wild := strings.CutSuffix(a, "/*")
+		if a == mediaType || wild && (tree == "*" || strings.HasPrefix(mediaType, tree+"/")) {
+			return nil
+		}
+	}
+	return errContentType
+}
+
+// AllowUnknownMembers lets [DecodeJSON] ignore members that dst does not have.
+func AllowUnknownMembers() json.Options { return json.RejectUnknownMembers(false) }
+
+// DecodeJSON reads the body of r, at most limit bytes (0: [DefaultJSONBytes]),
+// as one JSON value into dst. It refuses another content type, compression,
+// duplicate and unknown members, names that differ in case, invalid UTF-8 and
+// trailing data; so no other parser can have understood it differently.
+func DecodeJSON(w http.ResponseWriter, r *http.Request, dst any, limit int64, opts ...json.Options) error {
+	if limit <= 0 {
+		limit = DefaultJSONBytes
+	}
+	if err := ContentType(r, "application/json"); err != nil {
+		return err
+	}
+	if e := r.Header["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && strings.EqualFold(e[0], "identity")) {
+		return errContentEncoding
+	}
+	body, err := ReadBody(w, r, limit)
+	if err != nil {
+		return err
+	}
+	if len(body) == 0 {
+		return errBodyMissing
+	}
+	return UnmarshalStrict(body, dst, opts...)
+}
+
+// UnmarshalStrict is the decoding half of [DecodeJSON] for bytes at hand.
+func UnmarshalStrict(body []byte, dst any, opts ...json.Options) error {
+	opts = append([]json.Options{json.RejectUnknownMembers(true)}, opts...)
+	err := json.Unmarshal(body, dst, opts...)
+	if err == nil {
+		return nil
+	}
+	out := errJSON.With(err)
+	if errors.Is(err, json.ErrUnknownName) {
+		out = errUnknownMember.With(err)
+	}
+	var semantic *json.SemanticError
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &semantic):
+		out.Fields = fieldAt(string(semantic.JSONPointer), "has not the form that is expected")
+	case errors.As(err, &syntactic):
+		out.Fields = fieldAt(string(syntactic.JSONPointer), "is not valid JSON")
+	}
+	if errors.Is(err, json.ErrUnknownName) {
+		for k := range out.Fields {
+			out.Fields[k] = "is not known"
+		}
+	}
+	return out
+}
+
+// fieldAt points at a member when its name is short and plain; a pointer is
+// made of the caller's own names and must not carry anything else back.
+func fieldAt(pointer, what string) map[string]string {
+	if pointer == "" || len(pointer) > 100 {
+		return nil
+	}
+	for _, c := range []byte(pointer) {
+		if c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == '"' {
+			return nil
+		}
+	}
+	return map[string]string{pointer: what}
+}
+
+// WriteJSON sends v with the given status and Cache-Control: no-store.
+func WriteJSON(w http.ResponseWriter, status int, v any) error {
+	body, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+	return nil
+}

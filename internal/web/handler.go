@@ -1,0 +1,123 @@
+package web
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+)
+
+// HandlerFunc is a handler that returns its failure in place of writing it.
+type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// Handler adapts fn: an error that it returns becomes a problem response. When
+// fn had begun its response already, the connection is cut, so that a client
+// cannot take half an answer for a whole one.
+func (p *Problems) Handler(fn HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t := Track(w)
+		err := fn(t, r)
+		if err == nil {
+			return
+		}
+		if t.Started() {
+			p.log(r, "error after the response began", err)
+			panic(http.ErrAbortHandler)
+		}
+		p.Write(t, r, err)
+	})
+}
+
+// Recover answers 500 when next panics, logs the value and the stack under the
+// request id, and then calls onPanic (which may be nil). http.ErrAbortHandler
+// passes through: it is how a handler cuts a connection on purpose.
+func (p *Problems) Recover(next http.Handler, onPanic func(r *http.Request, value any)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t := Track(w)
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(v)
+			}
+			if p != nil && p.Logger != nil {
+				p.Logger.ErrorContext(r.Context(), "panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+			}
+			if onPanic != nil {
+				onPanic(r, v)
+			}
+			if t.Started() {
+				panic(http.ErrAbortHandler)
+			}
+			p.Write(t, r, errPanic)
+		}()
+		next.ServeHTTP(t, r)
+	})
+}
+
+var errPanic = errors.New("web: handler panicked")
+
+func (p *Problems) log(r *http.Request, msg string, err error) {
+	if p != nil && p.Logger != nil {
+		p.Logger.ErrorContext(r.Context(), msg, slog.Any("error", err))
+	}
+}
+
+// Tracked is a ResponseWriter that knows what was sent through it. Flushing and
+// hijacking work through http.ResponseController.
+type Tracked struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+// Track wraps w, or returns it when it is a *Tracked already.
+func Track(w http.ResponseWriter) *Tracked {
+	if t, ok := w.(*Tracked); ok {
+		return t
+	}
+	return &Tracked{ResponseWriter: w}
+}
+
+// Status is the final status sent, or 0 when none was (200 once a body began).
+func (t *Tracked) Status() int { return t.status }
+
+// Bytes is how much of the body was written.
+func (t *Tracked) Bytes() int64 { return t.bytes }
+
+// Started reports whether a final status was sent.
+func (t *Tracked) Started() bool { return t.status != 0 }
+
+// WriteHeader implements http.ResponseWriter. Informational responses (1xx) may
+// precede the final one, except 101, which is final.
+func (t *Tracked) WriteHeader(status int) {
+	if t.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		t.status = status
+	}
+	t.ResponseWriter.WriteHeader(status)
+}
+
+func (t *Tracked) Write(b []byte) (int, error) {
+	if t.status == 0 {
+		t.status = http.StatusOK
+	}
+	n, err := t.ResponseWriter.Write(b)
+	t.bytes += int64(n)
+	return n, err
+}
+
+// ReadFrom keeps the fast path of the server's own writer for io.Copy.
+func (t *Tracked) ReadFrom(src io.Reader) (int64, error) {
+	if t.status == 0 {
+		t.status = http.StatusOK
+	}
+	n, err := io.Copy(t.ResponseWriter, src)
+	t.bytes += n
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (t *Tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
