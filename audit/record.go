@@ -15,10 +15,13 @@ type Batch struct {
 	Count      int64
 	MinTime    time.Time
 	MaxTime    time.Time
-	Kind       string // event kind for a change, "" for a run of decisions
-	ActorID    string
-	TargetID   string
-	Data       []byte
+	// Kind, ActorID and TargetID are set when all events of the batch share the
+	// value, and "" when they differ or have none. A search must therefore look
+	// into batches that have "" here too.
+	Kind     string
+	ActorID  string
+	TargetID string
+	Data     []byte
 }
 
 // Tile is one tile of the Merkle tree in the form of x/mod/sumdb/tlog (height 8).
@@ -26,7 +29,7 @@ type Tile struct {
 	Realm string
 	Level int
 	N     int64
-	Width int
+	Width int // 1 to 256 hashes
 	Data  []byte
 }
 

@@ -1,0 +1,86 @@
+package audit
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// BatchQuery selects stored batches of one realm. The zero value selects all of
+// them, oldest first, up to the store's own limit.
+type BatchQuery struct {
+	// From and To select batches that overlap this time: MaxTime >= From and
+	// MinTime <= To. A zero time does not bound.
+	From, To time.Time
+
+	// Sequenced selects only batches that have a FirstIndex, orders by it
+	// instead of Position, and makes FirstIndex and LastIndex count: batches
+	// that hold at least one line with FirstIndex <= index <= LastIndex.
+	// LastIndex < 0 does not bound.
+	Sequenced  bool
+	FirstIndex int64
+	LastIndex  int64
+
+	// Kind, ActorID and TargetID, when not "", select batches whose field equals
+	// it or is "" (a mixed batch). A Kind that ends in "." selects every kind
+	// that begins with it.
+	Kind     string
+	ActorID  string
+	TargetID string
+
+	// After continues a listing by Position: only batches with Position > After,
+	// or < After when Descending. 0 starts at the beginning (or the end). It is
+	// not used with Sequenced.
+	After      int64
+	Descending bool
+	// Limit is the most batches returned; the store bounds it to 1,000 and takes
+	// 100 for 0.
+	Limit int
+}
+
+// Reader is what reading and verification need of the store. Implementations
+// return gatehouse.NotFound (by errors.Is) for a tile that is not there.
+type Reader interface {
+	// AuditHead returns the number of sequenced lines of the realm.
+	AuditHead(ctx context.Context, realm string) (int64, error)
+	Batches(ctx context.Context, realm string, q BatchQuery) ([]Batch, error)
+	// AuditTiles returns the widest stored tile (level, n) with Width >= width.
+	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
+	// Checkpoints returns the newest limit checkpoints, newest first.
+	Checkpoints(ctx context.Context, realm string, limit int) ([]SignedCheckpoint, error)
+}
+
+// BatchWriter is the transaction of the [Recorder].
+type BatchWriter interface {
+	// AppendBatch stores b with the next Position of its realm and FirstIndex -1.
+	// A batch whose ID is already stored is gatehouse.Conflict.
+	AppendBatch(ctx context.Context, b Batch) error
+}
+
+// SequencerTx is the transaction of the [Sequencer].
+type SequencerTx interface {
+	// UnsequencedBatches returns the oldest limit batches without FirstIndex, by
+	// Position.
+	UnsequencedBatches(ctx context.Context, realm string, limit int) ([]Batch, error)
+	AuditHead(ctx context.Context, realm string) (int64, error)
+	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
+	Checkpoints(ctx context.Context, realm string, limit int) ([]SignedCheckpoint, error)
+	// SequenceBatches sets FirstIndex of the batches ids[0], ids[1], … to
+	// firstIndex, firstIndex+counts[0], … It is gatehouse.Conflict when
+	// firstIndex is not the head, when one of the batches is unknown or already
+	// has an index, or when its stored count differs.
+	SequenceBatches(ctx context.Context, realm string, firstIndex int64, ids []string, counts []int64) error
+	// PutTiles inserts tiles; a wider tile replaces a narrower one at the same
+	// place, a narrower one never replaces a wider.
+	PutTiles(ctx context.Context, tiles []Tile) error
+	// PutCheckpoint is gatehouse.Conflict when the realm has one of that size.
+	PutCheckpoint(ctx context.Context, c SignedCheckpoint) error
+}
+
+// PendingReader tells the [Sequencer] outside of any transaction whether there
+// is something to do.
+type PendingReader interface {
+	Realms(ctx context.Context) ([]gatehouse.Realm, error)
+	UnsequencedBatches(ctx context.Context, realm string, limit int) ([]Batch, error)
+}
