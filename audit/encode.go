@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -290,7 +291,6 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 	}
 	b = append(b, `,"detail":{`...)
 	n := len(b)
-	marked := !cut
 	for _, k := range keys {
 		if k == truncatedKey && cut {
 			continue // written below
@@ -298,16 +298,17 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 		if len(b) > n {
 			b = append(b, ',')
 		}
-		// A long key is cut to a form that could equal another key; the index
-		// keeps the names distinct, because duplicates would not decode.
-		if len(k) > maxID || !utf8.ValidString(k) {
-			b = appendString(b, strconv.Itoa(len(b)-n)+"_"+k, maxID)
+		// Cutting or repairing a key could make it equal to another, and duplicate
+		// members do not decode: such keys get a number, in a space of their own.
+		if len(k) > maxID || !utf8.ValidString(k) || strings.HasPrefix(k, "~") {
+			k2 := "~" + strconv.Itoa(len(b)-n) + "_" + k
+			b = appendString(b, k2, maxID)
 		} else {
 			b = appendString(b, k, maxID)
 		}
 		b = appendString(append(b, ':'), detail[k], maxNote)
 	}
-	if !marked {
+	if cut {
 		if len(b) > n {
 			b = append(b, ',')
 		}
