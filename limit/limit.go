@@ -1,0 +1,283 @@
+package limit
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"math"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v4"
+)
+
+// Rate allows Limit events per Window, evenly spread, with up to Burst at once.
+// The zero Rate does not limit.
+type Rate struct {
+	Limit  int
+	Window time.Duration
+	Burst  int // 0: Limit
+}
+
+const (
+	maxWindow = 31 * 24 * time.Hour
+	maxLimit  = 1 << 30
+)
+
+// IsZero reports whether r does not limit at all.
+func (r Rate) IsZero() bool { return r == Rate{} }
+
+// Validate says what is wrong with r, for configuration. A limiter treats an
+// invalid rate as one that allows nothing.
+func (r Rate) Validate() error {
+	if r.IsZero() {
+		return nil
+	}
+	if _, _, ok := r.gcra(); !ok {
+		return errors.New("limit: a rate needs a limit and a window above zero, at most 2^30 events in 31 days, and a burst not below zero")
+	}
+	return nil
+}
+
+// gcra returns the time that one event costs and the most that may be owed, in
+// nanoseconds.
+func (r Rate) gcra() (interval, tolerance int64, ok bool) {
+	burst := r.burst()
+	if r.Limit <= 0 || r.Limit > maxLimit || r.Window <= 0 || r.Window > maxWindow || burst <= 0 || burst > maxLimit {
+		return 0, 0, false
+	}
+	interval = int64(r.Window) / int64(r.Limit)
+	if interval <= 0 || int64(burst) > math.MaxInt64/4/interval {
+		return 0, 0, false
+	}
+	return interval, interval * int64(burst), true
+}
+
+func (r Rate) burst() int {
+	if r.Burst == 0 {
+		return r.Limit
+	}
+	return r.Burst
+}
+
+// Result of one question to a [Limiter].
+type Result struct {
+	OK        bool
+	Limit     int           // events at once
+	Remaining int           // events that would be allowed right now
+	Reset     time.Duration // until the whole limit is free again
+	// RetryAfter is how long until one more event is allowed; 0 when it is now.
+	RetryAfter time.Duration
+}
+
+// Config of a [Limiter].
+type Config struct {
+	// MaxKeys bounds the table: 131,072 keys when 0, about 12 MB when full.
+	MaxKeys int
+	Now     func() time.Time // nil: time.Now
+}
+
+const (
+	defaultMaxKeys = 1 << 17
+	// overflowBuckets are shared, for each rate, by new keys when the table is full.
+	overflowBuckets = 64
+	// sweepEvery is how often [Limiter.Run] removes idle keys, and the least
+	// time between two sweeps that a full table causes: a sweep visits every
+	// key, so a flood of new keys must not be able to ask for one each time.
+	sweepEvery     = 10 * time.Second
+	sweepEveryFull = 250 * time.Millisecond
+)
+
+// dead marks a cell that a sweep has taken out of the table; whoever still
+// holds it must look the key up again.
+const dead = math.MinInt64
+
+// cell is the theoretical arrival time of a key, in nanoseconds since start.
+type cell struct{ tat atomic.Int64 }
+
+type hashKey [2]uint64
+
+// Limiter counts for any number of named scopes. It is safe for concurrent use
+// and takes no lock on the way of a known key.
+type Limiter struct {
+	now       func() time.Time
+	start     time.Time
+	seeds     [2]maphash.Seed
+	max       int
+	size      atomic.Int64
+	cells     *xsync.Map[hashKey, *cell]
+	overflow  *xsync.Map[overflowKey, *cell]
+	lastSweep atomic.Int64
+	sweeping  atomic.Bool
+	spilled   atomic.Int64
+}
+
+type overflowKey struct {
+	interval, tolerance int64
+	bucket              uint8
+}
+
+// New returns a limiter.
+func New(cfg Config) *Limiter {
+	if cfg.MaxKeys <= 0 {
+		cfg.MaxKeys = defaultMaxKeys
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Limiter{now: cfg.Now, start: cfg.Now(), max: cfg.MaxKeys,
+		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+		cells:    xsync.NewMap[hashKey, *cell](),
+		overflow: xsync.NewMap[overflowKey, *cell]()}
+}
+
+// Allow asks whether one more event of key may happen now, and counts it if so.
+// A refused event costs nothing, so a caller that keeps trying is not locked
+// out for longer.
+func (l *Limiter) Allow(key string, rate Rate) Result { return l.AllowIn("", key, rate) }
+
+// AllowIn is [Limiter.Allow] for key within scope, such as a route: the same
+// key in two scopes is counted apart.
+func (l *Limiter) AllowIn(scope, key string, rate Rate) Result {
+	if rate.IsZero() {
+		return Result{OK: true}
+	}
+	return l.allow(hashKey{l.hash(0, scope, key), l.hash(1, scope, key)}, rate)
+}
+
+// AllowAddress is [Limiter.AllowIn] for a client address. One IPv6 customer
+// holds at least a /64, so those count together. The invalid address (a client
+// that is not known) is a key like any other.
+func (l *Limiter) AllowAddress(scope string, addr netip.Addr, rate Rate) Result {
+	if rate.IsZero() {
+		return Result{OK: true}
+	}
+	addr = addr.Unmap().WithZone("")
+	raw := addr.As16()
+	n := 16
+	if addr.Is6() {
+		n = 8
+	}
+	var k hashKey
+	for i := range k {
+		var h maphash.Hash
+		h.SetSeed(l.seeds[i])
+		_, _ = h.WriteString(scope)
+		_ = h.WriteByte(byte(addr.BitLen())) // ends the scope; tells v4, v6 and none apart
+		_, _ = h.Write(raw[:n])
+		k[i] = h.Sum64()
+	}
+	return l.allow(k, rate)
+}
+
+// hash frames scope by its length, so that no pair can pass for another.
+func (l *Limiter) hash(i int, scope, key string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(l.seeds[i])
+	n := len(scope)
+	_ = h.WriteByte(byte(n))
+	_ = h.WriteByte(byte(n >> 8))
+	_ = h.WriteByte(0xff) // apart from addresses
+	_, _ = h.WriteString(scope)
+	_, _ = h.WriteString(key)
+	return h.Sum64()
+}
+
+func (l *Limiter) allow(key hashKey, rate Rate) Result {
+	interval, tolerance, ok := rate.gcra()
+	if !ok {
+		// A rate that makes no sense must not mean "no limit".
+		return Result{Limit: rate.burst(), RetryAfter: time.Minute, Reset: time.Minute}
+	}
+	now := int64(l.now().Sub(l.start)) + 1 // monotonic: setting the clock back locks nobody out
+	for {
+		c := l.cell(key, now, interval, tolerance)
+		old := c.tat.Load()
+		if old == dead {
+			continue
+		}
+		base := max(old, now)
+		next := base + interval
+		if wait := next - now - tolerance; wait > 0 {
+			return Result{Limit: rate.burst(), Reset: time.Duration(base - now), RetryAfter: time.Duration(wait)}
+		}
+		if !c.tat.CompareAndSwap(old, next) {
+			continue
+		}
+		res := Result{OK: true, Limit: rate.burst(), Reset: time.Duration(next - now),
+			Remaining: int((tolerance - (next - now)) / interval)}
+		if res.Remaining == 0 {
+			res.RetryAfter = time.Duration(next + interval - now - tolerance)
+		}
+		return res
+	}
+}
+
+// cell finds the key's cell, or makes one while there is room.
+func (l *Limiter) cell(key hashKey, now, interval, tolerance int64) *cell {
+	if c, ok := l.cells.Load(key); ok {
+		return c
+	}
+	if l.size.Load() >= int64(l.max) {
+		l.sweepIfDue(now)
+		if l.size.Load() >= int64(l.max) {
+			l.spilled.Add(1)
+			k := overflowKey{interval, tolerance, uint8(key[0] % overflowBuckets)}
+			c, _ := l.overflow.LoadOrCompute(k, func() (*cell, bool) { return new(cell), false })
+			return c
+		}
+	}
+	c, loaded := l.cells.LoadOrCompute(key, func() (*cell, bool) { return new(cell), false })
+	if !loaded {
+		l.size.Add(1)
+	}
+	return c
+}
+
+func (l *Limiter) sweepIfDue(now int64) {
+	if now-l.lastSweep.Load() >= int64(sweepEveryFull) || l.lastSweep.Load() == 0 {
+		l.Sweep()
+	}
+}
+
+// Sweep removes the keys that owe nothing any more, and returns how many. A
+// second call at the same time returns at once.
+func (l *Limiter) Sweep() int {
+	if !l.sweeping.CompareAndSwap(false, true) {
+		return 0
+	}
+	defer l.sweeping.Store(false)
+	now := int64(l.now().Sub(l.start)) + 1
+	l.lastSweep.Store(now)
+	n := 0
+	for key, c := range l.cells.AllRelaxed() {
+		old := c.tat.Load()
+		// The mark comes before the removal: an event counted on a removed
+		// cell would be forgotten, and one more let through.
+		if old <= now && old != dead && old != 0 && c.tat.CompareAndSwap(old, dead) {
+			l.cells.Delete(key)
+			l.size.Add(-1)
+			n++
+		}
+	}
+	return n
+}
+
+// Keys returns how many keys are held, and how many events went to the shared
+// buckets because the table was full.
+func (l *Limiter) Keys() (held int, spilled int64) { return l.cells.Size(), l.spilled.Load() }
+
+// Run sweeps until ctx ends.
+func (l *Limiter) Run(ctx context.Context) error {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			l.Sweep()
+		}
+	}
+}
