@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -131,35 +132,32 @@ func TestConcurrentExact(t *testing.T) {
 	}
 }
 
-// A sweep between the look-up of a cell and its update must not lose the event.
-func TestSweepLosesNothing(t *testing.T) {
-	var nanos atomic.Int64
-	base := time.Unix(1_700_000_000, 0)
-	l := New(Config{Now: func() time.Time { return base.Add(time.Duration(nanos.Load())) }})
-	rate := Rate{1, time.Nanosecond * 50, 1} // owed time passes at once
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for range 2000 {
-			l.Sweep()
+// An event must not be counted on a cell that a sweep is taking away: it would
+// be forgotten, and one more admitted.
+func TestDeadCellIsNotUsed(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	l := New(Config{Now: func() time.Time { return now }})
+	rate := Rate{1, time.Hour, 0}
+	key := hashKey{l.hash(0, "", "k"), l.hash(1, "", "k")}
+	taken := new(cell)
+	taken.tat.Store(dead)
+	l.cells.Store(key, taken)
+	done := make(chan Result)
+	go func() { done <- l.Allow("k", rate) }()
+	for range 1000 {
+		runtime.Gosched()
+		select {
+		case r := <-done:
+			t.Fatalf("counted on a dead cell: %+v", r)
+		default:
 		}
-	}()
-	var ok atomic.Int64
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for range 2000 {
-				nanos.Add(10)
-				if l.Allow("k", rate).OK {
-					ok.Add(1)
-				}
-			}
-		})
 	}
-	wg.Wait()
-	<-done
-	if most := (nanos.Load()+50)/50 + 1; ok.Load() > most {
-		t.Errorf("%d admitted, at most %d earned", ok.Load(), most)
+	l.cells.Delete(key)
+	if r := <-done; !r.OK {
+		t.Errorf("%+v", r)
+	}
+	if l.Allow("k", rate).OK {
+		t.Error("the event was forgotten")
 	}
 }
 
