@@ -1,0 +1,258 @@
+package audit
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// ErrHistory says that the stored tree does not have the root that was signed
+// for it. The sequencer then signs nothing more for the realm: a second root for
+// one size would make the log worthless. `gatehouse audit verify` tells what was
+// changed.
+var ErrHistory = errors.New("audit: the stored tree does not match its last signed checkpoint")
+
+// SequencerConfig configures a [Sequencer]. All members but Interval, Now and
+// Logger are required.
+type SequencerConfig struct {
+	Run     gatehouse.Runner[SequencerTx]
+	Pending PendingReader
+	// Origin names the log of a realm; see [Origin].
+	Origin func(realm string) string
+	// Key signs checkpoints. It is kept sealed, apart from the log.
+	Key ed25519.PrivateKey
+	// Interval is how often the sequencer looks for new events: 1 s.
+	Interval time.Duration
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Sequencer gives stored events their place in the Merkle log. Several may run
+// on one store: the transaction decides, and the loser looks again.
+type Sequencer struct {
+	cfg SequencerConfig
+
+	mu    sync.Mutex
+	sizes map[string]int64 // realm → size of the last checkpoint seen here
+}
+
+// batchesPerTx bounds the memory and the time of one sequencing transaction.
+const batchesPerTx = 64
+
+// NewSequencer checks the configuration.
+func NewSequencer(cfg SequencerConfig) (*Sequencer, error) {
+	if cfg.Run == nil || cfg.Pending == nil || cfg.Origin == nil {
+		return nil, errors.New("audit: sequencer needs a runner, a reader and an origin")
+	}
+	if len(cfg.Key) != ed25519.PrivateKeySize {
+		return nil, errors.New("audit: sequencer needs an Ed25519 checkpoint key")
+	}
+	if _, err := newSigner(cfg.Origin(gatehouse.MainRealm), cfg.Key); err != nil {
+		return nil, err
+	}
+	if cfg.Interval <= 0 {
+		cfg.Interval = time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Sequencer{cfg: cfg, sizes: map[string]int64{}}, nil
+}
+
+// Run sequences every realm at each interval until ctx ends, then once more, so
+// that what the recorder stored while closing is covered by a checkpoint.
+func (s *Sequencer) Run(ctx context.Context) error {
+	t := time.NewTicker(s.cfg.Interval)
+	defer t.Stop()
+	for {
+		s.all(ctx)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			s.all(last)
+			return nil
+		}
+	}
+}
+
+// all sequences every realm; one that fails does not stop the others.
+func (s *Sequencer) all(ctx context.Context) {
+	realms, err := s.cfg.Pending.Realms(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.cfg.Logger.Error("audit log: realms could not be read", "error", err)
+		}
+		return
+	}
+	for _, r := range realms {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := s.Sequence(ctx, r.Name); err != nil && ctx.Err() == nil {
+			s.cfg.Logger.Error("audit log could not be sequenced", "realm", r.Name, "error", err)
+		}
+	}
+}
+
+// Sequence integrates what the realm has in store and returns when nothing is
+// left, or with [ErrHistory] or the store's error. After a crash it simply goes
+// on: leaves, tiles and checkpoint are written in one transaction.
+func (s *Sequencer) Sequence(ctx context.Context, realm string) error {
+	conflicts := 0
+	for {
+		waiting, err := s.cfg.Pending.UnsequencedBatches(ctx, realm, 1)
+		if err != nil {
+			return err
+		}
+		if len(waiting) == 0 {
+			return nil
+		}
+		err = s.step(ctx, realm)
+		switch {
+		case err == nil:
+			conflicts = 0
+		case errors.Is(err, gatehouse.Conflict) && conflicts < 3:
+			conflicts++ // another node was faster; look again
+		default:
+			return err
+		}
+	}
+}
+
+// Size returns the size of the log at the last checkpoint signed here, for metrics.
+func (s *Sequencer) Size(realm string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sizes[realm]
+}
+
+// step integrates up to batchesPerTx batches in one transaction.
+func (s *Sequencer) step(ctx context.Context, realm string) error {
+	var size int64
+	err := s.cfg.Run(ctx, func(ctx context.Context, tx SequencerTx) error {
+		var err error
+		size, err = s.integrate(ctx, tx, realm)
+		return err
+	})
+	if err == nil && size > 0 {
+		s.mu.Lock()
+		s.sizes[realm] = size
+		s.mu.Unlock()
+	}
+	return err
+}
+
+func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string) (int64, error) {
+	batches, err := tx.UnsequencedBatches(ctx, realm, batchesPerTx)
+	if err != nil || len(batches) == 0 {
+		return 0, err
+	}
+	old, err := tx.AuditHead(ctx, realm)
+	if err != nil {
+		return 0, err
+	}
+	tree := newEdge(ctx, tx, realm, old)
+	if err := s.checkHistory(ctx, tx, tree, realm, old); err != nil {
+		return 0, err
+	}
+	size := old
+	ids := make([]string, len(batches))
+	counts := make([]int64, len(batches))
+	for i, b := range batches {
+		ids[i] = b.ID
+		for line := range lines(b.Data) {
+			hashes, err := tlog.StoredHashesForRecordHash(size, tlog.RecordHash(line), tree)
+			if err != nil {
+				return 0, fmt.Errorf("audit: realm %s: %w", realm, err)
+			}
+			tree.added = append(tree.added, hashes...)
+			size++
+			counts[i]++
+		}
+		if counts[i] != b.Count || counts[i] == 0 {
+			return 0, fmt.Errorf("audit: batch %s has %d lines, not %d", b.ID, counts[i], b.Count)
+		}
+	}
+	if err := tx.SequenceBatches(ctx, realm, old, ids, counts); err != nil {
+		return 0, err
+	}
+	var tiles []Tile
+	for _, t := range tlog.NewTiles(tileHeight, old, size) {
+		data, err := tlog.ReadTileData(t, tree)
+		if err != nil {
+			return 0, fmt.Errorf("audit: realm %s: %w", realm, err)
+		}
+		tiles = append(tiles, Tile{Realm: realm, Level: t.L, N: t.N, Width: t.W, Data: data})
+	}
+	if err := tx.PutTiles(ctx, tiles); err != nil {
+		return 0, err
+	}
+	root, err := tlog.TreeHash(size, tree)
+	if err != nil {
+		return 0, fmt.Errorf("audit: realm %s: %w", realm, err)
+	}
+	signed, err := sign(Checkpoint{Origin: s.cfg.Origin(realm), Size: size, Root: root}, s.cfg.Key)
+	if err != nil {
+		return 0, err
+	}
+	return size, tx.PutCheckpoint(ctx, SignedCheckpoint{Realm: realm, Size: size, Time: s.cfg.Now().UTC(), Note: signed})
+}
+
+// checkHistory compares the tree in store with what was signed for it, before
+// anything is built on it.
+func (s *Sequencer) checkHistory(ctx context.Context, tx SequencerTx, tree *edge, realm string, size int64) error {
+	last, err := tx.Checkpoints(ctx, realm, 1)
+	if err != nil {
+		return err
+	}
+	if len(last) == 0 {
+		if size != 0 {
+			return fmt.Errorf("%w: realm %s has %d events and no checkpoint", ErrHistory, realm, size)
+		}
+		return s.notShrunk(realm, 0)
+	}
+	key, err := NewKey(realm, s.cfg.Key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return err
+	}
+	c, err := key.Open(last[0].Note)
+	if err != nil {
+		return fmt.Errorf("%w: realm %s: %w", ErrHistory, realm, err)
+	}
+	if c.Size != size || last[0].Size != size {
+		return fmt.Errorf("%w: realm %s has %d events, its checkpoint says %d", ErrHistory, realm, size, c.Size)
+	}
+	root, err := tlog.TreeHash(size, tree)
+	if err != nil {
+		return fmt.Errorf("%w: realm %s: %w", ErrHistory, realm, err)
+	}
+	if root != c.Root {
+		return fmt.Errorf("%w: realm %s at size %d", ErrHistory, realm, size)
+	}
+	return s.notShrunk(realm, size)
+}
+
+// notShrunk remembers the sizes seen by this process: a store that was set back
+// (a restored backup under a running server) would get a second root signed for
+// a size that has one.
+func (s *Sequencer) notShrunk(realm string, size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seen := s.sizes[realm]; size < seen {
+		return fmt.Errorf("%w: realm %s went back from %d to %d events", ErrHistory, realm, seen, size)
+	}
+	return nil
+}
