@@ -202,7 +202,9 @@ func write(w http.ResponseWriter, t Tokens) error {
 	})
 }
 
-func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 }
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
 
 // readForm reads an urlencoded body in which no parameter is given twice (RFC
 // 6749 §3.2).

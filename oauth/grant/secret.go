@@ -63,4 +63,3 @@ func digits(v *big.Int, n int) string {
 	}
 	return string(out)
 }
-

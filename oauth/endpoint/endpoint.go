@@ -1,0 +1,164 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// Config is what the handlers need. Every field without a remark is required.
+type Config struct {
+	// Realm finds a realm; NotFound is answered with 404.
+	Realm func(ctx context.Context, name string) (gatehouse.Realm, error)
+	// Issuer gives the issuer identifier of a realm.
+	Issuer func(realm string) string
+	// JWKS gives a realm's key set: JSON of public members, and a strong entity
+	// tag without quotes or with them.
+	JWKS func(realm string) (body []byte, etag string, err error)
+	// StatusList gives the signed status list token with its number, and how long
+	// it may be cached. Nil serves no status lists.
+	StatusList func(ctx context.Context, realm string, list int64) (token string, ttl time.Duration, err error)
+	Problems   *web.Problems // nil uses the zero value
+}
+
+// Handler serves the published documents of every realm.
+type Handler struct{ c Config }
+
+// New checks c.
+func New(c Config) (*Handler, error) {
+	if c.Realm == nil || c.Issuer == nil || c.JWKS == nil {
+		return nil, errors.New("endpoint: Realm, Issuer and JWKS are required")
+	}
+	if c.Problems == nil {
+		c.Problems = &web.Problems{}
+	}
+	return &Handler{c: c}, nil
+}
+
+// KeyMaxAge is how long a key set may be cached. Keys are published this long
+// and more before their first use.
+const KeyMaxAge = 5 * time.Minute
+
+// Register adds the paths of package endpoint to mux.
+func (h *Handler) Register(mux *http.ServeMux) {
+	get := func(pattern string, fn web.HandlerFunc) {
+		mux.Handle(pattern, h.c.Problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
+			if r.Method != http.MethodGet && r.Method != http.MethodHead {
+				return web.MethodNotAllowed(http.MethodGet, http.MethodHead)
+			}
+			return fn(w, r)
+		}))
+	}
+	get("/.well-known/jwks.json", h.jwks)
+	get("/realms/{realm}/.well-known/jwks.json", h.jwks)
+	get("/.well-known/oauth-authorization-server", h.metadata)
+	get("/.well-known/oauth-authorization-server/realms/{realm}", h.metadata)
+	if h.c.StatusList != nil {
+		get("/status/{list}", h.status)
+		get("/realms/{realm}/status/{list}", h.status)
+	}
+}
+
+var (
+	errNoRealm = gatehouse.E(gatehouse.NotFound, "realm_not_found", "There is no such realm.")
+	errNoList  = gatehouse.E(gatehouse.NotFound, "status_list_not_found", "There is no such status list.")
+)
+
+// realm finds the realm of the path.
+func (h *Handler) realm(r *http.Request) (gatehouse.Realm, error) {
+	name := r.PathValue("realm")
+	if name == "" {
+		name = gatehouse.MainRealm
+	}
+	rl, err := h.c.Realm(r.Context(), name)
+	if errors.Is(err, gatehouse.NotFound) || err == nil && rl.Disabled {
+		return rl, errNoRealm
+	}
+	return rl, err
+}
+
+func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
+	rl, err := h.realm(r)
+	if err != nil {
+		return err
+	}
+	body, etag, err := h.c.JWKS(rl.Name)
+	if err != nil {
+		return err
+	}
+	return serve(w, r, "application/jwk-set+json", etag, KeyMaxAge, body)
+}
+
+func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
+	rl, err := h.realm(r)
+	if err != nil {
+		return err
+	}
+	text := r.PathValue("list")
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != text { // one name per list
+		return errNoList
+	}
+	token, ttl, err := h.c.StatusList(r.Context(), rl.Name, n)
+	if errors.Is(err, gatehouse.NotFound) {
+		return errNoList
+	}
+	if err != nil {
+		return err
+	}
+	return serve(w, r, "application/statuslist+jwt", "", ttl, []byte(token))
+}
+
+// metadata is what is true of the authorization server today (RFC 8414 §2).
+// There is no authorization endpoint yet, so there are no response types, and
+// no standard grant type is served: refresh tokens go to an endpoint of our own.
+type metadata struct {
+	Issuer           string   `json:"issuer"`
+	JWKSURI          string   `json:"jwks_uri"`
+	ResponseTypes    []string `json:"response_types_supported"`
+	GrantTypes       []string `json:"grant_types_supported"`
+	TokenAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	TokensEndpoint   string   `json:"gatehouse_tokens_endpoint"`
+	RefreshEndpoint  string   `json:"gatehouse_tokens_refresh_endpoint"`
+}
+
+func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
+	rl, err := h.realm(r)
+	if err != nil {
+		return err
+	}
+	issuer := h.c.Issuer(rl.Name)
+	if !metadataPath(r.URL.Path, issuer) {
+		return errNoRealm
+	}
+	base := strings.TrimSuffix(issuer, "/")
+	body, err := json.Marshal(metadata{
+		Issuer: issuer, JWKSURI: base + "/.well-known/jwks.json",
+		ResponseTypes: []string{}, GrantTypes: []string{}, TokenAuthMethods: []string{},
+		TokensEndpoint: base + "/tokens", RefreshEndpoint: base + "/tokens/refresh",
+	}, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	return serve(w, r, "application/json", "", KeyMaxAge, body)
+}
+
+// metadataPath reports whether path is where RFC 8414 §3.1 puts the metadata of
+// issuer: the well-known part between host and path. A client that compares the
+// issuer would refuse the document from anywhere else.
+func metadataPath(path, issuer string) bool {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return false
+	}
+	return path == "/.well-known/oauth-authorization-server"+strings.TrimSuffix(u.Path, "/")
+}
