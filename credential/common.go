@@ -1,0 +1,143 @@
+package credential
+
+import (
+	_ "embed"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/ccojocar/zxcvbn-go/frequency"
+	"golang.org/x/text/unicode/norm"
+)
+
+//go:embed common_passwords.txt
+var commonText string
+
+// minCommon is the shortest password that any realm may allow, so the shortest
+// that is worth listing.
+const minCommon = 8
+
+// commonList is the set of common passwords, folded by foldPassword.
+type commonList struct {
+	set      map[string]struct{}
+	stems    []string
+	suffixes []string
+}
+
+// newCommonList expands the shipped file and adds zxcvbn's frequency lists:
+// common passwords, and the words and names that are passwords by themselves.
+func newCommonList() *commonList {
+	c := &commonList{set: make(map[string]struct{}, 1<<16)}
+	section := ""
+	var phrases []string
+	for line := range strings.Lines(commonText) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "" || line[0] == '#':
+		case line[0] == '[':
+			section = line
+		case section == "[stems]":
+			c.stems = append(c.stems, strings.Fields(line)...)
+		case section == "[suffixes]":
+			c.suffixes = append(c.suffixes, strings.Fields(line)...)
+		case section == "[phrases]":
+			phrases = append(phrases, strings.Fields(line)...)
+		}
+	}
+	for _, p := range phrases {
+		c.add(p)
+	}
+	for _, stem := range c.stems {
+		c.add(stem)
+		c.add(stem + stem)
+		for _, suffix := range c.suffixes {
+			c.add(stem + suffix)
+		}
+	}
+	for _, list := range frequency.Lists {
+		for _, word := range list.List {
+			c.add(word)
+		}
+	}
+	return c
+}
+
+func (c *commonList) add(word string) {
+	if utf8.RuneCountInString(word) >= minCommon {
+		c.set[foldPassword(word)] = struct{}{}
+	}
+}
+
+// contains reports whether folded is a common password: listed as it stands,
+// without the blanks and hyphens inside, with letters in the place of the digits
+// that look like them, or without the digits and signs at its ends; or two
+// stems, with or without a suffix.
+func (c *commonList) contains(folded string) bool {
+	joined := strings.NewReplacer(" ", "", "-", "", "_", "", ".", "").Replace(folded)
+	return c.listed(folded) || joined != folded && c.listed(joined)
+}
+
+func (c *commonList) listed(folded string) bool {
+	plain := unleet(folded)
+	for _, s := range [...]string{folded, plain, trimOrnament(folded), trimOrnament(plain)} {
+		if utf8.RuneCountInString(s) < minCommon {
+			continue
+		}
+		if _, ok := c.set[s]; ok {
+			return true
+		}
+	}
+	return c.pair(folded) || c.pair(trimOrnament(folded)) || c.pair(trimOrnament(plain))
+}
+
+// pair reports whether s is two stems, such as "welcomepassword", perhaps with
+// a suffix.
+func (c *commonList) pair(s string) bool {
+	for _, first := range c.stems {
+		rest, ok := strings.CutPrefix(s, first)
+		if !ok || rest == "" {
+			continue
+		}
+		for _, second := range c.stems {
+			tail, ok := strings.CutPrefix(rest, second)
+			if !ok {
+				continue
+			}
+			if tail == "" {
+				return true
+			}
+			for _, suffix := range c.suffixes {
+				if tail == suffix {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// foldPassword brings two spellings of one word together, for comparing with
+// lists only: compatibility forms, case, and accents are dropped.
+func foldPassword(s string) string {
+	s = strings.ToLower(norm.NFKD.String(s))
+	return strings.Map(func(r rune) rune {
+		if r >= 0x300 && r <= 0x36f { // combining diacritical marks
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// unleet writes letters for the digits and signs that stand for them.
+func unleet(s string) string {
+	return strings.Map(func(r rune) rune {
+		if i := strings.IndexRune("0134578@$!|+", r); i >= 0 {
+			return rune("oieastbasilt"[i])
+		}
+		return r
+	}, s)
+}
+
+// trimOrnament removes what people add at the ends of a word: digits and signs.
+func trimOrnament(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return r < utf8.RuneSelf && (r < 'a' || r > 'z') })
+}
