@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
 // verdict is what one transaction found out about a presented refresh token.
@@ -57,7 +59,7 @@ func (s *Service) Refresh(ctx context.Context, realm string, presented gatehouse
 			return err
 		} else if reason != "" {
 			v = ended
-			return s.endFamily(ctx, tx, out.grant, now, "grant.end", reason)
+			return s.endFamily(ctx, tx, out.grant, now, audit.KindGrantEnd, reason)
 		}
 		if out.scopes, err = chooseScopes(rl, out.grant.Scopes, asked); err != nil {
 			return err
@@ -108,6 +110,11 @@ func (s *Service) userMayGoOn(ctx context.Context, tx Tx, out *issue) (reason st
 	case u.PasswordAt.After(out.grant.CreatedAt):
 		return ReasonPassword, nil
 	}
+	g := out.grant
+	if cut, _ := s.c.Revoked(revocation.Ref{Realm: g.Realm, Subject: g.Subject, Client: g.ClientID, Session: g.SessionID,
+		IssuedAt: g.CreatedAt, HasStatus: true, List: g.StatusList, Index: g.StatusIdx}); cut {
+		return ReasonRevoked, nil
+	}
 	out.user = u
 	return "", nil
 }
@@ -128,7 +135,7 @@ func (s *Service) rotate(ctx context.Context, tx Tx, out *issue, old Refresh, ne
 			if err := s.storeOpaque(ctx, tx, out); err != nil {
 				return refused, err
 			}
-			return rotated, tx.AppendEvents(ctx, event(ctx, g, now, "grant.refresh", gatehouse.OutcomeSuccess, "", out.user.Username))
+			return rotated, tx.AppendEvents(ctx, event(ctx, g, now, audit.KindTokenRefresh, gatehouse.OutcomeSuccess, "", out.user.Username))
 		}
 		again, err := tx.Refresh(ctx, old.Hash) // somebody else won meanwhile
 		if err != nil {
@@ -145,9 +152,9 @@ func (s *Service) rotate(ctx context.Context, tx Tx, out *issue, old Refresh, ne
 		if err := s.storeOpaque(ctx, tx, out); err != nil {
 			return refused, err
 		}
-		return repeated, tx.AppendEvents(ctx, event(ctx, g, now, "grant.refresh", gatehouse.OutcomeSuccess, "repeated", out.user.Username))
+		return repeated, tx.AppendEvents(ctx, event(ctx, g, now, audit.KindTokenRefresh, gatehouse.OutcomeSuccess, "repeated", out.user.Username))
 	}
-	return ended, s.endFamily(ctx, tx, g, now, "grant.reuse_detected", ReasonReuse)
+	return ended, s.endFamily(ctx, tx, g, now, audit.KindTokenReuse, ReasonReuse)
 }
 
 // lostAnswer reports whether a used token is shown again by a client that lost

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -22,7 +23,7 @@ const (
 	ReasonReuse        = "refresh_reuse"
 	ReasonUserDisabled = "user_disabled"
 	ReasonPassword     = "password_changed"
-	ReasonAdmin        = "ended_by_administrator"
+	ReasonRevoked      = "revoked"
 )
 
 // Reader is what the service reads inside a transaction.
@@ -61,6 +62,9 @@ type Config struct {
 	Issuer func(realm string) string
 	// NewStatus allocates a random status list index that lives until expires.
 	NewStatus func(expires time.Time) (list, index int64)
+	// Revoked asks the local revocation view about a grant: a cut-off for its
+	// subject, client, session or realm stops refresh tokens too.
+	Revoked func(ref revocation.Ref) (revoked bool, reason string)
 	// SuccessorKey is a secret of 32 bytes or more from which each refresh token's
 	// successor is derived. It must be the same on all nodes and stay the same
 	// over restarts; when it changes, answers lost at that moment are not given
@@ -75,8 +79,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil {
-		return nil, errors.New("grant: Run, Sign, Issuer and NewStatus are required")
+	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil || c.Revoked == nil {
+		return nil, errors.New("grant: Run, Sign, Issuer, NewStatus and Revoked are required")
 	}
 	if len(c.SuccessorKey) < 32 {
 		return nil, errors.New("grant: SuccessorKey must have 32 bytes or more")
@@ -152,7 +156,7 @@ func (s *Service) IssueForUser(ctx context.Context, realm string, p *gatehouse.P
 		if err := s.storeOpaque(ctx, tx, &out); err != nil {
 			return err
 		}
-		return tx.AppendEvents(ctx, event(ctx, out.grant, now, "grant.create", gatehouse.OutcomeSuccess, "", u.Username))
+		return tx.AppendEvents(ctx, event(ctx, out.grant, now, audit.KindTokenIssue, gatehouse.OutcomeSuccess, "", u.Username))
 	})
 	if err != nil {
 		return Tokens{}, err
@@ -223,7 +227,7 @@ func (s *Service) End(ctx context.Context, realm, grantID, reason string) (ended
 		if err != nil {
 			return err
 		}
-		ended, err = end(ctx, tx, g, s.c.Now(), "grant.end", reason)
+		ended, err = end(ctx, tx, g, s.c.Now(), audit.KindGrantEnd, reason)
 		return err
 	})
 	return ended, err
