@@ -1,0 +1,260 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Entry is an event with its place in the log.
+type Entry struct {
+	// Index is the leaf index, or -1 while the event waits to be sequenced.
+	Index int64 `json:"index"`
+	gatehouse.Event
+}
+
+// Query selects events of one realm. Empty members do not select.
+type Query struct {
+	// Kind is an exact kind, or a prefix when it ends in "." ("user.").
+	Kind     string
+	ActorID  string
+	TargetID string
+	Outcome  gatehouse.Outcome
+	From, To time.Time // both included
+	// OldestFirst turns the order; the newest events come first otherwise.
+	OldestFirst bool
+	// Limit is 100 by default, at most 1,000.
+	Limit int
+	// Cursor is Page.Next of the page before.
+	Cursor string
+}
+
+// Page is one part of an answer.
+type Page struct {
+	Entries []Entry `json:"events"`
+	// Next continues the listing; "" at the end. A page may hold fewer entries
+	// than the limit, even none, and still have a Next: the search of one call is
+	// bounded.
+	Next string `json:"next,omitempty"`
+}
+
+// Log answers questions about stored events.
+type Log struct {
+	Reader Reader
+	// MaxScan bounds the batches that one call reads: 2,000 by default.
+	MaxScan int
+}
+
+const (
+	maxList      = 1000
+	scanPage     = 50
+	maxFound     = 1000
+	maxCursorLen = 64
+)
+
+var errBadCursor = gatehouse.E(gatehouse.Invalid, "audit_cursor_invalid", "the cursor is not one that this log gave out")
+
+// cursor is a place between two events: the line `line` of the batch at position.
+type cursor struct{ position, line int64 }
+
+func (c cursor) String() string {
+	return strconv.FormatInt(c.position, 10) + "." + strconv.FormatInt(c.line, 10)
+}
+
+func parseCursor(s string) (c cursor, err error) {
+	if len(s) > maxCursorLen {
+		return c, errBadCursor
+	}
+	a, b, ok := strings.Cut(s, ".")
+	var err1, err2 error
+	c.position, err1 = strconv.ParseInt(a, 10, 64)
+	c.line, err2 = strconv.ParseInt(b, 10, 64)
+	if !ok || err1 != nil || err2 != nil || c.position < 0 || c.line < 0 {
+		return c, errBadCursor
+	}
+	return c, nil
+}
+
+// List returns the events that match q, page by page.
+func (l *Log) List(ctx context.Context, realm string, q Query) (Page, error) {
+	switch {
+	case q.Limit < 0 || q.Limit > maxList:
+		return Page{}, gatehouse.E(gatehouse.Invalid, "audit_limit_invalid", "the limit must be from 1 to 1000")
+	case q.Limit == 0:
+		q.Limit = 100
+	}
+	page := Page{Entries: []Entry{}}
+	bq := BatchQuery{From: q.From, To: q.To, Kind: q.Kind, ActorID: q.ActorID, TargetID: q.TargetID,
+		Descending: !q.OldestFirst, Limit: scanPage}
+	var skip int64 // lines of the first batch that are already given out, in reading order
+	var resume cursor
+	if q.Cursor != "" {
+		c, err := parseCursor(q.Cursor)
+		if err != nil {
+			return Page{}, err
+		}
+		// The batch at the cursor is read again, from its line on.
+		resume, skip = c, c.line
+		bq.After = c.position - 1
+		if bq.Descending {
+			bq.After = c.position + 1
+		}
+	}
+	for scanned := 0; ; {
+		batches, err := l.Reader.Batches(ctx, realm, bq)
+		if err != nil {
+			return Page{}, err
+		}
+		for i := range batches {
+			b := &batches[i]
+			if b.Position != resume.position {
+				skip = 0
+			}
+			done, err := page.take(b, &q, skip)
+			if err != nil || done {
+				return page, err
+			}
+			bq.After = b.Position
+		}
+		if len(batches) < scanPage {
+			return page, nil
+		}
+		if scanned += len(batches); scanned >= l.maxScan() {
+			page.Next = cursor{position: bq.After, line: batches[len(batches)-1].Count}.String()
+			return page, nil
+		}
+	}
+}
+
+func (l *Log) maxScan() int {
+	if l.MaxScan > 0 {
+		return l.MaxScan
+	}
+	return 2000
+}
+
+// take adds the matching events of b in the order of q; true when the page is
+// full, with Next set to the event after the last one.
+func (p *Page) take(b *Batch, q *Query, skip int64) (bool, error) {
+	events, err := Decode(*b)
+	if err != nil {
+		return false, err
+	}
+	for n := skip; n < int64(len(events)); n++ {
+		i := n
+		if !q.OldestFirst {
+			i = int64(len(events)) - 1 - n
+		}
+		e := events[i]
+		if !q.matches(&e) {
+			continue
+		}
+		if len(p.Entries) == q.Limit {
+			p.Next = cursor{position: b.Position, line: n}.String()
+			return true, nil
+		}
+		p.Entries = append(p.Entries, Entry{Index: indexOf(b, i), Event: e})
+	}
+	return false, nil
+}
+
+func indexOf(b *Batch, line int64) int64 {
+	if b.FirstIndex < 0 {
+		return -1
+	}
+	return b.FirstIndex + line
+}
+
+func (q *Query) matches(e *gatehouse.Event) bool {
+	if q.Kind != "" && e.Kind != q.Kind && !(strings.HasSuffix(q.Kind, ".") && strings.HasPrefix(e.Kind, q.Kind)) {
+		return false
+	}
+	return (q.ActorID == "" || e.Actor.ID == q.ActorID) &&
+		(q.TargetID == "" || e.Target.ID == q.TargetID) &&
+		(q.Outcome == "" || e.Outcome == q.Outcome) &&
+		(q.From.IsZero() || !e.Time.Before(q.From)) &&
+		(q.To.IsZero() || !e.Time.After(q.To))
+}
+
+// Find returns the events of one request, oldest first. The request id tells
+// when the request began; nearly all of its events are of the seconds after, and
+// the search widens only when nothing is there: to ten minutes, then to two days
+// (a request may stream for hours before its event is written). It is
+// gatehouse.NotFound when there is none.
+func (l *Log) Find(ctx context.Context, realm, requestID string) ([]Entry, error) {
+	began, ok := gatehouse.IDTime(requestID)
+	if !ok || !plain(requestID) {
+		return nil, gatehouse.E(gatehouse.Invalid, "request_id_malformed", "this is not a request id of ours")
+	}
+	// Clocks of nodes may differ a little.
+	from := began.Add(-5 * time.Second)
+	for _, span := range []time.Duration{30 * time.Second, 10 * time.Minute, 48 * time.Hour} {
+		to := began.Add(span)
+		found, err := l.scan(ctx, realm, requestID, from, to)
+		if err != nil || len(found) > 0 {
+			return found, err
+		}
+		from = to
+	}
+	return nil, gatehouse.E(gatehouse.NotFound, "audit_request_unknown", "nothing is recorded under this request id")
+}
+
+// plain reports that s appears in a line of JSON as it is.
+func plain(s string) bool {
+	if len(s) > maxID {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+func (l *Log) scan(ctx context.Context, realm, requestID string, from, to time.Time) ([]Entry, error) {
+	needle := []byte(`"` + requestID + `"`)
+	q := BatchQuery{From: from, To: to, Limit: scanPage}
+	var out []Entry
+	for scanned := 0; ; {
+		batches, err := l.Reader.Batches(ctx, realm, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range batches {
+			b := &batches[i]
+			q.After = b.Position
+			if !bytes.Contains(b.Data, needle) {
+				continue
+			}
+			n := int64(-1)
+			for line := range lines(b.Data) {
+				n++
+				if !bytes.Contains(line, needle) {
+					continue
+				}
+				e, err := decodeLine(realm, line)
+				if err != nil {
+					return nil, err
+				}
+				if e.RequestID == requestID && len(out) < maxFound {
+					out = append(out, Entry{Index: indexOf(b, n), Event: e})
+				}
+			}
+		}
+		if len(batches) < scanPage {
+			return out, nil
+		}
+		if scanned += len(batches); scanned >= 50*l.maxScan() {
+			if len(out) > 0 {
+				return out, nil
+			}
+			return nil, gatehouse.E(gatehouse.Unavailable, "audit_search_too_large", "too many events in that time to search").With(errors.New("audit: scan bound reached"))
+		}
+	}
+}
