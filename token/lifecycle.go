@@ -1,0 +1,95 @@
+package token
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Schedule are the times that govern the life of signing keys.
+type Schedule struct {
+	Algorithm Algorithm // of new keys
+	// Rotate is how long a key signs; negative or zero: until told otherwise.
+	Rotate time.Duration
+	// Propagate is how long a key is published before it signs, so that every
+	// cached copy of the key set has it: at least the max-age of the key set.
+	Propagate time.Duration
+	// TokenTTL is the longest life of a token; a retired key stays that long,
+	// plus [MaxLeeway].
+	TokenTTL time.Duration
+}
+
+// KeyAction is one thing to do to a realm's keys.
+type KeyAction string
+
+const (
+	// ActionGenerate makes a new key, published and not yet signing.
+	ActionGenerate KeyAction = "generate"
+	// ActionGenerateActive makes a new key that signs at once, because nothing
+	// else can.
+	ActionGenerateActive KeyAction = "generate_active"
+	ActionActivate       KeyAction = "activate"
+	ActionRetire         KeyAction = "retire"
+	ActionRemove         KeyAction = "remove"
+)
+
+// KeyStep is an action on one key. KID is "" for the generating actions.
+type KeyStep struct {
+	Action KeyAction
+	KID    string
+}
+
+// PlanKeys says what is due at now for the keys of one realm, in the order in
+// which to do it. It depends on its arguments alone, so any node may run it any
+// number of times. After the steps there is exactly one active key.
+//
+// A key published for Propagate replaces the active one. Publishing a key is
+// therefore all that a rotation by hand has to do.
+func PlanKeys(keys []StoredKey, now time.Time, s Schedule) []KeyStep {
+	var active, published []StoredKey
+	var plan []KeyStep
+	for _, k := range keys {
+		switch k.State {
+		case KeyActive:
+			active = append(active, k)
+		case KeyPublished:
+			if k.Algorithm != string(s.Algorithm) {
+				// Chosen before the realm's algorithm changed; it never signed.
+				plan = append(plan, KeyStep{ActionRemove, k.KID})
+				continue
+			}
+			published = append(published, k)
+		case KeyRetired:
+			if !now.Before(k.RetiredAt.Add(s.TokenTTL + MaxLeeway)) {
+				plan = append(plan, KeyStep{ActionRemove, k.KID})
+			}
+		}
+	}
+	byAge := func(a, b StoredKey) int {
+		return cmp.Or(a.ActivatedAt.Compare(b.ActivatedAt), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.KID, b.KID))
+	}
+	slices.SortFunc(active, byAge)
+	slices.SortFunc(published, byAge)
+
+	if len(active) == 0 {
+		if len(published) > 0 {
+			return append(plan, KeyStep{ActionActivate, published[0].KID})
+		}
+		return append(plan, KeyStep{Action: ActionGenerateActive})
+	}
+	current := active[len(active)-1]
+	for _, k := range active[:len(active)-1] {
+		plan = append(plan, KeyStep{ActionRetire, k.KID})
+	}
+	if len(published) > 0 {
+		if next := published[0]; !now.Before(next.CreatedAt.Add(s.Propagate)) {
+			plan = append(plan, KeyStep{ActionActivate, next.KID}, KeyStep{ActionRetire, current.KID})
+		}
+		return plan
+	}
+	due := s.Rotate > 0 && !now.Before(current.ActivatedAt.Add(s.Rotate-s.Propagate))
+	if due || current.Algorithm != string(s.Algorithm) {
+		plan = append(plan, KeyStep{Action: ActionGenerate})
+	}
+	return plan
+}

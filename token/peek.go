@@ -1,0 +1,100 @@
+package token
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Unverified is what a token says about itself. Nothing of it is true until a
+// [Verifier] has said so.
+type Unverified struct {
+	Header jsontext.Value
+	Claims jsontext.Value
+}
+
+// Peek decodes a token without verifying it, for a person to look at. It is no
+// step of any decision.
+func Peek(compact string) (Unverified, error) {
+	head, body, err := split(compact)
+	if err != nil {
+		return Unverified{}, err
+	}
+	u := Unverified{}
+	for _, part := range [...]struct {
+		text string
+		to   *jsontext.Value
+	}{{head, &u.Header}, {body, &u.Claims}} {
+		raw, ok := decodeSegment(part.text)
+		if !ok || !shallow(raw) || !jsontext.Value(raw).IsValid() {
+			return Unverified{}, errMalformed
+		}
+		*part.to = raw
+	}
+	return u, nil
+}
+
+// UnverifiedIssuer returns the iss claim of a token that nobody has verified.
+// Its only use is to choose the verifier, which then insists on that issuer.
+func UnverifiedIssuer(compact string) (string, error) {
+	_, body, err := split(compact)
+	if err != nil {
+		return "", err
+	}
+	raw, ok := decodeSegment(body)
+	if !ok || !shallow(raw) {
+		return "", errMalformed
+	}
+	var w struct {
+		Iss string `json:"iss"`
+	}
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return "", errMalformed.With(errors.New("claims are not well-formed JSON of the right types"))
+	}
+	if w.Iss == "" {
+		return "", errClaimMissing.With(errors.New("iss"))
+	}
+	return w.Iss, nil
+}
+
+func unverifiedHeader(compact string) (header, error) {
+	head, _, err := split(compact)
+	if err != nil {
+		return header{}, err
+	}
+	raw, ok := decodeSegment(head)
+	if !ok {
+		return header{}, errMalformed
+	}
+	return parseHeader(raw)
+}
+
+// split returns the first two of exactly three parts.
+func split(compact string) (head, body string, err error) {
+	if len(compact) > maxMaxBytes {
+		return "", "", errTooLarge
+	}
+	if strings.Count(compact, ".") != 2 {
+		return "", "", errMalformed
+	}
+	head, rest, _ := strings.Cut(compact, ".")
+	body, _, _ = strings.Cut(rest, ".")
+	return head, body, nil
+}
+
+// LooksSigned reports whether a bearer credential has the outer form of a compact
+// JWS, three parts of base64url. It tells formats apart and nothing else.
+func LooksSigned(credential string) bool {
+	if strings.Count(credential, ".") != 2 || strings.HasPrefix(credential, ".") {
+		return false
+	}
+	for i := range len(credential) {
+		c := credential[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return false
+		}
+	}
+	return true
+}
