@@ -1,0 +1,61 @@
+package revocation
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Purger is the transaction of [Purge].
+type Purger interface {
+	// PurgeRevocations deletes status bits and cut-offs with ExpiresAt before the
+	// given time and returns how many.
+	PurgeRevocations(ctx context.Context, before time.Time) (int64, error)
+}
+
+// Purge is the background job that forgets what has expired by itself.
+type Purge struct {
+	View     *View
+	Run      gatehouse.Runner[Purger]
+	Interval time.Duration // 1 hour by default
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Work purges at each interval until ctx ends. A failure is logged and tried
+// again at the next; records that stay too long do no harm.
+func (p *Purge) Work(ctx context.Context) error {
+	interval := p.Interval
+	if interval <= 0 {
+		interval = time.Hour
+	}
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if _, err := p.Once(ctx); err != nil && ctx.Err() == nil {
+				p.Logger.Error("expired revocations could not be purged", "error", err)
+			}
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Once purges the store, then the view, and returns how many records the store
+// had to forget.
+func (p *Purge) Once(ctx context.Context) (n int64, err error) {
+	now := p.Now()
+	err = p.Run(ctx, func(ctx context.Context, tx Purger) error {
+		n, err = tx.PurgeRevocations(ctx, now)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	p.View.Purge(now)
+	return n, nil
+}

@@ -1,0 +1,328 @@
+package revocation
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v4"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Reasons that [View.Revoked] gives.
+const (
+	ReasonToken   = "token_revoked"
+	ReasonSubject = "subject_cutoff"
+	ReasonClient  = "client_cutoff"
+	ReasonSession = "session_cutoff"
+	ReasonKey     = "key_cutoff"
+	ReasonRealm   = "realm_cutoff"
+	// ReasonUnknown: the view does not know, so it refuses.
+	ReasonUnknown = "revocation_unknown"
+	// ReasonStatus: the credential names a place that cannot exist, or one of a
+	// list that was dropped because everything in it has expired.
+	ReasonStatus = "status_invalid"
+)
+
+// Store is where a view is loaded from.
+type Store interface {
+	StatusBits(ctx context.Context) ([]StatusBit, error)
+	Cutoffs(ctx context.Context) ([]Cutoff, error)
+}
+
+// View answers whether a credential was revoked. Reading takes no lock. Make it
+// with [NewView]; the zero View refuses everything.
+type View struct {
+	loaded atomic.Bool
+	// dropped is the end (Unix seconds) up to which lists were purged.
+	dropped atomic.Int64
+	lists   *xsync.Map[listKey, *bitmap]
+	cutoffs *xsync.Map[cutoffKey, cutoffValue]
+	// kinds counts cut-offs of each kind, so that a check does not look for what
+	// is not there.
+	kinds [cutoffKinds]atomic.Int64
+	bits  atomic.Int64
+}
+
+type listKey struct {
+	realm string
+	list  int64
+}
+
+type cutoffKey struct {
+	realm string
+	id    string
+	kind  uint8
+}
+
+// cutoffValue holds Unix milliseconds.
+type cutoffValue struct{ before, expires int64 }
+
+// Kinds as small numbers; the order is that of the checks.
+const (
+	kindRealm = iota
+	kindSubject
+	kindClient
+	kindSession
+	kindKey
+	cutoffKinds
+)
+
+func kindOf(k CutoffKind) (uint8, bool) {
+	switch k {
+	case CutoffRealm:
+		return kindRealm, true
+	case CutoffSubject:
+		return kindSubject, true
+	case CutoffClient:
+		return kindClient, true
+	case CutoffSession:
+		return kindSession, true
+	case CutoffKey:
+		return kindKey, true
+	}
+	return 0, false
+}
+
+// bitmap is a status list in pages that exist only where a bit is set.
+type bitmap struct {
+	pages   [ListSize / pageBits]atomic.Pointer[page]
+	expires atomic.Int64 // Unix seconds
+}
+
+const pageBits = 4096
+
+type page [pageBits / 64]atomic.Uint64
+
+func (b *bitmap) set(index int64) (fresh bool) {
+	slot := &b.pages[index/pageBits]
+	p := slot.Load()
+	if p == nil {
+		slot.CompareAndSwap(nil, new(page))
+		p = slot.Load()
+	}
+	mask := uint64(1) << (index % 64)
+	return p[index%pageBits/64].Or(mask)&mask == 0
+}
+
+func (b *bitmap) get(index int64) bool {
+	p := b.pages[index/pageBits].Load()
+	return p != nil && p[index%pageBits/64].Load()>>(index%64)&1 == 1
+}
+
+// NewView returns an empty view, which refuses everything until [View.Load].
+func NewView() *View {
+	return &View{lists: xsync.NewMap[listKey, *bitmap](), cutoffs: xsync.NewMap[cutoffKey, cutoffValue]()}
+}
+
+// Load adds everything that the store has. Subscribe [View.Apply] to changes
+// before, so that nothing falls between. A view that was loaded once stays so
+// when a later Load fails: it still has all changes.
+func (v *View) Load(ctx context.Context, s Store) error {
+	bits, err := s.StatusBits(ctx)
+	if err != nil {
+		return fmt.Errorf("revocation: status bits: %w", err)
+	}
+	cuts, err := s.Cutoffs(ctx)
+	if err != nil {
+		return fmt.Errorf("revocation: cut-offs: %w", err)
+	}
+	for _, b := range bits {
+		if err := v.addBit(b); err != nil {
+			return err
+		}
+	}
+	for _, c := range cuts {
+		if err := v.addCutoff(c); err != nil {
+			return err
+		}
+	}
+	v.loaded.Store(true)
+	return nil
+}
+
+// Loaded reports whether the view knows everything; readiness depends on it.
+func (v *View) Loaded() bool { return v.loaded.Load() }
+
+// Apply takes a committed change into the view; the revocation is in effect when
+// it returns. Other topics and changes without a value (a purge) are ignored. A
+// value that cannot be understood makes the view refuse everything until the next
+// [View.Load]: it may be a revocation.
+func (v *View) Apply(c gatehouse.Change) {
+	if c.Topic != gatehouse.TopicRevocation || c.Value == nil {
+		return
+	}
+	var err error
+	switch r := c.Value.(type) {
+	case StatusBit:
+		err = v.addBit(r)
+	case *StatusBit:
+		err = v.addBit(*r)
+	case Cutoff:
+		err = v.addCutoff(r)
+	case *Cutoff:
+		err = v.addCutoff(*r)
+	default:
+		err = errors.New("revocation: unknown record")
+	}
+	if err != nil {
+		v.loaded.Store(false)
+	}
+}
+
+func (v *View) addBit(b StatusBit) error {
+	if !ValidPlace(b.List, b.Index) {
+		return fmt.Errorf("revocation: status bit %d of list %d cannot exist", b.Index, b.List)
+	}
+	expires := max(ListExpires(b.List).Unix(), b.ExpiresAt.Unix())
+	if expires <= v.dropped.Load() {
+		return nil // the list was dropped; its places are refused as a whole
+	}
+	m, _ := v.lists.LoadOrCompute(listKey{b.Realm, b.List}, func() (*bitmap, bool) { return new(bitmap), false })
+	for {
+		old := m.expires.Load()
+		if old >= expires || m.expires.CompareAndSwap(old, expires) {
+			break
+		}
+	}
+	if m.set(b.Index) {
+		v.bits.Add(1)
+	}
+	return nil
+}
+
+func (v *View) addCutoff(c Cutoff) error {
+	kind, ok := kindOf(c.Kind)
+	if !ok || (c.ID == "") != (c.Kind == CutoffRealm) || c.Realm == "" || c.Before.IsZero() {
+		return fmt.Errorf("revocation: cut-off of kind %q is malformed", c.Kind)
+	}
+	key := cutoffKey{c.Realm, c.ID, kind}
+	v.cutoffs.Compute(key, func(old cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
+		next := cutoffValue{before: c.Before.UnixMilli(), expires: c.ExpiresAt.UnixMilli()}
+		if had {
+			next.before, next.expires = max(next.before, old.before), max(next.expires, old.expires)
+		} else {
+			// Counted before it can be found, so that no reader passes by it.
+			v.kinds[kind].Add(1)
+		}
+		return next, xsync.UpdateOp
+	})
+	return nil
+}
+
+// Revoked reports whether the credential may no longer be used, and why, as one
+// of the Reason constants. It neither locks nor allocates.
+func (v *View) Revoked(r Ref) (revoked bool, reason string) {
+	if v == nil || v.lists == nil || !v.loaded.Load() {
+		return true, ReasonUnknown
+	}
+	if r.HasStatus {
+		if !ValidPlace(r.List, r.Index) {
+			return true, ReasonStatus
+		}
+		if m, ok := v.lists.Load(listKey{r.Realm, r.List}); ok && m.get(r.Index) {
+			return true, ReasonToken
+		}
+		// After the look-up: a list that is dropped meanwhile is refused here.
+		if ListExpires(r.List).Unix() <= v.dropped.Load() {
+			return true, ReasonStatus
+		}
+	}
+	issued := r.IssuedAt.UnixMilli()
+	switch {
+	case v.cut(kindRealm, r.Realm, "", issued):
+		return true, ReasonRealm
+	case r.Subject != "" && v.cut(kindSubject, r.Realm, r.Subject, issued):
+		return true, ReasonSubject
+	case r.Client != "" && v.cut(kindClient, r.Realm, r.Client, issued):
+		return true, ReasonClient
+	case r.Session != "" && v.cut(kindSession, r.Realm, r.Session, issued):
+		return true, ReasonSession
+	case r.KeyID != "" && v.cut(kindKey, r.Realm, r.KeyID, issued):
+		return true, ReasonKey
+	}
+	return false, ""
+}
+
+func (v *View) cut(kind uint8, realm, id string, issued int64) bool {
+	if v.kinds[kind].Load() == 0 {
+		return false
+	}
+	c, ok := v.cutoffs.Load(cutoffKey{realm, id, kind})
+	return ok && issued <= c.before
+}
+
+// Purge drops lists and cut-offs that ended at or before now, and returns how
+// many. Places of dropped lists are refused from then on.
+func (v *View) Purge(now time.Time) int {
+	n := 0
+	v.dropped.Store(max(v.dropped.Load(), now.Unix()))
+	v.lists.Range(func(k listKey, m *bitmap) bool {
+		if m.expires.Load() <= now.Unix() {
+			v.lists.Delete(k)
+			v.bits.Add(-m.count())
+			n++
+		}
+		return true
+	})
+	v.cutoffs.Range(func(k cutoffKey, _ cutoffValue) bool {
+		// Decided again under the entry's lock: it may just have been renewed.
+		v.cutoffs.Compute(k, func(c cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
+			if !had || c.expires > now.UnixMilli() {
+				return c, xsync.CancelOp
+			}
+			v.kinds[k.kind].Add(-1)
+			n++
+			return c, xsync.DeleteOp
+		})
+		return true
+	})
+	return n
+}
+
+func (b *bitmap) count() (n int64) {
+	for i := range b.pages {
+		if p := b.pages[i].Load(); p != nil {
+			for j := range p {
+				for w := p[j].Load(); w != 0; w &= w - 1 {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// Stats are sizes, for metrics.
+type Stats struct {
+	Loaded  bool
+	Lists   int
+	Bits    int64
+	Cutoffs int
+}
+
+// Stats returns the sizes of the view.
+func (v *View) Stats() Stats {
+	return Stats{Loaded: v.loaded.Load(), Lists: v.lists.Size(), Bits: v.bits.Load(), Cutoffs: v.cutoffs.Size()}
+}
+
+// Bits returns the list as bytes in the order of the standard: index i is bit
+// i%8, counted from the least significant, of byte i/8
+// (draft-ietf-oauth-status-list §4.1). See [Encode].
+func (v *View) Bits(realm string, list int64) []byte {
+	out := make([]byte, ListSize/8)
+	if m, ok := v.lists.Load(listKey{realm, list}); ok {
+		for i := range m.pages {
+			if p := m.pages[i].Load(); p != nil {
+				for j := range p {
+					binary.LittleEndian.PutUint64(out[i*pageBits/8+j*8:], p[j].Load())
+				}
+			}
+		}
+	}
+	return out
+}
