@@ -54,11 +54,14 @@ const (
 // StoredHash is a password hash as stored, parsed and within bounds.
 type StoredHash struct {
 	kind HashKind
-	text string
+	// form is how this hash is spelt, where its kind has several spellings: the
+	// version letter of bcrypt; "", "i", "il" or "django" of PBKDF2.
+	form string
+	dots bool // passlib's base64 alphabet
 	// time, memory and lanes of Argon2id; log2 N, r and p of scrypt; the cost
 	// of bcrypt; the iterations of PBKDF2.
 	time, memory, lanes int
-	salt, sum           []byte
+	salt, sum           []byte // sum of bcrypt: salt and hash in its own base64
 	keyID               string
 }
 
@@ -83,7 +86,9 @@ func ParseHash(text string) (*StoredHash, error) {
 	if err != nil {
 		return nil, errHashInvalid.With(err)
 	}
-	s.text = text
+	if s.String() != text {
+		return nil, errHashInvalid.With(fmt.Errorf("not in canonical form"))
+	}
 	return s, nil
 }
 
@@ -107,9 +112,36 @@ func parseHash(text string) (*StoredHash, error) {
 // Kind returns the function that the hash was made with.
 func (s *StoredHash) Kind() HashKind { return s.kind }
 
-// String returns the text that was parsed. It is not secret in the way that a
-// password is, yet it should not be shown: it can be guessed against.
-func (s *StoredHash) String() string { return s.text }
+// String encodes the hash again, to the very text that was parsed. It should not
+// be shown to anybody: it can be guessed against.
+func (s *StoredHash) String() string {
+	b64 := base64.RawStdEncoding.EncodeToString
+	salt, sum := b64(s.salt), b64(s.sum)
+	switch s.kind {
+	case Argon2id:
+		keyID := ""
+		if s.keyID != "" {
+			keyID = ",keyid=" + b64([]byte(s.keyID))
+		}
+		return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d%s$%s$%s", s.memory, s.time, s.lanes, keyID, salt, sum)
+	case Bcrypt:
+		return fmt.Sprintf("$2%s$%02d$%s", s.form, s.time, s.sum)
+	case Scrypt:
+		return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d$%s$%s", s.time, s.memory, s.lanes, salt, sum)
+	}
+	if s.dots {
+		salt, sum = strings.ReplaceAll(salt, "+", "."), strings.ReplaceAll(sum, "+", ".")
+	}
+	switch s.form {
+	case "django":
+		return fmt.Sprintf("%s$%d$%s$%s", strings.Replace(string(s.kind), "-", "_", 1), s.time, s.salt, base64.StdEncoding.EncodeToString(s.sum))
+	case "il":
+		return fmt.Sprintf("$%s$i=%d,l=%d$%s$%s", s.kind, s.time, len(s.sum), salt, sum)
+	case "i":
+		return fmt.Sprintf("$%s$i=%d$%s$%s", s.kind, s.time, salt, sum)
+	}
+	return fmt.Sprintf("$%s$%d$%s$%s", s.kind, s.time, salt, sum)
+}
 
 // class names kind and cost: two hashes of one class take equally long.
 func (s *StoredHash) class() string {
@@ -132,7 +164,7 @@ func (s *StoredHash) match(password []byte) bool {
 	case Argon2id:
 		got = argon2.IDKey(password, s.salt, uint32(s.time), uint32(s.memory), uint8(s.lanes), uint32(len(s.sum)))
 	case Bcrypt:
-		ok := bcrypt.CompareHashAndPassword([]byte(s.text), password) == nil
+		ok := bcrypt.CompareHashAndPassword([]byte(s.String()), password) == nil
 		return ok && len(password) <= MaxBcryptPassword
 	case Scrypt:
 		got, _ = scrypt.Key(password, s.salt, 1<<s.time, s.memory, s.lanes, len(s.sum))
@@ -191,7 +223,7 @@ func parseBcrypt(f []string) (*StoredHash, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &StoredHash{kind: Bcrypt, time: cost}, nil
+	return &StoredHash{kind: Bcrypt, form: f[1][1:], time: cost, sum: []byte(f[3])}, nil
 }
 
 func parseScrypt(f []string) (*StoredHash, error) {
@@ -227,13 +259,14 @@ func parsePBKDF2(f []string) (*StoredHash, error) {
 	iterations, length, hasLength := f[2], "", false
 	if strings.HasPrefix(iterations, "i=") {
 		iterations, length, hasLength = strings.Cut(iterations[2:], ",")
+		s.form = "i"
 	}
 	var err error
 	if s.time, err = number(iterations, "", 1, maxPBKDF2); err != nil {
 		return nil, err
 	}
 	salt, sum := f[3], f[4]
-	if strings.Contains(salt+sum, ".") { // passlib writes "." for "+"
+	if s.dots = strings.Contains(salt+sum, "."); s.dots { // passlib writes "." for "+"
 		if strings.Contains(salt+sum, "+") {
 			return nil, fmt.Errorf("pbkdf2: two alphabets")
 		}
@@ -246,6 +279,7 @@ func parsePBKDF2(f []string) (*StoredHash, error) {
 		if n, err := number(length, "l=", minSum, maxSum); err != nil || n != len(s.sum) {
 			return nil, fmt.Errorf("pbkdf2: wrong length")
 		}
+		s.form = "il"
 	}
 	return s, nil
 }
@@ -259,7 +293,7 @@ func parseDjango(f []string) (*StoredHash, error) {
 			return nil, fmt.Errorf("pbkdf2: wrong salt")
 		}
 	}
-	s := &StoredHash{kind: HashKind(strings.Replace(f[0], "_", "-", 1)), salt: []byte(f[2])}
+	s := &StoredHash{kind: HashKind(strings.Replace(f[0], "_", "-", 1)), form: "django", salt: []byte(f[2])}
 	var err error
 	if s.time, err = number(f[1], "", 1, maxPBKDF2); err != nil {
 		return nil, err

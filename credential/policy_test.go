@@ -1,0 +1,102 @@
+package credential
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+func TestPasswordPolicy(t *testing.T) {
+	p := NewPasswordPolicy()
+	words := []string{"alice.smith", "Alice Smith", "acme-corp", "Gatehouse"}
+	for _, tt := range []struct {
+		password string
+		min      int
+		want     []Problem // all must be there; none: must be accepted
+	}{
+		{"velvet otter canyon 47", 0, nil},
+		{"tr0ub4dor&3-xkcd-lemma", 0, nil},
+		{"пароль для моей кошки 7", 0, nil},
+		{"绿色的大象在唱歌跳舞吃饭睡觉看书写", 0, nil},
+		{"alllowercaseletterswithoutdigits", 0, nil}, // no composition rules
+		{strings.Repeat("velvet otter ", 5), 0, []Problem{PasswordRepetitive}},
+		{"quiet lamp 83 rivers of fog, " + strings.Repeat("a b c ", 5), 0, nil}, // 64 and more
+		{"vqx7Lm2p", 8, nil},
+		{"vqx7Lm2", 8, []Problem{PasswordTooShort}},
+		{"vqx7Lm2p", 4, nil},
+		{"vqx7Lm", 4, []Problem{PasswordTooShort}}, // never below 8
+		{"velvet otter 4", 0, []Problem{PasswordTooShort}},
+		{"", 0, []Problem{PasswordTooShort}},
+		{"éééééééé", 9, []Problem{PasswordTooShort}}, // code points, not bytes
+		{strings.Repeat("ab1é", 65), 0, []Problem{PasswordTooLong}},
+		{strings.Repeat("x", 1<<20), 0, []Problem{PasswordTooLong}},
+		{"velvet otter\x00 canyon 47", 0, []Problem{PasswordInvalidText}},
+		{"velvet otter\xff canyon 47", 0, []Problem{PasswordInvalidText}},
+		{"passwordpassword1", 0, []Problem{PasswordCommon}},
+		{"P@ssw0rdP@ssw0rd", 0, []Problem{PasswordCommon}},
+		{"welcomepassword2024!", 0, []Problem{PasswordCommon}},
+		{"correct horse battery staple", 0, []Problem{PasswordCommon}},
+		{"Ｐａｓｓｗｏｒｄ１２３４５６７８", 0, []Problem{PasswordCommon}}, // fullwidth
+		{"йцукенгшщзфывапролд", 0, []Problem{PasswordCommon}},
+		{"trustno1trustno1", 0, []Problem{PasswordCommon}},
+		{"superman", 8, []Problem{PasswordCommon}},
+		{"alice.smith.2026!!", 0, []Problem{PasswordContext}},
+		{"Acme-Corp_Alice!", 0, []Problem{PasswordContext}},
+		{"gatehouse-gatehouse", 0, []Problem{PasswordContext}},
+		{"aaaaaaaaaaaaaaaa", 0, []Problem{PasswordRepetitive}},
+		{"xk7#xk7#xk7#xk7#", 0, []Problem{PasswordRepetitive}},
+		{"abcdefghijklmnopq", 0, []Problem{PasswordRepetitive}},
+		{"987654321098765", 0, []Problem{PasswordRepetitive}},
+		{"qwertyuiopasdfghjkl", 0, []Problem{PasswordTooWeak}},
+	} {
+		got := p.Check(gatehouse.Secret(tt.password), tt.min, words)
+		if len(tt.want) == 0 && len(got) > 0 {
+			t.Errorf("%q: %v", tt.password, got)
+		}
+		for _, w := range tt.want {
+			if !slices.Contains(got, w) {
+				t.Errorf("%q: %v, want %v", tt.password, got, w)
+			}
+		}
+		for _, g := range got {
+			if g.Text() == Problem("").Text() {
+				t.Errorf("%s has no text", g)
+			}
+		}
+	}
+}
+
+// ASVS 6.2.4: at least the 3,000 most common passwords that the length rule
+// lets through, for the shortest that a realm may ask for and for the default.
+func TestCommonListIsLargeEnough(t *testing.T) {
+	short, long := 0, 0
+	for w := range newCommonList().set {
+		n := utf8.RuneCountInString(w)
+		if n >= LeastMinPassword {
+			short++
+		}
+		if n >= DefaultMinPassword {
+			long++
+		}
+	}
+	if short < 3000 || long < 3000 {
+		t.Errorf("%d of 8 or more characters, %d of 15 or more", short, long)
+	}
+}
+
+// A password of signs makes zxcvbn try thousands of readings; Check must not.
+func TestCheckIsBounded(t *testing.T) {
+	p := NewPasswordPolicy()
+	signs := strings.Repeat("4@8({[<3691!|705$+%2", 12)
+	start := time.Now()
+	for range 5 {
+		p.Check(gatehouse.Secret(signs), 0, nil)
+	}
+	if d := time.Since(start); d > 5*time.Second {
+		t.Errorf("five checks took %v", d)
+	}
+}
