@@ -1,0 +1,88 @@
+package policy
+
+import (
+	"slices"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// The built-in roles. They are given to people like any role, and what they may
+// do is fixed in this package: no role, policy or schema of a realm adds to it,
+// inherits it or takes it away. The first three count in realm main only and
+// reach over every realm; realm-admin counts in the other realms, each for itself.
+const (
+	RoleAdmin      = "gatehouse-admin"    // everything
+	RoleOperator   = "gatehouse-operator" // reads all; writes subjects, entities, grants; revokes
+	RoleAuditor    = "gatehouse-auditor"  // reads all but backups
+	RoleRealmAdmin = "realm-admin"        // everything inside its own realm
+)
+
+// IsBuiltinRole reports whether a role's name is reserved for Gatehouse.
+func IsBuiltinRole(name string) bool {
+	switch name {
+	case RoleAdmin, RoleOperator, RoleAuditor, RoleRealmAdmin:
+		return true
+	}
+	return false
+}
+
+// BuiltinRoles returns the built-in roles that count in a realm, for listing.
+func BuiltinRoles(realm string) []Role {
+	if realm != gatehouse.MainRealm {
+		return []Role{{Realm: realm, Name: RoleRealmAdmin, Description: "administers this realm"}}
+	}
+	return []Role{
+		{Realm: realm, Name: RoleAdmin, Description: "administers everything"},
+		{Realm: realm, Name: RoleOperator, Description: "reads everything, looks after people, revokes"},
+		{Realm: realm, Name: RoleAuditor, Description: "reads everything, changes nothing"},
+	}
+}
+
+// Actions on what is administered.
+const (
+	AdminRead   = "read"
+	AdminWrite  = "write"  // create, change, remove
+	AdminRevoke = "revoke" // take access away: keys, grants, sessions, tokens
+	AdminGrant  = "grant"  // give roles to a subject
+	AdminManage = "manage" // realms as such, backup, removing signing keys
+)
+
+// Types of what is administered. A user or service account is a Subject and a
+// role Roles, because User, Service and Role are the types of who asks.
+const (
+	AdminRealm      = "Realm"
+	AdminSubject    = "Subject"
+	AdminKey        = "Key"
+	AdminRole       = "Roles"
+	AdminPolicy     = "Policy" // policies and the schema
+	AdminEntity     = "Entity"
+	AdminSigningKey = "SigningKey"
+	AdminGrants     = "Grant"
+	AdminToken      = "Token"
+	AdminAudit      = "Audit"
+	AdminDecision   = "Decision"
+	AdminBackup     = "Backup"
+)
+
+// Administration compiles the set that guards Gatehouse's own management. It
+// holds nothing from any realm.
+func Administration() (*Set, error) {
+	s, err := Compile(Input{
+		BuiltIn: []Document{{ID: "administration", Text: text("admin.cedar")}},
+		Schema:  &Schema{Text: text("admin.cedarschema")},
+	})
+	return s, err
+}
+
+// BuiltinRolesOf returns which of the assigned roles are built in and count in
+// realm, sorted. There is no inheritance among them.
+func BuiltinRolesOf(realm string, assigned []string) []string {
+	var out []string
+	for _, r := range BuiltinRoles(realm) {
+		if slices.Contains(assigned, r.Name) {
+			out = append(out, r.Name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
