@@ -1,0 +1,178 @@
+package authn
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+)
+
+var (
+	errKeyUnknown     = gatehouse.E(gatehouse.Unauthenticated, "key_unknown", "")
+	errKeyMismatch    = gatehouse.E(gatehouse.Unauthenticated, "key_secret_mismatch", "")
+	errKeyRealm       = gatehouse.E(gatehouse.Unauthenticated, "key_wrong_realm", "")
+	errKeyRevoked     = gatehouse.E(gatehouse.Unauthenticated, "key_revoked", "")
+	errKeyLeaked      = gatehouse.E(gatehouse.Unauthenticated, "key_leaked", "")
+	errKeyExpired     = gatehouse.E(gatehouse.Unauthenticated, "key_expired", "")
+	errKeyEnvironment = gatehouse.E(gatehouse.Unauthenticated, "key_environment_mismatch", "")
+	errOpaqueUnknown  = gatehouse.E(gatehouse.Unauthenticated, "token_unknown", "")
+	errOpaqueExpired  = gatehouse.E(gatehouse.Unauthenticated, "token_expired", "")
+	errOpaqueAudience = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_audience", "")
+	errLookupLimited  = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many unknown credentials came from this address.")
+)
+
+// lookupRetry is told to an address that tried too many unknown credentials.
+const lookupRetry = 10 * time.Second
+
+// lookup is records.get with the limit on misses.
+func lookup[V any](ctx context.Context, a *Authenticator, c *records[V], id string, addr netip.Addr,
+	load func(context.Context, string) (V, error)) (V, error) {
+	if v, known, err := c.peek(id); known {
+		return v, err
+	}
+	if !a.cfg.AllowLookup(addr) {
+		var none V
+		e := *errLookupLimited
+		e.RetryAfter = lookupRetry
+		return none, &e
+	}
+	return c.fill(ctx, id, load)
+}
+
+// verifyKey checks an API key. The text's form and checksum were checked when it
+// was extracted. The secret is compared first: whoever has not the whole key
+// learns nothing from the order of the checks after it.
+func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
+	if !p.Key.IsAPIKey(a.cfg.KeyPrefix) {
+		return nil, errKeyUnknown
+	}
+	k, err := lookup(ctx, a, a.keys, p.Key.ID, rule.Address, a.cfg.Store.Key)
+	switch {
+	case errors.Is(err, gatehouse.NotFound):
+		return nil, errKeyUnknown
+	case err != nil:
+		return nil, err
+	case !credential.MatchKey(k.Hash, p.Secret.Reveal()):
+		return nil, errKeyMismatch
+	}
+	now := a.cfg.Now()
+	env := rule.Environment
+	if env == "" {
+		env = gatehouse.EnvironmentLive
+	}
+	switch {
+	case k.Realm != t.realm.Name:
+		return nil, errKeyRealm
+	case !k.LeakedAt.IsZero():
+		return nil, errKeyLeaked
+	case !k.RevokedAt.IsZero():
+		return nil, errKeyRevoked
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return nil, errKeyExpired
+	case k.Environment != env:
+		return nil, errKeyEnvironment
+	case !allowedFrom(k.AllowedNets, rule.Address):
+		return nil, errKeyAddress
+	}
+	s, err := a.subject(ctx, k.Realm, k.OwnerID)
+	if err != nil {
+		return nil, err
+	}
+	a.usage.count(k.ID, k.Realm, now)
+	return &gatehouse.Principal{
+		Realm: k.Realm, Kind: s.Kind, ID: s.ID, Name: s.Name,
+		Scopes: k.Scopes, RoleLimit: k.RoleLimit, Scheme: gatehouse.SchemeAPIKey, Environment: k.Environment,
+		CredentialID: k.ID, Issuer: t.issuer, IssuedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+	}, nil
+}
+
+// allowedFrom reports whether addr is in one of nets; an unknown address is not.
+func allowedFrom(nets []netip.Prefix, addr netip.Addr) bool {
+	if len(nets) == 0 {
+		return true
+	}
+	addr = addr.Unmap().WithZone("")
+	for _, n := range nets {
+		if n.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// opaqueEntry is a random access token with what its principal is made of.
+type opaqueEntry struct {
+	hash      []byte
+	audience  []string
+	principal *gatehouse.Principal
+	ref       revocation.Ref
+	expires   time.Time
+	ended     bool
+}
+
+// verifyOpaque checks a random access token. Its grant is read once; that the
+// grant has ended since is in the revocation view, under the grant's status.
+func (a *Authenticator) verifyOpaque(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
+	hash := credential.HashKey(p.Secret.Reveal())
+	e, err := lookup(ctx, a, a.opaque, hex.EncodeToString(hash), rule.Address,
+		func(ctx context.Context, _ string) (*opaqueEntry, error) { return a.loadOpaque(ctx, hash) })
+	switch {
+	case errors.Is(err, gatehouse.NotFound):
+		return nil, errOpaqueUnknown
+	case err != nil:
+		return nil, err
+	case !credential.MatchKey(e.hash, p.Secret.Reveal()):
+		return nil, errOpaqueUnknown
+	case e.principal.Realm != t.realm.Name:
+		return nil, errOpaqueUnknown
+	case !slices.ContainsFunc(e.audience, func(s string) bool { return slices.Contains(t.audience, s) }):
+		return nil, errOpaqueAudience
+	case !a.cfg.Now().Before(e.expires):
+		return nil, errOpaqueExpired
+	case e.ended:
+		return nil, errRevoked
+	}
+	if revoked, reason := a.cfg.Revocations.Revoked(e.ref); revoked {
+		return nil, errRevoked.With(errors.New(reason))
+	}
+	if _, err := a.subject(ctx, e.principal.Realm, e.principal.ID); err != nil {
+		return nil, err
+	}
+	return e.principal, nil
+}
+
+func (a *Authenticator) loadOpaque(ctx context.Context, hash []byte) (*opaqueEntry, error) {
+	o, err := a.cfg.Store.OpaqueToken(ctx, hash)
+	if err != nil {
+		return nil, err
+	}
+	g, err := a.cfg.Grant(ctx, o.Realm, o.GrantID)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.subject(ctx, o.Realm, o.Subject)
+	if err != nil && gatehouse.KindOf(err) != gatehouse.Unauthenticated {
+		return nil, err
+	}
+	e := &opaqueEntry{hash: o.Hash, audience: o.Audience, expires: o.ExpiresAt, ended: !g.EndedAt.IsZero(),
+		principal: &gatehouse.Principal{
+			Realm: o.Realm, Kind: s.Kind, ID: o.Subject, Name: s.Name,
+			Scopes: o.Scopes, Scheme: gatehouse.SchemeOpaque, Environment: gatehouse.EnvironmentLive,
+			CredentialID: o.GrantID, GrantID: o.GrantID, ClientID: g.ClientID, SessionID: g.SessionID, TokenID: o.ID,
+			Issuer: a.cfg.Issuer(o.Realm), IssuedAt: o.IssuedAt, ExpiresAt: o.ExpiresAt,
+			AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR,
+		},
+		ref: revocation.Ref{Realm: o.Realm, Subject: o.Subject, Client: g.ClientID, Session: g.SessionID,
+			IssuedAt: o.IssuedAt, HasStatus: true, List: g.StatusList, Index: g.StatusIndex},
+	}
+	if !g.ExpiresAt.IsZero() && g.ExpiresAt.Before(e.expires) {
+		e.expires = g.ExpiresAt
+	}
+	return e, nil
+}

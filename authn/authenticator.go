@@ -1,0 +1,308 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// Rule is what a route lets pass, beside what is always required.
+type Rule struct {
+	// Schemes that are accepted; empty accepts every one that is configured.
+	Schemes []gatehouse.Scheme
+	// Environment of API keys; "" is live.
+	Environment gatehouse.Environment
+	// Secure says that nobody on the way could read the request, see
+	// web.Proxies.Secure. Basic is refused without it.
+	Secure bool
+	// Address of the client; invalid when unknown.
+	Address netip.Addr
+}
+
+// Subject is what the directory says about the owner of a credential.
+type Subject struct {
+	ID       string
+	Kind     gatehouse.PrincipalKind
+	Name     string
+	Disabled bool
+}
+
+// PasswordAttempt is one try with a username and a password.
+type PasswordAttempt struct {
+	Realm    string
+	Username string
+	Password gatehouse.Secret
+	Address  netip.Addr
+}
+
+// Grant is what an opaque token needs to know of the grant it comes from.
+type Grant struct {
+	ClientID    string
+	SessionID   string
+	AuthTime    time.Time
+	ACR         string
+	AMR         []string
+	ExpiresAt   time.Time
+	EndedAt     time.Time
+	StatusList  int64
+	StatusIndex int64
+}
+
+// Store is where records are read from when they are not in memory. An absent
+// record is an error that matches gatehouse.NotFound.
+type Store interface {
+	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	Key(ctx context.Context, id string) (credential.Key, error)
+	OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error)
+}
+
+// Revocations is the in-memory view of what is no longer valid.
+type Revocations interface {
+	Revoked(ref revocation.Ref) (revoked bool, reason string)
+}
+
+// Config of an [Authenticator]. Every field without a default is required.
+type Config struct {
+	Store       Store
+	Revocations Revocations
+	// Subject finds the owner of a credential.
+	Subject func(ctx context.Context, realm, id string) (Subject, error)
+	// Grant finds the grant of an opaque token.
+	Grant func(ctx context.Context, realm, id string) (Grant, error)
+	// Password verifies a password in bounded time and memory and throttles
+	// guessing; it fails with one error for unknown users, wrong passwords and
+	// disabled accounts.
+	Password func(ctx context.Context, a PasswordAttempt) (Subject, error)
+	// Issuer is the issuer URL of a realm's own tokens.
+	Issuer func(realm string) string
+	// Keys is the live key source of a realm's own tokens.
+	Keys func(realm string) token.KeySource
+	// ForeignKeys makes the key source for an issuer that a realm trusts. It is
+	// called once for each change of the realm.
+	ForeignKeys func(realm string, issuer gatehouse.TrustedIssuer) (token.KeySource, error)
+	// AllowLookup limits, by client address, look-ups of keys and tokens that
+	// are not in memory; only a caller with invented ones meets the limit.
+	AllowLookup func(addr netip.Addr) bool
+
+	KeyPrefix string        // of API keys; "" is credential.PrefixKey
+	Leeway    time.Duration // for token times; at most 60 s
+	// CacheSize bounds each cache: 32,768 entries when 0.
+	CacheSize int
+	Now       func() time.Time // nil: time.Now
+}
+
+// verifyFunc turns a presented credential of one scheme into a principal. Its
+// errors are precise; [Authenticator.Authenticate] makes them uniform.
+type verifyFunc func(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error)
+
+// Authenticator verifies presented credentials. It is safe for concurrent use.
+type Authenticator struct {
+	cfg Config
+	// table is ordered, so that nothing depends on the order of a map.
+	table []struct {
+		scheme gatehouse.Scheme
+		verify verifyFunc
+	}
+	trusts   *records[*trust]
+	keys     *records[credential.Key]
+	opaque   *records[*opaqueEntry]
+	subjects *records[Subject]
+	tokens   *tokenCache
+	usage    usageCounter
+}
+
+// ErrNone says that nothing was presented where something must be. It is the
+// only error after which a caller may be taken for anonymous.
+var ErrNone = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
+
+var (
+	errInvalidToken = gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "The credential is not accepted.")
+	errUnavailable  = gatehouse.E(gatehouse.Unavailable, "authentication_unavailable", "The credential cannot be checked at the moment.")
+	errHTTPS        = gatehouse.E(gatehouse.Invalid, "https_required", "Basic credentials are accepted over HTTPS only. Treat the password as exposed and change it.")
+	errNotAccepted  = gatehouse.E(gatehouse.Unauthenticated, "scheme_not_accepted", "This kind of credential is not accepted here.")
+
+	errRealmUnknown    = gatehouse.E(gatehouse.Unauthenticated, "realm_unknown", "")
+	errRealmDisabled   = gatehouse.E(gatehouse.Unauthenticated, "realm_disabled", "")
+	errSubjectUnknown  = gatehouse.E(gatehouse.Unauthenticated, "subject_unknown", "")
+	errSubjectDisabled = gatehouse.E(gatehouse.Unauthenticated, "subject_disabled", "")
+	errRevoked         = gatehouse.E(gatehouse.Unauthenticated, "token_revoked", "")
+)
+
+const (
+	defaultCacheSize = 1 << 15
+	// recordAge is the longest that a record is used without asking the store
+	// again; changes are pushed, so this only heals what a lost push would leave.
+	recordAge = 5 * time.Minute
+	// trustAge is longer: a new trust makes every cached token verified again.
+	trustAge = 24 * time.Hour
+)
+
+// New checks cfg and returns an authenticator. Subscribe its Apply to the store
+// after the revocation view and the key source, so that it drops what was
+// cached once they know better.
+func New(cfg Config) (*Authenticator, error) {
+	switch {
+	case cfg.Store == nil, cfg.Revocations == nil, cfg.Subject == nil, cfg.Grant == nil, cfg.Password == nil,
+		cfg.Issuer == nil, cfg.Keys == nil, cfg.ForeignKeys == nil, cfg.AllowLookup == nil:
+		return nil, errors.New("authn: every part of the configuration is required")
+	case cfg.KeyPrefix != "" && !credential.ValidKeyPrefix(cfg.KeyPrefix):
+		return nil, errors.New("authn: the key prefix is not valid")
+	case cfg.Leeway < 0 || cfg.Leeway > token.MaxLeeway:
+		return nil, errors.New("authn: leeway must be between 0 and 60 seconds")
+	}
+	if cfg.CacheSize <= 0 {
+		cfg.CacheSize = defaultCacheSize
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	a := &Authenticator{cfg: cfg,
+		trusts:   newRecords[*trust](4096, trustAge, cfg.Now),
+		keys:     newRecords[credential.Key](cfg.CacheSize, recordAge, cfg.Now),
+		opaque:   newRecords[*opaqueEntry](cfg.CacheSize, recordAge, cfg.Now),
+		subjects: newRecords[Subject](cfg.CacheSize, recordAge, cfg.Now),
+		tokens:   newTokenCache(cfg.CacheSize),
+	}
+	a.usage.init()
+	add := func(s gatehouse.Scheme, v verifyFunc) {
+		a.table = append(a.table, struct {
+			scheme gatehouse.Scheme
+			verify verifyFunc
+		}{s, v})
+	}
+	add(gatehouse.SchemeJWT, a.verifyJWT)
+	add(gatehouse.SchemeAPIKey, a.verifyKey)
+	add(gatehouse.SchemeOpaque, a.verifyOpaque)
+	add(gatehouse.SchemeBasic, a.verifyBasic)
+	return a, nil
+}
+
+// Supports reports whether credentials of scheme s can be verified.
+func (a *Authenticator) Supports(s gatehouse.Scheme) bool {
+	for _, row := range a.table {
+		if row.scheme == s {
+			return true
+		}
+	}
+	return false
+}
+
+// Authenticate verifies what was presented against realm and rule.
+//
+// Errors are *gatehouse.Error: [ErrNone] when nothing was presented;
+// "invalid_token" or "invalid_credentials" (401) for anything that was not
+// accepted, whatever the reason, which [Reason] tells the record;
+// "scheme_not_accepted" (401) and "https_required" (400), which are the same
+// for every credential; 429 from throttles; "authentication_unavailable" (503)
+// when a part failed. No error of any kind means "anonymous".
+func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presented, rule Rule) (*gatehouse.Principal, error) {
+	if p.None() {
+		return nil, ErrNone
+	}
+	if len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme) {
+		return nil, errNotAccepted
+	}
+	if p.Scheme == gatehouse.SchemeBasic && !rule.Secure {
+		return nil, errHTTPS
+	}
+	for _, row := range a.table {
+		if row.scheme != p.Scheme {
+			continue
+		}
+		t, err := a.trust(ctx, realm)
+		if err == nil {
+			var principal *gatehouse.Principal
+			if principal, err = row.verify(ctx, t, p, rule); err == nil {
+				return principal, nil
+			}
+		}
+		return nil, uniform(p.Scheme, err)
+	}
+	return nil, errNotAccepted
+}
+
+// uniform hides from the caller why a credential was refused.
+func uniform(s gatehouse.Scheme, err error) error {
+	switch gatehouse.KindOf(err) {
+	case gatehouse.Unauthenticated, gatehouse.NotFound, gatehouse.Denied,
+		gatehouse.Invalid, gatehouse.TooLarge, gatehouse.HeaderTooLarge, gatehouse.Unprocessable:
+		if s == gatehouse.SchemeBasic {
+			return errInvalidCredentials.With(err)
+		}
+		return errInvalidToken.With(err)
+	case gatehouse.RateLimited:
+		return err
+	default: // a broken part is not the caller's fault, and never its advantage
+		e := errUnavailable.With(err)
+		var inner *gatehouse.Error
+		if errors.As(err, &inner) {
+			e.RetryAfter = inner.RetryAfter
+		}
+		return e
+	}
+}
+
+// Reason returns the precise code behind an error of this package, for the
+// record: the innermost code of the chain, never for the caller.
+func Reason(err error) string {
+	code := gatehouse.CodeOf(err)
+	for {
+		var e *gatehouse.Error
+		if !errors.As(err, &e) || e.Cause == nil {
+			return code
+		}
+		var inner *gatehouse.Error
+		if !errors.As(e.Cause, &inner) || inner.Code == "" {
+			return code
+		}
+		code, err = inner.Code, inner
+	}
+}
+
+// Apply drops what a committed change has made stale. It must be subscribed to
+// the store, which calls it before the writer is told of the commit.
+func (a *Authenticator) Apply(c gatehouse.Change) {
+	switch c.Topic {
+	case gatehouse.TopicKey:
+		a.keys.drop(c.ID)
+	case gatehouse.TopicUser:
+		if c.ID == "" {
+			a.subjects.drop("")
+		} else {
+			a.subjects.drop(subjectKey(c.Realm, c.ID))
+		}
+	case gatehouse.TopicRealm, gatehouse.TopicSigningKey:
+		// A new trust makes every token verified under the old one unknown.
+		a.trusts.drop(c.Realm)
+	case gatehouse.TopicGrant:
+		a.opaque.drop("") // ids are hashes; grants end rarely, look-ups are cheap
+	}
+}
+
+// subject returns an owner that exists and is not disabled.
+func (a *Authenticator) subject(ctx context.Context, realm, id string) (Subject, error) {
+	s, err := a.subjects.get(ctx, subjectKey(realm, id), func(ctx context.Context, _ string) (Subject, error) {
+		return a.cfg.Subject(ctx, realm, id)
+	})
+	switch {
+	case errors.Is(err, gatehouse.NotFound):
+		return Subject{}, errSubjectUnknown
+	case err != nil:
+		return Subject{}, err
+	case s.ID != id || s.Kind == "" || s.Kind == gatehouse.KindAnonymous:
+		return Subject{}, errSubjectUnknown
+	case s.Disabled:
+		return Subject{}, errSubjectDisabled
+	}
+	return s, nil
+}
+
+// subjectKey: realm names contain no slash.
+func subjectKey(realm, id string) string { return realm + "/" + id }

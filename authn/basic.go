@@ -1,0 +1,28 @@
+package authn
+
+import (
+	"context"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+var errInvalidCredentials = gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The username or the password is wrong.")
+
+// verifyBasic asks the identity service. A Basic credential is the user's own,
+// so it carries every scope; roles and policies still decide.
+func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
+	s, err := a.cfg.Password(ctx, PasswordAttempt{Realm: t.realm.Name, Username: p.User, Password: p.Secret, Address: rule.Address})
+	if err != nil {
+		return nil, err
+	}
+	// The zero Subject is nobody: a service that forgets an error admits no one.
+	if s.ID == "" || s.Kind == "" || s.Kind == gatehouse.KindAnonymous || s.Disabled {
+		return nil, errSubjectUnknown
+	}
+	now := a.cfg.Now()
+	return &gatehouse.Principal{
+		Realm: t.realm.Name, Kind: s.Kind, ID: s.ID, Name: s.Name,
+		Scopes: []string{gatehouse.ScopeAll}, Scheme: gatehouse.SchemeBasic, Environment: gatehouse.EnvironmentLive,
+		Issuer: t.issuer, IssuedAt: now, AuthTime: now, AMR: []string{"pwd"},
+	}, nil
+}

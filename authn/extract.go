@@ -1,0 +1,263 @@
+package authn
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+)
+
+// MaxTokenBytes bounds a bearer token before anything else looks at it.
+const MaxTokenBytes = 16 << 10
+
+// Presented is the one credential of a request, classified but not verified.
+// The zero value means that nothing was presented.
+type Presented struct {
+	Scheme gatehouse.Scheme
+	// ID is the public part of a key or opaque token, for the record.
+	ID string
+	// User is the username of a Basic credential.
+	User   string
+	Secret gatehouse.Secret // the password or the whole token
+	// Key is what the text of a key or opaque token says about itself.
+	Key credential.ParsedKey
+}
+
+// None reports whether the request presented no credential at all.
+func (p Presented) None() bool { return p.Scheme == gatehouse.SchemeNone }
+
+var (
+	errRepeated   = gatehouse.E(gatehouse.Invalid, "authorization_repeated", "The Authorization field must occur once.")
+	errConflict   = gatehouse.E(gatehouse.Invalid, "credentials_conflict", "The request must carry exactly one credential.")
+	errInURL      = gatehouse.E(gatehouse.Invalid, "credential_in_url", "A credential must not be part of the URL. Treat it as exposed and replace it.")
+	errMalformed  = gatehouse.E(gatehouse.Invalid, "authorization_malformed", "The Authorization field is not well formed.")
+	errTooLarge   = gatehouse.E(gatehouse.HeaderTooLarge, "token_too_large", "The token is longer than any that is accepted.")
+	errScheme     = gatehouse.E(gatehouse.Unauthenticated, "scheme_unsupported", "This authentication scheme is not supported.")
+	errUnknown    = gatehouse.E(gatehouse.Unauthenticated, "token_unrecognized", "The token is of no known form.")
+	errRefresh    = gatehouse.E(gatehouse.Unauthenticated, "refresh_token_presented", "A refresh token is not a credential for requests.")
+	errKeyForm    = gatehouse.E(gatehouse.Unauthenticated, "key_malformed", "The key is not in the form of a key.")
+	errKeyAddress = gatehouse.E(gatehouse.Unauthenticated, "key_address_not_allowed", "The key may not be used from this address.")
+)
+
+// Extract returns the one credential that r presents, or the zero Presented.
+//
+// It reads Authorization (Basic, RFC 7617; Bearer, RFC 6750 §2.1) and X-API-Key.
+// Anything that two readers could understand differently is refused with
+// gatehouse.Invalid: repeated or joined fields, Authorization beside X-API-Key,
+// a credential in the URL (RFC 9700 §4.3.2). An unknown scheme or an
+// unrecognisable token is gatehouse.Unauthenticated: it was a try, so it must
+// not pass for "nothing presented". The Presented that comes with an error holds
+// the scheme as far as it is known, and no secret.
+func Extract(r *http.Request) (Presented, error) {
+	if urlHoldsCredential(r.URL) {
+		return Presented{}, errInURL
+	}
+	auth, key := r.Header["Authorization"], r.Header["X-Api-Key"]
+	switch {
+	case len(auth) > 1:
+		return Presented{}, errRepeated
+	case len(auth) == 1 && len(key) > 0, len(key) > 1:
+		return Presented{}, errConflict
+	case len(auth) == 1:
+		return parseAuthorization(auth[0])
+	case len(key) == 1:
+		return parseAPIKey(key[0])
+	}
+	return Presented{}, nil
+}
+
+func parseAuthorization(value string) (Presented, error) {
+	if len(value) > MaxTokenBytes+len("Bearer ") {
+		return Presented{}, errTooLarge
+	}
+	scheme, rest, _ := strings.Cut(value, " ")
+	rest = strings.TrimLeft(rest, " ") // RFC 9110 §11.4: 1*SP
+	switch {
+	case scheme == "" || !isToken(scheme):
+		return Presented{}, errMalformed
+	case strings.EqualFold(scheme, "Bearer"):
+		return parseBearer(rest)
+	case strings.EqualFold(scheme, "Basic"):
+		return parseBasic(rest)
+	}
+	return Presented{}, errScheme
+}
+
+func parseBasic(value string) (Presented, error) {
+	p := Presented{Scheme: gatehouse.SchemeBasic}
+	if strings.ContainsRune(value, ',') {
+		// A proxy joins repeated fields with a comma (RFC 9110 §5.3).
+		return p, errConflict
+	}
+	user, password, err := credential.ParseBasic(value)
+	if err != nil {
+		return p, err
+	}
+	p.User, p.Secret = user, password
+	return p, nil
+}
+
+func parseBearer(value string) (Presented, error) {
+	if strings.ContainsRune(value, ',') {
+		return Presented{}, errConflict
+	}
+	if !isB64Token(value) {
+		return Presented{}, errMalformed
+	}
+	if looksLikeJWT(value) {
+		return Presented{Scheme: gatehouse.SchemeJWT, Secret: gatehouse.Secret(value)}, nil
+	}
+	return classifyKey(value)
+}
+
+// classifyKey tells an API key from an opaque token by its prefix.
+func classifyKey(value string) (Presented, error) {
+	k, err := credential.ParseKey(value)
+	switch {
+	case gatehouse.CodeOf(err) == "key_checksum":
+		return Presented{Scheme: gatehouse.SchemeAPIKey}, err
+	case err != nil:
+		return Presented{}, errUnknown.With(err)
+	case k.IsRefreshToken():
+		return Presented{ID: k.ID}, errRefresh
+	}
+	p := Presented{Scheme: gatehouse.SchemeAPIKey, ID: k.ID, Key: k, Secret: gatehouse.Secret(value)}
+	if k.IsAccessToken() {
+		p.Scheme = gatehouse.SchemeOpaque
+	}
+	return p, nil
+}
+
+// parseAPIKey reads X-API-Key, which carries API keys and nothing else.
+func parseAPIKey(value string) (Presented, error) {
+	if strings.ContainsRune(value, ',') {
+		return Presented{Scheme: gatehouse.SchemeAPIKey}, errConflict
+	}
+	p, err := classifyKey(value)
+	switch {
+	case gatehouse.CodeOf(err) == "token_unrecognized", err == nil && p.Scheme != gatehouse.SchemeAPIKey:
+		return Presented{Scheme: gatehouse.SchemeAPIKey}, errKeyForm
+	}
+	return p, err
+}
+
+// looksLikeJWT reports whether s has three non-empty base64url parts.
+func looksLikeJWT(s string) bool {
+	dots, last := 0, -1
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '.':
+			if i == last+1 {
+				return false
+			}
+			dots, last = dots+1, i
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return dots == 2 && last < len(s)-1
+}
+
+// isB64Token is the grammar of RFC 6750 §2.1: 1*(ALPHA / DIGIT / "-" / "." /
+// "_" / "~" / "+" / "/") *"=".
+func isB64Token(s string) bool {
+	s = strings.TrimRight(s, "=")
+	if s == "" {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isToken is token of RFC 9110 §5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`()<>@,;:\"/[]?={}`, c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// credentialNames are query parameters that carry credentials in APIs at large.
+// A plain "key" is not among them: it means too many other things; a value that
+// is one of our keys is found under any name.
+var credentialNames = map[string]bool{
+	"access_token": true, "access-token": true, "accesstoken": true, "refresh_token": true, "id_token": true,
+	"token": true, "bearer": true, "bearer_token": true, "auth_token": true, "jwt": true, "auth": true,
+	"authorization": true, "api_key": true, "api-key": true, "apikey": true, "x-api-key": true,
+	"password": true, "passwd": true, "client_secret": true,
+}
+
+// urlHoldsCredential reports whether u carries something that is, or is meant
+// as, a credential: URLs end up in logs, histories and Referer fields. The
+// query is taken apart by hand, since url.ParseQuery drops what it cannot read
+// and an upstream may be less strict.
+func urlHoldsCredential(u *url.URL) bool {
+	if u.User != nil {
+		return true
+	}
+	for segment := range strings.SplitSeq(u.Path, "/") {
+		if isOurs(segment) {
+			return true
+		}
+	}
+	if u.RawQuery == "" {
+		return false
+	}
+	rest := u.RawQuery
+	for rest != "" {
+		var pair string
+		if i := strings.IndexAny(rest, "&;"); i >= 0 {
+			pair, rest = rest[:i], rest[i+1:]
+		} else {
+			pair, rest = rest, ""
+		}
+		name, value, _ := strings.Cut(pair, "=")
+		name, value = unescape(name), unescape(value)
+		if value != "" && credentialNames[strings.ToLower(name)] {
+			return true
+		}
+		if isOurs(value) || isOurs(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOurs reports whether s, or what follows a scheme name in it, is the text of
+// one of our keys or tokens, or a JWT.
+func isOurs(s string) bool {
+	if len(s) < 20 {
+		return false
+	}
+	s = strings.TrimSpace(s)
+	if scheme, rest, ok := strings.Cut(s, " "); ok && strings.EqualFold(scheme, "bearer") {
+		s = strings.TrimSpace(rest)
+	}
+	// "eyJ" is base64url of `{"`, how every JOSE header begins in practice.
+	if strings.HasPrefix(s, "eyJ") && looksLikeJWT(s) {
+		return true
+	}
+	_, err := credential.ParseKey(s)
+	return err == nil
+}
+
+// unescape decodes what it can: a malformed escape must not hide the rest.
+func unescape(s string) string {
+	if out, err := url.QueryUnescape(s); err == nil {
+		return out
+	}
+	return s
+}

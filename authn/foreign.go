@@ -1,0 +1,168 @@
+package authn
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+const (
+	maxMapped     = 200  // scopes or roles taken from one claim
+	maxMappedText = 1024 // bytes of one mapped text
+)
+
+// foreignPrincipal maps the verified claims of a trusted issuer by the realm's
+// fixed rules. Nothing that is not mapped arrives; what does not fit is dropped,
+// which can only lessen what the caller may do.
+func foreignPrincipal(realm string, f *gatehouse.TrustedIssuer, c *token.Claims) *gatehouse.Principal {
+	p := &gatehouse.Principal{
+		Realm: realm, Kind: gatehouse.KindUser, ID: foreignID(c.Issuer, c.Subject), Foreign: true,
+		Scheme: gatehouse.SchemeJWT, Environment: gatehouse.EnvironmentLive, ClientID: c.ClientID, TokenID: c.ID, Issuer: c.Issuer,
+		// jti is the foreign issuer's choice: its form must not date the token.
+		IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+	}
+	if c.ClientID != "" && c.ClientID == c.Subject {
+		p.Kind = gatehouse.KindClient // RFC 9068 §2.2: a client that acts for itself
+	}
+	scopeClaim := f.ScopeClaim
+	if scopeClaim == "" {
+		scopeClaim = "scope"
+	}
+	for _, s := range texts(claim(c, scopeClaim), true) {
+		// Only Gatehouse grants "everything".
+		if s != gatehouse.ScopeAll && validScope(s) && !slices.Contains(p.Scopes, s) {
+			p.Scopes = append(p.Scopes, s)
+		}
+	}
+	if f.RolesClaim != "" {
+		for _, theirs := range texts(claim(c, f.RolesClaim), false) {
+			if ours := f.RoleMap[theirs]; ours != "" && !slices.Contains(p.Roles, ours) {
+				p.Roles = append(p.Roles, ours)
+			}
+		}
+	}
+	if f.NameClaim != "" {
+		if t := texts(claim(c, f.NameClaim), false); len(t) == 1 {
+			p.Name = t[0]
+		}
+	}
+	for ours, theirs := range f.AttributeClaims {
+		if v, ok := attribute(claim(c, theirs)); ok {
+			if p.Attributes == nil {
+				p.Attributes = make(map[string]any, len(f.AttributeClaims))
+			}
+			p.Attributes[ours] = v
+		}
+	}
+	return p
+}
+
+// foreignID can equal no local id and no other issuer's: a hash over both parts,
+// framed by length.
+func foreignID(issuer, subject string) string {
+	h := sha256.New()
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(issuer)))
+	_, _ = h.Write(n[:])
+	_, _ = h.Write([]byte(issuer))
+	_, _ = h.Write([]byte(subject))
+	sum := h.Sum(nil)
+	return "ext_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
+}
+
+// claim finds a claim by its exact name, else, for a name with dots, inside
+// nested objects ("realm_access.roles").
+func claim(c *token.Claims, name string) jsontext.Value {
+	if v := c.Lookup(name); v != nil {
+		return v
+	}
+	first, rest, ok := strings.Cut(name, ".")
+	if !ok {
+		return nil
+	}
+	v := c.Lookup(first)
+	for ok && v != nil {
+		var object map[string]jsontext.Value
+		if json.Unmarshal(v, &object) != nil {
+			return nil
+		}
+		first, rest, ok = strings.Cut(rest, ".")
+		v = object[first]
+	}
+	return v
+}
+
+// texts reads a string (split at spaces with split) or an array of strings.
+func texts(v jsontext.Value, split bool) []string {
+	var out []string
+	switch v.Kind() {
+	case '"':
+		var s string
+		if json.Unmarshal(v, &s) != nil {
+			return nil
+		}
+		out = []string{s}
+		if split {
+			out = strings.Fields(s)
+		}
+	case '[':
+		if json.Unmarshal(v, &out) != nil {
+			return nil
+		}
+	}
+	out = slices.DeleteFunc(out, func(s string) bool { return s == "" || len(s) > maxMappedText })
+	return out[:min(len(out), maxMapped)]
+}
+
+// validScope is scope-token of RFC 6749 §3.3.
+func validScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// attribute turns a claim into what policies understand: text, truth, whole
+// numbers and lists of those.
+func attribute(v jsontext.Value) (any, bool) {
+	switch v.Kind() {
+	case '"':
+		var s string
+		err := json.Unmarshal(v, &s)
+		return s, err == nil && len(s) <= maxMappedText
+	case 't', 'f':
+		return v.Kind() == 't', true
+	case '0':
+		n, err := strconv.ParseInt(string(v), 10, 64)
+		return n, err == nil
+	case '[':
+		var raw []jsontext.Value
+		if json.Unmarshal(v, &raw) != nil || len(raw) > maxMapped {
+			return nil, false
+		}
+		list := make([]any, 0, len(raw))
+		for _, e := range raw {
+			if e.Kind() == '[' {
+				return nil, false
+			}
+			item, ok := attribute(e)
+			if !ok {
+				return nil, false
+			}
+			list = append(list, item)
+		}
+		return list, true
+	}
+	return nil, false
+}

@@ -1,0 +1,220 @@
+package authn
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// trust is what one realm accepts, built from the realm's settings. It is
+// immutable: a change of the realm or of its keys makes a new one, and tokens
+// verified under another trust do not count.
+type trust struct {
+	realm    gatehouse.Realm
+	issuer   string
+	audience []string        // of our own tokens
+	issuers  []trustedIssuer // our own first
+}
+
+type trustedIssuer struct {
+	issuer   string
+	verifier *token.Verifier
+	foreign  *gatehouse.TrustedIssuer // nil: ourselves
+	err      error                    // why there is no verifier
+}
+
+var errWrongIssuer = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_issuer", "")
+
+// trust returns what realm accepts; a disabled realm accepts nothing.
+func (a *Authenticator) trust(ctx context.Context, realm string) (*trust, error) {
+	t, err := a.trusts.get(ctx, realm, a.loadTrust)
+	switch {
+	case errors.Is(err, gatehouse.NotFound):
+		return nil, errRealmUnknown
+	case err != nil:
+		return nil, err
+	case t.realm.Disabled:
+		return nil, errRealmDisabled
+	}
+	return t, nil
+}
+
+func (a *Authenticator) loadTrust(ctx context.Context, name string) (*trust, error) {
+	realm, err := a.cfg.Store.Realm(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if realm.Name != name {
+		return nil, gatehouse.NotFound
+	}
+	t := &trust{realm: realm, issuer: a.cfg.Issuer(name)}
+	t.audience = []string{t.issuer}
+	if realm.Settings.Audience != "" {
+		t.audience = append(t.audience, realm.Settings.Audience)
+	}
+	own, err := token.NewVerifier(token.VerifierConfig{
+		Issuer: t.issuer, Audience: t.audience, Algorithms: token.Algorithms(), Types: []string{"at+jwt"},
+		Keys: a.cfg.Keys(name), Leeway: a.cfg.Leeway, MaxBytes: MaxTokenBytes,
+		RequireClaims: []string{"client_id", "status"}, Now: a.cfg.Now,
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.issuers = append(t.issuers, trustedIssuer{issuer: t.issuer, verifier: own})
+	for i := range realm.Settings.TrustedIssuers {
+		f := &realm.Settings.TrustedIssuers[i]
+		// Our own issuer is found first, so an entry for it could never apply.
+		// One issuer that cannot be set up is refused; the realm goes on.
+		v, err := a.foreignVerifier(name, f)
+		t.issuers = append(t.issuers, trustedIssuer{f.Issuer, v, f, err})
+	}
+	return t, nil
+}
+
+func (a *Authenticator) foreignVerifier(realm string, f *gatehouse.TrustedIssuer) (*token.Verifier, error) {
+	var algorithms []token.Algorithm
+	for _, name := range f.Algorithms {
+		alg, ok := token.ParseAlgorithm(name)
+		if !ok || alg.Symmetric() {
+			return nil, errors.New("authn: a foreign issuer needs a list of asymmetric algorithms")
+		}
+		algorithms = append(algorithms, alg)
+	}
+	keys, err := a.cfg.ForeignKeys(realm, *f)
+	if err != nil {
+		return nil, err
+	}
+	types := []string{f.Type}
+	if f.Type == "" {
+		types = []string{"at+jwt", "JWT", ""}
+	}
+	return token.NewVerifier(token.VerifierConfig{
+		Issuer: f.Issuer, Audience: []string{f.Audience}, Algorithms: algorithms, Types: types,
+		Keys: keys, Leeway: a.cfg.Leeway, MaxBytes: MaxTokenBytes, Now: a.cfg.Now,
+	})
+}
+
+// tokenCache remembers verified tokens by their SHA-256 and the realm. An entry
+// proves one thing only: this exact text verified under that trust. Expiry and
+// revocation are asked at each use.
+type tokenCache struct {
+	entries *otter.Cache[tokenKey, *tokenEntry]
+}
+
+type tokenKey struct {
+	sum   [sha256.Size]byte
+	realm string
+}
+
+type tokenEntry struct {
+	trust     *trust
+	principal *gatehouse.Principal
+	ref       revocation.Ref
+	expires   time.Time
+	subject   string // subjectKey; "" for a foreign subject
+}
+
+func newTokenCache(size int) *tokenCache {
+	return &tokenCache{otter.Must(&otter.Options[tokenKey, *tokenEntry]{MaximumSize: size})}
+}
+
+// verifyJWT checks a signed access token of the realm's own issuer or of one it
+// trusts. The issuer that the token claims only chooses the verifier, which then
+// insists on it.
+func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ Rule) (*gatehouse.Principal, error) {
+	text := p.Secret.Reveal()
+	key := tokenKey{sha256.Sum256([]byte(text)), t.realm.Name}
+	e, ok := a.tokens.entries.GetIfPresent(key)
+	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
+		var err error
+		if e, err = a.verifyToken(ctx, t, text); err != nil {
+			if ok {
+				a.tokens.entries.Invalidate(key)
+			}
+			return nil, err
+		}
+		a.tokens.entries.Set(key, e)
+	}
+	if revoked, reason := a.cfg.Revocations.Revoked(e.ref); revoked {
+		return nil, errRevoked.With(errors.New(reason))
+	}
+	if e.principal.Foreign {
+		return e.principal, nil
+	}
+	return a.local(ctx, e)
+}
+
+// local checks that the subject of an own token is still in the directory.
+func (a *Authenticator) local(ctx context.Context, e *tokenEntry) (*gatehouse.Principal, error) {
+	s, known, err := a.subjects.peek(e.subject)
+	if !known || err != nil || s.Disabled || s.ID != e.principal.ID {
+		if s, err = a.subject(ctx, e.principal.Realm, e.principal.ID); err != nil {
+			return nil, err
+		}
+	}
+	if s.Kind == e.principal.Kind && s.Name == e.principal.Name {
+		return e.principal, nil
+	}
+	p := *e.principal
+	p.Kind, p.Name = s.Kind, s.Name
+	return &p, nil
+}
+
+func (a *Authenticator) verifyToken(ctx context.Context, t *trust, text string) (*tokenEntry, error) {
+	issuer, err := token.UnverifiedIssuer(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, ti := range t.issuers {
+		if ti.issuer != issuer {
+			continue
+		}
+		if ti.err != nil {
+			return nil, ti.err
+		}
+		claims, err := ti.verifier.Verify(text)
+		if err != nil {
+			return nil, err
+		}
+		e := &tokenEntry{trust: t, expires: claims.ExpiresAt}
+		if ti.foreign != nil {
+			e.principal = foreignPrincipal(t.realm.Name, ti.foreign, claims)
+		} else {
+			e.principal = ownPrincipal(t.realm.Name, claims)
+			e.subject = subjectKey(t.realm.Name, e.principal.ID)
+			s, err := a.subject(ctx, t.realm.Name, e.principal.ID)
+			if err != nil {
+				return nil, err
+			}
+			e.principal.Kind, e.principal.Name = s.Kind, s.Name
+		}
+		e.ref = revocation.Ref{Realm: t.realm.Name, Subject: e.principal.ID, Client: claims.ClientID,
+			Session: claims.SessionID, KeyID: claims.KeyID, IssuedAt: e.principal.IssuedAt}
+		if ti.foreign == nil {
+			e.ref.HasStatus, e.ref.List, e.ref.Index = claims.HasStatus, claims.StatusList, claims.StatusIndex
+		}
+		return e, nil
+	}
+	return nil, errWrongIssuer
+}
+
+func ownPrincipal(realm string, c *token.Claims) *gatehouse.Principal {
+	issued := c.IssuedAt
+	if at, ok := gatehouse.IDTime(c.ID); ok {
+		issued = at // to the millisecond, for cut-offs
+	}
+	return &gatehouse.Principal{
+		Realm: realm, ID: c.Subject,
+		Scopes: strings.Fields(c.Scope), Scheme: gatehouse.SchemeJWT, Environment: gatehouse.EnvironmentLive,
+		CredentialID: c.GrantID, GrantID: c.GrantID, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
+		Issuer: c.Issuer, IssuedAt: issued, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+	}
+}
