@@ -1,0 +1,233 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// Codes of decisions that are made here, beside those of package policy.
+const (
+	CodePolicyUnavailable = "policy_unavailable"    // the realm's policies could not be loaded
+	CodeDirectory         = "directory_unavailable" // the subject could not be looked up
+	CodeRealmDisabled     = "realm_disabled"
+	CodeSubjectDisabled   = "subject_disabled" // or gone
+	CodeUnauthenticated   = "unauthenticated"
+	CodeInsufficientScope = "insufficient_scope"
+	CodeRoleRequired      = "role_required"
+	codeRealmUnknown      = "realm_unknown"
+)
+
+// Decide answers whether the principal may do the action on the resource. The
+// answer is a value in every case; whatever goes wrong is a denial with a code.
+//
+// A resource without attributes and parents is looked up among the entities
+// pushed to Gatehouse; one with attributes is taken as given.
+func (d *Decider) Decide(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision {
+	start := d.now()
+	q, dec := d.question(ctx, r)
+	if q != nil {
+		dec = q.set.Evaluate(q.Request)
+	}
+	d.count(r.Principal, dec, start)
+	return dec
+}
+
+// Explain decides like [Decider.Decide] and tells how.
+func (d *Decider) Explain(ctx context.Context, r gatehouse.AccessRequest) policy.Explanation {
+	q, dec := d.question(ctx, r)
+	if q == nil {
+		return policy.Explanation{Action: r.Action, Resource: r.Resource.Type + "::" + r.Resource.ID, Decision: dec}
+	}
+	return q.set.Explain(q.Request)
+}
+
+func (d *Decider) count(p *gatehouse.Principal, dec gatehouse.Decision, start time.Time) {
+	if d.metrics == nil {
+		return
+	}
+	realm := ""
+	if p != nil {
+		realm = p.Realm
+	}
+	d.metrics.Decided(realm, dec.Code, dec.Allowed, d.now().Sub(start))
+}
+
+// question is a request ready to be evaluated.
+type question struct {
+	policy.Request
+	set *policy.Set
+}
+
+func deny(code string, errs ...error) gatehouse.Decision {
+	dec := gatehouse.Decision{Code: code}
+	for _, err := range errs {
+		dec.Errors = append(dec.Errors, err.Error())
+	}
+	return dec
+}
+
+// question builds the entities and the context; without a question the decision
+// is a denial that tells why.
+func (d *Decider) question(ctx context.Context, r gatehouse.AccessRequest) (*question, gatehouse.Decision) {
+	p := r.Principal
+	if p == nil || p.Kind == "" || (p.Kind != gatehouse.KindAnonymous && p.ID == "") {
+		return nil, deny(CodeUnauthenticated)
+	}
+	snap, fault := d.snapshot(ctx, p.Realm)
+	if fault != "" {
+		return nil, deny(fault)
+	}
+	subj, code, err := d.resolve(ctx, snap, p)
+	if code != "" {
+		return nil, denyErr(code, err)
+	}
+	src := &source{ctx: ctx, d: d, snap: snap}
+	res, err := d.resource(src, r.Resource)
+	if err != nil {
+		return nil, deny(policy.CodeEvaluationError, fmt.Errorf("resource: %w", err))
+	}
+	return &question{set: snap.set, Request: policy.Request{
+		Principal: subj.entity, Action: r.Action, Resource: res, Context: d.context(ctx, snap.set, p, r.Context), Source: src,
+	}}, gatehouse.Decision{}
+}
+
+func denyErr(code string, err error) gatehouse.Decision {
+	if err == nil {
+		return deny(code)
+	}
+	return deny(code, err)
+}
+
+func (d *Decider) resource(src *source, r gatehouse.Resource) (policy.Entity, error) {
+	ref := gatehouse.EntityRef{Type: r.Type, ID: r.ID}
+	if r.ID != "" && r.Attributes == nil && r.Parents == nil {
+		if e, ok, err := src.Entity(ref); ok || err != nil {
+			return e, err
+		}
+	}
+	return policy.NewEntity(ref, r.Attributes, r.Parents)
+}
+
+// context adds the facts of the credential and the connection to what the
+// enforcement point gave. Reserved names are always ours: a route or a body that
+// could set "scopes" or "address" would write its own permission.
+func (d *Decider) context(ctx context.Context, set *policy.Set, p *gatehouse.Principal, given map[string]any) map[string]any {
+	if names, known := set.ContextNames(); known && len(names) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(given)+12)
+	for k, v := range given {
+		if !reservedContext(k) {
+			out[k] = v
+		}
+	}
+	out["authenticated"] = p.Authenticated()
+	out["scheme"] = string(p.Scheme)
+	out["scopes"] = p.Scopes
+	out["time"] = d.now().Unix()
+	for k, v := range map[string]string{"environment": string(p.Environment), "acr": p.ACR, "client_id": p.ClientID} {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	if len(p.AMR) > 0 {
+		out["amr"] = p.AMR
+	}
+	if !p.AuthTime.IsZero() {
+		out["auth_time"] = p.AuthTime.Unix()
+	}
+	if a, err := netip.ParseAddr(gatehouse.AddressFrom(ctx)); err == nil {
+		out["address"] = a
+	}
+	return out
+}
+
+func reservedContext(name string) bool {
+	switch name {
+	case "authenticated", "scheme", "scopes", "time", "environment", "acr", "amr", "auth_time", "client_id", "address":
+		return true
+	}
+	return false
+}
+
+// Roles returns the roles that the principal holds now, sorted: for a local
+// subject what the directory assigned, for a foreign one what its claims were
+// mapped to, with what these inherit, narrowed by the credential's limit.
+// A subject that is disabled or gone is an error of kind Denied, a directory or
+// policies that cannot be read one of kind Unavailable.
+func (d *Decider) Roles(ctx context.Context, p *gatehouse.Principal) ([]string, error) {
+	if !p.Authenticated() {
+		return nil, nil
+	}
+	snap, fault := d.snapshot(ctx, p.Realm)
+	if fault != "" {
+		return nil, errorOf(fault, nil)
+	}
+	s, code, err := d.resolve(ctx, snap, p)
+	if code != "" {
+		return nil, errorOf(code, err)
+	}
+	return slices.Clone(s.roles), nil
+}
+
+func errorOf(code string, cause error) error {
+	var e *gatehouse.Error
+	switch code {
+	case CodePolicyUnavailable, CodeDirectory:
+		e = gatehouse.E(gatehouse.Unavailable, code, "The decision cannot be made at the moment.")
+	default:
+		e = gatehouse.E(gatehouse.Denied, code, "This account may not be used.")
+	}
+	return e.With(cause)
+}
+
+// HasAnyRole reports whether the principal holds one of the roles; on any error
+// it does not.
+func (d *Decider) HasAnyRole(ctx context.Context, p *gatehouse.Principal, roles ...string) bool {
+	return d.CheckRoles(ctx, p, roles).Allowed
+}
+
+// CheckRoles decides what a route asks for with Roles: any of them, inherited
+// ones count. Missing names the roles when none is held. An empty list denies.
+func (d *Decider) CheckRoles(ctx context.Context, p *gatehouse.Principal, roles []string) gatehouse.Decision {
+	if !p.Authenticated() {
+		return deny(CodeUnauthenticated)
+	}
+	held, err := d.Roles(ctx, p)
+	if err != nil {
+		return deny(gatehouse.CodeOf(err), err)
+	}
+	for _, r := range roles {
+		if slices.Contains(held, r) {
+			return gatehouse.Decision{Allowed: true, Code: policy.CodePermitted,
+				Reasons: []gatehouse.Reason{{PolicyID: "role:" + r, Effect: "permit", Note: "the route accepts this role"}}}
+		}
+	}
+	return gatehouse.Decision{Code: CodeRoleRequired, Missing: slices.Clone(roles)}
+}
+
+// CheckScopes decides what a route asks for with Scopes: all of them. Missing
+// names the ones that the credential lacks. An empty list denies.
+func CheckScopes(p *gatehouse.Principal, scopes []string) gatehouse.Decision {
+	if !p.Authenticated() {
+		return deny(CodeUnauthenticated)
+	}
+	dec := gatehouse.Decision{Code: CodeInsufficientScope}
+	for _, s := range scopes {
+		if !p.HasScope(s) {
+			dec.Missing = append(dec.Missing, s)
+		}
+	}
+	if len(scopes) > 0 && dec.Missing == nil {
+		return gatehouse.Decision{Allowed: true, Code: policy.CodePermitted,
+			Reasons: []gatehouse.Reason{{PolicyID: "scope:" + strings.Join(scopes, " "), Effect: "permit", Note: "the credential has the scopes of the route"}}}
+	}
+	return dec
+}
