@@ -126,7 +126,7 @@ func TestParseHashBounds(t *testing.T) {
 		"$2b$15$abcdefghijklmnopqrstuuV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe", "$2b$03$abcdefghijklmnopqrstuuV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe",
 		"$2x$05$abcdefghijklmnopqrstuuV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe", "$2b$5$abcdefghijklmnopqrstuuV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe",
 		"$2b$05$abcdefghijklmnopqrstuvV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe", "$2b$05$abcdefghijkl nopqrstuuV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe",
-		"$scrypt$ln=20,r=8,p=1" + tail, "$scrypt$ln=17,r=8,p=3" + tail, "$scrypt$ln=40,r=8,p=1" + tail, "$scrypt$ln=10,r=0,p=1" + tail,
+		"$scrypt$ln=20,r=8,p=1" + tail, "$scrypt$ln=17,r=8,p=3" + tail, "$scrypt$ln=20,r=2,p=1" + tail, "$scrypt$ln=40,r=8,p=1" + tail, "$scrypt$ln=10,r=0,p=1" + tail,
 		"$scrypt$ln=10,r=8" + tail, "$scrypt$r=8,ln=10,p=1" + tail,
 		"$pbkdf2-sha256$5000001" + tail, "$pbkdf2-sha256$0" + tail, "$pbkdf2-sha256$i=1000,l=16" + tail, "$pbkdf2-sha1$1000" + tail,
 		"$pbkdf2-sha256$1000$" + salt + "$5YgLbOz7XU7cKAsEeOhqMPMP3KxRqRjxKGXAFnYl.+g",

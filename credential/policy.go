@@ -169,31 +169,36 @@ func repetitive(r []rune) bool {
 	return false
 }
 
-// score is zxcvbn's estimate, 0 to 4, over the first 64 characters; its time
-// grows faster than the square of the length.
+// score is zxcvbn's estimate, 0 to 4.
 func score(folded string, words []string) int {
+	text, manySigns := scoreInput(folded)
+	var filters []func(match.Matcher) bool
+	if manySigns {
+		filters = append(filters, matching.FilterL33tMatcher)
+	}
+	return zxcvbn.PasswordStrength(text, words, filters...).Score
+}
+
+// scoreInput bounds what zxcvbn is given: its first 64 characters, since its
+// time grows faster than the square of the length. manySigns tells that it must
+// not try every reading of every sign, which takes a second on a password made
+// of signs; such a password is no disguised word anyway.
+func scoreInput(folded string) (text string, manySigns bool) {
 	ascii := make([]byte, 0, 64)
-	leet := map[rune]struct{}{}
+	signs := map[rune]struct{}{}
 	for _, r := range folded {
-		if len(ascii) == 64 {
+		if len(ascii) == cap(ascii) {
 			break
 		}
 		if strings.ContainsRune("4@8({[<3691!|705$+%2", r) {
-			leet[r] = struct{}{}
+			signs[r] = struct{}{}
 		}
 		if r >= utf8.RuneSelf {
-			// zxcvbn knows Latin only and would call any other script strong.
-			// A letter for each character keeps its repetitions and sequences
-			// visible.
+			// zxcvbn knows Latin only and would call any other script strong. A
+			// letter for each character keeps repetitions and sequences visible.
 			r = 'a' + r%26
 		}
 		ascii = append(ascii, byte(r))
 	}
-	var filters []func(match.Matcher) bool
-	if len(leet) > 6 {
-		// It tries every reading of every sign, which explodes on a password
-		// made of signs; such a password is no disguised word anyway.
-		filters = append(filters, matching.FilterL33tMatcher)
-	}
-	return zxcvbn.PasswordStrength(string(ascii), words, filters...).Score
+	return string(ascii), len(signs) > 6
 }
