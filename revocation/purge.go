@@ -15,9 +15,11 @@ type Purger interface {
 	PurgeRevocations(ctx context.Context, before time.Time) (int64, error)
 }
 
-// Purge is the background job that forgets what has expired by itself.
+// Purge is the background job that forgets what has expired by itself and, with a
+// Store, loads a view anew that lost its certainty.
 type Purge struct {
 	View     *View
+	Store    Store // may be nil
 	Run      gatehouse.Runner[Purger]
 	Interval time.Duration // 1 hour by default
 	Now      func() time.Time
@@ -33,8 +35,17 @@ func (p *Purge) Work(ctx context.Context) error {
 	}
 	t := time.NewTicker(interval)
 	defer t.Stop()
+	reload := time.NewTicker(time.Second)
+	defer reload.Stop()
 	for {
 		select {
+		case <-reload.C:
+			if p.Store == nil || p.View.Loaded() {
+				continue
+			}
+			if err := p.View.Load(ctx, p.Store); err != nil && ctx.Err() == nil {
+				p.Logger.Error("revocations could not be loaded; everything is refused", "error", err)
+			}
 		case <-t.C:
 			if _, err := p.Once(ctx); err != nil && ctx.Err() == nil {
 				p.Logger.Error("expired revocations could not be purged", "error", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -202,7 +203,10 @@ func (v *View) addCutoff(c Cutoff) error {
 	}
 	key := cutoffKey{c.Realm, c.ID, kind}
 	v.cutoffs.Compute(key, func(old cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
-		next := cutoffValue{before: c.Before.UnixMilli(), expires: c.ExpiresAt.UnixMilli()}
+		next := cutoffValue{before: c.Before.UnixMilli(), expires: math.MaxInt64}
+		if !c.ExpiresAt.IsZero() { // without an end it stays, rather than go at once
+			next.expires = c.ExpiresAt.UnixMilli()
+		}
 		if had {
 			next.before, next.expires = max(next.before, old.before), max(next.expires, old.expires)
 		} else {

@@ -1,0 +1,147 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// LogOptions are for [NewLogger].
+type LogOptions struct {
+	Format string       // "json" (default) or "text"
+	Level  slog.Leveler // slog.LevelInfo by default
+}
+
+// NewLogger returns a logger that writes to w, adds the request id and trace id
+// of the context to each line, and redacts what looks like a secret.
+func NewLogger(w io.Writer, o LogOptions) (*slog.Logger, error) {
+	if o.Level == nil {
+		o.Level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: redact}
+	switch o.Format {
+	case "", "json":
+		return slog.New(handler{slog.NewJSONHandler(w, opts)}), nil
+	case "text":
+		return slog.New(handler{slog.NewTextHandler(w, opts)}), nil
+	}
+	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", o.Format)
+}
+
+// ParseLevel reads "debug", "info", "warn" or "error".
+func ParseLevel(s string) (slog.Level, error) {
+	switch s {
+	case "debug":
+		return slog.LevelDebug, nil
+	case "info", "":
+		return slog.LevelInfo, nil
+	case "warn":
+		return slog.LevelWarn, nil
+	case "error":
+		return slog.LevelError, nil
+	}
+	return 0, fmt.Errorf("telemetry: log level %q is none of debug, info, warn, error", s)
+}
+
+// handler adds what the context knows.
+type handler struct{ slog.Handler }
+
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
+	if id := gatehouse.RequestIDFrom(ctx); id != "" {
+		r.AddAttrs(slog.String("request_id", id))
+	}
+	if t, ok := TraceFrom(ctx); ok {
+		r.AddAttrs(slog.String("trace_id", t.ID()))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h handler) WithAttrs(a []slog.Attr) slog.Handler { return handler{h.Handler.WithAttrs(a)} }
+func (h handler) WithGroup(name string) slog.Handler   { return handler{h.Handler.WithGroup(name)} }
+
+const redacted = "[redacted]"
+
+// secretWords make an attribute secret wherever they stand in its name, which is
+// compared in lower case without "-", "_", "." and spaces.
+var secretWords = [...]string{"password", "passwd", "passphrase", "authorization", "cookie", "secret", "token", "apikey",
+	"privatekey", "masterkey", "assertion", "credential", "dsn"}
+
+// plainEnds end names of facts about a secret that are none themselves.
+var plainEnds = [...]string{"id", "type", "ttl", "count", "kind", "format", "error", "code"}
+
+func secretName(key string) bool {
+	var b strings.Builder
+	for _, r := range strings.ToLower(key) {
+		switch r {
+		case '-', '_', '.', ' ':
+		default:
+			b.WriteRune(r)
+		}
+	}
+	name := b.String()
+	for _, end := range plainEnds {
+		if strings.HasSuffix(name, end) {
+			return false
+		}
+	}
+	for _, w := range secretWords {
+		if strings.Contains(name, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// secretText finds credentials inside of text: an Authorization value, a compact
+// JWS, one of our own keys and tokens, the password of a URL.
+var secretText = regexp.MustCompile(`(?i:\b(?:bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{6,})` +
+	`|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*` +
+	`|\bgh[a-z]_[a-z0-9]+_[0-9A-Za-z]{16,}` +
+	`|://[^/\s:@]*:[^/\s@]+@`)
+
+func redactText(s string) string {
+	// Most lines hold nothing of the kind; ask cheaply first.
+	if !strings.Contains(s, "eyJ") && !strings.Contains(s, "gh") && !strings.Contains(s, "://") &&
+		!strings.ContainsAny(s, "bBdD") {
+		return s
+	}
+	return secretText.ReplaceAllString(s, redacted)
+}
+
+// redact is the second net; the first is gatehouse.Secret.
+func redact(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindGroup && secretName(a.Key) {
+		return slog.String(a.Key, redacted)
+	}
+	switch a.Value.Kind() {
+	case slog.KindString:
+		if s := a.Value.String(); s != "" {
+			if r := redactText(s); r != s {
+				return slog.String(a.Key, r)
+			}
+		}
+	case slog.KindAny:
+		switch v := a.Value.Any().(type) {
+		case error:
+			return slog.String(a.Key, redactText(v.Error()))
+		case http.Header, *http.Request, *http.Response, url.Values, *http.Cookie, []*http.Cookie:
+			return slog.String(a.Key, redacted) // credentials live here
+		case *url.URL:
+			if v == nil {
+				return a
+			}
+			return slog.String(a.Key, (&url.URL{Scheme: v.Scheme, Host: v.Host, Path: v.Path}).String())
+		case []byte:
+			return slog.String(a.Key, redacted)
+		case fmt.Stringer, slog.Level, *slog.Source, nil:
+		}
+	}
+	return a
+}

@@ -1,0 +1,207 @@
+package telemetry
+
+import (
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// other stands for every label value that is not in its closed set.
+const other = "other"
+
+// Closed sets of label values. Reasons are the stable codes of package errors.
+var (
+	outcomes = set("allowed", "denied", "unauthenticated", "limited", "not_found", "invalid", "error")
+	schemes  = set("none", string(gatehouse.SchemeBasic), string(gatehouse.SchemeAPIKey), string(gatehouse.SchemeJWT), string(gatehouse.SchemeOpaque))
+	reasons  = set("credential_missing", "credential_malformed", "credential_conflict", "credential_in_url", "invalid_credentials",
+		"too_many_attempts", "api_key_unknown", "api_key_malformed", "api_key_expired", "api_key_revoked", "api_key_address",
+		"token_malformed", "token_expired", "token_not_yet_valid", "token_signature_invalid", "token_wrong_issuer",
+		"token_wrong_audience", "token_wrong_type", "token_algorithm_not_allowed", "token_key_unknown", "token_claim_missing",
+		"token_too_large", "token_revoked", "subject_cutoff", "client_cutoff", "session_cutoff", "key_cutoff", "realm_cutoff",
+		"revocation_unknown", "status_invalid", "scheme_not_accepted", "insecure_transport", "environment_mismatch", "user_disabled")
+	decisions = set("permitted", "no_permit", "forbidden", "evaluation_error", "insufficient_scope", "role_required",
+		"unauthenticated", "environment_mismatch")
+	caches = set("token", "api_key", "basic", "entity", "jwks", "decision")
+)
+
+type labels map[string]struct{}
+
+func set(values ...string) labels {
+	l := labels{}
+	for _, v := range values {
+		l[v] = struct{}{}
+	}
+	return l
+}
+
+func (l labels) of(v string) string {
+	if _, ok := l[v]; ok {
+		return v
+	}
+	return other
+}
+
+// Metrics are all metrics of the program. Its methods may be called on nil, so
+// that a part can be used without metrics.
+type Metrics struct {
+	registry *prometheus.Registry
+	routes   atomic.Pointer[labels]
+
+	requests  *prometheus.CounterVec
+	latency   *prometheus.HistogramVec
+	authn     *prometheus.CounterVec
+	decisions *prometheus.CounterVec
+	cache     *prometheus.CounterVec
+}
+
+// NewMetrics registers everything on a registry of its own.
+func NewMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry()}
+	m.routes.Store(&labels{})
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gatehouse", Name: name, Help: help}, labels)
+		m.registry.MustRegister(c)
+		return c
+	}
+	m.requests = counter("requests_total", "Requests through the pipeline.", "route", "outcome", "scheme")
+	m.authn = counter("authentication_failures_total", "Credentials that were refused.", "reason")
+	m.decisions = counter("decisions_total", "Answers of the decision point.", "outcome")
+	m.cache = counter("cache_lookups_total", "Look-ups in caches.", "cache", "hit")
+	m.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "gatehouse", Name: "request_seconds",
+		Help:    "Time of a whole request, with the upstream's.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"})
+	m.registry.MustRegister(m.latency, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// SetRoutes sets which route ids are counted by name. They come from
+// configuration, never from a request.
+func (m *Metrics) SetRoutes(ids []string) {
+	if m != nil {
+		l := set(ids...)
+		m.routes.Store(&l)
+	}
+}
+
+// Request counts one request through the pipeline. outcome is one of allowed,
+// denied, unauthenticated, limited, not_found, invalid, error; see [OutcomeOf].
+func (m *Metrics) Request(route, outcome string, scheme gatehouse.Scheme, took time.Duration) {
+	if m == nil {
+		return
+	}
+	route = m.routes.Load().of(route)
+	s := string(scheme)
+	if s == "" {
+		s = "none"
+	}
+	m.requests.WithLabelValues(route, outcomes.of(outcome), schemes.of(s)).Inc()
+	m.latency.WithLabelValues(route).Observe(took.Seconds())
+}
+
+// OutcomeOf names the outcome of a request by its error; nil is "allowed".
+func OutcomeOf(err error) string {
+	if err == nil {
+		return "allowed"
+	}
+	switch gatehouse.KindOf(err) {
+	case gatehouse.Unauthenticated:
+		return "unauthenticated"
+	case gatehouse.Denied:
+		return "denied"
+	case gatehouse.RateLimited:
+		return "limited"
+	case gatehouse.NotFound:
+		return "not_found"
+	case gatehouse.Invalid, gatehouse.TooLarge, gatehouse.Unsupported, gatehouse.Unprocessable, gatehouse.HeaderTooLarge,
+		gatehouse.MethodNotAllowed, gatehouse.Conflict:
+		return "invalid"
+	}
+	return "error"
+}
+
+// AuthnFailure counts a refused credential by the stable code of the refusal.
+func (m *Metrics) AuthnFailure(code string) {
+	if m != nil {
+		m.authn.WithLabelValues(reasons.of(code)).Inc()
+	}
+}
+
+// Decision counts an answer of the decision point by Decision.Code.
+func (m *Metrics) Decision(code string) {
+	if m != nil {
+		m.decisions.WithLabelValues(decisions.of(code)).Inc()
+	}
+}
+
+// CacheLookup counts a look-up in one of the caches token, api_key, basic,
+// entity, jwks, decision.
+func (m *Metrics) CacheLookup(cache string, hit bool) {
+	if m == nil {
+		return
+	}
+	h := "false"
+	if hit {
+		h = "true"
+	}
+	m.cache.WithLabelValues(caches.of(cache), h).Inc()
+}
+
+// Watch are values that their owners keep and that are read when the metrics
+// are. A nil function leaves its metric out. They must be quick and safe for
+// concurrent use.
+type Watch struct {
+	AuditQueueDepth func() float64
+	AuditRecorded   func() float64
+	AuditDropped    func() float64
+	AuditFailures   func() float64
+	AuditLogSize    func() float64 // sequenced events of all realms
+	StatusBits      func() float64
+	Cutoffs         func() float64
+	PasswordWaiting func() float64 // passwords that wait for the hashing pool
+	CacheEntries    func() float64 // verified tokens in memory
+}
+
+// Watch registers the values. It may be called once.
+func (m *Metrics) Watch(w Watch) {
+	if m == nil {
+		return
+	}
+	gauge := func(name, help string, f func() float64) {
+		if f != nil {
+			m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gatehouse", Name: name, Help: help}, f))
+		}
+	}
+	counter := func(name, help string, f func() float64) {
+		if f != nil {
+			m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gatehouse", Name: name, Help: help}, f))
+		}
+	}
+	gauge("audit_queue_events", "Decision events that are recorded but not yet stored.", w.AuditQueueDepth)
+	counter("audit_recorded_total", "Decision events that were recorded.", w.AuditRecorded)
+	counter("audit_dropped_total", "Decision events that were dropped because the queue was full.", w.AuditDropped)
+	counter("audit_store_failures_total", "Attempts to store decision events that failed.", w.AuditFailures)
+	gauge("audit_log_events", "Events in the Merkle logs.", w.AuditLogSize)
+	gauge("revocation_status_bits", "Revoked status bits in memory.", w.StatusBits)
+	gauge("revocation_cutoffs", "Cut-offs in memory.", w.Cutoffs)
+	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)
+	gauge("token_cache_entries", "Verified tokens in memory.", w.CacheEntries)
+}
+
+// Handler serves the metrics in the Prometheus formats. It belongs on a listener
+// of its own that the outside does not reach.
+func (m *Metrics) Handler(logger *slog.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: promLog{logger}, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+type promLog struct{ *slog.Logger }
+
+func (l promLog) Println(v ...any) {
+	l.Error("metrics could not be collected", "detail", v)
+}
