@@ -1,0 +1,167 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) auditCommand() *cobra.Command {
+	c := &cobra.Command{Use: "audit", Short: "The audit log: list, verify, checkpoint"}
+	c.AddCommand(a.auditList(), a.auditVerify(), a.auditCheckpoint(), a.auditProof())
+	return c
+}
+
+func (a *app) auditList() *cobra.Command {
+	var kind, actor, target, outcome, from, to string
+	var limit int
+	c := &cobra.Command{Use: "list", Short: "List events, newest first", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		q := url.Values{"limit": {strconv.Itoa(limit)}}
+		for name, v := range map[string]string{"kind": kind, "actor": actor, "target": target, "outcome": outcome, "from": from, "to": to} {
+			if v != "" {
+				q.Set(name, v)
+			}
+		}
+		var p page
+		if err := a.call(c.Context(), "GET", a.realmPath("audit", "events")+"?"+q.Encode(), nil, &p); err != nil {
+			return err
+		}
+		return a.print(p.Items, func(w io.Writer) {
+			rows := [][]string{{"TIME", "KIND", "OUTCOME", "ACTOR", "TARGET", "REASON", "REQUEST"}}
+			for _, e := range p.Items {
+				actor, _ := e["actor"].(object)
+				target, _ := e["target"].(object)
+				rows = append(rows, []string{text(e["time"]), text(e["kind"]), text(e["outcome"]), first(actor["name"], actor["id"]),
+					strings.TrimSuffix(text(target["type"])+" "+text(target["id"]), " "), text(e["reason"]), text(e["request_id"])})
+			}
+			table(w, rows)
+		})
+	}}
+	c.Flags().StringVar(&kind, "kind", "", "only events of this kind; a trailing dot takes all that begin so: key.")
+	c.Flags().StringVar(&actor, "actor", "", "only events of this actor, by id")
+	c.Flags().StringVar(&target, "target", "", "only events about this target, by id")
+	c.Flags().StringVar(&outcome, "outcome", "", "success, failure or error")
+	c.Flags().StringVar(&from, "from", "", "not before: 2026-01-31T00:00:00Z")
+	c.Flags().StringVar(&to, "to", "", "not after")
+	c.Flags().IntVar(&limit, "limit", 50, "at most this many, up to 1000")
+	return c
+}
+
+func first(values ...any) string {
+	for _, v := range values {
+		if t := text(v); t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+func (a *app) auditVerify() *cobra.Command {
+	var saved string
+	var index int64
+	c := &cobra.Command{
+		Use:   "verify",
+		Short: "Prove that nothing was changed, inserted or removed; exit code 1 when something was",
+		Long: `Recomputes the whole log of the realm from its stored events and compares it with every signed checkpoint.
+With --checkpoint FILE (saved earlier with ` + "`gatehouse audit checkpoint`" + `) it also proves that today's log is a
+continuation of that one: this is what tells a log that was rewritten as a whole. With --index N it proves that one
+event is in the log.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			body := object{}
+			if saved != "" {
+				b, err := os.ReadFile(saved)
+				if err != nil {
+					return err
+				}
+				body["checkpoint"] = string(b)
+			}
+			if c.Flags().Changed("index") {
+				body["index"] = index
+			}
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("audit", "verify"), body, &out); err != nil {
+				return err
+			}
+			if err := a.show(out); err != nil {
+				return err
+			}
+			if ok, _ := out["ok"].(bool); !ok {
+				return &silentError{exitFailure}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&saved, "checkpoint", "", "checkpoint saved earlier")
+	c.Flags().Int64Var(&index, "index", 0, "prove that the event with this index is in the log")
+	return c
+}
+
+func (a *app) auditCheckpoint() *cobra.Command {
+	return &cobra.Command{Use: "checkpoint", Short: "Print the newest signed checkpoint; keep it elsewhere", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		var out object
+		if err := a.call(c.Context(), "GET", a.realmPath("audit", "checkpoint"), nil, &out); err != nil {
+			return err
+		}
+		return a.print(out, func(w io.Writer) { fmt.Fprint(w, text(out["note"])) })
+	}}
+}
+
+func (a *app) auditProof() *cobra.Command {
+	return &cobra.Command{Use: "proof INDEX", Short: "Print the proof that one event is in the log", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		if _, err := strconv.ParseInt(args[0], 10, 64); err != nil {
+			return usagef("INDEX is a number")
+		}
+		return a.get(c.Context(), a.realmPath("audit", "proof")+"?index="+args[0])
+	}}
+}
+
+func (a *app) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain REQUEST_ID",
+		Short: "Show why a request was allowed or denied, from credential to rule",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var out object
+			if err := a.call(c.Context(), "GET", a.realmPath("explain", args[0]), nil, &out); err != nil {
+				return err
+			}
+			return a.print(out, func(w io.Writer) { a.explainText(w, out) })
+		},
+	}
+}
+
+// explainText prints each event of the request with its steps.
+func (a *app) explainText(w io.Writer, out object) {
+	events, _ := out["events"].([]any)
+	for _, raw := range events {
+		e, _ := raw.(object)
+		actor, _ := e["actor"].(object)
+		fmt.Fprintf(w, "%s  %s  %s %s → %s", printable(text(e["time"])), printable(text(e["kind"])), printable(text(e["method"])), printable(text(e["path"])), printable(text(e["outcome"])))
+		if s := text(e["status"]); s != "" {
+			fmt.Fprintf(w, " (%s)", printable(s))
+		}
+		fmt.Fprintf(w, "\n  who    %s\n  from   %s\n  route  %s\n", printable(first(actor["name"], actor["id"], "nobody")), printable(text(e["address"])), printable(text(e["route"])))
+		if r := text(e["reason"]); r != "" {
+			fmt.Fprintf(w, "  why    %s\n", printable(r))
+		}
+		rows := [][]string{}
+		chain, _ := e["chain"].([]any)
+		for _, rawStep := range chain {
+			s, _ := rawStep.(object)
+			var policies []string
+			reasons, _ := s["reasons"].([]any)
+			for _, rr := range reasons {
+				r, _ := rr.(object)
+				policies = append(policies, text(r["effect"])+" "+text(r["policy"]))
+			}
+			rows = append(rows, []string{"  " + text(s["step"]), text(s["outcome"]), text(s["code"]), text(s["note"]), strings.Join(policies, ", ")})
+		}
+		table(w, rows)
+	}
+}

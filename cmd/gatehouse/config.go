@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/server"
+)
+
+func (a *app) configCommand() *cobra.Command {
+	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print its schema"}
+	c.AddCommand(&cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Check a configuration without starting anything",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			path := "gatehouse.yaml"
+			if len(args) == 1 {
+				path = args[0]
+			}
+			cfg, err := server.LoadConfig(path, a.environ)
+			if err != nil {
+				return usagef("%v", err)
+			}
+			summary := map[string]any{"ok": true, "file": path, "issuer": cfg.Issuer, "routes": len(cfg.Routes), "upstreams": len(cfg.Upstreams)}
+			return a.print(summary, func(w io.Writer) {
+				fmt.Fprintf(w, "%s is good: issuer %s, %d upstreams, %d routes\n", path, cfg.Issuer, len(cfg.Upstreams), len(cfg.Routes))
+			})
+		},
+	}, &cobra.Command{
+		Use:   "schema",
+		Short: "Print the JSON Schema of gatehouse.yaml, for your editor",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			b, err := server.ConfigSchema()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(a.out, "%s\n", b)
+			return err
+		},
+	})
+	return c
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) keyCommand() *cobra.Command {
+	c := &cobra.Command{Use: "key", Short: "API keys: create, rotate, revoke, report as leaked"}
+	var owner string
+	list := &cobra.Command{Use: "list", Short: "List keys", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		q := url.Values{}
+		if owner != "" {
+			q.Set("owner", owner)
+		}
+		return a.list(c.Context(), a.realmPath("keys"), q, "id", "name", "owner_id", "environment", "status", "scopes", "expires_at", "last_used_at")
+	}}
+	list.Flags().StringVar(&owner, "owner", "", "only keys of this user, by id")
+	c.AddCommand(a.keyCreate(), a.keyRotate(), a.keyLeaked(), list,
+		&cobra.Command{Use: "show KEY", Short: "Show a key, by id", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			return a.get(c.Context(), a.realmPath("keys", args[0]))
+		}},
+		&cobra.Command{Use: "usage KEY", Short: "Show how often a key was used, per day", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			return a.list(c.Context(), a.realmPath("keys", args[0], "usage"), nil, "day", "count", "last_used_at")
+		}},
+		&cobra.Command{Use: "revoke KEY", Short: "End a key, now", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "revoke"), nil, nil); err != nil {
+				return err
+			}
+			return a.done("key %s is revoked", args[0])
+		}},
+	)
+	return c
+}
+
+func (a *app) keyCreate() *cobra.Command {
+	var name, owner, environment string
+	var scopes, roles, nets []string
+	var expires time.Duration
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Create a key; it is shown once",
+		Example: `  gatehouse key create --owner bob --name "nightly export" --scope documents:read --expires 2160h
+  gatehouse key create --owner ci --environment test --allow-from 192.0.2.0/24`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			body := object{"name": name, "environment": environment}
+			if owner != "" {
+				body["owner"] = owner
+			}
+			if c.Flags().Changed("scope") {
+				body["scopes"] = scopes
+			}
+			if c.Flags().Changed("role") {
+				body["roles"] = roles
+			}
+			if len(nets) > 0 {
+				body["allowed_cidrs"] = nets
+			}
+			if expires > 0 {
+				body["expires_in_seconds"] = int64(expires / time.Second)
+			}
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("keys"), body, &out); err != nil {
+				return err
+			}
+			return a.showSecret(out, "key")
+		},
+	}
+	c.Flags().StringVar(&name, "name", "", "what the key is for")
+	c.Flags().StringVar(&owner, "owner", "", "user or service that the key speaks for; yourself when empty")
+	c.Flags().StringVar(&environment, "environment", "live", "live or test")
+	c.Flags().StringSliceVar(&scopes, "scope", nil, "what the key may do; may be repeated")
+	c.Flags().StringSliceVar(&roles, "role", nil, "use only these of the owner's roles; may be repeated")
+	c.Flags().StringSliceVar(&nets, "allow-from", nil, "accept the key only from this network; may be repeated")
+	c.Flags().DurationVar(&expires, "expires", 0, "end the key after this long: 2160h")
+	return c
+}
+
+func (a *app) keyRotate() *cobra.Command {
+	var overlap time.Duration
+	c := &cobra.Command{
+		Use:   "rotate KEY",
+		Short: "Make a successor; the old key goes on for the overlap",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "rotate"), object{"overlap_seconds": int64(overlap / time.Second)}, &out); err != nil {
+				return err
+			}
+			return a.showSecret(out, "key")
+		},
+	}
+	c.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long both keys work")
+	return c
+}
+
+func (a *app) keyLeaked() *cobra.Command {
+	return &cobra.Command{
+		Use:   "leaked",
+		Short: "Disable a key that leaked; whoever holds the key may do this",
+		Long:  "Reads the leaked key from standard input (or asks for it) and disables it. No login is needed: holding the key is proof enough.",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			key, err := a.readPassword("Leaked key")
+			if err != nil {
+				return err
+			}
+			if err := a.callPublic(c.Context(), "POST", "/keys/leaked", object{"key": key.Reveal()}, nil); err != nil {
+				return err
+			}
+			return a.done("the key is disabled")
+		},
+	}
+}

@@ -1,0 +1,97 @@
+// Command gatehouse is the whole of Gatehouse: the server and everything to
+// administer it. `gatehouse help` lists the commands; each is in a file of its
+// own. The commands that change something talk to a running server through its
+// management API (/admin/v1), as the same use cases that anybody else calls.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// version is set by the linker (see Makefile).
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ())
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: tests call it.
+func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, environ []string) int {
+	a := &app{in: in, out: out, errOut: errOut, environ: environ}
+	root := a.command()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var quiet *silentError
+	if !errors.As(err, &quiet) {
+		a.printError(err)
+	}
+	return exitCode(err)
+}
+
+// Exit codes, for scripts.
+const (
+	exitOK          = 0
+	exitFailure     = 1 // anything else
+	exitUsage       = 2 // wrong command, flag or input
+	exitDenied      = 3 // not authenticated or not allowed; a token that does not verify
+	exitNotFound    = 4
+	exitConflict    = 5
+	exitUnavailable = 6 // the server cannot be reached or is overloaded
+)
+
+func exitCode(err error) int {
+	var quiet *silentError
+	if errors.As(err, &quiet) {
+		return quiet.code
+	}
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	var e *gatehouse.Error
+	if !errors.As(err, &e) {
+		return exitFailure
+	}
+	switch e.Kind {
+	case gatehouse.Invalid, gatehouse.Unprocessable, gatehouse.TooLarge, gatehouse.Unsupported:
+		return exitUsage
+	case gatehouse.Unauthenticated, gatehouse.Denied:
+		return exitDenied
+	case gatehouse.NotFound:
+		return exitNotFound
+	case gatehouse.Conflict:
+		return exitConflict
+	case gatehouse.Unavailable, gatehouse.RateLimited, gatehouse.BadGateway, gatehouse.GatewayTimeout:
+		return exitUnavailable
+	}
+	return exitFailure
+}
+
+// usageError is a mistake in the command line.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// silentError ends with a code after the command has already said everything.
+type silentError struct{ code int }
+
+func (e *silentError) Error() string { return "" }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) realmCommand() *cobra.Command {
+	c := &cobra.Command{Use: "realm", Short: "Realms, their settings and signing keys"}
+	var title string
+	create := &cobra.Command{Use: "create NAME", Short: "Create a realm with its first signing key", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		var out object
+		if err := a.call(c.Context(), "POST", "/realms", object{"name": args[0], "title": title}, &out); err != nil {
+			return err
+		}
+		return a.show(out)
+	}}
+	create.Flags().StringVar(&title, "title", "", "name for people, shown in login prompts")
+	set := &cobra.Command{
+		Use:     "set NAME FILE",
+		Short:   "Change a realm's settings: a JSON object with the members to change (- is standard input)",
+		Example: `  echo '{"settings":{"access_token_ttl":"5m","password_min_length":15}}' | gatehouse realm set main -`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := a.readFileOrStdin(args[1], 1<<20)
+			if err != nil {
+				return err
+			}
+			var body object
+			if err := json.Unmarshal(b, &body); err != nil {
+				return usagef("%s: not a JSON object", args[1])
+			}
+			var out object
+			a.realm = args[0]
+			if err := a.call(c.Context(), "PATCH", a.realmPath(), body, &out); err != nil {
+				return err
+			}
+			return a.show(out)
+		},
+	}
+	c.AddCommand(create, set,
+		&cobra.Command{Use: "list", Short: "List realms", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			return a.list(c.Context(), "/realms", nil, "name", "title", "issuer", "disabled")
+		}},
+		&cobra.Command{Use: "show NAME", Short: "Show a realm", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			a.realm = args[0]
+			return a.get(c.Context(), a.realmPath())
+		}},
+		a.signingKeyCommand(),
+	)
+	return c
+}
+
+func (a *app) signingKeyCommand() *cobra.Command {
+	c := &cobra.Command{Use: "signing-key", Short: "Keys that sign the realm's tokens"}
+	post := func(use, short, verb, said string) *cobra.Command {
+		return &cobra.Command{Use: use + " KID", Short: short, Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := a.call(c.Context(), "POST", a.realmPath("signing-keys", args[0], verb), nil, nil); err != nil {
+				return err
+			}
+			return a.done(said, args[0])
+		}}
+	}
+	c.AddCommand(
+		&cobra.Command{Use: "list", Short: "List signing keys and where they stand", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			return a.list(c.Context(), a.realmPath("signing-keys"), nil, "kid", "algorithm", "state", "created_at", "activated_at", "retired_at")
+		}},
+		&cobra.Command{Use: "rotate", Short: "Sign with a new key from now on; the old one goes on verifying", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("signing-keys", "rotate"), nil, &out); err != nil {
+				return err
+			}
+			return a.show(out)
+		}},
+		post("retire", "Stop signing with a key; tokens it signed live on", "retire", "key %s signs nothing any more"),
+		&cobra.Command{Use: "remove KID", Short: "Forget a key; every token it signed is refused from now on", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := a.call(c.Context(), "DELETE", a.realmPath("signing-keys", args[0]), nil, nil); err != nil {
+				return err
+			}
+			return a.done("key %s is removed, and every token it signed is refused", args[0])
+		}},
+	)
+	return c
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sort"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// app is what every command shares: where it reads and writes, and the flags
+// that all commands have.
+type app struct {
+	in          io.Reader
+	out, errOut io.Writer
+	environ     []string
+
+	json      bool
+	url       string
+	tokenFile string
+	realm     string
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "gatehouse",
+		Short:         "Authentication and authorization for any API, in one program",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
+	f := root.PersistentFlags()
+	f.BoolVar(&a.json, "json", false, "print JSON instead of text")
+	f.StringVar(&a.url, "url", "", "server to talk to (GATEHOUSE_URL; http://127.0.0.1:8080)")
+	f.StringVar(&a.tokenFile, "token-file", "", "file with the API key or token to use (GATEHOUSE_TOKEN, GATEHOUSE_TOKEN_FILE, or what `gatehouse login` saved)")
+	f.StringVar(&a.realm, "realm", "", "realm to work in (GATEHOUSE_REALM; main)")
+	root.AddGroup(&cobra.Group{ID: "start", Title: "Start:"}, &cobra.Group{ID: "manage", Title: "Manage:"},
+		&cobra.Group{ID: "inspect", Title: "Inspect:"})
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("start", a.demoCommand(), a.protectCommand(), a.initCommand(), a.serveCommand(), a.configCommand(), a.loginCommand())
+	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.realmCommand(), a.policyCommand(), a.backupCommand(), a.restoreCommand())
+	add("inspect", a.tokenCommand(), a.auditCommand(), a.explainCommand(), a.joseCommand())
+	requireSubcommands(root)
+	return root
+}
+
+// requireSubcommands makes "gatehouse user" and "gatehouse user frob" usage
+// errors rather than silent help with exit code 0.
+func requireSubcommands(c *cobra.Command) {
+	for _, sub := range c.Commands() {
+		requireSubcommands(sub)
+	}
+	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
+		c.Args = cobra.ArbitraryArgs
+		c.RunE = func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("%s: no command %q; see %s --help", c.CommandPath(), args[0], c.CommandPath())
+			}
+			if c.HasParent() {
+				_ = c.Help()
+				return &silentError{exitUsage}
+			}
+			return c.Help()
+		}
+	}
+}
+
+// env returns the value of an environment variable that run was given.
+func (a *app) env(name string) string {
+	for i := len(a.environ) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(a.environ[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// print writes v as JSON with --json, else calls text.
+func (a *app) print(v any, text func(w io.Writer)) error {
+	if a.json {
+		return a.printJSON(v)
+	}
+	text(a.out)
+	return nil
+}
+
+// table writes rows in columns; the first row is the heading.
+func table(w io.Writer, rows [][]string) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		for i := range r {
+			r[i] = printable(r[i])
+		}
+		fmt.Fprintln(tw, strings.Join(r, "\t"))
+	}
+	_ = tw.Flush()
+}
+
+// printable keeps text from the server from steering the terminal (escape
+// sequences in a username, say).
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+func (a *app) printError(err error) {
+	if a.json {
+		out := map[string]any{"error": gatehouse.CodeOf(err), "message": err.Error()}
+		var e *gatehouse.Error
+		if errors.As(err, &e) {
+			out["message"] = e.Public
+			if len(e.Fields) > 0 {
+				out["fields"] = e.Fields
+			}
+		}
+		enc := json.NewEncoder(a.errOut)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(out)
+		return
+	}
+	var e *gatehouse.Error
+	if !errors.As(err, &e) {
+		fmt.Fprintf(a.errOut, "gatehouse: %s\n", printable(err.Error()))
+		return
+	}
+	text := e.Public
+	if text == "" {
+		text = e.Kind.String()
+	}
+	fmt.Fprintf(a.errOut, "gatehouse: %s (%s)\n", printable(text), printable(e.Code))
+	if e.Cause != nil {
+		fmt.Fprintf(a.errOut, "  cause: %s\n", printable(e.Cause.Error()))
+	}
+	names := make([]string, 0, len(e.Fields))
+	for n := range e.Fields {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		fmt.Fprintf(a.errOut, "  %s: %s\n", printable(n), printable(e.Fields[n]))
+	}
+}
+
+// configDir is where `gatehouse login` keeps credentials.
+func (a *app) configDir() (string, error) {
+	if d := a.env("XDG_CONFIG_HOME"); d != "" {
+		return d + "/gatehouse", nil
+	}
+	if d := a.env("HOME"); d != "" {
+		return d + "/.config/gatehouse", nil
+	}
+	return "", errors.New("neither XDG_CONFIG_HOME nor HOME is set")
+}
+
+// readFileOrStdin reads a file, or standard input for "-", up to limit bytes.
+func (a *app) readFileOrStdin(name string, limit int64) ([]byte, error) {
+	r := a.in
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		r = f
+	}
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, usagef("%s: larger than %d bytes", name, limit)
+	}
+	return b, nil
+}
+
+// printLine writes v as one line of JSON, for scripts that wait for a line.
+func (a *app) printLine(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/server"
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var config string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := server.LoadConfig(config, a.environ)
+			if err != nil {
+				return usagef("%v", err)
+			}
+			return a.serve(c.Context(), cfg, nil)
+		},
+	}
+	c.Flags().StringVar(&config, "config", "gatehouse.yaml", "configuration file")
+	return c
+}
+
+// serve runs until the context ends; ready is called when requests are answered.
+func (a *app) serve(ctx context.Context, cfg server.Config, ready func(*server.Server) error) error {
+	s, err := server.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer s.Close(ctx)
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	if ready == nil {
+		ready = a.announce
+	}
+	if err := ready(s); err != nil {
+		return err
+	}
+	return s.Wait(ctx)
+}
+
+// announce says where the server is and, at the first start, how to become its
+// administrator.
+func (a *app) announce(s *server.Server) error {
+	out := object{"issuer": s.Issuer(), "auth": s.AuthURL(), "gateway": s.GatewayURL()}
+	if secret := s.BootstrapSecret().Reveal(); secret != "" {
+		out["bootstrap_secret"] = secret
+	}
+	return a.print(out, func(w io.Writer) {
+		fmt.Fprintf(w, "gatehouse is ready: auth %s, gateway %s\n", s.AuthURL(), s.GatewayURL())
+		if secret := s.BootstrapSecret().Reveal(); secret != "" {
+			fmt.Fprintf(w, "\nThere is no administrator yet. Within a day, make one with this one-time secret:\n\n  %s\n\n  gatehouse login --bootstrap --url %s\n", secret, s.AuthURL())
+		}
+	})
+}
+
+func (a *app) demoCommand() *cobra.Command {
+	var cfg server.DemoConfig
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Start everything with a demo API behind it, and print lines to paste",
+		Long: `Starts Gatehouse on SQLite with a documents API behind it and four people in it, with credentials made fresh at each
+start. With --json it prints exactly one line when it is ready.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg.Log = server.LogConfig{Level: "warn", Format: "text"}
+			d, err := server.StartDemo(c.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			defer d.Close(c.Context())
+			if err := a.announceDemo(d); err != nil {
+				return err
+			}
+			return d.Wait(c.Context())
+		},
+	}
+	c.Flags().StringVar(&cfg.Data, "data", filepath.Join("data", "demo"), "directory; emptied at each start")
+	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:8080", "address of the auth listener")
+	c.Flags().StringVar(&cfg.Gateway, "gateway", "127.0.0.1:8081", "address of the gateway")
+	c.Flags().StringVar(&cfg.Upstream, "upstream", "", "a documents API that runs already; the example when empty")
+	return c
+}
+
+func (a *app) announceDemo(d *server.Demo) error {
+	if a.json {
+		return a.printLine(d)
+	}
+	w := a.out
+	bob, carol := d.Users["bob"], d.Users["carol"]
+	fmt.Fprintf(w, `Gatehouse is ready. A documents API runs behind the gateway at %s; tokens and administration are at %s.
+Try these, from another terminal:
+
+# anybody
+curl -i %[1]s/public
+# nobody yet: 401, and how to do better
+curl -i %[1]s/private
+# bob, with his password
+curl -i -u 'bob:%[3]s' %[1]s/private
+# bob, with an API key: his documents, and what is public
+curl -i -H 'Authorization: Bearer %[4]s' %[1]s/documents
+# carol may look, but not write: 403
+curl -i -H 'X-API-Key: %[5]s' -H 'Content-Type: application/json' -d '{"title":"Mine"}' %[1]s/documents
+# a signed token, used, then ended everywhere at once: 200, 204, 401
+TOKEN=$(curl -s -X POST -u 'bob:%[3]s' %[2]s/tokens | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+curl -i -H "Authorization: Bearer $TOKEN" %[1]s/private
+curl -i -X DELETE -H "Authorization: Bearer $TOKEN" %[2]s/tokens
+curl -i -H "Authorization: Bearer $TOKEN" %[1]s/private
+# the operator: why was that refused? (take the request_id of an answer)
+export GATEHOUSE_URL=%[2]s GATEHOUSE_TOKEN='%[6]s'
+bin/gatehouse user list
+bin/gatehouse audit list --limit 10
+bin/gatehouse explain REQUEST_ID
+bin/gatehouse audit verify
+
+Stop with Ctrl-C. Everything is made anew at the next start.
+`, d.Gateway, d.Issuer, bob.Password, bob.APIKey, carol.APIKey, d.AdminToken)
+	return nil
+}
+
+func (a *app) protectCommand() *cobra.Command {
+	var openAPI, data, listen, gateway string
+	c := &cobra.Command{
+		Use:   "protect URL",
+		Short: "Put Gatehouse in front of an API that runs already",
+		Long: `Starts a gateway in front of the API at URL, deny by default. With --openapi the routes are those of the API's OpenAPI
+document; without it every route takes any authenticated caller. The configuration is kept in the data directory, where
+you can go on editing it; later starts use it as it is.`,
+		Example: "  gatehouse protect http://127.0.0.1:3000 --openapi openapi.yaml",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			p, err := server.PrepareProtect(args[0], openAPI, data, listen, gateway, a.environ)
+			if err != nil {
+				return usagef("%v", err)
+			}
+			return a.serve(c.Context(), p.Config, func(s *server.Server) error { return a.announceProtect(c.Context(), s, p) })
+		},
+	}
+	c.Flags().StringVar(&openAPI, "openapi", "", "OpenAPI 3 document of the API (YAML or JSON)")
+	c.Flags().StringVar(&data, "data", "gatehouse-data", "directory for configuration and data")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the auth listener")
+	c.Flags().StringVar(&gateway, "gateway", "127.0.0.1:8081", "address of the gateway")
+	return c
+}
+
+// announceProtect makes the first administrator at the first start, so that
+// there is something to paste at once.
+func (a *app) announceProtect(ctx context.Context, s *server.Server, p server.Protect) error {
+	key, err := s.FirstAdministrator(ctx, "admin")
+	if err != nil {
+		return err
+	}
+	out := object{"gateway": s.GatewayURL(), "issuer": s.Issuer(), "config": p.Path, "routes": len(p.Config.Routes)}
+	if key != "" {
+		out["admin_token"] = key.Reveal()
+	}
+	if a.json {
+		return a.printLine(out)
+	}
+	w := a.out
+	fmt.Fprintf(w, "%s is protected at %s (%d routes, deny by default; the rules are in %s).\n\n", p.Config.Upstreams["api"].URL, s.GatewayURL(), len(p.Config.Routes), p.Path)
+	fmt.Fprintf(w, "# without a credential: 401\ncurl -i %s/\n", s.GatewayURL())
+	if key != "" {
+		fmt.Fprintf(w, "# with your key, which is shown only now\ncurl -i -H 'Authorization: Bearer %s' %s/\n", key.Reveal(), s.GatewayURL())
+		fmt.Fprintf(w, "# a key for somebody else\nexport GATEHOUSE_URL=%s GATEHOUSE_TOKEN='%s'\n", s.AuthURL(), key.Reveal())
+	} else {
+		fmt.Fprintf(w, "# a key for somebody else (GATEHOUSE_TOKEN is the key of your first start)\nexport GATEHOUSE_URL=%s\n", s.AuthURL())
+	}
+	fmt.Fprintf(w, "gatehouse user create --service customer-1\ngatehouse key create --owner customer-1 --name first\n")
+	return nil
+}

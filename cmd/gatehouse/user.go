@@ -1,0 +1,196 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) userCommand() *cobra.Command {
+	c := &cobra.Command{Use: "user", Short: "People and services: create, list, change, disable"}
+	c.AddCommand(a.userCreate(), a.userSet(), a.userPassword(),
+		&cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			return a.list(c.Context(), a.realmPath("users"), nil, "id", "username", "kind", "roles", "disabled")
+		}},
+		&cobra.Command{Use: "show USER", Short: "Show a user, by name or id", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			return a.get(c.Context(), a.realmPath("users", args[0]))
+		}},
+		&cobra.Command{Use: "delete USER", Short: "Delete a user and end everything they hold", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := a.call(c.Context(), "DELETE", a.realmPath("users", args[0]), nil, nil); err != nil {
+				return err
+			}
+			return a.done("user %s is deleted", args[0])
+		}},
+		&cobra.Command{Use: "revoke USER", Short: "End every token of a user, now", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := a.call(c.Context(), "POST", a.realmPath("users", args[0], "revoke"), nil, nil); err != nil {
+				return err
+			}
+			return a.done("every token of %s is ended", args[0])
+		}},
+		&cobra.Command{Use: "grants USER", Short: "List what a user has logged in to", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			return a.list(c.Context(), a.realmPath("users", args[0], "grants"), nil, "id", "client_id", "scopes", "created_at", "expires_at", "ended_at")
+		}},
+	)
+	return c
+}
+
+// userFlags are what create and set have in common.
+type userFlags struct {
+	display, email, attributes string
+	roles, groups              []string
+}
+
+func (f *userFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.display, "display-name", "", "name for people")
+	c.Flags().StringVar(&f.email, "email", "", "e-mail address")
+	c.Flags().StringSliceVar(&f.roles, "role", nil, "role; may be repeated")
+	c.Flags().StringSliceVar(&f.groups, "group", nil, "group; may be repeated")
+	c.Flags().StringVar(&f.attributes, "attributes", "", `attributes for policies, as a JSON object: {"managed_teams":["blue"]}`)
+}
+
+// body returns the members that were given.
+func (f *userFlags) body(c *cobra.Command) (object, error) {
+	out := object{}
+	for flag, v := range map[string]any{"display-name": f.display, "email": f.email, "role": f.roles, "group": f.groups} {
+		if c.Flags().Changed(flag) {
+			out[map[string]string{"display-name": "display_name", "email": "email", "role": "roles", "group": "groups"}[flag]] = v
+		}
+	}
+	if c.Flags().Changed("attributes") {
+		var attrs object
+		if err := json.Unmarshal([]byte(f.attributes), &attrs); err != nil {
+			return nil, usagef("--attributes: not a JSON object")
+		}
+		out["attributes"] = attrs
+	}
+	return out, nil
+}
+
+func (a *app) userCreate() *cobra.Command {
+	var f userFlags
+	var service, askPassword bool
+	var hashFile string
+	c := &cobra.Command{
+		Use:   "create USERNAME",
+		Short: "Create a user; a first password is made and shown once unless you give one",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			body, err := f.body(c)
+			if err != nil {
+				return err
+			}
+			body["username"] = args[0]
+			switch {
+			case service:
+				body["kind"] = "service"
+			case hashFile != "":
+				b, err := a.readFileOrStdin(hashFile, 4096)
+				if err != nil {
+					return err
+				}
+				body["password_hash"] = trimLine(b)
+			case askPassword:
+				p, err := a.readPassword("Password for " + args[0])
+				if err != nil {
+					return err
+				}
+				body["password"] = p.Reveal()
+			}
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("users"), body, &out); err != nil {
+				return err
+			}
+			return a.showSecret(out, "password")
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&service, "service", false, "a program: it has API keys, and no password")
+	c.Flags().BoolVar(&askPassword, "password", false, "ask for the password (or read it from standard input)")
+	c.Flags().StringVar(&hashFile, "password-hash-file", "", "import an existing hash: PHC argon2id, bcrypt, scrypt or PBKDF2 (- is standard input)")
+	c.MarkFlagsMutuallyExclusive("service", "password", "password-hash-file")
+	return c
+}
+
+func (a *app) userSet() *cobra.Command {
+	var f userFlags
+	var disable, enable bool
+	c := &cobra.Command{
+		Use:   "set USER",
+		Short: "Change a user; what is not named stays as it is",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			body, err := f.body(c)
+			if err != nil {
+				return err
+			}
+			if disable || enable {
+				body["disabled"] = disable
+			}
+			if len(body) == 0 {
+				return usagef("%v", errNothing)
+			}
+			var out object
+			if err := a.call(c.Context(), "PATCH", a.realmPath("users", args[0]), body, &out); err != nil {
+				return err
+			}
+			return a.show(out)
+		},
+	}
+	f.add(c)
+	c.Flags().BoolVar(&disable, "disable", false, "refuse every credential of the user from now on")
+	c.Flags().BoolVar(&enable, "enable", false, "let the user in again")
+	c.MarkFlagsMutuallyExclusive("disable", "enable")
+	return c
+}
+
+func (a *app) userPassword() *cobra.Command {
+	var reset bool
+	c := &cobra.Command{
+		Use:   "password USER",
+		Short: "Change your own password, or reset somebody's to a new one that is shown once",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			body := object{}
+			if !reset {
+				current, err := a.readPassword("Current password")
+				if err != nil {
+					return err
+				}
+				next, err := a.readPassword("New password")
+				if err != nil {
+					return err
+				}
+				body = object{"current_password": current.Reveal(), "new_password": next.Reveal()}
+			}
+			var out object
+			if err := a.call(c.Context(), "PUT", a.realmPath("users", args[0], "password"), body, &out); err != nil {
+				return err
+			}
+			if reset {
+				return a.showSecret(out, "password")
+			}
+			return a.done("the password of %s is changed; every other session is ended", args[0])
+		},
+	}
+	c.Flags().BoolVar(&reset, "reset", false, "make a new password and show it once (administrators)")
+	return c
+}
+
+// showSecret shows an object whose secret member is shown now and never again.
+func (a *app) showSecret(o object, member string) error {
+	if err := a.show(o); err != nil || a.json {
+		return err
+	}
+	if s, _ := o[member].(string); s != "" {
+		fmt.Fprintf(a.errOut, "\nKeep the %s now: it is not stored and cannot be shown again.\n", member)
+	}
+	return nil
+}
+
+func trimLine(b []byte) string {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
+		b = b[:len(b)-1]
+	}
+	return string(b)
+}

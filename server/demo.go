@@ -1,0 +1,274 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/client"
+	"github.com/gatehouse-auth/gatehouse/examples/documents"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// DemoConfig says where the demo runs.
+type DemoConfig struct {
+	Data     string // directory; made anew at each start, so credentials are fresh
+	Listen   string // auth listener
+	Gateway  string
+	Upstream string // a documents API that runs already; "" starts the example
+	Log      LogConfig
+}
+
+// DemoPerson is one of the people of the demo, with fresh credentials.
+type DemoPerson struct {
+	ID       string `json:"id"`
+	Password string `json:"password"`
+	APIKey   string `json:"api_key"`
+	Role     string `json:"role"`
+}
+
+// Demo is a running demo.
+type Demo struct {
+	Issuer     string                `json:"issuer"`
+	Gateway    string                `json:"gateway"`
+	Upstream   string                `json:"upstream"`
+	AdminToken string                `json:"admin_token"`
+	Users      map[string]DemoPerson `json:"users"`
+
+	server  *Server
+	example *http.Server
+}
+
+// demoMarker tells a demo's data from somebody's real data.
+const demoMarker = "THIS-IS-DEMO-DATA"
+
+// StartDemo starts Gatehouse on SQLite with the documents API behind it and the
+// people of the demo in it: alice (admin), bob (user), carol (viewer) and dave
+// (manager of team blue). They are made through the management API, as anybody
+// would. End it with [Demo.Close].
+func StartDemo(ctx context.Context, cfg DemoConfig) (_ *Demo, err error) {
+	if err := freshDemoData(cfg.Data); err != nil {
+		return nil, err
+	}
+	d := &Demo{Upstream: cfg.Upstream, Users: map[string]DemoPerson{}}
+	defer func() {
+		if err != nil {
+			d.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	if d.Upstream == "" {
+		if err := d.startExample(); err != nil {
+			return nil, err
+		}
+	}
+	conf := demoConfig(cfg, d.Upstream)
+	if err := conf.Validate(); err != nil {
+		return nil, err
+	}
+	if err := GenerateMasterKey(conf.MasterKeyFile); err != nil {
+		return nil, err
+	}
+	if d.server, err = New(ctx, conf); err != nil {
+		return nil, err
+	}
+	if err := d.server.Start(ctx); err != nil {
+		return nil, err
+	}
+	d.Issuer, d.Gateway = d.server.AuthURL(), d.server.GatewayURL()
+	return d, d.fill(ctx)
+}
+
+// Wait returns when the server ends.
+func (d *Demo) Wait(ctx context.Context) error { return d.server.Wait(ctx) }
+
+// Close ends everything.
+func (d *Demo) Close(ctx context.Context) {
+	if d.server != nil {
+		d.server.Close(ctx)
+	}
+	if d.example != nil {
+		_ = d.example.Close()
+	}
+}
+
+func (d *Demo) startExample() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	d.example = &http.Server{Handler: documents.New(), ReadHeaderTimeout: 10 * time.Second}
+	d.Upstream = "http://" + l.Addr().String()
+	go func() { _ = d.example.Serve(l) }()
+	return nil
+}
+
+// freshDemoData empties the directory of an earlier demo, and refuses to touch
+// anything else.
+func freshDemoData(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if len(entries) > 0 {
+		if _, err := os.Stat(filepath.Join(dir, demoMarker)); err != nil {
+			return fmt.Errorf("%s holds something that is not a demo's data; choose another directory", dir)
+		}
+		for _, e := range entries {
+			if e.Name() == demoMarker {
+				continue // last of all, should this be interrupted
+			}
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, demoMarker), []byte("Everything here is made anew when the demo starts.\n"), 0o600)
+}
+
+// demoConfig is the gatehouse.yaml of the demo; docs/policies.md shows it.
+func demoConfig(cfg DemoConfig, upstream string) Config {
+	owner := map[string]string{"owner": "User"}
+	attributes := map[string]string{"owner": "owner", "team": "team", "visibility": "visibility"}
+	document := func(action string) RouteConfig {
+		return RouteConfig{Action: action, HideExistence: true, Resource: &ResourceConfig{Type: "Document", ID: "{id}",
+			Source: "upstream", Fetch: "/documents/{id}", Attributes: attributes, Entities: owner}}
+	}
+	read, update, remove := document("read"), document("update"), document("delete")
+	read.Match, update.Match, remove.Match = "GET /documents/{id}", "PUT /documents/{id}", "DELETE /documents/{id}"
+	update.ContentTypes = []string{"application/json"}
+	c := Config{
+		Issuer: "http://" + cfg.Listen,
+		Data:   cfg.Data,
+		Listen: ListenConfig{Auth: ListenerConfig{Address: cfg.Listen}, Gateway: ListenerConfig{Address: cfg.Gateway}},
+		Log:    cfg.Log,
+		// The demo's proxies, should somebody put one in front, are on this machine.
+		TrustedProxies: []string{"127.0.0.0/8", "::1"},
+		Upstreams:      map[string]UpstreamConfig{"documents": {URL: upstream, PlainHeaders: true}},
+		Routes: []RouteConfig{
+			{Match: "GET /public", Anonymous: true},
+			// A page is a document too: one that is public to everybody who is known.
+			{Match: "GET /private", Action: "read", Resource: &ResourceConfig{Type: "Document", ID: "private",
+				Static: map[string]string{"visibility": "public"}}},
+			{Match: "GET /documents", Action: "list", Resource: &ResourceConfig{Type: "Document"},
+				Filter: &ListFilterConfig{Items: "documents", IDMember: "id", Action: "read",
+					Resource: ResourceConfig{Type: "Document", Attributes: attributes, Entities: owner}}},
+			{Match: "POST /documents", Action: "create", ContentTypes: []string{"application/json"},
+				Resource: &ResourceConfig{Type: "Document", Source: "body", Attributes: attributes, Entities: owner}},
+			read, update, remove,
+		},
+	}
+	for i := range c.Routes {
+		c.Routes[i].RateAddress, c.Routes[i].RatePrincipal = "100000/1s", "100000/1s"
+	}
+	c.fillDefaults()
+	return c
+}
+
+// fill makes the people of the demo, their roles, policies and documents.
+func (d *Demo) fill(ctx context.Context) error {
+	password := demoPassword()
+	boot, err := client.New(d.Issuer, "")
+	if err != nil {
+		return err
+	}
+	var first struct {
+		APIKey string `json:"api_key"`
+	}
+	if err := boot.Do(ctx, "POST", "/bootstrap", map[string]any{"secret": d.server.BootstrapSecret().Reveal(),
+		"username": "operator", "password": password}, &first); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	d.AdminToken = first.APIKey
+	api, err := client.New(d.Issuer, gatehouse.Secret(first.APIKey))
+	if err != nil {
+		return err
+	}
+	put := func(path string, in any) {
+		if err == nil {
+			err = api.Do(ctx, "PUT", "/realms/main"+path, in, nil)
+		}
+	}
+	put("/schema", map[string]any{"text": policy.ExampleDocumentsSchema()})
+	for _, r := range policy.ExampleRoles() {
+		put("/roles/"+r.Name, map[string]any{"description": r.Description, "parents": append([]string{}, r.Parents...), "permissions": r.Permissions})
+	}
+	put("/policies/documents", map[string]any{"text": policy.ExampleDocuments()})
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	err = api.Do(ctx, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"scopes": map[string]string{
+		"documents:read": "Read documents", "documents:write": "Create, change and delete documents"}}}, nil)
+	if err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+	for _, p := range []struct {
+		name, role string
+		attributes map[string]any
+	}{{"alice", "admin", nil}, {"bob", "user", nil}, {"carol", "viewer", nil},
+		{"dave", "manager", map[string]any{"managed_teams": []string{"blue"}}}} {
+		if err := d.addPerson(ctx, api, p.name, p.role, p.attributes); err != nil {
+			return fmt.Errorf("demo: %s: %w", p.name, err)
+		}
+	}
+	return d.addDocuments(ctx)
+}
+
+func (d *Demo) addPerson(ctx context.Context, api *client.Client, name, role string, attributes map[string]any) error {
+	password := demoPassword()
+	in := map[string]any{"username": name, "password": password, "roles": []string{role}}
+	if attributes != nil {
+		in["attributes"] = attributes
+	}
+	var user struct {
+		ID string `json:"id"`
+	}
+	if err := api.Do(ctx, "POST", "/realms/main/users", in, &user); err != nil {
+		return err
+	}
+	var key struct {
+		Key string `json:"key"`
+	}
+	if err := api.Do(ctx, "POST", "/realms/main/keys", map[string]any{"owner": user.ID, "name": "demo", "environment": "live",
+		"scopes": []string{gatehouse.ScopeAll}}, &key); err != nil {
+		return err
+	}
+	d.Users[name] = DemoPerson{ID: user.ID, Password: password, APIKey: key.Key, Role: role}
+	return nil
+}
+
+// demoPassword makes a password that nobody has to remember.
+func demoPassword() string { return rand.Text() }
+
+// addDocuments puts a few documents into the example, as their owners, through
+// the gateway.
+func (d *Demo) addDocuments(ctx context.Context) error {
+	if d.example == nil {
+		return nil // somebody's own documents API keeps what it has
+	}
+	for _, doc := range []struct{ who, title, team, visibility string }{
+		{"alice", "House rules", "", "public"},
+		{"bob", "Notes of bob", "blue", "private"},
+		{"bob", "Plan of team blue", "blue", "team"},
+	} {
+		p := d.Users[doc.who]
+		c, err := client.New(d.Gateway, gatehouse.Secret(p.APIKey))
+		if err != nil {
+			return err
+		}
+		if err := c.DoPath(ctx, "POST", "/documents", map[string]any{"title": doc.title, "body": "…", "owner": p.ID,
+			"team": doc.team, "visibility": doc.visibility}, nil); err != nil {
+			return fmt.Errorf("demo: document %q: %w", doc.title, err)
+		}
+	}
+	return nil
+}

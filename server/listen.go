@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// Bounds of every listener. A client that is slow with its headers costs one
+// goroutine for ten seconds at most; bodies and answers are bounded by routes.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 120 * time.Second
+	maxHeaderBytes    = 64 << 10
+	shutdownGrace     = 20 * time.Second
+	certCheckInterval = 2 * time.Second
+)
+
+// listener is one address that Gatehouse serves.
+type listener struct {
+	name   string
+	net    net.Listener
+	server *http.Server
+	tls    bool
+}
+
+// listen opens the address; nothing is served before serve is called, so that
+// an address in use is found before anything else starts.
+func listen(name string, cfg ListenerConfig, h http.Handler, now func() time.Time, log *slog.Logger) (*listener, error) {
+	l, err := net.Listen("tcp", cfg.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen.%s: %w", name, err)
+	}
+	out := &listener{name: name, net: l, server: &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	if cfg.CertFile != "" {
+		certs, err := newCertificates(cfg.CertFile, cfg.KeyFile, now)
+		if err != nil {
+			l.Close()
+			return nil, fmt.Errorf("listen.%s: %w", name, err)
+		}
+		protocols.SetHTTP2(true)
+		out.tls = true
+		out.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get}
+	} else {
+		// A proxy in front may speak HTTP/2 without TLS.
+		protocols.SetUnencryptedHTTP2(true)
+	}
+	out.server.Protocols = protocols
+	return out, nil
+}
+
+func (l *listener) serve() error {
+	var err error
+	if l.tls {
+		err = l.server.ServeTLS(l.net, "", "")
+	} else {
+		err = l.server.Serve(l.net)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("listen.%s: %w", l.name, err)
+}
+
+// close waits for requests to end, but not for ever.
+func (l *listener) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if l.server.Shutdown(ctx) != nil {
+		_ = l.server.Close()
+	}
+}
+
+func (l *listener) url() string {
+	scheme := "http"
+	if l.tls {
+		scheme = "https"
+	}
+	return scheme + "://" + l.net.Addr().String()
+}
+
+// certificates reads a certificate again when its file changes, so that a
+// renewal needs no restart. A file that cannot be read keeps the old one.
+type certificates struct {
+	certFile, keyFile string
+	now               func() time.Time
+
+	mu      sync.Mutex
+	current *tls.Certificate
+	stamp   [2]time.Time
+	checked time.Time
+}
+
+func newCertificates(certFile, keyFile string, now func() time.Time) (*certificates, error) {
+	c := &certificates{certFile: certFile, keyFile: keyFile, now: now}
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return nil, err
+	}
+	c.current, c.stamp, c.checked = &cert, c.stamps(), now()
+	return c, nil
+}
+
+func (c *certificates) stamps() (out [2]time.Time) {
+	for i, f := range []string{c.certFile, c.keyFile} {
+		if st, err := os.Stat(f); err == nil {
+			out[i] = st.ModTime()
+		}
+	}
+	return out
+}
+
+func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.now(); now.Sub(c.checked) >= certCheckInterval {
+		c.checked = now
+		if stamp := c.stamps(); stamp != c.stamp {
+			// Only half of a renewal may be on disk yet: keep the old pair then.
+			if cert, err := tls.LoadX509KeyPair(c.certFile, c.keyFile); err == nil {
+				c.current, c.stamp = &cert, stamp
+			}
+		}
+	}
+	return c.current, nil
+}

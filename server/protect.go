@@ -1,0 +1,149 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+)
+
+// ProtectConfig makes a configuration for an API that runs already: deny by
+// default, with the routes of its OpenAPI document when there is one, else
+// every route for any authenticated caller.
+func ProtectConfig(upstream, openAPI, data, listen, gatewayAddr string) (Config, error) {
+	c := Config{
+		Issuer:    "http://" + listen,
+		Data:      data,
+		Listen:    ListenConfig{Auth: ListenerConfig{Address: listen}, Gateway: ListenerConfig{Address: gatewayAddr}},
+		Upstreams: map[string]UpstreamConfig{"api": {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
+	}
+	if openAPI == "" {
+		c.Routes = []RouteConfig{{ID: "everything", Match: "/", Authenticated: true}}
+	} else {
+		doc, err := os.ReadFile(openAPI)
+		if err != nil {
+			return c, err
+		}
+		routes, err := gateway.RoutesFromOpenAPI(doc, gateway.OpenAPIOptions{})
+		if err != nil {
+			return c, fmt.Errorf("%s: %w", openAPI, err)
+		}
+		for _, r := range routes {
+			c.Routes = append(c.Routes, routeConfig(r))
+		}
+	}
+	c.fillDefaults()
+	return c, c.Validate()
+}
+
+// routeConfig writes a route as it would stand in gatehouse.yaml.
+func routeConfig(r enforce.Route) RouteConfig {
+	out := RouteConfig{Match: r.Pattern, Host: r.Host, Anonymous: r.Anonymous, Authenticated: r.Authenticated, Scopes: r.Scopes,
+		Roles: r.Roles, Action: r.Action, HideExistence: r.HideExistence, ContentTypes: r.ContentTypes}
+	if r.ID != r.Pattern {
+		out.ID = r.ID
+	}
+	if r.Resource != nil {
+		out.Resource = &ResourceConfig{Type: r.Resource.Type, ID: r.Resource.ID, Source: r.Resource.Source, Fetch: r.Resource.Fetch,
+			MaxAge: Duration(r.Resource.MaxAge), Attributes: r.Resource.Attributes, Entities: r.Resource.Entities}
+	}
+	for _, s := range r.Schemes {
+		out.Schemes = append(out.Schemes, string(s))
+	}
+	return out
+}
+
+// InitConfig makes DIR with a commented gatehouse.yaml and a master key. It
+// never overwrites anything.
+func InitConfig(dir, issuer, listen, gatewayAddr string) (path string, err error) {
+	if _, _, err := net.SplitHostPort(listen); err != nil {
+		return "", fmt.Errorf("listen address: %w", err)
+	}
+	if issuer == "" {
+		issuer = "http://" + listen
+	}
+	if err := checkBaseURL(issuer); err != nil {
+		return "", fmt.Errorf("issuer: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "gatehouse.yaml")
+	text := fmt.Sprintf(initTemplate, issuer, listen, gatewayAddr)
+	if err := writeNew(path, []byte(text)); err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o700); err != nil {
+		return path, err
+	}
+	return path, GenerateMasterKey(filepath.Join(dir, "data", "master.key"))
+}
+
+// writeNew creates a file for its owner only; an existing one is an error.
+func writeNew(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(b); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// WriteConfig writes a configuration as a file that `serve` reads.
+func WriteConfig(path string, c Config) error {
+	b, err := yaml.MarshalWithOptions(c, yaml.UseJSONMarshaler(), yaml.IndentSequence(true))
+	if err != nil {
+		return err
+	}
+	return writeNew(path, b)
+}
+
+const initTemplate = `# Gatehouse. Every setting: gatehouse config schema. Check: gatehouse config check.
+
+# Public base URL of the auth listener. Tokens name it: choose it once.
+issuer: %s
+data: data
+
+listen:
+  auth: {address: "%s"}      # tokens, keys, management API
+  gateway: {address: "%s"}   # the APIs below, and forward-auth
+  # metrics: {address: "127.0.0.1:9090"}
+
+# Networks whose X-Forwarded-* lines are believed. Empty trusts nobody.
+trusted_proxies: []
+
+# APIs behind the gateway.
+upstreams:
+  api: {url: "http://127.0.0.1:3000", plain_headers: true}
+
+# What may be called, and by whom. What no route matches does not exist.
+routes:
+  - match: GET /public
+    anonymous: true
+  - match: /
+    authenticated: true
+`
+
+// sortedNames returns the keys of a map in order.
+func sortedNames[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	sort.Strings(out)
+	return out
+}
