@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// TypeAssertion is the typ of the assertion that upstreams get. No verifier of
+// access tokens accepts it, so an upstream cannot use it to call anything as the
+// caller.
+const TypeAssertion = "gatehouse-assertion+jwt"
+
+const (
+	// assertionLife is how long an assertion is valid.
+	assertionLife = 45 * time.Second
+	// assertionReuse is how long one is used again for requests that would say
+	// exactly the same. At the end of it, at least assertionLife minus
+	// assertionReuse is left for the upstream to read it.
+	assertionReuse = 15 * time.Second
+	// maxAssertions bounds one generation of the cache.
+	maxAssertions = 4096
+)
+
+// Keys gives the realm's signing key; keyring.Ring is one.
+type Keys interface {
+	Signer(realm string) (*token.Key, error)
+}
+
+// Asserter signs assertions. An assertion says who calls and which upstream may
+// believe it; it is bound neither to method nor path, so that one signature
+// serves all requests of a caller within some seconds. Its claims are iss, aud,
+// sub, iat, exp, jti, realm, kind, scheme and, where known, name, roles, scope,
+// client_id, credential, acr and auth_time.
+type Asserter struct {
+	keys   Keys
+	issuer func(realm string) string
+	now    func() time.Time
+
+	mu        sync.Mutex
+	turned    time.Time
+	cur, prev map[string]signed // claims without times → assertion
+}
+
+type signed struct {
+	text string
+	at   time.Time
+	key  *token.Key
+}
+
+// NewAsserter returns an Asserter. issuer gives the issuer URL of a realm.
+func NewAsserter(keys Keys, issuer func(realm string) string, now func() time.Time) (*Asserter, error) {
+	if keys == nil || issuer == nil {
+		return nil, errors.New("gateway: assertions need keys and an issuer")
+	}
+	if now == nil {
+		now = time.Now
+	}
+	return &Asserter{keys: keys, issuer: issuer, now: now, cur: map[string]signed{}}, nil
+}
+
+// Assert returns an assertion about p for the audience.
+func (a *Asserter) Assert(p *gatehouse.Principal, audience string) (string, error) {
+	if !p.Authenticated() {
+		return "", errors.New("gateway: nobody to assert")
+	}
+	key, err := a.keys.Signer(p.Realm)
+	if err != nil {
+		return "", err
+	}
+	// The claims themselves are the cache's key: whatever differs between two
+	// callers is in them, so no caller can get another's assertion.
+	claims, err := assertionClaims(p, a.issuer(p.Realm), audience)
+	if err != nil {
+		return "", err
+	}
+	now := a.now()
+	if s, ok := a.lookup(string(claims), now); ok && s.key == key {
+		return s.text, nil
+	}
+	text, err := key.Sign(TypeAssertion, appendTimes(claims, now))
+	if err != nil {
+		return "", err
+	}
+	a.mu.Lock()
+	a.cur[string(claims)] = signed{text, now, key}
+	a.mu.Unlock()
+	return text, nil
+}
+
+// lookup finds an assertion young enough. Generations turn with time and size,
+// which bounds the cache without a clock of its own.
+func (a *Asserter) lookup(claims string, now time.Time) (signed, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Sub(a.turned) >= assertionReuse || len(a.cur) >= maxAssertions {
+		a.prev, a.cur, a.turned = a.cur, map[string]signed{}, now
+	}
+	s, ok := a.cur[claims]
+	if !ok {
+		s, ok = a.prev[claims]
+	}
+	age := now.Sub(s.at)
+	return s, ok && age >= 0 && age < assertionReuse
+}
+
+// assertionClaims writes the claims up to where the times follow.
+func assertionClaims(p *gatehouse.Principal, issuer, audience string) ([]byte, error) {
+	b := make([]byte, 0, 512)
+	var err error
+	member := func(name, value string) {
+		if value == "" || err != nil {
+			return
+		}
+		b = append(b, name...)
+		b, err = jsontext.AppendQuote(b, value)
+	}
+	member(`{"iss":`, issuer)
+	member(`,"aud":`, audience)
+	member(`,"sub":`, p.ID)
+	if err == nil && (issuer == "" || audience == "") {
+		return nil, errors.New("gateway: an assertion needs an issuer and an audience")
+	}
+	member(`,"realm":`, p.Realm)
+	member(`,"kind":`, string(p.Kind))
+	member(`,"scheme":`, string(p.Scheme))
+	member(`,"name":`, p.Name)
+	member(`,"client_id":`, p.ClientID)
+	member(`,"credential":`, p.CredentialID)
+	member(`,"acr":`, p.ACR)
+	member(`,"scope":`, p.ScopeString())
+	lead := `,"roles":[`
+	for _, r := range p.Roles {
+		if r != "" {
+			member(lead, r)
+			lead = ","
+		}
+	}
+	if lead == "," {
+		b = append(b, ']')
+	}
+	if !p.AuthTime.IsZero() {
+		b = append(b, `,"auth_time":`...)
+		b = strconv.AppendInt(b, p.AuthTime.Unix(), 10)
+	}
+	return b, err
+}
+
+func appendTimes(claims []byte, now time.Time) []byte {
+	b := append([]byte(nil), claims...)
+	b = append(b, `,"iat":`...)
+	b = strconv.AppendInt(b, now.Unix(), 10)
+	b = append(b, `,"exp":`...)
+	b = strconv.AppendInt(b, now.Add(assertionLife).Unix(), 10)
+	b = append(b, `,"jti":"`...)
+	b = append(b, gatehouse.NewID("ast", now)...)
+	return append(b, `"}`...)
+}

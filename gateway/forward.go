@@ -1,0 +1,384 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httputil"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// newProxy builds the reverse proxy to one upstream. What belongs to a single
+// request travels in its context as an *exchange.
+func (g *Gateway) newProxy(up *upstream) http.Handler {
+	return &httputil.ReverseProxy{
+		Transport:      up.transport,
+		FlushInterval:  -1, // every write goes out at once: event streams, long answers
+		BufferPool:     &buffers{},
+		ErrorLog:       slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),
+		Rewrite:        rewrite,
+		ModifyResponse: modifyResponse,
+		ErrorHandler:   upstreamError,
+	}
+}
+
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 32<<10)
+}
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
+
+// forward sends the request on and the answer back.
+func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Request) {
+	g, v := e.g, &e.v
+	e.up = g.cfg.Upstreams.get(v.Route.Upstream)
+	if e.up == nil {
+		e.fail(errNoUpstream, "no upstream "+strconv.Quote(v.Route.Upstream))
+		e.refuse(t, r, errNoUpstream)
+		return
+	}
+	if v.Route.Filter != nil && g.cfg.Filter == nil {
+		e.fail(errNoUpstream, "the route filters lists, and there is no filter")
+		e.refuse(t, r, errNoUpstream)
+		return
+	}
+	if v.Principal.Authenticated() {
+		text, err := g.cfg.Asserter.Assert(v.Principal, e.up.Audience)
+		if err != nil {
+			e.fail(errAssertion, err.Error())
+			g.cfg.Logger.ErrorContext(r.Context(), "cannot sign an assertion", slog.String("request_id", e.id), slog.Any("error", err))
+			e.refuse(t, r, errAssertion)
+			return
+		}
+		e.assertion = text
+	}
+	if up := upgradeType(r.Header); up != "" && !strings.EqualFold(up, "websocket") {
+		// "Upgrade: h2c" would open a tunnel in which further requests reach the
+		// upstream unseen. Ignoring an upgrade is always allowed (RFC 9110 §7.8).
+		r.Header = r.Header.Clone()
+		r.Header.Del("Upgrade")
+		r.Header.Del("Http2-Settings")
+	}
+	timeout := v.Route.Timeout
+	if timeout <= 0 {
+		timeout = g.cfg.Timeout
+	}
+	e.ctx, e.end = context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, e))
+	defer e.end(nil)
+	e.timer = time.AfterFunc(timeout, func() { e.end(errTimeout) })
+	defer func() { e.timer.Stop() }()
+	e.in = r
+	if r.Body != nil && r.Body != http.NoBody {
+		e.body = &inboundBody{ReadCloser: http.MaxBytesReader(w, r.Body, e.maxBody()), e: e}
+	}
+	if write := r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions; write && g.cfg.Resolver != nil {
+		// Before, so that nobody decides on what is about to change; after, so
+		// that what somebody fetched meanwhile goes too.
+		g.cfg.Resolver.Forget(e.up.Name, r.URL.Path)
+		defer g.cfg.Resolver.Forget(e.up.Name, r.URL.Path)
+	}
+	defer e.step(t)
+	out := r.WithContext(e.ctx)
+	if e.body != nil {
+		out.Body = e.body
+	}
+	g.proxies[e.up.Name].ServeHTTP(t, out)
+	e.whole = true
+}
+
+// fail notes what the forward step failed with; note is for the operator.
+func (e *exchange) fail(err *gatehouse.Error, note string) {
+	e.failure = err
+	e.x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: err.Code, Note: clip(note, 200)})
+}
+
+// step records the forward step, unless it failed and did so already.
+func (e *exchange) step(t *web.Tracked) {
+	if e.failure != nil {
+		return
+	}
+	s := gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeSuccess,
+		Note: e.up.Name + " answered " + strconv.Itoa(t.Status()) + " in " + e.g.cfg.Now().Sub(e.started).Round(time.Microsecond).String()}
+	if !e.whole {
+		// Cut in the middle: by the client, by the upstream, or by our own clock.
+		s.Outcome, s.Code = gatehouse.OutcomeError, "cut_short"
+		if cause := context.Cause(e.ctx); cause != nil {
+			s.Code = gatehouse.CodeOf(cause)
+		}
+	}
+	if t.Status() == 0 || e.gone {
+		s.Outcome, s.Code, s.Note = gatehouse.OutcomeError, "client_gone", e.up.Name
+	}
+	e.x.Step(s)
+}
+
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+func exchangeOf(ctx context.Context) *exchange {
+	e, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return e
+}
+
+// rewrite makes the outbound request. ReverseProxy has removed the hop-by-hop
+// lines already, with all that Connection named, so nothing that the caller
+// wrote can remove what is set here.
+func rewrite(pr *httputil.ProxyRequest) {
+	e := exchangeOf(pr.In.Context())
+	up, out, h := e.up, pr.Out, pr.Out.Header
+	pr.SetURL(up.base)
+	if up.PreserveHost {
+		out.Host = pr.In.Host
+	}
+	strip(h, !up.PassAuthorization, e.g.strip, up.protected)
+	if up.DropCookies {
+		delete(h, "Cookie")
+	}
+	e.setForwarded(h)
+	h[headerRequestID] = []string{e.id}
+	if e.assertion != "" {
+		h[HeaderAssertion] = []string{e.assertion}
+		setPlain(h, up.plain, e.v.Principal)
+	}
+	if e.v.Route.Filter != nil {
+		// The whole list, as text: it is read here.
+		h["Accept-Encoding"] = []string{"identity"}
+		for _, name := range [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
+			delete(h, name)
+		}
+	}
+	if len(pr.In.Trailer) > 0 && e.body != nil {
+		out.Trailer = make(http.Header, len(pr.In.Trailer))
+		for name := range pr.In.Trailer {
+			if trailerAllowed(name, e) {
+				out.Trailer[name] = nil
+			}
+		}
+		e.body.in, e.body.out = pr.In, out.Trailer
+		out.ContentLength = -1 // HTTP/1.1 carries trailers after chunks only
+	}
+}
+
+// trailerAllowed keeps out of trailers what is kept out of headers: some servers
+// merge the two.
+func trailerAllowed(name string, e *exchange) bool {
+	return httpguts.ValidTrailerHeader(name) && !identityName(name, e.g.strip, e.up.protected) && !credentialName(name)
+}
+
+// setForwarded tells the upstream where the request came from, as our trusted
+// proxies' rules find it. What stood left of that was the client's own writing
+// and is not passed on.
+func (e *exchange) setForwarded(h http.Header) {
+	p := e.g.cfg.Proxies
+	peer, client := web.Peer(e.in), p.Client(e.in)
+	switch {
+	case client.IsValid() && peer.IsValid() && client != peer:
+		h["X-Forwarded-For"] = []string{client.String() + ", " + peer.String()}
+	case client.IsValid():
+		h["X-Forwarded-For"] = []string{client.String()}
+	}
+	h["X-Forwarded-Host"] = []string{e.in.Host}
+	h["X-Forwarded-Proto"] = []string{p.Scheme(e.in)}
+}
+
+// inboundBody is the caller's body on its way to the upstream: it hands trailers
+// on at the end, and ends the exchange when the caller sends too much.
+type inboundBody struct {
+	io.ReadCloser
+	e   *exchange
+	in  *http.Request
+	out http.Header // announced trailers
+}
+
+func (b *inboundBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		for name := range b.out {
+			b.out[name] = b.in.Trailer[name]
+		}
+	case errors.As(err, &tooLarge):
+		b.e.end(web.Classify(err))
+	}
+	return n, err
+}
+
+func upgradeType(h http.Header) string {
+	if !httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade") {
+		return ""
+	}
+	return h.Get("Upgrade")
+}
+
+func isUpgrade(h http.Header) bool { return strings.EqualFold(upgradeType(h), "websocket") }
+
+// modifyResponse makes the upstream's answer ours. An error that it returns goes
+// to upstreamError.
+func modifyResponse(res *http.Response) error {
+	e := exchangeOf(res.Request.Context())
+	h := res.Header
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		e.stream()
+		h[headerRequestID] = []string{e.id}
+		return nil
+	}
+	if isStream(h) {
+		e.stream()
+	}
+	for name := range h {
+		n := normalName(name)
+		// Server and its like tell attackers what to try; Alt-Svc leads clients
+		// around the gateway; an echo of ours would leak the assertion.
+		if n == "server" || n == "x-powered-by" || n == "x-aspnet-version" || n == "x-aspnetmvc-version" ||
+			n == "alt-svc" || strings.HasPrefix(n, "x-gatehouse-") {
+			delete(h, name)
+		}
+	}
+	if loc := h.Get("Location"); loc != "" && !e.up.PreserveHost {
+		h.Set("Location", e.localLocation(loc))
+	}
+	web.UpstreamHeaders(h, e.secure)
+	for name, values := range e.g.cfg.ResponseHeaders {
+		if len(h[name]) == 0 {
+			h[name] = values
+		}
+	}
+	if e.v.Principal.Authenticated() && len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
+		h["Cache-Control"] = []string{"no-store"}
+	}
+	for name, values := range e.v.Header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	h[headerRequestID] = []string{e.id}
+	setCORS(h, e.v.Route.CORS, e.in)
+	if e.v.Route.Filter != nil {
+		return e.filterList(res)
+	}
+	return nil
+}
+
+// localLocation turns a redirect to the upstream's own address into a path.
+func (e *exchange) localLocation(loc string) string {
+	origin := e.up.base.Scheme + "://" + e.up.base.Host
+	rest, ok := strings.CutPrefix(loc, origin)
+	switch {
+	case !ok:
+		return loc
+	case rest == "":
+		return "/"
+	case rest[0] == '/' && !strings.HasPrefix(rest, "//"):
+		return rest
+	case rest[0] == '?':
+		return "/" + rest
+	}
+	return loc
+}
+
+// isStream tells answers that have no natural end.
+func isStream(h http.Header) bool {
+	t, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return t == "text/event-stream" || t == "application/grpc" || strings.HasPrefix(t, "application/grpc+")
+}
+
+// stream replaces the time-out of the exchange by the end of the stream's life:
+// a stream must not outlive the credential that opened it.
+func (e *exchange) stream() {
+	if !e.timer.Stop() {
+		return // it fired already
+	}
+	life := e.g.cfg.StreamLifetime
+	if p := e.v.Principal; p != nil && !p.ExpiresAt.IsZero() {
+		life = min(life, max(p.ExpiresAt.Sub(e.g.cfg.Now()), 0))
+	}
+	e.timer = time.AfterFunc(life, func() { e.end(errEnded) })
+}
+
+var (
+	errListType = errors.New("gateway: the route filters a JSON list, and the answer is not plain JSON")
+	errListSize = errors.New("gateway: the list is larger than can be filtered")
+)
+
+// filterList replaces the body by the list without what the caller may not see.
+// What cannot be read cannot be filtered, and is not passed on.
+func (e *exchange) filterList(res *http.Response) error {
+	h := res.Header
+	// They describe the unfiltered list, and its size alone says too much.
+	for _, name := range [...]string{"Content-Length", "Etag", "Last-Modified", "Content-Md5", "Content-Digest", "Repr-Digest", "Digest", "Accept-Ranges"} {
+		delete(h, name)
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return nil
+	}
+	if e.in.Method == http.MethodHead || res.StatusCode == http.StatusNoContent {
+		res.ContentLength = -1
+		return nil
+	}
+	mediaType, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	enc := h.Get("Content-Encoding")
+	if mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") ||
+		enc != "" && !strings.EqualFold(enc, "identity") || res.StatusCode == http.StatusPartialContent {
+		return errListType
+	}
+	body, err := io.ReadAll(io.LimitReader(res.Body, e.g.cfg.MaxListBytes+1))
+	if err != nil {
+		return err
+	}
+	if int64(len(body)) > e.g.cfg.MaxListBytes {
+		return errListSize
+	}
+	kept, err := e.g.cfg.Filter.FilterList(e.ctx, e.x, e.v, body)
+	if err != nil {
+		return err
+	}
+	_ = res.Body.Close()
+	res.Body = io.NopCloser(bytes.NewReader(kept))
+	res.ContentLength = int64(len(kept))
+	res.Trailer = nil
+	delete(h, "Trailer")
+	h["Content-Length"] = []string{strconv.Itoa(len(kept))}
+	return nil
+}
+
+// upstreamError answers when there is no answer to forward. The caller learns
+// the kind; the operator the cause, under the request id.
+func upstreamError(w http.ResponseWriter, r *http.Request, err error) {
+	e := exchangeOf(r.Context())
+	cause := context.Cause(e.ctx)
+	var out *gatehouse.Error
+	switch {
+	case errors.As(cause, &out): // out of time, or too much body
+		out = out.With(err)
+	case e.in.Context().Err() != nil:
+		e.gone = true
+		return // nobody is there to read an answer; finish records it
+	case errors.As(err, &out):
+	default:
+		out = errUpstream.With(err)
+	}
+	e.fail(out, err.Error())
+	e.g.cfg.Logger.WarnContext(r.Context(), "no answer from the upstream", slog.String("request_id", e.id),
+		slog.String("upstream", e.up.Name), slog.String("code", out.Code), slog.Any("error", err))
+	e.refuse(web.Track(w), e.in, out)
+}

@@ -1,0 +1,273 @@
+package gateway
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// ForwardAuthConfig sets a ForwardAuth. Enforcer, Asserter and Proxies are
+// required: without trusted proxies it would refuse everybody.
+type ForwardAuthConfig struct {
+	Enforcer  Enforcer
+	Asserter  *Asserter
+	Upstreams *Upstreams // optional; gives the audience and the plain lines of a route's upstream
+	Proxies   *web.Proxies
+	Problems  *web.Problems
+	Logger    *slog.Logger
+}
+
+// ForwardAuth answers other proxies that ask, for each request they hold, whether
+// it may pass. It builds that request again from what the proxy says and sends it
+// through the same pipeline as the gateway.
+//
+// What a proxy says is believed only from a trusted address; anybody else gets
+// 403 and a record. The last element of the path names the dialect:
+//
+//	nginx              X-Original-Method, -Uri, -Host; answers 2xx, 401, 403 or 500, which is all nginx understands
+//	haproxy, apache    X-Original-Method, -Uri, -Host; answers as the gateway would
+//	caddy, traefik     X-Forwarded-Method, -Uri, -Host; answers as the gateway would
+//
+// The client's address and scheme come from X-Forwarded-For and -Proto as
+// everywhere. An allowed request is answered 200 with X-Gatehouse-Assertion and
+// the plain lines, for the proxy to copy; lines that are empty are sent empty, so
+// that a proxy which copies them overwrites what the caller may have sent.
+//
+// The proxy keeps the body and the answer. So a route whose decision needs the
+// body, or that filters the answer, is refused here ("route_needs_gateway").
+type ForwardAuth struct{ cfg ForwardAuthConfig }
+
+var (
+	errUntrustedProxy = gatehouse.E(gatehouse.Denied, "untrusted_proxy", "Only a trusted proxy may ask this.")
+	errOriginal       = gatehouse.E(gatehouse.Denied, "original_request_unclear", "The proxy did not say clearly which request it asks about.")
+	errNeedsGateway   = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
+	errDialect        = gatehouse.E(gatehouse.NotFound, "not_found", "")
+)
+
+// dialect is how one sort of proxy asks and what it understands.
+type dialect struct {
+	prefix string // of the headers that describe the original request
+	plain  bool   // knows only 2xx, 401, 403 and 500
+}
+
+var dialects = map[string]dialect{
+	"nginx":   {"X-Original-", true},
+	"haproxy": {"X-Original-", false},
+	"apache":  {"X-Original-", false},
+	"caddy":   {"X-Forwarded-", false},
+	"traefik": {"X-Forwarded-", false},
+}
+
+// NewForwardAuth checks cfg.
+func NewForwardAuth(cfg ForwardAuthConfig) (*ForwardAuth, error) {
+	if cfg.Enforcer == nil || cfg.Asserter == nil || cfg.Proxies == nil {
+		return nil, errors.New("gateway: forward-auth needs Enforcer, Asserter and Proxies")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Problems == nil {
+		cfg.Problems = &web.Problems{Logger: cfg.Logger}
+	}
+	return &ForwardAuth{cfg}, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := web.Track(w)
+	d, known := dialects[r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]]
+	original, err := f.original(r, d, known)
+	asked := original
+	if err != nil {
+		asked = r // the record is then about the question itself
+	}
+	x := f.cfg.Enforcer.Begin(asked)
+	id := x.RequestID()
+	asked = asked.WithContext(gatehouse.WithRequestID(asked.Context(), id))
+	defer func() {
+		v := recover()
+		if v != nil && !t.Started() {
+			f.cfg.Logger.ErrorContext(r.Context(), "panic in forward-auth", slog.String("request_id", id), slog.Any("value", v))
+			f.answer(t, asked, d, enforce.Verdict{}, id, gatehouse.E(gatehouse.Internal, "internal", ""))
+		}
+		x.Finish(t.Status(), t.Bytes())
+		if v != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	if err != nil {
+		x.Step(gatehouse.Step{Name: "receive", Outcome: gatehouse.OutcomeFailure, Code: gatehouse.CodeOf(err)})
+		f.answer(t, asked, d, enforce.Verdict{}, id, err)
+		return
+	}
+	v := f.cfg.Enforcer.Check(x, asked)
+	refused := refusalOf(v)
+	if refused == nil && (v.Route.Filter != nil || v.Route.Resource != nil && v.Route.Resource.Source == "body") {
+		refused = errNeedsGateway
+		x.Step(gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeFailure, Code: errNeedsGateway.Code})
+	}
+	if refused == nil {
+		refused = f.vouch(t.Header(), v, x)
+	}
+	f.answer(t, asked, d, v, id, refused)
+}
+
+// refusalOf returns why a verdict does not let pass, or nil.
+func refusalOf(v enforce.Verdict) error {
+	switch {
+	case v.Allowed && v.Route != nil:
+		return nil
+	case v.Err == nil:
+		return errNoVerdict // an allowed verdict without a route is no permission
+	}
+	return v.Err
+}
+
+// original builds the request that the proxy asks about.
+func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Request, error) {
+	if !known {
+		return nil, errDialect
+	}
+	if !f.cfg.Proxies.FromTrusted(r) {
+		return nil, errUntrustedProxy
+	}
+	method, ok1 := single(r.Header, d.prefix+"Method")
+	uri, ok2 := single(r.Header, d.prefix+"Uri")
+	host, ok3 := single(r.Header, d.prefix+"Host")
+	if !ok1 || !ok2 || !ok3 || !methodName.MatchString(method) || !validHost(host) {
+		return nil, errOriginal
+	}
+	if len(r.Header["X-Forwarded-Proto"]) > 1 {
+		return nil, errOriginal
+	}
+	u, err := url.ParseRequestURI(uri)
+	if err != nil || uri[0] != '/' || ambiguousPath(u) {
+		return nil, errOriginal
+	}
+	out := r.Clone(r.Context())
+	out.Method, out.URL, out.Host, out.RequestURI = method, u, host, uri
+	// The proxy kept the body, and what describes it.
+	out.Body, out.ContentLength, out.TransferEncoding, out.Trailer = http.NoBody, 0, nil, nil
+	out.Form, out.PostForm, out.MultipartForm, out.Pattern = nil, nil, nil, ""
+	for name := range out.Header {
+		switch name {
+		case "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded": // for the client's address and scheme
+		case "Content-Length", "Connection", "Upgrade", "Trailer", "Te", "Transfer-Encoding", "Expect":
+			delete(out.Header, name)
+		default:
+			if identityName(name) {
+				delete(out.Header, name)
+			}
+		}
+	}
+	return out, nil
+}
+
+// single returns the one value of a header. Two lines are a caller's line beside
+// the proxy's: which of them is the truth cannot be told.
+func single(h http.Header, name string) (string, bool) {
+	lines := h[name]
+	if len(lines) != 1 || lines[0] == "" || len(lines[0]) > 16<<10 {
+		return "", false
+	}
+	for _, c := range []byte(lines[0]) {
+		if c <= ' ' || c >= 0x7f {
+			return "", false
+		}
+	}
+	return lines[0], true
+}
+
+var (
+	methodName = regexp.MustCompile(`^[A-Z][A-Z-]{0,31}$`)
+	hostName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})(:[0-9]{1,5})?$`)
+)
+
+func validHost(h string) bool {
+	if hostName.MatchString(h) {
+		return true
+	}
+	if ap, err := netip.ParseAddrPort(h); err == nil {
+		return ap.IsValid()
+	}
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(h, "["), "]"))
+	return err == nil && a.Is6() && h[0] == '['
+}
+
+// vouch sets the identity lines. Every line is set, empty for an anonymous
+// caller.
+func (f *ForwardAuth) vouch(h http.Header, v enforce.Verdict, x *enforce.Exchange) error {
+	plain := []plainHeader{}
+	for _, l := range defaultPlain {
+		plain = append(plain, plainHeader{"X-Gatehouse-" + l.name, l.value})
+	}
+	audience := v.Route.Upstream
+	if up := f.cfg.Upstreams.get(v.Route.Upstream); up != nil {
+		audience = up.Audience
+		plain = append(plain, up.plain...)
+	}
+	h[HeaderAssertion] = []string{""}
+	for _, l := range plain {
+		h[l.name] = []string{""}
+	}
+	if !v.Principal.Authenticated() {
+		return nil
+	}
+	if audience == "" {
+		audience = "forward-auth"
+	}
+	text, err := f.cfg.Asserter.Assert(v.Principal, audience)
+	if err != nil {
+		x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: errAssertion.Code, Note: clip(err.Error(), 200)})
+		return errAssertion
+	}
+	h[HeaderAssertion] = []string{text}
+	setPlain(h, plain, v.Principal)
+	return nil
+}
+
+// answer writes 200, or the refusal in the dialect of the proxy.
+func (f *ForwardAuth) answer(t *web.Tracked, r *http.Request, d dialect, v enforce.Verdict, id string, err error) {
+	h := t.Header()
+	h["Cache-Control"] = []string{"no-store"} // a cached yes would be everybody's yes
+	h[headerRequestID] = []string{id}
+	for name, values := range v.Header {
+		h[http.CanonicalHeaderKey(name)] = values
+	}
+	if err == nil {
+		t.WriteHeader(http.StatusOK)
+		return
+	}
+	if d.plain {
+		// nginx copies one challenge line only.
+		if lines := h["Www-Authenticate"]; len(lines) > 1 {
+			h["Www-Authenticate"] = []string{strings.Join(lines, ", ")}
+		}
+		err = plainRefusal(err)
+	}
+	f.cfg.Problems.Write(t, r, err)
+}
+
+// plainRefusal maps a refusal to the statuses that nginx passes on: any status
+// beside 2xx, 401 and 403 makes it answer 500. So what the caller did wrong is
+// 403 there, the code in the record stays what it was, and only our own failures
+// are 500.
+func plainRefusal(err error) error {
+	e := web.Classify(err)
+	switch e.Kind {
+	case gatehouse.Unauthenticated, gatehouse.Denied, gatehouse.Internal, gatehouse.Unavailable,
+		gatehouse.BadGateway, gatehouse.GatewayTimeout:
+		return err
+	}
+	out := *e
+	out.Kind = gatehouse.Denied
+	return &out
+}

@@ -1,0 +1,337 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// Enforcer decides about requests; *enforce.Pipeline is one.
+type Enforcer interface {
+	// Begin opens the record of a request.
+	Begin(r *http.Request) *enforce.Exchange
+	// Check runs every step up to the decision. It may replace r.Body.
+	Check(x *enforce.Exchange, r *http.Request) enforce.Verdict
+	// Match returns the route of a request without judging it, or nil. It is
+	// asked for CORS preflights, which carry no credential.
+	Match(r *http.Request) *enforce.Route
+}
+
+// ListFilter drops the elements of a JSON list that the caller of v may not see.
+// *enforce.Pipeline has one.
+type ListFilter interface {
+	FilterList(ctx context.Context, x *enforce.Exchange, v enforce.Verdict, body []byte) ([]byte, error)
+}
+
+// Defaults of Config.
+const (
+	DefaultMaxBody        = 10 << 20
+	DefaultTimeout        = time.Minute
+	DefaultMaxHeaderBytes = 32 << 10
+	DefaultMaxHeaderLines = 100
+	DefaultMaxList        = 8 << 20
+	DefaultStreamLifetime = time.Hour
+)
+
+// Config is what a Gateway needs. Enforcer, Upstreams and Asserter are required.
+type Config struct {
+	Enforcer  Enforcer
+	Filter    ListFilter // required when a route filters lists: without it such a route fails
+	Upstreams *Upstreams
+	Asserter  *Asserter
+	// Resolver, when there is one, is told of writes so that it forgets.
+	Resolver *Resolver
+	Proxies  *web.Proxies // nil trusts nobody
+	Problems *web.Problems
+	Logger   *slog.Logger // nil discards
+
+	MaxBodyBytes   int64         // where the route says nothing
+	Timeout        time.Duration // where the route says nothing
+	MaxHeaderBytes int           // of a request's header, names and values
+	MaxHeaderLines int
+	MaxListBytes   int64 // of an answer whose list is filtered
+	// StreamLifetime bounds upgraded connections and event streams, which the
+	// route's Timeout does not. They also end when the credential expires.
+	StreamLifetime time.Duration
+	// StripHeaders names further request headers that callers may not set.
+	StripHeaders []string
+	// ResponseHeaders are set on forwarded answers that lack them, beside the
+	// ones every answer gets.
+	ResponseHeaders http.Header
+	Now             func() time.Time
+}
+
+// Gateway is the reverse proxy. It is immutable and safe for concurrent use.
+//
+// The http.Server around it should set ReadHeaderTimeout and IdleTimeout and must
+// leave ReadTimeout and WriteTimeout at zero: they would cut streams, and each
+// exchange is bounded here.
+type Gateway struct {
+	cfg     Config
+	strip   map[string]bool
+	proxies map[string]http.Handler
+	origin  *http.CrossOriginProtection
+}
+
+var (
+	errHeaderTooLarge = gatehouse.E(gatehouse.HeaderTooLarge, "header_too_large", "The request header is larger than this gateway accepts.")
+	errMethod         = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
+	errPath           = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path can be read in more than one way.")
+	errUpstream       = gatehouse.E(gatehouse.BadGateway, "upstream_failed", "The API behind the gateway gave no valid answer.")
+	errTimeout        = gatehouse.E(gatehouse.GatewayTimeout, "upstream_timeout", "The API behind the gateway did not answer in time.")
+	errNoUpstream     = gatehouse.E(gatehouse.Internal, "upstream_unknown", "")
+	errAssertion      = gatehouse.E(gatehouse.Unavailable, "assertion_unavailable", "The gateway cannot vouch for callers at the moment.")
+	errCrossOrigin    = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A page of another site may not use this browser's saved password here.")
+	errNoVerdict      = gatehouse.E(gatehouse.Internal, "no_verdict", "")
+	errEnded          = errors.New("gateway: the stream reached its end of life")
+)
+
+// statusClientGone is recorded when the client left before an answer was sent.
+// It never goes over the wire.
+const statusClientGone = 499
+
+// New checks cfg and fills in its defaults.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.Enforcer == nil || cfg.Upstreams == nil || cfg.Asserter == nil {
+		return nil, errors.New("gateway: Enforcer, Upstreams and Asserter are required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Problems == nil {
+		cfg.Problems = &web.Problems{Logger: cfg.Logger}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	defaults(&cfg.MaxBodyBytes, DefaultMaxBody)
+	defaults(&cfg.Timeout, DefaultTimeout)
+	defaults(&cfg.MaxHeaderBytes, DefaultMaxHeaderBytes)
+	defaults(&cfg.MaxHeaderLines, DefaultMaxHeaderLines)
+	defaults(&cfg.MaxListBytes, DefaultMaxList)
+	defaults(&cfg.StreamLifetime, DefaultStreamLifetime)
+	g := &Gateway{cfg: cfg, strip: map[string]bool{}, proxies: map[string]http.Handler{}, origin: http.NewCrossOriginProtection()}
+	for _, name := range cfg.StripHeaders {
+		g.strip[normalName(name)] = true
+	}
+	for name, up := range cfg.Upstreams.byName {
+		g.proxies[name] = g.newProxy(up)
+	}
+	return g, nil
+}
+
+func defaults[T int | int64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+// exchange is one request on its way through the gateway.
+type exchange struct {
+	g       *Gateway
+	x       *enforce.Exchange
+	v       enforce.Verdict
+	in      *http.Request
+	up      *upstream
+	id      string
+	secure  bool // the client used TLS
+	started time.Time
+
+	assertion string
+	ctx       context.Context
+	end       context.CancelCauseFunc
+	timer     *time.Timer
+	body      *inboundBody
+	failure   *gatehouse.Error // what the forward step failed with
+	gone      bool             // the client left
+	whole     bool             // the answer was forwarded to its end
+}
+
+type exchangeKey struct{}
+
+// ServeHTTP implements http.Handler.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := g.cfg.Enforcer.Begin(r)
+	e := &exchange{g: g, x: x, id: x.RequestID(), started: g.cfg.Now()}
+	r = r.WithContext(gatehouse.WithRequestID(r.Context(), e.id))
+	t := web.Track(w)
+	defer e.finish(t, r)
+	e.in = r
+	e.secure = g.cfg.Proxies.Scheme(r) == "https"
+	if err := g.bounds(r); err != nil {
+		x.Step(gatehouse.Step{Name: "receive", Outcome: gatehouse.OutcomeFailure, Code: err.Code})
+		e.refuse(t, r, err)
+		return
+	}
+	if g.preflight(t, r) {
+		return
+	}
+	e.v = g.cfg.Enforcer.Check(x, r)
+	if err := e.refusal(r); err != nil {
+		e.refuse(t, r, err)
+		return
+	}
+	e.forward(t, w, r)
+}
+
+// finish records the exchange, whatever way it ends. A panic becomes a 500 when
+// nothing was sent yet, and a cut connection otherwise.
+func (e *exchange) finish(t *web.Tracked, r *http.Request) {
+	v := recover()
+	abort := v == http.ErrAbortHandler
+	if v != nil && !abort {
+		e.g.cfg.Logger.ErrorContext(r.Context(), "panic in the gateway", slog.String("request_id", e.id),
+			slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+		if !t.Started() {
+			e.g.cfg.Problems.Write(t, r, gatehouse.E(gatehouse.Internal, "internal", ""))
+			v = nil
+		}
+	}
+	status := t.Status()
+	if status == 0 {
+		status = statusClientGone
+		if v == nil {
+			v = http.ErrAbortHandler // nothing was answered: do not let the server send an empty 200
+		}
+	}
+	e.x.Finish(status, t.Bytes())
+	if v != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// bounds refuses requests before anything reads them.
+func (g *Gateway) bounds(r *http.Request) *gatehouse.Error {
+	lines, size := 0, len(r.RequestURI)
+	for name, values := range r.Header {
+		for _, v := range values {
+			lines++
+			size += len(name) + len(v)
+		}
+	}
+	if lines > g.cfg.MaxHeaderLines || size > g.cfg.MaxHeaderBytes {
+		return errHeaderTooLarge
+	}
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || len(r.Method) > 32 {
+		return errMethod
+	}
+	if ambiguousPath(r.URL) {
+		return errPath
+	}
+	return nil
+}
+
+// ambiguousPath reports paths that a proxy and the program behind it are known
+// to read differently: encoded slashes, backslashes and dots, even encoded twice,
+// dot segments and empty ones, and the "..;" of servlet containers. Rules are
+// matched against the path, so a second reading of it is a way around them.
+func ambiguousPath(u *url.URL) bool {
+	p := u.EscapedPath()
+	if p == "" || p[0] != '/' {
+		return true // "*" and authority form: nothing to forward
+	}
+	if strings.Contains(p, "//") || strings.ContainsAny(p, "\\\x00#") {
+		return true
+	}
+	for i := 0; i < len(u.Path); i++ {
+		if u.Path[i] < ' ' || u.Path[i] == 0x7f || u.Path[i] == '\\' {
+			return true
+		}
+	}
+	for seg := range strings.SplitSeq(p, "/") {
+		if bare, _, _ := strings.Cut(seg, ";"); bare == "." || bare == ".." {
+			return true
+		}
+	}
+	for rest := p; ; {
+		i := strings.IndexByte(rest, '%')
+		if i < 0 || i+3 > len(rest) {
+			return i >= 0
+		}
+		code := strings.ToLower(rest[i+1 : i+3])
+		if code == "25" && i+5 <= len(rest) {
+			code = strings.ToLower(rest[i+3 : i+5])
+			if code != "2f" && code != "5c" && code != "2e" {
+				code = ""
+			}
+		}
+		if code == "2f" || code == "5c" || code == "2e" || code == "00" {
+			return true
+		}
+		rest = rest[i+3:]
+	}
+}
+
+// refusal returns why the request does not go on after Check, or nil.
+func (e *exchange) refusal(r *http.Request) error {
+	v := &e.v
+	if !v.Allowed || v.Route == nil {
+		if v.Err == nil {
+			return errNoVerdict // an allowed verdict without a route is no permission
+		}
+		return v.Err
+	}
+	if v.Principal != nil && v.Principal.Scheme == gatehouse.SchemeBasic && e.ambientCrossSite(r) {
+		e.x.Step(gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeFailure, Code: errCrossOrigin.Code})
+		return errCrossOrigin
+	}
+	hasBody := r.ContentLength != 0
+	if hasBody && len(v.Route.ContentTypes) > 0 {
+		if err := web.ContentType(r, v.Route.ContentTypes...); err != nil {
+			return err
+		}
+	}
+	if limit := e.maxBody(); r.ContentLength > limit {
+		return &http.MaxBytesError{Limit: limit}
+	}
+	return nil
+}
+
+func (e *exchange) maxBody() int64 {
+	if e.v.Route.MaxBodyBytes > 0 {
+		return e.v.Route.MaxBodyBytes
+	}
+	return e.g.cfg.MaxBodyBytes
+}
+
+// ambientCrossSite reports requests that a page of another site made with a
+// password that the browser saved for this one: browsers add it unasked, so it
+// shows no intent. A route's CORS origins may.
+func (e *exchange) ambientCrossSite(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if c := e.v.Route.CORS; c != nil && c.Credentials && origin != "" && allowedOrigin(c, origin) == origin {
+		return false
+	}
+	if isUpgrade(r.Header) { // GET, yet a door for both directions
+		u, err := url.Parse(origin)
+		return origin != "" && (err != nil || !strings.EqualFold(u.Host, r.Host))
+	}
+	return e.g.origin.Check(r) != nil
+}
+
+// refuse answers with a problem, the verdict's header lines and CORS, so that a
+// script that may read the answer can read the refusal too.
+func (e *exchange) refuse(t *web.Tracked, r *http.Request, err error) {
+	h := t.Header()
+	web.APIHeaders(h, e.secure)
+	for name, values := range e.v.Header {
+		h[textproto.CanonicalMIMEHeaderKey(name)] = values
+	}
+	if e.id != "" {
+		h[headerRequestID] = []string{e.id}
+	}
+	if e.v.Route != nil {
+		setCORS(h, e.v.Route.CORS, r)
+	}
+	e.g.cfg.Problems.Write(t, r, err)
+}
