@@ -1,0 +1,224 @@
+package jwks
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// issuer is a Fetcher whose answer a test can change.
+type issuer struct {
+	mu    sync.Mutex
+	calls int
+	body  []byte
+	age   string
+	err   error
+	delay time.Duration
+}
+
+func (i *issuer) Fetch(ctx context.Context, _, _ string) ([]byte, http.Header, error) {
+	i.mu.Lock()
+	i.calls++
+	body, age, err, delay := i.body, i.age, i.err, i.delay
+	i.mu.Unlock()
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	return body, http.Header{"Cache-Control": {age}}, err
+}
+
+func (i *issuer) set(f func()) { i.mu.Lock(); f(); i.mu.Unlock() }
+
+func (i *issuer) count() int { i.mu.Lock(); defer i.mu.Unlock(); return i.calls }
+
+func newKey(t *testing.T) *token.Key {
+	t.Helper()
+	k, err := token.GenerateKey(token.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func newSource(t *testing.T, f Fetcher) *Source {
+	t.Helper()
+	s, err := New(Config{URL: "https://issuer.example/jwks", Fetcher: f, Algorithms: []token.Algorithm{token.ES256}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestFirstQuestionFetchesOnce(t *testing.T) {
+	k := newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{body: token.MarshalJWKSet([]*token.Key{k}), delay: time.Second}
+		s := newSource(t, is)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if got, err := s.Key(k.KID, token.ES256); err != nil || got.KID != k.KID {
+					t.Errorf("Key = %v, %v", got, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := is.count(); n != 1 {
+			t.Errorf("%d fetches, want 1", n)
+		}
+	})
+}
+
+func TestFirstQuestionWaitsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(t, &issuer{delay: time.Hour})
+		begin := time.Now()
+		if _, err := s.Key("x", token.ES256); !errors.Is(err, gatehouse.Unavailable) {
+			t.Errorf("err = %v", err)
+		}
+		if d := time.Since(begin); d != firstWait {
+			t.Errorf("waited %v", d)
+		}
+	})
+}
+
+func TestUnknownKidRefreshesWithCooldown(t *testing.T) {
+	old, fresh := newKey(t), newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{body: token.MarshalJWKSet([]*token.Key{old}), age: "max-age=86400"}
+		s := newSource(t, is)
+		if _, err := s.Key(old.KID, token.ES256); err != nil {
+			t.Fatal(err)
+		}
+		is.set(func() { is.body = token.MarshalJWKSet([]*token.Key{old, fresh}) })
+		for range 100 { // invented kids inside the cool-down: no fetch
+			if _, err := s.Key("invented", token.ES256); !errors.Is(err, gatehouse.Unauthenticated) {
+				t.Fatalf("err = %v", err)
+			}
+		}
+		synctest.Wait()
+		if n := is.count(); n != 1 {
+			t.Fatalf("%d fetches inside the cool-down, want 1", n)
+		}
+		time.Sleep(cooldown)
+		if _, err := s.Key(fresh.KID, token.ES256); err == nil {
+			t.Error("an unknown kid must not wait for the fetch")
+		}
+		synctest.Wait()
+		if _, err := s.Key(fresh.KID, token.ES256); err != nil {
+			t.Errorf("after the refresh: %v", err)
+		}
+		if n := is.count(); n != 2 {
+			t.Errorf("%d fetches, want 2", n)
+		}
+	})
+}
+
+func TestFailureKeepsLastGoodSetForADay(t *testing.T) {
+	k := newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{body: token.MarshalJWKSet([]*token.Key{k}), age: "max-age=1"} // raised to a minute
+		s := newSource(t, is)
+		if _, err := s.Key(k.KID, token.ES256); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(59 * time.Second)
+		_, _ = s.Key(k.KID, token.ES256)
+		synctest.Wait()
+		if n := is.count(); n != 1 {
+			t.Fatalf("fetched again before a minute had passed (%d)", n)
+		}
+		is.set(func() { is.body = []byte(`{"keys":[]}`) }) // a broken answer changes nothing
+		time.Sleep(23*time.Hour + 59*time.Minute)
+		if _, err := s.Key(k.KID, token.ES256); err != nil {
+			t.Fatalf("within a day of failures: %v", err)
+		}
+		synctest.Wait()
+		time.Sleep(time.Hour)
+		if _, err := s.Key(k.KID, token.ES256); !errors.Is(err, gatehouse.Unavailable) {
+			t.Fatalf("after a day of failures: %v", err)
+		}
+		synctest.Wait()
+		is.set(func() { is.body = token.MarshalJWKSet([]*token.Key{k}) })
+		time.Sleep(cooldown)
+		_, _ = s.Key(k.KID, token.ES256)
+		synctest.Wait()
+		if _, err := s.Key(k.KID, token.ES256); err != nil {
+			t.Errorf("after recovery: %v", err)
+		}
+	})
+}
+
+func TestFailuresDoNotHammer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{err: errors.New("down")}
+		s := newSource(t, is)
+		for range 50 {
+			_, _ = s.Key("x", token.ES256)
+		}
+		if n := is.count(); n != 1 {
+			t.Errorf("%d fetches of a broken issuer, want 1", n)
+		}
+	})
+}
+
+func TestConfigRefused(t *testing.T) {
+	es := []token.Algorithm{token.ES256}
+	priv, err := newKey(t).MarshalPrivate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, cfg := range map[string]Config{
+		"nothing":        {Algorithms: es},
+		"both":           {Static: []byte("{}"), URL: "https://x", Fetcher: &issuer{}, Algorithms: es},
+		"no fetcher":     {URL: "https://x", Algorithms: es},
+		"no algorithms":  {URL: "https://x", Fetcher: &issuer{}},
+		"symmetric":      {URL: "https://x", Fetcher: &issuer{}, Algorithms: []token.Algorithm{token.HS256}},
+		"private static": {Static: append(append([]byte(`{"keys":[`), priv...), "]}"...), Algorithms: es},
+	} {
+		if _, err := New(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestStatic(t *testing.T) {
+	k := newKey(t)
+	s, err := New(Config{Static: token.MarshalJWKSet([]*token.Key{k}), Algorithms: []token.Algorithm{token.ES256}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Key(k.KID, token.ES256); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Key("other", token.ES256); err == nil {
+		t.Error("an unknown kid was answered")
+	}
+}
+
+func TestAge(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"":                        defaultAge,
+		"no-store":                defaultAge,
+		"public, max-age=3600":    time.Hour,
+		"max-age=0":               minAge,
+		"max-age=-5":              minAge,
+		"max-age=99999999":        maxAge,
+		"max-age=999999999999999": minAge,
+		`Max-Age="7200"`:          2 * time.Hour,
+	} {
+		if got := age(http.Header{"Cache-Control": {header}}); got != want {
+			t.Errorf("%q: %v, want %v", header, got, want)
+		}
+	}
+}
