@@ -43,10 +43,11 @@ type View struct {
 	dropped atomic.Int64
 	lists   *xsync.Map[listKey, *bitmap]
 	cutoffs *xsync.Map[cutoffKey, cutoffValue]
-	// kinds counts cut-offs of each kind, so that a check does not look for what
-	// is not there.
-	kinds [cutoffKinds]atomic.Int64
-	bits  atomic.Int64
+	// latest is the latest cut-off (Unix milliseconds) of each kind. What was
+	// issued after it needs no look-up, and soon after a cut-off that is nearly
+	// every token.
+	latest [cutoffKinds]atomic.Int64
+	bits   atomic.Int64
 }
 
 type listKey struct {
@@ -184,16 +185,17 @@ func (v *View) addBit(b StatusBit) error {
 		return nil // the list was dropped; its places are refused as a whole
 	}
 	m, _ := v.lists.LoadOrCompute(listKey{b.Realm, b.List}, func() (*bitmap, bool) { return new(bitmap), false })
-	for {
-		old := m.expires.Load()
-		if old >= expires || m.expires.CompareAndSwap(old, expires) {
-			break
-		}
-	}
+	raise(&m.expires, expires)
 	if m.set(b.Index) {
 		v.bits.Add(1)
 	}
 	return nil
+}
+
+// raise sets a to at least to.
+func raise(a *atomic.Int64, to int64) {
+	for old := a.Load(); old < to && !a.CompareAndSwap(old, to); old = a.Load() {
+	}
 }
 
 func (v *View) addCutoff(c Cutoff) error {
@@ -202,6 +204,8 @@ func (v *View) addCutoff(c Cutoff) error {
 		return fmt.Errorf("revocation: cut-off of kind %q is malformed", c.Kind)
 	}
 	key := cutoffKey{c.Realm, c.ID, kind}
+	// Before the entry, so that no reader passes by it.
+	raise(&v.latest[kind], c.Before.UnixMilli())
 	v.cutoffs.Compute(key, func(old cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
 		next := cutoffValue{before: c.Before.UnixMilli(), expires: math.MaxInt64}
 		if !c.ExpiresAt.IsZero() { // without an end it stays, rather than go at once
@@ -209,9 +213,6 @@ func (v *View) addCutoff(c Cutoff) error {
 		}
 		if had {
 			next.before, next.expires = max(next.before, old.before), max(next.expires, old.expires)
-		} else {
-			// Counted before it can be found, so that no reader passes by it.
-			v.kinds[kind].Add(1)
 		}
 		return next, xsync.UpdateOp
 	})
@@ -253,7 +254,7 @@ func (v *View) Revoked(r Ref) (revoked bool, reason string) {
 }
 
 func (v *View) cut(kind uint8, realm, id string, issued int64) bool {
-	if v.kinds[kind].Load() == 0 {
+	if issued > v.latest[kind].Load() {
 		return false
 	}
 	c, ok := v.cutoffs.Load(cutoffKey{realm, id, kind})
@@ -264,7 +265,7 @@ func (v *View) cut(kind uint8, realm, id string, issued int64) bool {
 // many. Places of dropped lists are refused from then on.
 func (v *View) Purge(now time.Time) int {
 	n := 0
-	v.dropped.Store(max(v.dropped.Load(), now.Unix()))
+	raise(&v.dropped, now.Unix())
 	v.lists.Range(func(k listKey, m *bitmap) bool {
 		if m.expires.Load() <= now.Unix() {
 			v.lists.Delete(k)
@@ -279,7 +280,6 @@ func (v *View) Purge(now time.Time) int {
 			if !had || c.expires > now.UnixMilli() {
 				return c, xsync.CancelOp
 			}
-			v.kinds[k.kind].Add(-1)
 			n++
 			return c, xsync.DeleteOp
 		})

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -115,6 +116,24 @@ func redactText(s string) string {
 	return secretText.ReplaceAllString(s, redacted)
 }
 
+// member finds the members of JSON objects whose value is a string.
+var member = regexp.MustCompile(`"((?:[^"\\]|\\.)*)":"(?:[^"\\]|\\.)*"`)
+
+// redactMembers returns v as JSON, without the values of secret members.
+func redactMembers(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("[%T]", v)
+	}
+	return member.ReplaceAllStringFunc(string(raw), func(m string) string {
+		name, _, _ := strings.Cut(m[1:], `":`)
+		if secretName(name) {
+			return `"` + name + `":"` + redacted + `"`
+		}
+		return m
+	})
+}
+
 // redact is the second net; the first is gatehouse.Secret.
 func redact(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindGroup && secretName(a.Key) {
@@ -140,7 +159,11 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 			return slog.String(a.Key, (&url.URL{Scheme: v.Scheme, Host: v.Host, Path: v.Path}).String())
 		case []byte:
 			return slog.String(a.Key, redacted)
-		case fmt.Stringer, slog.Level, *slog.Source, nil:
+		case slog.Level, *slog.Source, nil: // the handler's own
+		default:
+			// JSON honours types that redact themselves, in structures too; the
+			// text handler's way of printing does not.
+			return slog.String(a.Key, redactText(redactMembers(v)))
 		}
 	}
 	return a

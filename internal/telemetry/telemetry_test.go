@@ -1,0 +1,184 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+func logged(t *testing.T, format string, f func(*slog.Logger)) string {
+	t.Helper()
+	var b bytes.Buffer
+	l, err := NewLogger(&b, LogOptions{Format: format, Level: slog.LevelDebug})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(l)
+	return b.String()
+}
+
+func TestLoggerRedacts(t *testing.T) {
+	const leak = "hunter2hunter2"
+	type inner struct {
+		Key    gatehouse.Secret
+		hidden gatehouse.Secret
+	}
+	u, _ := url.Parse("https://me:" + leak + "@host/path?access_token=" + leak)
+	attrs := map[string]slog.Attr{
+		"secret type":         slog.Any("x", gatehouse.Secret(leak)),
+		"password":            slog.String("password", leak),
+		"name with dash":      slog.String("X-Api-Key", leak),
+		"name with case":      slog.String("setCookie", leak),
+		"token":               slog.String("refresh_token", leak),
+		"master key":          slog.String("master.key", leak),
+		"inside a group":      slog.Group("request", slog.String("authorization", leak)),
+		"bearer in a value":   slog.String("line", "Authorization: Bearer "+leak),
+		"basic in a value":    slog.String("line", "basic "+leak+"=="),
+		"our key in a value":  slog.String("line", "key ghk_live_"+leak+leak),
+		"a JWT in a value":    slog.String("line", "eyJhbGciOiJIUzI1NiJ9."+leak+".x"),
+		"error with a URL":    slog.Any("err", errors.New("dial postgres://gatehouse:"+leak+"@db/x")),
+		"headers":             slog.Any("headers", http.Header{"X": {leak}}),
+		"request":             slog.Any("request", httptest.NewRequest("GET", "/?q="+leak, nil)),
+		"form":                slog.Any("form", url.Values{"a": {leak}}),
+		"URL":                 slog.Any("url", u),
+		"bytes":               slog.Any("raw", []byte(leak)),
+		"struct":              slog.Any("v", inner{leak, leak}),
+		"map by name":         slog.Any("v", map[string]string{"client_secret": leak}),
+		"group given as with": slog.Any("v", slog.GroupValue(slog.String("token", leak))),
+	}
+	for name, a := range attrs {
+		for _, format := range []string{"json", "text"} {
+			t.Run(name+"/"+format, func(t *testing.T) {
+				out := logged(t, format, func(l *slog.Logger) {
+					l.Info("m", a)
+					l.With(a).Info("m")
+					l.WithGroup("g").Info("m", a)
+				})
+				if strings.Contains(out, leak) || strings.Contains(out, "104 117 110") {
+					t.Errorf("leaked: %s", out)
+				}
+			})
+		}
+	}
+	out := logged(t, "json", func(l *slog.Logger) { l.Info("sent Bearer " + leak) })
+	if strings.Contains(out, leak) {
+		t.Errorf("message leaked: %s", out)
+	}
+}
+
+func TestLoggerKeepsFacts(t *testing.T) {
+	ctx := gatehouse.WithRequestID(t.Context(), "req_1")
+	tr := NewTrace()
+	ctx = WithTrace(ctx, tr)
+	out := logged(t, "json", func(l *slog.Logger) {
+		l.InfoContext(ctx, "basically done", "token_id", "tok_1", "count", 3, "took", time.Second, "error", errors.New("no route to bob"))
+	})
+	for _, want := range []string{`"request_id":"req_1"`, `"trace_id":"` + tr.ID() + `"`, `"token_id":"tok_1"`, `"count":3`,
+		`"no route to bob"`, `"msg":"basically done"`, `"level":"INFO"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s is missing in %s", want, out)
+		}
+	}
+	if _, err := NewLogger(&bytes.Buffer{}, LogOptions{Format: "xml"}); err == nil {
+		t.Error("unknown format accepted")
+	}
+	if lv, err := ParseLevel("warn"); err != nil || lv != slog.LevelWarn {
+		t.Error(lv, err)
+	}
+	if _, err := ParseLevel("loud"); err == nil {
+		t.Error("unknown level accepted")
+	}
+}
+
+func TestTrace(t *testing.T) {
+	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	got, ok := ParseTrace(good)
+	if !ok || got.String() != good || got.ID() != good[3:35] {
+		t.Fatalf("%v %v", got, ok)
+	}
+	if c := got.Child(); c.ID() != got.ID() || c.String() == good || c.String()[52:] != "-01" {
+		t.Errorf("child %v", c)
+	}
+	if later, ok := ParseTrace("cc" + good[2:] + "-what-ever"); !ok || later.String() != good {
+		t.Errorf("a later version: %v %v", later, ok)
+	}
+	for name, bad := range map[string]string{
+		"empty": "", "short": good[:54], "long": good + "-", "version ff": "ff" + good[2:],
+		"upper case": strings.ToUpper(good), "zero trace": "00-" + strings.Repeat("0", 32) + good[35:],
+		"zero span": good[:36] + strings.Repeat("0", 16) + "-01", "later without dash": "cc" + good[2:] + "x",
+		"not hex": good[:53] + "zz", "separator": good[:35] + "_" + good[36:], "huge": "cc" + good[2:] + "-" + strings.Repeat("a", 1000),
+	} {
+		if v, ok := ParseTrace(bad); ok {
+			t.Errorf("%s: accepted as %v", name, v)
+		}
+	}
+	if _, ok := TraceFrom(context.Background()); ok {
+		t.Error("a trace out of nothing")
+	}
+	if a, b := NewTrace(), NewTrace(); a.ID() == b.ID() {
+		t.Error("two traces are one")
+	}
+}
+
+func TestMetricsLabelsAreClosed(t *testing.T) {
+	m := NewMetrics()
+	m.SetRoutes([]string{"documents"})
+	for i := range 50 {
+		evil := strings.Repeat("x", i)
+		m.Request(evil, evil, gatehouse.Scheme("q"+evil), time.Millisecond)
+		m.AuthnFailure(evil)
+		m.Decision(evil)
+		m.CacheLookup(evil, i%2 == 0)
+	}
+	m.Request("documents", OutcomeOf(gatehouse.E(gatehouse.Denied, "x", "y")), gatehouse.SchemeJWT, time.Second)
+	m.Request("documents", OutcomeOf(nil), "", time.Second)
+	m.AuthnFailure("token_expired")
+	if got := testutil.CollectAndCount(m.requests); got != 3 {
+		t.Errorf("%d series of requests, want 3", got)
+	}
+	if got := testutil.ToFloat64(m.requests.WithLabelValues("documents", "denied", "jwt")); got != 1 {
+		t.Errorf("denied %v", got)
+	}
+	if got := testutil.ToFloat64(m.authn.WithLabelValues(other)); got != 50 {
+		t.Errorf("other failures %v", got)
+	}
+	depth := 7.0
+	m.Watch(Watch{AuditQueueDepth: func() float64 { return depth }})
+	rec := httptest.NewRecorder()
+	m.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{"gatehouse_audit_queue_events 7", `gatehouse_authentication_failures_total{reason="token_expired"} 1`,
+		`gatehouse_requests_total{outcome="allowed",route="documents",scheme="none"} 1`, "go_goroutines"} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	var none *Metrics
+	none.Request("a", "b", "c", 0)
+	none.AuthnFailure("x")
+	none.Decision("x")
+	none.CacheLookup("x", true)
+	none.SetRoutes(nil)
+	none.Watch(Watch{})
+}
+
+func TestOutcomeOf(t *testing.T) {
+	for kind, want := range map[gatehouse.Kind]string{
+		gatehouse.Internal: "error", gatehouse.Unavailable: "error", gatehouse.Unauthenticated: "unauthenticated", gatehouse.Denied: "denied",
+		gatehouse.NotFound: "not_found", gatehouse.RateLimited: "limited", gatehouse.TooLarge: "invalid", gatehouse.BadGateway: "error",
+	} {
+		if got := OutcomeOf(gatehouse.E(kind, "c", "")); got != want {
+			t.Errorf("%v: %s, want %s", kind, got, want)
+		}
+	}
+}
