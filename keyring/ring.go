@@ -1,0 +1,278 @@
+package keyring
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// Store is what the ring reads outside transactions.
+type Store interface {
+	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	Realms(ctx context.Context) ([]gatehouse.Realm, error)
+	SigningKeys(ctx context.Context, realm string) ([]token.StoredKey, error)
+}
+
+// Tx is what a change of keys needs in its transaction.
+type Tx interface {
+	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	SigningKeys(ctx context.Context, realm string) ([]token.StoredKey, error)
+	InsertSigningKey(ctx context.Context, k token.StoredKey) error
+	UpdateSigningKey(ctx context.Context, k token.StoredKey) error // compare-and-swap on Version
+	DeleteSigningKey(ctx context.Context, realm, kid string) error
+	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+}
+
+const (
+	// DefaultPropagation is how long a key is published before it signs.
+	DefaultPropagation = time.Hour
+	// DefaultInterval is how often Run looks for what is due.
+	DefaultInterval = time.Minute
+	// maxTokenTTL is the longest life of an access token a realm may set.
+	maxTokenTTL = time.Hour
+
+	readTimeout = 5 * time.Second
+	purpose     = "signing-key"
+)
+
+var (
+	errNoKey   = gatehouse.E(gatehouse.Unavailable, "signing_key_unavailable", "The realm has no signing key at the moment.")
+	errUnknown = gatehouse.E(gatehouse.Unauthenticated, "token_key_unknown", "The token was signed with a key that is not known.")
+)
+
+// Config of a [Ring].
+type Config struct {
+	Store Store                // required
+	Run   gatehouse.Runner[Tx] // required
+	Box   *seal.Box            // required; seals private halves
+	// Propagation is how long a key is published before it signs; it must be at
+	// least the max-age with which the key set is served. 0: DefaultPropagation.
+	Propagation time.Duration
+	Interval    time.Duration // between looks of Run; 0: DefaultInterval
+	Logger      *slog.Logger  // nil: none
+	Now         func() time.Time
+}
+
+// Ring holds the keys of all realms. Reads never wait for writes.
+type Ring struct {
+	cfg    Config
+	realms atomic.Pointer[map[string]*snapshot]
+	mu     sync.Mutex // held while realms is rebuilt, so that the newest read wins
+}
+
+// snapshot is what one realm's keys look like at one time.
+type snapshot struct {
+	active *token.Key
+	byKID  map[string]*token.Key
+	stored map[string]token.StoredKey
+	jwks   []byte
+	etag   string
+}
+
+// New makes an empty ring; call [Ring.Load] before use.
+func New(cfg Config) (*Ring, error) {
+	switch {
+	case cfg.Store == nil || cfg.Run == nil:
+		return nil, errors.New("keyring: no store")
+	case cfg.Box == nil:
+		return nil, errors.New("keyring: nothing to seal private keys with")
+	case cfg.Propagation < 0 || cfg.Interval < 0:
+		return nil, errors.New("keyring: negative time")
+	}
+	if cfg.Propagation == 0 {
+		cfg.Propagation = DefaultPropagation
+	}
+	if cfg.Interval == 0 {
+		cfg.Interval = DefaultInterval
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Ring{cfg: cfg}
+	r.realms.Store(&map[string]*snapshot{})
+	return r, nil
+}
+
+// Load reads the keys of every realm. It fails when a key cannot be opened: a
+// wrong master key must show at the start, not at the first token.
+func (r *Ring) Load(ctx context.Context) error {
+	realms, err := r.cfg.Store.Realms(ctx)
+	if err != nil {
+		return err
+	}
+	for _, realm := range realms {
+		if err := r.reload(ctx, realm.Name); err != nil {
+			return fmt.Errorf("signing keys of realm %s: %w", realm.Name, err)
+		}
+	}
+	return nil
+}
+
+// Apply follows a change; give it to the store's Subscribe. It has taken effect
+// when it returns.
+func (r *Ring) Apply(c gatehouse.Change) {
+	if c.Topic != gatehouse.TopicSigningKey && c.Topic != gatehouse.TopicRealm {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+	defer cancel()
+	if err := r.reload(ctx, c.Realm); err != nil {
+		r.cfg.Logger.Error("reading signing keys failed; the realm has none until they can be read",
+			"realm", c.Realm, "error", err)
+	}
+}
+
+// reload replaces the snapshot of one realm by what the store holds, or removes
+// it: old keys must not outlive a change that could not be read.
+func (r *Ring) reload(ctx context.Context, realm string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old := (*r.realms.Load())[realm]
+	next, err := r.read(ctx, realm, old)
+	all := maps.Clone(*r.realms.Load())
+	if next == nil || err != nil {
+		delete(all, realm)
+	} else {
+		all[realm] = next
+	}
+	r.realms.Store(&all)
+	return err
+}
+
+func (r *Ring) read(ctx context.Context, realm string, old *snapshot) (*snapshot, error) {
+	stored, err := r.cfg.Store.SigningKeys(ctx, realm)
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshot{byKID: make(map[string]*token.Key, len(stored)), stored: make(map[string]token.StoredKey, len(stored))}
+	var published []*token.Key
+	var newest time.Time
+	for _, sk := range stored {
+		k, err := r.open(sk, old)
+		if err != nil {
+			return nil, err
+		}
+		s.byKID[sk.KID], s.stored[sk.KID] = k, sk
+		published = append(published, k)
+		if sk.State == token.KeyActive && (s.active == nil || sk.ActivatedAt.After(newest)) {
+			s.active, newest = k, sk.ActivatedAt
+		}
+	}
+	s.jwks = token.MarshalJWKSet(published)
+	sum := sha256.Sum256(s.jwks)
+	s.etag = `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	return s, nil
+}
+
+// open unseals a key, or takes it from the snapshot before: unsealing and parsing
+// an RSA key costs more than all the rest.
+func (r *Ring) open(sk token.StoredKey, old *snapshot) (*token.Key, error) {
+	if old != nil {
+		if before, ok := old.stored[sk.KID]; ok && string(before.Private) == string(sk.Private) {
+			return old.byKID[sk.KID], nil
+		}
+	}
+	raw, err := r.cfg.Box.Open(sk.Private, place(sk.Realm, sk.KID))
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", sk.KID, err)
+	}
+	k, err := token.UnmarshalPrivate(raw)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", sk.KID, err)
+	}
+	// The row is not sealed, only the private half: it must not rename a key or
+	// turn it into one of another algorithm.
+	if k.KID != sk.KID || string(k.Algorithm) != sk.Algorithm {
+		return nil, fmt.Errorf("key %s: the row does not belong to the sealed key", sk.KID)
+	}
+	return k, nil
+}
+
+func place(realm, kid string) seal.Place { return seal.Place{Purpose: purpose, Realm: realm, ID: kid} }
+
+func (r *Ring) snapshot(realm string) *snapshot { return (*r.realms.Load())[realm] }
+
+// Signer returns the active key of a realm.
+func (r *Ring) Signer(realm string) (*token.Key, error) {
+	s := r.snapshot(realm)
+	if s == nil || s.active == nil {
+		return nil, errNoKey
+	}
+	return s.active, nil
+}
+
+// JWKS returns the published key set of a realm and its entity tag. The body must
+// not be changed. Serve it with a max-age of at most the propagation time.
+func (r *Ring) JWKS(realm string) (body []byte, etag string, err error) {
+	s := r.snapshot(realm)
+	if s == nil {
+		return nil, "", errNoKey
+	}
+	return s.jwks, s.etag, nil
+}
+
+// Propagation is how long keys are published before they sign.
+func (r *Ring) Propagation() time.Duration { return r.cfg.Propagation }
+
+// Source returns the keys with which tokens of a realm are verified. It follows
+// all later changes.
+func (r *Ring) Source(realm string) token.KeySource { return source{r, realm} }
+
+type source struct {
+	ring  *Ring
+	realm string
+}
+
+// Key finds a key by kid alone: every token we sign carries one.
+func (s source) Key(kid string, _ token.Algorithm) (*token.Key, error) {
+	snap := s.ring.snapshot(s.realm)
+	if snap == nil || kid == "" {
+		return nil, errUnknown
+	}
+	k := snap.byKID[kid]
+	if k == nil {
+		return nil, errUnknown
+	}
+	return k, nil
+}
+
+// Info describes a key without its private half.
+type Info struct {
+	KID         string         `json:"kid"`
+	Algorithm   string         `json:"algorithm"`
+	State       token.KeyState `json:"state"`
+	CreatedAt   time.Time      `json:"created_at"`
+	ActivatedAt time.Time      `json:"activated_at,omitzero"`
+	RetiredAt   time.Time      `json:"retired_at,omitzero"`
+}
+
+// List returns the keys of a realm as the store holds them.
+func (r *Ring) List(ctx context.Context, realm string) ([]Info, error) {
+	if _, err := r.cfg.Store.Realm(ctx, realm); err != nil {
+		return nil, err
+	}
+	stored, err := r.cfg.Store.SigningKeys(ctx, realm)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Info, len(stored))
+	for i, k := range stored {
+		out[i] = Info{KID: k.KID, Algorithm: k.Algorithm, State: k.State,
+			CreatedAt: k.CreatedAt, ActivatedAt: k.ActivatedAt, RetiredAt: k.RetiredAt}
+	}
+	return out, nil
+}
