@@ -53,11 +53,6 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		e.refuse(t, r, errNoUpstream)
 		return
 	}
-	if v.Route.Filter != nil && g.cfg.Filter == nil {
-		e.fail(errNoUpstream, "the route filters lists, and there is no filter")
-		e.refuse(t, r, errNoUpstream)
-		return
-	}
 	if v.Principal.Authenticated() {
 		text, err := g.cfg.Asserter.Assert(v.Principal, e.up.Audience)
 		if err != nil {
@@ -348,7 +343,7 @@ func (e *exchange) filterList(res *http.Response) error {
 	if int64(len(body)) > e.g.cfg.MaxListBytes {
 		return errListSize
 	}
-	kept, err := e.g.cfg.Filter.FilterList(e.ctx, e.x, e.v, body)
+	kept, err := e.x.FilterList(e.ctx, e.v, body)
 	if err != nil {
 		return err
 	}

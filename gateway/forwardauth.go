@@ -108,7 +108,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.answer(t, asked, d, enforce.Verdict{}, id, err)
 		return
 	}
-	v := f.cfg.Enforcer.Check(x, asked)
+	v := x.Check(asked)
 	refused := refusalOf(v)
 	if refused == nil && (v.Route.Filter != nil || v.Route.Resource != nil && v.Route.Resource.Source == "body") {
 		refused = errNeedsGateway
@@ -204,7 +204,7 @@ func validHost(h string) bool {
 
 // vouch sets the identity lines. Every line is set, empty for an anonymous
 // caller.
-func (f *ForwardAuth) vouch(h http.Header, v enforce.Verdict, x *enforce.Exchange) error {
+func (f *ForwardAuth) vouch(h http.Header, v enforce.Verdict, x Exchange) error {
 	plain := []plainHeader{}
 	for _, l := range defaultPlain {
 		plain = append(plain, plainHeader{"X-Gatehouse-" + l.name, l.value})

@@ -16,21 +16,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
-// Enforcer decides about requests; *enforce.Pipeline is one.
+// Enforcer opens the record of each request; [Pipeline] makes one of an
+// *enforce.Pipeline.
 type Enforcer interface {
-	// Begin opens the record of a request.
-	Begin(r *http.Request) *enforce.Exchange
-	// Check runs every step up to the decision. It may replace r.Body.
-	Check(x *enforce.Exchange, r *http.Request) enforce.Verdict
+	Begin(r *http.Request) Exchange
 	// Match returns the route of a request without judging it, or nil. It is
 	// asked for CORS preflights, which carry no credential.
 	Match(r *http.Request) *enforce.Route
 }
 
-// ListFilter drops the elements of a JSON list that the caller of v may not see.
-// *enforce.Pipeline has one.
-type ListFilter interface {
-	FilterList(ctx context.Context, x *enforce.Exchange, v enforce.Verdict, body []byte) ([]byte, error)
+// Exchange is one request's way through the pipeline.
+type Exchange interface {
+	RequestID() string
+	// Check runs every step up to the decision. It may replace r.Body.
+	Check(r *http.Request) enforce.Verdict
+	// FilterList drops the elements of a JSON list answer that the caller of v
+	// may not see. An error means that nothing of it may be shown.
+	FilterList(ctx context.Context, v enforce.Verdict, body []byte) ([]byte, error)
+	// Step adds to the record; Finish closes it, exactly once.
+	Step(s gatehouse.Step)
+	Finish(status int, bytes int64)
 }
 
 // Defaults of Config.
@@ -46,7 +51,6 @@ const (
 // Config is what a Gateway needs. Enforcer, Upstreams and Asserter are required.
 type Config struct {
 	Enforcer  Enforcer
-	Filter    ListFilter // required when a route filters lists: without it such a route fails
 	Upstreams *Upstreams
 	Asserter  *Asserter
 	// Resolver, when there is one, is told of writes so that it forgets.
@@ -139,7 +143,7 @@ func defaults[T int | int64 | time.Duration](v *T, d T) {
 // exchange is one request on its way through the gateway.
 type exchange struct {
 	g       *Gateway
-	x       *enforce.Exchange
+	x       Exchange
 	v       enforce.Verdict
 	in      *http.Request
 	up      *upstream
@@ -176,7 +180,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if g.preflight(t, r) {
 		return
 	}
-	e.v = g.cfg.Enforcer.Check(x, r)
+	e.v = x.Check(r)
 	if err := e.refusal(r); err != nil {
 		e.refuse(t, r, err)
 		return

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -33,7 +34,7 @@ const (
 	maxYAMLDepth  = 64
 )
 
-var openAPIMethods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+var openAPIMethods = []string{"get", "put", "post", "delete", "options", "head", "patch"}
 
 // OpenAPIRoutes reads routes out of an OpenAPI 3.0 or 3.1 document, YAML or JSON.
 // Each path and method of it becomes one route, in a stable order; what the
@@ -79,7 +80,7 @@ func OpenAPIRoutes(document []byte, opt OpenAPIOptions) ([]enforce.Route, error)
 		ops := item.operations()
 		for _, method := range openAPIMethods {
 			op := ops[method]
-			if op == nil || method == "trace" {
+			if op == nil {
 				continue
 			}
 			if len(out) >= maxOperations {
@@ -96,26 +97,26 @@ func OpenAPIRoutes(document []byte, opt OpenAPIOptions) ([]enforce.Route, error)
 }
 
 type openAPI struct {
-	OpenAPI  string                 `yaml:"openapi"`
-	Servers  []openAPIServer        `yaml:"servers"`
-	Security []map[string][]string  `yaml:"security"`
-	Paths    map[string]openAPIPath `yaml:"paths"`
+	OpenAPI  string                 `yaml:"openapi" json:"openapi"`
+	Servers  []openAPIServer        `yaml:"servers" json:"servers"`
+	Security []map[string][]string  `yaml:"security" json:"security"`
+	Paths    map[string]openAPIPath `yaml:"paths" json:"paths"`
 }
 
 type openAPIServer struct {
-	URL string `yaml:"url"`
+	URL string `yaml:"url" json:"url"`
 }
 
 type openAPIPath struct {
-	Ref     string            `yaml:"$ref"`
-	Get     *openAPIOperation `yaml:"get"`
-	Put     *openAPIOperation `yaml:"put"`
-	Post    *openAPIOperation `yaml:"post"`
-	Delete  *openAPIOperation `yaml:"delete"`
-	Options *openAPIOperation `yaml:"options"`
-	Head    *openAPIOperation `yaml:"head"`
-	Patch   *openAPIOperation `yaml:"patch"`
-	Ours    map[string]any    `yaml:"x-gatehouse"`
+	Ref     string            `yaml:"$ref" json:"$ref"`
+	Get     *openAPIOperation `yaml:"get" json:"get"`
+	Put     *openAPIOperation `yaml:"put" json:"put"`
+	Post    *openAPIOperation `yaml:"post" json:"post"`
+	Delete  *openAPIOperation `yaml:"delete" json:"delete"`
+	Options *openAPIOperation `yaml:"options" json:"options"`
+	Head    *openAPIOperation `yaml:"head" json:"head"`
+	Patch   *openAPIOperation `yaml:"patch" json:"patch"`
+	Ours    map[string]any    `yaml:"x-gatehouse" json:"x-gatehouse"`
 }
 
 func (p openAPIPath) operations() map[string]*openAPIOperation {
@@ -124,14 +125,14 @@ func (p openAPIPath) operations() map[string]*openAPIOperation {
 }
 
 type openAPIOperation struct {
-	ID string `yaml:"operationId"`
+	ID string `yaml:"operationId" json:"operationId"`
 	// Security is nil where the operation says nothing, and points to an empty
 	// list where it says that nothing is needed.
-	Security    *[]map[string][]string `yaml:"security"`
+	Security    *[]map[string][]string `yaml:"security" json:"security"`
 	RequestBody struct {
-		Content map[string]any `yaml:"content"`
-	} `yaml:"requestBody"`
-	Ours map[string]any `yaml:"x-gatehouse"`
+		Content map[string]any `yaml:"content" json:"content"`
+	} `yaml:"requestBody" json:"requestBody"`
+	Ours map[string]any `yaml:"x-gatehouse" json:"x-gatehouse"`
 }
 
 // parseOpenAPI bounds the document before it decodes it: aliases could make a few
@@ -140,29 +141,42 @@ func parseOpenAPI(document []byte) (*openAPI, error) {
 	if len(document) > maxOpenAPI {
 		return nil, fmt.Errorf("larger than %d bytes", maxOpenAPI)
 	}
-	if err := boundYAML(document); err != nil {
-		return nil, err
-	}
-	file, err := parser.ParseBytes(document, 0)
-	if err != nil {
-		return nil, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
-	}
-	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
-		return nil, errors.New("must hold exactly one document")
-	}
-	var v yamlBounds
-	ast.Walk(&v, file.Docs[0].Body)
-	if v.aliases > 0 {
-		return nil, errors.New("uses YAML anchors or aliases, which are not read")
-	}
 	var doc openAPI
-	if err := yaml.NodeToValue(file.Docs[0].Body, &doc); err != nil {
-		return nil, errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	var err error
+	if bytes.HasPrefix(bytes.TrimLeft(document, " \t\r\n"), []byte("{")) {
+		err = json.Unmarshal(document, &doc)
+	} else {
+		err = unmarshalYAML(document, &doc)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if !strings.HasPrefix(doc.OpenAPI, "3.0.") && !strings.HasPrefix(doc.OpenAPI, "3.1.") {
 		return nil, errors.New("only OpenAPI 3.0 and 3.1 are read")
 	}
 	return &doc, nil
+}
+
+func unmarshalYAML(document []byte, doc *openAPI) error {
+	if err := boundYAML(document); err != nil {
+		return err
+	}
+	file, err := parser.ParseBytes(document, 0)
+	if err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
+		return errors.New("must hold exactly one document")
+	}
+	var v yamlBounds
+	ast.Walk(&v, file.Docs[0].Body)
+	if v.aliases > 0 {
+		return errors.New("uses YAML anchors or aliases, which are not read")
+	}
+	if err := yaml.NodeToValue(file.Docs[0].Body, doc); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return nil
 }
 
 // boundYAML refuses nesting that would exhaust a recursive parser. It counts
