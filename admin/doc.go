@@ -1,0 +1,31 @@
+// Package admin holds the use cases of administration: what the management API,
+// the commands and the console all call, so that no way in can do more, or
+// forget more, than another.
+//
+// Every method of [Service] takes the actor and does the same steps in the same
+// order: authorize (scope, then the administration policies), validate, then one
+// transaction that holds the change and its audit event. Reads are authorized
+// alike. What one may see or change of one's own account (keys, password) is
+// decided in the same place, see access.go.
+//
+// The views in views.go are what goes over the wire; admin/adminhttp serves them
+// and admin/client reads them. They cannot hold a hash or a private key, because
+// they have no member for one. A secret that is made here is shown once, in the
+// answer that made it, as a [gatehouse.Secret].
+//
+// # Threat model
+//
+//   - An actor never hands out more than he has: only gatehouse-admin gives or
+//     takes administrative roles, and touches accounts that hold one; everybody
+//     else passes on no role that he lacks. A credential passes on no scope that
+//     it lacks.
+//   - A leaked API key cannot outlive itself: making keys for oneself takes a
+//     login, not a key.
+//   - Nobody can lock everybody out: the last administrator stays.
+//   - The one-time secret of the first administrator is stored as a hash with an
+//     end, compared in constant time, and taken out in the transaction that uses it.
+//   - Refusals are recorded with who asked for what.
+//
+// It must never import gateway, guard, oauth/grant, oauth/endpoint, store or
+// server.
+package admin

@@ -1,0 +1,421 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// maxOverlap bounds how long an old key goes on working beside its successor.
+const maxOverlap = 90 * aDay
+
+var (
+	errKeyUnknown  = gatehouse.E(gatehouse.NotFound, "key_not_found", "There is no such API key.")
+	errKeyInactive = gatehouse.E(gatehouse.Conflict, "key_not_active", "The key has expired, was revoked or was reported as leaked.")
+	errKeyRotated  = gatehouse.E(gatehouse.Conflict, "key_already_rotated", "The key has a successor already.")
+	errOwner       = gatehouse.E(gatehouse.Unprocessable, "key_owner_unknown", "The owner is not an enabled user or service of this realm.")
+	errKeyScope    = gatehouse.E(gatehouse.Unprocessable, "scope_unknown", "A scope is not in the realm's catalogue.")
+	errWider       = gatehouse.E(gatehouse.Unprocessable, "key_cannot_widen", "A key can only be narrowed; make a new one for more.")
+)
+
+func (s *Service) keyView(k credential.Key) Key {
+	nets := make([]string, 0, len(k.AllowedNets))
+	for _, n := range k.AllowedNets {
+		nets = append(nets, n.String())
+	}
+	return Key{ID: k.ID, Realm: k.Realm, Name: k.Name, Owner: k.OwnerID, RoleLimit: k.RoleLimit, Scopes: some(k.Scopes),
+		Environment: string(k.Environment), AllowedNets: nets, Status: string(k.Status(s.c.Now())),
+		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LeakedAt: k.LeakedAt,
+		LastUsedAt: k.LastUsedAt, RotatedTo: k.RotatedTo, Version: k.Version}
+}
+
+// authorizeKey allows actor an action on a key of owner: his own with his own
+// authority, any with the right administrative role.
+func (s *Service) authorizeKey(ctx context.Context, actor *gatehouse.Principal, action, realm, owner, id string) error {
+	if isSelf(actor, realm, owner) && s.authorizeSelf(ctx, actor, action, policy.AdminKey, id) == nil {
+		return nil
+	}
+	return s.authorize(ctx, actor, action, policy.AdminKey, realm, id)
+}
+
+// Keys lists the API keys of a realm, or of one owner (id, username, "me").
+func (s *Service) Keys(ctx context.Context, actor *gatehouse.Principal, realm, owner, after string, limit int) (Page[Key], error) {
+	if owner != "" {
+		owner = s.resolve(ctx, actor, realm, owner)
+	}
+	if err := s.authorizeKey(ctx, actor, policy.AdminRead, realm, owner, ""); err != nil {
+		return Page[Key]{}, err
+	}
+	limit = limitOf(limit)
+	list, err := s.c.Store.Keys(ctx, realm, owner, after, limit+1)
+	if err != nil {
+		return Page[Key]{}, err
+	}
+	return paged(list, limit, func(k credential.Key) string { return k.ID }, s.keyView), nil
+}
+
+// key reads a key of the realm and authorizes the action on it. Somebody who
+// may not see a key learns nothing about whether there is one.
+func (s *Service) key(ctx context.Context, actor *gatehouse.Principal, action, realm, id string) (credential.Key, error) {
+	k, err := s.c.Store.Key(ctx, id)
+	missing := errors.Is(err, gatehouse.NotFound) || err == nil && k.Realm != realm
+	if err != nil && !missing {
+		return k, err
+	}
+	owner := k.OwnerID
+	if missing {
+		owner = ""
+	}
+	if err := s.authorizeKey(ctx, actor, action, realm, owner, id); err != nil {
+		return k, err
+	}
+	if missing {
+		return k, errKeyUnknown
+	}
+	return k, nil
+}
+
+// Key reads one API key.
+func (s *Service) Key(ctx context.Context, actor *gatehouse.Principal, realm, id string) (Key, error) {
+	k, err := s.key(ctx, actor, policy.AdminRead, realm, id)
+	if err != nil {
+		return Key{}, err
+	}
+	return s.keyView(k), nil
+}
+
+// KeyUsage reads the uses per day of one key, over the last days (31 by
+// default, at most 400).
+func (s *Service) KeyUsage(ctx context.Context, actor *gatehouse.Principal, realm, id string, days int) ([]KeyUsage, error) {
+	if _, err := s.key(ctx, actor, policy.AdminRead, realm, id); err != nil {
+		return nil, err
+	}
+	if days <= 0 {
+		days = 31
+	}
+	from := s.c.Now().Add(-time.Duration(min(days, 400)) * aDay).UTC().Format(time.DateOnly)
+	list, err := s.c.Store.KeyUsage(ctx, id, from)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]KeyUsage, 0, len(list))
+	for _, u := range list {
+		out = append(out, KeyUsage{Day: u.Day, Count: u.Count, LastUsedAt: u.LastUsedAt})
+	}
+	return out, nil
+}
+
+// CreateKey makes an API key and shows its text once. For oneself it takes a
+// login; for others the right to write keys, and for owners with administrative
+// roles the right to give those.
+func (s *Service) CreateKey(ctx context.Context, actor *gatehouse.Principal, realm string, in NewKey) (CreatedKey, error) {
+	if in.Owner == "" {
+		in.Owner = "me"
+	}
+	ownerID := s.resolve(ctx, actor, realm, in.Owner)
+	if err := s.authorizeKey(ctx, actor, policy.AdminWrite, realm, ownerID, ""); err != nil {
+		return CreatedKey{}, err
+	}
+	k, err := s.newKey(in)
+	if err != nil {
+		return CreatedKey{}, err
+	}
+	if err := s.mayScope(ctx, actor, realm, in.Scopes); err != nil {
+		return CreatedKey{}, err
+	}
+	text, id, hash := credential.MintKey(s.c.KeyPrefix, k.Environment)
+	k.ID, k.Hash, k.Realm, k.OwnerID, k.Version = id, hash, realm, ownerID, 1
+	err = s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) error {
+		owner, err := s.keyOwner(ctx, tx, actor, &k, in.Scopes)
+		if err != nil {
+			return err
+		}
+		if err := tx.InsertKey(ctx, k); err != nil {
+			return err
+		}
+		e := s.event(ctx, actor, realm, audit.KindKeyCreate, "key", k.ID)
+		e.Detail = changes(e.Detail)
+		e.Detail["owner"], e.Detail["scopes"] = owner.ID, strings.Join(k.Scopes, " ")
+		return tx.AppendEvents(ctx, e)
+	})
+	if err != nil {
+		return CreatedKey{}, err
+	}
+	return CreatedKey{Key: s.keyView(k), Text: text}, nil
+}
+
+// newKey validates what does not depend on the realm.
+func (s *Service) newKey(in NewKey) (credential.Key, error) {
+	now := s.c.Now()
+	f := faults{}
+	f.text("name", in.Name, true)
+	f.names("scopes", in.Scopes)
+	f.names("role_limit", in.RoleLimit)
+	env := gatehouse.Environment(in.Environment)
+	switch env {
+	case "":
+		env = gatehouse.EnvironmentLive
+	case gatehouse.EnvironmentLive, gatehouse.EnvironmentTest:
+	default:
+		f.add("environment", "must be live or test")
+	}
+	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(now) {
+		f.add("expires_at", "must be in the future")
+	}
+	nets, err := credential.ParseNets(in.AllowedNets)
+	if err != nil {
+		f.add("allowed_nets", "must be addresses or CIDR prefixes without host bits, at most 64")
+	}
+	return credential.Key{Name: in.Name, Scopes: in.Scopes, RoleLimit: in.RoleLimit, Environment: env,
+		AllowedNets: nets, CreatedAt: now, ExpiresAt: in.ExpiresAt}, f.err()
+}
+
+// keyOwner reads the owner in the transaction and checks that the key stays
+// within what he, the realm and the actor have.
+func (s *Service) keyOwner(ctx context.Context, tx KeyTx, actor *gatehouse.Principal, k *credential.Key, scopes []string) (identity.User, error) {
+	rl, err := readRealm(ctx, tx, k.Realm)
+	if err != nil {
+		return identity.User{}, err
+	}
+	for _, sc := range scopes {
+		if _, ok := rl.Settings.Scopes[sc]; !ok && sc != gatehouse.ScopeAll && sc != ScopeRead && sc != ScopeWrite {
+			return identity.User{}, errKeyScope
+		}
+	}
+	owner, err := tx.User(ctx, k.Realm, k.OwnerID)
+	if errors.Is(err, gatehouse.NotFound) || err == nil && owner.Disabled {
+		return owner, errOwner
+	}
+	if err != nil {
+		return owner, err
+	}
+	for _, r := range k.RoleLimit {
+		if !slices.Contains(owner.Roles, r) {
+			return owner, errRoleUnknown
+		}
+	}
+	// A credential that is itself limited to some roles makes none with more.
+	if isSelf(actor, k.Realm, owner.ID) {
+		if actor.RoleLimit != nil {
+			for _, r := range k.RoleLimit {
+				if !slices.Contains(actor.RoleLimit, r) {
+					return owner, errPrivileged
+				}
+			}
+			if k.RoleLimit == nil {
+				k.RoleLimit = actor.RoleLimit
+			}
+		}
+		return owner, nil
+	}
+	return owner, s.mayTouch(ctx, actor, owner)
+}
+
+// UpdateKey renames or narrows a key.
+func (s *Service) UpdateKey(ctx context.Context, actor *gatehouse.Principal, realm, id string, in KeyPatch) (Key, error) {
+	if _, err := s.key(ctx, actor, policy.AdminWrite, realm, id); err != nil {
+		return Key{}, err
+	}
+	f := faults{}
+	if in.Name != nil {
+		f.text("name", *in.Name, true)
+	}
+	if in.Scopes != nil {
+		f.names("scopes", *in.Scopes)
+	}
+	if in.AllowedNets != nil {
+		if _, err := credential.ParseNets(*in.AllowedNets); err != nil {
+			f.add("allowed_nets", "must be addresses or CIDR prefixes without host bits, at most 64")
+		}
+	}
+	if err := f.err(); err != nil {
+		return Key{}, err
+	}
+	return s.changeKey(ctx, actor, realm, id, in.Version, audit.KindKeyUpdate, func(k *credential.Key, e *gatehouse.Event) error {
+		if k.Status(e.Time) != credential.KeyActive {
+			return errKeyInactive
+		}
+		return in.apply(k, e)
+	})
+}
+
+// apply narrows k.
+func (in KeyPatch) apply(k *credential.Key, e *gatehouse.Event) error {
+	e.Detail = changes(e.Detail)
+	if in.Name != nil {
+		k.Name, e.Detail["name"] = *in.Name, "changed"
+	}
+	if in.Scopes != nil {
+		for _, sc := range *in.Scopes {
+			if !slices.Contains(k.Scopes, sc) && !slices.Contains(k.Scopes, gatehouse.ScopeAll) {
+				return errWider
+			}
+		}
+		k.Scopes, e.Detail["scopes"] = *in.Scopes, strings.Join(*in.Scopes, " ")
+	}
+	if in.AllowedNets != nil {
+		nets, err := credential.ParseNets(*in.AllowedNets)
+		if err != nil {
+			return err
+		}
+		if len(nets) == 0 && len(k.AllowedNets) > 0 {
+			return errWider
+		}
+		for _, n := range nets {
+			if len(k.AllowedNets) > 0 && !slices.ContainsFunc(k.AllowedNets, func(o netip.Prefix) bool { return o.Bits() <= n.Bits() && o.Contains(n.Addr()) }) {
+				return errWider
+			}
+		}
+		k.AllowedNets, e.Detail["allowed_nets"] = nets, strings.Join(*in.AllowedNets, " ")
+	}
+	if in.ExpiresAt != nil {
+		if in.ExpiresAt.IsZero() || !k.ExpiresAt.IsZero() && in.ExpiresAt.After(k.ExpiresAt) {
+			return errWider
+		}
+		k.ExpiresAt, e.Detail["expires_at"] = *in.ExpiresAt, in.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return nil
+}
+
+// changeKey reads a key, changes it and writes the event, in one transaction.
+func (s *Service) changeKey(ctx context.Context, actor *gatehouse.Principal, realm, id string, version *int64, kind string,
+	change func(*credential.Key, *gatehouse.Event) error) (Key, error) {
+	var out credential.Key
+	err := s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) error {
+		k, err := tx.Key(ctx, id)
+		if errors.Is(err, gatehouse.NotFound) || err == nil && k.Realm != realm {
+			return errKeyUnknown
+		}
+		if err != nil {
+			return err
+		}
+		if version != nil && *version != k.Version {
+			return errVersion
+		}
+		e := s.event(ctx, actor, realm, kind, "key", k.ID)
+		if err := change(&k, &e); err != nil {
+			return err
+		}
+		if err := tx.UpdateKey(ctx, k); err != nil {
+			return conflictAs(err, errVersion)
+		}
+		k.Version++
+		out = k
+		return tx.AppendEvents(ctx, e)
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	return s.keyView(out), nil
+}
+
+// RevokeKey ends a key at once. Revoking an ended key is no error.
+func (s *Service) RevokeKey(ctx context.Context, actor *gatehouse.Principal, realm, id string) (Key, error) {
+	if k, err := s.key(ctx, actor, policy.AdminRevoke, realm, id); err != nil {
+		return Key{}, err
+	} else if !k.RevokedAt.IsZero() {
+		return s.keyView(k), nil
+	}
+	return s.changeKey(ctx, actor, realm, id, nil, audit.KindKeyRevoke, func(k *credential.Key, e *gatehouse.Event) error {
+		if k.RevokedAt.IsZero() {
+			k.RevokedAt = e.Time
+		}
+		return nil
+	})
+}
+
+// RotateKey makes a successor with the same rights and shows its text once. The
+// old key stops after the overlap, or when it would have expired anyway.
+func (s *Service) RotateKey(ctx context.Context, actor *gatehouse.Principal, realm, id string, in KeyRotation) (CreatedKey, error) {
+	old, err := s.key(ctx, actor, policy.AdminWrite, realm, id)
+	if err != nil {
+		return CreatedKey{}, err
+	}
+	overlap := time.Duration(in.Overlap)
+	if overlap < 0 || overlap > maxOverlap {
+		f := faults{}
+		f.add("overlap", "must be from 0 to %s", maxOverlap)
+		return CreatedKey{}, f.err()
+	}
+	if err := s.mayScope(ctx, actor, realm, old.Scopes); err != nil {
+		return CreatedKey{}, err
+	}
+	text, newID, hash := credential.MintKey(s.c.KeyPrefix, old.Environment)
+	var next credential.Key
+	err = s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) error {
+		k, err := tx.Key(ctx, id)
+		if err != nil {
+			return err
+		}
+		now := s.c.Now()
+		switch {
+		case k.Status(now) != credential.KeyActive:
+			return errKeyInactive
+		case k.RotatedTo != "":
+			return errKeyRotated
+		case !slices.Equal(k.Scopes, old.Scopes):
+			return errVersion
+		}
+		next = k
+		next.ID, next.Hash, next.CreatedAt, next.LastUsedAt, next.Version = newID, hash, now, time.Time{}, 1
+		if _, err := s.keyOwner(ctx, tx, actor, &next, nil); err != nil {
+			return err
+		}
+		if !k.ExpiresAt.IsZero() { // as long a life as the old one had
+			next.ExpiresAt = now.Add(k.ExpiresAt.Sub(k.CreatedAt))
+		}
+		if end := now.Add(overlap); k.ExpiresAt.IsZero() || end.Before(k.ExpiresAt) {
+			k.ExpiresAt = end
+		}
+		k.RotatedTo = newID
+		if err := tx.InsertKey(ctx, next); err != nil {
+			return err
+		}
+		if err := tx.UpdateKey(ctx, k); err != nil {
+			return conflictAs(err, errVersion)
+		}
+		e := s.event(ctx, actor, realm, audit.KindKeyRotate, "key", id)
+		e.Detail = changes(e.Detail)
+		e.Detail["successor"], e.Detail["old_ends"] = newID, k.ExpiresAt.UTC().Format(time.RFC3339)
+		return tx.AppendEvents(ctx, e)
+	})
+	if err != nil {
+		return CreatedKey{}, err
+	}
+	return CreatedKey{Key: s.keyView(next), Text: text}, nil
+}
+
+// ReportLeaked disables the key that text is. Whoever holds it may: a secret
+// scanner, or the thief. It takes no other credential, and answers key_not_found
+// for anything else.
+func (s *Service) ReportLeaked(ctx context.Context, text gatehouse.Secret) error {
+	p, err := credential.ParseKey(text.Reveal())
+	if err != nil || !p.IsAPIKey(s.c.KeyPrefix) {
+		return errKeyUnknown
+	}
+	return s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) error {
+		k, err := tx.Key(ctx, p.ID)
+		if errors.Is(err, gatehouse.NotFound) || err == nil && !credential.MatchKey(k.Hash, text.Reveal()) {
+			return errKeyUnknown
+		}
+		if err != nil || !k.LeakedAt.IsZero() {
+			return err
+		}
+		e := s.event(ctx, nil, k.Realm, audit.KindKeyLeaked, "key", k.ID)
+		k.LeakedAt = e.Time
+		if err := tx.UpdateKey(ctx, k); err != nil {
+			return err
+		}
+		e.Detail = map[string]string{"owner": k.OwnerID}
+		return tx.AppendEvents(ctx, e)
+	})
+}

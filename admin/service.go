@@ -1,0 +1,176 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// Config is what a [Service] needs. Every field without a remark is required.
+type Config struct {
+	Store Store
+	// One runner for each subject, all of the same store.
+	Realms     gatehouse.Runner[RealmTx]
+	Users      gatehouse.Runner[UserTx]
+	Keys       gatehouse.Runner[KeyTx]
+	Policies   gatehouse.Runner[PolicyTx]
+	Revoke     gatehouse.Runner[RevokeTx]
+	Bootstraps gatehouse.Runner[BootstrapTx]
+
+	// Decide is the decision point for administration itself: may p do action on
+	// the resource with this type and id, of this realm?
+	Decide func(ctx context.Context, p *gatehouse.Principal, action, resourceType, realm, id string) gatehouse.Decision
+	// Audit reads the log, AuditKey gives the public half of its checkpoint key.
+	Audit    audit.Reader
+	AuditKey func(realm string) (audit.Key, error)
+	// EffectiveRoles are the roles that p's directory entry and credential give
+	// at this moment, inherited ones included.
+	EffectiveRoles func(ctx context.Context, p *gatehouse.Principal) ([]string, error)
+	// Access answers an application's question, for "decisions".
+	Access func(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision
+	// Compile checks a candidate set of policies before it is stored; the error
+	// is *gatehouse.Error of kind Unprocessable, or policy.Problems.
+	Compile func(ctx context.Context, candidate Candidate) error
+
+	Passwords Passwords
+	Signing   SigningKeys
+	Grants    Grants
+	Verify    Verifier
+
+	// Backup writes a copy of the database and returns its name and size. Nil:
+	// the store has no backup of its own (code backup_unsupported).
+	Backup func(ctx context.Context) (name string, size int64, err error)
+	// Record takes the events of refused attempts; it must not block for long.
+	Record func(e *gatehouse.Event)
+
+	KeyPrefix string           // of API keys; "" is credential.PrefixKey
+	Logger    *slog.Logger     // nil discards
+	Now       func() time.Time // nil is time.Now
+}
+
+// Candidate is a realm's whole policy set as it would be after a change.
+type Candidate struct {
+	Realm     string
+	Roles     []policy.Role
+	Documents []policy.Document
+	Schema    policy.Schema
+}
+
+// Passwords is what administration needs of the house's password rules.
+type Passwords interface {
+	// NewPasswordHash checks a new password against the realm's rules and hashes
+	// it; the error names the rules that it breaks.
+	NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u identity.User, password gatehouse.Secret) (string, error)
+	// CheckPassword verifies u's current password, with the login throttle.
+	CheckPassword(ctx context.Context, u identity.User, password gatehouse.Secret) error
+	// CheckHash reports whether a stored hash of another system can be verified.
+	CheckHash(hash string) error
+	// Normalize returns a username as it is kept, and its look-up key.
+	Normalize(username string) (name, key string, err error)
+}
+
+// SigningKeys is the key ring's side of administration. Each use case writes its
+// own audit event, with the principal of the context as actor.
+type SigningKeys interface {
+	Ensure(ctx context.Context, realm string) error
+	List(ctx context.Context, realm string) ([]SigningKey, error)
+	Rotate(ctx context.Context, realm string) (SigningKey, error)
+	Retire(ctx context.Context, realm, kid string) error
+	Remove(ctx context.Context, realm, kid string) error
+}
+
+// Grants is the view of open logins.
+type Grants interface {
+	List(ctx context.Context, realm, subject, after string, limit int) ([]Grant, error)
+	End(ctx context.Context, realm, id, reason string) (ended bool, err error)
+}
+
+// Verifier checks a credential as a request would, without the request.
+type Verifier interface {
+	VerifyToken(ctx context.Context, realm string, token gatehouse.Secret) (*gatehouse.Principal, error)
+}
+
+// Store is what is read outside of transactions.
+type Store interface {
+	RealmReader
+	UserReader
+	KeyReader
+	PolicyReader
+	EntityReader
+}
+
+// RealmReader reads realms.
+type RealmReader interface {
+	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	Realms(ctx context.Context) ([]gatehouse.Realm, error)
+}
+
+// UserReader reads users.
+type UserReader interface {
+	User(ctx context.Context, realm, id string) (identity.User, error)
+	UserByKey(ctx context.Context, realm, usernameKey string) (identity.User, error)
+	Users(ctx context.Context, realm, after string, limit int) ([]identity.User, error)
+}
+
+// KeyReader reads API keys.
+type KeyReader interface {
+	Key(ctx context.Context, id string) (credential.Key, error)
+	Keys(ctx context.Context, realm, ownerID, after string, limit int) ([]credential.Key, error)
+	KeyUsage(ctx context.Context, keyID, fromDay string) ([]credential.KeyUsage, error)
+}
+
+// PolicyReader reads what decides.
+type PolicyReader interface {
+	Roles(ctx context.Context, realm string) ([]policy.Role, error)
+	Role(ctx context.Context, realm, name string) (policy.Role, error)
+	Policies(ctx context.Context, realm string) ([]policy.Document, error)
+	Policy(ctx context.Context, realm, id string) (policy.Document, error)
+	Schema(ctx context.Context, realm string) (policy.Schema, error)
+}
+
+// EntityReader reads pushed entities.
+type EntityReader interface {
+	Entity(ctx context.Context, realm, typ, id string) (policy.EntityRecord, error)
+	Entities(ctx context.Context, realm, typ, after string, limit int) ([]policy.EntityRecord, error)
+}
+
+// New checks c and returns the service.
+func New(c Config) (*Service, error) {
+	for _, missing := range []struct {
+		name string
+		nil  bool
+	}{
+		{"Store", c.Store == nil}, {"Realms", c.Realms == nil}, {"Users", c.Users == nil}, {"Keys", c.Keys == nil},
+		{"Policies", c.Policies == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil},
+		{"Decide", c.Decide == nil}, {"EffectiveRoles", c.EffectiveRoles == nil}, {"Access", c.Access == nil},
+		{"Compile", c.Compile == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil},
+		{"Grants", c.Grants == nil}, {"Verify", c.Verify == nil}, {"Audit", c.Audit == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
+	} {
+		if missing.nil { // a part that is not there must stop the start, not a check
+			return nil, errors.New("admin: " + missing.name + " is required")
+		}
+	}
+	if c.KeyPrefix == "" {
+		c.KeyPrefix = credential.PrefixKey
+	}
+	if !credential.ValidKeyPrefix(c.KeyPrefix) {
+		return nil, errors.New("admin: KeyPrefix is not valid")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Service{c: c}, nil
+}
+
+// Service is the use cases. It holds no state of its own.
+type Service struct{ c Config }

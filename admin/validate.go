@@ -1,0 +1,160 @@
+package admin
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Bounds of what an administrator may write.
+const (
+	maxName       = 200 // characters
+	maxList       = 200 // roles, groups, scopes
+	maxAttributes = 200
+	maxPageSize   = 200
+	pageSize      = 50
+)
+
+// faults gathers what is wrong with an input: member → what.
+type faults map[string]string
+
+func (f faults) add(member, format string, args ...any) {
+	if _, dup := f[member]; !dup {
+		f[member] = fmt.Sprintf(format, args...)
+	}
+}
+
+// err is nil when nothing is wrong. The texts never hold what was sent.
+func (f faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	e := gatehouse.E(gatehouse.Unprocessable, "input_invalid", "Some members of the input are not valid.")
+	e.Fields = f
+	return e
+}
+
+// text checks a short line for people.
+func (f faults) text(member, s string, required bool) {
+	switch {
+	case s == "" && required:
+		f.add(member, "is required")
+	case utf8.RuneCountInString(s) > maxName:
+		f.add(member, "is longer than %d characters", maxName)
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		// NUL would be stored by one database and refused by the other; the rest
+		// would forge lines in terminals and logs.
+		f.add(member, "must not contain control characters")
+	}
+}
+
+// names checks a list of role, group or scope names.
+func (f faults) names(member string, list []string) {
+	if len(list) > maxList {
+		f.add(member, "has more than %d entries", maxList)
+		return
+	}
+	for i, s := range list {
+		if !nameForm(s) {
+			f.add(member, "has an entry that is not a name of at most 128 plain characters")
+		}
+		if slices.Contains(list[:i], s) {
+			f.add(member, "has an entry twice")
+		}
+	}
+}
+
+// nameForm is what names and scopes are made of: the characters of a scope
+// token (RFC 6749 §3.3), which need no quoting anywhere.
+func nameForm(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// attributes checks what policies will read.
+func (f faults) attributes(member string, m map[string]any) {
+	if len(m) > maxAttributes {
+		f.add(member, "has more than %d entries", maxAttributes)
+		return
+	}
+	budget := 2000
+	for k, v := range m {
+		if !nameForm(k) {
+			f.add(member, "has a name that is not at most 128 plain characters")
+		}
+		if !plainValue(v, 8, &budget) {
+			f.add(member, "has a value that is too large, too deep, or not a string, boolean, whole number, list or object")
+		}
+	}
+}
+
+// plainValue bounds a JSON value. Numbers must be whole and exact: policies
+// have no others, and 2^53 is where JSON numbers stop being exact.
+func plainValue(v any, depth int, budget *int) bool {
+	if *budget--; *budget < 0 || depth < 0 {
+		return false
+	}
+	switch v := v.(type) {
+	case string:
+		return len(v) <= 4096 && utf8.ValidString(v) && !strings.Contains(v, "\x00")
+	case bool:
+		return true
+	case float64:
+		return v == float64(int64(v)) && v <= 1<<53 && v >= -(1<<53)
+	case int64:
+		return true
+	case []any:
+		return !slices.ContainsFunc(v, func(x any) bool { return !plainValue(x, depth-1, budget) })
+	case map[string]any:
+		for k, x := range v {
+			if !nameForm(k) || !plainValue(x, depth-1, budget) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+var realmName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// limitOf bounds the size of a page.
+func limitOf(n int) int {
+	if n <= 0 {
+		return pageSize
+	}
+	return min(n, maxPageSize)
+}
+
+// paged cuts items, of which one more than limit was read, into a page.
+func paged[R, V any](items []R, limit int, id func(R) string, view func(R) V) Page[V] {
+	p := Page[V]{Items: make([]V, 0, min(len(items), limit))}
+	for i, it := range items {
+		if i == limit {
+			p.Next = id(items[limit-1])
+			break
+		}
+		p.Items = append(p.Items, view(it))
+	}
+	return p
+}
+
+// some makes an absent list an empty one, so that JSON says [] and not null.
+func some(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
