@@ -1,0 +1,250 @@
+package audit_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+)
+
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+type tileKey struct {
+	realm string
+	level int
+	n     int64
+}
+
+// memory is a store with real transactions: a failed one leaves no trace.
+type memory struct {
+	mu      sync.Mutex
+	batches []audit.Batch
+	tiles   map[tileKey]audit.Tile
+	points  map[string][]audit.SignedCheckpoint // newest first
+	heads   map[string]int64
+	fail    func(call string) error // may be nil
+	commit  error                   // after a commit that worked
+}
+
+func newMemory() *memory {
+	return &memory{tiles: map[tileKey]audit.Tile{}, points: map[string][]audit.SignedCheckpoint{}, heads: map[string]int64{}}
+}
+
+func run[T any](m *memory) gatehouse.Runner[T] {
+	return func(ctx context.Context, fn func(context.Context, T) error) error {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		batches, tiles, heads := slices.Clone(m.batches), maps.Clone(m.tiles), maps.Clone(m.heads)
+		points := maps.Clone(m.points)
+		if err := fn(ctx, any(&memTx{m}).(T)); err != nil {
+			m.batches, m.tiles, m.heads, m.points = batches, tiles, heads, points
+			return err
+		}
+		return m.commit
+	}
+}
+
+// memTx works on a locked memory; the methods of memory itself lock.
+type memTx struct{ m *memory }
+
+func (m *memory) failing(call string) error {
+	if m.fail != nil {
+		return m.fail(call)
+	}
+	return nil
+}
+
+func (x *memTx) AppendBatch(_ context.Context, b audit.Batch) error {
+	if err := x.m.failing("AppendBatch " + b.Realm); err != nil {
+		return err
+	}
+	for _, o := range x.m.batches {
+		if o.ID == b.ID {
+			return gatehouse.Conflict
+		}
+	}
+	b.Position = int64(len(x.m.batches)) + 1
+	b.Data = slices.Clone(b.Data)
+	x.m.batches = append(x.m.batches, b)
+	return nil
+}
+
+func (x *memTx) UnsequencedBatches(_ context.Context, realm string, limit int) ([]audit.Batch, error) {
+	var out []audit.Batch
+	for _, b := range x.m.batches {
+		if b.Realm == realm && b.FirstIndex < 0 && len(out) < limit {
+			out = append(out, b)
+		}
+	}
+	return out, x.m.failing("UnsequencedBatches")
+}
+
+func (x *memTx) AuditHead(_ context.Context, realm string) (int64, error) {
+	return x.m.heads[realm], nil
+}
+
+func (x *memTx) AuditTiles(_ context.Context, realm string, level int, n int64, width int) (audit.Tile, error) {
+	t, ok := x.m.tiles[tileKey{realm, level, n}]
+	if !ok || t.Width < width {
+		return t, gatehouse.NotFound
+	}
+	return t, nil
+}
+
+func (x *memTx) Checkpoints(_ context.Context, realm string, limit int) ([]audit.SignedCheckpoint, error) {
+	p := x.m.points[realm]
+	return slices.Clone(p[:min(limit, len(p))]), nil
+}
+
+func (x *memTx) SequenceBatches(_ context.Context, realm string, first int64, ids []string, counts []int64) error {
+	if first != x.m.heads[realm] {
+		return gatehouse.Conflict
+	}
+	for i, id := range ids {
+		at := slices.IndexFunc(x.m.batches, func(b audit.Batch) bool { return b.ID == id })
+		if at < 0 || x.m.batches[at].FirstIndex >= 0 || x.m.batches[at].Count != counts[i] {
+			return gatehouse.Conflict
+		}
+		x.m.batches[at].FirstIndex = first
+		first += counts[i]
+	}
+	x.m.heads[realm] = first
+	return x.m.failing("SequenceBatches")
+}
+
+func (x *memTx) PutTiles(_ context.Context, tiles []audit.Tile) error {
+	for _, t := range tiles {
+		k := tileKey{t.Realm, t.Level, t.N}
+		if x.m.tiles[k].Width <= t.Width {
+			x.m.tiles[k] = t
+		}
+	}
+	return x.m.failing("PutTiles")
+}
+
+func (x *memTx) PutCheckpoint(_ context.Context, c audit.SignedCheckpoint) error {
+	for _, o := range x.m.points[c.Realm] {
+		if o.Size == c.Size {
+			return gatehouse.Conflict
+		}
+	}
+	x.m.points[c.Realm] = append([]audit.SignedCheckpoint{c}, x.m.points[c.Realm]...)
+	return x.m.failing("PutCheckpoint")
+}
+
+func (m *memory) lock() *memTx { m.mu.Lock(); return &memTx{m} }
+
+func (m *memory) Realms(context.Context) ([]gatehouse.Realm, error) {
+	return []gatehouse.Realm{{Name: "main"}, {Name: "other"}}, nil
+}
+
+func (m *memory) UnsequencedBatches(ctx context.Context, realm string, limit int) ([]audit.Batch, error) {
+	defer m.mu.Unlock()
+	return m.lock().UnsequencedBatches(ctx, realm, limit)
+}
+
+func (m *memory) AuditHead(ctx context.Context, realm string) (int64, error) {
+	defer m.mu.Unlock()
+	return m.lock().AuditHead(ctx, realm)
+}
+
+func (m *memory) AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (audit.Tile, error) {
+	defer m.mu.Unlock()
+	return m.lock().AuditTiles(ctx, realm, level, n, width)
+}
+
+func (m *memory) Checkpoints(ctx context.Context, realm string, limit int) ([]audit.SignedCheckpoint, error) {
+	defer m.mu.Unlock()
+	return m.lock().Checkpoints(ctx, realm, limit)
+}
+
+func (m *memory) Batches(_ context.Context, realm string, q audit.BatchQuery) ([]audit.Batch, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	field := func(have, want string) bool {
+		return want == "" || have == "" || have == want || strings.HasSuffix(want, ".") && strings.HasPrefix(have, want)
+	}
+	var out []audit.Batch
+	for _, b := range m.batches {
+		if b.Realm != realm || !q.From.IsZero() && b.MaxTime.Before(q.From) || !q.To.IsZero() && b.MinTime.After(q.To) ||
+			!field(b.Kind, q.Kind) || !field(b.ActorID, q.ActorID) || !field(b.TargetID, q.TargetID) {
+			continue
+		}
+		if q.Sequenced {
+			if b.FirstIndex < 0 || b.FirstIndex+b.Count <= q.FirstIndex || q.LastIndex >= 0 && b.FirstIndex > q.LastIndex {
+				continue
+			}
+		} else if q.After != 0 && (q.Descending && b.Position >= q.After || !q.Descending && b.Position <= q.After) {
+			continue
+		}
+		out = append(out, b)
+	}
+	slices.SortStableFunc(out, func(a, b audit.Batch) int {
+		if q.Sequenced {
+			return cmp.Compare(a.FirstIndex, b.FirstIndex)
+		}
+		return cmp.Compare(a.Position, b.Position)
+	})
+	if q.Descending {
+		slices.Reverse(out)
+	}
+	if q.Limit == 0 {
+		q.Limit = 100
+	}
+	return out[:min(q.Limit, len(out))], nil
+}
+
+// append stores events as the transaction of a change does.
+func (m *memory) append(t testing.TB, events ...gatehouse.Event) audit.Batch {
+	t.Helper()
+	for i := range events {
+		audit.Complete(&events[i], epoch)
+	}
+	b, err := audit.Encode(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run[audit.BatchWriter](m)(t.Context(), func(ctx context.Context, tx audit.BatchWriter) error { return tx.AppendBatch(ctx, b) }); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func event(realm, kind string, n int) gatehouse.Event {
+	return gatehouse.Event{Realm: realm, Kind: kind, Outcome: gatehouse.OutcomeSuccess, Time: epoch.Add(time.Duration(n) * time.Second),
+		Actor: gatehouse.Actor{Kind: gatehouse.KindUser, ID: fmt.Sprintf("usr_%d", n%3)}, Target: gatehouse.Target{Type: "Document", ID: fmt.Sprint(n)}}
+}
+
+var testKey = ed25519.NewKeyFromSeed([]byte("0123456789abcdef0123456789abcdef"))
+
+func publicKey(t testing.TB, realm string) audit.Key {
+	t.Helper()
+	k, err := audit.NewKey(realm, testKey.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func origin(realm string) string { return audit.Origin("auth.example", realm) }
+
+func sequencer(t testing.TB, m *memory) *audit.Sequencer {
+	t.Helper()
+	s, err := audit.NewSequencer(audit.SequencerConfig{Run: run[audit.SequencerTx](m), Pending: m, Origin: origin, Key: testKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var errDown = errors.New("store is down")
