@@ -121,7 +121,7 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	}
 	for _, s := range []Steps{cfg.Pair, cfg.Account, cfg.Address} {
 		// NIST SP 800-63B-4 §3.2.2: no more than 100 consecutive failures.
-		if s.Free < 0 || s.Free > 100 || s.Hard > 100 || s.Base <= 0 || s.Cap < s.Base || s.Forget < s.Cap || s.Forget < s.HardWait {
+		if s.Free < 0 || s.Free > 100 || s.Hard > 100 || s.Base <= 0 || s.Cap < s.Base || s.Forget < max(s.Cap, s.HardWait) || s.Hard > 0 && s.HardWait < s.Cap {
 			return nil, errors.New("identity: the steps of the throttle do not slow anybody down")
 		}
 	}
@@ -235,15 +235,19 @@ func (k *Ticket) charge(c *counter, s Steps, now time.Time) {
 
 // wait is how long the caller waits after its n-th failure.
 func (s Steps) wait(n int) time.Duration {
-	switch {
-	case s.Hard > 0 && n >= s.Hard:
+	if s.Hard > 0 && n >= s.Hard {
 		return s.HardWait
-	case n <= s.Free:
-		return 0
-	case n-s.Free > 32: // 2^32 bases are above every cap
-		return s.Cap
 	}
-	return min(s.Cap, s.Base<<(n-s.Free-1))
+	if n <= s.Free {
+		return 0
+	}
+	w := s.Base
+	for range n - s.Free - 1 {
+		if w *= 2; w >= s.Cap {
+			break
+		}
+	}
+	return min(w, s.Cap)
 }
 
 func (k *Ticket) refund() {

@@ -1,0 +1,68 @@
+// Package identity knows the people and programs of a realm: what a username
+// is, whether a password is right, how fast passwords may be tried, which new
+// password may be set, and who a subject is at this moment.
+//
+// It serves no path; authn, authz and admin call it.
+//
+// # A password, from attempt to answer
+//
+//  1. The throttle is asked, before anything that costs ([Throttle.Peek]).
+//  2. The user is looked up by the folded username ([NormalizeUsername]).
+//  3. The cache of verified passwords may know this very password.
+//  4. Otherwise the attempt is counted ([Throttle.Begin]) and exactly one hash is
+//     evaluated: the stored one, or a dummy of the same cost when there is no
+//     user, no password, or the user is disabled.
+//  5. A right password takes the count back, and is hashed anew when the
+//     parameters have risen; a wrong one leaves it.
+//
+// Unknown, wrong, disabled and password-less give one answer in text, status and
+// work. Accounts whose hash was imported and not yet upgraded take another time;
+// see credential.HasherConfig.Equalize.
+//
+// # The throttle
+//
+// A network is an IPv4 address or an IPv6 /64. A network is known for an account
+// for 30 days after the last success from it; 16 networks for each account.
+// Accounts are counted by the hash of the folded username, so one that does not
+// exist behaves as one that does. With the default numbers:
+//
+//	counter   counts failures of       applies to     free  then each costs        forgiven
+//	pair      account from a network   everybody       5    1 s, 2 s, 4 s … 15 min; by a success of the pair;
+//	                                                        from 100 on: 1 h       after 24 h without failure
+//	account   account from all         unknown         20   1 s, 2 s, 4 s … 15 min; by a success from an unknown
+//	          unknown networks         networks             from 100 on: 24 h      network; after 30 days
+//	address   network, for all         unknown         30   1 s, 2 s, 4 s … 15 min  one each 5 min; all after
+//	          accounts                 networks                                    24 h
+//	global    all unknown networks     unknown         300  until the bucket has   5 a second
+//	                                   networks             room
+//
+// An attempt waits for the longest of the counters that apply. A refused attempt
+// (429, too_many_attempts, Retry-After) is not counted and prolongs nothing. An
+// attempt counts as failed from its beginning, and the count is taken back when it
+// succeeds or breaks; so a thousand at once do not pass before the first fails.
+//
+// What follows from that: somebody who guesses at an account from anywhere has
+// 100 tries and then one a day (NIST SP 800-63B-4 §3.2.2: at most 100), yet the
+// owner at a known network is not slowed by it at all. An owner at a new
+// network during such an attack waits; a success there, or the administrator's
+// help, ends it. Whoever tries many accounts from one address gets 30 tries and
+// then 12 an hour; from many addresses, 5 a second for the whole installation,
+// while known networks go on. A neighbour behind the owner's address can slow the
+// owner's log-in there by 15 minutes, and by an hour after 100 failures.
+//
+// Memory is bounded (100,000 entries a table, the least recently used go first; to
+// push one counter out takes 100,000 counted failures, which the global counter
+// stretches over five hours). A restart forgets the counters and the known
+// networks. Nodes count each for itself.
+//
+// # Threats
+//
+// Guessing and stuffing (throttle), locking others out (known networks), telling
+// accounts apart (one answer, one cost), exhausting the processor with Basic on
+// each request (cache of verified passwords, and its reasons, in verified.go),
+// passwords typed as usernames (events hold a keyed hash of unknown names),
+// look-alike usernames, a stale user after a change ([Directory]).
+//
+// This package must never import net/http, database/sql, authn, authz or
+// anything above, and never print a password or an unknown username.
+package identity

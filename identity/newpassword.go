@@ -1,0 +1,71 @@
+package identity
+
+import (
+	"context"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+)
+
+// Problems returns what is wrong with a new password of u under the rules of
+// realm; none means that it may be set. Words of the context are the username,
+// the local part of the e-mail address, the display name, name and title of the
+// realm, its banned words, and the name of this program.
+func (s *Service) Problems(realm gatehouse.Realm, u User, password gatehouse.Secret) []credential.Problem {
+	local, _, _ := strings.Cut(u.Email, "@")
+	words := append([]string{u.Username, u.UsernameKey, local, u.DisplayName, realm.Name, realm.Title, "gatehouse"}, realm.Settings.BannedWords...)
+	return s.cfg.Policy.Check(password, realm.Settings.PasswordMinLength, words)
+}
+
+// NewPasswordHash checks a new password against the rules and returns the hash
+// to store. Errors: password_refused, whose Fields["password"] holds the texts
+// of all problems and whose cause is a [ProblemsError]; password_queue_full; and
+// those of ctx.
+func (s *Service) NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u User, password gatehouse.Secret) (string, error) {
+	if problems := s.Problems(realm, u, password); len(problems) > 0 {
+		e := errPassword.With(ProblemsError(problems))
+		texts := make([]string, len(problems))
+		for i, p := range problems {
+			texts[i] = p.Text()
+		}
+		e.Fields = map[string]string{"password": strings.Join(texts, " ")}
+		return "", e
+	}
+	return s.cfg.Passwords.Hash(ctx, password)
+}
+
+// ProblemsError is the list of rules that a new password breaks.
+type ProblemsError []credential.Problem
+
+func (e ProblemsError) Error() string {
+	out := make([]string, len(e))
+	for i, p := range e {
+		out[i] = string(p)
+	}
+	return strings.Join(out, ", ")
+}
+
+// CheckPassword verifies the current password of u, as a log-in from the address
+// in ctx would be: with throttle and event. Errors: those of
+// [Service.VerifyPassword].
+func (s *Service) CheckPassword(ctx context.Context, u User, password gatehouse.Secret) error {
+	got, err := s.VerifyPassword(ctx, Attempt{Realm: u.Realm, Username: u.Username, Password: password, Address: gatehouse.AddressFrom(ctx)})
+	if err == nil && got.ID != u.ID {
+		return errInvalidCredentials
+	}
+	return err
+}
+
+// CheckHash reports whether a stored hash, imported from another system, can be
+// verified. Error: password_hash_invalid.
+func (s *Service) CheckHash(hash string) error {
+	_, err := credential.ParseHash(hash)
+	return err
+}
+
+// Normalize is [NormalizeUsername], for those who take the service as an
+// interface.
+func (s *Service) Normalize(username string) (name, key string, err error) {
+	return NormalizeUsername(username)
+}

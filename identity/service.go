@@ -1,0 +1,378 @@
+package identity
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
+)
+
+// Users is what the service reads of the store.
+type Users interface {
+	UserByKey(ctx context.Context, realm, usernameKey string) (User, error)
+}
+
+// Tx is what the service writes in one transaction: a better hash of a password
+// that was just verified, and the event of it.
+type Tx interface {
+	User(ctx context.Context, realm, id string) (User, error)
+	UpdateUser(ctx context.Context, u User) error
+	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+}
+
+// Recorder takes the events of attempts; audit.Recorder is one.
+type Recorder interface{ Record(*gatehouse.Event) }
+
+// Passwords hashes and verifies; *credential.Hasher does.
+type Passwords interface {
+	Hash(ctx context.Context, password gatehouse.Secret) (phc string, err error)
+	Verify(ctx context.Context, phc string, password gatehouse.Secret) (ok, needsRehash bool, err error)
+	VerifyDummy(ctx context.Context, password gatehouse.Secret) error
+}
+
+// Config configures a [Service]. All fields are required unless said otherwise.
+type Config struct {
+	Users     Users
+	Run       gatehouse.Runner[Tx]
+	Recorder  Recorder
+	Passwords Passwords
+	Policy    *credential.PasswordPolicy
+	Throttle  *Throttle
+	Now       func() time.Time
+	Logger    *slog.Logger // nil discards
+
+	// CacheTTL is how long a verified password is taken as verified without
+	// hashing again: 60 s, which is also the most. Negative: never.
+	CacheTTL time.Duration
+	// CacheSize is how many verified passwords are kept: 10,000.
+	CacheSize int
+	// AccountKey keys the ids that stand for unknown usernames in events, so
+	// that they can be compared across restarts: 32 bytes or more; nil makes one
+	// for this process.
+	AccountKey []byte
+}
+
+// Attempt is one try to log in with a password. Address is the client's, without
+// port, as the trusted-proxy rules give it.
+type Attempt struct {
+	Realm    string
+	Username string
+	Password gatehouse.Secret
+	Address  string
+}
+
+// Stats counts what a [Service] did.
+type Stats struct {
+	CacheHits int64 // answered without hashing
+	Verified  int64 // right after hashing
+	Failed    int64 // wrong, unknown, disabled: one answer
+	Throttled int64
+	Errors    int64 // something broke; refused
+	Rehashed  int64
+}
+
+// Service verifies passwords and judges new ones. It is safe for concurrent use.
+type Service struct {
+	cfg     Config
+	cache   *verified
+	flights singleflight.Group
+
+	hits, good, failed, throttled, broken, rehashed atomic.Int64
+}
+
+var (
+	errInvalidCredentials = gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The username or the password is wrong.")
+	errDirectory          = gatehouse.E(gatehouse.Unavailable, "directory_unavailable", "Users cannot be looked up at the moment.")
+	errPassword           = gatehouse.E(gatehouse.Unprocessable, "password_refused", "The new password breaks the rules for passwords.")
+)
+
+// How long a verification may go on when its caller has left: the queue of the
+// hasher has its own, shorter limit.
+const flightTimeout = 30 * time.Second
+
+// NewService returns a Service, or an error that names what is missing.
+func NewService(cfg Config) (*Service, error) {
+	switch {
+	case cfg.Users == nil, cfg.Run == nil, cfg.Recorder == nil, cfg.Passwords == nil, cfg.Policy == nil, cfg.Throttle == nil, cfg.Now == nil:
+		return nil, errors.New("identity: users, runner, recorder, passwords, policy, throttle and clock are required")
+	case cfg.CacheTTL > maxCacheTTL:
+		return nil, errors.New("identity: a password is taken as verified for 60 s at most")
+	case cfg.AccountKey != nil && len(cfg.AccountKey) < 32:
+		return nil, errors.New("identity: the account key has less than 32 bytes")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.CacheTTL == 0 {
+		cfg.CacheTTL = maxCacheTTL
+	}
+	if cfg.CacheSize <= 0 {
+		cfg.CacheSize = 10_000
+	}
+	if cfg.AccountKey == nil {
+		cfg.AccountKey = make([]byte, 32)
+		_, _ = rand.Read(cfg.AccountKey)
+	}
+	cache, err := newVerified(cfg.CacheSize, cfg.CacheTTL)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{cfg: cfg, cache: cache}, nil
+}
+
+// Stats returns the counters.
+func (s *Service) Stats() Stats {
+	return Stats{CacheHits: s.hits.Load(), Verified: s.good.Load(), Failed: s.failed.Load(), Throttled: s.throttled.Load(),
+		Errors: s.broken.Load(), Rehashed: s.rehashed.Load()}
+}
+
+// Reasons in events of refused attempts. They are for the operator: the caller
+// gets invalid_credentials for all but the last three.
+const (
+	ReasonUnknownUser   = "unknown_user"
+	ReasonWrongPassword = "wrong_password"
+	ReasonDisabled      = "user_disabled"
+	ReasonNoPassword    = "no_password"
+	ReasonBadHash       = "password_hash_unusable"
+	ReasonThrottled     = "too_many_attempts"
+	ReasonQueueFull     = "password_queue_full"
+	ReasonBroken        = "internal"
+)
+
+// VerifyPassword returns the user of a right password. In this order: the
+// throttle, the look-up, the cache of verified passwords, the hash.
+//
+// An unknown user, a wrong password, a disabled user and a user without a
+// password give one answer, invalid_credentials, after the same work: one
+// evaluation of the current hash function. Each attempt leaves one event, but
+// for those answered from the cache, which repeat one that left an event less
+// than a minute before.
+//
+// Errors: invalid_credentials, too_many_attempts (with RetryAfter),
+// password_queue_full, directory_unavailable, and those of ctx. The user is
+// zero then.
+func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
+	key, account := s.account(a.Realm, a.Username)
+	// Before anything that costs: a guesser pays first.
+	if err := s.cfg.Throttle.Peek(account, a.Address); err != nil {
+		return User{}, s.refused(ctx, a, account, nil, err)
+	}
+	var u User
+	if key != "" {
+		var err error
+		u, err = s.cfg.Users.UserByKey(ctx, a.Realm, key)
+		if err != nil && !errors.Is(err, gatehouse.NotFound) {
+			return User{}, s.refused(ctx, a, account, nil, errDirectory.With(err))
+		}
+		if err != nil || u.Realm != a.Realm || u.UsernameKey != key {
+			u = User{}
+		}
+	}
+	proof := s.cache.key(account, &u, a.Password)
+	if usable(&u) && s.cache.has(proof, s.cfg.Now()) {
+		s.hits.Add(1)
+		return u, nil
+	}
+	// The same attempt many times at once, as a client starting up makes it, is
+	// one attempt: one count, one hash, one event. From another network it is
+	// another. It ends and is recorded even when its callers have left, so that
+	// nobody guesses unseen by hanging up.
+	net := network(a.Address).String()
+	ch := s.flights.DoChan(string(proof[:])+net, func() (result any, err error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
+		defer cancel()
+		defer caught(&err)
+		u, err := s.verify(ctx, a, account, u)
+		if err != nil {
+			return nil, s.refused(ctx, a, account, &u, err)
+		}
+		s.good.Add(1)
+		s.record(ctx, a, audit.KindLoginSuccess, gatehouse.OutcomeSuccess, "", account, &u)
+		return u, nil
+	})
+	select {
+	case r := <-ch:
+		if r.Err != nil {
+			return User{}, r.Err
+		}
+		return r.Val.(User), nil
+	case <-ctx.Done():
+		return User{}, ctx.Err()
+	}
+}
+
+// caught turns a panic into an error: in a goroutine of its own it would end the
+// process, where in a request it ends the request.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = gatehouse.E(gatehouse.Internal, "internal", "").With(fmt.Errorf("panic: %v", p))
+	}
+}
+
+// usable reports whether u may log in with a password.
+func usable(u *User) bool { return u.ID != "" && !u.Disabled && u.PasswordHash != "" }
+
+// verify counts the attempt and evaluates exactly one password hash, whoever u
+// is; only a right password of a usable user takes the count back. The user it
+// returns with an error is for the record alone.
+func (s *Service) verify(ctx context.Context, a Attempt, account AccountID, u User) (User, error) {
+	ticket, err := s.cfg.Throttle.Begin(account, a.Address)
+	if err != nil {
+		return u, err
+	}
+	ok, rehash := false, false
+	if usable(&u) {
+		ok, rehash, err = s.cfg.Passwords.Verify(ctx, u.PasswordHash, a.Password)
+	}
+	badHash := gatehouse.CodeOf(err) == "password_hash_invalid" || gatehouse.CodeOf(err) == "password_pepper_unknown"
+	if badHash {
+		// Nothing was evaluated, and nobody can log in: as if wrong.
+		s.cfg.Logger.ErrorContext(ctx, "a stored password hash cannot be verified", "realm", u.Realm, "user", u.ID, "cause", gatehouse.CodeOf(err))
+	}
+	if !usable(&u) || badHash {
+		err = s.cfg.Passwords.VerifyDummy(ctx, a.Password)
+	}
+	switch {
+	case err != nil:
+		ticket.Abort() // neither right nor wrong
+		return u, err
+	case badHash:
+		return u, errInvalidCredentials.With(errBadHash)
+	case !ok:
+		return u, errInvalidCredentials
+	}
+	ticket.Success()
+	if rehash {
+		u = s.rehash(ctx, a, u)
+	}
+	s.cache.put(s.cache.key(account, &u, a.Password), s.cfg.Now())
+	return u, nil
+}
+
+var errBadHash = errors.New(ReasonBadHash)
+
+// rehash stores the password of u under the current parameters and returns u as
+// stored. A failure is logged and no more: the password was right. PasswordAt
+// stays: the password did not change, and grants end when it does.
+func (s *Service) rehash(ctx context.Context, a Attempt, u User) User {
+	phc, err := s.cfg.Passwords.Hash(ctx, a.Password)
+	if err == nil {
+		var stored User
+		err = s.cfg.Run(ctx, func(ctx context.Context, tx Tx) error {
+			stored = User{}
+			cur, err := tx.User(ctx, u.Realm, u.ID)
+			if err != nil {
+				return err
+			}
+			if cur.PasswordHash != u.PasswordHash {
+				return nil // changed meanwhile: the new one must not be overwritten
+			}
+			cur.PasswordHash = phc
+			if err := tx.UpdateUser(ctx, cur); err != nil {
+				return err
+			}
+			cur.Version++
+			stored = cur
+			return tx.AppendEvents(ctx, gatehouse.Event{Time: s.cfg.Now(), Realm: u.Realm, Kind: audit.KindUserRehash,
+				Actor:  gatehouse.Actor{Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic},
+				Target: gatehouse.Target{Type: "user", ID: u.ID}, Outcome: gatehouse.OutcomeSuccess,
+				RequestID: gatehouse.RequestIDFrom(ctx), Address: a.Address})
+		})
+		if err == nil && stored.ID != "" {
+			s.rehashed.Add(1)
+			return stored
+		}
+	}
+	if err != nil {
+		s.cfg.Logger.WarnContext(ctx, "a password could not be hashed anew", "realm", u.Realm, "user", u.ID, "cause", err)
+	}
+	return u
+}
+
+// refused counts and records a refused attempt and returns what the caller gets.
+func (s *Service) refused(ctx context.Context, a Attempt, account AccountID, u *User, err error) error {
+	kind, outcome, reason := audit.KindLoginFailure, gatehouse.OutcomeFailure, ""
+	switch code := gatehouse.CodeOf(err); {
+	case errors.Is(err, gatehouse.RateLimited):
+		kind, reason = audit.KindLoginThrottled, ReasonThrottled
+		s.throttled.Add(1)
+	case code != errInvalidCredentials.Code:
+		outcome, reason = gatehouse.OutcomeError, ReasonBroken
+		if code == ReasonQueueFull || code == errDirectory.Code {
+			reason = code
+		}
+		s.broken.Add(1)
+		s.cfg.Logger.WarnContext(ctx, "a password could not be verified", "realm", a.Realm, "cause", err)
+	default:
+		s.failed.Add(1)
+		switch {
+		case u == nil || u.ID == "":
+			reason = ReasonUnknownUser
+		case u.Disabled:
+			reason = ReasonDisabled
+		case u.PasswordHash == "":
+			reason = ReasonNoPassword
+		case errors.Is(err, errBadHash):
+			reason = ReasonBadHash
+		default:
+			reason = ReasonWrongPassword
+		}
+		err = errInvalidCredentials // the same value for all of them
+	}
+	s.record(ctx, a, kind, outcome, reason, account, u)
+	return err
+}
+
+// record leaves the event of an attempt. An unknown username is often a password
+// typed into the wrong field, so only its keyed hash is kept.
+func (s *Service) record(ctx context.Context, a Attempt, kind string, outcome gatehouse.Outcome, reason string, account AccountID, u *User) {
+	e := &gatehouse.Event{Time: s.cfg.Now(), Realm: a.Realm, Kind: kind, Outcome: outcome, Reason: reason,
+		RequestID: gatehouse.RequestIDFrom(ctx), Address: a.Address,
+		Target: gatehouse.Target{Type: "account", ID: "acc_" + hex.EncodeToString(account[:])}}
+	if u != nil && u.ID != "" {
+		e.Target = gatehouse.Target{Type: "user", ID: u.ID}
+	}
+	if outcome == gatehouse.OutcomeSuccess {
+		e.Actor = gatehouse.Actor{Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic}
+	}
+	s.cfg.Recorder.Record(e)
+}
+
+// account returns the look-up key of a username, "" when no account can have
+// it, and what the throttle counts it under.
+func (s *Service) account(realm, username string) (key string, id AccountID) {
+	_, key, err := NormalizeUsername(username)
+	name := key
+	if err != nil {
+		// Not a username at all, so any spelling of it is one of its own. The
+		// fixed prefix keeps it apart from every key: keys hold no blank.
+		key, name = "", " "+username
+	}
+	mac := hmac.New(sha256.New, s.cfg.AccountKey)
+	mac.Write(frame("gatehouse account", realm, name))
+	copy(id[:], mac.Sum(nil))
+	return key, id
+}
+
+// frame joins parts so that no two lists of parts give the same bytes.
+func frame(parts ...string) []byte {
+	var out []byte
+	for _, p := range parts {
+		out = binary.BigEndian.AppendUint64(out, uint64(len(p)))
+		out = append(out, p...)
+	}
+	return out
+}
