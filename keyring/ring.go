@@ -182,7 +182,8 @@ func (r *Ring) read(ctx context.Context, realm string, old *snapshot) (*snapshot
 // an RSA key costs more than all the rest.
 func (r *Ring) open(sk token.StoredKey, old *snapshot) (*token.Key, error) {
 	if old != nil {
-		if before, ok := old.stored[sk.KID]; ok && string(before.Private) == string(sk.Private) {
+		before, ok := old.stored[sk.KID]
+		if ok && before.Algorithm == sk.Algorithm && string(before.Private) == string(sk.Private) {
 			return old.byKID[sk.KID], nil
 		}
 	}

@@ -399,6 +399,9 @@ func TestLoadRefusesAnotherMasterKeyOrMovedRows(t *testing.T) {
 		"another algorithm": func(k *token.StoredKey) { k.Algorithm = "HS256" },
 	} {
 		m.keys[0] = good
+		if err := r.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		change(&m.keys[0])
 		if err := r.Load(t.Context()); err == nil {
 			t.Errorf("%s: loaded", name)
