@@ -108,8 +108,12 @@ func (e *exchange) step(t *web.Tracked) {
 	if e.failure != nil {
 		return
 	}
+	status := t.Status()
+	if e.upgraded {
+		status = http.StatusSwitchingProtocols
+	}
 	s := gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeSuccess,
-		Note: e.up.Name + " answered " + strconv.Itoa(t.Status()) + " in " + e.g.cfg.Now().Sub(e.started).Round(time.Microsecond).String()}
+		Note: e.up.Name + " answered " + strconv.Itoa(status) + " in " + e.g.cfg.Now().Sub(e.started).Round(time.Microsecond).String()}
 	if !e.whole {
 		// Cut in the middle: by the client, by the upstream, or by our own clock.
 		s.Outcome, s.Code = gatehouse.OutcomeError, "cut_short"
@@ -117,7 +121,7 @@ func (e *exchange) step(t *web.Tracked) {
 			s.Code = gatehouse.CodeOf(cause)
 		}
 	}
-	if t.Status() == 0 || e.gone {
+	if status == 0 || e.gone {
 		s.Outcome, s.Code, s.Note = gatehouse.OutcomeError, "client_gone", e.up.Name
 	}
 	e.x.Step(s)
@@ -236,6 +240,7 @@ func modifyResponse(res *http.Response) error {
 	h := res.Header
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		e.stream()
+		e.upgraded = true
 		h[headerRequestID] = []string{e.id}
 		return nil
 	}

@@ -158,6 +158,7 @@ type exchange struct {
 	body      *inboundBody
 	failure   *gatehouse.Error // what the forward step failed with
 	gone      bool             // the client left
+	upgraded  bool             // the connection belongs to another protocol now
 	whole     bool             // the answer was forwarded to its end
 }
 
@@ -202,6 +203,9 @@ func (e *exchange) finish(t *web.Tracked, r *http.Request) {
 		}
 	}
 	status := t.Status()
+	if status == 0 && e.upgraded {
+		status = http.StatusSwitchingProtocols // it went over the connection itself
+	}
 	if status == 0 {
 		status = statusClientGone
 		if v == nil {

@@ -95,7 +95,9 @@ func allow(r enforce.Route, p *gatehouse.Principal) func(*http.Request) enforce.
 }
 
 func deny(err *gatehouse.Error, h http.Header) func(*http.Request) enforce.Verdict {
-	return func(*http.Request) enforce.Verdict { return enforce.Verdict{Err: err, Header: h, Route: &enforce.Route{}} }
+	return func(*http.Request) enforce.Verdict {
+		return enforce.Verdict{Err: err, Header: h, Route: &enforce.Route{}}
+	}
 }
 
 // ring is a key source with one key.
