@@ -1,0 +1,212 @@
+// Package testpg gives tests a PostgreSQL server of their own: a fresh cluster
+// in a temporary directory, reachable over a Unix socket there and nowhere else,
+// from the binaries that Debian's package installs. It is started once per test
+// binary, from TestMain, and dies with it.
+//
+// It is for tests only; no other code may import it. Its server trusts everybody
+// who can reach the socket, so the directory belongs to one user alone.
+package testpg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrMissing says that the binaries are not installed, and where they were
+// looked for.
+var ErrMissing = errors.New("PostgreSQL's server is not installed (no initdb in PATH or /usr/lib/postgresql/*/bin; Debian: apt-get install postgresql)")
+
+// Server is a running cluster.
+type Server struct {
+	dir    string
+	bin    string
+	attr   *syscall.SysProcAttr
+	exited chan error
+	proc   *os.Process
+	serial atomic.Int64
+}
+
+// Start makes a cluster and starts it, or returns [ErrMissing].
+func Start() (_ *Server, err error) {
+	bin, err := binaries()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "gatehouse-pg-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, bin: bin}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	if s.attr, err = identity(dir); err != nil {
+		return nil, err
+	}
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync")
+	initdb.Dir, initdb.SysProcAttr = dir, s.attr
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	if err := s.Up(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func binaries() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if len(found) == 0 {
+		return "", ErrMissing
+	}
+	return filepath.Dir(found[len(found)-1]), nil
+}
+
+// identity makes the server run as the user postgres when the test is root,
+// because PostgreSQL refuses to run as root.
+func identity(dir string) (*syscall.SysProcAttr, error) {
+	attr := &syscall.SysProcAttr{}
+	dieWithParent(attr)
+	if os.Getuid() != 0 {
+		return attr, nil
+	}
+	u, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("%w: running as root needs the user postgres: %w", ErrMissing, err)
+	}
+	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
+	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
+	if err := errors.Join(err1, err2, os.Chown(dir, int(uid), int(gid))); err != nil {
+		return nil, err
+	}
+	attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	return attr, nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.dir, "data") }
+
+// Up starts the server and waits until it answers. Start has done it already; it
+// is for tests that took it down.
+func (s *Server) Up() error {
+	logFile, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	// synchronous_commit keeps its default: the store's promise is about it. fsync
+	// only matters when the machine loses power, which tests cannot do to it.
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=",
+		"-c", "fsync=off", "-c", "max_connections=200", "-c", "deadlock_timeout=100ms")
+	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = s.dir, s.attr, logFile, logFile
+	s.exited = make(chan error, 1)
+	started := make(chan error, 1)
+	go func() {
+		// The server gets the signal of its parent's death when the thread that
+		// started it ends, so this one must stay.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			s.exited <- cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		return err
+	}
+	s.proc = cmd.Process
+	return s.wait()
+}
+
+func (s *Server) wait() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, s.dsn("postgres"))
+		if err == nil {
+			return conn.Close(ctx)
+		}
+		select {
+		case exit := <-s.exited:
+			text, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+			return fmt.Errorf("postgres ended: %v\n%s", exit, text)
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// Down stops the server as an operator would in a hurry: sessions are cut, and
+// the log is kept for a clean start.
+func (s *Server) Down() error {
+	if err := s.proc.Signal(syscall.SIGINT); err != nil {
+		return err
+	}
+	<-s.exited
+	return nil
+}
+
+// Stop ends the server and removes its directory.
+func (s *Server) Stop() {
+	_ = s.proc.Signal(syscall.SIGQUIT)
+	<-s.exited
+	_ = os.RemoveAll(s.dir)
+}
+
+func (s *Server) dsn(database string) string {
+	return fmt.Sprintf("host=%s user=postgres dbname=%s sslmode=disable", s.dir, database)
+}
+
+// DSN makes a database for the test, removed at its end, and returns how to
+// connect to it. The database sorts text as English does where the server can,
+// so that a query that forgot its collation is found out.
+func (s *Server) DSN(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("test_%d", s.serial.Add(1))
+	err := s.admin("CREATE DATABASE " + name + " TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ENCODING UTF8")
+	if err != nil {
+		err = s.admin("CREATE DATABASE " + name + " TEMPLATE template0 ENCODING UTF8") // before PostgreSQL 15, or without ICU
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.admin("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"); err != nil && !strings.Contains(err.Error(), "connect") {
+			t.Errorf("drop %s: %v", name, err)
+		}
+	})
+	return s.dsn(name)
+}
+
+func (s *Server) admin(statement string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.dsn("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, statement)
+	return errors.Join(err, conn.Close(ctx))
+}

@@ -1,0 +1,353 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// tables are all tables with data, in an order in which they can be filled.
+var tables = [...]string{
+	"realms", "users", "api_keys", "key_usage", "opaque_tokens", "roles", "policies", "policy_schemas", "entities",
+	"signing_keys", "grants", "refresh_tokens", "status_bits", "cutoffs", "settings", "audit_positions", "audit_batches",
+	"audit_tiles", "audit_checkpoints",
+}
+
+// The lines of a backup: a header, then for each table a line that names it and
+// its columns, followed by its rows as arrays; at the end the number of rows. A
+// file without the last line was cut off.
+//
+// Bytes are {"t":"text"} where they are UTF-8 and {"b":"base64"} elsewhere, so
+// that what is inside can be searched.
+type (
+	dumpHeader struct {
+		Format int64 `json:"gatehouse_backup"`
+		Schema int64 `json:"schema"`
+	}
+	dumpTable struct {
+		Table   string   `json:"table"`
+		Columns []string `json:"columns"`
+	}
+	dumpEnd struct {
+		Rows *int64 `json:"end"`
+	}
+	dumpBytes struct {
+		Text   *string `json:"t,omitzero"`
+		Base64 []byte  `json:"b,omitzero"`
+	}
+)
+
+const dumpFormat = 1
+
+// Backup writes everything to a file that [Restore] loads into either kind of
+// database: gzipped JSON lines, one consistent state, while the server runs. The
+// file is readable by its owner alone and appears at path only when complete; a
+// file of that name is replaced. It holds hashes of credentials and sealed
+// private keys: keep it as safe as the database, and the master key elsewhere.
+func (db *DB) Backup(ctx context.Context, path string) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".gatehouse-backup-*") // mode 0600
+	if err != nil {
+		return errUnavailable.With(err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+			err = public(err)
+		}
+	}()
+	buffered := bufio.NewWriterSize(f, 1<<16)
+	z := gzip.NewWriter(buffered)
+	if err := db.DumpAll(ctx, z); err != nil {
+		return err
+	}
+	for _, step := range []func() error{z.Close, buffered.Flush, f.Sync, f.Close, func() error { return os.Rename(f.Name(), path) }} {
+		if err := step(); err != nil {
+			return errUnavailable.With(err)
+		}
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes a rename durable. Some systems cannot sync a directory; there
+// the rename is as durable as they make it.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return errUnavailable.With(err)
+	}
+	_ = d.Sync()
+	return d.Close()
+}
+
+// DumpAll writes the lines of a backup to w.
+func (db *DB) DumpAll(ctx context.Context, w io.Writer) error {
+	p, err := provider(db.base)
+	if err != nil {
+		return internal("migrations: %w", err)
+	}
+	opts := &sql.TxOptions{ReadOnly: true}
+	if db.base.driver == DriverPostgres {
+		opts.Isolation = sql.LevelRepeatableRead // one state for all tables; SQLite knows nothing else
+	}
+	tx, err := db.base.read.BeginTx(ctx, opts)
+	if err != nil {
+		return public(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	out := jsontext.NewEncoder(w)
+	if err := json.MarshalEncode(out, dumpHeader{Format: dumpFormat, Schema: newestVersion(p)}); err != nil {
+		return err
+	}
+	var rows int64
+	for _, table := range tables {
+		n, err := dumpRows(ctx, tx, out, table)
+		if err != nil {
+			return public(err)
+		}
+		rows += n
+	}
+	return json.MarshalEncode(out, dumpEnd{Rows: &rows})
+}
+
+func dumpRows(ctx context.Context, tx *sql.Tx, out *jsontext.Encoder, table string) (n int64, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT * FROM `+table)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return 0, err
+	}
+	if err := json.MarshalEncode(out, dumpTable{Table: table, Columns: columns}); err != nil {
+		return 0, err
+	}
+	values, into := make([]any, len(columns)), make([]any, len(columns))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for ; rows.Next(); n++ {
+		if err := rows.Scan(into...); err != nil {
+			return n, err
+		}
+		for i, v := range values {
+			if b, ok := v.([]byte); ok {
+				values[i] = packBytes(b)
+			}
+		}
+		if err := json.MarshalEncode(out, values); err != nil {
+			return n, fmt.Errorf("table %s: %w", table, err)
+		}
+	}
+	return n, rows.Err()
+}
+
+func packBytes(b []byte) dumpBytes {
+	if text := string(b); utf8.Valid(b) {
+		return dumpBytes{Text: &text}
+	}
+	return dumpBytes{Base64: b}
+}
+
+// Restore loads a backup into an empty database, which it makes if need be: all
+// of it or nothing. The schema is then brought up to date. A backup of a newer
+// Gatehouse is refused.
+func Restore(ctx context.Context, cfg Config, r io.Reader) (err error) {
+	if err := cfg.defaults(); err != nil {
+		return err
+	}
+	in, err := openDump(r)
+	if err != nil {
+		return err
+	}
+	var head dumpHeader
+	if err := json.UnmarshalDecode(in, &head, json.RejectUnknownMembers(true)); err != nil || head.Format != dumpFormat || head.Schema < 1 {
+		return errBackup.With(fmt.Errorf("header: %w", err))
+	}
+	b, _, err := connect(ctx, cfg, &DB{logger: cfg.Logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	p, err := provider(b)
+	if err != nil {
+		return internal("migrations: %w", err)
+	}
+	if newest := newestVersion(p); head.Schema > newest {
+		return errNewer.With(fmt.Errorf("the backup has schema version %d, this program knows %d", head.Schema, newest))
+	}
+	if err := migrate(ctx, b, head.Schema); err != nil {
+		return err
+	}
+	if err := load(ctx, b, in); err != nil {
+		return public(err)
+	}
+	return migrate(ctx, b, latest)
+}
+
+// openDump reads plain or gzipped lines.
+func openDump(r io.Reader) (*jsontext.Decoder, error) {
+	buffered := bufio.NewReaderSize(r, 1<<16)
+	magic, err := buffered.Peek(2)
+	if err != nil {
+		return nil, errBackup.With(err)
+	}
+	if !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		return jsontext.NewDecoder(buffered), nil
+	}
+	z, err := gzip.NewReader(buffered)
+	if err != nil {
+		return nil, errBackup.With(err)
+	}
+	return jsontext.NewDecoder(z), nil
+}
+
+func load(ctx context.Context, b *base, in *jsontext.Decoder) error {
+	tx, err := b.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	for _, table := range tables {
+		var some bool
+		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+table+`)`).Scan(&some); err != nil {
+			return err
+		}
+		if some {
+			return errNotEmpty
+		}
+	}
+	var to *target
+	var rows int64
+	for {
+		switch in.PeekKind() {
+		case '[':
+			if to == nil {
+				return errBackup.With(errors.New("a row before the first table"))
+			}
+			if err := to.insert(ctx, in); err != nil {
+				return err
+			}
+			rows++
+		case '{':
+			raw, err := in.ReadValue()
+			if err != nil {
+				return errBackup.With(err)
+			}
+			var end dumpEnd
+			if json.Unmarshal(raw, &end, json.RejectUnknownMembers(true)) == nil && end.Rows != nil {
+				if *end.Rows != rows {
+					return errBackup.With(fmt.Errorf("it holds %d rows and says %d", rows, *end.Rows))
+				}
+				return tx.Commit()
+			}
+			if to, err = newTarget(ctx, tx, raw); err != nil {
+				return err
+			}
+		default:
+			return errBackup.With(errors.New("it ends too early"))
+		}
+	}
+}
+
+// target is the table that rows go into.
+type target struct {
+	statement *sql.Stmt
+	width     int
+	flags     map[int]bool // columns that are boolean here, whatever they were there
+}
+
+// newTarget reads a table's line. Its names go into SQL, so they must be names
+// of this database.
+func newTarget(ctx context.Context, tx *sql.Tx, raw jsontext.Value) (_ *target, err error) {
+	var line dumpTable
+	if err := json.Unmarshal(raw, &line, json.RejectUnknownMembers(true)); err != nil {
+		return nil, errBackup.With(err)
+	}
+	known := false
+	for _, t := range tables {
+		known = known || t == line.Table
+	}
+	if !known || len(line.Columns) == 0 {
+		return nil, errBackup.With(fmt.Errorf("table %q", line.Table))
+	}
+	probe, err := tx.QueryContext(ctx, `SELECT * FROM `+line.Table+` WHERE 1=0`)
+	if err != nil {
+		return nil, err
+	}
+	types, err := probe.ColumnTypes()
+	if err := errors.Join(err, probe.Close()); err != nil {
+		return nil, err
+	}
+	t := &target{width: len(line.Columns), flags: map[int]bool{}}
+	marks := make([]string, t.width)
+	for i, name := range line.Columns {
+		found := false
+		for _, c := range types {
+			if c.Name() == name {
+				found = true
+				t.flags[i] = c.DatabaseTypeName() == "BOOL"
+			}
+		}
+		if !found {
+			return nil, errBackup.With(fmt.Errorf("column %q of %s", name, line.Table))
+		}
+		marks[i] = "$" + strconv.Itoa(i+1)
+	}
+	t.statement, err = tx.PrepareContext(ctx, `INSERT INTO `+line.Table+` (`+strings.Join(line.Columns, ",")+`) VALUES (`+strings.Join(marks, ",")+`)`)
+	return t, err
+}
+
+func (t *target) insert(ctx context.Context, in *jsontext.Decoder) error {
+	var values []any
+	if err := json.UnmarshalDecode(in, &values, json.WithUnmarshalers(json.UnmarshalFromFunc(number))); err != nil {
+		return errBackup.With(err)
+	}
+	if len(values) != t.width {
+		return errBackup.With(fmt.Errorf("a row of %d values for %d columns", len(values), t.width))
+	}
+	for i, v := range values {
+		switch v := v.(type) {
+		case map[string]any:
+			b, err := unpackBytes(v)
+			if err != nil {
+				return errBackup.With(err)
+			}
+			values[i] = b
+		case int64:
+			if t.flags[i] {
+				values[i] = v != 0
+			}
+		case nil, string, bool:
+		default:
+			return errBackup.With(fmt.Errorf("a value of type %T", v))
+		}
+	}
+	_, err := t.statement.ExecContext(ctx, values...)
+	return err
+}
+
+func unpackBytes(m map[string]any) ([]byte, error) {
+	if text, ok := m["t"].(string); ok {
+		return []byte(text), nil
+	}
+	if text, ok := m["b"].(string); ok {
+		return base64.StdEncoding.DecodeString(text)
+	}
+	return nil, errors.New("bytes in an unknown form")
+}

@@ -1,0 +1,279 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+const (
+	// postgresConns is the size of the pool where the DSN names none.
+	postgresConns = 16
+	// maxAttempts bounds how often a transaction is run.
+	maxAttempts = 10
+	// maxTransaction ends a transaction that hangs, such as in a dead network: others
+	// wait for its row locks, and for its place in the order of changes.
+	maxTransaction = 30 * time.Second
+	connectTimeout = 5 * time.Second
+)
+
+func postgresConfig(dsn gatehouse.Secret) (*pgxpool.Config, error) {
+	cfg, err := pgxpool.ParseConfig(dsn.Reveal())
+	if err != nil {
+		return nil, errSettings.With(errors.New("store: the postgres dsn cannot be parsed")) // pgx's text quotes the dsn
+	}
+	if !strings.Contains(dsn.Reveal(), "pool_max_conns") {
+		cfg.MaxConns = postgresConns
+	}
+	c := cfg.ConnConfig
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
+	}
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "gatehouse"
+	}
+	// A server or role may be set to "off", which acknowledges writes that a crash
+	// then loses. Stronger settings in the DSN are kept.
+	switch c.RuntimeParams["synchronous_commit"] {
+	case "":
+		c.RuntimeParams["synchronous_commit"] = "on"
+	case "off", "false", "no", "0":
+		return nil, errSettings.With(errors.New("store: the postgres dsn switches synchronous_commit off"))
+	}
+	return cfg, nil
+}
+
+func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, error) {
+	poolConfig, err := postgresConfig(cfg.DSN)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := &postgresLock{config: poolConfig.ConnConfig.Copy(), logger: cfg.Logger}
+	if _, err := waitForLock(ctx, cfg.LockWait, func() (struct{}, error) { return struct{}{}, l.take(ctx) }); err != nil {
+		return nil, nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
+	if err != nil {
+		l.close()
+		return nil, nil, errUnavailable.With(err)
+	}
+	shared := stdlib.OpenDBFromPool(pool)
+	b := &base{driver: DriverPostgres, write: shared, read: shared, release: func() error { pool.Close(); l.close(); return nil }}
+	var encoding string
+	if err := shared.QueryRowContext(ctx, `SHOW server_encoding`).Scan(&encoding); err != nil {
+		return nil, nil, errors.Join(errUnavailable.With(err), b.close())
+	}
+	if encoding != "UTF8" {
+		return nil, nil, errors.Join(errSettings.With(fmt.Errorf("the database has the encoding %s instead of UTF8", encoding)), b.close())
+	}
+	start := func(context.Context) (engine, Queries, error) {
+		e := &postgresEngine{pool: pool, shared: shared, lock: l, db: db, now: cfg.Now, logger: cfg.Logger, closing: make(chan struct{})}
+		l.lost = e.resync
+		return e, Queries{c: postgresReads{e}}, nil
+	}
+	return b, start, nil
+}
+
+// postgresEngine runs each transaction on a connection of its own.
+type postgresEngine struct {
+	pool   *pgxpool.Pool
+	shared *sql.DB // over pool
+	lock   *postgresLock
+	db     *DB
+	now    func() time.Time
+	logger *slog.Logger
+	line   line
+
+	mu      sync.Mutex
+	stopped bool
+	closing chan struct{}
+	running sync.WaitGroup
+}
+
+func (e *postgresEngine) enter() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return errClosed
+	}
+	e.running.Add(1)
+	return nil
+}
+
+func (e *postgresEngine) stop() {
+	e.mu.Lock()
+	if !e.stopped {
+		e.stopped = true
+		close(e.closing)
+	}
+	e.mu.Unlock()
+	e.running.Wait()
+}
+
+func (e *postgresEngine) run(ctx context.Context, fn func(context.Context, *Tx) error) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.running.Done()
+	for n := 1; ; n++ {
+		again, err := e.attempt(ctx, fn)
+		if !again || n == maxAttempts {
+			return err
+		}
+		// Random, so that those who collided do not collide again.
+		pause := time.NewTimer(rand.N(time.Duration(1<<min(n, 6)) * time.Millisecond))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		}
+	}
+}
+
+// attempt runs fn once. again says that nothing was committed and that running
+// it once more may help.
+func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *Tx) error) (again bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, errUnavailable.With(err)
+	}
+	if err := e.lock.hold(ctx); err != nil {
+		return false, err
+	}
+	conn, err := e.shared.Conn(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close() }()
+	// Cancelling the caller's context cancels its statements, but must not cut a
+	// COMMIT in two: nobody would know what became of it.
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxTransaction)
+	defer cancel()
+	stx, err := conn.BeginTx(whole, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return e.stale(err), err
+	}
+	defer func() { _ = stx.Rollback() }() // does nothing after a commit
+	tx := newTx(postgresTx{stx}, e.now, " FOR SHARE", " FOR NO KEY UPDATE")
+	if err := tx.run(ctx, fn); err != nil {
+		return diagnose(tx.failed) == troubleRetry || e.stale(tx.failed), err
+	}
+	return e.commit(stx, tx)
+}
+
+// stale reports whether err says that the connection is gone, as all are after
+// the server was restarted, and then has the pool forget them.
+func (e *postgresEngine) stale(err error) bool {
+	if diagnose(err) != troubleConnection {
+		return false
+	}
+	e.pool.Reset()
+	return true
+}
+
+// commit commits and tells the subscribers, in the order of the commits.
+//
+// The order is taken by lining up before the COMMIT. Of two transactions that
+// write the same row the second cannot get so far before the first has
+// committed, so for everything that a subscriber could tell apart, the order in
+// the line is that of the database; and many may still commit at once.
+func (e *postgresEngine) commit(stx *sql.Tx, tx *Tx) (again bool, err error) {
+	if len(tx.changes) == 0 {
+		err := stx.Commit()
+		return diagnose(err) == troubleRetry, err
+	}
+	turn, leave := e.line.join()
+	defer leave()
+	err = stx.Commit()
+	<-turn
+	if err == nil {
+		return false, e.db.emit(tx.changes)
+	}
+	var answered *pgconn.PgError
+	if !errors.As(err, &answered) {
+		// The connection broke while the server was at it: it may have committed.
+		// The caller is told that it failed, the caches to look again.
+		e.logger.Error("the outcome of a commit is not known", "error", err)
+		for i := range tx.changes {
+			tx.changes[i].Value = nil
+		}
+		_ = e.db.emit(tx.changes) // logged there; the caller gets err anyway
+	}
+	return diagnose(err) == troubleRetry, err
+}
+
+// resync tells the subscribers that others may have written in the meantime.
+func (e *postgresEngine) resync() {
+	turn, leave := e.line.join()
+	defer leave()
+	<-turn
+	_ = e.db.emit(everything()) // logged there
+}
+
+// line lets those who joined it have their turn one after the other.
+type line struct {
+	mu   sync.Mutex
+	last chan struct{}
+}
+
+// join returns a channel that closes when it is one's turn, and the function
+// that gives it to the next; it must be called, after the turn has come.
+func (l *line) join() (turn <-chan struct{}, leave func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before, mine := l.last, make(chan struct{})
+	if before == nil {
+		before = make(chan struct{})
+		close(before)
+	}
+	l.last = mine
+	return before, func() { <-before; close(mine) }
+}
+
+// postgresTx runs statements in a transaction; pgx keeps them prepared.
+type postgresTx struct{ tx *sql.Tx }
+
+func (c postgresTx) exec(ctx context.Context, query string, args []any) (int64, error) {
+	res, err := c.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+func (c postgresTx) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	return c.tx.QueryContext(ctx, query, args...)
+}
+
+func (c postgresTx) broken(error) {}
+
+// postgresReads runs reads outside of transactions.
+type postgresReads struct{ e *postgresEngine }
+
+func (c postgresReads) exec(context.Context, string, []any) (int64, error) {
+	return 0, internal("a write outside of a transaction")
+}
+
+func (c postgresReads) broken(error) {}
+
+// query tries a second time on a fresh connection when the first one turned out
+// to be gone, so that a restart of the server costs nobody an error.
+func (c postgresReads) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	rows, err := c.e.shared.QueryContext(ctx, query, args...)
+	if err != nil && ctx.Err() == nil && c.e.stale(err) {
+		rows, err = c.e.shared.QueryContext(ctx, query, args...)
+	}
+	return rows, err
+}

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+)
+
+const batchColumns = `id, realm, position, first_index, event_count, min_time, max_time, kind, actor_id, target_id, data`
+
+func scanBatch(r row) (v audit.Batch, err error) {
+	err = r.Scan(&v.ID, &v.Realm, &v.Position, &v.FirstIndex, &v.Count, at(&v.MinTime), at(&v.MaxTime), &v.Kind, &v.ActorID,
+		&v.TargetID, &v.Data)
+	return v, err
+}
+
+// UnsequencedBatches returns the oldest batches without an index, by position.
+func (q Queries) UnsequencedBatches(ctx context.Context, realm string, limit int) ([]audit.Batch, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	return many(ctx, q.c, scanBatch, `SELECT `+batchColumns+` FROM audit_batches WHERE realm=$1 AND first_index<0
+		ORDER BY position LIMIT $2`, realm, limit)
+}
+
+// AuditHead returns the number of lines of the realm's log that have an index.
+func (q Queries) AuditHead(ctx context.Context, realm string) (int64, error) {
+	sizes, err := many(ctx, q.c, func(r row) (v int64, err error) { return v, r.Scan(&v) },
+		`SELECT first_index+event_count FROM audit_batches WHERE realm=$1 AND first_index>=0 ORDER BY first_index DESC LIMIT 1`, realm)
+	if err != nil || len(sizes) == 0 {
+		return 0, err
+	}
+	return sizes[0], nil
+}
+
+const (
+	defaultBatches = 100
+	maxBatches     = 1000
+)
+
+// Batches returns the batches that q selects; see [audit.BatchQuery].
+func (q Queries) Batches(ctx context.Context, realm string, sel audit.BatchQuery) ([]audit.Batch, error) {
+	where, args := batchFilter(realm, sel)
+	order := "position"
+	if sel.Sequenced {
+		order = "first_index"
+	}
+	if sel.Descending {
+		order += " DESC"
+	}
+	limit := sel.Limit
+	if limit <= 0 {
+		limit = defaultBatches
+	}
+	args = append(args, min(limit, maxBatches))
+	return many(ctx, q.c, scanBatch, `SELECT `+batchColumns+` FROM audit_batches WHERE `+where+
+		` ORDER BY `+order+` LIMIT $`+strconv.Itoa(len(args)), args...)
+}
+
+// batchFilter writes the WHERE clause of a selection. All of its text is fixed
+// here; values go through arguments.
+func batchFilter(realm string, sel audit.BatchQuery) (where string, args []any) {
+	terms := []string{"realm=$1"}
+	args = []any{realm}
+	add := func(term string, values ...any) {
+		for _, v := range values {
+			args = append(args, v)
+			term = strings.Replace(term, "?", "$"+strconv.Itoa(len(args)), 1)
+		}
+		terms = append(terms, term)
+	}
+	if !sel.From.IsZero() {
+		add("max_time>=?", sel.From)
+	}
+	if !sel.To.IsZero() {
+		add("min_time<=?", sel.To)
+	}
+	switch {
+	case strings.HasSuffix(sel.Kind, "."):
+		// "key." is a prefix: everything from "key." up to, without, "key/".
+		add("(kind='' OR kind>=? AND kind<?)", sel.Kind, strings.TrimSuffix(sel.Kind, ".")+"/")
+	case sel.Kind != "":
+		add("kind IN ('', ?)", sel.Kind)
+	}
+	if sel.ActorID != "" {
+		add("actor_id IN ('', ?)", sel.ActorID)
+	}
+	if sel.TargetID != "" {
+		add("target_id IN ('', ?)", sel.TargetID)
+	}
+	switch {
+	case sel.Sequenced:
+		terms = append(terms, "first_index>=0")
+		if sel.LastIndex >= 0 {
+			add("first_index<=?", sel.LastIndex)
+		}
+		if sel.FirstIndex > 0 {
+			// The first batch may begin before FirstIndex: start at the last one that
+			// begins at or before it, which the index finds in one step.
+			add(`first_index>=COALESCE((SELECT MAX(b.first_index) FROM audit_batches b
+				WHERE b.realm=$1 AND b.first_index>=0 AND b.first_index<=?),0)`, sel.FirstIndex)
+			add("first_index+event_count>?", sel.FirstIndex)
+		}
+	case sel.After > 0 && sel.Descending:
+		add("position<?", sel.After)
+	case sel.After > 0:
+		add("position>?", sel.After)
+	}
+	return strings.Join(terms, " AND "), args
+}
+
+// AuditTiles returns the stored tile at (level, n) when it has at least that
+// width; narrower ones are prefixes of it, so only the widest is kept.
+func (q Queries) AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (audit.Tile, error) {
+	return one(ctx, q.c, func(r row) (v audit.Tile, err error) {
+		err = r.Scan(&v.Realm, &v.Level, &v.N, &v.Width, &v.Data)
+		return v, err
+	}, `SELECT realm, level, n, width, data FROM audit_tiles WHERE realm=$1 AND level=$2 AND n=$3 AND width>=$4`, realm, level, n, width)
+}
+
+// Checkpoints returns the newest checkpoints, newest first.
+func (q Queries) Checkpoints(ctx context.Context, realm string, limit int) ([]audit.SignedCheckpoint, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	return many(ctx, q.c, func(r row) (v audit.SignedCheckpoint, err error) {
+		err = r.Scan(&v.Realm, &v.Size, at(&v.Time), &v.Note)
+		return v, err
+	}, `SELECT realm, size, signed_at, note FROM audit_checkpoints WHERE realm=$1 ORDER BY size DESC LIMIT $2`, realm, limit)
+}
+
+// AppendEvents adds events of a change to the audit log, in the transaction of
+// the change: one batch per realm, in the order of the list. An event without ID
+// or Time gets them.
+//
+// The batches are stored when the function of the transaction has returned, as
+// the last statements before the commit: on PostgreSQL they take their position
+// under a lock of the realm, which is thus held for as short as it can be. The
+// transaction itself cannot read them back.
+func (t *Tx) AppendEvents(ctx context.Context, events ...gatehouse.Event) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	byRealm := map[string][]gatehouse.Event{}
+	var realms []string
+	for _, e := range events {
+		if !validText(e.Realm) {
+			return errText
+		}
+		audit.Complete(&e, t.now())
+		if byRealm[e.Realm] == nil {
+			realms = append(realms, e.Realm)
+		}
+		byRealm[e.Realm] = append(byRealm[e.Realm], e)
+	}
+	for _, realm := range realms {
+		b, err := audit.Encode(byRealm[realm])
+		if err != nil {
+			return t.fail(internal("encode events: %w", err))
+		}
+		t.batches = append(t.batches, b)
+	}
+	return nil
+}
+
+// AppendBatch adds an encoded run of decision events, as [Tx.AppendEvents] does.
+// A batch whose id is stored already is Conflict, reported by the runner.
+func (t *Tx) AppendBatch(_ context.Context, b audit.Batch) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	if b.ID == "" || b.Realm == "" || b.Count < 1 || len(b.Data) == 0 || b.MinTime.IsZero() || b.MaxTime.IsZero() {
+		return t.fail(internal("batch %q is not complete", b.ID))
+	}
+	t.batches = append(t.batches, b)
+	return nil
+}
+
+// flush stores the collected batches. Realms come in the order of their names,
+// so that two transactions never wait for each other's realm.
+func (t *Tx) flush(ctx context.Context) error {
+	slices.SortStableFunc(t.batches, func(a, b audit.Batch) int { return strings.Compare(a.Realm, b.Realm) })
+	for _, b := range t.batches {
+		position, err := one(ctx, t.c, func(r row) (v int64, err error) { return v, r.Scan(&v) },
+			`INSERT INTO audit_positions (realm, position) VALUES ($1,1)
+			ON CONFLICT (realm) DO UPDATE SET position=audit_positions.position+1 RETURNING position`, b.Realm)
+		if err != nil {
+			return err
+		}
+		err = insert(ctx, t.c, `INSERT INTO audit_batches (`+batchColumns+`) VALUES ($1,$2,$3,-1,$4,$5,$6,$7,$8,$9,$10)
+			ON CONFLICT (id) DO NOTHING`, b.ID, b.Realm, position, b.Count, b.MinTime, b.MaxTime, b.Kind, b.ActorID, b.TargetID, b.Data)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SequenceBatches gives the batches ids[0], ids[1], … the indexes firstIndex,
+// firstIndex+counts[0], … It is Conflict when firstIndex is not the head, or a
+// batch is unknown, has an index already or has another count.
+func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64, ids []string, counts []int64) error {
+	if len(ids) != len(counts) {
+		return internal("%d ids with %d counts", len(ids), len(counts))
+	}
+	head, err := t.AuditHead(ctx, realm)
+	if err != nil {
+		return err
+	}
+	if head != firstIndex {
+		return errChanged
+	}
+	for i, id := range ids {
+		n, err := exec(ctx, t.c, `UPDATE audit_batches SET first_index=$4
+			WHERE id=$1 AND realm=$2 AND event_count=$3 AND first_index<0`, id, realm, counts[i], firstIndex)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return t.fail(errChanged) // some batches have their index already: nothing of it may stay
+		}
+		firstIndex += counts[i]
+	}
+	return nil
+}
+
+// PutTiles stores tiles. A wider tile replaces a narrower one at its place, and
+// never the other way round.
+func (t *Tx) PutTiles(ctx context.Context, tiles []audit.Tile) error {
+	for _, v := range tiles {
+		if _, err := exec(ctx, t.c, `INSERT INTO audit_tiles (realm, level, n, width, data) VALUES ($1,$2,$3,$4,$5)
+			ON CONFLICT (realm, level, n) DO UPDATE SET width=excluded.width, data=excluded.data
+			WHERE audit_tiles.width<excluded.width`, v.Realm, v.Level, v.N, v.Width, v.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PutCheckpoint stores a checkpoint; a second one of the same size is Conflict,
+// because a log has one root per size.
+func (t *Tx) PutCheckpoint(ctx context.Context, c audit.SignedCheckpoint) error {
+	return insert(ctx, t.c, `INSERT INTO audit_checkpoints (realm, size, signed_at, note) VALUES ($1,$2,$3,$4) ON CONFLICT DO NOTHING`,
+		c.Realm, c.Size, c.Time, c.Note)
+}

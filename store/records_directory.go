@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+)
+
+// ---- realms ----
+
+const realmColumns = `name, title, disabled, created_at, updated_at, settings_json`
+
+func scanRealm(r row) (v gatehouse.Realm, err error) {
+	err = r.Scan(&v.Name, &v.Title, &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), from(&v.Settings))
+	return v, err
+}
+
+// Realm returns the realm of that name.
+func (q Queries) Realm(ctx context.Context, name string) (gatehouse.Realm, error) {
+	return one(ctx, q.c, scanRealm, `SELECT `+realmColumns+` FROM realms WHERE name=$1`+q.share, name)
+}
+
+// Realms returns all realms, by name.
+func (q Queries) Realms(ctx context.Context) ([]gatehouse.Realm, error) {
+	return many(ctx, q.c, scanRealm, `SELECT `+realmColumns+` FROM realms ORDER BY name`+q.share)
+}
+
+// InsertRealm adds a realm; a name in use is Conflict.
+func (t *Tx) InsertRealm(ctx context.Context, r gatehouse.Realm) error {
+	err := insert(ctx, t.c, `INSERT INTO realms (`+realmColumns+`) VALUES ($1,$2,$3,$4,$5,$6) ON CONFLICT DO NOTHING`,
+		r.Name, r.Title, r.Disabled, r.CreatedAt, r.UpdatedAt, document{r.Settings})
+	return t.changed(err, gatehouse.TopicRealm, r.Name, r.Name, r)
+}
+
+// UpdateRealm replaces a realm's title, settings and state. The creation time
+// stays.
+func (t *Tx) UpdateRealm(ctx context.Context, r gatehouse.Realm) error {
+	stored, err := update(ctx, t.c, errNotFound, scanRealm, `UPDATE realms SET title=$2, disabled=$3, updated_at=$4,
+		settings_json=$5 WHERE name=$1 RETURNING `+realmColumns, r.Name, r.Title, r.Disabled, r.UpdatedAt, document{r.Settings})
+	return t.changed(err, gatehouse.TopicRealm, r.Name, r.Name, stored)
+}
+
+// ---- settings ----
+
+// Setting returns a value of the installation, such as the hash of the one-time
+// bootstrap secret.
+func (q Queries) Setting(ctx context.Context, key string) (string, error) {
+	return one(ctx, q.c, func(r row) (v string, err error) { return v, r.Scan(&v) },
+		`SELECT value FROM settings WHERE name=$1`+q.own, key)
+}
+
+// PutSetting sets a value.
+func (t *Tx) PutSetting(ctx context.Context, key, value string) error {
+	_, err := exec(ctx, t.c, `INSERT INTO settings (name, value) VALUES ($1,$2)
+		ON CONFLICT (name) DO UPDATE SET value=excluded.value`, key, value)
+	return err
+}
+
+// TakeSetting removes a value if it is the given one, and tells whether it was:
+// of all that try with the right value, exactly one wins.
+func (t *Tx) TakeSetting(ctx context.Context, key, value string) (taken bool, err error) {
+	n, err := exec(ctx, t.c, `DELETE FROM settings WHERE name=$1 AND value=$2`, key, value)
+	return n > 0, err
+}
+
+// ---- users ----
+
+const userColumns = `realm, id, kind, username, username_key, display_name, email, roles_json, groups_json,
+	attributes_json, password_hash, password_at, disabled, created_at, updated_at, version`
+
+func scanUser(r row) (v identity.User, err error) {
+	err = r.Scan(&v.Realm, &v.ID, enum(&v.Kind), &v.Username, &v.UsernameKey, &v.DisplayName, &v.Email, from(&v.Roles),
+		from(&v.Groups), from(&v.Attributes), &v.PasswordHash, at(&v.PasswordAt), &v.Disabled, at(&v.CreatedAt),
+		at(&v.UpdatedAt), &v.Version)
+	return v, err
+}
+
+// User returns a user by id.
+func (q Queries) User(ctx context.Context, realm, id string) (identity.User, error) {
+	return one(ctx, q.c, scanUser, `SELECT `+userColumns+` FROM users WHERE realm=$1 AND id=$2`+q.own, realm, id)
+}
+
+// UserByKey returns a user by the folded username.
+func (q Queries) UserByKey(ctx context.Context, realm, usernameKey string) (identity.User, error) {
+	return one(ctx, q.c, scanUser, `SELECT `+userColumns+` FROM users WHERE realm=$1 AND username_key=$2`+q.own, realm, usernameKey)
+}
+
+// Users lists users by id.
+func (q Queries) Users(ctx context.Context, realm, after string, limit int) ([]identity.User, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	return many(ctx, q.c, scanUser, `SELECT `+userColumns+` FROM users WHERE realm=$1 AND id>$2 ORDER BY id LIMIT $3`+q.share,
+		realm, after, limit)
+}
+
+// InsertUser adds a user; an id or username key in use is Conflict.
+func (t *Tx) InsertUser(ctx context.Context, u identity.User) error {
+	err := insert(ctx, t.c, `INSERT INTO users (`+userColumns+`)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) ON CONFLICT DO NOTHING`,
+		u.Realm, u.ID, string(u.Kind), u.Username, u.UsernameKey, u.DisplayName, u.Email, document{u.Roles},
+		document{u.Groups}, document{u.Attributes}, u.PasswordHash, u.PasswordAt, u.Disabled, u.CreatedAt, u.UpdatedAt, u.Version)
+	return t.changed(err, gatehouse.TopicUser, u.Realm, u.ID, u)
+}
+
+// UpdateUser replaces a user whose stored version is u.Version and stores
+// u.Version+1; otherwise it is Conflict. Kind and creation time stay. A username
+// key that another user has is Conflict and ends the transaction.
+func (t *Tx) UpdateUser(ctx context.Context, u identity.User) error {
+	stored, err := update(ctx, t.c, errChanged, scanUser, `UPDATE users SET username=$4, username_key=$5, display_name=$6, email=$7, roles_json=$8,
+		groups_json=$9, attributes_json=$10, password_hash=$11, password_at=$12, disabled=$13, updated_at=$14, version=version+1
+		WHERE realm=$1 AND id=$2 AND version=$3 RETURNING `+userColumns,
+		u.Realm, u.ID, u.Version, u.Username, u.UsernameKey, u.DisplayName, u.Email, document{u.Roles}, document{u.Groups},
+		document{u.Attributes}, u.PasswordHash, u.PasswordAt, u.Disabled, u.UpdatedAt)
+	return t.changed(err, gatehouse.TopicUser, u.Realm, u.ID, stored)
+}
+
+// DeleteUser removes a user. Keys and grants of the user are not touched: end
+// them in the same transaction.
+func (t *Tx) DeleteUser(ctx context.Context, realm, id string) error {
+	err := remove(ctx, t.c, `DELETE FROM users WHERE realm=$1 AND id=$2`, realm, id)
+	return t.changed(err, gatehouse.TopicUser, realm, id, nil)
+}
+
+// ---- API keys ----
+
+const keyColumns = `id, realm, name, hash, owner_id, scopes_json, role_limit_json, environment, allowed_nets_json,
+	created_at, expires_at, revoked_at, leaked_at, rotated_to, last_used_at, version`
+
+func scanKey(r row) (v credential.Key, err error) {
+	err = r.Scan(&v.ID, &v.Realm, &v.Name, &v.Hash, &v.OwnerID, from(&v.Scopes), from(&v.RoleLimit), enum(&v.Environment),
+		from(&v.AllowedNets), at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.RevokedAt), at(&v.LeakedAt), &v.RotatedTo,
+		at(&v.LastUsedAt), &v.Version)
+	return v, err
+}
+
+// Key returns an API key by its public id, which is unique over all realms.
+func (q Queries) Key(ctx context.Context, id string) (credential.Key, error) {
+	return one(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE id=$1`+q.own, id)
+}
+
+// Keys lists API keys by id, of one owner or, with ownerID "", of the realm.
+func (q Queries) Keys(ctx context.Context, realm, ownerID, after string, limit int) ([]credential.Key, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	if ownerID == "" {
+		return many(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE realm=$1 AND id>$2 ORDER BY id LIMIT $3`+q.share,
+			realm, after, limit)
+	}
+	return many(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE realm=$1 AND owner_id=$2 AND id>$3
+		ORDER BY id LIMIT $4`+q.share, realm, ownerID, after, limit)
+}
+
+// InsertKey adds an API key; an id in use is Conflict.
+func (t *Tx) InsertKey(ctx context.Context, k credential.Key) error {
+	err := insert(ctx, t.c, `INSERT INTO api_keys (`+keyColumns+`)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) ON CONFLICT DO NOTHING`,
+		k.ID, k.Realm, k.Name, k.Hash, k.OwnerID, document{k.Scopes}, document{k.RoleLimit}, string(k.Environment),
+		document{k.AllowedNets}, k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LeakedAt, k.RotatedTo, k.LastUsedAt, k.Version)
+	return t.changed(err, gatehouse.TopicKey, k.Realm, k.ID, k)
+}
+
+// UpdateKey replaces what may change of a key whose stored version is k.Version,
+// and stores k.Version+1; otherwise it is Conflict. Realm, hash, owner and
+// creation time stay, and LastUsedAt never goes back.
+func (t *Tx) UpdateKey(ctx context.Context, k credential.Key) error {
+	stored, err := update(ctx, t.c, errChanged, scanKey, `UPDATE api_keys SET name=$3, scopes_json=$4, role_limit_json=$5, environment=$6,
+		allowed_nets_json=$7, expires_at=$8, revoked_at=$9, leaked_at=$10, rotated_to=$11,
+		last_used_at=CASE WHEN last_used_at IS NULL OR last_used_at<CAST($12 AS BIGINT) THEN CAST($12 AS BIGINT) ELSE last_used_at END,
+		version=version+1 WHERE id=$1 AND version=$2 RETURNING `+keyColumns,
+		k.ID, k.Version, k.Name, document{k.Scopes}, document{k.RoleLimit}, string(k.Environment), document{k.AllowedNets},
+		k.ExpiresAt, k.RevokedAt, k.LeakedAt, k.RotatedTo, k.LastUsedAt)
+	return t.changed(err, gatehouse.TopicKey, stored.Realm, k.ID, stored)
+}
+
+const usageColumns = `key_id, realm, day, uses, last_used_at`
+
+// KeyUsage returns the counts of a key from a day on ("2006-01-02", "" for all),
+// oldest first.
+func (q Queries) KeyUsage(ctx context.Context, keyID string, fromDay string) ([]credential.KeyUsage, error) {
+	return many(ctx, q.c, func(r row) (v credential.KeyUsage, err error) {
+		err = r.Scan(&v.KeyID, &v.Realm, &v.Day, &v.Count, at(&v.LastUsedAt))
+		return v, err
+	}, `SELECT `+usageColumns+` FROM key_usage WHERE key_id=$1 AND day>=$2 ORDER BY day`, keyID, fromDay)
+}
+
+// AddKeyUsage adds to the counts and moves the last use of the keys forward. It
+// is bookkeeping: it neither changes a key's version nor tells the subscribers.
+func (t *Tx) AddKeyUsage(ctx context.Context, usage []credential.KeyUsage) error {
+	for _, u := range usage {
+		if _, err := exec(ctx, t.c, `INSERT INTO key_usage (`+usageColumns+`) VALUES ($1,$2,$3,$4,$5)
+			ON CONFLICT (key_id, day) DO UPDATE SET uses=key_usage.uses+excluded.uses,
+			last_used_at=CASE WHEN key_usage.last_used_at IS NULL OR key_usage.last_used_at<excluded.last_used_at
+			THEN excluded.last_used_at ELSE key_usage.last_used_at END`,
+			u.KeyID, u.Realm, u.Day, u.Count, u.LastUsedAt); err != nil {
+			return err
+		}
+		if _, err := exec(ctx, t.c, `UPDATE api_keys SET last_used_at=$2
+			WHERE id=$1 AND (last_used_at IS NULL OR last_used_at<$2)`, u.KeyID, u.LastUsedAt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ---- opaque tokens ----
+
+const opaqueColumns = `hash, id, realm, grant_id, subject, scopes_json, audience_json, issued_at, expires_at`
+
+// OpaqueToken returns a token by the hash of its text.
+func (q Queries) OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error) {
+	return one(ctx, q.c, func(r row) (v credential.OpaqueToken, err error) {
+		err = r.Scan(&v.Hash, &v.ID, &v.Realm, &v.GrantID, &v.Subject, from(&v.Scopes), from(&v.Audience), at(&v.IssuedAt), at(&v.ExpiresAt))
+		return v, err
+	}, `SELECT `+opaqueColumns+` FROM opaque_tokens WHERE hash=$1`+q.share, hash)
+}
+
+// InsertOpaqueToken adds a token; a hash in use is Conflict.
+func (t *Tx) InsertOpaqueToken(ctx context.Context, v credential.OpaqueToken) error {
+	return insert(ctx, t.c, `INSERT INTO opaque_tokens (`+opaqueColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9) ON CONFLICT DO NOTHING`,
+		v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt)
+}
+
+// PurgeOpaqueTokens removes tokens that expired before the given time.
+func (t *Tx) PurgeOpaqueTokens(ctx context.Context, before time.Time) (int64, error) {
+	return exec(ctx, t.c, `DELETE FROM opaque_tokens WHERE expires_at<$1`, before)
+}

@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+)
+
+// ---- grants ----
+
+const grantColumns = `realm, id, subject, client_id, session_id, scopes_json, audience_json, auth_time, amr_json, acr,
+	status_list, status_index, created_at, expires_at, ended_at, end_reason`
+
+func scanGrant(r row) (v grant.Grant, err error) {
+	err = r.Scan(&v.Realm, &v.ID, &v.Subject, &v.ClientID, &v.SessionID, from(&v.Scopes), from(&v.Audience), at(&v.AuthTime),
+		from(&v.AMR), &v.ACR, &v.StatusList, &v.StatusIdx, at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.EndedAt), &v.EndReason)
+	return v, err
+}
+
+// Grant returns one grant, ended or not.
+func (q Queries) Grant(ctx context.Context, realm, id string) (grant.Grant, error) {
+	return one(ctx, q.c, scanGrant, `SELECT `+grantColumns+` FROM grants WHERE realm=$1 AND id=$2`+q.own, realm, id)
+}
+
+// Grants lists grants by id, of one subject or, with subject "", of the realm.
+func (q Queries) Grants(ctx context.Context, realm, subject, after string, limit int) ([]grant.Grant, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	if subject == "" {
+		return many(ctx, q.c, scanGrant, `SELECT `+grantColumns+` FROM grants WHERE realm=$1 AND id>$2 ORDER BY id LIMIT $3`+q.own,
+			realm, after, limit)
+	}
+	return many(ctx, q.c, scanGrant, `SELECT `+grantColumns+` FROM grants WHERE realm=$1 AND subject=$2 AND id>$3
+		ORDER BY id LIMIT $4`+q.own, realm, subject, after, limit)
+}
+
+// InsertGrant adds a grant; an id in use is Conflict.
+func (t *Tx) InsertGrant(ctx context.Context, g grant.Grant) error {
+	err := insert(ctx, t.c, `INSERT INTO grants (`+grantColumns+`)
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) ON CONFLICT DO NOTHING`,
+		g.Realm, g.ID, g.Subject, g.ClientID, g.SessionID, document{g.Scopes}, document{g.Audience}, g.AuthTime, document{g.AMR},
+		g.ACR, g.StatusList, g.StatusIdx, g.CreatedAt, g.ExpiresAt, g.EndedAt, g.EndReason)
+	return t.changed(err, gatehouse.TopicGrant, g.Realm, g.ID, g)
+}
+
+// EndGrant ends a grant that is not yet ended, and tells whether it did: of all
+// that try, exactly one does. A grant that does not exist is not ended.
+func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, reason string) (ended bool, err error) {
+	if when.IsZero() {
+		return false, internal("a grant cannot end at the zero time")
+	}
+	stored, err := many(ctx, t.c, scanGrant, `UPDATE grants SET ended_at=$3, end_reason=$4
+		WHERE realm=$1 AND id=$2 AND ended_at IS NULL RETURNING `+grantColumns, realm, id, when, reason)
+	if err != nil || len(stored) == 0 {
+		return false, err
+	}
+	return true, t.changed(nil, gatehouse.TopicGrant, realm, id, stored[0])
+}
+
+// PurgeGrants removes the grants whose absolute end was before the given time,
+// with their refresh tokens. An ended grant stays until then, so that a replayed
+// refresh token is still recognised as one.
+func (t *Tx) PurgeGrants(ctx context.Context, before time.Time) (int64, error) {
+	n, err := exec(ctx, t.c, `DELETE FROM grants WHERE expires_at<$1`, before)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return n, t.changed(nil, gatehouse.TopicGrant, "", "", nil)
+}
+
+// ---- refresh tokens ----
+
+const refreshColumns = `hash, grant_id, realm, sequence, issued_at, expires_at, used_at`
+
+// Refresh returns a refresh token by the hash of its text, used or not.
+func (q Queries) Refresh(ctx context.Context, hash []byte) (grant.Refresh, error) {
+	return one(ctx, q.c, func(r row) (v grant.Refresh, err error) {
+		err = r.Scan(&v.Hash, &v.GrantID, &v.Realm, &v.Sequence, at(&v.IssuedAt), at(&v.ExpiresAt), at(&v.UsedAt))
+		return v, err
+	}, `SELECT `+refreshColumns+` FROM refresh_tokens WHERE hash=$1`+q.own, hash)
+}
+
+// InsertRefresh adds a refresh token; a hash in use, or a grant that does not
+// exist, is Conflict.
+func (t *Tx) InsertRefresh(ctx context.Context, r grant.Refresh) error {
+	return insert(ctx, t.c, `INSERT INTO refresh_tokens (`+refreshColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING`,
+		r.Hash, r.GrantID, r.Realm, r.Sequence, r.IssuedAt, r.ExpiresAt, r.UsedAt)
+}
+
+// UseRefresh marks a refresh token as used and tells whether it was unused: of
+// all that try with one token, exactly one wins.
+func (t *Tx) UseRefresh(ctx context.Context, hash []byte, when time.Time) (won bool, err error) {
+	if when.IsZero() {
+		return false, internal("a refresh token cannot be used at the zero time")
+	}
+	n, err := exec(ctx, t.c, `UPDATE refresh_tokens SET used_at=$2 WHERE hash=$1 AND used_at IS NULL`, hash, when)
+	return n > 0, err
+}
+
+// ---- revocation ----
+
+func scanStatusBit(r row) (v revocation.StatusBit, err error) {
+	err = r.Scan(&v.Realm, &v.List, &v.Index, at(&v.ExpiresAt))
+	return v, err
+}
+
+// StatusBits returns every status bit of every realm that is not yet purged.
+func (q Queries) StatusBits(ctx context.Context) ([]revocation.StatusBit, error) {
+	return many(ctx, q.c, scanStatusBit, `SELECT realm, list, position, expires_at FROM status_bits ORDER BY realm, list, position`)
+}
+
+// InsertStatusBit sets a status bit. Setting it again is fine, and keeps it
+// until the later end.
+func (t *Tx) InsertStatusBit(ctx context.Context, b revocation.StatusBit) error {
+	stored, err := one(ctx, t.c, scanStatusBit, `INSERT INTO status_bits (realm, list, position, expires_at) VALUES ($1,$2,$3,$4)
+		ON CONFLICT (realm, list, position) DO UPDATE SET
+		expires_at=CASE WHEN status_bits.expires_at>excluded.expires_at OR status_bits.expires_at IS NULL
+		THEN status_bits.expires_at ELSE excluded.expires_at END
+		RETURNING realm, list, position, expires_at`, b.Realm, b.List, b.Index, b.ExpiresAt)
+	return t.changed(err, gatehouse.TopicRevocation, b.Realm, "", stored)
+}
+
+func scanCutoff(r row) (v revocation.Cutoff, err error) {
+	err = r.Scan(&v.Realm, enum(&v.Kind), &v.ID, at(&v.Before), at(&v.ExpiresAt))
+	return v, err
+}
+
+// Cutoffs returns every cut-off of every realm that is not yet purged.
+func (q Queries) Cutoffs(ctx context.Context) ([]revocation.Cutoff, error) {
+	return many(ctx, q.c, scanCutoff, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs ORDER BY realm, kind, id`)
+}
+
+// PutCutoff sets a cut-off. Of two for the same thing the later Before and the
+// later end stay: a cut-off is never moved back.
+func (t *Tx) PutCutoff(ctx context.Context, c revocation.Cutoff) error {
+	stored, err := one(ctx, t.c, scanCutoff, `INSERT INTO cutoffs (realm, kind, id, before_at, expires_at) VALUES ($1,$2,$3,$4,$5)
+		ON CONFLICT (realm, kind, id) DO UPDATE SET
+		before_at=CASE WHEN cutoffs.before_at>excluded.before_at OR excluded.before_at IS NULL
+		THEN cutoffs.before_at ELSE excluded.before_at END,
+		expires_at=CASE WHEN cutoffs.expires_at>excluded.expires_at OR cutoffs.expires_at IS NULL
+		THEN cutoffs.expires_at ELSE excluded.expires_at END
+		RETURNING realm, kind, id, before_at, expires_at`, c.Realm, string(c.Kind), c.ID, c.Before, c.ExpiresAt)
+	return t.changed(err, gatehouse.TopicRevocation, c.Realm, "", stored)
+}
+
+// PurgeRevocations removes status bits and cut-offs whose tokens had all expired
+// by themselves before the given time. Those with a zero end stay for ever.
+func (t *Tx) PurgeRevocations(ctx context.Context, before time.Time) (int64, error) {
+	bits, err := exec(ctx, t.c, `DELETE FROM status_bits WHERE expires_at<$1`, before)
+	if err != nil {
+		return 0, err
+	}
+	cuts, err := exec(ctx, t.c, `DELETE FROM cutoffs WHERE expires_at<$1`, before)
+	if err != nil || bits+cuts == 0 {
+		return 0, err
+	}
+	return bits + cuts, t.changed(nil, gatehouse.TopicRevocation, "", "", nil)
+}

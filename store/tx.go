@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+)
+
+// Tx is one transaction: the reads, and all writes. It is good only inside the
+// function that received it, and not for several goroutines at once.
+//
+// A method that returned Conflict or NotFound changed nothing and the function
+// may go on, where its comment does not say otherwise. Any other error ends the
+// transaction: nothing more runs, and the runner fails whatever the function
+// returns. A record given to a write must not be modified afterwards,
+// because subscribers receive it.
+type Tx struct {
+	Queries
+	raw     conn
+	now     func() time.Time
+	changes []gatehouse.Change
+	batches []audit.Batch
+	failed  error // what ended the transaction
+	done    bool
+}
+
+func newTx(raw conn, now func() time.Time, share, own string) *Tx {
+	t := &Tx{raw: raw, now: now}
+	t.Queries = Queries{c: txConn{t}, share: share, own: own}
+	return t
+}
+
+// txConn stops a transaction at its first failed statement. Without it the two
+// databases would differ: PostgreSQL refuses what follows, while SQLite, which
+// on a full disk undoes the transaction by itself, would run the rest outside of
+// any transaction.
+type txConn struct{ t *Tx }
+
+func (c txConn) exec(ctx context.Context, query string, args []any) (int64, error) {
+	if err := c.t.usable(); err != nil {
+		return 0, err
+	}
+	n, err := c.t.raw.exec(ctx, query, args)
+	if err != nil {
+		return 0, c.t.fail(err)
+	}
+	return n, nil
+}
+
+func (c txConn) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	if err := c.t.usable(); err != nil {
+		return nil, err
+	}
+	rows, err := c.t.raw.query(ctx, query, args)
+	if err != nil {
+		return nil, c.t.fail(err)
+	}
+	return rows, nil
+}
+
+func (c txConn) broken(err error) { _ = c.t.fail(err) }
+
+func (t *Tx) usable() error {
+	if t.done {
+		return internal("a transaction was used after its end")
+	}
+	return t.failed
+}
+
+// fail ends the transaction with the first error it meets.
+func (t *Tx) fail(err error) error {
+	if t.failed == nil {
+		t.failed = err
+	}
+	return t.failed
+}
+
+// changed notes what a write that succeeded changed.
+func (t *Tx) changed(err error, topic gatehouse.Topic, realm, id string, value any) error {
+	if err == nil {
+		t.changes = append(t.changes, gatehouse.Change{Topic: topic, Realm: realm, ID: id, Value: value})
+	}
+	return err
+}
+
+// run executes fn and stores what it left for the end. A panic becomes an error,
+// so that it cannot take others' transactions with it.
+func (t *Tx) run(ctx context.Context, fn func(context.Context, *Tx) error) (err error) {
+	defer func() {
+		t.done = true
+		if p := recover(); p != nil {
+			err = internal("panic in a transaction: %v", p)
+		}
+	}()
+	if err := fn(context.WithValue(ctx, insideKey{}, true), t); err != nil {
+		return err
+	}
+	if t.failed != nil {
+		return t.failed
+	}
+	return t.flush(ctx)
+}
+
+// insideKey marks the context of a transaction's function.
+type insideKey struct{}
+
+// refuseNested stops what would wait for itself for ever: the one writer of
+// SQLite cannot start a transaction inside of another.
+func refuseNested(ctx context.Context) error {
+	if ctx.Value(insideKey{}) != nil {
+		return internal("a transaction was started inside of another")
+	}
+	return nil
+}
+
+// Run returns the runner for transactions that need the methods of the interface
+// T, and an error that names what [Tx] lacks of it.
+func Run[T any](db *DB) (gatehouse.Runner[T], error) {
+	want, have := reflect.TypeFor[T](), reflect.TypeFor[*Tx]()
+	if want.Kind() != reflect.Interface {
+		return nil, internal("%v is not an interface", want)
+	}
+	if !have.Implements(want) {
+		return nil, internal("the store's transaction lacks %s of %v", strings.Join(lacking(want, have), ", "), want)
+	}
+	return func(ctx context.Context, fn func(context.Context, T) error) error {
+		return db.run(ctx, func(ctx context.Context, tx *Tx) error { return fn(ctx, any(tx).(T)) })
+	}, nil
+}
+
+// lacking lists the methods of the interface want that have does not have in
+// that form.
+func lacking(want, have reflect.Type) (names []string) {
+	for i := range want.NumMethod() {
+		w := want.Method(i)
+		h, ok := have.MethodByName(w.Name)
+		same := ok && h.Type.NumIn() == w.Type.NumIn()+1 && h.Type.NumOut() == w.Type.NumOut() &&
+			h.Type.IsVariadic() == w.Type.IsVariadic()
+		if same {
+			for j := range w.Type.NumIn() {
+				same = same && h.Type.In(j+1) == w.Type.In(j)
+			}
+			for j := range w.Type.NumOut() {
+				same = same && h.Type.Out(j) == w.Type.Out(j)
+			}
+		}
+		if !same {
+			names = append(names, fmt.Sprintf("%s %v", w.Name, w.Type))
+		}
+	}
+	return names
+}
