@@ -1,0 +1,624 @@
+package authz
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// world is a store and a directory in memory, with switches to break it.
+type world struct {
+	mu       sync.Mutex
+	realms   map[string]gatehouse.Realm
+	roles    map[string][]policy.Role
+	docs     map[string][]policy.Document
+	schemas  map[string]policy.Schema
+	entities map[string]policy.EntityRecord
+	subjects map[string]Subject
+	rules    error // Roles fails
+	lookups  error // Entity fails
+	people   error // Subject fails
+	loads    atomic.Int64
+}
+
+func notFound() error { return gatehouse.E(gatehouse.NotFound, "not_found", "Not found.") }
+
+func (w *world) Realm(_ context.Context, name string) (gatehouse.Realm, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, ok := w.realms[name]
+	if !ok {
+		return r, notFound()
+	}
+	return r, nil
+}
+
+func (w *world) Realms(context.Context) ([]gatehouse.Realm, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []gatehouse.Realm
+	for _, r := range w.realms {
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+func (w *world) Roles(_ context.Context, realm string) ([]policy.Role, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.roles[realm]), w.rules
+}
+
+func (w *world) Policies(_ context.Context, realm string) ([]policy.Document, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.docs[realm]), nil
+}
+
+func (w *world) Schema(_ context.Context, realm string) (policy.Schema, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, ok := w.schemas[realm]
+	if !ok {
+		return s, notFound()
+	}
+	return s, nil
+}
+
+func (w *world) Entity(_ context.Context, realm, typ, id string) (policy.EntityRecord, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.loads.Add(1)
+	if w.lookups != nil {
+		return policy.EntityRecord{}, w.lookups
+	}
+	e, ok := w.entities[realm+"|"+typ+"|"+id]
+	if !ok {
+		return e, notFound()
+	}
+	return e, nil
+}
+
+func (w *world) Subject(_ context.Context, realm, id string) (Subject, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.loads.Add(1)
+	if w.people != nil {
+		return Subject{}, w.people
+	}
+	s, ok := w.subjects[realm+"|"+id]
+	if !ok {
+		return s, notFound()
+	}
+	return s, nil
+}
+
+func (w *world) set(f func()) { w.mu.Lock(); defer w.mu.Unlock(); f() }
+
+func newWorld() *world {
+	user := func(name string, attrs map[string]any, roles ...string) Subject {
+		return Subject{Kind: gatehouse.KindUser, Username: name, Roles: roles, Attributes: attrs}
+	}
+	return &world{
+		realms: map[string]gatehouse.Realm{"main": {Name: "main"}, "shop": {Name: "shop"}},
+		roles:  map[string][]policy.Role{"main": policy.ExampleRoles(), "shop": {{Name: "clerk"}}},
+		docs: map[string][]policy.Document{"main": {{ID: "documents", Text: policy.ExampleDocuments()}},
+			"shop": {{ID: "all", Text: `permit(principal, action, resource);`}}},
+		schemas:  map[string]policy.Schema{"main": {Text: policy.ExampleDocumentsSchema()}},
+		entities: map[string]policy.EntityRecord{},
+		subjects: map[string]Subject{
+			"main|alice": user("alice", nil, "admin"), "main|bob": user("bob", nil, "user"), "main|carol": user("carol", nil, "viewer"),
+			"main|dave":  user("dave", map[string]any{"managed_teams": []any{"blue"}}, "manager"),
+			"main|root":  user("root", nil, policy.RoleAdmin),
+			"main|oper":  user("oper", nil, policy.RoleOperator),
+			"shop|chief": user("chief", nil, policy.RoleRealmAdmin, "clerk"),
+			"shop|fake":  user("fake", nil, policy.RoleAdmin),
+		},
+	}
+}
+
+type clock struct{ at atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Unix(1_800_000_000, c.at.Load()) }
+func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
+
+func newDecider(t testing.TB, w *world) (*Decider, *clock, *bytes.Buffer) {
+	t.Helper()
+	c, log := &clock{}, &bytes.Buffer{}
+	d, err := New(context.Background(), Config{Store: w, Directory: w, Now: c.now, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d, c, log
+}
+
+func who(realm, id string) *gatehouse.Principal {
+	return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: id, Scheme: gatehouse.SchemeBasic, Scopes: []string{gatehouse.ScopeAll}}
+}
+
+func document(owner, team, vis string) gatehouse.Resource {
+	return gatehouse.Resource{Type: "Document", ID: "d", Attributes: map[string]any{
+		"owner": gatehouse.EntityRef{Type: "User", ID: owner}, "team": team, "visibility": vis}}
+}
+
+func ask(d *Decider, p *gatehouse.Principal, action string, r gatehouse.Resource) gatehouse.Decision {
+	return d.Decide(context.Background(), gatehouse.AccessRequest{Principal: p, Action: action, Resource: r})
+}
+
+// TestTable is the documents example through the decision point.
+func TestTable(t *testing.T) {
+	d, _, _ := newDecider(t, newWorld())
+	anonymous := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindAnonymous}
+	for _, c := range []struct {
+		p      *gatehouse.Principal
+		action string
+		r      gatehouse.Resource
+		code   string
+	}{
+		{who("main", "alice"), "delete", document("bob", "red", "private"), "permitted"},
+		{who("main", "bob"), "read", document("bob", "red", "private"), "permitted"},
+		{who("main", "bob"), "delete", document("bob", "red", "private"), "permitted"},
+		{who("main", "bob"), "read", document("carol", "red", "private"), "no_permit"},
+		{who("main", "bob"), "delete", document("carol", "red", "public"), "no_permit"},
+		{who("main", "carol"), "read", document("bob", "red", "private"), "permitted"},
+		{who("main", "carol"), "update", document("carol", "red", "private"), "no_permit"},
+		{who("main", "dave"), "read", document("bob", "blue", "private"), "permitted"},
+		{who("main", "dave"), "read", document("bob", "red", "private"), "no_permit"},
+		{who("main", "dave"), "delete", document("bob", "blue", "private"), "no_permit"},
+		{who("main", "bob"), "create", gatehouse.Resource{Type: "Document"}, "permitted"},
+		{who("main", "carol"), "create", gatehouse.Resource{Type: "Document"}, "no_permit"},
+		{who("main", "bob"), "read", document("x", "x", "public"), "permitted"},
+		{anonymous, "read", document("x", "x", "public"), "no_permit"},
+		{who("main", "ghost"), "read", document("x", "x", "public"), CodeSubjectDisabled},
+		{nil, "read", document("x", "x", "public"), CodeUnauthenticated},
+		{&gatehouse.Principal{Realm: "main"}, "read", document("x", "x", "public"), CodeUnauthenticated},
+		{&gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser}, "read", document("x", "x", "public"), CodeUnauthenticated},
+		{who("nowhere", "alice"), "read", document("x", "x", "public"), codeRealmUnknown},
+		{who("main", "alice"), "shred", document("x", "x", "public"), "no_permit"},
+		{who("main", "alice"), "read", gatehouse.Resource{Type: "not a type", ID: "x"}, "evaluation_error"},
+		{who("main", "alice"), "read", gatehouse.Resource{Type: "Document", ID: strings.Repeat("x", 5000)}, "evaluation_error"},
+		{who("main", "alice"), "read", gatehouse.Resource{Type: "Document", ID: "x", Attributes: map[string]any{"owner": "bob"}}, "evaluation_error"},
+	} {
+		got := ask(d, c.p, c.action, c.r)
+		if got.Code != c.code || got.Allowed != (c.code == "permitted") {
+			t.Errorf("%+v %s: %+v, want %s", c.p, c.action, got, c.code)
+		}
+	}
+}
+
+// TestForeignAndClient: who is not in the directory holds what its claims say,
+// as far as the realm knows the roles.
+func TestForeignAndClient(t *testing.T) {
+	w := newWorld()
+	d, _, _ := newDecider(t, w)
+	f := who("main", "ext_1")
+	f.Foreign, f.Roles = true, []string{"viewer", "made-up", policy.RoleAdmin}
+	f.Attributes = map[string]any{"username": "root", "realm": "shop", "roles": []string{"admin"}}
+	if got := ask(d, f, "read", document("x", "x", "private")); !got.Allowed {
+		t.Errorf("%+v", got)
+	}
+	roles, err := d.Roles(context.Background(), f)
+	if err != nil || slices.Contains(roles, "made-up") || slices.Contains(roles, "admin") {
+		t.Errorf("%v %v", roles, err)
+	}
+	if got := d.DecideAdmin(context.Background(), f, policy.AdminRead, policy.AdminRealm, "main", ""); got.Allowed {
+		t.Errorf("a foreign subject administers: %+v", got)
+	}
+	// Reserved attributes are ours.
+	w.set(func() {
+		delete(w.schemas, "main")
+		w.docs["main"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when { principal.realm == "shop" || principal.roles.contains("admin") };`}}
+	})
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main", ID: "p"})
+	if got := ask(d, f, "read", document("x", "x", "private")); len(got.Reasons) != 1 || got.Reasons[0].PolicyID != "role:viewer#1" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestRoleLimit: a key narrowed to roles never holds more, and keeps what the
+// narrower role inherits.
+func TestRoleLimit(t *testing.T) {
+	d, _, _ := newDecider(t, newWorld())
+	p := who("main", "alice")
+	for _, c := range []struct {
+		limit, want []string
+	}{
+		{nil, []string{"admin", "user", "viewer"}},
+		{[]string{}, []string{}},
+		{[]string{"viewer"}, []string{"viewer"}},
+		{[]string{"manager"}, []string{"user"}}, // manager is not alice's, but its parent is
+		{[]string{"ghost"}, []string{}},
+		{[]string{policy.RoleAdmin}, []string{}},
+	} {
+		p.RoleLimit = c.limit
+		got, err := d.Roles(context.Background(), p)
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("limit %v: %v %v", c.limit, got, err)
+		}
+	}
+	p.RoleLimit = []string{"viewer"}
+	if got := ask(d, p, "delete", document("bob", "red", "private")); got.Allowed {
+		t.Errorf("%+v", got)
+	}
+	root := who("main", "root")
+	root.RoleLimit = []string{"viewer"}
+	if got := d.DecideAdmin(context.Background(), root, policy.AdminRead, policy.AdminRealm, "main", ""); got.Allowed {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestChangesCount: a change is in force when Apply returns.
+func TestChangesCount(t *testing.T) {
+	w := newWorld()
+	d, _, _ := newDecider(t, w)
+	bob, doc := who("main", "bob"), document("carol", "red", "private")
+	if ask(d, bob, "read", doc).Allowed {
+		t.Fatal("bob reads carol's")
+	}
+	w.set(func() {
+		w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Roles: []string{"viewer"}}
+	})
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
+	if got := ask(d, bob, "read", doc); !got.Allowed {
+		t.Fatalf("role given: %+v", got)
+	}
+	w.set(func() {
+		w.docs["main"] = append(w.docs["main"], policy.Document{ID: "stop", Text: `forbid(principal, action, resource);`})
+	})
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main", ID: "stop"})
+	if got := ask(d, bob, "read", doc); got.Code != "forbidden" {
+		t.Fatalf("forbid: %+v", got)
+	}
+	w.set(func() { w.docs["main"] = w.docs["main"][:1]; w.roles["main"] = nil })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicRole, Realm: "main"})
+	if got := ask(d, bob, "read", doc); got.Allowed {
+		t.Fatalf("the role is gone: %+v", got)
+	}
+	w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Disabled: true} })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
+	if got := ask(d, bob, "read", document("bob", "", "public")); got.Code != CodeSubjectDisabled {
+		t.Fatalf("disabled: %+v", got)
+	}
+	if _, err := d.Roles(context.Background(), bob); gatehouse.CodeOf(err) != CodeSubjectDisabled || !errors.Is(err, gatehouse.Denied) {
+		t.Fatal(err)
+	}
+	w.set(func() { w.realms["main"] = gatehouse.Realm{Name: "main", Disabled: true} })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicRealm, Realm: "main", ID: "main"})
+	if got := ask(d, who("main", "alice"), "read", doc); got.Code != CodeRealmDisabled {
+		t.Fatalf("realm: %+v", got)
+	}
+	if got := d.DecideAdmin(context.Background(), who("main", "root"), policy.AdminRead, policy.AdminRealm, "main", ""); got.Code != CodeRealmDisabled {
+		t.Fatalf("realm: %+v", got)
+	}
+	w.set(func() { w.realms["new"] = gatehouse.Realm{Name: "new"}; delete(w.realms, "shop") })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicRealm, Realm: "new", ID: "new"})
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicRealm, Realm: "shop", ID: "shop"})
+	if d.Set("new") == nil || d.Set("shop") != nil {
+		t.Fatal("realms were not followed")
+	}
+}
+
+// TestBrokenRules: rules that cannot be read or compiled deny all, are logged,
+// and come back by themselves.
+func TestBrokenRules(t *testing.T) {
+	w := newWorld()
+	d, clock, log := newDecider(t, w)
+	alice, doc := who("main", "alice"), document("bob", "red", "private")
+	if !ask(d, alice, "read", doc).Allowed {
+		t.Fatal("control")
+	}
+	w.set(func() { w.rules = errors.New("disk") })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main"})
+	if got := ask(d, alice, "read", doc); got.Allowed || got.Code != CodePolicyUnavailable {
+		t.Fatalf("%+v", got)
+	}
+	if got := ask(d, who("shop", "chief"), "read", doc); !got.Allowed {
+		t.Fatalf("another realm suffers: %+v", got)
+	}
+	if _, err := d.Roles(context.Background(), alice); !errors.Is(err, gatehouse.Unavailable) {
+		t.Fatal(err)
+	}
+	if got := d.CheckRoles(context.Background(), alice, []string{"admin"}); got.Allowed || got.Code != CodePolicyUnavailable {
+		t.Fatalf("%+v", got)
+	}
+	if got := d.DecideAdmin(context.Background(), who("main", "root"), policy.AdminWrite, policy.AdminPolicy, "main", "p"); !got.Allowed {
+		t.Fatalf("who can mend it is locked out: %+v", got)
+	}
+	if !strings.Contains(log.String(), "denies everything") || !strings.Contains(log.String(), "disk") {
+		t.Fatal(log.String())
+	}
+	w.set(func() { w.rules = nil })
+	if got := ask(d, alice, "read", doc); got.Allowed {
+		t.Fatal("retried at once: a broken store would be asked by every request")
+	}
+	clock.advance(2 * time.Second)
+	if got := ask(d, alice, "read", doc); !got.Allowed {
+		t.Fatalf("not retried: %+v", got)
+	}
+	// A stored text that does not compile, as after a restore by hand.
+	w.set(func() { w.docs["main"] = append(w.docs["main"], policy.Document{ID: "bad", Text: "permit("}) })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main"})
+	if got := ask(d, alice, "read", doc); got.Code != CodePolicyUnavailable {
+		t.Fatalf("%+v", got)
+	}
+}
+
+// TestBrokenLookups: a directory or entity store that fails denies.
+func TestBrokenLookups(t *testing.T) {
+	w := newWorld()
+	w.docs["shop"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource);
+forbid(principal, action, resource) when { resource has folder && resource.folder has locked && resource.folder.locked };`}}
+	d, _, _ := newDecider(t, w)
+	chief := who("shop", "chief")
+	r := gatehouse.Resource{Type: "File", ID: "f", Attributes: map[string]any{"folder": gatehouse.EntityRef{Type: "Folder", ID: "x"}}}
+	if got := ask(d, chief, "read", r); !got.Allowed {
+		t.Fatalf("control: %+v", got)
+	}
+	folder := policy.EntityRecord{Realm: "shop", Type: "Folder", ID: "x", Attributes: map[string]any{"locked": true}}
+	w.set(func() { w.entities["shop|Folder|x"] = folder })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicEntity, Realm: "shop", ID: "Folder/x", Value: folder})
+	if got := ask(d, chief, "read", r); got.Code != "forbidden" {
+		t.Fatalf("a pushed entity is not seen: %+v", got)
+	}
+	w.set(func() { w.lookups = errors.New("down") })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicEntity, Realm: "shop"})
+	if got := ask(d, chief, "read", r); got.Code != "evaluation_error" {
+		t.Fatalf("%+v", got)
+	}
+	if got := ask(d, chief, "read", gatehouse.Resource{Type: "File", ID: "f"}); got.Code != "evaluation_error" {
+		t.Fatalf("resource look-up: %+v", got)
+	}
+	w.set(func() { w.people = errors.New("down") })
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "shop"})
+	if got := ask(d, chief, "read", r); got.Code != CodeDirectory || got.Allowed {
+		t.Fatalf("%+v", got)
+	}
+	if got := d.DecideAdmin(context.Background(), chief, policy.AdminRead, policy.AdminSubject, "shop", ""); got.Code != CodeDirectory {
+		t.Fatalf("%+v", got)
+	}
+}
+
+// TestContext: facts of the credential are there, and the caller cannot set them.
+func TestContext(t *testing.T) {
+	w := newWorld()
+	w.docs["shop"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when {
+ context.scheme == "api_key" && context.scopes == ["read"] && context.environment == "test" && context.acr == "2" && context.amr.contains("pwd") &&
+ context.address.isInRange(ip("10.0.0.0/8")) && context.method == "GET" && context.time == 1800000000 && context.authenticated && !(context has client_id) };`}}
+	d, _, _ := newDecider(t, w)
+	p := &gatehouse.Principal{Realm: "shop", Kind: gatehouse.KindUser, ID: "chief", Scheme: gatehouse.SchemeAPIKey, Scopes: []string{"read"},
+		Environment: gatehouse.EnvironmentTest, ACR: "2", AMR: []string{"pwd"}}
+	ctx := gatehouse.WithAddress(context.Background(), "10.1.1.1")
+	lies := map[string]any{"scheme": "basic", "scopes": []any{"*"}, "environment": "live", "acr": "9", "amr": []any{}, "address": "1.1.1.1",
+		"method": "GET", "time": 0, "authenticated": false, "client_id": "x"}
+	got := d.Decide(ctx, gatehouse.AccessRequest{Principal: p, Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}, Context: lies})
+	if !got.Allowed {
+		t.Fatalf("%+v", got)
+	}
+	// Without an address a policy that needs it denies.
+	got = d.Decide(context.Background(), gatehouse.AccessRequest{Principal: p, Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}, Context: lies})
+	if got.Allowed {
+		t.Fatalf("%+v", got)
+	}
+}
+
+func TestRouteRequirements(t *testing.T) {
+	d, _, _ := newDecider(t, newWorld())
+	ctx := context.Background()
+	p := who("main", "alice")
+	p.Scopes = []string{"a", "b"}
+	if got := CheckScopes(p, []string{"a", "b"}); !got.Allowed {
+		t.Errorf("%+v", got)
+	}
+	if got := CheckScopes(p, []string{"a", "c", "d"}); got.Code != CodeInsufficientScope || !slices.Equal(got.Missing, []string{"c", "d"}) {
+		t.Errorf("%+v", got)
+	}
+	if got := d.CheckRoles(ctx, p, []string{"x", "viewer"}); !got.Allowed {
+		t.Errorf("%+v", got)
+	}
+	if got := d.CheckRoles(ctx, p, []string{"manager"}); got.Code != CodeRoleRequired || !slices.Equal(got.Missing, []string{"manager"}) {
+		t.Errorf("%+v", got)
+	}
+	if CheckScopes(p, nil).Allowed || d.CheckRoles(ctx, p, nil).Allowed || d.HasAnyRole(ctx, p) {
+		t.Error("no requirement was taken for a met one")
+	}
+	if CheckScopes(nil, []string{"a"}).Allowed || d.CheckRoles(ctx, nil, []string{"a"}).Allowed ||
+		d.HasAnyRole(ctx, &gatehouse.Principal{Kind: gatehouse.KindAnonymous, Realm: "main", Roles: []string{"admin"}}, "admin") {
+		t.Error("nobody holds something")
+	}
+}
+
+func TestAdministration(t *testing.T) {
+	w := newWorld()
+	w.docs["main"] = []policy.Document{{ID: "all", Text: `permit(principal, action, resource);`}}
+	delete(w.schemas, "main")
+	w.roles["main"] = append(w.roles["main"], policy.Role{Name: policy.RoleAdmin, Permissions: []policy.Permission{{Actions: []string{"*"}, ResourceType: "*"}}})
+	d, _, _ := newDecider(t, w)
+	read, write := []string{ScopeAdminRead}, []string{ScopeAdminWrite}
+	for _, c := range []struct {
+		realm, id               string
+		scopes                  []string
+		action, typ, target, on string
+		code                    string
+	}{
+		{"main", "root", []string{"*"}, "manage", policy.AdminRealm, "shop", "", "permitted"},
+		{"main", "root", read, "read", policy.AdminSubject, "shop", "", "permitted"},
+		{"main", "root", read, "write", policy.AdminSubject, "shop", "", CodeInsufficientScope},
+		{"main", "root", write, "read", policy.AdminSubject, "shop", "", CodeInsufficientScope},
+		{"main", "root", nil, "read", policy.AdminSubject, "shop", "", CodeInsufficientScope},
+		{"main", "alice", []string{"*"}, "read", policy.AdminSubject, "main", "", "no_permit"}, // the realm's own admin role and permit-all say nothing here
+		{"main", "oper", write, "write", policy.AdminSubject, "main", "bob", "permitted"},
+		{"main", "oper", write, "write", policy.AdminSubject, "main", "root", "forbidden"},
+		{"main", "oper", write, "write", policy.AdminSubject, "main", "nobody", "forbidden"},
+		{"main", "oper", write, "write", policy.AdminSubject, "shop", "chief", "forbidden"},
+		{"main", "oper", write, "revoke", policy.AdminSubject, "main", "root", "permitted"},
+		{"shop", "chief", write, "write", policy.AdminPolicy, "shop", "p", "permitted"},
+		{"shop", "chief", read, "read", policy.AdminSubject, "main", "", "forbidden"},
+		{"shop", "fake", read, "read", policy.AdminSubject, "shop", "", "no_permit"},
+		{"main", "ghost", read, "read", policy.AdminSubject, "main", "", CodeSubjectDisabled},
+	} {
+		p := who(c.realm, c.id)
+		p.Scopes = c.scopes
+		got := d.DecideAdmin(context.Background(), p, c.action, c.typ, c.target, c.on)
+		if got.Code != c.code || got.Allowed != (c.code == "permitted") {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
+	if got := d.DecideAdmin(context.Background(), nil, "read", policy.AdminRealm, "main", ""); got.Code != CodeUnauthenticated {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	w := newWorld()
+	d, _, _ := newDecider(t, w)
+	ctx := context.Background()
+	ok := []Candidate{
+		{}, {PutPolicy: &policy.Document{ID: "new", Text: `forbid(principal is Anonymous, action, resource);`}},
+		{PutRole: &policy.Role{Name: "new", Parents: []string{"admin"}}}, {DeletePolicy: "documents"}, {DeleteRole: "manager"},
+		{PutSchema: &policy.Schema{}},
+	}
+	for i, c := range ok {
+		if err := d.Check(ctx, "main", c); err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	bad := map[string]Candidate{
+		"policy documents:1:1 (documents)": {PutPolicy: &policy.Document{ID: "documents", Text: `permit(principal, action, resource) when { resource.nope };`}},
+		"policy off:1:":                    {PutPolicy: &policy.Document{ID: "off", Disabled: true, Text: `permit(`}},
+		"role new":                         {PutRole: &policy.Role{Name: "new", Parents: []string{"ghost"}}},
+		"role admin":                       {DeleteRole: "viewer"}, // admin inherits from it
+		"schema:1:":                        {PutSchema: &policy.Schema{Text: "entity"}},
+		"role admin (role:admin#1)":        {PutSchema: &policy.Schema{Text: "entity User;"}},
+	}
+	for place, c := range bad {
+		err := d.Check(ctx, "main", c)
+		var e *gatehouse.Error
+		if !errors.As(err, &e) || e.Code != "policy_invalid" || e.Kind != gatehouse.Unprocessable {
+			t.Errorf("%s: %v", place, err)
+			continue
+		}
+		found := false
+		for k := range e.Fields {
+			found = found || strings.HasPrefix(k, place)
+		}
+		if !found {
+			t.Errorf("%s: %v", place, e.Fields)
+		}
+	}
+	for _, c := range []Candidate{{PutRole: &policy.Role{Name: policy.RoleAdmin}}, {DeleteRole: policy.RoleRealmAdmin}} {
+		if err := d.Check(ctx, "main", c); gatehouse.CodeOf(err) != "role_built_in" {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	d, _, _ := newDecider(t, newWorld())
+	x := d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "bob"), Action: "read", Resource: document("zoe", "red", "private")})
+	if x.Decision.Allowed || len(x.Policies) == 0 || !strings.Contains(x.String(), "owner-reads") {
+		t.Errorf("%s", x)
+	}
+	x = d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "ghost"), Action: "read"})
+	if x.Decision.Code != CodeSubjectDisabled || x.String() == "" {
+		t.Errorf("%+v", x)
+	}
+}
+
+// TestSubjectCache: a second decision asks nobody, and a load that began before
+// a change is not used after it.
+func TestSubjectCache(t *testing.T) {
+	w := newWorld()
+	d, _, _ := newDecider(t, w)
+	ask(d, who("main", "bob"), "create", gatehouse.Resource{Type: "Document"})
+	before := w.loads.Load()
+	ask(d, who("main", "bob"), "create", gatehouse.Resource{Type: "Document"})
+	if n := w.loads.Load() - before; n != 0 {
+		t.Errorf("%d loads for a cached subject", n)
+	}
+	h := hash2("main", "bob")
+	gen := d.subjects.generation(h)
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"}) // while a load is on its way
+	d.subjects.put(subjectKey{realm: "main", id: "bob"}, &subject{}, gen)
+	if _, ok := d.subjects.get(subjectKey{realm: "main", id: "bob"}, h); ok {
+		t.Error("a value from before the change is used after it")
+	}
+}
+
+// TestRebuildUnderLoad: decisions go on while roles and people change, and each
+// answer is one that some state allows; after the last change only its answer is.
+func TestRebuildUnderLoad(t *testing.T) {
+	w := newWorld()
+	d, _, _ := newDecider(t, w)
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				got := ask(d, who("main", "bob"), "read", document("zoe", "red", "private"))
+				if got.Code != "permitted" && got.Code != "no_permit" && got.Code != "forbidden" {
+					t.Errorf("%+v", got)
+					return
+				}
+			}
+		})
+	}
+	for i := range 60 {
+		roles := []string{"user"}
+		if i%2 == 0 {
+			roles = []string{"viewer"}
+		}
+		w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Roles: roles} })
+		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
+		if got := ask(d, who("main", "bob"), "read", document("zoe", "red", "private")); got.Allowed != (i%2 == 0 && (i == 0 || (i-1)%3 != 0)) {
+			t.Fatalf("round %d: %+v", i, got)
+		}
+		w.set(func() {
+			w.docs["main"] = []policy.Document{{ID: "documents", Text: policy.ExampleDocuments()},
+				{ID: "n", Text: fmt.Sprintf(`forbid(principal, action, resource) when { %t };`, i%3 == 0)}}
+		})
+		d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main"})
+		if got := ask(d, who("main", "bob"), "read", document("zoe", "red", "private")); (got.Code == "forbidden") != (i%3 == 0) {
+			t.Fatalf("round %d: %+v", i, got)
+		}
+	}
+	close(stop)
+	readers.Wait()
+}
+
+func TestNewRefuses(t *testing.T) {
+	w := newWorld()
+	for i, c := range []Config{{}, {Store: w}, {Store: w, Directory: w}, {Directory: w, Logger: slog.Default()}} {
+		if _, err := New(context.Background(), c); err == nil {
+			t.Errorf("%d was accepted", i)
+		}
+	}
+}
+
+func BenchmarkDecide(b *testing.B) {
+	d, _, _ := newDecider(b, newWorld())
+	ctx := gatehouse.WithAddress(context.Background(), "10.0.0.1")
+	r := gatehouse.AccessRequest{Principal: who("main", "bob"), Action: "update", Resource: document("bob", "red", "private"),
+		Context: map[string]any{"method": "PUT", "path": "/documents/1"}}
+	b.ReportAllocs()
+	for range b.N {
+		if !d.Decide(ctx, r).Allowed {
+			b.Fatal("denied")
+		}
+	}
+}
