@@ -63,6 +63,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	room    sync.Cond
 	open    map[string]*run
+	ready   []pending        // full batches
 	dropped map[string]int64 // not yet told in an event
 	queued  int
 	bytes   int
@@ -78,7 +79,8 @@ type Recorder struct {
 type run struct {
 	span
 	data []byte
-	last int // size of the run before, as a hint
+	last int  // size of the run before, as a hint
+	used bool // had events since the last look
 }
 
 // NewRecorder starts a recorder; end it with [Recorder.Close].
@@ -197,7 +199,19 @@ func (r *Recorder) put(e *gatehouse.Event, line []byte) (full bool) {
 	b.data = append(b.data, line...)
 	r.queued++
 	r.bytes += len(line)
-	return b.count >= int64(r.cfg.MaxEvents) || len(b.data) >= MaxBatch/4
+	if b.count < int64(r.cfg.MaxEvents) && len(b.data) < MaxBatch/4 {
+		return false
+	}
+	r.seal(e.Realm, b)
+	return true
+}
+
+// seal ends the run, which is not empty; mu is held.
+func (r *Recorder) seal(realm string, b *run) {
+	r.ready = append(r.ready, pending{Batch: b.batch(realm, b.data)})
+	// The next one is likely as long; growing costs more than the event itself.
+	b.last = min(max(len(b.data)+len(b.data)/8, b.last/2), MaxBatch/4)
+	b.data, b.span, b.used = nil, span{}, true
 }
 
 func (r *Recorder) drop(realm string) {
@@ -341,15 +355,18 @@ func (r *Recorder) take() []pending {
 		r.put(&e, append(AppendEvent(nil, &e), '\n'))
 		delete(r.dropped, realm)
 	}
-	var out []pending
 	for realm, b := range r.open {
-		if b.count == 0 {
-			delete(r.open, realm) // silent for a whole round: forget its size hint
+		switch {
+		case b.count > 0:
+			r.seal(realm, b)
+		case !b.used:
+			delete(r.open, realm) // silent for a whole round: forget its hint
 			continue
 		}
-		out = append(out, pending{Batch: b.batch(realm, b.data)})
-		b.last, b.data, b.span = min(len(b.data)+len(b.data)/4, MaxBatch/4), nil, span{}
+		b.used = false
 	}
+	out := r.ready
+	r.ready = nil
 	return out
 }
 
