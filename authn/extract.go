@@ -261,3 +261,25 @@ func unescape(s string) string {
 	}
 	return s
 }
+
+// RedactPath returns path with every segment that is one of our keys or tokens,
+// or a JWT, replaced: what [Extract] refuses must not end up in the record.
+func RedactPath(path string) string {
+	found := false
+	for segment := range strings.SplitSeq(path, "/") {
+		if isOurs(segment) {
+			found = true
+			break
+		}
+	}
+	if !found {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if isOurs(s) {
+			segments[i] = "[redacted]"
+		}
+	}
+	return strings.Join(segments, "/")
+}

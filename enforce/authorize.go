@@ -1,0 +1,105 @@
+package enforce
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+var (
+	errDenied   = gatehouse.E(gatehouse.Denied, "access_denied", "You may not do this.")
+	errScope    = gatehouse.E(gatehouse.Denied, "insufficient_scope", "The credential lacks a scope that this needs.")
+	errHidden   = gatehouse.E(gatehouse.NotFound, "not_found", "There is nothing here.")
+	errDecision = gatehouse.E(gatehouse.Unavailable, "decision_unavailable", "The decision cannot be made at the moment.")
+)
+
+// requirements checks what the route asks of the caller, without the resource:
+// that there is one, its scopes, its roles. They come first because they cost
+// nothing and tell nothing about any resource.
+func (p *Pipeline) requirements(x *Exchange, _ *http.Request) error {
+	rt := x.route
+	if !rt.requiresSomething() {
+		// SetRoutes refuses such a route; should one get here, it denies.
+		x.decision = gatehouse.Decision{Code: "route_without_rule"}
+		return errDenied
+	}
+	if !rt.Anonymous && !x.principal.Authenticated() {
+		x.decision = gatehouse.Decision{Code: "unauthenticated"}
+		return errDenied
+	}
+	for _, s := range rt.Scopes {
+		if !x.principal.HasScope(s) {
+			x.decision.Missing = append(x.decision.Missing, s)
+		}
+	}
+	if len(x.decision.Missing) > 0 {
+		x.decision.Code = "insufficient_scope"
+		return errScope
+	}
+	if len(rt.Roles) > 0 {
+		held, err := p.cfg.Decider.Roles(x.ctx, x.principal)
+		if err != nil {
+			x.decision = gatehouse.Decision{Code: gatehouse.CodeOf(err)}
+			if gatehouse.KindOf(err) == gatehouse.Denied {
+				return errDenied.With(err)
+			}
+			return errDecision.With(err)
+		}
+		if !slices.ContainsFunc(rt.Roles, func(want string) bool { return slices.Contains(held, want) }) {
+			x.decision = gatehouse.Decision{Code: "role_required", Missing: rt.Roles}
+			return errDenied
+		}
+	}
+	if rt.Action == "" {
+		x.decision = gatehouse.Decision{Allowed: true, Code: "permitted", Reasons: rt.reasons}
+		x.event.Chain = append(x.event.Chain, gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeSuccess,
+			Code: "permitted", Reasons: rt.reasons})
+	}
+	return nil
+}
+
+// policies asks the decision point about the action on the resource.
+func (p *Pipeline) policies(x *Exchange, r *http.Request) error {
+	rt := x.route
+	if rt.Action == "" {
+		return nil
+	}
+	x.event.Target = gatehouse.Target{Type: rt.Resource.Type}
+	if err := p.buildResource(x, r); err != nil {
+		return err
+	}
+	x.event.Target.ID = clip(x.resource.ID, 255)
+	d := p.cfg.Decider.Decide(x.ctx, gatehouse.AccessRequest{Principal: x.principal, Action: rt.Action, Resource: x.resource})
+	if len(d.Errors) > 0 {
+		d.Allowed = false // an error denies, whatever else is said
+	}
+	x.decision = d
+	if !d.Allowed {
+		return denial(rt, x.principal, d)
+	}
+	x.event.Chain = append(x.event.Chain, gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeSuccess,
+		Code: d.Code, Reasons: d.Reasons, Note: rt.Action})
+	return nil
+}
+
+// denial chooses how a refused decision is answered.
+func denial(rt *compiled, who *gatehouse.Principal, d gatehouse.Decision) error {
+	switch {
+	case d.Code == "policy_unavailable" || d.Code == "directory_unavailable":
+		return errDecision
+	case rt.HideExistence:
+		// The same answer as for a resource that does not exist.
+		return errHidden
+	case !who.Authenticated():
+		// A credential might help here, so the caller is told to bring one.
+		return errAnonymousDenied
+	}
+	return errDenied
+}
+
+var errAnonymousDenied = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
+
+func (c *compiled) requiresSomething() bool {
+	return c.Anonymous || c.Authenticated || len(c.Scopes) > 0 || len(c.Roles) > 0 || c.Action != ""
+}

@@ -1,0 +1,308 @@
+package enforce
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/limit"
+)
+
+// compiled is a route that was checked, with what can be prepared.
+type compiled struct {
+	Route
+	wildcards      []string
+	id, fetch      template
+	rateAddress    limit.Rate
+	ratePrincipal  limit.Rate
+	scopeAddress   string
+	scopePrincipal string
+	reasons        []gatehouse.Reason // of a route that asks no policy
+}
+
+// maxRoutes bounds a table; conflicts are looked for in pairs.
+const maxRoutes = 10_000
+
+// compile checks all routes and builds the table.
+func (p *Pipeline) compile(routes []Route) (*table, error) {
+	if len(routes) > maxRoutes {
+		return nil, fmt.Errorf("enforce: %d routes are more than %d", len(routes), maxRoutes)
+	}
+	t := &table{hosts: map[string]*http.ServeMux{}}
+	byHost := map[string][]*compiled{}
+	ids := map[string]bool{}
+	var errs []error
+	for i := range routes {
+		c, err := p.compileRoute(routes[i])
+		if err == nil && ids[c.ID] {
+			err = errors.New("another route has the same id")
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("route %d (%s): %w", i+1, name(&routes[i]), err))
+			continue
+		}
+		ids[c.ID] = true
+		mux := t.any
+		if c.Host != "" {
+			mux = t.hosts[c.Host]
+		}
+		if mux == nil {
+			mux = http.NewServeMux()
+			if c.Host == "" {
+				t.any = mux
+			} else {
+				t.hosts[c.Host] = mux
+			}
+		}
+		if err := handle(mux, c); err != nil {
+			errs = append(errs, fmt.Errorf("route %d (%s): %w", i+1, name(&c.Route), conflict(byHost[c.Host], c, err)))
+			continue
+		}
+		byHost[c.Host] = append(byHost[c.Host], c)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return t, nil
+}
+
+func name(r *Route) string {
+	n := r.Pattern
+	if r.Host != "" {
+		n += " on " + r.Host
+	}
+	if r.ID != "" && r.ID != r.Pattern {
+		n = r.ID + ": " + n
+	}
+	return n
+}
+
+// handle registers c. ServeMux reports bad and conflicting patterns by panicking.
+func handle(mux *http.ServeMux, c *compiled) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = errors.New("the pattern is not valid, or in conflict with another")
+		}
+	}()
+	mux.Handle(c.Pattern, c)
+	return nil
+}
+
+// conflict names the route that c is in conflict with.
+func conflict(earlier []*compiled, c *compiled, err error) error {
+	if handle(http.NewServeMux(), c) != nil {
+		return errors.New("the pattern is not valid")
+	}
+	for _, e := range earlier {
+		mux := http.NewServeMux()
+		if handle(mux, e) == nil && handle(mux, c) != nil {
+			return fmt.Errorf("it matches requests that %s matches too, and neither is more specific", name(&e.Route))
+		}
+	}
+	return err
+}
+
+// compileRoute checks one route. What it lets through is enforced as written;
+// anything that could be meant in two ways is refused.
+func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
+	c := &compiled{Route: r}
+	method, path, ok := strings.Cut(strings.TrimSpace(r.Pattern), " ")
+	if !ok {
+		method, path = "", method
+	}
+	path = strings.TrimSpace(path)
+	if !strings.HasPrefix(path, "/") {
+		return nil, errors.New(`the pattern must be "/path" or "METHOD /path"; the host has a field of its own`)
+	}
+	if method == http.MethodTrace || method == http.MethodConnect {
+		return nil, errors.New("TRACE and CONNECT are never served")
+	}
+	if method != strings.ToUpper(method) {
+		return nil, errors.New("methods are upper-case")
+	}
+	if c.wildcards, ok = wildcards(path); !ok {
+		return nil, errors.New("the pattern is not valid")
+	}
+	if c.ID == "" {
+		c.ID = r.Pattern
+		if r.Host != "" {
+			c.ID = r.Host + " " + r.Pattern
+		}
+	}
+	if c.Realm == "" {
+		c.Realm = gatehouse.MainRealm
+	}
+	c.Host = canonicalHost(r.Host)
+	if r.Host != "" && (c.Host == "" || strings.ContainsAny(c.Host, "/* ,@")) {
+		return nil, errors.New("the host must be one host name, without wildcards")
+	}
+	for _, check := range []func(*compiled) error{p.checkAccess, p.checkResource, checkLimits, checkCORS, checkFilter} {
+		if err := check(c); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// wildcards returns the names in a ServeMux path pattern.
+func wildcards(path string) ([]string, bool) {
+	var names []string
+	for segment := range strings.SplitSeq(path, "/") {
+		if !strings.HasPrefix(segment, "{") {
+			continue
+		}
+		n := strings.TrimSuffix(strings.TrimPrefix(segment, "{"), "}")
+		if n == "$" {
+			continue
+		}
+		n = strings.TrimSuffix(n, "...")
+		if n == "" {
+			return nil, false
+		}
+		names = append(names, n)
+	}
+	return names, true
+}
+
+func (p *Pipeline) checkAccess(c *compiled) error {
+	if !c.requiresSomething() {
+		return errors.New("it says not who may call: anonymous, authenticated, scopes, roles or action")
+	}
+	if c.Anonymous && (c.Authenticated || len(c.Scopes) > 0 || len(c.Roles) > 0) {
+		return errors.New("anonymous contradicts authenticated, scopes and roles")
+	}
+	for _, s := range c.Schemes {
+		switch s {
+		case gatehouse.SchemeBasic, gatehouse.SchemeAPIKey, gatehouse.SchemeJWT, gatehouse.SchemeOpaque:
+		default:
+			return fmt.Errorf("scheme %q is not known", s)
+		}
+		if !p.cfg.Authenticator.Supports(s) {
+			return fmt.Errorf("scheme %q is not available", s)
+		}
+	}
+	switch c.Environment {
+	case "", gatehouse.EnvironmentLive, gatehouse.EnvironmentTest:
+	default:
+		return fmt.Errorf("environment %q is neither live nor test", c.Environment)
+	}
+	if slices.Contains(c.Scopes, "") || slices.Contains(c.Scopes, gatehouse.ScopeAll) || slices.Contains(c.Roles, "") {
+		return errors.New(`scopes and roles need names, and "*" is none`)
+	}
+	if c.Action == "" {
+		switch {
+		case c.Resource != nil:
+			return errors.New("a resource without an action decides nothing")
+		case c.HideExistence:
+			return errors.New("hide_existence needs an action on a resource")
+		}
+		c.reasons = accessReasons(&c.Route)
+	} else if c.Resource == nil {
+		return errors.New("an action needs a resource")
+	}
+	return nil
+}
+
+// accessReasons is what the record shows for a route that asks no policy.
+func accessReasons(r *Route) []gatehouse.Reason {
+	rule := "authenticated"
+	switch {
+	case r.Anonymous:
+		rule = "anonymous"
+	case len(r.Roles) > 0 && len(r.Scopes) > 0:
+		rule = "scopes and roles"
+	case len(r.Roles) > 0:
+		rule = "roles"
+	case len(r.Scopes) > 0:
+		rule = "scopes"
+	}
+	return []gatehouse.Reason{{PolicyID: "route:" + r.ID, Effect: "permit", Note: rule}}
+}
+
+func (p *Pipeline) checkResource(c *compiled) error {
+	rule := c.Resource
+	if rule == nil {
+		return nil
+	}
+	if rule.Type == "" {
+		return errors.New("the resource needs a type")
+	}
+	var err error
+	if c.id, err = parseTemplate(rule.ID, c.wildcards); err != nil {
+		return fmt.Errorf("resource id: %w", err)
+	}
+	if (rule.Fetch != "") != (rule.Source == sourceUpstream) {
+		return errors.New(`fetch belongs to source "upstream", and only there`)
+	}
+	for attr := range rule.Entities {
+		if len(rule.Attributes) > 0 && rule.Attributes[attr] == "" {
+			return fmt.Errorf("entities: %q is not among the attributes", attr)
+		}
+	}
+	switch rule.Source {
+	case sourceNone, sourceBody:
+	case sourceStored:
+		if rule.ID == "" || len(rule.Static) > 0 || len(rule.Attributes) > 0 || len(rule.Entities) > 0 {
+			return errors.New(`source "stored" needs an id, and takes its attributes from the stored entity alone`)
+		}
+	case sourceUpstream:
+		if p.cfg.Resolver == nil {
+			return errors.New(`source "upstream" needs a gateway`)
+		}
+		if !strings.HasPrefix(rule.Fetch, "/") {
+			return errors.New("fetch must be a path")
+		}
+		if c.fetch, err = parseTemplate(rule.Fetch, c.wildcards); err != nil {
+			return fmt.Errorf("fetch: %w", err)
+		}
+	default:
+		return fmt.Errorf("source %q is not known", rule.Source)
+	}
+	return nil
+}
+
+func checkLimits(c *compiled) error {
+	c.rateAddress, c.ratePrincipal = limit.Rate(c.RateAddress), limit.Rate(c.RatePrincipal)
+	if err := errors.Join(c.rateAddress.Validate(), c.ratePrincipal.Validate()); err != nil {
+		return err
+	}
+	if c.MaxBodyBytes < 0 || c.Timeout < 0 {
+		return errors.New("bounds must not be negative")
+	}
+	// The realm is part of the scope: ids of principals are unique within one.
+	c.scopeAddress, c.scopePrincipal = "address\x00"+c.ID, "principal\x00"+c.Realm+"\x00"+c.ID
+	return nil
+}
+
+func checkCORS(c *compiled) error {
+	if c.CORS == nil {
+		return nil
+	}
+	if len(c.CORS.Origins) == 0 {
+		return errors.New("cors: it names no origin")
+	}
+	for _, o := range c.CORS.Origins {
+		if o == "*" && c.CORS.Credentials {
+			return errors.New("cors: every origin with credentials would let any site act as the user")
+		}
+		if o != "*" && !strings.HasPrefix(o, "https://") && !strings.HasPrefix(o, "http://") || strings.HasSuffix(o, "/") ||
+			o != "*" && strings.Contains(o, "*") {
+			return fmt.Errorf("cors: %q is not an exact origin such as https://app.example", o)
+		}
+	}
+	return nil
+}
+
+func checkFilter(c *compiled) error {
+	f := c.Filter
+	if f == nil {
+		return nil
+	}
+	if f.Action == "" || f.IDMember == "" || f.Resource.Type == "" {
+		return errors.New("filter: it needs an action, the member that holds the id, and a resource type")
+	}
+	return nil
+}

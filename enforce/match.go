@@ -1,0 +1,212 @@
+package enforce
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+var (
+	errNoRoute  = gatehouse.E(gatehouse.NotFound, "no_route", "There is nothing here.")
+	errPath     = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path can be read in more than one way.")
+	errOverride = gatehouse.E(gatehouse.Invalid, "method_override", "The method must be that of the request line.")
+	errMethod   = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
+)
+
+// match finds the one route of the request. What no route matches is answered
+// as if it did not exist, whatever the reason.
+func (p *Pipeline) match(x *Exchange, r *http.Request) error {
+	if err := unfitRequest(r); err != nil {
+		if err == errMethod {
+			x.setHeader("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		}
+		return err
+	}
+	x.table.find(&x.sink, r)
+	if x.sink.hit == nil {
+		return errNoRoute
+	}
+	x.route = x.sink.hit
+	x.event.Route = x.route.ID
+	x.event.Realm = x.route.Realm
+	if n := len(x.route.wildcards); n > 0 {
+		x.params = make(map[string]string, n)
+		for _, name := range x.route.wildcards {
+			x.params[name] = r.PathValue(name)
+		}
+	}
+	x.pass("match", "", x.route.ID)
+	return nil
+}
+
+// unfitRequest refuses requests whose method or path another program could take
+// for a different one than the routes are matched against.
+func unfitRequest(r *http.Request) *gatehouse.Error {
+	switch r.Method {
+	case http.MethodTrace, http.MethodConnect, "":
+		// TRACE shows the request to scripts, credentials included; CONNECT
+		// has no path to judge.
+		return errMethod
+	}
+	if len(r.Method) > 32 {
+		return errMethod
+	}
+	if ambiguousPath(r.URL) {
+		return errPath
+	}
+	if overridesMethod(r) {
+		return errOverride
+	}
+	return nil
+}
+
+// overridesMethod reports headers and the query parameter by which frameworks
+// let a caller replace the method: the upstream would do something else than was
+// judged.
+func overridesMethod(r *http.Request) bool {
+	for _, name := range [...]string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method"} {
+		if len(r.Header[name]) > 0 {
+			return true
+		}
+	}
+	if !strings.Contains(r.URL.RawQuery, "method") && !strings.Contains(r.URL.RawQuery, "%") {
+		return false
+	}
+	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
+		name, _, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if strings.EqualFold(name, "_method") {
+			return true
+		}
+	}
+	return false
+}
+
+// ambiguousPath reports paths that a proxy and the program behind it are known to
+// read differently: encoded or doubled slashes, backslashes, dot segments in any
+// spelling, path parameters (";", which servlet containers cut off before they
+// match), NUL and other control characters, double encoding of any of these, and
+// bytes that are not UTF-8. None of them is needed to name a resource.
+func ambiguousPath(u *url.URL) bool {
+	escaped := u.EscapedPath()
+	if escaped == "" || escaped[0] != '/' || u.Opaque != "" {
+		return true
+	}
+	if strings.Contains(escaped, "//") || !utf8.ValidString(u.Path) {
+		return true
+	}
+	for i := 0; i < len(escaped); i++ {
+		switch c := escaped[i]; {
+		case c == ';' || c == '\\' || c < ' ' || c == 0x7f:
+			return true
+		case c == '%':
+			if escapesSyntax(escaped[i:]) {
+				return true
+			}
+		case c == '.' && escaped[i-1] == '/': // i > 0: the first byte is a slash
+			rest := escaped[i+1:]
+			rest = strings.TrimPrefix(rest, ".")
+			if rest == "" || rest[0] == '/' {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// escapesSyntax reports whether the percent-escape at the start of s stands for a
+// character that would change how the path is split, however many times it is
+// encoded: %2f, %252f, %25252f and so on.
+func escapesSyntax(s string) bool {
+	rest := s[1:]
+	if len(rest) < 2 {
+		return true
+	}
+	for first := true; len(rest) >= 2; first = false {
+		c, ok := unhex(rest[0], rest[1])
+		switch {
+		case !ok:
+			return first // "%zz" is malformed; "%25zz" is a percent sign
+		case c < ' ', c == 0x7f, c == '/', c == '\\', c == '.', c == ';', c == '?', c == '#':
+			return true
+		case c != '%':
+			return false
+		}
+		rest = rest[2:] // "%25" and then two hex digits is one more layer
+	}
+	return false
+}
+
+func unhex(a, b byte) (byte, bool) {
+	hi, ok1 := hexDigit(a)
+	lo, ok2 := hexDigit(b)
+	return hi<<4 | lo, ok1 && ok2
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// table is one immutable set of routes. Patterns are matched by the standard
+// library's ServeMux, so that their meaning and precedence are the ones that its
+// documentation gives.
+type table struct {
+	hosts map[string]*http.ServeMux // by canonical host
+	any   *http.ServeMux
+}
+
+// find looks in the routes of the request's host first, then in those of every
+// host. The mux is asked to serve into a sink: it only ever finds.
+func (t *table) find(s *sink, r *http.Request) {
+	if m := t.hosts[canonicalHost(r.Host)]; m != nil {
+		m.ServeHTTP(s, r)
+	}
+	if s.hit == nil && t.any != nil {
+		t.any.ServeHTTP(s, r)
+	}
+}
+
+// canonicalHost lowers s and cuts port and final dot: "API.Example.:443" must
+// not slip past the rules of "api.example" to those of every host.
+func canonicalHost(s string) string {
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.Contains(s[i:], "]") {
+		s = s[:i]
+	}
+	return strings.ToLower(strings.TrimSuffix(s, "."))
+}
+
+// sink is the ResponseWriter that find serves into. What the mux itself answers
+// (redirects, 404, 405) leaves hit nil: no route.
+type sink struct {
+	hit    *compiled
+	header http.Header
+}
+
+func (s *sink) Header() http.Header {
+	if s.header == nil {
+		s.header = http.Header{}
+	}
+	return s.header
+}
+func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
+func (s *sink) WriteHeader(int)             {}
+
+// ServeHTTP notes that the mux chose c.
+func (c *compiled) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	if s, ok := w.(*sink); ok {
+		s.hit = c
+	}
+}

@@ -1,0 +1,190 @@
+package enforce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/limit"
+)
+
+// Authenticator verifies presented credentials; *authn.Authenticator is one.
+type Authenticator interface {
+	Authenticate(ctx context.Context, realm string, p authn.Presented, rule authn.Rule) (*gatehouse.Principal, error)
+	Supports(s gatehouse.Scheme) bool
+}
+
+// Decider is the decision point; *authz.Decider is one. Every failure is a
+// denial in its answer, or an error of Roles.
+type Decider interface {
+	Decide(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision
+	// Roles returns the roles that the principal holds now, inherited ones too.
+	Roles(ctx context.Context, p *gatehouse.Principal) ([]string, error)
+}
+
+// Resolver fetches the attributes of a resource from a route's upstream. path
+// is the route's Fetch template with the parameters filled in and escaped. A
+// resource that does not exist is an error that matches gatehouse.NotFound.
+type Resolver interface {
+	FetchEntity(ctx context.Context, route *Route, path string) (map[string]any, error)
+}
+
+// Recorder takes the finished event of each request; *audit.Recorder is one.
+type Recorder interface{ Record(e *gatehouse.Event) }
+
+// Config of a [Pipeline]. Authenticator, Decider, Recorder and Limiter are
+// required.
+type Config struct {
+	Authenticator Authenticator
+	Decider       Decider
+	Recorder      Recorder
+	Limiter       *limit.Limiter
+	// Resolver is needed by routes whose resource comes from the upstream;
+	// without it SetRoutes refuses them.
+	Resolver Resolver
+	Proxies  *web.Proxies // nil trusts nobody
+	// Title is what a 401 shows as realm; nil: the realm's name.
+	Title func(realm string) string
+	// MaxDecisionBody bounds a body that a decision needs: 64 KiB when 0.
+	MaxDecisionBody int64
+	Now             func() time.Time // nil: time.Now
+}
+
+// DefaultDecisionBody bounds what a route with Source "body" reads.
+const DefaultDecisionBody = 64 << 10
+
+// Pipeline enforces the current routes. It is safe for concurrent use.
+type Pipeline struct {
+	cfg    Config
+	routes atomic.Pointer[table]
+}
+
+// New checks cfg. Without routes, every request is refused with 404.
+func New(cfg Config) (*Pipeline, error) {
+	if cfg.Authenticator == nil || cfg.Decider == nil || cfg.Recorder == nil || cfg.Limiter == nil {
+		return nil, errors.New("enforce: Authenticator, Decider, Recorder and Limiter are required")
+	}
+	if cfg.MaxDecisionBody <= 0 {
+		cfg.MaxDecisionBody = DefaultDecisionBody
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Title == nil {
+		cfg.Title = func(realm string) string { return realm }
+	}
+	p := &Pipeline{cfg: cfg}
+	p.routes.Store(&table{})
+	return p, nil
+}
+
+// SetRoutes replaces all routes at once, or none of them: the error names every
+// route that is wrong and, for a conflict, both. Requests that are being judged
+// keep the routes they began with.
+func (p *Pipeline) SetRoutes(routes []Route) error {
+	t, err := p.compile(routes)
+	if err != nil {
+		return err
+	}
+	p.routes.Store(t)
+	return nil
+}
+
+// step is one link of the pipeline. It returns nil to go on; an error ends the
+// request with a denial. A step never calls another.
+type step struct {
+	name string
+	run  func(p *Pipeline, x *Exchange, r *http.Request) error
+}
+
+// steps is the order in which a request is judged. The limit by address stands
+// before anything costly; the one by principal needs to know who calls.
+var steps = [...]step{
+	{"match", (*Pipeline).match},
+	{"extract", (*Pipeline).extract},
+	{"limit", (*Pipeline).limitAddress},
+	{"authenticate", (*Pipeline).authenticate},
+	{"limit", (*Pipeline).limitPrincipal},
+	{"authorize", (*Pipeline).requirements},
+	{"authorize", (*Pipeline).policies},
+}
+
+var errStepPanicked = gatehouse.E(gatehouse.Internal, "internal", "")
+
+// Check runs every step up to the decision and returns the verdict. It may read
+// and replace r.Body (the bytes stay the same) and sets the path values of r.
+// Whatever goes wrong, a panic included, is a denial. It is to be called once
+// for an exchange; a second call denies.
+func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
+	defer func() {
+		if value := recover(); value != nil {
+			err := errStepPanicked.With(fmt.Errorf("panic: %v\n%s", value, debug.Stack()))
+			x.fail("enforce", err)
+			v = x.verdict(err)
+		}
+	}()
+	if x.checked {
+		return x.verdict(errStepPanicked.With(errors.New("enforce: an exchange was checked twice")))
+	}
+	x.checked = true
+	x.table = p.routes.Load()
+	ctx := gatehouse.WithRequestID(r.Context(), x.event.RequestID)
+	if x.event.Address != "" {
+		ctx = gatehouse.WithAddress(ctx, x.event.Address)
+	}
+	x.ctx = ctx
+	for i := range steps {
+		if err := steps[i].run(p, x, r); err != nil {
+			e := web.Classify(err)
+			x.fail(steps[i].name, e)
+			p.challenge(x, e)
+			return x.verdict(e)
+		}
+	}
+	// Every step passed. Only the authorize steps can have allowed it.
+	if !x.decision.Allowed {
+		return x.verdict(errDenied)
+	}
+	x.allowed = true
+	return x.verdict(nil)
+}
+
+// Match returns the route that r would be judged by, without judging it, or nil
+// when there is none. It is for questions about the route itself, such as a CORS
+// preflight; it is no permission.
+func (p *Pipeline) Match(r *http.Request) *Route {
+	if unfitRequest(r) != nil {
+		return nil
+	}
+	var s sink
+	p.routes.Load().find(&s, r)
+	if s.hit == nil {
+		return nil
+	}
+	return &s.hit.Route
+}
+
+// challenge adds the WWW-Authenticate lines that a 401 must have and a 403 for
+// missing scopes should have (RFC 6750 §3).
+func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {
+	if x.route == nil {
+		return
+	}
+	var lines []string
+	switch {
+	case e.Kind == gatehouse.Unauthenticated:
+		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.Schemes, e)
+	case e.Code == errScope.Code:
+		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.Schemes, e, x.route.Scopes...)
+	}
+	if len(lines) > 0 {
+		x.setHeader("Www-Authenticate", lines...)
+	}
+}

@@ -1,0 +1,78 @@
+package enforce
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// template is text with path parameters: "/documents/{id}".
+type template struct {
+	parts []part
+}
+
+type part struct {
+	text  string
+	param bool
+}
+
+// parseTemplate accepts {name} for the names given.
+func parseTemplate(s string, names []string) (template, error) {
+	var t template
+	for s != "" {
+		open := strings.IndexByte(s, '{')
+		if open < 0 {
+			open = len(s)
+		}
+		if open > 0 {
+			if strings.IndexByte(s[:open], '}') >= 0 {
+				return template{}, errors.New("a brace is not opened")
+			}
+			t.parts = append(t.parts, part{text: s[:open]})
+			s = s[open:]
+			continue
+		}
+		end := strings.IndexByte(s, '}')
+		if end < 0 {
+			return template{}, errors.New("a brace is not closed")
+		}
+		n := s[1:end]
+		if !slices.Contains(names, n) {
+			return template{}, fmt.Errorf("the pattern has no parameter %q", n)
+		}
+		t.parts = append(t.parts, part{text: n, param: true})
+		s = s[end+1:]
+	}
+	return t, nil
+}
+
+// expand fills in the parameters. With escape, each value is escaped, segment by
+// segment: the slashes of a {rest...} parameter stay slashes.
+func (t template) expand(params map[string]string, escape func(string) string) string {
+	if len(t.parts) == 1 && escape == nil {
+		if t.parts[0].param {
+			return params[t.parts[0].text]
+		}
+		return t.parts[0].text
+	}
+	var b strings.Builder
+	for _, p := range t.parts {
+		switch {
+		case !p.param:
+			b.WriteString(p.text)
+		case escape == nil:
+			b.WriteString(params[p.text])
+		default:
+			first := true
+			for segment := range strings.SplitSeq(params[p.text], "/") {
+				if !first {
+					b.WriteByte('/')
+				}
+				first = false
+				b.WriteString(escape(segment))
+			}
+		}
+	}
+	return b.String()
+}
