@@ -105,13 +105,18 @@ type ring struct{ key *token.Key }
 
 func (r ring) Signer(string) (*token.Key, error) { return r.key, nil }
 
-func newAsserter(t testing.TB) *gateway.Asserter {
+func newRing(t testing.TB) ring {
 	t.Helper()
 	key, err := token.GenerateKey("ES256")
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := gateway.NewAsserter(ring{key}, func(string) string { return "https://auth.example" }, time.Now)
+	return ring{key}
+}
+
+func newAsserter(t testing.TB) *gateway.Asserter {
+	t.Helper()
+	a, err := gateway.NewAsserter(newRing(t), func(string) string { return "https://auth.example" }, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,187 @@
+package gateway_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+func newForwardAuth(t *testing.T, trusted ...string) (*gateway.ForwardAuth, *fake) {
+	t.Helper()
+	proxies, err := web.NewProxies(web.ProxyConfig{Trusted: trusted})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ups, err := gateway.NewUpstreams([]gateway.Upstream{{Name: "api", URL: "http://127.0.0.1:9", Audience: "the-api", Headers: map[string]string{"X-Who": "subject"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{ch: make(chan *record, 1000), verdict: allow(enforce.Route{}, alice)}
+	h, err := gateway.NewForwardAuth(gateway.ForwardAuthConfig{Enforcer: f, Asserter: newAsserter(t), Upstreams: ups, Proxies: proxies})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, f
+}
+
+func question(style string, h http.Header) *http.Request {
+	r := httptest.NewRequest("GET", "/forward-auth/"+style, nil)
+	r.RemoteAddr = "10.0.0.1:1234"
+	r.Header = h
+	return r
+}
+
+func original(method, uri, host string) http.Header {
+	return http.Header{"X-Original-Method": {method}, "X-Original-Uri": {uri}, "X-Original-Host": {host}, "X-Forwarded-For": {"9.9.9.9"}, "X-Forwarded-Proto": {"https"}}
+}
+
+func forwarded(method, uri, host string) http.Header {
+	return http.Header{"X-Forwarded-Method": {method}, "X-Forwarded-Uri": {uri}, "X-Forwarded-Host": {host}, "X-Forwarded-For": {"9.9.9.9"}, "X-Forwarded-Proto": {"https"}}
+}
+
+func TestForwardAuthAllows(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	for style, header := range map[string]http.Header{
+		"nginx": original("PUT", "/d/1?x=%2f", "api.example:8443"), "haproxy": original("PUT", "/d/1?x=%2f", "api.example:8443"),
+		"apache": original("PUT", "/d/1?x=%2f", "api.example:8443"), "caddy": forwarded("PUT", "/d/1?x=%2f", "api.example:8443"),
+		"traefik": forwarded("PUT", "/d/1?x=%2f", "api.example:8443"),
+	} {
+		header.Set("Authorization", "Bearer t")
+		header.Set("Content-Length", "17")
+		header.Set("X-Gatehouse-Subject", "usr_evil")
+		header["X-Gatehouse-Assertion"] = []string{"evil"}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, question(style, header))
+		x := f.last(t)
+		r := x.asked
+		if w.Code != 200 || r.Method != "PUT" || r.URL.Path != "/d/1" || r.URL.RawQuery != "x=%2f" || r.Host != "api.example:8443" || r.ContentLength != 0 {
+			t.Fatalf("%s: %d, asked about %v %v %v", style, w.Code, r.Method, r.URL, r.Host)
+		}
+		if r.Header.Get("Authorization") != "Bearer t" || r.Header.Get("Content-Length") != "" || r.Header.Get("X-Gatehouse-Subject") != "" ||
+			r.Header.Get("X-Original-Uri") != "" || r.Header.Get("X-Forwarded-For") != "9.9.9.9" {
+			t.Errorf("%s: header %v", style, r.Header)
+		}
+		out := w.Header()
+		if c := claimsOf(t, out.Get("X-Gatehouse-Assertion")); c["aud"] != "the-api" || c["sub"] != "usr_alice" {
+			t.Errorf("%s: %v", style, c)
+		}
+		if out.Get("X-Gatehouse-Subject") != "usr_alice" || out.Get("X-Who") != "usr_alice" || out.Get("X-Request-Id") != x.id || out.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", style, out)
+		}
+	}
+	// Nobody: every line is there, and empty, so that a copy of it overwrites.
+	f.verdict = allow(enforce.Route{Anonymous: true}, &gatehouse.Principal{Kind: gatehouse.KindAnonymous})
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, question("nginx", original("GET", "/", "a")))
+	for _, name := range []string{"X-Gatehouse-Assertion", "X-Gatehouse-Subject", "X-Gatehouse-Username", "X-Gatehouse-Roles", "X-Gatehouse-Scopes", "X-Who"} {
+		if v := w.Header()[name]; len(v) != 1 || v[0] != "" {
+			t.Errorf("anonymous: %s is %q", name, v)
+		}
+	}
+}
+
+func TestForwardAuthRefuses(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	f.verdict = func(*http.Request) enforce.Verdict {
+		t.Error("the pipeline was asked")
+		return enforce.Verdict{}
+	}
+	change := func(h http.Header, name string, lines ...string) http.Header {
+		if h[name] = lines; len(lines) == 0 {
+			delete(h, name)
+		}
+		return h
+	}
+	for name, header := range map[string]http.Header{
+		"two URIs":         change(original("GET", "/", "a"), "X-Original-Uri", "/public", "/admin"),
+		"no method":        change(original("GET", "/", "a"), "X-Original-Method"),
+		"no host":          change(original("GET", "/", "a"), "X-Original-Host"),
+		"two hosts":        change(original("GET", "/", "a"), "X-Original-Host", "a", "b"),
+		"two protos":       change(original("GET", "/", "a"), "X-Forwarded-Proto", "https", "http"),
+		"odd method":       original("GET /x", "/", "a"),
+		"lower method":     original("get", "/", "a"),
+		"absolute URI":     original("GET", "http://evil/", "a"),
+		"relative URI":     original("GET", "admin", "a"),
+		"dot segments":     original("GET", "/public/../admin", "a"),
+		"encoded slash":    original("GET", "/public%2fadmin", "a"),
+		"space in URI":     original("GET", "/public /admin", "a"),
+		"list in host":     original("GET", "/", "a, b"),
+		"userinfo in host": original("GET", "/", "u@a"),
+		"other dialect":    forwarded("GET", "/", "a"),
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, question("nginx", header))
+		if x := f.last(t); w.Code != 403 || x.status != 403 || len(x.steps) != 1 || x.steps[0].Code != "original_request_unclear" {
+			t.Errorf("%s: %d, %+v", name, w.Code, x.steps)
+		}
+	}
+	w := httptest.NewRecorder()
+	r := question("nginx", original("GET", "/", "a"))
+	r.RemoteAddr = "192.0.2.1:9"
+	h.ServeHTTP(w, r)
+	if x := f.last(t); w.Code != 403 || x.steps[0].Code != "untrusted_proxy" || w.Header().Get("X-Gatehouse-Assertion") != "" {
+		t.Errorf("untrusted: %d %+v", w.Code, x.steps)
+	}
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, question("squid", original("GET", "/", "a")))
+	if w.Code != 404 {
+		t.Errorf("unknown dialect: %d", w.Code)
+	}
+	// An empty list trusts nobody.
+	none, g := newForwardAuth(t)
+	g.verdict = f.verdict
+	w = httptest.NewRecorder()
+	none.ServeHTTP(w, question("nginx", original("GET", "/", "a")))
+	if w.Code != 403 {
+		t.Errorf("nobody trusted: %d", w.Code)
+	}
+}
+
+func TestForwardAuthStatuses(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	challenges := http.Header{"Www-Authenticate": {`Basic realm="main"`, `Bearer realm="main"`}}
+	for _, c := range []struct {
+		name         string
+		verdict      func(*http.Request) enforce.Verdict
+		nginx, caddy int
+	}{
+		{"401", deny(gatehouse.E(gatehouse.Unauthenticated, "credential_required", ""), challenges), 401, 401},
+		{"403", deny(gatehouse.E(gatehouse.Denied, "no_permit", ""), nil), 403, 403},
+		{"404", deny(gatehouse.E(gatehouse.NotFound, "not_found", ""), nil), 403, 404},
+		{"429", deny(gatehouse.E(gatehouse.RateLimited, "rate_limited", ""), nil), 403, 429},
+		{"400", deny(gatehouse.E(gatehouse.Invalid, "credentials_compete", ""), nil), 403, 400},
+		{"500", func(*http.Request) enforce.Verdict { return enforce.Verdict{} }, 500, 500},
+		{"panic", func(*http.Request) enforce.Verdict { panic("boom") }, 500, 500},
+		{"body decides", allow(enforce.Route{Resource: &enforce.ResourceRule{Source: "body"}}, alice), 403, 403},
+		{"list is filtered", allow(enforce.Route{Filter: &enforce.ListFilter{}}, alice), 403, 403},
+	} {
+		f.verdict = c.verdict
+		for style, want := range map[string]int{"nginx": c.nginx, "caddy": c.caddy} {
+			q := original("GET", "/x", "a")
+			if style == "caddy" {
+				q = forwarded("GET", "/x", "a")
+			}
+			w := httptest.NewRecorder()
+			func() {
+				defer func() { _ = recover() }() // a handler that panicked cuts the connection after its answer
+				h.ServeHTTP(w, question(style, q))
+			}()
+			if w.Code != want || f.last(t).status != want {
+				t.Errorf("%s to %s: %d, want %d", c.name, style, w.Code, want)
+			}
+			if w.Header().Get("X-Gatehouse-Assertion") != "" || strings.Contains(w.Body.String(), "boom") {
+				t.Errorf("%s to %s: %v %s", c.name, style, w.Header(), w.Body)
+			}
+			lines := w.Header()["Www-Authenticate"]
+			if c.name == "401" && (style == "nginx" && (len(lines) != 1 || lines[0] != `Basic realm="main", Bearer realm="main"`) || style == "caddy" && len(lines) != 2) {
+				t.Errorf("challenges to %s: %q", style, lines)
+			}
+		}
+	}
+}
