@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -260,14 +262,23 @@ func (d *Demo) addDocuments(ctx context.Context) error {
 		{"bob", "Notes of bob", "blue", "private"},
 		{"bob", "Plan of team blue", "blue", "team"},
 	} {
-		p := d.Users[doc.who]
-		c, err := client.New(d.Gateway, gatehouse.Secret(p.APIKey))
+		body, err := json.Marshal(map[string]string{"title": doc.title, "body": "…", "team": doc.team, "visibility": doc.visibility})
 		if err != nil {
 			return err
 		}
-		if err := c.DoPath(ctx, "POST", "/documents", map[string]any{"title": doc.title, "body": "…", "owner": p.ID,
-			"team": doc.team, "visibility": doc.visibility}, nil); err != nil {
-			return fmt.Errorf("demo: document %q: %w", doc.title, err)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.Gateway+"/documents", bytes.NewReader(body))
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+d.Users[doc.who].APIKey)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusCreated {
+			return fmt.Errorf("demo: document %q: %s", doc.title, resp.Status)
 		}
 	}
 	return nil

@@ -31,12 +31,14 @@ type listener struct {
 	tls    bool
 }
 
-// listen opens the address; nothing is served before serve is called, so that
-// an address in use is found before anything else starts.
-func listen(name string, cfg ListenerConfig, h http.Handler, now func() time.Time, log *slog.Logger) (*listener, error) {
-	l, err := net.Listen("tcp", cfg.Address)
-	if err != nil {
-		return nil, fmt.Errorf("listen.%s: %w", name, err)
+// listen opens the address, unless l is open already. Nothing is served before
+// serve is called, so that an address in use is found before anything starts.
+func listen(name string, cfg ListenerConfig, h http.Handler, l net.Listener, now func() time.Time, log *slog.Logger) (*listener, error) {
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", cfg.Address); err != nil {
+			return nil, fmt.Errorf("listen.%s: %w", name, err)
+		}
 	}
 	out := &listener{name: name, net: l, server: &http.Server{
 		Handler:           h,

@@ -1,15 +1,16 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 )
@@ -31,7 +32,7 @@ func ProtectConfig(upstream, openAPI, data, listen, gatewayAddr string) (Config,
 		if err != nil {
 			return c, err
 		}
-		routes, err := gateway.RoutesFromOpenAPI(doc, gateway.OpenAPIOptions{})
+		routes, err := gateway.OpenAPIRoutes(doc, gateway.OpenAPIOptions{Upstream: "api", Realm: gatehouse.MainRealm})
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", openAPI, err)
 		}
@@ -41,6 +42,46 @@ func ProtectConfig(upstream, openAPI, data, listen, gatewayAddr string) (Config,
 	}
 	c.fillDefaults()
 	return c, c.Validate()
+}
+
+// Protect is what `gatehouse protect` runs.
+type Protect struct {
+	Config Config
+	Path   string // the gatehouse.yaml it is kept in
+}
+
+// PrepareProtect makes the data directory with its configuration and master key
+// at the first call, and reads the configuration again at later ones: what was
+// edited there in the meantime counts.
+func PrepareProtect(upstream, openAPI, data, listen, gatewayAddr string, environ []string) (Protect, error) {
+	p := Protect{Path: filepath.Join(data, "gatehouse.yaml")}
+	_, err := os.Stat(p.Path)
+	if errors.Is(err, os.ErrNotExist) {
+		c, err := ProtectConfig(upstream, openAPI, ".", listen, gatewayAddr)
+		if err != nil {
+			return p, err
+		}
+		if err := os.MkdirAll(data, 0o700); err != nil {
+			return p, err
+		}
+		c.MasterKeyFile = "master.key"
+		if err := GenerateMasterKey(filepath.Join(data, "master.key")); err != nil {
+			return p, err
+		}
+		if err := WriteConfig(p.Path, c); err != nil {
+			return p, err
+		}
+	} else if err != nil {
+		return p, err
+	}
+	p.Config, err = LoadConfig(p.Path, environ)
+	if err != nil {
+		return p, err
+	}
+	if got := p.Config.Upstreams["api"].URL; got != strings.TrimRight(upstream, "/") {
+		return p, fmt.Errorf("%s protects %s; change it there, or choose another --data", p.Path, got)
+	}
+	return p, nil
 }
 
 // routeConfig writes a route as it would stand in gatehouse.yaml.
@@ -137,13 +178,3 @@ routes:
   - match: /
     authenticated: true
 `
-
-// sortedNames returns the keys of a map in order.
-func sortedNames[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	sort.Strings(out)
-	return out
-}

@@ -1,0 +1,161 @@
+// Package client talks to the management API (/admin/v1). It is what the
+// commands use, and what Go programs may use.
+//
+// It must never import anything of this module but the nouns.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// maxAnswer bounds an answer before it is parsed.
+const maxAnswer = 64 << 20
+
+// Client calls one server with one credential. It is safe for concurrent use.
+type Client struct {
+	base  string
+	token gatehouse.Secret
+	http  *http.Client
+}
+
+// New returns a client for the server at base (scheme and host, no path needed).
+// token is an API key or access token, or "" for the few public operations. A
+// credential is only sent over TLS or to this machine.
+func New(base string, token gatehouse.Secret) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" {
+		return nil, errors.New("the server must be an http:// or https:// URL without user, query or fragment")
+	}
+	if u.Scheme == "http" && token != "" && !loopback(u.Hostname()) {
+		return nil, errors.New("a credential is not sent over plain http to another machine; use https")
+	}
+	return &Client{base: strings.TrimRight(base, "/") + "/admin/v1", token: token, http: &http.Client{
+		Timeout: 5 * time.Minute, // backups and verification of a long log take their time
+		// A redirect could carry the credential to somebody else.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+func loopback(host string) bool {
+	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+}
+
+// Do sends in (nil for no body) as JSON to a path below /admin/v1 and decodes
+// the answer into out (nil to ignore it). A refusal is a *gatehouse.Error with
+// the code, text and fields of the server's problem; a server that cannot be
+// reached is kind Unavailable, code "server_unreachable".
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return err
+	}
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	r.Header.Set("Accept", "application/json")
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return gatehouse.E(gatehouse.Unavailable, "server_unreachable", "The server cannot be reached.").With(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return gatehouse.E(gatehouse.Unavailable, "server_unreachable", "The answer broke off.").With(err)
+	}
+	switch {
+	case len(b) > maxAnswer:
+		return errors.New("the answer is too large")
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return problem(resp, b)
+	case out == nil || len(b) == 0:
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("the answer is not what was expected: %w", err)
+	}
+	return nil
+}
+
+// problem turns a refusal into the error it was made from.
+func problem(resp *http.Response, body []byte) error {
+	var p struct {
+		Code      string            `json:"code"`
+		Title     string            `json:"title"`
+		Detail    string            `json:"detail"`
+		RequestID string            `json:"request_id"`
+		Fields    map[string]string `json:"fields"`
+	}
+	_ = json.Unmarshal(body, &p) // a proxy's page is no problem document
+	e := &gatehouse.Error{Kind: kindOf(resp.StatusCode), Code: p.Code, Public: p.Detail, Fields: p.Fields}
+	if e.Code == "" {
+		e.Code = "status_" + strconv.Itoa(resp.StatusCode)
+	}
+	if e.Public == "" {
+		e.Public = p.Title
+	}
+	if e.Public == "" {
+		e.Public = resp.Status
+	}
+	if p.RequestID != "" {
+		e.Cause = fmt.Errorf("request %s", p.RequestID)
+	}
+	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
+		e.RetryAfter = time.Duration(s) * time.Second
+	}
+	return e
+}
+
+func kindOf(status int) gatehouse.Kind {
+	switch status {
+	case 400:
+		return gatehouse.Invalid
+	case 401:
+		return gatehouse.Unauthenticated
+	case 403:
+		return gatehouse.Denied
+	case 404:
+		return gatehouse.NotFound
+	case 405:
+		return gatehouse.MethodNotAllowed
+	case 409:
+		return gatehouse.Conflict
+	case 413:
+		return gatehouse.TooLarge
+	case 415:
+		return gatehouse.Unsupported
+	case 422:
+		return gatehouse.Unprocessable
+	case 429:
+		return gatehouse.RateLimited
+	case 502:
+		return gatehouse.BadGateway
+	case 503:
+		return gatehouse.Unavailable
+	case 504:
+		return gatehouse.GatewayTimeout
+	}
+	return gatehouse.Internal
+}

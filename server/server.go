@@ -1,0 +1,257 @@
+package server
+
+import (
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/authz"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+// Server is a wired Gatehouse. Make it with [New], start it with [Server.Start],
+// end it with [Server.Close].
+type Server struct {
+	cfg    Config
+	issuer string
+	log    *slog.Logger
+	now    func() time.Time
+
+	box      *seal.Box
+	db       *store.DB
+	metrics  *telemetry.Metrics
+	problems *web.Problems
+	proxies  *web.Proxies
+
+	auditKey  ed25519.PrivateKey
+	recorder  *audit.Recorder
+	record    *eventCounter
+	sequencer *audit.Sequencer
+	view      *revocation.View
+	ring      *keyring.Ring
+	foreign   *foreignKeys
+	people    *identity.Service
+	directory *identity.Directory
+	decider   *authz.Decider
+	limiter   *limit.Limiter
+	auth      *authn.Authenticator
+	grants    *grant.Service
+	pipeline  *enforce.Pipeline
+	admin     *admin.Service
+
+	gateway     *gateway.Gateway
+	forwardAuth *gateway.ForwardAuth
+
+	listeners []*listener
+	jobs      []job
+	closers   []func(context.Context)
+	bootstrap gatehouse.Secret
+
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	failed  chan error
+	closing sync.Once
+}
+
+// job is background work; it runs from Start until the server closes.
+type job struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// New opens the store, wires every part and opens the listeners, but answers
+// nothing yet. On failure everything that was opened is closed again.
+//
+// A port 0 in the issuer stands for the port that the auth listener got.
+func New(ctx context.Context, cfg Config) (_ *Server, err error) {
+	s := &Server{cfg: cfg, now: time.Now, failed: make(chan error, 8)}
+	defer func() {
+		if err != nil {
+			s.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	if s.log, err = telemetry.NewLogger(os.Stderr, telemetry.LogOptions{Level: logLevel(cfg.Log.Level), Format: cfg.Log.Format}); err != nil {
+		return nil, err
+	}
+	s.problems = &web.Problems{Logger: s.log}
+	if s.proxies, err = web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies}); err != nil {
+		return nil, err
+	}
+	if s.box, err = openBox(cfg.MasterKeyFile, os.Getenv("GATEHOUSE_MASTER_KEY")); err != nil {
+		return nil, err
+	}
+	auth, err := net.Listen("tcp", cfg.Listen.Auth.Address)
+	if err != nil {
+		return nil, fmt.Errorf("listen.auth: %w", err)
+	}
+	s.closers = append(s.closers, func(context.Context) { auth.Close() })
+	s.issuer = withPort(cfg.Issuer, auth.Addr())
+	for _, wire := range []func(context.Context) error{s.openStore, s.wireAudit, s.wireRevocation, s.wireKeys, s.wirePeople,
+		s.wireDecisions, s.wireAuthn, s.wireGrants, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
+		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
+		if err := wire(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func withPort(issuer string, addr net.Addr) string {
+	u, err := url.Parse(issuer)
+	if tcp, ok := addr.(*net.TCPAddr); err == nil && ok && u.Port() == "0" {
+		u.Host = net.JoinHostPort(u.Hostname(), fmt.Sprint(tcp.Port))
+		return u.String()
+	}
+	return issuer
+}
+
+func (s *Server) openStore(ctx context.Context) error {
+	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
+		return err
+	}
+	var err error
+	s.db, err = store.Open(ctx, storeConfig(s.cfg, s.log))
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func(context.Context) {
+		if err := s.db.Close(); err != nil {
+			s.log.Error("the store did not close well", "error", err)
+		}
+	})
+	return nil
+}
+
+func storeConfig(cfg Config, log *slog.Logger) store.Config {
+	return store.Config{Driver: cfg.Store.Driver, Path: filepath.Join(cfg.Data, "gatehouse.db"), DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log}
+}
+
+// Start begins to answer requests and runs the background jobs.
+func (s *Server) Start(ctx context.Context) error {
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for _, j := range s.jobs {
+		s.running.Go(func() {
+			if err := j.run(ctx); err != nil && ctx.Err() == nil {
+				s.fail(fmt.Errorf("%s: %w", j.name, err))
+			}
+		})
+	}
+	for _, l := range s.listeners {
+		s.running.Go(func() {
+			if err := l.serve(); err != nil {
+				s.fail(err)
+			}
+		})
+	}
+	s.log.Info("ready", "issuer", s.issuer, "auth", s.AuthURL(), "gateway", s.GatewayURL())
+	return nil
+}
+
+func (s *Server) fail(err error) {
+	select {
+	case s.failed <- err:
+	default: // the first failures are enough
+	}
+}
+
+// Wait returns when ctx ends (nil), or when a part failed for good.
+func (s *Server) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// Close stops in the order that loses nothing: no new requests, the requests
+// that run, the decision queue, one last checkpoint, the store.
+func (s *Server) Close(ctx context.Context) {
+	s.closing.Do(func() {
+		var wg sync.WaitGroup
+		for _, l := range s.listeners {
+			wg.Go(func() { l.close(ctx) })
+		}
+		wg.Wait()
+		if s.auth != nil {
+			s.flushUsage(ctx)
+		}
+		if s.recorder != nil {
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+			if err := s.recorder.Close(drain); err != nil {
+				s.log.Error("decision events were lost at the end", "error", err)
+			}
+			cancel()
+		}
+		if s.cancel != nil {
+			s.cancel()
+		}
+		s.running.Wait()
+		for i := len(s.closers) - 1; i >= 0; i-- {
+			s.closers[i](ctx)
+		}
+	})
+}
+
+// Issuer is the issuer of realm main.
+func (s *Server) Issuer() string { return s.issuer }
+
+// AuthURL is where the auth listener can be reached on this machine.
+func (s *Server) AuthURL() string { return s.urlOf("auth") }
+
+// GatewayURL is where the gateway can be reached on this machine; "" without one.
+func (s *Server) GatewayURL() string { return s.urlOf("gateway") }
+
+// MetricsURL is where metrics and health can be reached; "" without a listener.
+func (s *Server) MetricsURL() string { return s.urlOf("metrics") }
+
+func (s *Server) urlOf(name string) string {
+	for _, l := range s.listeners {
+		if l.name == name {
+			return l.url()
+		}
+	}
+	return ""
+}
+
+// BootstrapSecret is the one-time secret for the first administrator, or "".
+func (s *Server) BootstrapSecret() gatehouse.Secret { return s.bootstrap }
+
+// realmIssuer is the issuer of a realm: the base URL for main, below it for the
+// others.
+func (s *Server) realmIssuer(realm string) string {
+	if realm == gatehouse.MainRealm {
+		return s.issuer
+	}
+	return s.issuer + "/realms/" + url.PathEscape(realm)
+}
+
+// handlerChain puts around a handler what every listener has: request ids and
+// the client's address, panics caught, security headers.
+func (s *Server) handlerChain(h http.Handler) http.Handler {
+	h = web.SecurityHeaders(s.proxies, h)
+	h = s.problems.Recover(h, nil)
+	return web.Identify(s.proxies, s.now, h)
+}

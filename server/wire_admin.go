@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+func (s *Server) wireAdmin(ctx context.Context) error {
+	cfg := admin.Config{
+		Store: s.db, Decide: s.decider.DecideAdmin, Audit: s.db, AuditKey: s.auditVerifier,
+		Roles: s.decider.Roles, Access: s.decider.Decide, CurrentSet: s.decider.Set,
+		Passwords: s.people, Signing: s.ring, Grants: openGrants{s.db, s.grants}, Verify: tokenVerifier{s.auth},
+		Backup: s.backup, Record: s.record.Record, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
+	}
+	var err error
+	run := func(set func() error) {
+		if err == nil {
+			err = set()
+		}
+	}
+	run(func() (err error) { cfg.Realms, err = store.Run[admin.RealmTx](s.db); return })
+	run(func() (err error) { cfg.Users, err = store.Run[admin.UserTx](s.db); return })
+	run(func() (err error) { cfg.Keys, err = store.Run[admin.KeyTx](s.db); return })
+	run(func() (err error) { cfg.Policies, err = store.Run[admin.PolicyTx](s.db); return })
+	run(func() (err error) { cfg.Revoke, err = store.Run[admin.RevokeTx](s.db); return })
+	run(func() (err error) { cfg.Bootstraps, err = store.Run[admin.BootstrapTx](s.db); return })
+	if err != nil {
+		return err
+	}
+	if s.admin, err = admin.New(cfg); err != nil {
+		return err
+	}
+	return s.admin.Prepare(ctx)
+}
+
+// wireBootstrap makes the one-time secret while there is no administrator.
+func (s *Server) wireBootstrap(ctx context.Context) (err error) {
+	s.bootstrap, err = s.admin.NewBootstrapSecret(ctx)
+	return err
+}
+
+func (s *Server) auditVerifier(realm string) (audit.Key, error) {
+	return audit.NewKey(realm, s.auditKey.Public().(ed25519.PublicKey))
+}
+
+// backup writes a copy of the running store into DATA/backups.
+func (s *Server) backup(ctx context.Context) (name string, size int64, err error) {
+	dir := filepath.Join(s.cfg.Data, "backups")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", 0, err
+	}
+	name = filepath.Join(dir, "gatehouse-"+s.now().UTC().Format("20060102T150405.000Z")+".backup")
+	if err := s.db.Backup(ctx, name); err != nil {
+		return "", 0, err
+	}
+	st, err := os.Stat(name)
+	if err != nil {
+		return "", 0, err
+	}
+	return name, st.Size(), nil
+}
+
+// Restore loads a backup into the empty store of a configuration.
+func Restore(ctx context.Context, cfg Config, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return err
+	}
+	return store.Restore(ctx, storeConfig(cfg, slog.Default()), f)
+}
+
+// openGrants lets administration see and end grants.
+type openGrants struct {
+	db  *store.DB
+	svc *grant.Service
+}
+
+func (g openGrants) List(ctx context.Context, realm, subject, after string, limit int) ([]admin.Grant, error) {
+	list, err := g.db.Grants(ctx, realm, subject, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]admin.Grant, len(list))
+	for i, e := range list {
+		out[i] = admin.Grant{ID: e.ID, Realm: e.Realm, Subject: e.Subject, AuthTime: e.AuthTime, AMR: append([]string{}, e.AMR...), ClientID: e.ClientID, Scopes: e.Scopes, CreatedAt: e.CreatedAt,
+			ExpiresAt: e.ExpiresAt, EndedAt: e.EndedAt, EndReason: e.EndReason}
+	}
+	return out, nil
+}
+
+func (g openGrants) End(ctx context.Context, realm, id, reason string) (bool, error) {
+	return g.svc.End(ctx, realm, id, reason)
+}
+
+// tokenVerifier checks a token as a request to the gateway would.
+type tokenVerifier struct{ auth *authn.Authenticator }
+
+func (v tokenVerifier) VerifyToken(ctx context.Context, realm string, token gatehouse.Secret) (*gatehouse.Principal, error) {
+	p, err := authn.Extract(&http.Request{URL: &url.URL{}, Header: http.Header{"Authorization": {"Bearer " + token.Reveal()}}})
+	if err != nil {
+		return nil, err
+	}
+	return v.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true})
+}

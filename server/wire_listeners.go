@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
+	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+)
+
+// wirePipeline makes the pipeline and the gateway's parts.
+func (s *Server) wirePipeline(context.Context) error {
+	up, err := s.upstreams()
+	if err != nil {
+		return err
+	}
+	asserter, err := gateway.NewAsserter(s.ring, s.realmIssuer, s.now)
+	if err != nil {
+		return err
+	}
+	resolver, err := gateway.NewResolver(gateway.ResolverConfig{Upstreams: up, Asserter: asserter, Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Decider: s.decider, Resolver: resolver, Limiter: s.limiter,
+		Recorder: s.record, Proxies: s.proxies, Now: s.now})
+	if err != nil {
+		return err
+	}
+	routes, err := s.routes()
+	if err != nil {
+		return err
+	}
+	if err := s.pipeline.SetRoutes(routes); err != nil {
+		return err
+	}
+	ids := make([]string, len(routes))
+	for i, r := range routes {
+		ids[i] = r.ID
+	}
+	s.metrics.SetRoutes(ids)
+	enforcer := gatewayEnforcer{s.pipeline}
+	s.gateway, err = gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: up, Asserter: asserter, Resolver: resolver,
+		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.forwardAuth, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{Enforcer: enforcer, Asserter: asserter, Upstreams: up,
+		Proxies: s.proxies, Problems: s.problems, Logger: s.log})
+	return err
+}
+
+// gatewayEnforcer shows the pipeline as the gateway wants it.
+type gatewayEnforcer struct{ p *enforce.Pipeline }
+
+func (g gatewayEnforcer) Begin(r *http.Request) gateway.Exchange {
+	return exchange{g.p.Begin(r), g.p}
+}
+
+func (g gatewayEnforcer) Match(r *http.Request) *enforce.Route { return g.p.Match(r) }
+
+type exchange struct {
+	*enforce.Exchange
+	p *enforce.Pipeline
+}
+
+func (x exchange) FilterList(ctx context.Context, v enforce.Verdict, body []byte) ([]byte, error) {
+	return x.p.FilterList(ctx, x.Exchange, v, body)
+}
+
+// authHandler serves tokens, keys and the management API.
+func (s *Server) authHandler() (http.Handler, error) {
+	mux := http.NewServeMux()
+	tokens, err := grant.NewHandler(grant.HTTPConfig{Service: s.grants, Authenticate: s.authenticate, Challenges: s.challenges,
+		Allow: func(_ context.Context, address string) (time.Duration, bool) {
+			r := s.limiter.AllowIn("tokens", address, tokensRate)
+			return r.RetryAfter, r.OK
+		}, Problems: s.problems})
+	if err != nil {
+		return nil, err
+	}
+	tokens.Register(mux)
+	published, err := endpoint.New(endpoint.Config{Realm: s.db.Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
+		StatusList: s.statusList, Problems: s.problems})
+	if err != nil {
+		return nil, err
+	}
+	published.Register(mux)
+	api, err := s.adminHandler()
+	if err != nil {
+		return nil, err
+	}
+	mux.Handle("/admin/v1/", api)
+	return s.handlerChain(s.problems.Mux(mux)), nil
+}
+
+func (s *Server) gatewayHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(ForwardAuthPath, s.forwardAuth)
+	mux.Handle(ForwardAuthPath+"/", s.forwardAuth)
+	// The gateway sees every other path as it came: ServeMux must not clean it.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == ForwardAuthPath || len(r.URL.Path) > len(ForwardAuthPath) && r.URL.Path[:len(ForwardAuthPath)+1] == ForwardAuthPath+"/" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		s.gateway.ServeHTTP(w, r)
+	})
+}
+
+// metricsHandler serves what operators watch; its listener is private.
+func (s *Server) metricsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metrics.Handler(s.log))
+	mux.Handle("GET /healthz", web.Live())
+	mux.Handle("GET /readyz", web.Ready(func(name string, err error) { s.log.Warn("not ready", "check", name, "error", err) },
+		web.Check{Name: "store", Run: s.db.Ping}))
+	return mux
+}
+
+func (s *Server) wireListeners(_ context.Context, auth net.Listener) error {
+	h, err := s.authHandler()
+	if err != nil {
+		return err
+	}
+	open := func(name string, cfg ListenerConfig, h http.Handler, l net.Listener) error {
+		if cfg.Address == "" {
+			return nil
+		}
+		out, err := listen(name, cfg, h, l, s.now, s.log)
+		if err == nil {
+			s.listeners = append(s.listeners, out)
+		}
+		return err
+	}
+	if err := open("auth", s.cfg.Listen.Auth, h, auth); err != nil {
+		return err
+	}
+	if err := open("gateway", s.cfg.Listen.Gateway, s.gatewayHandler(), nil); err != nil {
+		return err
+	}
+	return open("metrics", s.cfg.Listen.Metrics, s.metricsHandler(), nil)
+}
+
+// statusList signs the status list of a realm, for verifiers outside.
+func (s *Server) statusList(_ context.Context, realm string, list int64) (string, time.Duration, error) {
+	now := s.now()
+	if !revocation.ValidPlace(list, 0) || !now.Before(revocation.ListExpires(list)) {
+		return "", 0, gatehouse.E(gatehouse.NotFound, "status_list_not_found", "There is no such status list.")
+	}
+	lst, err := revocation.Encode(s.view.Bits(realm, list))
+	if err != nil {
+		return "", 0, err
+	}
+	key, err := s.ring.Signer(realm)
+	if err != nil {
+		return "", 0, err
+	}
+	const ttl = 30 * time.Second
+	return endpoint.SignStatusList(key, s.realmIssuer(realm), list, lst, now, ttl)
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/authz"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+const settingAccountKey = "identity.account_key"
+
+func (s *Server) wirePeople(ctx context.Context) error {
+	accountKey, err := s.sealedSetting(ctx, settingAccountKey, 32)
+	if err != nil {
+		return err
+	}
+	slots := s.cfg.Passwords.Parallel
+	if slots == 0 {
+		slots = runtime.GOMAXPROCS(0)
+	}
+	hasher, err := credential.NewHasher(credential.HasherConfig{Slots: slots, Queue: s.cfg.Passwords.Queue})
+	if err != nil {
+		return err
+	}
+	run, err := store.Run[identity.Tx](s.db)
+	if err != nil {
+		return err
+	}
+	throttle, err := identity.NewThrottle(identity.ThrottleConfig{Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.people, err = identity.NewService(identity.Config{Users: s.db, Run: run, Recorder: s.record, Passwords: hasher,
+		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey})
+	if err != nil {
+		return err
+	}
+	s.directory, err = identity.NewDirectory(identity.DirectoryConfig{Store: s.db, Now: s.now})
+	if err != nil {
+		return err
+	}
+	s.db.Subscribe(s.directory.Apply)
+	s.metrics.Watch(telemetry.Watch{
+		AuditQueueDepth: func() float64 { return float64(s.recorder.Stats().Depth) },
+		AuditRecorded:   func() float64 { return float64(s.recorder.Stats().Recorded) },
+		AuditDropped:    func() float64 { return float64(s.recorder.Stats().Dropped) },
+		AuditFailures:   func() float64 { return float64(s.recorder.Stats().Failures) },
+		AuditLogSize:    func() float64 { return float64(s.sequencer.Size(gatehouse.MainRealm)) },
+		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
+		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
+		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },
+	})
+	return nil
+}
+
+// password verifies a password for authn.
+func (s *Server) password(ctx context.Context, a authn.PasswordAttempt) (authn.Subject, error) {
+	addr := ""
+	if a.Address.IsValid() {
+		addr = a.Address.String()
+	}
+	u, err := s.people.VerifyPassword(ctx, identity.Attempt{Realm: a.Realm, Username: a.Username, Password: a.Password, Address: addr})
+	if err != nil {
+		return authn.Subject{}, err
+	}
+	return authn.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username}, nil
+}
+
+// authzDirectory shows the directory as the decision point wants it.
+type authzDirectory struct{ d *identity.Directory }
+
+func (a authzDirectory) Subject(ctx context.Context, realm, id string) (authz.Subject, error) {
+	u, err := a.d.Subject(ctx, realm, id)
+	if err != nil {
+		return authz.Subject{}, err
+	}
+	if u == nil {
+		return authz.Subject{}, errors.New("directory: no user and no error")
+	}
+	return authz.Subject{Kind: u.Kind, Username: u.Username, Email: u.Email, Roles: u.Roles, Groups: u.Groups,
+		Attributes: u.Attributes, Disabled: u.Disabled}, nil
+}
+
+// decisionMetrics counts decisions.
+type decisionMetrics struct{ m *telemetry.Metrics }
+
+func (d decisionMetrics) Decided(_, code string, _ bool, _ time.Duration) { d.m.Decision(code) }
+func (d decisionMetrics) Rebuilt(string, bool, int)                       {}

@@ -1,0 +1,183 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/authz"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/store"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// ForwardAuthPath is where proxies in front ask, on the gateway's listener.
+const ForwardAuthPath = "/.gatehouse/auth"
+
+// Limits by client address that no route sets: callers with invented keys, and
+// the token endpoint.
+var (
+	lookupRate = limit.Rate{Limit: 60, Window: time.Minute, Burst: 60}
+	tokensRate = limit.Rate{Limit: 600, Window: time.Minute, Burst: 600}
+)
+
+func (s *Server) wireDecisions(ctx context.Context) (err error) {
+	s.decider, err = authz.New(ctx, authz.Config{Store: s.db, Directory: authzDirectory{s.directory}, Logger: s.log, Now: s.now,
+		Metrics: decisionMetrics{s.metrics}})
+	if err != nil {
+		return err
+	}
+	s.db.Subscribe(s.decider.Apply)
+	return nil
+}
+
+func (s *Server) wireAuthn(context.Context) (err error) {
+	s.limiter = limit.New(limit.Config{Now: s.now})
+	s.jobs = append(s.jobs, job{"rate limits", s.limiter.Run})
+	s.foreign = newForeignKeys(s.log, s.now)
+	s.closers = append(s.closers, func(context.Context) { s.foreign.close() })
+	s.auth, err = authn.New(authn.Config{
+		Store: s.db, Revocations: s.view,
+		Subject: s.subject, Grant: s.grantOf, Password: s.password,
+		Issuer: s.realmIssuer, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
+		AllowLookup: func(addr netip.Addr) bool { return s.limiter.AllowAddress("key-lookup", addr, lookupRate).OK },
+		KeyPrefix:   s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
+	})
+	if err != nil {
+		return err
+	}
+	// After the revocation view and the key ring, so that what was cached is
+	// dropped once they know better.
+	s.db.Subscribe(s.auth.Apply)
+	usage, err := store.Run[authn.UsageTx](s.db)
+	if err != nil {
+		return err
+	}
+	s.jobs = append(s.jobs, job{"key usage", func(ctx context.Context) error {
+		return s.auth.Run(ctx, usage, func(err error) { s.log.Error("key usage could not be stored", "error", err) })
+	}})
+	return nil
+}
+
+// flushUsage stores the counts of key uses that are still in memory.
+func (s *Server) flushUsage(ctx context.Context) {
+	usage, err := store.Run[authn.UsageTx](s.db)
+	if err == nil {
+		err = s.auth.FlushUsage(context.WithoutCancel(ctx), usage)
+	}
+	if err != nil {
+		s.log.Error("key usage could not be stored", "error", err)
+	}
+}
+
+// subject tells authn who owns a credential.
+func (s *Server) subject(ctx context.Context, realm, id string) (authn.Subject, error) {
+	u, err := s.directory.Subject(ctx, realm, id)
+	if err != nil {
+		return authn.Subject{}, err
+	}
+	return authn.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username, Disabled: u.Disabled}, nil
+}
+
+func (s *Server) grantOf(ctx context.Context, realm, id string) (authn.Grant, error) {
+	g, err := s.db.Grant(ctx, realm, id)
+	if err != nil {
+		return authn.Grant{}, err
+	}
+	return authn.Grant{ClientID: g.ClientID, SessionID: g.SessionID, AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR,
+		ExpiresAt: g.ExpiresAt, EndedAt: g.EndedAt, StatusList: g.StatusList, StatusIndex: g.StatusIdx}, nil
+}
+
+func (s *Server) wireGrants(ctx context.Context) error {
+	successor, err := s.sealedSetting(ctx, settingSuccessorKey, 32)
+	if err != nil {
+		return err
+	}
+	run, err := store.Run[grant.Tx](s.db)
+	if err != nil {
+		return err
+	}
+	s.grants, err = grant.New(grant.Config{Run: run, Issuer: s.realmIssuer, NewStatus: revocation.NewStatus, SuccessorKey: successor,
+		Revoked: s.view.Revoked,
+		Sign: func(_ context.Context, realm string, a *token.Access) (string, error) {
+			key, err := s.ring.Signer(realm)
+			if err != nil {
+				return "", err
+			}
+			return key.SignAccess(a)
+		}, Logger: s.log, Now: s.now})
+	if err != nil {
+		return err
+	}
+	purge, err := store.Run[grant.PurgeTx](s.db)
+	if err != nil {
+		return err
+	}
+	expiry := &grant.Expiry{Run: purge, Logger: s.log, Now: s.now}
+	s.jobs = append(s.jobs, job{"grant expiry", expiry.Loop})
+	return nil
+}
+
+// authenticate verifies the credential of a request to the auth listener, by
+// the same rules as the gateway. It is what the token endpoint and the
+// management API use.
+func (s *Server) authenticate(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error) {
+	p, err := authn.Extract(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.auth.Authenticate(r.Context(), realm, p, authn.Rule{Schemes: schemes, Environment: gatehouse.EnvironmentLive,
+		Secure: s.proxies.Secure(r), Address: s.proxies.Client(r)})
+}
+
+func (s *Server) challenges(realm string, schemes ...gatehouse.Scheme) []string {
+	return authn.Challenges(realm, schemes, authn.ErrNone)
+}
+
+func (s *Server) upstreams() (*gateway.Upstreams, error) {
+	var list []gateway.Upstream
+	for name, u := range s.cfg.Upstreams {
+		up := gateway.Upstream{Name: name, URL: u.URL, HTTP2: u.HTTP2, PassAuthorization: u.PassAuthorization,
+			PlainHeaders: u.PlainHeaders, Headers: u.Headers}
+		if u.CAFile != "" {
+			pem, err := os.ReadFile(u.CAFile)
+			if err != nil {
+				return nil, fmt.Errorf("upstreams.%s.ca_file: %w", name, err)
+			}
+			up.RootCAs = x509.NewCertPool()
+			if !up.RootCAs.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("upstreams.%s.ca_file: holds no certificate", name)
+			}
+		}
+		list = append(list, up)
+	}
+	return gateway.NewUpstreams(list)
+}
+
+func (s *Server) routes() ([]enforce.Route, error) {
+	names := make([]string, 0, len(s.cfg.Upstreams))
+	for name := range s.cfg.Upstreams {
+		names = append(names, name)
+	}
+	var out []enforce.Route
+	var errs []error
+	for _, rc := range s.cfg.Routes {
+		r, err := rc.route(names)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("route %q: %w", rc.Match, err))
+		}
+		out = append(out, r)
+	}
+	return out, errors.Join(errs...)
+}
