@@ -228,7 +228,8 @@ func usable(u *User) bool { return u.ID != "" && !u.Disabled && u.PasswordHash !
 // verify counts the attempt and evaluates exactly one password hash, whoever u
 // is; only a right password of a usable user takes the count back. The user it
 // returns with an error is for the record alone.
-func (s *Service) verify(ctx context.Context, a Attempt, account AccountID, u User) (User, error) {
+func (s *Service) verify(ctx context.Context, a Attempt, account AccountID, u User) (_ User, err error) {
+	defer caught(&err)
 	ticket, err := s.cfg.Throttle.Begin(account, a.Address)
 	if err != nil {
 		return u, err

@@ -1,0 +1,145 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// shelf is a store of one user whose reads a test can hold up.
+type shelf struct {
+	mu    sync.Mutex
+	user  User
+	err   error
+	reads atomic.Int64
+	gate  chan struct{} // when set, a read that has read waits for it
+}
+
+func (s *shelf) User(context.Context, string, string) (User, error) {
+	s.reads.Add(1)
+	s.mu.Lock()
+	u, err, gate := s.user, s.err, s.gate
+	s.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	return u, err
+}
+
+func (s *shelf) set(u User, gate chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.user, s.gate = u, gate
+}
+
+func newDirectory(t *testing.T, s *shelf, c *clock) *Directory {
+	t.Helper()
+	d, err := NewDirectory(DirectoryConfig{Store: s, Now: c.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestDirectory(t *testing.T) {
+	ctx := context.Background()
+	c, s := newClock(), &shelf{user: User{Realm: "main", ID: "usr_a", Version: 1}}
+	d := newDirectory(t, s, c)
+	version := func(want, reads int64) {
+		t.Helper()
+		u, err := d.Subject(ctx, "main", "usr_a")
+		if err != nil || u.Version != want || s.reads.Load() != reads {
+			t.Fatalf("version %v after %d reads, %v; want %d after %d", u, s.reads.Load(), err, want, reads)
+		}
+	}
+	version(1, 1)
+	version(1, 1)
+	s.set(User{Realm: "main", ID: "usr_a", Version: 2}, nil)
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicKey, Realm: "main", ID: "usr_a"})
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "other", ID: "usr_a"})
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "other"})
+	version(1, 1)
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "usr_a"})
+	version(2, 2)
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main"})
+	version(2, 3)
+	c.advance(time.Minute - time.Nanosecond)
+	version(2, 3)
+	c.advance(time.Nanosecond)
+	version(2, 4)
+	if got := d.Stats(); got.Misses != 4 || got.Hits != 3 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := d.Subject(ctx, "other", "usr_a"); !errors.Is(err, gatehouse.NotFound) {
+		t.Error("a user of another realm:", err)
+	}
+	// A store that fails is not papered over with what was known before.
+	c.advance(time.Minute)
+	s.err = errors.New("database away")
+	if u, err := d.Subject(ctx, "main", "usr_a"); err == nil || u != nil {
+		t.Errorf("%v %v", u, err)
+	}
+}
+
+// A read that began before a change and ends after it must neither be kept nor
+// be joined by those who ask after the change.
+func TestDirectoryStaleRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := context.Background()
+		gate := make(chan struct{})
+		s := &shelf{user: User{Realm: "main", ID: "usr_a", Version: 1}, gate: gate}
+		d := newDirectory(t, s, newClock())
+		go func() { _, _ = d.Subject(ctx, "main", "usr_a") }()
+		synctest.Wait() // the first read holds version 1 in its hands
+
+		s.set(User{Realm: "main", ID: "usr_a", Version: 2}, nil)
+		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "usr_a"})
+		if u, err := d.Subject(ctx, "main", "usr_a"); err != nil || u.Version != 2 {
+			t.Errorf("after the change: %+v %v", u, err)
+		}
+		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "usr_a"})
+		close(gate)
+		synctest.Wait() // the first read ends, with nothing newer in the cache
+		if u, err := d.Subject(ctx, "main", "usr_a"); err != nil || u.Version != 2 {
+			t.Errorf("after the late read: %+v %v", u, err)
+		}
+	})
+}
+
+func TestDirectoryReadsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		s := &shelf{user: User{Realm: "main", ID: "usr_a", Version: 1}, gate: gate}
+		d := newDirectory(t, s, newClock())
+		ctx, cancel := context.WithCancel(context.Background())
+		var good, left atomic.Int64
+		for i := range 20 {
+			go func() {
+				c := context.Background()
+				if i == 0 {
+					c = ctx // whoever leaves does not take the others along
+				}
+				switch _, err := d.Subject(c, "main", "usr_a"); {
+				case err == nil:
+					good.Add(1)
+				case errors.Is(err, context.Canceled):
+					left.Add(1)
+				}
+			}()
+		}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(gate)
+		synctest.Wait()
+		if good.Load() != 19 || left.Load() != 1 || s.reads.Load() != 1 {
+			t.Errorf("%d good, %d left, %d reads", good.Load(), left.Load(), s.reads.Load())
+		}
+	})
+}

@@ -1,0 +1,338 @@
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+type clock struct{ now time.Time }
+
+func (c *clock) Now() time.Time          { return c.now }
+func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
+
+func newClock() *clock { return &clock{time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)} }
+
+func newThrottle(t *testing.T, c *clock, change func(*ThrottleConfig)) *Throttle {
+	t.Helper()
+	cfg := ThrottleConfig{Now: c.Now}
+	if change != nil {
+		change(&cfg)
+	}
+	th, err := NewThrottle(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return th
+}
+
+// retry returns how long the caller must wait, or 0 when let through (and then
+// counted as a failure).
+func retry(t *testing.T, th *Throttle, account byte, address string) time.Duration {
+	t.Helper()
+	peek := th.Peek(AccountID{account}, address)
+	_, err := th.Begin(AccountID{account}, address)
+	if (peek == nil) != (err == nil) {
+		t.Fatalf("Peek says %v, Begin %v", peek, err)
+	}
+	if err == nil {
+		return 0
+	}
+	var e *gatehouse.Error
+	if !errors.As(err, &e) || e.Code != "too_many_attempts" || e.Kind != gatehouse.RateLimited || e.RetryAfter < time.Second || e.RetryAfter%time.Second != 0 {
+		t.Fatalf("refused with %v", err)
+	}
+	return e.RetryAfter
+}
+
+func succeed(t *testing.T, th *Throttle, account byte, address string) {
+	t.Helper()
+	k, err := th.Begin(AccountID{account}, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Success()
+}
+
+func addr(i int) string {
+	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String()
+}
+
+func TestPairBacksOff(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, func(cfg *ThrottleConfig) { // the pair alone
+		cfg.Account = Steps{Free: 100, Base: time.Second, Cap: time.Minute, Forget: time.Hour}
+	})
+	for i := range 5 {
+		if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
+			t.Fatalf("failure %d: wait %v", i+1, w)
+		}
+	}
+	want := []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900}
+	for i, s := range want {
+		if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
+			t.Fatalf("step %d: refused for %v", i, w)
+		}
+		if w := retry(t, th, 1, "192.0.2.1"); w != s*time.Second {
+			t.Fatalf("step %d: wait %v, want %v s", i, w, int(s))
+		}
+		c.advance(s*time.Second - time.Millisecond)
+		if w := retry(t, th, 1, "192.0.2.1"); w != time.Second { // the refusal before prolonged nothing
+			t.Fatalf("step %d: wait %v just before the end", i, w)
+		}
+		c.advance(time.Millisecond)
+	}
+	// Another account from there, and this one from elsewhere, go on.
+	if retry(t, th, 2, "192.0.2.1") != 0 || retry(t, th, 1, "192.0.2.2") != 0 {
+		t.Error("the pair slows others")
+	}
+	c.advance(24 * time.Hour)
+	for i := range 5 {
+		if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
+			t.Fatalf("after a day, failure %d: wait %v", i+1, w)
+		}
+	}
+}
+
+func TestSuccessForgivesThePair(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	for range 10 {
+		for range 4 {
+			if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
+				t.Fatal("wait", w)
+			}
+		}
+		succeed(t, th, 1, "192.0.2.1")
+	}
+}
+
+// NIST SP 800-63B-4 §3.2.2: from anywhere, at most 100 failures in a row; then
+// one a day.
+func TestAccountStopsAtHundred(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.GlobalBurst = 1e6 })
+	tries := 0
+	for i := range 100_000 { // from a new address each time, as fast as allowed, for 3 days
+		w := retry(t, th, 1, addr(i))
+		if w == 0 {
+			tries++
+			continue
+		}
+		if c.advance(w); c.now.Sub(newClock().now) > 72*time.Hour {
+			break
+		}
+	}
+	if tries < 100 || tries > 103 {
+		t.Errorf("%d tries in three days", tries)
+	}
+}
+
+func TestKnownNetworkIsNotLockedOut(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	const home, homeToo = "2001:db8:1:2::3", "2001:db8:1:2:ffff::9" // one /64
+	succeed(t, th, 1, home)
+	for i := range 2000 { // the account from everywhere, and everything from everywhere
+		retry(t, th, 1, addr(i))
+		retry(t, th, byte(i%200)+2, addr(i))
+		retry(t, th, 99, home)
+	}
+	if retry(t, th, 1, addr(77777)) == 0 {
+		t.Fatal("the attack is not slowed")
+	}
+	for range 3 {
+		succeed(t, th, 1, homeToo)
+	}
+	if retry(t, th, 2, home) == 0 {
+		t.Error("the owner's network passes for another account")
+	}
+	// The owner's success must not give the guesser a fresh start.
+	if retry(t, th, 1, addr(77777)) == 0 {
+		t.Error("a success of the owner freed the guesser")
+	}
+	// What is wrong from there is counted for the pair all the same.
+	for range 5 {
+		retry(t, th, 1, home)
+	}
+	retry(t, th, 1, home)
+	if retry(t, th, 1, homeToo) == 0 {
+		t.Error("a known network may guess without end")
+	}
+}
+
+func TestKnownNetworkExpires(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.KnownNetworks = 2 })
+	known := func(a string) bool {
+		return th.isKnown(pairKey{AccountID{1}, network(a)}, c.now)
+	}
+	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"} {
+		succeed(t, th, 1, a)
+	}
+	if !known("192.0.2.1") || known("192.0.2.2") || !known("192.0.2.3") {
+		t.Error("not the two latest are known")
+	}
+	c.advance(30*24*time.Hour - time.Second)
+	succeed(t, th, 1, "192.0.2.3")
+	c.advance(time.Second)
+	if known("192.0.2.1") || !known("192.0.2.3") {
+		t.Error("a network is known for 30 days after its last success")
+	}
+	succeed(t, th, 1, "nonsense")
+	if known("nonsense") || known("") {
+		t.Error("callers without an address are known")
+	}
+}
+
+func TestAccountSuccessFromUnknownNetwork(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	for i := range 20 {
+		retry(t, th, 1, addr(i))
+	}
+	succeed(t, th, 1, addr(500))
+	for i := range 20 {
+		if w := retry(t, th, 1, addr(1000+i)); w != 0 {
+			t.Fatalf("failure %d after the success: wait %v", i+1, w)
+		}
+	}
+}
+
+func TestAddressStuffing(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	tries := 0
+	end := c.now.Add(24 * time.Hour)
+	for i := 0; c.now.Before(end); i++ { // another account each time, from one /64
+		k, err := th.Begin(AccountID{byte(i), byte(i >> 8), 7}, fmt.Sprintf("2001:db8::%x", i%65536))
+		if err != nil {
+			var e *gatehouse.Error
+			_ = errors.As(err, &e)
+			c.advance(e.RetryAfter)
+			continue
+		}
+		tries++
+		if i%3 == 0 { // an account of the guesser's own in between must not help
+			k2, err := th.Begin(AccountID{255, 255, 255}, "2001:db8::1")
+			if err == nil {
+				k2.Success()
+			}
+		}
+		_ = k
+	}
+	if tries < 100 || tries > 30+24*13 {
+		t.Errorf("%d tries in a day", tries)
+	}
+}
+
+func TestGlobalRate(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	succeed(t, th, 250, "198.51.100.1")
+	count := func(from int) (n int) {
+		for i := range 2000 {
+			if _, err := th.Begin(AccountID{byte(i), byte(i >> 8), byte(from)}, addr(from*2000+i)); err == nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(1); n != 300 {
+		t.Errorf("%d at once", n)
+	}
+	c.advance(10 * time.Second)
+	if n := count(2); n != 50 {
+		t.Errorf("%d after ten seconds", n)
+	}
+	succeed(t, th, 250, "198.51.100.1") // known networks go on
+}
+
+// Attempts count from their beginning: many at once do not all pass.
+func TestConcurrentAttemptsAreCounted(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	passed := 0
+	for range 50 {
+		if _, err := th.Begin(AccountID{1}, "192.0.2.1"); err == nil {
+			passed++
+		}
+	}
+	if passed != 6 { // five free ones, and the one that brings the first wait
+		t.Errorf("%d passed at once", passed)
+	}
+}
+
+func TestAbortTakesBack(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	for range 500 {
+		k, err := th.Begin(AccountID{1}, "192.0.2.1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Abort()
+		k.Abort()
+	}
+	if th.global != 0 {
+		t.Error("global level", th.global)
+	}
+	for range 5 {
+		if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
+			t.Fatal("wait", w)
+		}
+	}
+	k, err := th.Begin(AccountID{1}, "192.0.2.1") // the sixth: sets a wait, and takes it back
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Abort()
+	if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
+		t.Error("an aborted attempt leaves a wait of", w)
+	}
+}
+
+func TestThrottleMemory(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.Entries = 100; cfg.GlobalBurst = 1e6 })
+	for i := range 1000 {
+		k, err := th.Begin(AccountID{byte(i), byte(i >> 8)}, addr(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			k.Success()
+		}
+	}
+	if th.pairs.len() > 100 || th.accounts.len() > 100 || th.networks.len() > 100 || th.known.len() > 100 {
+		t.Error("a table has grown beyond its bound")
+	}
+}
+
+func TestNetwork(t *testing.T) {
+	for in, want := range map[string]string{"192.0.2.1": "192.0.2.1/32", "::ffff:192.0.2.1": "192.0.2.1/32", "2001:db8::1": "2001:db8::/64",
+		"2001:db8:0:0:ffff::": "2001:db8::/64", "fe80::1%eth0": "fe80::/64", "": "invalid Prefix", "192.0.2.1:80": "invalid Prefix"} {
+		if got := network(in).String(); got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}
+
+func TestThrottleConfigRefused(t *testing.T) {
+	now := newClock().Now
+	for i, cfg := range []ThrottleConfig{
+		{}, {Now: now, Pair: Steps{Free: 101, Base: 1, Cap: 1, Forget: 1}}, {Now: now, Account: Steps{Free: 5}},
+		{Now: now, Address: Steps{Free: 5, Base: time.Second, Cap: time.Hour, Forget: time.Minute}},
+		{Now: now, Pair: Steps{Free: 5, Base: 1, Cap: 1, Forget: 1, Hard: 50}},
+		{Now: now, Pair: Steps{Free: 5, Base: 1, Cap: 1, Forget: 1, Hard: 500, HardWait: 1}},
+		{Now: now, GlobalBurst: -1}, {Now: now, GlobalRate: -1}, {Now: now, Entries: -1}, {Now: now, KnownNetworks: -1},
+	} {
+		if _, err := NewThrottle(cfg); err == nil {
+			t.Errorf("%d: %+v accepted", i, cfg)
+		}
+	}
+}
