@@ -106,6 +106,12 @@ type point struct {
 	saved bool
 }
 
+// mismatch is a line that differs from its hash in the tile.
+type mismatch struct {
+	Problem
+	line tlog.Hash
+}
+
 type verification struct {
 	ctx    context.Context
 	r      Reader
@@ -119,7 +125,7 @@ type verification struct {
 	// Two trees grow side by side: from the lines and from the level-0 tiles.
 	// Where they differ, the next checkpoint tells which of them was changed.
 	lines, tiles frontier
-	undecided    []Problem
+	undecided    []mismatch
 	tile         []byte        // level-0 tile of the present index; nil when missing
 	levels       [][]tlog.Hash // hashes of the tile that grows at each level
 }
@@ -299,8 +305,8 @@ func (v *verification) leaf(h *tlog.Hash, batch string) error {
 	if h == nil {
 		h = &fromTile
 	} else if *h != fromTile && len(v.undecided) <= maxProblems {
-		v.undecided = append(v.undecided, Problem{Code: ProblemLeafMismatch, Index: index, Batch: batch,
-			Text: fmt.Sprintf("the line of event %d and its hash in the tile differ", index)})
+		v.undecided = append(v.undecided, mismatch{Problem{Code: ProblemLeafMismatch, Index: index, Batch: batch,
+			Text: fmt.Sprintf("the line of event %d and its hash in the tile differ", index)}, *h})
 	}
 	v.lines.add(*h)
 	v.tiles.add(fromTile)
@@ -367,6 +373,11 @@ func (v *verification) atCheckpoints() {
 		case lines == p.Root && tiles == p.Root:
 			continue // the hot case; nothing is undecided then
 		case lines == p.Root:
+			for _, m := range v.undecided { // repair the tile that grows
+				if i := int(m.Index % tileWidth); m.Index/tileWidth == v.lines.size/tileWidth && len(v.levels) > 0 && i < len(v.levels[0]) {
+					v.levels[0][i] = m.line
+				}
+			}
 			v.decide(ProblemTileAltered, "the tile's hash of event %d is not that of its line")
 			v.tiles = frontier{size: v.lines.size, roots: slices.Clone(v.lines.roots)}
 		case tiles == p.Root:
