@@ -4,19 +4,17 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
-	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-// Scopes that a credential needs for administration; [gatehouse.ScopeAll]
-// implies both. They open the door only together with a role.
-const (
-	ScopeRead  = "admin:read"
-	ScopeWrite = "admin:write"
-)
+// privilegedPolicy ends the id of the administration policy that protects
+// accounts with administrative roles.
+const privilegedPolicy = "#privileged-subjects"
 
 var (
 	errNoActor    = gatehouse.E(gatehouse.Unauthenticated, "credential_required", "A credential is required here.")
@@ -34,17 +32,18 @@ func (s *Service) authorize(ctx context.Context, actor *gatehouse.Principal, act
 	if !actor.Authenticated() {
 		return errNoActor
 	}
-	scope := ScopeWrite
-	if action == policy.AdminRead {
-		scope = ScopeRead
+	d := s.c.Decide(ctx, actor, action, typ, realm, id)
+	if d.Allowed {
+		return nil
 	}
-	if !actor.HasScope(scope) {
-		return s.refused(ctx, actor, action, typ, realm, id, errScope)
+	err := errDenied
+	switch {
+	case d.Code == authz.CodeInsufficientScope:
+		err = errScope
+	case slices.ContainsFunc(d.Reasons, func(r gatehouse.Reason) bool { return strings.HasSuffix(r.PolicyID, privilegedPolicy) }):
+		err = errPrivileged
 	}
-	if d := s.c.Decide(ctx, actor, action, typ, realm, id); !d.Allowed {
-		return s.refused(ctx, actor, action, typ, realm, id, errDenied)
-	}
-	return nil
+	return s.refused(ctx, actor, action, typ, realm, id, err)
 }
 
 // isSelf reports whether actor acts on his own account with the whole of his
@@ -54,17 +53,31 @@ func isSelf(actor *gatehouse.Principal, realm, userID string) bool {
 		(actor.Kind == gatehouse.KindUser || actor.Kind == gatehouse.KindService)
 }
 
-// authorizeSelf allows what everybody may do with the own account: to read it
-// with any credential that carries all scopes, to change it only with a login.
-// A leaked API key must not be able to make itself a successor.
-func (s *Service) authorizeSelf(ctx context.Context, actor *gatehouse.Principal, action, typ, id string) error {
+// selfMay tells what everybody may do with the own account: read it with any
+// credential that carries all scopes, change it only with a login. A leaked API
+// key must not be able to make itself a successor.
+func selfMay(actor *gatehouse.Principal, action string) *gatehouse.Error {
 	switch {
 	case !actor.HasScope(gatehouse.ScopeAll):
-		return s.refused(ctx, actor, action, typ, actor.Realm, id, errScope)
+		return errScope
 	case action != policy.AdminRead && actor.Scheme == gatehouse.SchemeAPIKey:
-		return s.refused(ctx, actor, action, typ, actor.Realm, id, errLogin)
+		return errLogin
 	}
 	return nil
+}
+
+// authorizeOwn allows what concerns the account owner to himself, and to others
+// by their administrative roles. id names what is acted on in the record; the
+// decision is about the owner, whose roles may ask for more.
+func (s *Service) authorizeOwn(ctx context.Context, actor *gatehouse.Principal, action, typ, realm, owner, id string) error {
+	if !isSelf(actor, realm, owner) {
+		return s.authorize(ctx, actor, action, typ, realm, owner)
+	}
+	own := selfMay(actor, action)
+	if own == nil || s.c.Decide(ctx, actor, action, typ, realm, owner).Allowed {
+		return nil
+	}
+	return s.refused(ctx, actor, action, typ, realm, id, own)
 }
 
 // refused records a refusal and returns it.
@@ -74,16 +87,6 @@ func (s *Service) refused(ctx context.Context, actor *gatehouse.Principal, actio
 	e.Detail = map[string]string{"action": action}
 	s.c.Record(&e)
 	return err
-}
-
-// mayTouch refuses to change an account with administrative roles for anybody
-// but those who may give such roles: an operator who could reset that password
-// would be an administrator.
-func (s *Service) mayTouch(ctx context.Context, actor *gatehouse.Principal, u identity.User) error {
-	if len(policy.BuiltinRolesOf(u.Realm, u.Roles)) == 0 || s.mayGrant(ctx, actor, u.Realm, u.ID) {
-		return nil
-	}
-	return s.refused(ctx, actor, policy.AdminWrite, policy.AdminSubject, u.Realm, u.ID, errPrivileged)
 }
 
 // mayGive checks that actor may give and take roles, if any change.

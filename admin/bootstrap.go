@@ -50,7 +50,7 @@ func (s *Service) Prepare(ctx context.Context) error {
 	if err != nil && !errors.Is(err, gatehouse.Conflict) { // another node was first
 		return err
 	}
-	return s.c.Signing.Ensure(ctx, gatehouse.MainRealm)
+	return s.c.Signing.EnsureRealm(ctx, gatehouse.MainRealm)
 }
 
 // NewBootstrapSecret makes the one-time secret for the first administrator, or
@@ -88,7 +88,7 @@ func (s *Service) Bootstrap(ctx context.Context, in NewBootstrap) (Bootstrapped,
 		return out, err // before the password is hashed: guesses cost us nothing
 	}
 	now := s.c.Now()
-	u, err := s.newUser(ctx, gatehouse.Realm{Name: gatehouse.MainRealm}, NewUser{Username: in.Username, Roles: []string{policy.RoleAdmin}}, now)
+	u, err := newUser(gatehouse.MainRealm, NewUser{Username: in.Username, Roles: []string{policy.RoleAdmin}}, now)
 	if err != nil {
 		return out, err
 	}

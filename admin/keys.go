@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -23,6 +24,7 @@ var (
 	errKeyInactive = gatehouse.E(gatehouse.Conflict, "key_not_active", "The key has expired, was revoked or was reported as leaked.")
 	errKeyRotated  = gatehouse.E(gatehouse.Conflict, "key_already_rotated", "The key has a successor already.")
 	errOwner       = gatehouse.E(gatehouse.Unprocessable, "key_owner_unknown", "The owner is not an enabled user or service of this realm.")
+	errKeyRole     = gatehouse.E(gatehouse.Unprocessable, "key_role_unknown", "The key may use only roles that its owner has, and no more than the credential that makes it.")
 	errKeyScope    = gatehouse.E(gatehouse.Unprocessable, "scope_unknown", "A scope is not in the realm's catalogue.")
 	errWider       = gatehouse.E(gatehouse.Unprocessable, "key_cannot_widen", "A key can only be narrowed; make a new one for more.")
 )
@@ -38,21 +40,12 @@ func (s *Service) keyView(k credential.Key) Key {
 		LastUsedAt: k.LastUsedAt, RotatedTo: k.RotatedTo, Version: k.Version}
 }
 
-// authorizeKey allows actor an action on a key of owner: his own with his own
-// authority, any with the right administrative role.
-func (s *Service) authorizeKey(ctx context.Context, actor *gatehouse.Principal, action, realm, owner, id string) error {
-	if isSelf(actor, realm, owner) && s.authorizeSelf(ctx, actor, action, policy.AdminKey, id) == nil {
-		return nil
-	}
-	return s.authorize(ctx, actor, action, policy.AdminKey, realm, id)
-}
-
 // Keys lists the API keys of a realm, or of one owner (id, username, "me").
 func (s *Service) Keys(ctx context.Context, actor *gatehouse.Principal, realm, owner, after string, limit int) (Page[Key], error) {
 	if owner != "" {
 		owner = s.resolve(ctx, actor, realm, owner)
 	}
-	if err := s.authorizeKey(ctx, actor, policy.AdminRead, realm, owner, ""); err != nil {
+	if err := s.authorizeOwn(ctx, actor, policy.AdminRead, policy.AdminKey, realm, owner, ""); err != nil {
 		return Page[Key]{}, err
 	}
 	limit = limitOf(limit)
@@ -75,7 +68,7 @@ func (s *Service) key(ctx context.Context, actor *gatehouse.Principal, action, r
 	if missing {
 		owner = ""
 	}
-	if err := s.authorizeKey(ctx, actor, action, realm, owner, id); err != nil {
+	if err := s.authorizeOwn(ctx, actor, action, policy.AdminKey, realm, owner, id); err != nil {
 		return k, err
 	}
 	if missing {
@@ -122,7 +115,7 @@ func (s *Service) CreateKey(ctx context.Context, actor *gatehouse.Principal, rea
 		in.Owner = "me"
 	}
 	ownerID := s.resolve(ctx, actor, realm, in.Owner)
-	if err := s.authorizeKey(ctx, actor, policy.AdminWrite, realm, ownerID, ""); err != nil {
+	if err := s.authorizeOwn(ctx, actor, policy.AdminWrite, policy.AdminKey, realm, ownerID, ""); err != nil {
 		return CreatedKey{}, err
 	}
 	k, err := s.newKey(in)
@@ -135,8 +128,11 @@ func (s *Service) CreateKey(ctx context.Context, actor *gatehouse.Principal, rea
 	text, id, hash := credential.MintKey(s.c.KeyPrefix, k.Environment)
 	k.ID, k.Hash, k.Realm, k.OwnerID, k.Version = id, hash, realm, ownerID, 1
 	err = s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) error {
-		owner, err := s.keyOwner(ctx, tx, actor, &k, in.Scopes)
+		owner, err := s.keyOwner(ctx, tx, actor, &k)
 		if err != nil {
+			return err
+		}
+		if err := s.fitsKey(ctx, tx, k, owner); err != nil {
 			return err
 		}
 		if err := tx.InsertKey(ctx, k); err != nil {
@@ -179,18 +175,28 @@ func (s *Service) newKey(in NewKey) (credential.Key, error) {
 		AllowedNets: nets, CreatedAt: now, ExpiresAt: in.ExpiresAt}, f.err()
 }
 
-// keyOwner reads the owner in the transaction and checks that the key stays
-// within what he, the realm and the actor have.
-func (s *Service) keyOwner(ctx context.Context, tx KeyTx, actor *gatehouse.Principal, k *credential.Key, scopes []string) (identity.User, error) {
+// fitsKey checks a new key against the realm's catalogue and its owner's roles.
+func (s *Service) fitsKey(ctx context.Context, tx KeyTx, k credential.Key, owner identity.User) error {
 	rl, err := readRealm(ctx, tx, k.Realm)
 	if err != nil {
-		return identity.User{}, err
+		return err
 	}
-	for _, sc := range scopes {
-		if _, ok := rl.Settings.Scopes[sc]; !ok && sc != gatehouse.ScopeAll && sc != ScopeRead && sc != ScopeWrite {
-			return identity.User{}, errKeyScope
+	for _, sc := range k.Scopes {
+		if _, ok := rl.Settings.Scopes[sc]; !ok && sc != gatehouse.ScopeAll && sc != authz.ScopeAdminRead && sc != authz.ScopeAdminWrite {
+			return errKeyScope
 		}
 	}
+	for _, r := range k.RoleLimit {
+		if !slices.Contains(owner.Roles, r) {
+			return errKeyRole
+		}
+	}
+	return nil
+}
+
+// keyOwner reads the owner in the transaction and keeps the key within the roles
+// of a credential that is itself limited to some.
+func (s *Service) keyOwner(ctx context.Context, tx KeyTx, actor *gatehouse.Principal, k *credential.Key) (identity.User, error) {
 	owner, err := tx.User(ctx, k.Realm, k.OwnerID)
 	if errors.Is(err, gatehouse.NotFound) || err == nil && owner.Disabled {
 		return owner, errOwner
@@ -198,26 +204,18 @@ func (s *Service) keyOwner(ctx context.Context, tx KeyTx, actor *gatehouse.Princ
 	if err != nil {
 		return owner, err
 	}
-	for _, r := range k.RoleLimit {
-		if !slices.Contains(owner.Roles, r) {
-			return owner, errRoleUnknown
-		}
-	}
-	// A credential that is itself limited to some roles makes none with more.
-	if isSelf(actor, k.Realm, owner.ID) {
-		if actor.RoleLimit != nil {
-			for _, r := range k.RoleLimit {
-				if !slices.Contains(actor.RoleLimit, r) {
-					return owner, errPrivileged
-				}
-			}
-			if k.RoleLimit == nil {
-				k.RoleLimit = actor.RoleLimit
-			}
-		}
+	if !isSelf(actor, k.Realm, owner.ID) || actor.RoleLimit == nil {
 		return owner, nil
 	}
-	return owner, s.mayTouch(ctx, actor, owner)
+	if k.RoleLimit == nil {
+		k.RoleLimit = actor.RoleLimit
+	}
+	for _, r := range k.RoleLimit {
+		if !slices.Contains(actor.RoleLimit, r) {
+			return owner, errKeyRole
+		}
+	}
+	return owner, nil
 }
 
 // UpdateKey renames or narrows a key.
@@ -367,7 +365,7 @@ func (s *Service) RotateKey(ctx context.Context, actor *gatehouse.Principal, rea
 		}
 		next = k
 		next.ID, next.Hash, next.CreatedAt, next.LastUsedAt, next.Version = newID, hash, now, time.Time{}, 1
-		if _, err := s.keyOwner(ctx, tx, actor, &next, nil); err != nil {
+		if _, err := s.keyOwner(ctx, tx, actor, &next); err != nil {
 			return err
 		}
 		if !k.ExpiresAt.IsZero() { // as long a life as the old one had

@@ -61,10 +61,10 @@ func (s *Service) SetPassword(ctx context.Context, actor *gatehouse.Principal, r
 // ownPassword checks that the actor is who he is with his current password: a
 // stolen token alone must not be able to take the account over (ASVS 6.2.3).
 func (s *Service) ownPassword(ctx context.Context, actor *gatehouse.Principal, in PasswordChange) (identity.User, error) {
-	if err := s.authorizeSelf(ctx, actor, policy.AdminWrite, policy.AdminSubject, actor.ID); err != nil {
-		return identity.User{}, err
+	if err := selfMay(actor, policy.AdminWrite); err != nil {
+		return identity.User{}, s.refused(ctx, actor, policy.AdminWrite, policy.AdminSubject, actor.Realm, actor.ID, err)
 	}
-	u, err := s.findUser(ctx, s.c.Store, actor.Realm, actor.ID)
+	u, err := findUser(ctx, s.c.Store, actor.Realm, actor.ID)
 	if err != nil {
 		return u, err
 	}

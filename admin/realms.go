@@ -119,7 +119,7 @@ func (s *Service) CreateRealm(ctx context.Context, actor *gatehouse.Principal, i
 	}
 	// Outside of the transaction: the key is generated and sealed by the ring,
 	// which makes it at the first need too, should this fail.
-	return realmView(r), s.c.Signing.Ensure(ctx, r.Name)
+	return realmView(r), s.c.Signing.EnsureRealm(ctx, r.Name)
 }
 
 // UpdateRealm changes a realm. Turning it off, and letting a trusted issuer's

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -23,21 +24,23 @@ type Config struct {
 	Policies   gatehouse.Runner[PolicyTx]
 	Revoke     gatehouse.Runner[RevokeTx]
 	Bootstraps gatehouse.Runner[BootstrapTx]
+	Events     gatehouse.Runner[Appender]
 
-	// Decide is the decision point for administration itself: may p do action on
-	// the resource with this type and id, of this realm?
+	// Decide is the decision point for administration itself
+	// (authz.Decider.DecideAdmin): may p do action on the resource with this type
+	// and id, of this realm? It checks the scope too.
 	Decide func(ctx context.Context, p *gatehouse.Principal, action, resourceType, realm, id string) gatehouse.Decision
 	// Audit reads the log, AuditKey gives the public half of its checkpoint key.
 	Audit    audit.Reader
 	AuditKey func(realm string) (audit.Key, error)
-	// EffectiveRoles are the roles that p's directory entry and credential give
-	// at this moment, inherited ones included.
-	EffectiveRoles func(ctx context.Context, p *gatehouse.Principal) ([]string, error)
-	// Access answers an application's question, for "decisions".
+	// Roles are those that p's directory entry and credential give at this
+	// moment, inherited ones included.
+	Roles func(ctx context.Context, p *gatehouse.Principal) ([]string, error)
+	// Access answers an application's question (authz.Decider.Decide).
 	Access func(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision
-	// Compile checks a candidate set of policies before it is stored; the error
-	// is *gatehouse.Error of kind Unprocessable, or policy.Problems.
-	Compile func(ctx context.Context, candidate Candidate) error
+	// CurrentSet gives the compiled set of a realm, to spare compiling again what
+	// a change leaves alone. Nil compiles everything.
+	CurrentSet func(realm string) *policy.Set
 
 	Passwords Passwords
 	Signing   SigningKeys
@@ -55,14 +58,6 @@ type Config struct {
 	Now       func() time.Time // nil is time.Now
 }
 
-// Candidate is a realm's whole policy set as it would be after a change.
-type Candidate struct {
-	Realm     string
-	Roles     []policy.Role
-	Documents []policy.Document
-	Schema    policy.Schema
-}
-
 // Passwords is what administration needs of the house's password rules.
 type Passwords interface {
 	// NewPasswordHash checks a new password against the realm's rules and hashes
@@ -70,20 +65,16 @@ type Passwords interface {
 	NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u identity.User, password gatehouse.Secret) (string, error)
 	// CheckPassword verifies u's current password, with the login throttle.
 	CheckPassword(ctx context.Context, u identity.User, password gatehouse.Secret) error
-	// CheckHash reports whether a stored hash of another system can be verified.
-	CheckHash(hash string) error
-	// Normalize returns a username as it is kept, and its look-up key.
-	Normalize(username string) (name, key string, err error)
 }
 
-// SigningKeys is the key ring's side of administration. Each use case writes its
-// own audit event, with the principal of the context as actor.
+// SigningKeys is the key ring's side of administration; *keyring.Ring has it. It
+// writes the audit events itself.
 type SigningKeys interface {
-	Ensure(ctx context.Context, realm string) error
-	List(ctx context.Context, realm string) ([]SigningKey, error)
-	Rotate(ctx context.Context, realm string) (SigningKey, error)
-	Retire(ctx context.Context, realm, kid string) error
-	Remove(ctx context.Context, realm, kid string) error
+	EnsureRealm(ctx context.Context, realm string) error
+	List(ctx context.Context, realm string) ([]keyring.Info, error)
+	Rotate(ctx context.Context, cmd keyring.Command) (kid string, err error)
+	Retire(ctx context.Context, cmd keyring.Command) error
+	Remove(ctx context.Context, cmd keyring.Command) error
 }
 
 // Grants is the view of open logins.
@@ -148,9 +139,9 @@ func New(c Config) (*Service, error) {
 		nil  bool
 	}{
 		{"Store", c.Store == nil}, {"Realms", c.Realms == nil}, {"Users", c.Users == nil}, {"Keys", c.Keys == nil},
-		{"Policies", c.Policies == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil},
-		{"Decide", c.Decide == nil}, {"EffectiveRoles", c.EffectiveRoles == nil}, {"Access", c.Access == nil},
-		{"Compile", c.Compile == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil},
+		{"Policies", c.Policies == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil}, {"Events", c.Events == nil},
+		{"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Access", c.Access == nil},
+		{"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil},
 		{"Grants", c.Grants == nil}, {"Verify", c.Verify == nil}, {"Audit", c.Audit == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 	} {
 		if missing.nil { // a part that is not there must stop the start, not a check

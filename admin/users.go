@@ -31,20 +31,19 @@ func userView(u identity.User) User {
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, Version: u.Version}
 }
 
-// findUser finds a user by id or by username. Ids hold a "_" and a length that
-// few usernames have; a username that looks like an id is found only when no
-// id matches, so nobody can stand in for another by choosing a name.
-func (s *Service) findUser(ctx context.Context, from UserReader, realm, idOrName string) (identity.User, error) {
+// findUser finds a user by id or by username; no username has the form of an id.
+func findUser(ctx context.Context, from UserReader, realm, idOrName string) (identity.User, error) {
 	if len(idOrName) > 256 {
 		return identity.User{}, errUserUnknown
 	}
 	if _, ok := gatehouse.IDTime(idOrName); ok {
 		u, err := from.User(ctx, realm, idOrName)
-		if !errors.Is(err, gatehouse.NotFound) {
-			return u, err
+		if errors.Is(err, gatehouse.NotFound) {
+			return u, errUserUnknown
 		}
+		return u, err
 	}
-	_, key, err := s.c.Passwords.Normalize(idOrName)
+	_, key, err := identity.NormalizeUsername(idOrName)
 	if err != nil {
 		return identity.User{}, errUserUnknown
 	}
@@ -62,18 +61,10 @@ func (s *Service) resolve(ctx context.Context, actor *gatehouse.Principal, realm
 	if idOrName == "me" && actor != nil && actor.Realm == realm {
 		return actor.ID
 	}
-	if u, err := s.findUser(ctx, s.c.Store, realm, idOrName); err == nil {
+	if u, err := findUser(ctx, s.c.Store, realm, idOrName); err == nil {
 		return u.ID
 	}
 	return idOrName
-}
-
-// authorizeUser allows actor an action on a user, or on himself.
-func (s *Service) authorizeUser(ctx context.Context, actor *gatehouse.Principal, action, realm, id string) error {
-	if action == policy.AdminRead && isSelf(actor, realm, id) && s.authorizeSelf(ctx, actor, action, policy.AdminSubject, id) == nil {
-		return nil
-	}
-	return s.authorize(ctx, actor, action, policy.AdminSubject, realm, id)
 }
 
 // Users lists the users of a realm by id.
@@ -95,27 +86,23 @@ func (s *Service) Users(ctx context.Context, actor *gatehouse.Principal, realm, 
 // User reads one user by id, username or "me".
 func (s *Service) User(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string) (User, error) {
 	id := s.resolve(ctx, actor, realm, idOrName)
-	if err := s.authorizeUser(ctx, actor, policy.AdminRead, realm, id); err != nil {
+	if err := s.authorizeOwn(ctx, actor, policy.AdminRead, policy.AdminSubject, realm, id, id); err != nil {
 		return User{}, err
 	}
-	u, err := s.findUser(ctx, s.c.Store, realm, id)
+	u, err := findUser(ctx, s.c.Store, realm, id)
 	return userView(u), err
 }
 
 // newUser validates in and makes the record, without a password.
-func (s *Service) newUser(_ context.Context, rl gatehouse.Realm, in NewUser, now time.Time) (identity.User, error) {
+func newUser(realm string, in NewUser, now time.Time) (identity.User, error) {
 	f := faults{}
-	name, key, err := s.c.Passwords.Normalize(in.Username)
-	switch {
-	case err != nil:
-		f.add("username", "is not a username")
-	case key == "me":
+	name, key, err := identity.NormalizeUsername(in.Username)
+	if err != nil {
+		return identity.User{}, err
+	}
+	if key == "me" {
 		f.add("username", "is reserved") // it would read as the caller in paths
 	}
-	f.profile(in.DisplayName, in.Email)
-	f.names("roles", in.Roles)
-	f.names("groups", in.Groups)
-	f.attributes("attributes", in.Attributes)
 	kind, prefix := gatehouse.KindUser, "usr"
 	switch in.Kind {
 	case "", string(gatehouse.KindUser):
@@ -123,6 +110,10 @@ func (s *Service) newUser(_ context.Context, rl gatehouse.Realm, in NewUser, now
 		kind, prefix = gatehouse.KindService, "svc"
 	default:
 		f.add("kind", "must be user or service")
+	}
+	attributes, err := identity.NormalizeAttributes(in.Attributes)
+	if err != nil {
+		return identity.User{}, err
 	}
 	given := 0
 	for _, set := range []bool{in.Password != "", in.PasswordHash != "", in.GeneratePassword} {
@@ -139,19 +130,12 @@ func (s *Service) newUser(_ context.Context, rl gatehouse.Realm, in NewUser, now
 	if err := f.err(); err != nil {
 		return identity.User{}, err
 	}
-	return identity.User{
-		ID: gatehouse.NewID(prefix, now), Realm: rl.Name, Kind: kind, Username: name, UsernameKey: key,
-		DisplayName: in.DisplayName, Email: in.Email, Roles: in.Roles, Groups: in.Groups, Attributes: in.Attributes,
+	u := identity.User{
+		ID: gatehouse.NewID(prefix, now), Realm: realm, Kind: kind, Username: name, UsernameKey: key,
+		DisplayName: in.DisplayName, Email: in.Email, Roles: in.Roles, Groups: in.Groups, Attributes: attributes,
 		CreatedAt: now, UpdatedAt: now, Version: 1,
-	}, nil
-}
-
-func (f faults) profile(displayName, email string) {
-	f.text("display_name", displayName, false)
-	f.text("email", email, false)
-	if email != "" && (strings.Count(email, "@") != 1 || strings.HasPrefix(email, "@") || strings.HasSuffix(email, "@") || strings.ContainsAny(email, " <>\"")) {
-		f.add("email", "is not an address")
 	}
+	return u, identity.ValidateUser(&u)
 }
 
 // knownRoles checks that roles exist in realm, in the transaction that gives
@@ -186,7 +170,7 @@ func (s *Service) CreateUser(ctx context.Context, actor *gatehouse.Principal, re
 		return CreatedUser{}, err
 	}
 	now := s.c.Now()
-	u, err := s.newUser(ctx, rl, in, now)
+	u, err := newUser(realm, in, now)
 	if err != nil {
 		return CreatedUser{}, err
 	}
@@ -220,7 +204,7 @@ func (s *Service) firstPassword(ctx context.Context, rl gatehouse.Realm, u *iden
 	switch {
 	case in.PasswordHash != "":
 		hash := in.PasswordHash.Reveal()
-		if err := s.c.Passwords.CheckHash(hash); err != nil {
+		if _, err := credential.ParseHash(hash); err != nil {
 			f := faults{}
 			f.add("password_hash", "is not a hash that can be verified here, or is too weak or too costly")
 			return "", f.err()
@@ -247,14 +231,8 @@ func (s *Service) UpdateUser(ctx context.Context, actor *gatehouse.Principal, re
 	if err := s.authorize(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, id); err != nil {
 		return User{}, err
 	}
-	if err := in.check(); err != nil {
-		return User{}, err
-	}
-	before, err := s.findUser(ctx, s.c.Store, realm, id)
+	before, err := findUser(ctx, s.c.Store, realm, id)
 	if err != nil {
-		return User{}, err
-	}
-	if err := s.mayTouch(ctx, actor, before); err != nil {
 		return User{}, err
 	}
 	if in.Roles != nil {
@@ -264,7 +242,7 @@ func (s *Service) UpdateUser(ctx context.Context, actor *gatehouse.Principal, re
 	}
 	var out identity.User
 	err = s.c.Users(ctx, func(ctx context.Context, tx UserTx) error {
-		u, err := s.findUser(ctx, tx, realm, id)
+		u, err := findUser(ctx, tx, realm, id)
 		if err != nil {
 			return err
 		}
@@ -274,8 +252,9 @@ func (s *Service) UpdateUser(ctx context.Context, actor *gatehouse.Principal, re
 		}
 		e := s.event(ctx, actor, realm, audit.KindUserUpdate, "user", u.ID)
 		wasAdmin := isAdmin(u)
-		in.apply(&u, &e)
-		u.UpdatedAt = e.Time
+		if err := in.apply(&u, &e); err != nil {
+			return err
+		}
 		if in.Roles != nil {
 			if err := knownRoles(ctx, tx, realm, u.Roles); err != nil {
 				return err
@@ -301,29 +280,9 @@ func (s *Service) UpdateUser(ctx context.Context, actor *gatehouse.Principal, re
 	return userView(out), err
 }
 
-func (in UserPatch) check() error {
-	f := faults{}
-	if in.DisplayName != nil {
-		f.profile(*in.DisplayName, "")
-	}
-	if in.Email != nil {
-		f.profile("", *in.Email)
-	}
-	if in.Roles != nil {
-		f.names("roles", *in.Roles)
-	}
-	if in.Groups != nil {
-		f.names("groups", *in.Groups)
-	}
-	if in.Attributes != nil {
-		f.attributes("attributes", *in.Attributes)
-	}
-	return f.err()
-}
-
 // apply changes u and notes in e what changed: names of roles and groups, but
 // of personal data only that it did.
-func (in UserPatch) apply(u *identity.User, e *gatehouse.Event) {
+func (in UserPatch) apply(u *identity.User, e *gatehouse.Event) error {
 	e.Detail = changes(e.Detail)
 	if in.DisplayName != nil {
 		u.DisplayName, e.Detail["display_name"] = *in.DisplayName, "changed"
@@ -340,11 +299,17 @@ func (in UserPatch) apply(u *identity.User, e *gatehouse.Event) {
 		u.Groups = *in.Groups
 	}
 	if in.Attributes != nil {
-		u.Attributes, e.Detail["attributes"] = *in.Attributes, "replaced"
+		attributes, err := identity.NormalizeAttributes(*in.Attributes)
+		if err != nil {
+			return err
+		}
+		u.Attributes, e.Detail["attributes"] = attributes, "replaced"
 	}
 	if in.Disabled != nil {
 		u.Disabled, e.Detail["disabled"] = *in.Disabled, fmt.Sprint(*in.Disabled)
 	}
+	u.UpdatedAt = e.Time
+	return identity.ValidateUser(u)
 }
 
 func isAdmin(u identity.User) bool {
@@ -435,15 +400,11 @@ func (s *Service) DeleteUser(ctx context.Context, actor *gatehouse.Principal, re
 // stay. Everybody may do it to himself.
 func (s *Service) RevokeUser(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string) error {
 	id := s.resolve(ctx, actor, realm, idOrName)
-	if isSelf(actor, realm, id) {
-		if err := s.authorizeSelf(ctx, actor, policy.AdminRevoke, policy.AdminSubject, id); err != nil {
-			return err
-		}
-	} else if err := s.authorize(ctx, actor, policy.AdminRevoke, policy.AdminSubject, realm, id); err != nil {
+	if err := s.authorizeOwn(ctx, actor, policy.AdminRevoke, policy.AdminSubject, realm, id, id); err != nil {
 		return err
 	}
 	return s.c.Users(ctx, func(ctx context.Context, tx UserTx) error {
-		u, err := s.findUser(ctx, tx, realm, id)
+		u, err := findUser(ctx, tx, realm, id)
 		if err != nil {
 			return err
 		}
@@ -461,11 +422,7 @@ func (s *Service) touch(ctx context.Context, actor *gatehouse.Principal, action,
 	if err := s.authorize(ctx, actor, action, policy.AdminSubject, realm, id); err != nil {
 		return identity.User{}, err
 	}
-	u, err := s.findUser(ctx, s.c.Store, realm, id)
-	if err != nil {
-		return u, err
-	}
-	return u, s.mayTouch(ctx, actor, u)
+	return findUser(ctx, s.c.Store, realm, id)
 }
 
 // unchanged reads u again inside the transaction; what was decided about him

@@ -13,11 +13,10 @@ import (
 
 // Bounds of what an administrator may write.
 const (
-	maxName       = 200 // characters
-	maxList       = 200 // roles, groups, scopes
-	maxAttributes = 200
-	maxPageSize   = 200
-	pageSize      = 50
+	maxName     = 200 // characters
+	maxList     = 200 // roles, scopes
+	maxPageSize = 200
+	pageSize    = 50
 )
 
 // faults gathers what is wrong with an input: member → what.
@@ -81,51 +80,6 @@ func nameForm(s string) bool {
 		}
 	}
 	return true
-}
-
-// attributes checks what policies will read.
-func (f faults) attributes(member string, m map[string]any) {
-	if len(m) > maxAttributes {
-		f.add(member, "has more than %d entries", maxAttributes)
-		return
-	}
-	budget := 2000
-	for k, v := range m {
-		if !nameForm(k) {
-			f.add(member, "has a name that is not at most 128 plain characters")
-		}
-		if !plainValue(v, 8, &budget) {
-			f.add(member, "has a value that is too large, too deep, or not a string, boolean, whole number, list or object")
-		}
-	}
-}
-
-// plainValue bounds a JSON value. Numbers must be whole and exact: policies
-// have no others, and 2^53 is where JSON numbers stop being exact.
-func plainValue(v any, depth int, budget *int) bool {
-	if *budget--; *budget < 0 || depth < 0 {
-		return false
-	}
-	switch v := v.(type) {
-	case string:
-		return len(v) <= 4096 && utf8.ValidString(v) && !strings.Contains(v, "\x00")
-	case bool:
-		return true
-	case float64:
-		return v == float64(int64(v)) && v <= 1<<53 && v >= -(1<<53)
-	case int64:
-		return true
-	case []any:
-		return !slices.ContainsFunc(v, func(x any) bool { return !plainValue(x, depth-1, budget) })
-	case map[string]any:
-		for k, x := range v {
-			if !nameForm(k) || !plainValue(x, depth-1, budget) {
-				return false
-			}
-		}
-		return true
-	}
-	return false
 }
 
 var realmName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)

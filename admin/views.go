@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
 // Page is a part of a list. Next is the cursor of the following part, "" at the
@@ -324,6 +326,71 @@ type Answer struct {
 	Reasons []gatehouse.Reason `json:"reasons"`
 	Errors  []string           `json:"errors"`
 	Missing []string           `json:"missing"`
+}
+
+// RoleInput is what a role is replaced with.
+type RoleInput struct {
+	Description string              `json:"description,omitempty"`
+	Parents     []string            `json:"parents,omitempty" doc:"Roles whose permissions it holds too"`
+	Permissions []policy.Permission `json:"permissions,omitempty"`
+}
+
+// PolicyInput is what a policy document is replaced with.
+type PolicyInput struct {
+	Text     string `json:"text" doc:"Cedar policies"`
+	Disabled bool   `json:"disabled,omitempty"`
+}
+
+// SchemaInput is what a schema is replaced with.
+type SchemaInput struct {
+	Text string `json:"text" doc:"Cedar schema in the readable syntax; empty removes it"`
+}
+
+// EntityInput is what an entity is replaced with.
+type EntityInput struct {
+	Attributes map[string]any     `json:"attributes,omitempty"`
+	Parents    []policy.ParentRef `json:"parents,omitempty"`
+}
+
+// TokenText is a token or key to look at.
+type TokenText struct {
+	Token gatehouse.Secret `json:"token"`
+}
+
+// LeakedKey is a key to disable.
+type LeakedKey struct {
+	Key gatehouse.Secret `json:"key" doc:"The whole key: holding it is the proof"`
+}
+
+// SigningKeyRotation asks for a new signing key.
+type SigningKeyRotation struct {
+	Now bool `json:"now,omitempty" doc:"Sign with it at once, although verifiers may not have fetched it yet"`
+}
+
+// SigningKeyRotated names the new key.
+type SigningKeyRotated struct {
+	KID string `json:"kid"`
+}
+
+// LogVerification names checkpoints that were kept elsewhere.
+type LogVerification struct {
+	Checkpoints []string `json:"checkpoints,omitempty" doc:"Signed checkpoints that were saved outside of Gatehouse"`
+}
+
+// Checkpoint is a signed note over a realm's log.
+type Checkpoint struct {
+	Note string `json:"note"`
+}
+
+// Explanation is everything recorded of one request.
+type Explanation struct {
+	RequestID string        `json:"request_id"`
+	Events    []audit.Entry `json:"events"`
+}
+
+// List is a list that is never paged.
+type List[T any] struct {
+	Items []T `json:"items"`
 }
 
 // Backup is a finished copy of the database.

@@ -2,45 +2,13 @@ package grant
 
 import (
 	"context"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
-
-// claims of a signed access token (RFC 9068 §2.2). Times are whole seconds; the
-// millisecond of the issue is inside jti, where cut-offs read it.
-type claims struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"`
-	Audience []string `json:"aud"`
-	Expires  int64    `json:"exp"`
-	Issued   int64    `json:"iat"`
-	ID       string   `json:"jti"`
-	ClientID string   `json:"client_id"`
-	Scope    string   `json:"scope,omitempty"`
-	AuthTime int64    `json:"auth_time,omitzero"`
-	ACR      string   `json:"acr,omitempty"`
-	AMR      []string `json:"amr,omitempty"`
-	Session  string   `json:"sid,omitempty"`
-	Grant    string   `json:"gid"`
-	Status   status   `json:"status"`
-}
-
-// status is the status claim of a referenced token
-// (draft-ietf-oauth-status-list-21 §6.1).
-type status struct {
-	List statusList `json:"status_list"`
-}
-
-type statusList struct {
-	Index int64  `json:"idx"`
-	URI   string `json:"uri"`
-}
 
 // expiry of an access token issued now: never beyond its grant.
 func (o *issue) expiry() time.Time {
@@ -59,19 +27,12 @@ func (s *Service) answer(ctx context.Context, o *issue) (Tokens, error) {
 	if o.opaque != "" {
 		return t, nil
 	}
-	issuer := s.c.Issuer(o.realm.Name)
-	body, err := json.Marshal(claims{
-		Issuer: issuer, Subject: o.grant.Subject, Audience: o.grant.Audience,
-		Expires: o.expiry().Unix(), Issued: o.now.Unix(), ID: gatehouse.NewID("tok", o.now),
-		ClientID: o.grant.ClientID, Scope: strings.Join(o.scopes, " "),
-		AuthTime: o.grant.AuthTime.Unix(), ACR: o.grant.ACR, AMR: o.grant.AMR, Session: o.grant.SessionID,
-		Grant:  o.grant.ID,
-		Status: status{statusList{Index: o.grant.StatusIdx, URI: StatusURI(issuer, o.grant.StatusList)}},
+	compact, err := s.c.Sign(ctx, o.realm.Name, &token.Access{
+		Issuer: s.c.Issuer(o.realm.Name), Subject: o.grant.Subject, Audience: o.grant.Audience, ClientID: o.grant.ClientID,
+		Scope: strings.Join(o.scopes, " "), ID: gatehouse.NewID("tok", o.now), IssuedAt: o.now, ExpiresAt: o.expiry(),
+		AuthTime: o.grant.AuthTime, ACR: o.grant.ACR, AMR: o.grant.AMR, SessionID: o.grant.SessionID,
+		GrantID: o.grant.ID, StatusList: o.grant.StatusList, StatusIndex: o.grant.StatusIdx,
 	})
-	if err != nil {
-		return Tokens{}, err
-	}
-	compact, err := s.c.Sign(ctx, o.realm.Name, body)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -102,9 +63,4 @@ func (s *Service) storeOpaque(ctx context.Context, tx Tx, o *issue) error {
 		Subject: o.grant.Subject, Scopes: o.scopes, Audience: o.grant.Audience,
 		IssuedAt: o.now, ExpiresAt: o.expiry(),
 	})
-}
-
-// StatusURI is where the status list with the given number is published.
-func StatusURI(issuer string, list int64) string {
-	return strings.TrimSuffix(issuer, "/") + "/status/" + strconv.FormatInt(list, 10)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // FirstPartyClient is the client_id of tokens that a user obtains for himself
@@ -55,9 +56,8 @@ type Tx interface {
 // Config is what a [Service] needs. Every field without a remark is required.
 type Config struct {
 	Run gatehouse.Runner[Tx]
-	// Sign signs the claims of an access token with the realm's active key, as
-	// typ "at+jwt".
-	Sign func(ctx context.Context, realm string, claims []byte) (string, error)
+	// Sign signs an access token with the realm's active key.
+	Sign func(ctx context.Context, realm string, a *token.Access) (string, error)
 	// Issuer gives the issuer identifier of a realm.
 	Issuer func(realm string) string
 	// NewStatus allocates a random status list index that lives until expires.
@@ -240,7 +240,7 @@ func end(ctx context.Context, tx Tx, g Grant, now time.Time, kind, reason string
 	if err != nil {
 		return false, err
 	}
-	if err := tx.InsertStatusBit(ctx, revocation.StatusBit{Realm: g.Realm, List: g.StatusList, Index: g.StatusIdx, ExpiresAt: g.ExpiresAt}); err != nil {
+	if err := tx.InsertStatusBit(ctx, revocation.NewStatusBit(g.Realm, g.StatusList, g.StatusIdx)); err != nil {
 		return false, err
 	}
 	if !ended {
