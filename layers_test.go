@@ -197,7 +197,11 @@ func packages(t *testing.T) []pkg {
 		}
 		for _, decl := range f.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok {
-				p.functions[file+": "+fn.Name.Name] = fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line
+				name := fn.Name.Name
+				if fn.Recv != nil {
+					name = "method " + name
+				}
+				p.functions[file+": "+name] = fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line
 			}
 		}
 		return nil

@@ -232,19 +232,21 @@ func (d *Demo) addPerson(ctx context.Context, api *client.Client, name, role str
 		in["attributes"] = attributes
 	}
 	var user struct {
-		ID string `json:"id"`
+		User struct {
+			ID string `json:"id"`
+		} `json:"user"`
 	}
 	if err := api.Do(ctx, "POST", "/realms/main/users", in, &user); err != nil {
 		return err
 	}
 	var key struct {
-		Key string `json:"key"`
+		Text string `json:"text"`
 	}
-	if err := api.Do(ctx, "POST", "/realms/main/keys", map[string]any{"owner": user.ID, "name": "demo", "environment": "live",
+	if err := api.Do(ctx, "POST", "/realms/main/keys", map[string]any{"owner": user.User.ID, "name": "demo", "environment": "live",
 		"scopes": []string{gatehouse.ScopeAll}}, &key); err != nil {
 		return err
 	}
-	d.Users[name] = DemoPerson{ID: user.ID, Password: password, APIKey: key.Key, Role: role}
+	d.Users[name] = DemoPerson{ID: user.User.ID, Password: password, APIKey: key.Text, Role: role}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 )
@@ -178,3 +180,17 @@ routes:
   - match: /
     authenticated: true
 `
+
+// FirstAdministrator makes the first administrator with a password that nobody
+// needs, and returns the key that was made for it; "" when there is one already.
+func (s *Server) FirstAdministrator(ctx context.Context, username string) (gatehouse.Secret, error) {
+	if s.bootstrap == "" {
+		return "", nil
+	}
+	made, err := s.admin.Bootstrap(ctx, admin.NewBootstrap{Secret: s.bootstrap, Username: username, Password: gatehouse.Secret(demoPassword())})
+	if err != nil {
+		return "", err
+	}
+	s.bootstrap = ""
+	return made.APIKey, nil
+}

@@ -15,7 +15,7 @@ func (a *app) keyCommand() *cobra.Command {
 		if owner != "" {
 			q.Set("owner", owner)
 		}
-		return a.list(c.Context(), a.realmPath("keys"), q, "id", "name", "owner_id", "environment", "status", "scopes", "expires_at", "last_used_at")
+		return a.list(c.Context(), a.realmPath("keys"), q, "id", "name", "owner", "environment", "status", "scopes", "expires_at", "last_used_at")
 	}}
 	list.Flags().StringVar(&owner, "owner", "", "only keys of this user, by id")
 	c.AddCommand(a.keyCreate(), a.keyRotate(), a.keyLeaked(), list,
@@ -50,23 +50,21 @@ func (a *app) keyCreate() *cobra.Command {
 			if owner != "" {
 				body["owner"] = owner
 			}
-			if c.Flags().Changed("scope") {
-				body["scopes"] = scopes
-			}
+			body["scopes"] = append([]string{}, scopes...)
 			if c.Flags().Changed("role") {
-				body["roles"] = roles
+				body["role_limit"] = roles
 			}
 			if len(nets) > 0 {
-				body["allowed_cidrs"] = nets
+				body["allowed_nets"] = nets
 			}
 			if expires > 0 {
-				body["expires_in_seconds"] = int64(expires / time.Second)
+				body["expires_at"] = time.Now().Add(expires).UTC().Format(time.RFC3339)
 			}
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("keys"), body, &out); err != nil {
 				return err
 			}
-			return a.showSecret(out, "key")
+			return a.showSecret(out, "key", "text")
 		},
 	}
 	c.Flags().StringVar(&name, "name", "", "what the key is for")
@@ -87,10 +85,10 @@ func (a *app) keyRotate() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var out object
-			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "rotate"), object{"overlap_seconds": int64(overlap / time.Second)}, &out); err != nil {
+			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "rotate"), object{"overlap": overlap.String()}, &out); err != nil {
 				return err
 			}
-			return a.showSecret(out, "key")
+			return a.showSecret(out, "key", "text")
 		},
 	}
 	c.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long both keys work")

@@ -2,9 +2,13 @@ package main
 
 import (
 	"encoding/json"
-	"os"
+	"errors"
+	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
 const maxPolicyFile = 256 << 10
@@ -63,7 +67,7 @@ func (a *app) policySchema() *cobra.Command {
 
 // policyExplain asks the live decision point, and says why.
 func (a *app) policyExplain() *cobra.Command {
-	var action, resource, attributes, contextJSON, roles string
+	var action, resource, attributes, contextJSON string
 	c := &cobra.Command{
 		Use:     "explain --principal USER --action ACTION --resource TYPE/ID",
 		Short:   "Ask whether somebody may do something, and why; exit code 3 when denied",
@@ -76,7 +80,6 @@ func (a *app) policyExplain() *cobra.Command {
 	c.Flags().StringVar(&resource, "resource", "", "TYPE/ID")
 	c.Flags().StringVar(&attributes, "attributes", "", "attributes of the resource, as a JSON object")
 	c.Flags().StringVar(&contextJSON, "context", "", "context, as a JSON object")
-	_ = roles
 	for _, f := range []string{"principal", "action", "resource"} {
 		_ = c.MarkFlagRequired(f)
 	}
@@ -121,11 +124,53 @@ func cutResource(s string) (typ, id string, ok bool) {
 	return "", "", false
 }
 
-// readIfSet reads a file, or nothing when the name is empty.
-func readIfSet(name string) (string, error) {
-	if name == "" {
-		return "", nil
+// policyCheck compiles policies without a server: what it accepts, `put` does.
+func (a *app) policyCheck() *cobra.Command {
+	var schemaFile string
+	c := &cobra.Command{
+		Use:   "check FILE…",
+		Short: "Check policies without storing them; with --schema also their types",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			var in policy.Input
+			for _, file := range args {
+				b, err := a.readFileOrStdin(file, maxPolicyFile)
+				if err != nil {
+					return err
+				}
+				in.Documents = append(in.Documents, policy.Document{ID: fmt.Sprintf("file%d", len(in.Documents)+1), Text: string(b)})
+			}
+			if schemaFile != "" {
+				b, err := a.readFileOrStdin(schemaFile, maxPolicyFile)
+				if err != nil {
+					return err
+				}
+				in.Schema = &policy.Schema{Text: string(b)}
+			}
+			set, err := policy.Compile(in)
+			var problems policy.Problems
+			if errors.As(err, &problems) {
+				return a.policyProblems(problems)
+			}
+			if err != nil {
+				return err
+			}
+			return a.print(object{"ok": true, "policies": set.Len()}, func(w io.Writer) { fmt.Fprintf(w, "%d policies are good\n", set.Len()) })
+		},
 	}
-	b, err := os.ReadFile(name)
-	return string(b), err
+	c.Flags().StringVar(&schemaFile, "schema", "", "schema that the policies must validate against")
+	return c
+}
+
+func (a *app) policyProblems(problems policy.Problems) error {
+	out := []object{}
+	for _, p := range problems {
+		out = append(out, object{"source": p.Source, "policy": p.Policy, "line": p.Line, "column": p.Column, "message": p.Message})
+	}
+	err := a.print(object{"ok": false, "problems": out}, func(w io.Writer) {
+		for _, p := range problems {
+			fmt.Fprintln(w, printable(p.String()))
+		}
+	})
+	return errors.Join(err, &silentError{exitUsage})
 }

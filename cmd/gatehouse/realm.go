@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 
 	"github.com/spf13/cobra"
 )
@@ -31,8 +32,21 @@ func (a *app) realmCommand() *cobra.Command {
 			if err := json.Unmarshal(b, &body); err != nil {
 				return usagef("%s: not a JSON object", args[1])
 			}
-			var out object
 			a.realm = args[0]
+			// The API replaces settings as a whole: keep those that are not named.
+			if settings, ok := body["settings"].(object); ok {
+				var now object
+				if err := a.call(c.Context(), "GET", a.realmPath(), nil, &now); err != nil {
+					return err
+				}
+				merged, _ := now["settings"].(object)
+				if merged == nil {
+					merged = object{}
+				}
+				maps.Copy(merged, settings)
+				body["settings"] = merged
+			}
+			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath(), body, &out); err != nil {
 				return err
 			}
@@ -41,7 +55,7 @@ func (a *app) realmCommand() *cobra.Command {
 	}
 	c.AddCommand(create, set,
 		&cobra.Command{Use: "list", Short: "List realms", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			return a.list(c.Context(), "/realms", nil, "name", "title", "issuer", "disabled")
+			return a.list(c.Context(), "/realms", nil, "name", "title", "disabled")
 		}},
 		&cobra.Command{Use: "show NAME", Short: "Show a realm", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			a.realm = args[0]

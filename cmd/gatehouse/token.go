@@ -36,7 +36,7 @@ func (a *app) tokenCommand() *cobra.Command {
 				if err := a.show(out); err != nil {
 					return err
 				}
-				if valid, _ := out["valid"].(bool); !valid {
+				if active, _ := out["active"].(bool); !active {
 					return &silentError{exitDenied}
 				}
 				return nil

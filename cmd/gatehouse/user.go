@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/spf13/cobra"
 )
@@ -96,12 +97,14 @@ func (a *app) userCreate() *cobra.Command {
 					return err
 				}
 				body["password"] = p.Reveal()
+			default:
+				body["generate_password"] = true
 			}
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("users"), body, &out); err != nil {
 				return err
 			}
-			return a.showSecret(out, "password")
+			return a.showSecret(out, "user", "password")
 		},
 	}
 	f.add(c)
@@ -161,14 +164,14 @@ func (a *app) userPassword() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				body = object{"current_password": current.Reveal(), "new_password": next.Reveal()}
+				body = object{"current": current.Reveal(), "new": next.Reveal()}
 			}
 			var out object
 			if err := a.call(c.Context(), "PUT", a.realmPath("users", args[0], "password"), body, &out); err != nil {
 				return err
 			}
 			if reset {
-				return a.showSecret(out, "password")
+				return a.showSecret(out, "", "password")
 			}
 			return a.done("the password of %s is changed; every other session is ended", args[0])
 		},
@@ -177,14 +180,23 @@ func (a *app) userPassword() *cobra.Command {
 	return c
 }
 
-// showSecret shows an object whose secret member is shown now and never again.
-func (a *app) showSecret(o object, member string) error {
-	if err := a.show(o); err != nil || a.json {
+// showSecret shows what was made, with the secret that is shown now and never
+// again. about names the member that holds the object itself, if there is one.
+func (a *app) showSecret(out object, about, secret string) error {
+	if a.json {
+		return a.printJSON(out)
+	}
+	shown := out
+	if inner, ok := out[about].(object); ok {
+		shown = maps.Clone(inner)
+	}
+	text, _ := out[secret].(string)
+	delete(shown, secret)
+	if err := a.show(shown); err != nil || text == "" {
 		return err
 	}
-	if s, _ := o[member].(string); s != "" {
-		fmt.Fprintf(a.errOut, "\nKeep the %s now: it is not stored and cannot be shown again.\n", member)
-	}
+	fmt.Fprintf(a.out, "\n%s\n\n", printable(text))
+	fmt.Fprintln(a.errOut, "Keep this now: it is stored as a hash only and cannot be shown again.")
 	return nil
 }
 
