@@ -22,7 +22,7 @@ func CheckSecret(alg Algorithm, secret []byte) error {
 		return errKeyWeak.With(errors.New("HMAC secret is padding for the most part"))
 	case isSequence(secret):
 		return errKeyWeak.With(errors.New("HMAC secret is a sequence"))
-	case entropyBits(secret) < 100:
+	case entropyBits(secret) < 80:
 		return errKeyWeak.With(errors.New("HMAC secret has too few different octets"))
 	}
 	return nil
@@ -83,7 +83,7 @@ func isSequence(b []byte) bool {
 }
 
 // entropyBits is the Shannon estimate over the octets of b. 32 random octets
-// give about 155, 64 random hexadecimal digits about 245.
+// give about 155, 32 random hexadecimal digits between 95 and 125.
 func entropyBits(b []byte) float64 {
 	var count [256]int
 	for _, c := range b {
@@ -108,13 +108,13 @@ var commonWords = [...]string{"secret", "passw", "changeme", "default", "example
 // common word, or blanks, or keeps to one kind of character where a random text
 // of this length would not.
 func isTyped(b []byte) bool {
-	var lower, upper, digit bool
+	var lower, upper, digit, blank bool
 	for _, c := range b {
 		switch {
 		case c < 0x20 || c > 0x7e:
 			return false // octets, not text
 		case c == ' ':
-			return true
+			blank = true
 		case 'a' <= c && c <= 'z':
 			lower = true
 		case 'A' <= c && c <= 'Z':
@@ -125,6 +125,9 @@ func isTyped(b []byte) bool {
 	}
 	if isHex(b) {
 		return !digit || !(lower || upper)
+	}
+	if blank {
+		return true
 	}
 	folded := bytes.ToLower(b)
 	for _, w := range commonWords {

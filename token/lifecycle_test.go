@@ -1,0 +1,64 @@
+package token_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+func TestPlanKeys(t *testing.T) {
+	const day = 24 * time.Hour
+	s := token.Schedule{Algorithm: token.ES256, Rotate: 30 * day, Propagate: time.Hour, TokenTTL: 10 * time.Minute}
+	ago := func(d time.Duration) time.Time { return clock.Add(-d) }
+	active := func(kid string, since time.Duration) token.StoredKey {
+		return token.StoredKey{KID: kid, Algorithm: "ES256", State: token.KeyActive, CreatedAt: ago(since + time.Hour), ActivatedAt: ago(since)}
+	}
+	published := func(kid string, since time.Duration) token.StoredKey {
+		return token.StoredKey{KID: kid, Algorithm: "ES256", State: token.KeyPublished, CreatedAt: ago(since)}
+	}
+	retired := func(kid string, since time.Duration) token.StoredKey {
+		return token.StoredKey{KID: kid, Algorithm: "ES256", State: token.KeyRetired, RetiredAt: ago(since)}
+	}
+	other := func(k token.StoredKey) token.StoredKey { k.Algorithm = "Ed25519"; return k }
+	keep := 10*time.Minute + token.MaxLeeway
+	for name, c := range map[string]struct {
+		keys []token.StoredKey
+		want []string
+	}{
+		"new realm":                {nil, []string{"generate_active"}},
+		"nothing due":              {[]token.StoredKey{active("a", day)}, nil},
+		"just before publishing":   {[]token.StoredKey{active("a", 30*day-time.Hour-1)}, nil},
+		"publish ahead":            {[]token.StoredKey{active("a", 30*day-time.Hour)}, []string{"generate"}},
+		"published, waits":         {[]token.StoredKey{active("a", 30*day), published("b", time.Hour-1)}, nil},
+		"published long enough":    {[]token.StoredKey{active("a", 30*day), published("b", time.Hour)}, []string{"activate b", "retire a"}},
+		"by hand, before its time": {[]token.StoredKey{active("a", day), published("b", time.Hour)}, []string{"activate b", "retire a"}},
+		"oldest published first":   {[]token.StoredKey{active("a", day), published("c", time.Hour), published("b", 2*time.Hour)}, []string{"activate b", "retire a"}},
+		"no active":                {[]token.StoredKey{published("b", 0), retired("a", 0)}, []string{"activate b"}},
+		"only retired":             {[]token.StoredKey{retired("a", 0)}, []string{"generate_active"}},
+		"two active":               {[]token.StoredKey{active("b", time.Hour), active("a", day)}, []string{"retire a"}},
+		"retired, tokens live":     {[]token.StoredKey{active("b", day), retired("a", keep-1)}, nil},
+		"retired, tokens gone":     {[]token.StoredKey{active("b", day), retired("a", keep)}, []string{"remove a"}},
+		"algorithm changed":        {[]token.StoredKey{other(active("a", time.Minute))}, []string{"generate"}},
+		"changed while published":  {[]token.StoredKey{active("a", day), other(published("b", time.Minute))}, []string{"remove b"}},
+		"changed, new one waits":   {[]token.StoredKey{other(active("a", day)), published("b", time.Minute)}, nil},
+	} {
+		var got []string
+		for _, step := range token.PlanKeys(c.keys, clock, s) {
+			text := string(step.Action)
+			if step.KID != "" {
+				text = fmt.Sprint(step.Action, " ", step.KID)
+			}
+			got = append(got, text)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	s.Rotate = -1
+	if plan := token.PlanKeys([]token.StoredKey{active("a", 9999*day)}, clock, s); plan != nil {
+		t.Errorf("rotates though told not to: %v", plan)
+	}
+}
