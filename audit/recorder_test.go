@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,13 @@ func recorder(t testing.TB, m *memory, change func(*audit.RecorderConfig)) *audi
 		t.Fatal(err)
 	}
 	return r
+}
+
+// all returns the stored batches, while others write.
+func (m *memory) all() []audit.Batch {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.batches)
 }
 
 // stored returns the events of the realm in the order of the store.
@@ -54,13 +62,13 @@ func TestRecorderStoresInBatches(t *testing.T) {
 			e = gatehouse.Event{Realm: []string{"main", "other"}[i%2], Kind: audit.KindRequestDecide, Outcome: gatehouse.OutcomeSuccess, Path: fmt.Sprint(i)}
 			r.Record(&e)
 		}
-		if len(m.batches) != 0 {
+		if len(m.all()) != 0 {
 			t.Error("written at once")
 		}
 		time.Sleep(51 * time.Millisecond)
 		synctest.Wait()
-		if len(m.batches) != 2 || m.batches[0].Count != 50 || m.batches[0].Kind != audit.KindRequestDecide {
-			t.Errorf("%d batches", len(m.batches))
+		if b := m.all(); len(b) != 2 || b[0].Count != 50 || b[0].Kind != audit.KindRequestDecide {
+			t.Errorf("%d batches", len(b))
 		}
 		for i, e := range m.stored(t, "other") {
 			if e.Path != fmt.Sprint(2*i+1) || e.ID == "" || e.Time.IsZero() {
