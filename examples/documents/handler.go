@@ -11,6 +11,10 @@ import (
 	"github.com/go-json-experiment/json"
 )
 
+// SubjectHeader is the line in which a gateway in front says who calls; it owns
+// what is created without an owner.
+const SubjectHeader = "X-Gatehouse-Subject"
+
 // maxRequest bounds a request body; JSON may write a character of the document
 // as six bytes.
 const maxRequest = 6*MaxBody + 4<<10
@@ -74,6 +78,9 @@ func (a *api) create(w http.ResponseWriter, r *http.Request) {
 	in, ok := decode(w, r)
 	if !ok {
 		return
+	}
+	if in.Owner == "" {
+		in.Owner = r.Header.Get(SubjectHeader)
 	}
 	d, err := a.store.Create(in.document())
 	if err != nil {
