@@ -17,7 +17,7 @@ var (
 	errWrongAudience = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_audience", "The token is meant for another audience.")
 	errClaimMissing  = gatehouse.E(gatehouse.Unauthenticated, "token_claim_missing", "The token lacks a claim that is required here.")
 
-	errKeyInvalid = gatehouse.E(gatehouse.Invalid, "key_invalid", "The key is not acceptable.")
-	errKeyWeak    = gatehouse.E(gatehouse.Invalid, "key_weak", "The key is too weak to be trusted.")
-	errKeySet     = gatehouse.E(gatehouse.Invalid, "key_set_invalid", "The key set is not acceptable.")
+	errKeyInvalid = gatehouse.E(gatehouse.Invalid, "jwk_invalid", "The key is not acceptable.")
+	errKeyWeak    = gatehouse.E(gatehouse.Invalid, "jwk_weak", "The key is too weak to be trusted.")
+	errKeySet     = gatehouse.E(gatehouse.Invalid, "jwk_set_invalid", "The key set is not acceptable.")
 )

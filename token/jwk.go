@@ -58,7 +58,7 @@ type wireKey struct {
 	K      *string  `json:"k"`
 }
 
-// ParseJWK reads one JSON Web Key. It fails with key_invalid or key_weak.
+// ParseJWK reads one JSON Web Key. It fails with jwk_invalid or jwk_weak.
 func ParseJWK(data []byte, opt ParseOptions) (*Key, error) {
 	if len(data) > maxJWKBytes {
 		return nil, errKeyInvalid.With(errors.New("JWK larger than 64 KiB"))

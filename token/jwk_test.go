@@ -54,7 +54,7 @@ func TestPublicJWKRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := token.ParseJWK(priv, token.ParseOptions{}); gatehouse.CodeOf(err) != "key_invalid" {
+		if _, err := token.ParseJWK(priv, token.ParseOptions{}); gatehouse.CodeOf(err) != "jwk_invalid" {
 			t.Errorf("%s: a private key where a public one belongs: %v", alg, err)
 		}
 		if _, err := token.UnmarshalPrivate(pub); err == nil {
@@ -103,63 +103,63 @@ func TestJWKRefused(t *testing.T) {
 		"key_ops":                {edit(t, ec, map[string]any{"key_ops": []string{"sign", "verify"}}), ""},
 		"key_ops sign, private":  {edit(t, ec, map[string]any{"key_ops": []string{"sign"}}), ""},
 		"no use":                 {edit(t, ec, map[string]any{"use": nil}), ""},
-		"no kty":                 {edit(t, ec, map[string]any{"kty": nil}), "key_invalid"},
-		"kty lower case":         {edit(t, ec, map[string]any{"kty": "ec"}), "key_invalid"},
-		"use enc":                {edit(t, ec, map[string]any{"use": "enc"}), "key_invalid"},
-		"use empty":              {edit(t, ec, map[string]any{"use": ""}), "key_invalid"},
-		"key_ops encrypt":        {edit(t, ec, map[string]any{"key_ops": []string{"encrypt"}}), "key_invalid"},
-		"key_ops empty":          {edit(t, ec, map[string]any{"key_ops": []string{}}), "key_invalid"},
-		"key_ops mixed":          {edit(t, ec, map[string]any{"key_ops": []string{"verify", "encrypt"}}), "key_invalid"},
-		"key_ops twice":          {edit(t, ec, map[string]any{"key_ops": []string{"verify", "verify"}}), "key_invalid"},
-		"key_ops sign, public":   {edit(t, ec, map[string]any{"d": nil, "key_ops": []string{"sign"}}), "key_invalid"},
-		"alg of another curve":   {edit(t, ec, map[string]any{"alg": "ES384"}), "key_invalid"},
-		"alg of another type":    {edit(t, ec, map[string]any{"alg": "RS256"}), "key_invalid"},
-		"alg HMAC":               {edit(t, ec, map[string]any{"alg": "HS256"}), "key_invalid"},
-		"alg none":               {edit(t, ec, map[string]any{"alg": "none"}), "key_invalid"},
-		"alg empty":              {edit(t, ec, map[string]any{"alg": ""}), "key_invalid"},
-		"rsa without alg":        {edit(t, rs, map[string]any{"alg": nil}), "key_invalid"},
-		"oct without alg":        {edit(t, oct, map[string]any{"alg": nil}), "key_invalid"},
-		"kid empty":              {edit(t, ec, map[string]any{"kid": ""}), "key_invalid"},
-		"kid number":             {edit(t, ec, map[string]any{"kid": 1}), "key_invalid"},
-		"kid long":               {edit(t, ec, map[string]any{"kid": strings.Repeat("x", 513)}), "key_invalid"},
-		"curve unknown":          {edit(t, ec, map[string]any{"crv": "secp256k1", "alg": nil}), "key_invalid"},
-		"x25519":                 {edit(t, ed, map[string]any{"crv": "X25519", "alg": nil}), "key_invalid"},
-		"no y":                   {edit(t, ec, map[string]any{"y": nil}), "key_invalid"},
-		"off the curve":          {edit(t, ec, map[string]any{"y": member(ec, "x")}), "key_invalid"},
-		"point zero":             {edit(t, ec, map[string]any{"x": raw(strings.Repeat("\x00", 32)), "y": raw(strings.Repeat("\x00", 32))}), "key_invalid"},
-		"x short":                {edit(t, ec, map[string]any{"x": raw(string(unraw(t, member(ec, "x"))[1:]))}), "key_invalid"},
-		"x long":                 {edit(t, ec, map[string]any{"x": raw("\x00" + string(unraw(t, member(ec, "x"))))}), "key_invalid"},
-		"x padded":               {edit(t, ec, map[string]any{"x": member(ec, "x") + "="}), "key_invalid"},
-		"x with newline":         {edit(t, ec, map[string]any{"x": member(ec, "x")[:9] + "\n" + member(ec, "x")[9:]}), "key_invalid"},
-		"d of another key":       {edit(t, ec, map[string]any{"d": member(private(token.ES256), "d")}), "key_invalid"},
-		"d zero":                 {edit(t, ec, map[string]any{"d": raw(strings.Repeat("\x00", 32))}), "key_invalid"},
-		"ed short":               {edit(t, ed, map[string]any{"x": raw("short"), "d": nil}), "key_invalid"},
-		"ed d of another":        {edit(t, ed, map[string]any{"d": member(private(token.Ed25519), "d")}), "key_invalid"},
-		"rsa d of another":       {edit(t, rs, map[string]any{"d": member(private(token.RS256), "d")}), "key_invalid"},
-		"rsa without p":          {edit(t, rs, map[string]any{"p": nil}), "key_invalid"},
-		"rsa wrong dp":           {edit(t, rs, map[string]any{"dp": member(rs, "dq")}), "key_invalid"},
-		"rsa oth":                {edit(t, rs, map[string]any{"oth": []any{}}), "key_invalid"},
-		"rsa 1024":               {edit(t, rs, withN(n[:128])), "key_weak"},
-		"rsa 2047":               {edit(t, rs, withN(append([]byte{0x7f}, n[1:256]...))), "key_weak"},
-		"rsa 8200":               {edit(t, rs, withN(bytes.Repeat([]byte{0xff}, 1025))), "key_invalid"},
-		"rsa even":               {edit(t, rs, withN(even)), "key_weak"},
-		"rsa leading zero":       {edit(t, rs, withN(append([]byte{0}, n...))), "key_invalid"},
-		"rsa exponent 1":         {edit(t, rs, exponent("\x01")), "key_weak"},
-		"rsa exponent 3":         {edit(t, rs, exponent("\x03")), "key_weak"},
-		"rsa exponent even":      {edit(t, rs, exponent("\x01\x00\x02")), "key_weak"},
-		"rsa exponent huge":      {edit(t, rs, exponent("\x01\x00\x00\x00\x01")), "key_invalid"},
-		"rsa exponent zero":      {edit(t, rs, exponent("")), "key_invalid"},
-		"hmac short":             {edit(t, oct, map[string]any{"k": raw(strings.Repeat("x", 31))}), "key_weak"},
-		"hmac empty":             {edit(t, oct, map[string]any{"k": ""}), "key_weak"},
-		"hmac short for HS512":   {edit(t, oct, map[string]any{"alg": "HS512"}), "key_weak"},
-		"duplicate member":       {append([]byte(`{"kty":"EC",`), ec[1:]...), "key_invalid"},
-		"trailing":               {append(bytes.Clone(ec), '{', '}'), "key_invalid"},
-		"array":                  {[]byte("[]"), "key_invalid"},
-		"text":                   {[]byte(`"x"`), "key_invalid"},
-		"empty":                  {nil, "key_invalid"},
-		"large":                  {edit(t, ec, map[string]any{"x5c": strings.Repeat("x", 1<<16)}), "key_invalid"},
-		"deep":                   {edit(t, ec, map[string]any{"z": json.RawMessage(strings.Repeat("[", 20) + strings.Repeat("]", 20))}), "key_invalid"},
-		"member of another case": {edit(t, ec, map[string]any{"x": nil, "X": member(ec, "x")}), "key_invalid"},
+		"no kty":                 {edit(t, ec, map[string]any{"kty": nil}), "jwk_invalid"},
+		"kty lower case":         {edit(t, ec, map[string]any{"kty": "ec"}), "jwk_invalid"},
+		"use enc":                {edit(t, ec, map[string]any{"use": "enc"}), "jwk_invalid"},
+		"use empty":              {edit(t, ec, map[string]any{"use": ""}), "jwk_invalid"},
+		"key_ops encrypt":        {edit(t, ec, map[string]any{"key_ops": []string{"encrypt"}}), "jwk_invalid"},
+		"key_ops empty":          {edit(t, ec, map[string]any{"key_ops": []string{}}), "jwk_invalid"},
+		"key_ops mixed":          {edit(t, ec, map[string]any{"key_ops": []string{"verify", "encrypt"}}), "jwk_invalid"},
+		"key_ops twice":          {edit(t, ec, map[string]any{"key_ops": []string{"verify", "verify"}}), "jwk_invalid"},
+		"key_ops sign, public":   {edit(t, ec, map[string]any{"d": nil, "key_ops": []string{"sign"}}), "jwk_invalid"},
+		"alg of another curve":   {edit(t, ec, map[string]any{"alg": "ES384"}), "jwk_invalid"},
+		"alg of another type":    {edit(t, ec, map[string]any{"alg": "RS256"}), "jwk_invalid"},
+		"alg HMAC":               {edit(t, ec, map[string]any{"alg": "HS256"}), "jwk_invalid"},
+		"alg none":               {edit(t, ec, map[string]any{"alg": "none"}), "jwk_invalid"},
+		"alg empty":              {edit(t, ec, map[string]any{"alg": ""}), "jwk_invalid"},
+		"rsa without alg":        {edit(t, rs, map[string]any{"alg": nil}), "jwk_invalid"},
+		"oct without alg":        {edit(t, oct, map[string]any{"alg": nil}), "jwk_invalid"},
+		"kid empty":              {edit(t, ec, map[string]any{"kid": ""}), "jwk_invalid"},
+		"kid number":             {edit(t, ec, map[string]any{"kid": 1}), "jwk_invalid"},
+		"kid long":               {edit(t, ec, map[string]any{"kid": strings.Repeat("x", 513)}), "jwk_invalid"},
+		"curve unknown":          {edit(t, ec, map[string]any{"crv": "secp256k1", "alg": nil}), "jwk_invalid"},
+		"x25519":                 {edit(t, ed, map[string]any{"crv": "X25519", "alg": nil}), "jwk_invalid"},
+		"no y":                   {edit(t, ec, map[string]any{"y": nil}), "jwk_invalid"},
+		"off the curve":          {edit(t, ec, map[string]any{"y": member(ec, "x")}), "jwk_invalid"},
+		"point zero":             {edit(t, ec, map[string]any{"x": raw(strings.Repeat("\x00", 32)), "y": raw(strings.Repeat("\x00", 32))}), "jwk_invalid"},
+		"x short":                {edit(t, ec, map[string]any{"x": raw(string(unraw(t, member(ec, "x"))[1:]))}), "jwk_invalid"},
+		"x long":                 {edit(t, ec, map[string]any{"x": raw("\x00" + string(unraw(t, member(ec, "x"))))}), "jwk_invalid"},
+		"x padded":               {edit(t, ec, map[string]any{"x": member(ec, "x") + "="}), "jwk_invalid"},
+		"x with newline":         {edit(t, ec, map[string]any{"x": member(ec, "x")[:9] + "\n" + member(ec, "x")[9:]}), "jwk_invalid"},
+		"d of another key":       {edit(t, ec, map[string]any{"d": member(private(token.ES256), "d")}), "jwk_invalid"},
+		"d zero":                 {edit(t, ec, map[string]any{"d": raw(strings.Repeat("\x00", 32))}), "jwk_invalid"},
+		"ed short":               {edit(t, ed, map[string]any{"x": raw("short"), "d": nil}), "jwk_invalid"},
+		"ed d of another":        {edit(t, ed, map[string]any{"d": member(private(token.Ed25519), "d")}), "jwk_invalid"},
+		"rsa d of another":       {edit(t, rs, map[string]any{"d": member(private(token.RS256), "d")}), "jwk_invalid"},
+		"rsa without p":          {edit(t, rs, map[string]any{"p": nil}), "jwk_invalid"},
+		"rsa wrong dp":           {edit(t, rs, map[string]any{"dp": member(rs, "dq")}), "jwk_invalid"},
+		"rsa oth":                {edit(t, rs, map[string]any{"oth": []any{}}), "jwk_invalid"},
+		"rsa 1024":               {edit(t, rs, withN(n[:128])), "jwk_weak"},
+		"rsa 2047":               {edit(t, rs, withN(append([]byte{0x7f}, n[1:256]...))), "jwk_weak"},
+		"rsa 8200":               {edit(t, rs, withN(bytes.Repeat([]byte{0xff}, 1025))), "jwk_invalid"},
+		"rsa even":               {edit(t, rs, withN(even)), "jwk_weak"},
+		"rsa leading zero":       {edit(t, rs, withN(append([]byte{0}, n...))), "jwk_invalid"},
+		"rsa exponent 1":         {edit(t, rs, exponent("\x01")), "jwk_weak"},
+		"rsa exponent 3":         {edit(t, rs, exponent("\x03")), "jwk_weak"},
+		"rsa exponent even":      {edit(t, rs, exponent("\x01\x00\x02")), "jwk_weak"},
+		"rsa exponent huge":      {edit(t, rs, exponent("\x01\x00\x00\x00\x01")), "jwk_invalid"},
+		"rsa exponent zero":      {edit(t, rs, exponent("")), "jwk_invalid"},
+		"hmac short":             {edit(t, oct, map[string]any{"k": raw(strings.Repeat("x", 31))}), "jwk_weak"},
+		"hmac empty":             {edit(t, oct, map[string]any{"k": ""}), "jwk_weak"},
+		"hmac short for HS512":   {edit(t, oct, map[string]any{"alg": "HS512"}), "jwk_weak"},
+		"duplicate member":       {append([]byte(`{"kty":"EC",`), ec[1:]...), "jwk_invalid"},
+		"trailing":               {append(bytes.Clone(ec), '{', '}'), "jwk_invalid"},
+		"array":                  {[]byte("[]"), "jwk_invalid"},
+		"text":                   {[]byte(`"x"`), "jwk_invalid"},
+		"empty":                  {nil, "jwk_invalid"},
+		"large":                  {edit(t, ec, map[string]any{"x5c": strings.Repeat("x", 1<<16)}), "jwk_invalid"},
+		"deep":                   {edit(t, ec, map[string]any{"z": json.RawMessage(strings.Repeat("[", 20) + strings.Repeat("]", 20))}), "jwk_invalid"},
+		"member of another case": {edit(t, ec, map[string]any{"x": nil, "X": member(ec, "x")}), "jwk_invalid"},
 	} {
 		_, err := token.ParseJWK(c.jwk, token.ParseOptions{Private: true})
 		wantCode(t, name, err, c.code)
@@ -222,7 +222,7 @@ func TestJWKSet(t *testing.T) {
 	} {
 		s, err := token.ParseJWKSet([]byte(c.text), token.ParseOptions{})
 		if c.n == 0 {
-			wantCode(t, name, err, "key_set_invalid")
+			wantCode(t, name, err, "jwk_set_invalid")
 			continue
 		}
 		if err != nil || len(s.Keys()) != c.n {
@@ -270,7 +270,7 @@ func TestWeakSecrets(t *testing.T) {
 		strings.Repeat("0123456789", 5), strings.Repeat("0123456789abcdef", 4), "correct horse battery staple and some more",
 		"thisisaverylongpassphrasewithoutdigits", strings.Repeat("ab", 40), strings.Repeat("\x01\x02\x03\x04\xf0", 13),
 		strings.Repeat("q8Zt1Wx0pLk3", 3), "31415926535897932384626433832795028841", "PLEASE-REPLACE-ME-0123456789-abcdefg"} {
-		if err := token.CheckSecret(token.HS256, []byte(s)); gatehouse.CodeOf(err) != "key_weak" {
+		if err := token.CheckSecret(token.HS256, []byte(s)); gatehouse.CodeOf(err) != "jwk_weak" {
 			t.Errorf("%q: %v", s, err)
 		}
 		if _, err := token.NewSecretKey("k", token.HS256, []byte(s)); err == nil {
