@@ -1,0 +1,110 @@
+package adminhttp
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// operation describes one operation for the router and the document.
+type operation struct {
+	method, path string // path without Prefix
+	id, summary  string
+	tag          string
+	status       int   // of success; 200 by default, 204 without a body
+	public       bool  // takes no credential
+	maxBody      int64 // smallBody by default
+	conflicts    bool  // can answer 409
+}
+
+// in is an input without members.
+type none struct{}
+
+// out is an answer with a body.
+type out[T any] struct{ Body T }
+
+func answer[T any](v T, err error) (*out[T], error) { return &out[T]{Body: v}, err }
+
+// handle registers an operation. fn gets the verified caller, nil for public
+// operations.
+func handle[I, O any](a *api, op operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (*O, error)) {
+	if op.status == 0 {
+		op.status = http.StatusOK
+		if _, body := reflect.TypeFor[O]().FieldByName("Body"); !body {
+			op.status = http.StatusNoContent
+		}
+	}
+	if op.maxBody == 0 {
+		op.maxBody = smallBody
+	}
+	h := huma.Operation{
+		OperationID: op.id, Method: op.method, Path: Prefix + op.path, Summary: op.summary,
+		Tags: []string{op.tag}, DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
+		Responses: a.errors(op, reflect.TypeFor[I]()),
+	}
+	if !op.public {
+		h.Security = []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"basic": {}}}
+		h.Middlewares = huma.Middlewares{a.authenticate}
+	}
+	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
+		o, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
+		if err != nil {
+			return nil, &failure{err}
+		}
+		return o, nil
+	})
+}
+
+// errors lists the problem responses that an operation can give.
+func (a *api) errors(op operation, input reflect.Type) map[string]*huma.Response {
+	statuses := []int{http.StatusBadRequest, http.StatusTooManyRequests, http.StatusInternalServerError}
+	if !op.public {
+		statuses = append(statuses, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
+	}
+	if input.NumField() > 0 {
+		statuses = append(statuses, http.StatusUnprocessableEntity, http.StatusNotFound)
+	}
+	if _, body := input.FieldByName("Body"); body {
+		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	if op.conflicts {
+		statuses = append(statuses, http.StatusConflict)
+	}
+	if op.id == "bootstrap" {
+		statuses = append(statuses, http.StatusUnauthorized)
+	}
+	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[web.Problem](), true, "Problem")
+	out := map[string]*huma.Response{}
+	for _, s := range statuses {
+		out[strconv.Itoa(s)] = &huma.Response{
+			Description: http.StatusText(s),
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+		}
+	}
+	return out
+}
+
+// authenticate verifies the caller before the body is read: whoever has no
+// credential gets no parser to play with.
+func (a *api) authenticate(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	p, err := a.c.Authenticate(r)
+	if err == nil && !p.Authenticated() {
+		err = gatehouse.E(gatehouse.Unauthenticated, "credential_required", "A credential is required here.")
+	}
+	if err != nil {
+		if gatehouse.KindOf(err) == gatehouse.Unauthenticated {
+			err = web.WithHeader(err, http.Header{"Www-Authenticate": a.c.Challenges(r)})
+		}
+		a.c.Problems.Write(w, r, err)
+		return
+	}
+	next(huma.WithContext(ctx, gatehouse.WithPrincipal(ctx.Context(), p)))
+}

@@ -1,0 +1,151 @@
+package adminhttp
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+func unescape(query string) (string, error) { return url.QueryUnescape(query) }
+
+// format is how bodies are read and written. It is the one place where a
+// [gatehouse.Secret] is written out: on its way to the one who may see it once.
+func format() huma.Format {
+	reveal := json.WithMarshalers(json.MarshalToFunc(func(enc *jsontext.Encoder, s gatehouse.Secret) error {
+		return enc.WriteToken(jsontext.String(s.Reveal()))
+	}))
+	return huma.Format{
+		Marshal: func(w io.Writer, v any) error {
+			return json.MarshalWrite(w, v, reveal, json.Deterministic(true))
+		},
+		// Called twice for each body: into an any for the schema's validation, then
+		// into the type. Unknown members are the validation's to refuse.
+		Unmarshal: func(data []byte, v any) error {
+			if err := json.Unmarshal(data, v); err != nil {
+				return errJSON // the parser's text quotes the input
+			}
+			if tree, ok := v.(*any); ok && hasNUL(*tree) {
+				return errJSON
+			}
+			return nil
+		},
+	}
+}
+
+var errJSON = errors.New("is not the JSON that is expected here")
+
+// hasNUL finds NUL in any string: one database stores it, the other refuses it.
+func hasNUL(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.ContainsRune(v, 0)
+	case []any:
+		for _, x := range v {
+			if hasNUL(x) {
+				return true
+			}
+		}
+	case map[string]any:
+		for k, x := range v {
+			if strings.ContainsRune(k, 0) || hasNUL(x) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// failure carries an error of a use case through the router.
+type failure struct{ err error }
+
+func (f *failure) Error() string             { return gatehouse.CodeOf(f.err) }
+func (f *failure) Unwrap() error             { return f.err }
+func (f *failure) GetStatus() int            { return web.StatusOf(f.err) }
+func (f *failure) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders gives the lines that the status asks for.
+func (f *failure) GetHeaders() http.Header {
+	h := http.Header{}
+	e := web.Classify(f.err)
+	if f.GetStatus() == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
+	}
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", web.RetryAfter(e.RetryAfter))
+	}
+	return h
+}
+
+// asProblem turns every error body, the router's own too, into ours. The
+// router's holds what was sent ("value"), which must not come back.
+func (a *api) asProblem(ctx huma.Context, _ string, v any) (any, error) {
+	id := gatehouse.RequestIDFrom(ctx.Context())
+	switch v := v.(type) {
+	case *failure:
+		if v.GetStatus() == http.StatusInternalServerError && a.c.Problems.Logger != nil {
+			a.c.Problems.Logger.ErrorContext(ctx.Context(), "internal error", slog.String("request_id", id), slog.Any("error", v.err))
+		}
+		return a.c.Problems.ProblemOf(v.err, id), nil
+	case *huma.ErrorModel:
+		return a.c.Problems.ProblemOf(fromRouter(v), id), nil
+	}
+	return v, nil
+}
+
+var (
+	errBodyJSON  = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
+	errBodySize  = gatehouse.E(gatehouse.TooLarge, "body_too_large", "The request body is larger than this route accepts.")
+	errBodyType  = gatehouse.E(gatehouse.Unsupported, "content_type_unsupported", "The body must be of a content type that this route accepts.")
+	errBodyLost  = gatehouse.E(gatehouse.Invalid, "body_unreadable", "The body could not be read.")
+	errInput     = gatehouse.E(gatehouse.Unprocessable, "input_invalid", "Some members of the input are not valid.")
+	errUnwritten = gatehouse.E(gatehouse.Internal, "internal", "")
+)
+
+// fromRouter gives a failure of decoding or validation its code. Of the texts,
+// those about a member are made from the schema and may be shown.
+func fromRouter(m *huma.ErrorModel) *gatehouse.Error {
+	switch m.Status {
+	case http.StatusBadRequest:
+		return errBodyJSON
+	case http.StatusRequestEntityTooLarge:
+		return errBodySize
+	case http.StatusUnsupportedMediaType, http.StatusNotAcceptable:
+		return errBodyType
+	case http.StatusRequestTimeout:
+		return errBodyLost
+	case http.StatusUnprocessableEntity:
+		e := *errInput
+		e.Fields = map[string]string{}
+		for _, d := range m.Errors {
+			if d != nil && plainPlace(d.Location) && len(e.Fields) < 50 {
+				e.Fields[strings.TrimPrefix(d.Location, "body.")] = d.Message
+			}
+		}
+		return &e
+	}
+	return errUnwritten
+}
+
+// plainPlace accepts the places that may be named back: they contain names that
+// the caller chose.
+func plainPlace(s string) bool {
+	if s == "" || len(s) > 100 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == '"' {
+			return false
+		}
+	}
+	return true
+}
