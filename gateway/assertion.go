@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"sync"
@@ -33,15 +34,29 @@ type Keys interface {
 	Signer(realm string) (*token.Key, error)
 }
 
+// Roles tells the roles that a principal holds now, inherited ones too;
+// *authz.Decider does.
+type Roles interface {
+	Roles(ctx context.Context, p *gatehouse.Principal) ([]string, error)
+}
+
+// AsserterConfig sets an Asserter. Keys and Issuer are required.
+type AsserterConfig struct {
+	Keys   Keys
+	Issuer func(realm string) string // issuer URL of a realm
+	// Roles, when nil, asserts the roles of the principal as it came, which for
+	// subjects of our own directory are none.
+	Roles Roles
+	Now   func() time.Time
+}
+
 // Asserter signs assertions. An assertion says who calls and which upstream may
 // believe it; it is bound neither to method nor path, so that one signature
 // serves all requests of a caller within some seconds. Its claims are iss, aud,
 // sub, iat, exp, jti, realm, kind, scheme and, where known, name, roles, scope,
 // client_id, credential, acr and auth_time.
 type Asserter struct {
-	keys   Keys
-	issuer func(realm string) string
-	now    func() time.Time
+	cfg AsserterConfig
 
 	mu        sync.Mutex
 	turned    time.Time
@@ -54,33 +69,52 @@ type signed struct {
 	key  *token.Key
 }
 
-// NewAsserter returns an Asserter. issuer gives the issuer URL of a realm.
-func NewAsserter(keys Keys, issuer func(realm string) string, now func() time.Time) (*Asserter, error) {
-	if keys == nil || issuer == nil {
+// NewAsserter checks cfg.
+func NewAsserter(cfg AsserterConfig) (*Asserter, error) {
+	if cfg.Keys == nil || cfg.Issuer == nil {
 		return nil, errors.New("gateway: assertions need keys and an issuer")
 	}
-	if now == nil {
-		now = time.Now
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	return &Asserter{keys: keys, issuer: issuer, now: now, cur: map[string]signed{}}, nil
+	return &Asserter{cfg: cfg, cur: map[string]signed{}}, nil
 }
 
-// Assert returns an assertion about p for the audience.
+// vouch returns p with the roles it holds now, and an assertion about it. Roles
+// that cannot be told are an error and not an empty list: the upstream may have a
+// rule against a role.
+func (a *Asserter) vouch(ctx context.Context, p *gatehouse.Principal, audience string) (*gatehouse.Principal, string, error) {
+	if a.cfg.Roles != nil {
+		roles, err := a.cfg.Roles.Roles(ctx, p)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(roles) > 0 || len(p.Roles) > 0 {
+			q := *p // principals are shared between requests
+			q.Roles = roles
+			p = &q
+		}
+	}
+	text, err := a.Assert(p, audience)
+	return p, text, err
+}
+
+// Assert returns an assertion about p, as it is, for the audience.
 func (a *Asserter) Assert(p *gatehouse.Principal, audience string) (string, error) {
 	if !p.Authenticated() {
 		return "", errors.New("gateway: nobody to assert")
 	}
-	key, err := a.keys.Signer(p.Realm)
+	key, err := a.cfg.Keys.Signer(p.Realm)
 	if err != nil {
 		return "", err
 	}
 	// The claims themselves are the cache's key: whatever differs between two
 	// callers is in them, so no caller can get another's assertion.
-	claims, err := assertionClaims(p, a.issuer(p.Realm), audience)
+	claims, err := assertionClaims(p, a.cfg.Issuer(p.Realm), audience)
 	if err != nil {
 		return "", err
 	}
-	now := a.now()
+	now := a.cfg.Now()
 	if s, ok := a.lookup(string(claims), now); ok && s.key == key {
 		return s.text, nil
 	}

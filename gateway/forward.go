@@ -54,14 +54,14 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		return
 	}
 	if v.Principal.Authenticated() {
-		text, err := g.cfg.Asserter.Assert(v.Principal, e.up.Audience)
+		who, text, err := g.cfg.Asserter.vouch(r.Context(), v.Principal, e.up.Audience)
 		if err != nil {
 			e.fail(errAssertion, err.Error())
 			g.cfg.Logger.ErrorContext(r.Context(), "cannot sign an assertion", slog.String("request_id", e.id), slog.Any("error", err))
 			e.refuse(t, r, errAssertion)
 			return
 		}
-		e.assertion = text
+		e.who, e.assertion = who, text
 	}
 	if up := upgradeType(r.Header); up != "" && !strings.EqualFold(up, "websocket") {
 		// "Upgrade: h2c" would open a tunnel in which further requests reach the
@@ -157,7 +157,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	h[headerRequestID] = []string{e.id}
 	if e.assertion != "" {
 		h[HeaderAssertion] = []string{e.assertion}
-		setPlain(h, up.plain, e.v.Principal)
+		setPlain(h, up.plain, e.who)
 	}
 	if e.v.Route.Filter != nil {
 		// The whole list, as text: it is read here.

@@ -114,8 +114,11 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refused = errNeedsGateway
 		x.Step(gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeFailure, Code: errNeedsGateway.Code})
 	}
+	if refused == nil && len(v.Route.ContentTypes) > 0 && len(asked.Header["Content-Type"]) > 0 {
+		refused = web.ContentType(asked, v.Route.ContentTypes...)
+	}
 	if refused == nil {
-		refused = f.vouch(t.Header(), v, x)
+		refused = f.vouch(asked, t.Header(), v, x)
 	}
 	f.answer(t, asked, d, v, id, refused)
 }
@@ -204,7 +207,7 @@ func validHost(h string) bool {
 
 // vouch sets the identity lines. Every line is set, empty for an anonymous
 // caller.
-func (f *ForwardAuth) vouch(h http.Header, v enforce.Verdict, x Exchange) error {
+func (f *ForwardAuth) vouch(r *http.Request, h http.Header, v enforce.Verdict, x Exchange) error {
 	plain := []plainHeader{}
 	for _, l := range defaultPlain {
 		plain = append(plain, plainHeader{"X-Gatehouse-" + l.name, l.value})
@@ -224,13 +227,13 @@ func (f *ForwardAuth) vouch(h http.Header, v enforce.Verdict, x Exchange) error 
 	if audience == "" {
 		audience = "forward-auth"
 	}
-	text, err := f.cfg.Asserter.Assert(v.Principal, audience)
+	who, text, err := f.cfg.Asserter.vouch(r.Context(), v.Principal, audience)
 	if err != nil {
 		x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: errAssertion.Code, Note: clip(err.Error(), 200)})
 		return errAssertion
 	}
 	h[HeaderAssertion] = []string{text}
-	setPlain(h, plain, v.Principal)
+	setPlain(h, plain, who)
 	return nil
 }
 

@@ -38,6 +38,24 @@ type Exchange interface {
 	Finish(status int, bytes int64)
 }
 
+// Pipeline makes an Enforcer of a pipeline.
+func Pipeline(p *enforce.Pipeline) Enforcer { return pipeline{p} }
+
+type pipeline struct{ *enforce.Pipeline }
+
+func (p pipeline) Begin(r *http.Request) Exchange {
+	return pipelineExchange{p.Pipeline.Begin(r), p.Pipeline}
+}
+
+type pipelineExchange struct {
+	*enforce.Exchange
+	p *enforce.Pipeline
+}
+
+func (x pipelineExchange) FilterList(ctx context.Context, v enforce.Verdict, body []byte) ([]byte, error) {
+	return x.p.FilterList(ctx, x.Exchange, v, body)
+}
+
 // Defaults of Config.
 const (
 	DefaultMaxBody        = 10 << 20
@@ -151,6 +169,7 @@ type exchange struct {
 	secure  bool // the client used TLS
 	started time.Time
 
+	who       *gatehouse.Principal // with its roles
 	assertion string
 	ctx       context.Context
 	end       context.CancelCauseFunc

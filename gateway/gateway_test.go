@@ -116,7 +116,7 @@ func newRing(t testing.TB) ring {
 
 func newAsserter(t testing.TB) *gateway.Asserter {
 	t.Helper()
-	a, err := gateway.NewAsserter(newRing(t), func(string) string { return "https://auth.example" }, time.Now)
+	a, err := gateway.NewAsserter(gateway.AsserterConfig{Keys: newRing(t), Issuer: func(string) string { return "https://auth.example" }})
 	if err != nil {
 		t.Fatal(err)
 	}

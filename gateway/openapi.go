@@ -65,6 +65,7 @@ func OpenAPIRoutes(document []byte, opt OpenAPIOptions) ([]enforce.Route, error)
 		return nil, errors.New("openapi: the document has no paths")
 	}
 	var out []enforce.Route
+	ids := map[string]bool{}
 	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
 		if strings.HasPrefix(path, "x-") {
 			continue
@@ -90,6 +91,10 @@ func OpenAPIRoutes(document []byte, opt OpenAPIOptions) ([]enforce.Route, error)
 			if err != nil {
 				return nil, fmt.Errorf("openapi: %s %q: %w", strings.ToUpper(method), path, err)
 			}
+			if ids[route.ID] {
+				route.ID = route.Pattern // the specification wants unique names; not every document heeds it
+			}
+			ids[route.ID] = true
 			out = append(out, route)
 		}
 	}

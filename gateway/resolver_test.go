@@ -162,7 +162,8 @@ func TestWriteForgets(t *testing.T) {
 func TestAsserterReuse(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	key := ring{}
-	a, err := gateway.NewAsserter(&key, func(string) string { return "https://auth.example" }, func() time.Time { return now })
+	a, err := gateway.NewAsserter(gateway.AsserterConfig{Keys: &key, Issuer: func(string) string { return "https://auth.example" },
+		Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
