@@ -96,7 +96,7 @@ func (s *Service) VerifyLog(ctx context.Context, actor *gatehouse.Principal, rea
 		e.Outcome, e.Reason = gatehouse.OutcomeFailure, report.Problems[0].Code
 		s.c.Logger.ErrorContext(ctx, "the audit log does not verify", "realm", realm, "problems", len(report.Problems))
 	}
-	err = s.c.Events(ctx, func(ctx context.Context, tx Appender) error { return tx.AppendEvents(ctx, e) })
+	err = s.c.Revoke(ctx, func(ctx context.Context, tx RevokeTx) error { return tx.AppendEvents(ctx, e) })
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return nil, err
 	}

@@ -24,7 +24,6 @@ type Config struct {
 	Policies   gatehouse.Runner[PolicyTx]
 	Revoke     gatehouse.Runner[RevokeTx]
 	Bootstraps gatehouse.Runner[BootstrapTx]
-	Events     gatehouse.Runner[Appender]
 
 	// Decide is the decision point for administration itself
 	// (authz.Decider.DecideAdmin): may p do action on the resource with this type
@@ -139,7 +138,7 @@ func New(c Config) (*Service, error) {
 		nil  bool
 	}{
 		{"Store", c.Store == nil}, {"Realms", c.Realms == nil}, {"Users", c.Users == nil}, {"Keys", c.Keys == nil},
-		{"Policies", c.Policies == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil}, {"Events", c.Events == nil},
+		{"Policies", c.Policies == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil},
 		{"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Access", c.Access == nil},
 		{"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil},
 		{"Grants", c.Grants == nil}, {"Verify", c.Verify == nil}, {"Audit", c.Audit == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},

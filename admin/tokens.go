@@ -288,7 +288,7 @@ func (s *Service) Backup(ctx context.Context, actor *gatehouse.Principal) (Backu
 		return Backup{}, err
 	}
 	base := name[strings.LastIndexByte(name, '/')+1:]
-	err = s.c.Events(ctx, func(ctx context.Context, tx Appender) error {
+	err = s.c.Revoke(ctx, func(ctx context.Context, tx RevokeTx) error {
 		return tx.AppendEvents(ctx, s.event(ctx, actor, gatehouse.MainRealm, audit.KindBackupCreate, "backup", base))
 	})
 	return Backup{Name: name, Size: size}, err

@@ -10,10 +10,10 @@ import (
 
 // Inputs that many operations share.
 type (
-	realmPath struct {
+	RealmPath struct {
 		Realm string `path:"realm" maxLength:"63" doc:"Realm name"`
 	}
-	paging struct {
+	Paging struct {
 		After string `query:"after" maxLength:"256" doc:"Cursor: next of the page before"`
 		Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Entries per page"`
 	}
@@ -50,13 +50,13 @@ func (a *api) realms() {
 			return answer(s.CreateRealm(ctx, actor, in.Body))
 		})
 	handle(a, operation{method: http.MethodGet, path: "/realms/{realm}", id: "get-realm", tag: "realms", summary: "One realm"},
-		func(ctx context.Context, actor *gatehouse.Principal, in *realmPath) (*out[admin.Realm], error) {
+		func(ctx context.Context, actor *gatehouse.Principal, in *RealmPath) (*out[admin.Realm], error) {
 			return answer(s.Realm(ctx, actor, in.Realm))
 		})
 	handle(a, operation{method: http.MethodPatch, path: "/realms/{realm}", id: "update-realm", tag: "realms", conflicts: true,
 		summary: "Change the members that are present", maxBody: maxBody},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
-			realmPath
+			RealmPath
 			Body admin.RealmPatch
 		}) (*out[admin.Realm], error) {
 			return answer(s.UpdateRealm(ctx, actor, in.Realm, in.Body))
