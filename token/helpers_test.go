@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,17 +34,26 @@ func unraw(t testing.TB, s string) []byte {
 	return b
 }
 
-// rsaKeys holds one RSA key per algorithm: making them takes most of a second.
-var rsaKeys sync.Map
+// theRSA is made once: it takes most of a second. Keys for the other RSA
+// algorithms are the same numbers under another alg.
+var theRSA = sync.OnceValues(func() (*token.Key, error) { return token.GenerateKey(token.RS256) })
 
 func newKey(t testing.TB, alg token.Algorithm) *token.Key {
 	t.Helper()
-	if k, ok := rsaKeys.Load(alg); ok {
-		return k.(*token.Key)
+	if alg[0] != 'R' && alg[0] != 'P' {
+		return freshKey(t, alg)
 	}
-	k := freshKey(t, alg)
-	if alg[0] == 'R' || alg[0] == 'P' {
-		rsaKeys.Store(alg, k)
+	k, err := theRSA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := k.MarshalPrivate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err = token.UnmarshalPrivate([]byte(strings.Replace(string(text), `"RS256"`, `"`+string(alg)+`"`, 1)))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return k
 }

@@ -77,7 +77,11 @@ func TestJWKRefused(t *testing.T) {
 		}
 		return b
 	}
-	ec, ed, rs, oct := private(token.ES256), private(token.Ed25519), private(token.RS256), private(token.HS256)
+	ec, ed, oct := private(token.ES256), private(token.Ed25519), private(token.HS256)
+	rs, err := newKey(t, token.RS256).MarshalPrivate()
+	if err != nil {
+		t.Fatal(err)
+	}
 	member := func(jwk []byte, name string) string {
 		var m map[string]any
 		_ = json.Unmarshal(jwk, &m)
