@@ -1,0 +1,264 @@
+package guard
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// DefaultMaxBody bounds request bodies where the route says nothing.
+const DefaultMaxBody = 10 << 20
+
+// Decider answers questions about single resources; *authz.Decider is one.
+type Decider interface {
+	Decide(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision
+}
+
+// Config of a [Guard]. Pipeline and Decider are required.
+type Config struct {
+	Pipeline *enforce.Pipeline
+	Decider  Decider // for Allowed
+	// DocsBase comes before the code in the type of problem documents.
+	DocsBase     string
+	MaxBodyBytes int64 // where the route says nothing; DefaultMaxBody when 0
+	Logger       *slog.Logger
+}
+
+// Guard protects handlers. It is safe for concurrent use.
+type Guard struct {
+	pipeline  *enforce.Pipeline
+	decider   Decider
+	problems  *web.Problems
+	log       *slog.Logger
+	maxBody   int64
+	assertion bool // the credential is the gateway's assertion
+	close     func()
+}
+
+var (
+	errNoVerdict    = gatehouse.E(gatehouse.Internal, "no_verdict", "")
+	errNeedsGateway = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
+	errPanic        = gatehouse.E(gatehouse.Internal, "internal", "")
+	errAssertions   = gatehouse.E(gatehouse.Invalid, "assertion_repeated", "The assertion must occur once.")
+)
+
+// New makes a guard around a pipeline, which holds the routes.
+func New(cfg Config) (*Guard, error) {
+	if cfg.Pipeline == nil || cfg.Decider == nil {
+		return nil, errors.New("guard: Pipeline and Decider are required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.MaxBodyBytes <= 0 {
+		cfg.MaxBodyBytes = DefaultMaxBody
+	}
+	return &Guard{pipeline: cfg.Pipeline, decider: cfg.Decider, log: cfg.Logger, maxBody: cfg.MaxBodyBytes,
+		problems: &web.Problems{DocsBase: cfg.DocsBase, Logger: cfg.Logger}, close: func() {}}, nil
+}
+
+// Close ends background work. The guard must not be used afterwards.
+func (g *Guard) Close() { g.close() }
+
+// Handler runs next for the requests that the routes allow, and answers the
+// others with a problem document. The path values of the route's pattern are set
+// on the request that next gets, and its context holds the principal and the
+// request id.
+//
+// A route's bound on the body, content types and time are enforced here. CORS is
+// the program's own affair, and answers are not filtered: a route that has either
+// rule is refused, rather than served without it.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.serve(w, r, next) })
+}
+
+// Protect is [Guard.Handler] for a function.
+func (g *Guard) Protect(next http.HandlerFunc) http.Handler { return g.Handler(next) }
+
+func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	t := &response{Tracked: web.Track(w)}
+	r, credentialErr := g.clean(r)
+	x := g.pipeline.Begin(r)
+	ctx := gatehouse.WithRequestID(r.Context(), x.RequestID())
+	if a := x.Address(); a.IsValid() {
+		ctx = gatehouse.WithAddress(ctx, a.String())
+	}
+	r = r.WithContext(ctx)
+	defer func() {
+		v := recover()
+		abort := v == http.ErrAbortHandler
+		if v != nil && !abort {
+			g.log.ErrorContext(ctx, "panic in a guarded handler", slog.String("request_id", x.RequestID()),
+				slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+			x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: errPanic.Code})
+			if t.status() == 0 {
+				g.problems.Write(t, r, errPanic)
+				v = nil
+			}
+		}
+		status := t.status()
+		if status == 0 && v == nil {
+			status = http.StatusOK // the server sends it for a handler that wrote nothing
+		}
+		x.Finish(status, t.Bytes())
+		if v != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	h := t.Header()
+	h["X-Request-Id"] = []string{x.RequestID()}
+	if credentialErr != nil {
+		x.Step(gatehouse.Step{Name: "extract", Outcome: gatehouse.OutcomeFailure, Code: gatehouse.CodeOf(credentialErr)})
+		g.problems.Write(t, r, credentialErr)
+		return
+	}
+	v := x.Check(r)
+	for name, lines := range v.Header {
+		h[http.CanonicalHeaderKey(name)] = lines
+	}
+	if err := g.refusal(w, r, v, x); err != nil {
+		g.problems.Write(t, r, err)
+		return
+	}
+	if v.Principal.Authenticated() {
+		h["Cache-Control"] = []string{"no-store"} // the handler may say otherwise
+	}
+	ctx = context.WithValue(gatehouse.WithPrincipal(r.Context(), v.Principal), guardKey{}, g)
+	if d := v.Route.Timeout; d > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+	}
+	next.ServeHTTP(t, r.WithContext(ctx))
+}
+
+// refusal returns why the request goes no further, or nil, and bounds its body.
+func (g *Guard) refusal(w http.ResponseWriter, r *http.Request, v enforce.Verdict, x *enforce.Exchange) error {
+	if !v.Allowed || v.Route == nil {
+		if v.Err == nil {
+			return errNoVerdict // an allowed verdict without a route is no permission
+		}
+		return v.Err
+	}
+	if v.Route.Filter != nil || v.Route.CORS != nil {
+		x.Step(gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeFailure, Code: errNeedsGateway.Code})
+		return errNeedsGateway
+	}
+	if r.ContentLength != 0 && len(v.Route.ContentTypes) > 0 {
+		if err := web.ContentType(r, v.Route.ContentTypes...); err != nil {
+			return err
+		}
+	}
+	limit := g.maxBody
+	if v.Route.MaxBodyBytes > 0 {
+		limit = v.Route.MaxBodyBytes
+	}
+	return web.LimitBody(w, r, limit)
+}
+
+// assertionHeader is where the gateway puts its assertion.
+const assertionHeader = "X-Gatehouse-Assertion"
+
+// clean returns r without the lines that only the gateway may write, so that no
+// handler can take a caller's for the gateway's. For a guard of assertions, the
+// assertion takes the place of every other credential: behind the gateway, it
+// alone says who calls.
+func (g *Guard) clean(r *http.Request) (*http.Request, error) {
+	touched := g.assertion
+	for name := range r.Header {
+		touched = touched || ours(name)
+	}
+	if !touched {
+		return r, nil
+	}
+	lines := r.Header[assertionHeader]
+	c := new(http.Request)
+	*c = *r
+	c.Header = make(http.Header, len(r.Header))
+	for name, values := range r.Header {
+		if !ours(name) {
+			c.Header[name] = values
+		}
+	}
+	if !g.assertion {
+		return c, nil
+	}
+	delete(c.Header, "Authorization")
+	delete(c.Header, "X-Api-Key")
+	switch {
+	case len(lines) > 1:
+		return c, errAssertions
+	case len(lines) == 1 && lines[0] != "":
+		c.Header["Authorization"] = []string{"Bearer " + lines[0]}
+	}
+	return c, nil
+}
+
+// ours reports names that begin with X-Gatehouse-, in any spelling.
+func ours(name string) bool {
+	const prefix = "x-gatehouse-"
+	return len(name) >= len(prefix) && strings.EqualFold(strings.ReplaceAll(name[:len(prefix)], "_", "-"), prefix)
+}
+
+type guardKey struct{}
+
+// Principal returns who calls, or nil outside of a guarded handler. On a route
+// that anonymous callers may use it can be one of kind
+// [gatehouse.KindAnonymous]; ask [gatehouse.Principal.Authenticated].
+func Principal(ctx context.Context) *gatehouse.Principal { return gatehouse.PrincipalFrom(ctx) }
+
+// Allowed asks the policies whether the caller of the guarded request may do
+// action on resource. Outside of a guarded handler, and whenever anything fails,
+// the answer is a denial.
+func Allowed(ctx context.Context, action string, resource gatehouse.Resource) gatehouse.Decision {
+	g, _ := ctx.Value(guardKey{}).(*Guard)
+	p := gatehouse.PrincipalFrom(ctx)
+	if g == nil || p == nil {
+		return gatehouse.Decision{Code: "unauthenticated"}
+	}
+	d := g.decider.Decide(ctx, gatehouse.AccessRequest{Principal: p, Action: action, Resource: resource})
+	if len(d.Errors) > 0 {
+		d.Allowed = false // an error denies, whatever else is said
+	}
+	return d
+}
+
+// response is the writer that handlers get. It has the two methods that handlers
+// and libraries still ask for by type assertion.
+type response struct {
+	*web.Tracked
+	hijacked bool
+}
+
+func (w *response) status() int {
+	if w.hijacked && w.Tracked.Status() == 0 {
+		return http.StatusSwitchingProtocols
+	}
+	return w.Tracked.Status()
+}
+
+// Flush implements http.Flusher.
+func (w *response) Flush() {
+	_ = http.NewResponseController(w.Tracked.ResponseWriter).Flush() // a writer that cannot flush sends at the end
+}
+
+// Hijack implements http.Hijacker.
+func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.Tracked.ResponseWriter).Hijack()
+	w.hijacked = w.hijacked || err == nil
+	return c, rw, err
+}
+
+var _ interface {
+	http.Flusher
+	http.Hijacker
+} = (*response)(nil)

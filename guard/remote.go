@@ -1,0 +1,363 @@
+package guard
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/maypok86/otter/v2"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/authz"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/egress"
+	"github.com/gatehouse-auth/gatehouse/internal/jwks"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// RemoteConfig sets a guard that verifies signed tokens by itself. Issuer,
+// Audience and Routes are required.
+type RemoteConfig struct {
+	// Issuer is the issuer URL of a Gatehouse realm, compared exactly. Its tokens
+	// are believed fully, so name no issuer here that others control.
+	Issuer string
+	// Audience must be among the audiences of every token.
+	Audience string
+	// JWKSURL is where the issuer's public keys are; ISSUER/.well-known/jwks.json
+	// when empty. JWKS is the set itself, in place of fetching it.
+	JWKSURL string
+	JWKS    []byte
+	// AllowPrivateAddress lets JWKSURL lead to loopback and private addresses,
+	// and there without TLS.
+	AllowPrivateAddress bool
+	// Algorithms that are accepted; ES256, Ed25519, PS256 and RS256 when empty.
+	Algorithms []token.Algorithm
+	// Assertions makes the guard read the assertion that a Gatehouse gateway adds,
+	// in place of Authorization. Audience is then the upstream's name there.
+	Assertions bool
+
+	// Routes are the rules, as the gateway has them. Source "upstream" and
+	// "stored", CORS and Filter are not for programs of their own.
+	Routes []enforce.Route
+	// Policies are Cedar policies for the routes' actions and for Allowed; Schema
+	// and Roles belong to them. Without any, every action is denied.
+	Policies string
+	Schema   string
+	Roles    []policy.Role
+	// RolesClaim names the claim that holds roles; "roles" when empty.
+	RolesClaim string
+
+	// TrustedProxies are the addresses whose X-Forwarded-* lines are believed.
+	TrustedProxies []string
+	// Record gets the event of each request; nil logs refusals.
+	Record       enforce.Recorder
+	MaxBodyBytes int64
+	DocsBase     string
+	Logger       *slog.Logger // nil: slog.Default
+	Now          func() time.Time
+}
+
+// typeAssertion is the typ of the gateway's assertions.
+const typeAssertion = "gatehouse-assertion+jwt"
+
+const (
+	verifiedTokens = 10_000
+	// verifiedFor bounds how long a verified token is not verified again, and with
+	// it how long a key that the issuer took back still counts.
+	verifiedFor = time.Minute
+	leeway      = 5 * time.Second
+)
+
+// NewRemote makes a guard that needs nothing but the issuer's public keys. It
+// contacts nobody before the first token.
+func NewRemote(cfg RemoteConfig) (*Guard, error) {
+	if cfg.Issuer == "" || cfg.Audience == "" || len(cfg.Routes) == 0 {
+		return nil, errors.New("guard: Issuer, Audience and Routes are required")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.RolesClaim == "" {
+		cfg.RolesClaim = "roles"
+	}
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = []token.Algorithm{"ES256", "Ed25519", "PS256", "RS256"}
+	}
+	keys, closeKeys, err := remoteKeys(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g, err := newRemote(cfg, keys)
+	if err != nil {
+		closeKeys()
+		return nil, err
+	}
+	g.close = closeKeys
+	return g, nil
+}
+
+func remoteKeys(cfg RemoteConfig) (token.KeySource, func(), error) {
+	c := jwks.Config{Issuer: cfg.Issuer, Static: cfg.JWKS, Algorithms: cfg.Algorithms, Logger: cfg.Logger, Now: cfg.Now}
+	end := func() {}
+	if cfg.JWKS == nil {
+		c.URL = cfg.JWKSURL
+		if c.URL == "" {
+			c.URL = strings.TrimRight(cfg.Issuer, "/") + "/.well-known/jwks.json"
+		}
+		if u, err := url.Parse(c.URL); err != nil || u.Host == "" {
+			return nil, nil, errors.New("guard: the address of the keys is no URL")
+		}
+		client := egress.New(egress.Config{AllowPrivate: cfg.AllowPrivateAddress})
+		if err := client.CheckURL(c.URL); err != nil {
+			client.Close()
+			return nil, nil, err
+		}
+		c.Fetcher, end = client, client.Close
+	}
+	src, err := jwks.New(c)
+	if err != nil {
+		end()
+		return nil, nil, err
+	}
+	return src, func() { src.Close(); end() }, nil
+}
+
+func newRemote(cfg RemoteConfig, keys token.KeySource) (*Guard, error) {
+	types := []string{token.TypeAccess}
+	if cfg.Assertions {
+		types = []string{typeAssertion}
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: cfg.Issuer, Audience: []string{cfg.Audience},
+		Algorithms: cfg.Algorithms, Types: types, Keys: keys, Leeway: leeway, Now: cfg.Now})
+	if err != nil {
+		return nil, err
+	}
+	routes := slices.Clone(cfg.Routes)
+	realm := routes[0].Realm
+	if realm == "" {
+		realm = gatehouse.MainRealm
+	}
+	for i := range routes {
+		if routes[i].Realm == "" {
+			routes[i].Realm = realm
+		}
+		switch r := &routes[i]; {
+		case r.Realm != realm:
+			return nil, errors.New("guard: the routes of a remote guard are of one realm")
+		case r.CORS != nil || r.Filter != nil:
+			return nil, errors.New("guard: route " + r.Pattern + ": CORS and Filter are the gateway's")
+		case r.Resource != nil && r.Resource.Source == "stored":
+			return nil, errors.New("guard: route " + r.Pattern + ": a remote guard has no stored resources")
+		}
+	}
+	cfg.Roles = withRoles(cfg.Roles, routes)
+	rules := remoteRules{realm: realm, cfg: cfg}
+	if _, err := policy.Compile(rules.input()); err != nil {
+		return nil, err // now, and not as a denial of everything later
+	}
+	decider, err := authz.New(context.Background(), authz.Config{Store: rules, Directory: rules, Logger: cfg.Logger, Now: cfg.Now})
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies})
+	if err != nil {
+		return nil, err
+	}
+	record := cfg.Record
+	if record == nil {
+		record = logRecorder{cfg.Logger}
+	}
+	pipeline, err := enforce.New(enforce.Config{
+		Authenticator: &remoteAuthenticator{verifier: verifier, cfg: cfg,
+			seen: otter.Must(&otter.Options[[sha256.Size]byte, verified]{MaximumSize: verifiedTokens})},
+		Decider: decider, Recorder: record, Limiter: limit.New(limit.Config{Now: cfg.Now}), Proxies: proxies, Now: cfg.Now})
+	if err != nil {
+		return nil, err
+	}
+	if err := pipeline.SetRoutes(routes); err != nil {
+		return nil, err
+	}
+	g, err := New(Config{Pipeline: pipeline, Decider: decider, DocsBase: cfg.DocsBase, MaxBodyBytes: cfg.MaxBodyBytes, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	g.assertion = cfg.Assertions
+	return g, nil
+}
+
+// withRoles defines the roles that routes ask for and nobody described: without
+// permissions, they are names that a token may carry.
+func withRoles(roles []policy.Role, routes []enforce.Route) []policy.Role {
+	out := slices.Clone(roles)
+	for _, r := range routes {
+		for _, name := range r.Roles {
+			if !slices.ContainsFunc(out, func(have policy.Role) bool { return have.Name == name }) && !policy.IsBuiltinRole(name) {
+				out = append(out, policy.Role{Realm: r.Realm, Name: name})
+			}
+		}
+	}
+	return out
+}
+
+// remoteAuthenticator verifies the tokens of one issuer.
+type remoteAuthenticator struct {
+	verifier *token.Verifier
+	cfg      RemoteConfig
+	seen     *otter.Cache[[sha256.Size]byte, verified]
+}
+
+type verified struct {
+	principal *gatehouse.Principal
+	until     time.Time
+}
+
+var (
+	errScheme = gatehouse.E(gatehouse.Unauthenticated, "scheme_not_accepted", "This kind of credential is not accepted here.")
+	errToken  = gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "The credential is not accepted.")
+	errKeys   = gatehouse.E(gatehouse.Unavailable, "authentication_unavailable", "The credential cannot be checked at the moment.")
+)
+
+// Supports reports whether a scheme can be verified without a server.
+func (a *remoteAuthenticator) Supports(s gatehouse.Scheme) bool { return s == gatehouse.SchemeJWT }
+
+// Authenticate implements enforce.Authenticator.
+func (a *remoteAuthenticator) Authenticate(_ context.Context, realm string, p authn.Presented, rule authn.Rule) (*gatehouse.Principal, error) {
+	if p.Scheme != gatehouse.SchemeJWT || len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme) {
+		return nil, errScheme
+	}
+	text := p.Secret.Reveal()
+	key := sha256.Sum256([]byte(text))
+	at := a.cfg.Now()
+	if v, ok := a.seen.GetIfPresent(key); ok && at.Before(v.until) {
+		return v.principal, nil
+	}
+	claims, err := a.verifier.Verify(text)
+	if err != nil {
+		if errors.Is(err, gatehouse.Unavailable) {
+			return nil, errKeys.With(err) // no fault of the caller, and no advantage
+		}
+		return nil, errToken.With(err)
+	}
+	v := verified{a.principal(realm, claims), at.Add(verifiedFor)}
+	if claims.ExpiresAt.Before(v.until) {
+		v.until = claims.ExpiresAt
+	}
+	a.seen.Set(key, v)
+	return v.principal, nil
+}
+
+// principal maps the claims of a Gatehouse token or assertion. It is Foreign
+// because this program has no directory: what the token says is all there is.
+func (a *remoteAuthenticator) principal(realm string, c *token.Claims) *gatehouse.Principal {
+	p := &gatehouse.Principal{
+		Realm: realm, Kind: kindOf(c), ID: c.Subject, Name: text(c, "name"), Foreign: true, Roles: texts(c, a.cfg.RolesClaim),
+		Scopes: strings.Fields(c.Scope), Scheme: gatehouse.SchemeJWT, Environment: gatehouse.EnvironmentLive,
+		CredentialID: c.GrantID, GrantID: c.GrantID, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
+		Issuer: c.Issuer, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
+	}
+	if a.cfg.Assertions {
+		p.CredentialID = text(c, "credential")
+	}
+	return p
+}
+
+// kindOf tells what sort of party a subject is: an assertion says so, an access
+// token by the form of its subject.
+func kindOf(c *token.Claims) gatehouse.PrincipalKind {
+	switch k := gatehouse.PrincipalKind(text(c, "kind")); {
+	case k == gatehouse.KindService, k == "" && strings.HasPrefix(c.Subject, "svc_"):
+		return gatehouse.KindService
+	case k == gatehouse.KindClient, k == "" && c.ClientID != "" && c.ClientID == c.Subject:
+		return gatehouse.KindClient
+	}
+	return gatehouse.KindUser
+}
+
+func text(c *token.Claims, name string) string {
+	var s string
+	if json.Unmarshal(c.Lookup(name), &s) != nil {
+		return ""
+	}
+	return s
+}
+
+func texts(c *token.Claims, name string) []string {
+	var list []string
+	if json.Unmarshal(c.Lookup(name), &list) != nil {
+		return nil
+	}
+	return list
+}
+
+// remoteRules is the fixed policy store of a remote guard, and its directory, in
+// which there is nobody.
+type remoteRules struct {
+	realm string
+	cfg   RemoteConfig
+}
+
+func (s remoteRules) input() policy.Input {
+	in := policy.Input{Roles: s.cfg.Roles, Documents: s.documents()}
+	if s.cfg.Schema != "" {
+		in.Schema = &policy.Schema{Realm: s.realm, Text: s.cfg.Schema}
+	}
+	return in
+}
+
+func (s remoteRules) documents() []policy.Document {
+	if s.cfg.Policies == "" {
+		return nil
+	}
+	return []policy.Document{{Realm: s.realm, ID: "guard", Text: s.cfg.Policies}}
+}
+
+func (s remoteRules) Roles(context.Context, string) ([]policy.Role, error) { return s.cfg.Roles, nil }
+func (s remoteRules) Policies(context.Context, string) ([]policy.Document, error) {
+	return s.documents(), nil
+}
+func (s remoteRules) Schema(context.Context, string) (policy.Schema, error) {
+	if s.cfg.Schema == "" {
+		return policy.Schema{}, gatehouse.NotFound
+	}
+	return policy.Schema{Realm: s.realm, Text: s.cfg.Schema}, nil
+}
+func (s remoteRules) Realms(context.Context) ([]gatehouse.Realm, error) {
+	return []gatehouse.Realm{{Name: s.realm}}, nil
+}
+func (s remoteRules) Realm(_ context.Context, name string) (gatehouse.Realm, error) {
+	if name != s.realm {
+		return gatehouse.Realm{}, gatehouse.NotFound
+	}
+	return gatehouse.Realm{Name: name}, nil
+}
+func (s remoteRules) Entity(context.Context, string, string, string) (policy.EntityRecord, error) {
+	return policy.EntityRecord{}, gatehouse.NotFound
+}
+func (s remoteRules) Subject(context.Context, string, string) (authz.Subject, error) {
+	return authz.Subject{}, gatehouse.NotFound
+}
+
+// logRecorder logs what was refused.
+type logRecorder struct{ log *slog.Logger }
+
+func (l logRecorder) Record(e *gatehouse.Event) {
+	if e.Outcome == gatehouse.OutcomeSuccess {
+		return
+	}
+	l.log.Info("request refused", slog.String("request_id", e.RequestID), slog.String("reason", e.Reason),
+		slog.String("actor", e.Actor.ID), slog.String("method", e.Method), slog.String("path", e.Path),
+		slog.String("route", e.Route), slog.Int("status", e.Status), slog.String("address", e.Address))
+}
