@@ -68,7 +68,8 @@ func diagnose(err error) trouble {
 	case errors.As(err, &connect), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone),
 		errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return troubleConnection
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		strings.Contains(err.Error(), "database is closed"): // database/sql after Close
 		return troubleUnavailable
 	case errors.As(err, &network), strings.Contains(err.Error(), "conn closed"):
 		return troubleConnection

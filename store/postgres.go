@@ -170,7 +170,7 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *
 	if err := tx.run(ctx, fn); err != nil {
 		return diagnose(tx.failed) == troubleRetry || e.stale(tx.failed), err
 	}
-	return e.commit(stx, tx)
+	return e.commit(conn, stx, tx)
 }
 
 // stale reports whether err says that the connection is gone, as all are after
@@ -189,7 +189,10 @@ func (e *postgresEngine) stale(err error) bool {
 // write the same row the second cannot get so far before the first has
 // committed, so for everything that a subscriber could tell apart, the order in
 // the line is that of the database; and many may still commit at once.
-func (e *postgresEngine) commit(stx *sql.Tx, tx *Tx) (again bool, err error) {
+//
+// Nobody stands in the line with a connection in hand: the subscriber for whom
+// the others wait may need one to read.
+func (e *postgresEngine) commit(conn *sql.Conn, stx *sql.Tx, tx *Tx) (again bool, err error) {
 	if len(tx.changes) == 0 {
 		err := stx.Commit()
 		return diagnose(err) == troubleRetry, err
@@ -197,6 +200,7 @@ func (e *postgresEngine) commit(stx *sql.Tx, tx *Tx) (again bool, err error) {
 	turn, leave := e.line.join()
 	defer leave()
 	err = stx.Commit()
+	_ = conn.Close()
 	<-turn
 	if err == nil {
 		return false, e.db.emit(tx.changes)

@@ -266,3 +266,21 @@ func (e enumScanner[T]) Scan(src any) error {
 	*e.v = T(s)
 	return nil
 }
+
+// blob scans bytes and keeps NULL (nil) and no bytes (empty) apart, which
+// SQLite's driver does not for a plain slice.
+func blob(b *[]byte) sql.Scanner { return (*storedBytes)(b) }
+
+type storedBytes []byte
+
+func (b *storedBytes) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*b = nil
+	case []byte:
+		*b = append([]byte{}, v...)
+	default:
+		return errors.New("store: bytes are something else")
+	}
+	return nil
+}

@@ -14,7 +14,7 @@ const batchColumns = `id, realm, position, first_index, event_count, min_time, m
 
 func scanBatch(r row) (v audit.Batch, err error) {
 	err = r.Scan(&v.ID, &v.Realm, &v.Position, &v.FirstIndex, &v.Count, at(&v.MinTime), at(&v.MaxTime), &v.Kind, &v.ActorID,
-		&v.TargetID, &v.Data)
+		&v.TargetID, blob(&v.Data))
 	return v, err
 }
 
@@ -117,7 +117,7 @@ func batchFilter(realm string, sel audit.BatchQuery) (where string, args []any) 
 // width; narrower ones are prefixes of it, so only the widest is kept.
 func (q Queries) AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (audit.Tile, error) {
 	return one(ctx, q.c, func(r row) (v audit.Tile, err error) {
-		err = r.Scan(&v.Realm, &v.Level, &v.N, &v.Width, &v.Data)
+		err = r.Scan(&v.Realm, &v.Level, &v.N, &v.Width, blob(&v.Data))
 		return v, err
 	}, `SELECT realm, level, n, width, data FROM audit_tiles WHERE realm=$1 AND level=$2 AND n=$3 AND width>=$4`, realm, level, n, width)
 }
@@ -128,7 +128,7 @@ func (q Queries) Checkpoints(ctx context.Context, realm string, limit int) ([]au
 		return nil, err
 	}
 	return many(ctx, q.c, func(r row) (v audit.SignedCheckpoint, err error) {
-		err = r.Scan(&v.Realm, &v.Size, at(&v.Time), &v.Note)
+		err = r.Scan(&v.Realm, &v.Size, at(&v.Time), blob(&v.Note))
 		return v, err
 	}, `SELECT realm, size, signed_at, note FROM audit_checkpoints WHERE realm=$1 ORDER BY size DESC LIMIT $2`, realm, limit)
 }

@@ -131,7 +131,7 @@ const keyColumns = `id, realm, name, hash, owner_id, scopes_json, role_limit_jso
 	created_at, expires_at, revoked_at, leaked_at, rotated_to, last_used_at, version`
 
 func scanKey(r row) (v credential.Key, err error) {
-	err = r.Scan(&v.ID, &v.Realm, &v.Name, &v.Hash, &v.OwnerID, from(&v.Scopes), from(&v.RoleLimit), enum(&v.Environment),
+	err = r.Scan(&v.ID, &v.Realm, &v.Name, blob(&v.Hash), &v.OwnerID, from(&v.Scopes), from(&v.RoleLimit), enum(&v.Environment),
 		from(&v.AllowedNets), at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.RevokedAt), at(&v.LeakedAt), &v.RotatedTo,
 		at(&v.LastUsedAt), &v.Version)
 	return v, err
@@ -214,7 +214,7 @@ const opaqueColumns = `hash, id, realm, grant_id, subject, scopes_json, audience
 // OpaqueToken returns a token by the hash of its text.
 func (q Queries) OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error) {
 	return one(ctx, q.c, func(r row) (v credential.OpaqueToken, err error) {
-		err = r.Scan(&v.Hash, &v.ID, &v.Realm, &v.GrantID, &v.Subject, from(&v.Scopes), from(&v.Audience), at(&v.IssuedAt), at(&v.ExpiresAt))
+		err = r.Scan(blob(&v.Hash), &v.ID, &v.Realm, &v.GrantID, &v.Subject, from(&v.Scopes), from(&v.Audience), at(&v.IssuedAt), at(&v.ExpiresAt))
 		return v, err
 	}, `SELECT `+opaqueColumns+` FROM opaque_tokens WHERE hash=$1`+q.share, hash)
 }

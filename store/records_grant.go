@@ -79,7 +79,7 @@ const refreshColumns = `hash, grant_id, realm, sequence, issued_at, expires_at, 
 // Refresh returns a refresh token by the hash of its text, used or not.
 func (q Queries) Refresh(ctx context.Context, hash []byte) (grant.Refresh, error) {
 	return one(ctx, q.c, func(r row) (v grant.Refresh, err error) {
-		err = r.Scan(&v.Hash, &v.GrantID, &v.Realm, &v.Sequence, at(&v.IssuedAt), at(&v.ExpiresAt), at(&v.UsedAt))
+		err = r.Scan(blob(&v.Hash), &v.GrantID, &v.Realm, &v.Sequence, at(&v.IssuedAt), at(&v.ExpiresAt), at(&v.UsedAt))
 		return v, err
 	}, `SELECT `+refreshColumns+` FROM refresh_tokens WHERE hash=$1`+q.own, hash)
 }

@@ -136,7 +136,7 @@ func (t *Tx) DeleteEntity(ctx context.Context, realm, typ, id string) error {
 const signingColumns = `realm, kid, algorithm, public_jwk, private, state, created_at, activated_at, retired_at, version`
 
 func scanSigningKey(r row) (v token.StoredKey, err error) {
-	err = r.Scan(&v.Realm, &v.KID, &v.Algorithm, &v.PublicJWK, &v.Private, enum(&v.State), at(&v.CreatedAt),
+	err = r.Scan(&v.Realm, &v.KID, &v.Algorithm, blob(&v.PublicJWK), blob(&v.Private), enum(&v.State), at(&v.CreatedAt),
 		at(&v.ActivatedAt), at(&v.RetiredAt), &v.Version)
 	return v, err
 }

@@ -245,6 +245,9 @@ func (w *writerConn) run(statement string) error {
 
 // discard closes the connection for good instead of giving it back to the pool.
 func (w *writerConn) discard(logger *slog.Logger) {
+	if err := w.conn.Raw(func(any) error { return nil }); err != nil {
+		return // database/sql has closed it already; its statements must not be touched
+	}
 	for _, s := range w.statements {
 		_ = s.Close()
 	}

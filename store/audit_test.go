@@ -1,0 +1,236 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+type foundUser = identity.User
+
+func batch(id string, n int) audit.Batch {
+	return audit.Batch{ID: id, Realm: "main", Count: int64(n), MinTime: moment(0), MaxTime: moment(1), Data: []byte("{}\n")}
+}
+
+func batchIDs(list []audit.Batch, err error) func(testing.TB) []string {
+	return func(t testing.TB) (ids []string) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range list {
+			ids = append(ids, b.ID)
+		}
+		return ids
+	}
+}
+
+func TestEvents(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		cfg.Now = func() time.Time { return moment(42) }
+		ctx, db := t.Context(), open(t, cfg)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.AppendEvents(ctx, gatehouse.Event{Realm: "b", Kind: "x.one", Actor: gatehouse.Actor{ID: "usr_1"}}, gatehouse.Event{Realm: "a", Kind: "x.two"},
+				gatehouse.Event{Realm: "b", Kind: "x.one", Actor: gatehouse.Actor{ID: "usr_1"}, Time: moment(50), ID: "evt_given"})
+		})
+		a, b := must(db.Batches(ctx, "a", audit.BatchQuery{}))(t), must(db.Batches(ctx, "b", audit.BatchQuery{}))(t)
+		if len(a) != 1 || len(b) != 1 {
+			t.Fatalf("%d and %d batches", len(a), len(b))
+		}
+		events := must(audit.Decode(b[0]))(t)
+		if len(events) != 2 || events[0].ID == "" || !events[0].Time.Equal(moment(42)) || events[1].ID != "evt_given" {
+			t.Errorf("%+v", events)
+		}
+		if b[0].Kind != "x.one" || b[0].ActorID != "usr_1" || b[0].Position != 1 || b[0].FirstIndex != -1 || !b[0].MaxTime.Equal(moment(50)) || b[0].Count != 2 {
+			t.Errorf("%+v", b[0])
+		}
+		for _, bad := range []audit.Batch{{}, batch("", 1), batch("x", 0)} {
+			if err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.AppendBatch(ctx, bad) }); err == nil {
+				t.Errorf("%+v was stored", bad)
+			}
+		}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AppendBatch(ctx, batch("bat_1", 1)) })
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.AppendBatch(ctx, batch("bat_1", 1)) }), gatehouse.Conflict)
+	})
+}
+
+func TestSequence(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		head := func() int64 { return must(db.AuditHead(ctx, "main"))(t) }
+		same(t, head(), int64(0))
+		for i, n := range []int{3, 1, 5, 2} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.AppendBatch(ctx, batch(fmt.Sprintf("bat_%d", i), n))
+			})
+		}
+		same(t, batchIDs(db.UnsequencedBatches(ctx, "main", 3))(t), []string{"bat_0", "bat_1", "bat_2"})
+		sequence := func(first int64, ids []string, counts []int64) error {
+			return db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+				_ = tx.SequenceBatches(ctx, "main", first, ids, counts)
+				return nil // also swallowed it must not half happen
+			})
+		}
+		if err := sequence(0, []string{"bat_0", "bat_1"}, []int64{3, 1}); err != nil {
+			t.Fatal(err)
+		}
+		same(t, head(), int64(4))
+		_ = sequence(0, []string{"bat_2"}, []int64{5}) // not the head
+		for name, c := range map[string]struct {
+			ids    []string
+			counts []int64
+		}{
+			"indexed already": {[]string{"bat_2", "bat_1"}, []int64{5, 1}}, "unknown": {[]string{"bat_2", "bat_9"}, []int64{5, 1}},
+			"another count": {[]string{"bat_2", "bat_3"}, []int64{5, 3}},
+		} {
+			if err := sequence(4, c.ids, c.counts); err == nil {
+				t.Errorf("%s: no error", name)
+			}
+		}
+		err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return tx.SequenceBatches(ctx, "main", 3, []string{"bat_2"}, []int64{5})
+		})
+		wantKind(t, err, gatehouse.Conflict)
+		same(t, head(), int64(4))
+		if err := sequence(4, []string{"bat_2", "bat_3"}, []int64{5, 2}); err != nil {
+			t.Fatal(err)
+		}
+		same(t, head(), int64(11))
+		same(t, batchIDs(db.UnsequencedBatches(ctx, "main", 3))(t), nil)
+		for _, c := range []struct {
+			first, last int64
+			want        []string
+		}{
+			{0, -1, []string{"bat_0", "bat_1", "bat_2", "bat_3"}}, {0, 0, []string{"bat_0"}}, {2, 3, []string{"bat_0", "bat_1"}},
+			{3, 3, []string{"bat_1"}}, {4, 4, []string{"bat_2"}}, {8, 9, []string{"bat_2", "bat_3"}}, {10, -1, []string{"bat_3"}}, {11, -1, nil},
+		} {
+			if got := batchIDs(db.Batches(ctx, "main", audit.BatchQuery{Sequenced: true, FirstIndex: c.first, LastIndex: c.last}))(t); !slices.Equal(got, c.want) {
+				t.Errorf("%d to %d: %v", c.first, c.last, got)
+			}
+		}
+		same(t, batchIDs(db.Batches(ctx, "main", audit.BatchQuery{Sequenced: true, LastIndex: -1, Descending: true, Limit: 2}))(t), []string{"bat_3", "bat_2"})
+	})
+}
+
+func TestBatchQueries(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		for i, b := range []audit.Batch{
+			{Kind: "key.create", ActorID: "a", TargetID: "x"}, {Kind: "key.revoke", ActorID: "b", TargetID: "y"},
+			{Kind: "keyring.rotate", ActorID: "a", TargetID: "z"}, {}, {Kind: "KEY.create", ActorID: "A", TargetID: "X"},
+		} {
+			b.ID, b.Realm, b.Count, b.Data, b.MinTime, b.MaxTime = fmt.Sprint(i), "main", 1, []byte("x"), moment(10*i), moment(10*i+5)
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AppendBatch(ctx, b) })
+		}
+		for name, c := range map[string]struct {
+			q    audit.BatchQuery
+			want []string
+		}{
+			"all":          {audit.BatchQuery{}, []string{"0", "1", "2", "3", "4"}},
+			"newest first": {audit.BatchQuery{Descending: true, Limit: 2}, []string{"4", "3"}},
+			"next page":    {audit.BatchQuery{After: 3, Limit: 1}, []string{"3"}},
+			"page before":  {audit.BatchQuery{After: 3, Descending: true}, []string{"1", "0"}},
+			"kind":         {audit.BatchQuery{Kind: "key.create"}, []string{"0", "3"}},
+			"kinds":        {audit.BatchQuery{Kind: "key."}, []string{"0", "1", "3"}},
+			"actor":        {audit.BatchQuery{ActorID: "a"}, []string{"0", "2", "3"}},
+			"target":       {audit.BatchQuery{TargetID: "y", Kind: "key."}, []string{"1", "3"}},
+			"time":         {audit.BatchQuery{From: moment(15), To: moment(20)}, []string{"1", "2"}},
+			"no time":      {audit.BatchQuery{From: moment(6), To: moment(9)}, nil},
+		} {
+			if got := batchIDs(db.Batches(ctx, "main", c.q))(t); !slices.Equal(got, c.want) {
+				t.Errorf("%s: %v, want %v", name, got, c.want)
+			}
+		}
+		same(t, batchIDs(db.Batches(ctx, "other", audit.BatchQuery{}))(t), nil)
+	})
+}
+
+// TestPositions has a reader watch while many append: it must never see a
+// position appear below one that it saw before.
+func TestPositions(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		const writers, each = 16, 15
+		var all sync.WaitGroup
+		for i := range writers {
+			all.Go(func() {
+				for j := range each {
+					if err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+						realms := []string{"main", "other"}
+						if i%2 == 0 {
+							slices.Reverse(realms) // would deadlock, were they not sorted
+						}
+						for _, realm := range realms {
+							if err := tx.AppendEvents(ctx, gatehouse.Event{Realm: realm, Kind: "x.y", Target: gatehouse.Target{ID: fmt.Sprint(i, j)}}); err != nil {
+								return err
+							}
+						}
+						if j%5 == 4 {
+							return errOurs
+						}
+						return nil
+					}); err != nil && j%5 != 4 {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { all.Wait(); close(done) }()
+		seen := map[int64]bool{}
+		var highest int64
+		for running := true; running; {
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+			for _, b := range must(db.Batches(ctx, "main", audit.BatchQuery{Limit: 1000}))(t) {
+				if !seen[b.Position] && b.Position <= highest {
+					t.Fatalf("position %d appeared after %d", b.Position, highest)
+				}
+				seen[b.Position] = true
+			}
+			for p := range seen {
+				highest = max(highest, p)
+			}
+		}
+		same(t, len(seen), writers*each*4/5)
+	})
+}
+
+func TestTilesAndCheckpoints(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		_, err := db.AuditTiles(ctx, "main", 0, 0, 1)
+		wantKind(t, err, gatehouse.NotFound)
+		tile := func(w int) audit.Tile {
+			return audit.Tile{Realm: "main", Level: 0, N: 1 << 40, Width: w, Data: make([]byte, 32*w)}
+		}
+		for _, w := range []int{3, 7, 5} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutTiles(ctx, []audit.Tile{tile(w)}) })
+		}
+		for _, w := range []int{1, 7} {
+			same(t, must(db.AuditTiles(ctx, "main", 0, 1<<40, w))(t), tile(7))
+		}
+		_, err = db.AuditTiles(ctx, "main", 0, 1<<40, 8)
+		wantKind(t, err, gatehouse.NotFound)
+
+		var all []audit.SignedCheckpoint
+		for _, size := range []int64{5, 10, 7} {
+			c := audit.SignedCheckpoint{Realm: "main", Size: size, Time: moment(int(size)), Note: []byte("note\n\n— x y\n")}
+			all = append(all, c)
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCheckpoint(ctx, c) })
+			wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.PutCheckpoint(ctx, c) }), gatehouse.Conflict)
+		}
+		same(t, must(db.Checkpoints(ctx, "main", 2))(t), []audit.SignedCheckpoint{all[1], all[2]})
+	})
+}

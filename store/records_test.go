@@ -1,0 +1,487 @@
+package store_test
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/store"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// same compares records exactly: nil and empty differ, times to the microsecond.
+func same[T any](t testing.TB, got, want T) {
+	t.Helper()
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); d != "" {
+		t.Fatalf("-want +got\n%s", d)
+	}
+}
+
+// must unpacks a result that must not fail.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+type change func(ctx context.Context, tx *store.Tx) error
+
+// lastChange subscribes and returns a function giving what came since.
+func changesOf(db *store.DB) func() []gatehouse.Change {
+	got := make(chan gatehouse.Change, 10000)
+	db.Subscribe(func(c gatehouse.Change) { got <- c })
+	return func() (list []gatehouse.Change) {
+		for {
+			select {
+			case c := <-got:
+				list = append(list, c)
+			default:
+				return list
+			}
+		}
+	}
+}
+
+func one(topic gatehouse.Topic, realm, id string, value any) []gatehouse.Change {
+	return []gatehouse.Change{{Topic: topic, Realm: realm, ID: id, Value: value}}
+}
+
+func exampleRealm() gatehouse.Realm {
+	return gatehouse.Realm{Name: "main", Title: "Häuptrealm 🏰", Disabled: true, CreatedAt: moment(0), UpdatedAt: moment(1),
+		Settings: gatehouse.RealmSettings{AccessTokenTTL: 7 * time.Minute, RefreshGrace: -1, Scopes: map[string]string{"a": "b"},
+			TrustedIssuers: []gatehouse.TrustedIssuer{{Issuer: "https://a", Audience: "b", Algorithms: []string{"ES256"}}}}}
+}
+
+func exampleUser() identity.User {
+	return identity.User{ID: "usr_1", Realm: "main", Kind: gatehouse.KindUser, Username: "Zoë", UsernameKey: "zoë", DisplayName: "Zoë 🦊",
+		Email: "z@example.org", Roles: []string{"a", "b"}, Groups: []string{}, Attributes: map[string]any{
+			"level": int64(9007199254740993), "ratio": 1.5, "on": true, "none": nil, "list": []any{int64(1), "x"}, "map": map[string]any{"k": "v"}},
+		PasswordHash: "$argon2id$", PasswordAt: moment(2), CreatedAt: moment(3), UpdatedAt: moment(4), Version: 1}
+}
+
+func exampleKey() credential.Key {
+	return credential.Key{ID: "k1", Realm: "main", Name: "ci", Hash: []byte{0, 255, 1}, OwnerID: "usr_1", Scopes: []string{"read"},
+		RoleLimit: []string{}, Environment: gatehouse.EnvironmentTest, AllowedNets: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"),
+			netip.MustParsePrefix("2001:db8::/32")}, CreatedAt: moment(0), ExpiresAt: moment(100), Version: 1}
+}
+
+func exampleGrant() grant.Grant {
+	return grant.Grant{ID: "grt_1", Realm: "main", Subject: "usr_1", ClientID: "c", SessionID: "s", Scopes: []string{"*"}, Audience: []string{"x"},
+		AuthTime: moment(0), AMR: []string{"pwd"}, ACR: "1", StatusList: 7, StatusIdx: 1<<40 + 1, CreatedAt: moment(1), ExpiresAt: moment(100)}
+}
+
+func TestRealms(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		changes := changesOf(db)
+		_, err := db.Realm(ctx, "main")
+		wantKind(t, err, gatehouse.NotFound)
+		same(t, must(db.Realms(ctx))(t), []gatehouse.Realm{})
+		r := exampleRealm()
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRealm(ctx, r) })
+		same(t, must(db.Realm(ctx, "main"))(t), r)
+		same(t, changes(), one(gatehouse.TopicRealm, "main", "main", r))
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRealm(ctx, r) }), gatehouse.Conflict)
+		same(t, changes(), nil)
+
+		other := gatehouse.Realm{Name: "Main"}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRealm(ctx, other) })
+		same(t, must(db.Realms(ctx))(t), []gatehouse.Realm{other, r})
+		changes()
+		r.Title, r.Disabled, r.Settings, r.UpdatedAt = "", false, gatehouse.RealmSettings{}, moment(9)
+		wrong := r
+		wrong.CreatedAt = moment(77) // stays as it was
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateRealm(ctx, wrong) })
+		same(t, must(db.Realm(ctx, "main"))(t), r)
+		same(t, changes(), one(gatehouse.TopicRealm, "main", "main", r))
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return tx.UpdateRealm(ctx, gatehouse.Realm{Name: "x"})
+		}), gatehouse.NotFound)
+	})
+}
+
+func TestSettings(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		_, err := db.Setting(ctx, "a")
+		wantKind(t, err, gatehouse.NotFound)
+		for _, v := range []string{"1", ""} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutSetting(ctx, "a", v) })
+			same(t, must(db.Setting(ctx, "a"))(t), v)
+		}
+		for _, c := range []struct {
+			value string
+			taken bool
+		}{{"x", false}, {"", true}, {"", false}} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				taken, err := tx.TakeSetting(ctx, "a", c.value)
+				if taken != c.taken {
+					t.Errorf("take %q: %v", c.value, taken)
+				}
+				return err
+			})
+		}
+	})
+}
+
+func TestUsers(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		changes := changesOf(db)
+		_, err := db.User(ctx, "main", "usr_1")
+		wantKind(t, err, gatehouse.NotFound)
+		u := exampleUser()
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, u) })
+		same(t, must(db.User(ctx, "main", "usr_1"))(t), u)
+		same(t, must(db.UserByKey(ctx, "main", "zoë"))(t), u)
+		same(t, changes(), one(gatehouse.TopicUser, "main", "usr_1", u))
+		_, err = db.User(ctx, "other", "usr_1") // realms are apart
+		wantKind(t, err, gatehouse.NotFound)
+
+		twin := u
+		twin.ID = "usr_2"
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, twin) }), gatehouse.Conflict)
+		twin.Realm = "other"
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, twin) })
+		changes()
+
+		u.Roles, u.Groups, u.Attributes, u.Disabled, u.PasswordHash, u.PasswordAt = nil, nil, nil, true, "", time.Time{}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateUser(ctx, u) })
+		stale := u
+		u.Version++
+		same(t, must(db.User(ctx, "main", "usr_1"))(t), u)
+		same(t, changes(), one(gatehouse.TopicUser, "main", "usr_1", u))
+		err = db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateUser(ctx, stale) })
+		wantKind(t, err, gatehouse.Conflict)
+		wantCode(t, err, "version_conflict")
+		same(t, changes(), nil)
+
+		twin.Realm, twin.UsernameKey, twin.Version = "main", "other", 1
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, twin) })
+		twin.UsernameKey = u.UsernameKey
+		err = db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateUser(ctx, twin) })
+		wantCode(t, err, "already_exists")
+
+		changes()
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteUser(ctx, "main", "usr_1") })
+		same(t, changes(), one(gatehouse.TopicUser, "main", "usr_1", nil))
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteUser(ctx, "main", "usr_1") }), gatehouse.NotFound)
+	})
+}
+
+func TestKeys(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		changes := changesOf(db)
+		k := exampleKey()
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertKey(ctx, k) })
+		same(t, must(db.Key(ctx, "k1"))(t), k)
+		same(t, changes(), one(gatehouse.TopicKey, "main", "k1", k))
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertKey(ctx, k) }), gatehouse.Conflict)
+
+		usage := []credential.KeyUsage{{KeyID: "k1", Realm: "main", Day: "2026-11-22", Count: 3, LastUsedAt: moment(5)},
+			{KeyID: "k1", Realm: "main", Day: "2026-11-22", Count: 4, LastUsedAt: moment(4)}, {KeyID: "k1", Realm: "main", Day: "2026-11-21", Count: 1, LastUsedAt: moment(1)}}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AddKeyUsage(ctx, usage) })
+		same(t, must(db.KeyUsage(ctx, "k1", ""))(t), []credential.KeyUsage{usage[2], {KeyID: "k1", Realm: "main", Day: "2026-11-22", Count: 7, LastUsedAt: moment(5)}})
+		same(t, len(must(db.KeyUsage(ctx, "k1", "2026-11-22"))(t)), 1)
+		same(t, len(changes()), 0)
+
+		// Use does not disturb a concurrent change, and a change does not undo use.
+		k.RevokedAt, k.RoleLimit, k.AllowedNets, k.RotatedTo = moment(6), nil, nil, "k2"
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateKey(ctx, k) })
+		k.Version, k.LastUsedAt = 2, moment(5)
+		same(t, must(db.Key(ctx, "k1"))(t), k)
+		same(t, changes(), one(gatehouse.TopicKey, "main", "k1", k))
+		k.Version = 1
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateKey(ctx, k) }), gatehouse.Conflict)
+
+		tok := credential.OpaqueToken{Hash: []byte("h"), ID: "tok_1", Realm: "main", GrantID: "g", Subject: "s", Scopes: []string{}, IssuedAt: moment(0), ExpiresAt: moment(10)}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertOpaqueToken(ctx, tok) })
+		same(t, must(db.OpaqueToken(ctx, []byte("h")))(t), tok)
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertOpaqueToken(ctx, tok) }), gatehouse.Conflict)
+		for _, c := range []struct{ before, n int }{{10, 0}, {11, 1}} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				n, err := tx.PurgeOpaqueTokens(ctx, moment(c.before))
+				if n != int64(c.n) {
+					t.Errorf("purged %d", n)
+				}
+				return err
+			})
+		}
+		_, err := db.OpaqueToken(ctx, []byte("h"))
+		wantKind(t, err, gatehouse.NotFound)
+	})
+}
+
+func TestPolicies(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		changes := changesOf(db)
+		role := policy.Role{Realm: "main", Name: "r", Description: "d", Parents: []string{"p"},
+			Permissions: []policy.Permission{{Actions: []string{"*"}, ResourceType: "Doc"}}, UpdatedAt: moment(1)}
+		doc := policy.Document{Realm: "main", ID: "p1", Text: "permit(principal, action, resource);\n", Disabled: true, UpdatedAt: moment(1)}
+		schema := policy.Schema{Realm: "main", Text: "entity User;", UpdatedAt: moment(1)}
+		entity := policy.EntityRecord{Realm: "main", Type: "Doc", ID: "1", Attributes: map[string]any{"n": int64(1)}, Parents: []policy.ParentRef{{Type: "T", ID: "x"}}}
+		key := token.StoredKey{Realm: "main", KID: "k", Algorithm: "ES256", PublicJWK: []byte(`{}`), Private: []byte{0, 1}, State: token.KeyPublished, CreatedAt: moment(0), Version: 1}
+		put := func(want []gatehouse.Change, fn change) {
+			t.Helper()
+			do(t, db, fn)
+			same(t, changes(), want)
+		}
+		for range 2 { // adding, and replacing by something else
+			put(one(gatehouse.TopicRole, "main", "r", role), func(ctx context.Context, tx *store.Tx) error { return tx.PutRole(ctx, role) })
+			same(t, must(db.Role(ctx, "main", "r"))(t), role)
+			same(t, must(db.Roles(ctx, "main"))(t), []policy.Role{role})
+			role.Parents, role.Permissions, role.Description = nil, []policy.Permission{}, ""
+
+			put(one(gatehouse.TopicPolicy, "main", "p1", doc), func(ctx context.Context, tx *store.Tx) error { return tx.PutPolicy(ctx, doc) })
+			same(t, must(db.Policy(ctx, "main", "p1"))(t), doc)
+			same(t, must(db.Policies(ctx, "main"))(t), []policy.Document{doc})
+			doc.Text, doc.Disabled = "forbid(principal, action, resource);", false
+
+			put(one(gatehouse.TopicPolicy, "main", "", schema), func(ctx context.Context, tx *store.Tx) error { return tx.PutSchema(ctx, schema) })
+			same(t, must(db.Schema(ctx, "main"))(t), schema)
+			schema.Text = ""
+
+			put(one(gatehouse.TopicEntity, "main", "Doc::1", entity), func(ctx context.Context, tx *store.Tx) error { return tx.PutEntity(ctx, entity) })
+			same(t, must(db.Entity(ctx, "main", "Doc", "1"))(t), entity)
+			entity.Attributes, entity.Parents = map[string]any{}, nil
+		}
+		put(one(gatehouse.TopicRole, "main", "r", nil), func(ctx context.Context, tx *store.Tx) error { return tx.DeleteRole(ctx, "main", "r") })
+		put(one(gatehouse.TopicPolicy, "main", "p1", nil), func(ctx context.Context, tx *store.Tx) error { return tx.DeletePolicy(ctx, "main", "p1") })
+		put(one(gatehouse.TopicEntity, "main", "Doc::1", nil), func(ctx context.Context, tx *store.Tx) error { return tx.DeleteEntity(ctx, "main", "Doc", "1") })
+		for _, read := range []func() error{
+			func() error { _, err := db.Role(ctx, "main", "r"); return err },
+			func() error { _, err := db.Policy(ctx, "main", "p1"); return err },
+			func() error { _, err := db.Schema(ctx, "other"); return err },
+			func() error { _, err := db.Entity(ctx, "main", "Doc", "1"); return err },
+		} {
+			wantKind(t, read(), gatehouse.NotFound)
+		}
+		for _, write := range []change{
+			func(ctx context.Context, tx *store.Tx) error { return tx.DeleteRole(ctx, "main", "r") },
+			func(ctx context.Context, tx *store.Tx) error { return tx.DeletePolicy(ctx, "main", "p1") },
+			func(ctx context.Context, tx *store.Tx) error { return tx.DeleteEntity(ctx, "main", "Doc", "1") },
+			func(ctx context.Context, tx *store.Tx) error { return tx.DeleteSigningKey(ctx, "main", "none") },
+		} {
+			wantKind(t, db.Update(ctx, write), gatehouse.NotFound)
+		}
+
+		put(one(gatehouse.TopicSigningKey, "main", "k", key), func(ctx context.Context, tx *store.Tx) error { return tx.InsertSigningKey(ctx, key) })
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertSigningKey(ctx, key) }), gatehouse.Conflict)
+		hmac := token.StoredKey{Realm: "main", KID: "h", Algorithm: "HS256", Private: []byte{}, State: token.KeyRetired, CreatedAt: moment(-1)}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertSigningKey(ctx, hmac) })
+		same(t, must(db.SigningKeys(ctx, "main"))(t), []token.StoredKey{hmac, key})
+		changes()
+		key.State, key.ActivatedAt = token.KeyActive, moment(3)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateSigningKey(ctx, key) })
+		key.Version = 2
+		same(t, changes(), one(gatehouse.TopicSigningKey, "main", "k", key))
+		key.Version = 1
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateSigningKey(ctx, key) }), gatehouse.Conflict)
+		put(one(gatehouse.TopicSigningKey, "main", "k", nil), func(ctx context.Context, tx *store.Tx) error { return tx.DeleteSigningKey(ctx, "main", "k") })
+	})
+}
+
+func TestGrants(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		changes := changesOf(db)
+		g := exampleGrant()
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertGrant(ctx, g) })
+		same(t, must(db.Grant(ctx, "main", "grt_1"))(t), g)
+		same(t, changes(), one(gatehouse.TopicGrant, "main", "grt_1", g))
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertGrant(ctx, g) }), gatehouse.Conflict)
+
+		r := grant.Refresh{Hash: []byte("r0"), GrantID: "grt_1", Realm: "main", Sequence: 3, IssuedAt: moment(1), ExpiresAt: moment(50)}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRefresh(ctx, r) })
+		same(t, must(db.Refresh(ctx, []byte("r0")))(t), r)
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRefresh(ctx, r) }), gatehouse.Conflict)
+		orphan := grant.Refresh{Hash: []byte("r1"), GrantID: "grt_1", Realm: "other"}
+		err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRefresh(ctx, orphan) })
+		wantCode(t, err, "reference_missing")
+		for _, want := range []bool{true, false} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				won, err := tx.UseRefresh(ctx, []byte("r0"), moment(2))
+				if won != want {
+					t.Errorf("won %v", won)
+				}
+				return err
+			})
+		}
+		r.UsedAt = moment(2)
+		same(t, must(db.Refresh(ctx, []byte("r0")))(t), r)
+
+		changes()
+		for _, want := range []bool{true, false} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				ended, err := tx.EndGrant(ctx, "main", "grt_1", moment(3), "logout")
+				if ended != want {
+					t.Errorf("ended %v", ended)
+				}
+				return err
+			})
+		}
+		g.EndedAt, g.EndReason = moment(3), "logout"
+		same(t, must(db.Grant(ctx, "main", "grt_1"))(t), g)
+		same(t, changes(), one(gatehouse.TopicGrant, "main", "grt_1", g))
+
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			n, err := tx.PurgeGrants(ctx, moment(100))
+			same(t, n, int64(0)) // ends at 100: not before 100
+			return err
+		})
+		same(t, changes(), nil)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			n, err := tx.PurgeGrants(ctx, moment(101))
+			same(t, n, int64(1))
+			return err
+		})
+		same(t, changes(), one(gatehouse.TopicGrant, "", "", nil))
+		_, err = db.Refresh(ctx, []byte("r0"))
+		wantKind(t, err, gatehouse.NotFound)
+	})
+}
+
+func TestRevocations(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		changes := changesOf(db)
+		bit := revocation.StatusBit{Realm: "main", List: 5, Index: 9, ExpiresAt: moment(10)}
+		sooner := bit
+		sooner.ExpiresAt = moment(9)
+		for _, b := range []revocation.StatusBit{bit, bit, sooner} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertStatusBit(ctx, b) })
+			same(t, changes(), one(gatehouse.TopicRevocation, "main", "", bit)) // also when it was there: somebody relies on it
+		}
+		same(t, must(db.StatusBits(ctx))(t), []revocation.StatusBit{bit})
+
+		cut := revocation.Cutoff{Realm: "main", Kind: revocation.CutoffSubject, ID: "usr_1", Before: moment(5), ExpiresAt: moment(20)}
+		back := cut
+		back.Before, back.ExpiresAt = moment(4), moment(19)
+		for _, c := range []revocation.Cutoff{cut, back} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, c) })
+			same(t, changes(), one(gatehouse.TopicRevocation, "main", "", cut))
+		}
+		cut.Before, cut.ExpiresAt = moment(6), time.Time{}
+		forever := cut
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, cut) })
+		cut.ExpiresAt = moment(99)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, cut) })
+		whole := revocation.Cutoff{Realm: "main", Kind: revocation.CutoffRealm, Before: moment(1), ExpiresAt: moment(10)}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, whole) })
+		same(t, must(db.Cutoffs(ctx))(t), []revocation.Cutoff{whole, forever})
+		changes()
+
+		purge := func(at int, want int64) {
+			t.Helper()
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				n, err := tx.PurgeRevocations(ctx, moment(at))
+				if n != want {
+					t.Errorf("purged %d, want %d", n, want)
+				}
+				return err
+			})
+		}
+		purge(10, 0)
+		same(t, changes(), nil)
+		purge(11, 2)
+		same(t, changes(), one(gatehouse.TopicRevocation, "", "", nil))
+		same(t, must(db.StatusBits(ctx))(t), []revocation.StatusBit{})
+		same(t, must(db.Cutoffs(ctx))(t), []revocation.Cutoff{forever})
+	})
+}
+
+// TestPages walks every listing in small pages, with ids that collations of
+// people's languages would order otherwise.
+func TestPages(t *testing.T) {
+	ids := []string{"", "B", "a", "Z", "z", "ä", "é", "e\u0301", "_", "-", "10", "9", "🦊", "ﬀ", "a b", "A"}
+	sorted := slices.Clone(ids[1:])
+	slices.Sort(sorted)
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for _, id := range ids[1:] {
+				u, k, g := exampleUser(), exampleKey(), exampleGrant()
+				u.ID, u.UsernameKey, k.ID, g.ID = id, id, id, id
+				for _, err := range []error{tx.InsertUser(ctx, u), tx.InsertKey(ctx, k), tx.InsertGrant(ctx, g),
+					tx.PutEntity(ctx, policy.EntityRecord{Realm: "main", Type: "Doc", ID: id})} {
+					if err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		for name, list := range map[string]func(after string, limit int) ([]string, error){
+			"users":  func(a string, n int) ([]string, error) { return idsOf(db.Users(ctx, "main", a, n)) },
+			"keys":   func(a string, n int) ([]string, error) { return idsOf(db.Keys(ctx, "main", "", a, n)) },
+			"owned":  func(a string, n int) ([]string, error) { return idsOf(db.Keys(ctx, "main", "usr_1", a, n)) },
+			"grants": func(a string, n int) ([]string, error) { return idsOf(db.Grants(ctx, "main", "", a, n)) },
+			"theirs": func(a string, n int) ([]string, error) { return idsOf(db.Grants(ctx, "main", "usr_1", a, n)) },
+			"docs":   func(a string, n int) ([]string, error) { return idsOf(db.Entities(ctx, "main", "Doc", a, n)) },
+		} {
+			var got []string
+			for after := ""; ; after = got[len(got)-1] {
+				page, err := list(after, 3)
+				if err != nil {
+					t.Fatal(name, err)
+				}
+				if len(page) == 0 {
+					break
+				}
+				got = append(got, page...)
+			}
+			if !slices.Equal(got, sorted) {
+				t.Errorf("%s: %q, want %q", name, got, sorted)
+			}
+			for _, limit := range []int{0, -1, 10001} {
+				if _, err := list("", limit); gatehouse.CodeOf(err) != "limit_invalid" {
+					t.Errorf("%s with limit %d: %v", name, limit, err)
+				}
+			}
+		}
+		same(t, len(must(db.Keys(ctx, "main", "nobody", "", 10))(t)), 0)
+		same(t, len(must(db.Grants(ctx, "main", "nobody", "", 10))(t)), 0)
+		same(t, len(must(db.Entities(ctx, "main", "doc", "", 10))(t)), 0)
+	})
+}
+
+func idsOf[T identity.User | credential.Key | grant.Grant | policy.EntityRecord](list []T, err error) (ids []string, _ error) {
+	for _, v := range list {
+		switch v := any(v).(type) {
+		case identity.User:
+			ids = append(ids, v.ID)
+		case credential.Key:
+			ids = append(ids, v.ID)
+		case grant.Grant:
+			ids = append(ids, v.ID)
+		case policy.EntityRecord:
+			ids = append(ids, v.ID)
+		}
+	}
+	return ids, err
+}
+
+func usageOf(key string) []credential.KeyUsage {
+	return []credential.KeyUsage{{KeyID: key, Realm: "main", Day: "2026-11-22", Count: 3, LastUsedAt: moment(5)}}
+}
+
+func opaqueOf(realm string) credential.OpaqueToken {
+	return credential.OpaqueToken{Hash: []byte("h"), ID: "tok_1", Realm: realm, IssuedAt: moment(0), ExpiresAt: moment(10)}
+}
