@@ -113,6 +113,9 @@ func TestFind(t *testing.T) {
 	}
 	a, b, c := event("main", audit.KindKeyCreate, 0), event("main", audit.KindRequestDecide, 1), event("main", audit.KindRequestDecide, 9*3600)
 	a.RequestID, b.RequestID, c.RequestID = quick, quick, slow
+	about := event("main", "x.y", 1)
+	about.Target.ID = quick
+	m.append(t, about)
 	m.append(t, a)
 	m.append(t, b, event("main", "x.y", 2))
 	m.append(t, c)
