@@ -183,11 +183,13 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 	keys := full()
 	keys.Detail = map[string]string{"\xff": "a", "\xfe": "b", "~1_\ufffd": "c", strings.Repeat("k", 300): "d", strings.Repeat("k", 300) + "2": "e"}
-	b, err := audit.Encode([]gatehouse.Event{keys})
+	collide := full() // the second key is repaired to the text of the first
+	collide.Detail = map[string]string{"~14_\ufffd": "c", "\xff": "a"}
+	b, err := audit.Encode([]gatehouse.Event{keys, collide})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := audit.Decode(b); err != nil || len(back[0].Detail) != 5 {
+	if back, err := audit.Decode(b); err != nil || len(back[0].Detail) != 5 || len(back[1].Detail) != 2 {
 		t.Errorf("keys that become equal: %v", err)
 	}
 }
