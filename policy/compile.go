@@ -106,6 +106,7 @@ type compiler struct {
 	reuse    *Set
 	problems Problems
 	bytes    int
+	cost     int64
 }
 
 func (c *compiler) problem(p Problem) {
@@ -212,15 +213,21 @@ func clipNote(s string) string {
 
 // check type-checks policies when there is a schema.
 func (c *compiler) check(policies []namedPolicy) {
-	if c.set.schema == nil {
+	if c.set.schema == nil || c.cost >= maxCheckCost {
 		return
 	}
 	for _, p := range policies {
 		if len(c.problems) >= maxProblems {
 			return
 		}
+		pos := p.policy.Position()
+		if c.cost += c.set.schema.cost(p.policy); c.cost > maxCheckCost {
+			c.problem(Problem{Source: p.source, Policy: p.id, Line: pos.Line, Column: pos.Column,
+				Message: "checking this set against the schema takes too long; use fewer `has` in one policy, or narrower scopes"})
+			c.cost = maxCheckCost // said once; nothing more is checked
+			return
+		}
 		if err := c.set.schema.check(p.policy); err != nil {
-			pos := p.policy.Position()
 			c.problem(Problem{Source: p.source, Policy: p.id, Line: pos.Line, Column: pos.Column, Message: oneLine(err.Error())})
 		}
 	}

@@ -22,17 +22,18 @@ func ExampleDocuments() string { return text("examples/documents.cedar") }
 // ExampleDocumentsSchema returns the schema that [ExampleDocuments] fits.
 func ExampleDocumentsSchema() string { return text("examples/documents.cedarschema") }
 
-// ExampleRoles returns roles to go with [ExampleDocuments]: admin may do
-// everything with documents, user creates and lists, viewer reads all, manager
-// lists (and reads by policy).
+// ExampleRoles returns roles to go with [ExampleDocuments], parents before their
+// children: a viewer lists and reads what the policies let everybody read, a
+// user also writes documents of their own, a manager also reads their teams',
+// and admin may do everything with documents.
 func ExampleRoles() []Role {
 	doc := func(actions ...string) []Permission {
 		return []Permission{{Actions: actions, ResourceType: "Document"}}
 	}
 	return []Role{
-		{Name: "admin", Description: "everything", Parents: []string{"user", "viewer"}, Permissions: doc(All)},
-		{Name: "user", Description: "creates documents, and owns what they create", Permissions: doc("list", "create")},
-		{Name: "viewer", Description: "reads all documents", Permissions: doc("list", "read")},
+		{Name: "viewer", Description: "lists documents, and reads public ones", Permissions: doc("list")},
+		{Name: "user", Description: "writes documents of their own", Parents: []string{"viewer"}},
 		{Name: "manager", Description: "leads a team", Parents: []string{"user"}},
+		{Name: "admin", Description: "everything", Parents: []string{"user"}, Permissions: doc(All)},
 	}
 }

@@ -21,8 +21,9 @@ const (
 	MaxTokens        = 4_096
 	maxDots          = 24 // a.b.c…; `has` makes quadratic work of a chain
 	maxUnary         = 8
-	maxSchemaTypes   = 20_000 // after common types are expanded
-	maxSchemaEnvs    = 4_096  // action × principal type × resource type
+	maxSchemaTypes   = 20_000     // after common types are expanded
+	maxSchemaEnvs    = 4_096      // action × principal type × resource type
+	maxCheckCost     = 50_000_000 // all of a set's type-checking; some seconds
 	maxProblems      = 50
 	maxNameBytes     = 128
 )

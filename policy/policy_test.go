@@ -312,6 +312,7 @@ func TestCompileRefuses(t *testing.T) {
 		"schema nesting":     {Input{Schema: &Schema{Text: "entity U { a: " + strings.Repeat("Set<", 50_000)}}, "nested deeper"},
 		"schema growth":      {Input{Schema: &Schema{Text: growing(60)}}, "common types are expanded"},
 		"schema cycle":       {Input{Schema: &Schema{Text: "type A = {b: B}; type B = {a: A}; entity U {a: A};"}}, "cycle"},
+		"costly to check":    {Input{Schema: &Schema{Text: ExampleDocumentsSchema()}, Documents: []Document{{ID: "p", Text: "permit(principal, action, resource) when {" + strings.Repeat("resource has team && ", 250) + "true};"}}}, "takes too long"},
 		"does not validate": {Input{Schema: &Schema{Text: ExampleDocumentsSchema()}, Documents: []Document{{ID: "p",
 			Text: "\npermit(principal, action, resource is Document) when { resource.colour == \"red\" };"}}}, "policy p:2:1 (p): attribute `colour`"},
 		"role does not validate": {Input{Schema: &Schema{Text: ExampleDocumentsSchema()},
