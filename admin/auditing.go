@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -27,12 +26,13 @@ func (s *Service) readAudit(ctx context.Context, actor *gatehouse.Principal, rea
 }
 
 // Events lists recorded events, newest first unless the query turns it.
-func (s *Service) Events(ctx context.Context, actor *gatehouse.Principal, realm string, q audit.Query) (audit.Page, error) {
+func (s *Service) Events(ctx context.Context, actor *gatehouse.Principal, realm string, q audit.Query) (Page[audit.Entry], error) {
 	log, err := s.readAudit(ctx, actor, realm)
 	if err != nil {
-		return audit.Page{}, err
+		return Page[audit.Entry]{}, err
 	}
-	return log.List(ctx, realm, q)
+	p, err := log.List(ctx, realm, q)
+	return Page[audit.Entry]{Items: p.Entries, Next: p.Next}, err
 }
 
 // Explain finds what is recorded of one request: the chain from credential to
@@ -67,41 +67,40 @@ func (s *Service) Proof(ctx context.Context, actor *gatehouse.Principal, realm s
 	return audit.ProveInclusion(ctx, s.c.Audit, key, index)
 }
 
-// maxSaved bounds the checkpoints that one verification compares with.
-const maxSaved = 100
-
-// VerifyLog recomputes a realm's log and compares it with everything stored and
-// with checkpoints that were kept elsewhere. The run is recorded with its result.
-func (s *Service) VerifyLog(ctx context.Context, actor *gatehouse.Principal, realm string, saved [][]byte) (*audit.Report, error) {
+// VerifyLog recomputes a realm's log and compares it with everything stored and,
+// where given, with a checkpoint that was kept elsewhere; with an index it proves
+// that event, too. The run is recorded with its result. A log that is wrong is
+// an answer, not an error.
+func (s *Service) VerifyLog(ctx context.Context, actor *gatehouse.Principal, realm string, in LogVerification) (LogReport, error) {
 	if _, err := s.readAudit(ctx, actor, realm); err != nil {
-		return nil, err
-	}
-	if len(saved) > maxSaved {
-		f := faults{}
-		f.add("checkpoints", "has more than %d entries", maxSaved)
-		return nil, f.err()
+		return LogReport{}, err
 	}
 	key, err := s.c.AuditKey(realm)
 	if err != nil {
-		return nil, err
+		return LogReport{}, err
 	}
-	report, err := audit.VerifyLog(ctx, s.c.Audit, key, audit.VerifyOptions{Saved: saved})
+	var opts audit.VerifyOptions
+	if in.Checkpoint != "" {
+		opts.Saved = [][]byte{[]byte(in.Checkpoint)}
+	}
+	report, err := audit.VerifyLog(ctx, s.c.Audit, key, opts)
 	if err != nil {
-		return nil, err
+		return LogReport{}, err
+	}
+	out := LogReport{OK: report.OK(), Report: *report}
+	if in.Index != nil {
+		proof, err := audit.ProveInclusion(ctx, s.c.Audit, key, *in.Index)
+		if err != nil {
+			return LogReport{}, err
+		}
+		out.Inclusion = &proof
 	}
 	e := s.event(ctx, actor, realm, audit.KindAuditVerify, "audit", realm)
 	e.Detail = changes(e.Detail)
 	e.Detail["size"], e.Detail["problems"] = fmt.Sprint(report.Size), fmt.Sprint(len(report.Problems)+report.Suppressed)
-	if !report.OK() {
+	if !out.OK {
 		e.Outcome, e.Reason = gatehouse.OutcomeFailure, report.Problems[0].Code
 		s.c.Logger.ErrorContext(ctx, "the audit log does not verify", "realm", realm, "problems", len(report.Problems))
 	}
-	err = s.c.Revoke(ctx, func(ctx context.Context, tx RevokeTx) error { return tx.AppendEvents(ctx, e) })
-	if err != nil && !errors.Is(err, context.Canceled) {
-		return nil, err
-	}
-	if report.Problems == nil {
-		report.Problems = []audit.Problem{}
-	}
-	return report, nil
+	return out, s.c.Revoke(ctx, func(ctx context.Context, tx RevokeTx) error { return tx.AppendEvents(ctx, e) })
 }

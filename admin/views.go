@@ -372,9 +372,17 @@ type SigningKeyRotated struct {
 	KID string `json:"kid"`
 }
 
-// LogVerification names checkpoints that were kept elsewhere.
+// LogVerification says what to verify beside the stored log.
 type LogVerification struct {
-	Checkpoints []string `json:"checkpoints,omitempty" doc:"Signed checkpoints that were saved outside of Gatehouse"`
+	Checkpoint string `json:"checkpoint,omitempty" doc:"A signed checkpoint that was saved outside of Gatehouse: the log must be its continuation"`
+	Index      *int64 `json:"index,omitempty" minimum:"0" doc:"Prove that this event is in the log, too"`
+}
+
+// LogReport is the result of a verification.
+type LogReport struct {
+	OK bool `json:"ok" doc:"Whether nothing is wrong"`
+	audit.Report
+	Inclusion *audit.Inclusion `json:"inclusion,omitempty" doc:"The proof for the event that was asked for"`
 }
 
 // Checkpoint is a signed note over a realm's log.

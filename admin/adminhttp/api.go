@@ -61,13 +61,7 @@ func New(c Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	a := &api{c: c}
 	a.huma = humago.New(mux, a.config())
-	a.system()
-	a.realms()
-	a.users()
-	a.keys()
-	a.policies()
-	a.tokens()
-	a.audits()
+	a.operations()
 	if err := a.serveDocument(mux); err != nil {
 		return nil, err
 	}
@@ -80,6 +74,12 @@ func Document(version string) ([]byte, error) {
 	mux := http.NewServeMux()
 	a := &api{c: Config{Version: version, Problems: &web.Problems{}}}
 	a.huma = humago.New(mux, a.config())
+	a.operations()
+	return a.document()
+}
+
+// operations registers everything that the API can do.
+func (a *api) operations() {
 	a.system()
 	a.realms()
 	a.users()
@@ -87,7 +87,6 @@ func Document(version string) ([]byte, error) {
 	a.policies()
 	a.tokens()
 	a.audits()
-	return a.document()
 }
 
 func (a *api) config() huma.Config {
@@ -132,6 +131,11 @@ func schemaName(t reflect.Type, hint string) string {
 // document renders the OpenAPI document.
 func (a *api) document() ([]byte, error) {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
+	for _, s := range schemas {
+		for _, p := range s.Properties {
+			p.Nullable = false // lists are written [] when empty, and null is refused
+		}
+	}
 	delete(schemas, "ErrorModel") // the router's own error form, which is never sent
 	delete(schemas, "ErrorDetail")
 	return json.MarshalIndent(a.huma.OpenAPI(), "", "  ")

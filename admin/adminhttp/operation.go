@@ -24,8 +24,17 @@ type operation struct {
 	conflicts    bool  // can answer 409
 }
 
-// in is an input without members.
+// none is an input or an answer without members.
 type none struct{}
+
+// given is what an optional body holds, or the zero value.
+func given[T any](body *T) T {
+	if body == nil {
+		var zero T
+		return zero
+	}
+	return *body
+}
 
 // out is an answer with a body.
 type out[T any] struct{ Body T }

@@ -75,9 +75,9 @@ func (a *api) signingKeys() {
 		summary: "Publish a new key, which takes over once verifiers know it"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			RealmPath
-			Body admin.SigningKeyRotation
+			Body *admin.SigningKeyRotation
 		}) (*out[admin.SigningKeyRotated], error) {
-			kid, err := s.RotateSigningKey(ctx, actor, in.Realm, in.Body.Now)
+			kid, err := s.RotateSigningKey(ctx, actor, in.Realm, given(in.Body).Now)
 			return answer(admin.SigningKeyRotated{KID: kid}, err)
 		})
 	handle(a, operation{method: http.MethodPost, path: "/realms/{realm}/signing-keys/{kid}/retire", id: "retire-signing-key", tag: "signing keys", conflicts: true,
@@ -104,11 +104,11 @@ func (a *api) audits() {
 			From    time.Time `query:"from" doc:"Not before"`
 			To      time.Time `query:"to" doc:"Not after"`
 			Oldest  bool      `query:"oldest_first" doc:"Oldest first"`
-			Cursor  string    `query:"cursor" maxLength:"64" doc:"next of the page before"`
+			After   string    `query:"after" maxLength:"64" doc:"next of the page before"`
 			Limit   int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-		}) (*out[audit.Page], error) {
+		}) (*out[admin.Page[audit.Entry]], error) {
 			return answer(s.Events(ctx, actor, in.Realm, audit.Query{Kind: in.Kind, ActorID: in.Actor, TargetID: in.Target,
-				Outcome: gatehouse.Outcome(in.Outcome), From: in.From, To: in.To, OldestFirst: in.Oldest, Cursor: in.Cursor, Limit: in.Limit}))
+				Outcome: gatehouse.Outcome(in.Outcome), From: in.From, To: in.To, OldestFirst: in.Oldest, Cursor: in.After, Limit: in.Limit}))
 		})
 	handle(a, operation{method: http.MethodGet, path: "/realms/{realm}/audit/checkpoint", id: "get-checkpoint", tag: "audit", summary: "The newest signed checkpoint, to be kept elsewhere"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *RealmPath) (*out[admin.Checkpoint], error) {
@@ -126,17 +126,9 @@ func (a *api) audits() {
 		summary: "Recompute the log and compare it with everything stored and saved"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			RealmPath
-			Body admin.LogVerification
-		}) (*out[audit.Report], error) {
-			saved := make([][]byte, 0, len(in.Body.Checkpoints))
-			for _, c := range in.Body.Checkpoints {
-				saved = append(saved, []byte(c))
-			}
-			report, err := s.VerifyLog(ctx, actor, in.Realm, saved)
-			if err != nil {
-				return nil, err
-			}
-			return answer(*report, nil)
+			Body *admin.LogVerification
+		}) (*out[admin.LogReport], error) {
+			return answer(s.VerifyLog(ctx, actor, in.Realm, given(in.Body)))
 		})
 	handle(a, operation{method: http.MethodGet, path: "/realms/{realm}/explain/{request}", id: "explain", tag: "audit",
 		summary: "The chain from credential to rule of one request"},

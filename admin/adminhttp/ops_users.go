@@ -108,9 +108,9 @@ func (a *api) keys() {
 		summary: "Replace an API key; the old one goes on working for the overlap"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			KeyPath
-			Body admin.KeyRotation
+			Body *admin.KeyRotation
 		}) (*out[admin.CreatedKey], error) {
-			return answer(s.RotateKey(ctx, actor, in.Realm, in.Key, in.Body))
+			return answer(s.RotateKey(ctx, actor, in.Realm, in.Key, given(in.Body)))
 		})
 	handle(a, operation{method: http.MethodPost, path: "/realms/{realm}/keys/{key}/revoke", id: "revoke-key", tag: "keys", conflicts: true,
 		summary: "End an API key at once"},
