@@ -171,7 +171,8 @@ func TestTable(t *testing.T) {
 		{who("main", "bob"), "delete", document("bob", "red", "private"), "permitted"},
 		{who("main", "bob"), "read", document("carol", "red", "private"), "no_permit"},
 		{who("main", "bob"), "delete", document("carol", "red", "public"), "no_permit"},
-		{who("main", "carol"), "read", document("bob", "red", "private"), "permitted"},
+		{who("main", "carol"), "read", document("bob", "red", "private"), "no_permit"},
+		{who("main", "carol"), "list", document("bob", "red", "private"), "permitted"},
 		{who("main", "carol"), "update", document("carol", "red", "private"), "no_permit"},
 		{who("main", "dave"), "read", document("bob", "blue", "private"), "permitted"},
 		{who("main", "dave"), "read", document("bob", "red", "private"), "no_permit"},
@@ -205,7 +206,7 @@ func TestForeignAndClient(t *testing.T) {
 	f := who("main", "ext_1")
 	f.Foreign, f.Roles = true, []string{"viewer", "made-up", policy.RoleAdmin}
 	f.Attributes = map[string]any{"username": "root", "realm": "shop", "roles": []string{"admin"}}
-	if got := ask(d, f, "read", document("x", "x", "private")); !got.Allowed {
+	if got := ask(d, f, "list", document("x", "x", "private")); !got.Allowed {
 		t.Errorf("%+v", got)
 	}
 	roles, err := d.Roles(context.Background(), f)
@@ -221,7 +222,7 @@ func TestForeignAndClient(t *testing.T) {
 		w.docs["main"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when { principal.realm == "shop" || principal.roles.contains("admin") };`}}
 	})
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main", ID: "p"})
-	if got := ask(d, f, "read", document("x", "x", "private")); len(got.Reasons) != 1 || got.Reasons[0].PolicyID != "role:viewer#1" {
+	if got := ask(d, f, "list", document("x", "x", "private")); len(got.Reasons) != 1 || got.Reasons[0].PolicyID != "role:viewer#1" {
 		t.Errorf("%+v", got)
 	}
 }
@@ -237,7 +238,7 @@ func TestRoleLimit(t *testing.T) {
 		{nil, []string{"admin", "user", "viewer"}},
 		{[]string{}, []string{}},
 		{[]string{"viewer"}, []string{"viewer"}},
-		{[]string{"manager"}, []string{"user"}}, // manager is not alice's, but its parent is
+		{[]string{"manager"}, []string{"user", "viewer"}}, // manager is not alice's, but its parents are
 		{[]string{"ghost"}, []string{}},
 		{[]string{policy.RoleAdmin}, []string{}},
 	} {
@@ -267,7 +268,7 @@ func TestChangesCount(t *testing.T) {
 		t.Fatal("bob reads carol's")
 	}
 	w.set(func() {
-		w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Roles: []string{"viewer"}}
+		w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Roles: []string{"admin"}}
 	})
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
 	if got := ask(d, bob, "read", doc); !got.Allowed {
@@ -497,7 +498,7 @@ func TestCheck(t *testing.T) {
 		"policy documents:1:1 (documents)": {PutPolicy: &policy.Document{ID: "documents", Text: `permit(principal, action, resource) when { resource.nope };`}},
 		"policy off:1:":                    {PutPolicy: &policy.Document{ID: "off", Disabled: true, Text: `permit(`}},
 		"role new":                         {PutRole: &policy.Role{Name: "new", Parents: []string{"ghost"}}},
-		"role admin":                       {DeleteRole: "viewer"}, // admin inherits from it
+		"role user":                        {DeleteRole: "viewer"}, // user inherits from it
 		"schema:1:":                        {PutSchema: &policy.Schema{Text: "entity"}},
 		"role admin (role:admin#1)":        {PutSchema: &policy.Schema{Text: "entity User;"}},
 	}
@@ -581,7 +582,7 @@ func TestRebuildUnderLoad(t *testing.T) {
 	for i := range 60 {
 		roles := []string{"user"}
 		if i%2 == 0 {
-			roles = []string{"viewer"}
+			roles = []string{"admin"}
 		}
 		w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Roles: roles} })
 		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})

@@ -80,9 +80,9 @@ func TestExampleTable(t *testing.T) {
 	// letters: r read, u update, d delete, c create, l list
 	want := map[string]map[string]string{
 		"alice":     {"bobs": "rudcl", "blue": "rudcl", "public": "rudcl", "new": "rudcl"},
-		"bob":       {"bobs": "rudcl", "blue": "cl", "public": "rcl", "new": "cl"},
-		"carol":     {"bobs": "rl", "blue": "rl", "public": "rl", "new": "rl"},
-		"dave":      {"bobs": "cl", "blue": "rcl", "public": "rcl", "new": "cl"},
+		"bob":       {"bobs": "rudcl", "blue": "l", "public": "rl", "new": "cl"},
+		"carol":     {"bobs": "l", "blue": "l", "public": "rl", "new": "l"},
+		"dave":      {"bobs": "l", "blue": "rl", "public": "rl", "new": "cl"},
 		"erin":      {"bobs": "", "blue": "", "public": "r", "new": ""},
 		"anonymous": {"bobs": "", "blue": "", "public": "", "new": ""},
 	}
