@@ -233,6 +233,10 @@ func TestJWKSet(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	mixed := set(pa, `{"kty":"oct","alg":"A128KW","k":"AAAA","kid":"w"}`)
+	if _, err := token.ParseJWKSet([]byte(mixed), token.ParseOptions{Private: true}); err == nil {
+		t.Error("a set mixes public keys with a secret, though one that is skipped")
+	}
 	if s, err := token.ParseJWKSet(token.MarshalJWKSet([]*token.Key{a, newKey(t, token.HS256), b}), token.ParseOptions{}); err != nil || len(s.Keys()) != 2 {
 		t.Errorf("a set of ours: %v", err)
 	}
@@ -268,7 +272,12 @@ func TestWeakSecrets(t *testing.T) {
 	for i := range sequence {
 		sequence[i] = byte(i)
 	}
-	for _, s := range []string{"", "secret", "my_super_secret", "your-256-bit-secret", strings.Repeat("secret", 10), strings.Repeat("my_super_secret", 4),
+	bits := make([]byte, 64) // no period, two values
+	for i := range bits {
+		bits[i] = byte(i * i / 7 % 2)
+	}
+	for _, s := range []string{string(bits), "\xf1\x02\x93\x44\xa5\x16\x87\x28\xd9\x3a\xeb\x4c" + strings.Repeat("\x00", 52),
+		"", "secret", "my_super_secret", "your-256-bit-secret", strings.Repeat("secret", 10), strings.Repeat("my_super_secret", 4),
 		"a-string-secret-at-least-256-bits-long", "changeme-changeme-changeme-change", strings.Repeat("\x00", 64), strings.Repeat("A", 64),
 		"secret" + strings.Repeat("\x00", 58), strings.Repeat("0", 58) + "secret", "q8Zt1" + strings.Repeat("=", 60), string(sequence),
 		strings.Repeat("0123456789", 5), strings.Repeat("0123456789abcdef", 4), "correct horse battery staple and some more",

@@ -232,6 +232,9 @@ func TestForms(t *testing.T) {
 	wantCode(t, "too large", err, "token_too_large")
 	_, err = v.Verify(p[0] + "." + p[1] + "." + p[2][:40])
 	wantCode(t, "short signature", err, "token_signature_invalid")
+	sig := string(unraw(t, p[2])) // r and s are right, a zero stands between
+	_, err = v.Verify(p[0] + "." + p[1] + "." + raw(sig[:32]+"\x00"+sig[32:]))
+	wantCode(t, "long signature", err, "token_signature_invalid")
 	_, err = v.Verify(p[0] + "." + raw(strings.Replace(string(claims(nil)), "usr_1", "usr_2", 1)) + "." + p[2])
 	wantCode(t, "other payload", err, "token_signature_invalid")
 }

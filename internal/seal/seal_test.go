@@ -93,6 +93,27 @@ func TestMovedBlobDoesNotOpen(t *testing.T) {
 	}
 }
 
+// TestKeyIDIsAuthenticated: even when two ids stand for the same octets, a blob
+// names the one it was sealed under.
+func TestKeyIDIsAuthenticated(t *testing.T) {
+	k := key(t)
+	secret := k.Reveal().Reveal()[len(k.ID())+1:]
+	a, errA := seal.ParseMasterKey("a." + secret)
+	c, errC := seal.ParseMasterKey("c." + secret)
+	if errA != nil || errC != nil {
+		t.Fatal(errA, errC)
+	}
+	b := box(t, a, c)
+	blob, err := b.Seal([]byte("secret"), here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob[2] = 'c'
+	if _, err := b.Open(blob, here); !errors.Is(err, seal.ErrOpen) {
+		t.Errorf("opened under another id: %v", err)
+	}
+}
+
 func TestRotation(t *testing.T) {
 	oldKey, newKey := key(t), key(t)
 	blob, err := box(t, oldKey).Seal([]byte("secret"), here)
