@@ -8,11 +8,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -117,4 +120,33 @@ func (v tokenVerifier) VerifyToken(ctx context.Context, realm string, token gate
 		return nil, err
 	}
 	return v.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true})
+}
+
+// adminRate bounds the management API by client address.
+var adminRate = limit.Rate{Limit: 1200, Window: time.Minute, Burst: 600}
+
+func (s *Server) adminHandler() (http.Handler, error) {
+	return adminhttp.New(adminhttp.Config{Service: s.admin, Authenticate: s.authenticateAdmin, Problems: s.problems,
+		Challenges: func(*http.Request) []string {
+			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)
+		},
+		Allow: func(_ context.Context, address string) (time.Duration, bool) {
+			r := s.limiter.AllowIn("admin", address, adminRate)
+			return r.RetryAfter, r.OK
+		}})
+}
+
+// authenticateAdmin takes credentials of the realm main, whose administrators
+// administer all, and of the realm in the path. Passwords are only tried in
+// main: one request must not be two guesses.
+func (s *Server) authenticateAdmin(r *http.Request) (*gatehouse.Principal, error) {
+	p, err := s.authenticate(r, gatehouse.MainRealm)
+	realm := r.PathValue("realm")
+	if err == nil || gatehouse.KindOf(err) != gatehouse.Unauthenticated || realm == "" || realm == gatehouse.MainRealm {
+		return p, err
+	}
+	if _, err2 := s.db.Realm(r.Context(), realm); err2 != nil {
+		return nil, err
+	}
+	return s.authenticate(r, realm, gatehouse.SchemeAPIKey, gatehouse.SchemeJWT, gatehouse.SchemeOpaque)
 }

@@ -21,7 +21,7 @@ func (s *Server) wirePipeline(context.Context) error {
 	if err != nil {
 		return err
 	}
-	asserter, err := gateway.NewAsserter(s.ring, s.realmIssuer, s.now)
+	asserter, err := gateway.NewAsserter(gateway.AsserterConfig{Keys: s.ring, Roles: s.decider, Issuer: s.realmIssuer, Now: s.now})
 	if err != nil {
 		return err
 	}
