@@ -1,0 +1,310 @@
+package gateway_test
+
+import (
+	"bytes"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program finds a program that a test drives for real. Without it the test is
+// skipped, or fails where everything is asked for.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	for _, try := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
+		if path, err := exec.LookPath(try); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("GATEHOUSE_TEST_STRICT") == "1" {
+		t.Fatal(name + " is not installed")
+	}
+	t.Skip(name + " is not installed; see scripts/test-deps")
+	return ""
+}
+
+// freeAddress is a loopback address on which nothing listened a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+// run starts a program that stays in the foreground, and waits until it listens.
+func run(t *testing.T, addr string, cmd *exec.Cmd) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			_ = cmd.Process.Kill()
+			<-ended
+		}
+	})
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		select {
+		case <-ended:
+			t.Fatalf("%s ended: %s", cmd.Path, out.String())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s does not listen: %s", cmd.Path, out.String())
+		}
+	}
+}
+
+func write(t *testing.T, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// behindProxy is the API of the tests of other proxies: it shows what it is told.
+func behindProxy(t *testing.T) (auth *site, authServer, api *httptest.Server) {
+	t.Helper()
+	auth = newSite(t, "127.0.0.1/32")
+	authServer = httptest.NewServer(auth.forward)
+	t.Cleanup(authServer.Close)
+	api = httptest.NewServer(http.HandlerFunc(echo))
+	t.Cleanup(api.Close)
+	return auth, authServer, api
+}
+
+// TestNginx runs Debian's nginx on the very file in deploy/nginx; only addresses
+// are replaced, in the two files made for that.
+func TestNginx(t *testing.T) {
+	nginx := program(t, "nginx")
+	auth, authServer, api := behindProxy(t)
+	addr := freeAddress(t)
+	dir := t.TempDir()
+	conf, err := filepath.Abs("../deploy/nginx/gatehouse.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "gatehouse-listen.conf", "listen "+addr+";\n")
+	write(t, dir, "gatehouse-upstreams.conf", "upstream gatehouse { server "+authServer.Listener.Addr().String()+"; keepalive 4; }\n"+
+		"upstream gatehouse_api { server "+api.Listener.Addr().String()+"; keepalive 4; }\n")
+	main := "daemon off; master_process off; pid nginx.pid; error_log stderr warn;\nevents { worker_connections 64; }\nhttp {\n access_log off;\n"
+	for _, d := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
+		main += " " + d + "_temp_path " + d + ";\n"
+	}
+	write(t, dir, "nginx.conf", main+" include "+conf+";\n}\n")
+	// A file that is included by its full path looks for its own includes next to nginx.conf.
+	run(t, addr, exec.Command(nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr"))
+	url := "http://" + addr
+
+	proxyChecks(t, auth, url, 403)
+
+	res, _ := as(t, "GET", url+"/private", "", "")
+	if got := res.Header.Get("Www-Authenticate"); res.StatusCode != 401 || !strings.Contains(got, "Basic realm=") || !strings.Contains(got, "Bearer realm=") {
+		t.Errorf("challenge: %d %q", res.StatusCode, got)
+	}
+	// No answer from Gatehouse denies.
+	authServer.Close()
+	if res, body := as(t, "GET", url+"/public", "alice", ""); res.StatusCode != 500 || strings.Contains(body, "X-Gatehouse") {
+		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
+	}
+}
+
+// TestCaddy runs Caddy on the file in deploy/caddy.
+func TestCaddy(t *testing.T) {
+	caddy := optional(t, "caddy")
+	auth, authServer, api := behindProxy(t)
+	addr := freeAddress(t)
+	cmd := exec.Command(caddy, "run", "--adapter", "caddyfile", "--config", "../deploy/caddy/Caddyfile")
+	home := t.TempDir()
+	cmd.Env = append(os.Environ(), "SITE=http://"+addr, "GATEHOUSE="+authServer.Listener.Addr().String(), "API="+api.Listener.Addr().String(),
+		"HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "CADDY_ADMIN=off")
+	run(t, addr, cmd)
+	proxyChecks(t, auth, "http://"+addr, 404)
+	authServer.Close()
+	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode < 500 || strings.Contains(body, "X-Gatehouse") {
+		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
+	}
+}
+
+// TestHAProxy runs HAProxy on the files in deploy/haproxy.
+func TestHAProxy(t *testing.T) {
+	haproxy := optional(t, "haproxy")
+	auth, authServer, api := behindProxy(t)
+	addr := freeAddress(t)
+	script, err := filepath.Abs("../deploy/haproxy/gatehouse.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := net.SplitHostPort(authServer.Listener.Addr().String())
+	cmd := exec.Command(haproxy, "-db", "-f", "../deploy/haproxy/gatehouse.cfg")
+	cmd.Env = append(os.Environ(), "GATEHOUSE_LUA="+script, "GATEHOUSE_HOST="+host, "GATEHOUSE_PORT="+port, "LISTEN="+addr,
+		"API="+api.Listener.Addr().String())
+	run(t, addr, cmd)
+	proxyChecks(t, auth, "http://"+addr, 404)
+	authServer.Close()
+	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode != 503 || strings.Contains(body, "X-Gatehouse") {
+		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
+	}
+}
+
+// TestApache runs Apache httpd on the files in deploy/apache. LuaSocket is looked
+// for where Debian has it, or where GATEHOUSE_TEST_LUA (a prefix) says.
+func TestApache(t *testing.T) {
+	apache := optional(t, "apache2")
+	const modules = "/usr/lib/apache2/modules/"
+	prefix := os.Getenv("GATEHOUSE_TEST_LUA")
+	if m, _ := filepath.Glob(prefix + "/usr/lib/*/lua/5.3/socket/core.so"); len(m) == 0 {
+		t.Skip("lua-socket is not installed")
+	}
+	if _, err := os.Stat(modules + "mod_lua.so"); err != nil {
+		t.Skip("mod_lua is not installed")
+	}
+	auth, authServer, api := behindProxy(t)
+	addr := freeAddress(t)
+	dir := t.TempDir()
+	deploy, err := filepath.Abs("../deploy/apache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, _ := net.SplitHostPort(authServer.Listener.Addr().String())
+	conf := "ServerRoot " + dir + "\nServerName localhost\nListen " + addr + "\nPidFile " + dir + "/pid\nErrorLog " + dir + "/error.log\nDefaultRuntimeDir " + dir + "\n"
+	for _, m := range []string{"mpm_event", "authz_core", "lua", "proxy", "proxy_http", "headers", "setenvif"} {
+		conf += "LoadModule " + m + "_module " + modules + "mod_" + m + ".so\n"
+	}
+	for name, value := range map[string]string{"GATEHOUSE_HOST": host, "GATEHOUSE_PORT": port, "GATEHOUSE_LUA": deploy + "/gatehouse.lua", "API": api.Listener.Addr().String()} {
+		conf += "Define " + name + " " + value + "\n"
+	}
+	if os.Getuid() == 0 {
+		conf += "User nobody\nGroup nogroup\n"
+	}
+	write(t, dir, "httpd.conf", conf+"Include "+deploy+"/gatehouse.conf\n")
+	cmd := exec.Command(apache, "-DFOREGROUND", "-f", filepath.Join(dir, "httpd.conf"))
+	if prefix != "" {
+		lib, _ := filepath.Glob(prefix + "/usr/lib/*/lua/5.3")
+		cmd.Env = append(os.Environ(), "LUA_PATH_5_3="+prefix+"/usr/share/lua/5.3/?.lua;;", "LUA_CPATH_5_3="+lib[0]+"/?.so;;")
+	}
+	run(t, addr, cmd)
+	proxyChecks(t, auth, "http://"+addr, 404)
+	authServer.Close()
+	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode != 503 || strings.Contains(body, "X-Gatehouse") {
+		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
+	}
+	if t.Failed() {
+		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
+		t.Logf("%s", log)
+	}
+}
+
+// optional is program for those that `make test` does not install.
+func optional(t *testing.T, name string) string {
+	t.Helper()
+	for _, try := range []string{name, "/usr/sbin/" + name} {
+		if path, err := exec.LookPath(try); err == nil {
+			return path
+		}
+	}
+	t.Skip(name + " is not installed")
+	return ""
+}
+
+// proxyChecks are what every proxy that asks Gatehouse must do. notFound is how
+// it answers what does not exist.
+func proxyChecks(t *testing.T, auth *site, url string, notFound int) {
+	t.Helper()
+	spoofed := http.Header{"X-Gatehouse-Subject": {"usr_alice"}, "X-Gatehouse-Roles": {"admin"}, "X-Gatehouse-Assertion": {"evil"}, "X_gatehouse_subject": {"evil"},
+		"Remote-User": {"evil"}, "X-Forwarded-User": {"evil"}, "X-Auth-Request-User": {"evil"}, "X-User-Id": {"evil"},
+		"X-Original-Uri": {"/public"}, "X-Original-Method": {"GET"}, "X-Forwarded-Uri": {"/public"}, "X-Forwarded-Method": {"GET"}, "X-Rewrite-Url": {"/evil"}}
+	ask := func(method, path, who string, extra http.Header) (*http.Response, string) {
+		t.Helper()
+		req, err := http.NewRequest(method, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range extra {
+			req.Header[k] = v
+		}
+		if who != "" {
+			req.SetBasicAuth(who, "pw")
+		}
+		return do(t, req)
+	}
+	// Allowed, and told who it is.
+	res, body := ask("GET", "/private?x=%2F&y=1", "bob", spoofed)
+	if res.StatusCode != 200 {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
+	h := seen(t, body)
+	if h.Get("X-Gatehouse-Subject") != "usr_bob" || !strings.Contains(h.Get("X-Gatehouse-Roles"), "user") || h.Get("Uri") != "/private?x=%2F&y=1" {
+		t.Errorf("the API was told %v", h)
+	}
+	if c := claimsOf(t, h.Get("X-Gatehouse-Assertion")); c["sub"] != "usr_bob" || c["aud"] != "documents" {
+		t.Errorf("assertion %v", c)
+	}
+	if strings.Contains(body, "evil") || h.Get("Authorization") != "" {
+		t.Errorf("the API was told %s", body)
+	}
+	if id := res.Header.Get("X-Request-Id"); auth.tape.find(id) == nil || h.Get("X-Request-Id") != id {
+		t.Errorf("request id %q, the API got %q", id, h.Get("X-Request-Id"))
+	}
+	// Nobody: nothing is told, whatever was sent.
+	res, body = ask("GET", "/public", "", spoofed)
+	if h := seen(t, body); res.StatusCode != 200 || strings.Contains(body, "usr_alice") || strings.Contains(body, "evil") || h.Get("X-Gatehouse-Subject") != "" {
+		t.Errorf("anonymous: %d %s", res.StatusCode, body)
+	}
+	// Method and path are the true ones, and not those that a caller claims.
+	for _, c := range []struct {
+		method, path, who string
+		want              int
+	}{
+		{"GET", "/documents/doc_bob", "bob", 200}, {"GET", "/documents/doc_bob", "mona", 200},
+		{"GET", "/documents/doc_alice", "bob", notFound}, {"DELETE", "/documents/doc_public", "bob", notFound},
+		{"GET", "/private", "", 401}, {"POST", "/public", "", notFound}, {"GET", "/nothing", "alice", notFound},
+		{"GET", "/documents", "alice", 403}, // filters its list: only the gateway can
+	} {
+		res, body := ask(c.method, c.path, c.who, spoofed)
+		if res.StatusCode != c.want {
+			t.Errorf("%s %s as %q: %d, want %d: %.300s", c.method, c.path, c.who, res.StatusCode, c.want, body)
+		}
+		if c.want >= 400 && strings.Contains(body, `"Uri"`) {
+			t.Errorf("%s %s reached the API", c.method, c.path)
+		}
+		e := auth.tape.find(res.Header.Get("X-Request-Id"))
+		if e == nil || e.Method != c.method || e.Path != c.path {
+			t.Errorf("%s %s: recorded %+v", c.method, c.path, e)
+		}
+	}
+	// Two credentials are never "first wins".
+	res, _ = ask("GET", "/private", "", http.Header{"Authorization": {"Basic Ym9iOnB3"}, "X-Api-Key": {"x"}})
+	if res.StatusCode == 200 {
+		t.Error("two credentials were accepted")
+	}
+	// A path with two readings is refused, before anybody reads it.
+	out := raw(t, strings.TrimPrefix(url, "http://"), "GET /public/..%2fprivate HTTP/1.1\r\nHost: "+strings.TrimPrefix(url, "http://")+"\r\nConnection: close\r\n\r\n")
+	if strings.HasPrefix(out, "HTTP/1.1 200") {
+		t.Errorf("ambiguous path: %s", out)
+	}
+}
