@@ -21,13 +21,17 @@ type shelf struct {
 	gate  chan struct{} // when set, a read that has read waits for it
 }
 
-func (s *shelf) User(context.Context, string, string) (User, error) {
+func (s *shelf) User(ctx context.Context, _, _ string) (User, error) {
 	s.reads.Add(1)
 	s.mu.Lock()
 	u, err, gate := s.user, s.err, s.gate
 	s.mu.Unlock()
 	if gate != nil {
-		<-gate
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return User{}, ctx.Err()
+		}
 	}
 	return u, err
 }
@@ -120,10 +124,13 @@ func TestDirectoryReadsOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		var good, left atomic.Int64
 		for i := range 20 {
+			if i == 1 {
+				synctest.Wait() // the first one is reading
+			}
 			go func() {
 				c := context.Background()
 				if i == 0 {
-					c = ctx // whoever leaves does not take the others along
+					c = ctx // and does not take the others along when it leaves
 				}
 				switch _, err := d.Subject(c, "main", "usr_a"); {
 				case err == nil:

@@ -239,6 +239,10 @@ func TestThrottleComesBeforeTheHash(t *testing.T) {
 		if h.hasher.Stats().Evaluations != before {
 			t.Error("a refused attempt was hashed")
 		}
+		if _, err := h.VerifyPassword(context.Background(), Attempt{Realm: "other", Username: name, Password: "x", Address: "192.0.2.1"}); gatehouse.CodeOf(err) != "invalid_credentials" {
+			t.Errorf("%s in another realm: %v", name, err)
+		}
+		h.events = h.events[:len(h.events)-1]
 		if ev := h.last(); ev.Kind != "login.throttled" || ev.Reason != ReasonThrottled || ev.Target.Type != "account" {
 			t.Errorf("%+v", ev)
 		}
@@ -353,6 +357,23 @@ func TestRehashDoesNotOverwrite(t *testing.T) {
 	}
 }
 
+// misled is a store that answers with somebody else.
+type misled struct{ u User }
+
+func (m misled) UserByKey(context.Context, string, string) (User, error) { return m.u, nil }
+
+func TestStoreAnswersWithAnother(t *testing.T) {
+	for _, change := range []func(*User){func(u *User) { u.Realm = "other" }, func(u *User) { u.UsernameKey = "alicia" }} {
+		h := newHouse(t, nil)
+		u := h.users["alice"]
+		change(&u)
+		h.cfg.Users = misled{u}
+		if got, err := h.try("alice", alicePassword, "192.0.2.1"); gatehouse.CodeOf(err) != "invalid_credentials" {
+			t.Errorf("%+v %v", got, err)
+		}
+	}
+}
+
 // failing is a hasher that breaks.
 type failing struct {
 	Passwords
@@ -405,10 +426,14 @@ type slow struct {
 	gate  chan struct{}
 }
 
-func (s *slow) Verify(_ context.Context, _ string, p gatehouse.Secret) (bool, bool, error) {
+func (s *slow) Verify(ctx context.Context, _ string, p gatehouse.Secret) (bool, bool, error) {
 	s.calls.Add(1)
-	<-s.gate
-	return p == alicePassword, false, nil
+	select {
+	case <-s.gate:
+		return p == alicePassword, false, nil
+	case <-ctx.Done():
+		return false, false, ctx.Err()
+	}
 }
 
 // Twenty requests of a client that starts are one attempt, not twenty failures.
@@ -454,7 +479,7 @@ func TestGuessesAtOnce(t *testing.T) {
 		synctest.Wait()
 		failures := 0
 		for _, e := range h.events {
-			if e.Kind == "login.failure" {
+			if e.Kind == "login.failure" && e.Outcome == gatehouse.OutcomeFailure {
 				failures++
 			}
 		}

@@ -69,7 +69,8 @@ type knownNetwork struct {
 	last    time.Time
 }
 
-// counter counts failures. n is as it was at last.
+// counter counts failures. n is as it was at last, the time of the last failure
+// or, where failures decay, up to one Decay before it.
 type counter struct {
 	n     int
 	last  time.Time
@@ -217,15 +218,16 @@ func (k *Ticket) Abort() {
 }
 
 func (k *Ticket) charge(c *counter, s Steps, now time.Time) {
-	idle := now.Sub(c.last)
+	idle := max(0, now.Sub(c.last))
+	c.last = now
 	switch {
 	case idle >= s.Forget:
 		c.n = 0
-	case s.Decay > 0 && idle >= s.Decay:
+	case s.Decay > 0:
 		c.n = max(0, c.n-int(idle/s.Decay))
+		c.last = now.Add(-(idle % s.Decay)) // the rest counts towards the next
 	}
 	c.n++
-	c.last = now
 	prev := c.until
 	if w := s.wait(c.n); w > 0 {
 		c.until = now.Add(w)

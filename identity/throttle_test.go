@@ -133,14 +133,20 @@ func TestAccountStopsAtHundred(t *testing.T) {
 }
 
 func TestKnownNetworkIsNotLockedOut(t *testing.T) {
+	for _, burst := range []float64{300, 1e6} { // with the global counter full, and without it
+		knownNetworkIsNotLockedOut(t, burst)
+	}
+}
+
+func knownNetworkIsNotLockedOut(t *testing.T, burst float64) {
 	c := newClock()
-	th := newThrottle(t, c, nil)
+	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.GlobalBurst = burst })
 	const home, homeToo = "2001:db8:1:2::3", "2001:db8:1:2:ffff::9" // one /64
 	succeed(t, th, 1, home)
 	for i := range 2000 { // the account from everywhere, and everything from everywhere
 		retry(t, th, 1, addr(i))
 		retry(t, th, byte(i%200)+2, addr(i))
-		retry(t, th, 99, home)
+		retry(t, th, byte(i%200)+2, home)
 	}
 	if retry(t, th, 1, addr(77777)) == 0 {
 		t.Fatal("the attack is not slowed")
@@ -225,7 +231,7 @@ func TestAddressStuffing(t *testing.T) {
 		}
 		_ = k
 	}
-	if tries < 100 || tries > 30+24*13 {
+	if tries < 300 || tries > 30+24*13 {
 		t.Errorf("%d tries in a day", tries)
 	}
 }
@@ -334,5 +340,22 @@ func TestThrottleConfigRefused(t *testing.T) {
 		if _, err := NewThrottle(cfg); err == nil {
 			t.Errorf("%d: %+v accepted", i, cfg)
 		}
+	}
+}
+
+func TestLRU(t *testing.T) {
+	l := newLRU[string, int](2)
+	l.put("a", 1)
+	l.put("b", 2)
+	l.get("a")
+	l.put("c", 3)
+	if l.get("a") != 1 || l.get("b") != 0 || l.get("c") != 3 {
+		t.Error("not the one used longest ago went")
+	}
+	l.put("a", 4)
+	l.drop("c")
+	l.drop("c")
+	if l.len() != 1 || l.get("a") != 4 {
+		t.Error("put or drop")
 	}
 }
