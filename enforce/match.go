@@ -72,7 +72,7 @@ func overridesMethod(r *http.Request) bool {
 			return true
 		}
 	}
-	if !strings.Contains(r.URL.RawQuery, "method") && !strings.Contains(r.URL.RawQuery, "%") {
+	if !strings.ContainsAny(r.URL.RawQuery, "_%") {
 		return false
 	}
 	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
@@ -90,8 +90,9 @@ func overridesMethod(r *http.Request) bool {
 // ambiguousPath reports paths that a proxy and the program behind it are known to
 // read differently: encoded or doubled slashes, backslashes, dot segments in any
 // spelling, path parameters (";", which servlet containers cut off before they
-// match), NUL and other control characters, double encoding of any of these, and
-// bytes that are not UTF-8. None of them is needed to name a resource.
+// match), NUL and other control characters, anything that is still encoded after
+// one decoding, and bytes that are not UTF-8. None of them is needed to name a
+// resource.
 func ambiguousPath(u *url.URL) bool {
 	escaped := u.EscapedPath()
 	if escaped == "" || escaped[0] != '/' || u.Opaque != "" {
@@ -104,42 +105,33 @@ func ambiguousPath(u *url.URL) bool {
 		switch c := escaped[i]; {
 		case c == ';' || c == '\\' || c < ' ' || c == 0x7f:
 			return true
-		case c == '%':
-			if escapesSyntax(escaped[i:]) {
-				return true
-			}
+		case c == '%' && escapesSyntax(escaped[i:]):
+			return true
 		case c == '.' && escaped[i-1] == '/': // i > 0: the first byte is a slash
-			rest := escaped[i+1:]
-			rest = strings.TrimPrefix(rest, ".")
+			rest := strings.TrimPrefix(escaped[i+1:], ".")
 			if rest == "" || rest[0] == '/' {
 				return true
+			}
+		}
+	}
+	for i := 0; i+2 < len(u.Path); i++ {
+		if u.Path[i] == '%' {
+			if _, again := unhex(u.Path[i+1], u.Path[i+2]); again {
+				return true // whoever decodes twice sees another path
 			}
 		}
 	}
 	return false
 }
 
-// escapesSyntax reports whether the percent-escape at the start of s stands for a
-// character that would change how the path is split, however many times it is
-// encoded: %2f, %252f, %25252f and so on.
+// escapesSyntax reports whether the percent-escape at the start of s is malformed
+// or stands for a character that would change how the path is split.
 func escapesSyntax(s string) bool {
-	rest := s[1:]
-	if len(rest) < 2 {
+	if len(s) < 3 {
 		return true
 	}
-	for first := true; len(rest) >= 2; first = false {
-		c, ok := unhex(rest[0], rest[1])
-		switch {
-		case !ok:
-			return first // "%zz" is malformed; "%25zz" is a percent sign
-		case c < ' ', c == 0x7f, c == '/', c == '\\', c == '.', c == ';', c == '?', c == '#':
-			return true
-		case c != '%':
-			return false
-		}
-		rest = rest[2:] // "%25" and then two hex digits is one more layer
-	}
-	return false
+	c, ok := unhex(s[1], s[2])
+	return !ok || c < ' ' || c == 0x7f || strings.IndexByte(`/\\.;?#`, c) >= 0
 }
 
 func unhex(a, b byte) (byte, bool) {

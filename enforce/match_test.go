@@ -1,0 +1,179 @@
+package enforce
+
+import (
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+func TestMatch(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t,
+		Route{ID: "list", Pattern: "GET /documents", Authenticated: true},
+		Route{ID: "one", Pattern: "GET /documents/{id}", Authenticated: true},
+		Route{ID: "mine", Pattern: "GET /documents/mine", Authenticated: true},
+		Route{ID: "make", Pattern: "POST /documents", Authenticated: true},
+		Route{ID: "files", Pattern: "/files/{path...}", Authenticated: true},
+		Route{ID: "admin", Host: "Admin.Test:443", Pattern: "/documents/{id}", Roles: []string{"admin"}},
+	)
+	tests := []struct{ method, target, host, want string }{
+		{"GET", "/documents", "", "list"},
+		{"HEAD", "/documents", "", "list"},
+		{"GET", "/documents/1", "", "one"},
+		{"GET", "/documents/mine", "", "mine"},
+		{"GET", "/documents/%6Dine", "", "mine"},
+		{"POST", "/documents", "", "make"},
+		{"PUT", "/documents", "", ""},
+		{"get", "/documents", "", ""},
+		{"GET", "/documents/", "", ""},
+		{"GET", "/Documents", "", ""},
+		{"GET", "/documents/1/2", "", ""},
+		{"GET", "/", "", ""},
+		{"DELETE", "/files/a/b", "", "files"},
+		{"GET", "/files", "", ""},
+		{"GET", "/documents/1", "admin.test", "admin"},
+		{"GET", "/documents/1", "ADMIN.test", "admin"},
+		{"GET", "/documents/1", "admin.test:8443", "admin"},
+		{"GET", "/documents/1", "admin.test.", "admin"},
+		{"GET", "/documents/1", "admin.test.:443", "admin"},
+		{"GET", "/documents/1", "other.test", "one"},
+		{"GET", "/documents", "admin.test", "list"},
+		{"TRACE", "/documents", "", ""},
+		{"CONNECT", "/documents", "", ""},
+		{"OPTIONS", "/documents", "", ""},
+	}
+	for _, tt := range tests {
+		r := request(tt.method, tt.target, "")
+		if tt.host != "" {
+			r.Host = tt.host
+		}
+		got := ""
+		if rt := p.Match(r); rt != nil {
+			got = rt.ID
+		}
+		if got != tt.want {
+			t.Errorf("%s %s%s → %q, want %q", tt.method, tt.host, tt.target, got, tt.want)
+		}
+	}
+	if v := f.do(p, request("GET", "/nothing", "")); v.Err.Code != "no_route" || v.Route != nil {
+		t.Errorf("%+v", v)
+	}
+	// What exists under another method looks like what does not exist at all.
+	if v := f.do(p, request("PUT", "/documents", "")); v.Err.Code != "no_route" {
+		t.Errorf("%+v", v.Err)
+	}
+	if v := f.do(p, request("TRACE", "/documents", "")); v.Err.Kind != gatehouse.MethodNotAllowed || v.Header.Get("Allow") == "" {
+		t.Errorf("%+v", v)
+	}
+}
+
+// Each of these is read as another path by some program in front of which a
+// gateway stands.
+func TestAmbiguousPaths(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t, Route{Pattern: "/", Anonymous: true})
+	bad := []string{
+		"/a//b", "//a", "/a/./b", "/a/../b", "/a/..", "/a/.", "/.", "/..", "/../a",
+		"/a%2fb", "/a%2Fb", "/a%5cb", "/a%5Cb", "/%2e%2e/b", "/a/%2e/b", "/a/.%2e/b", "/%2E",
+		"/a%252fb", "/a%25%32%66b", "/%252e%252e/", "/a%25252fb", "/a%25255Cb",
+		"/a;b", "/a/..;/b", "/a;jsessionid=1/b", "/a%3bb", "/a%3Bx", "/a%253bb",
+		"/a%00", "/a%0a", "/a%0D", "/a%7f", "/a%2500", "/a%3fb", "/a%23b", `/a\b`, "/a/..%5cb", "/%ff", "/a%c0%afb", "/a%e0%80%afb",
+	}
+	for _, s := range bad {
+		u, err := url.ParseRequestURI(s)
+		if err != nil {
+			continue // the server refuses it
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL = u
+		v := f.do(p, r)
+		if v.Allowed || v.Err.Code != "path_ambiguous" && v.Err.Code != "no_route" {
+			t.Errorf("%s: %+v", s, v.Err)
+		}
+		if p.Match(r) != nil {
+			t.Errorf("Match finds %s", s)
+		}
+	}
+	for _, s := range []string{"/", "/a", "/a/", "/.hidden", "/a..b", "/...", "/..a/b", "/a.b/c.", "/100%25", "/100%25zz", "/a%20b", "/%C3%BC", "/a+b", "/a:b@c", "/a%25zz", "/x=y,z"} {
+		if v := f.do(p, request("GET", s, "")); !v.Allowed {
+			t.Errorf("%s: %+v", s, v.Err)
+		}
+	}
+}
+
+func TestMethodOverride(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t, Route{Pattern: "/x", Anonymous: true})
+	for _, h := range []string{"X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "x-http-method-override"} {
+		if v := f.do(p, request("POST", "/x", "", h, "DELETE")); v.Allowed || v.Err.Code != "method_override" {
+			t.Errorf("%s: %+v", h, v)
+		}
+	}
+	for _, q := range []string{"?_method=DELETE", "?a=1&_METHOD=x", "?a;_method=x", "?%5fmethod=x", "?_%6dethod=x", "?%5F%6D%65%74%68%6F%64=x"} {
+		if v := f.do(p, request("POST", "/x"+q, "")); v.Allowed || v.Err.Code != "method_override" {
+			t.Errorf("%s: %+v", q, v)
+		}
+	}
+	if v := f.do(p, request("POST", "/x?method=a&my_method=b", "")); !v.Allowed {
+		t.Errorf("%+v", v)
+	}
+}
+
+func TestSetRoutesRefuses(t *testing.T) {
+	f := newFakes()
+	ok := Route{ID: "ok", Pattern: "GET /a/{id}", Authenticated: true}
+	p := f.pipeline(t, ok)
+	doc := &ResourceRule{Type: "Document", ID: "{id}"}
+	tests := []struct {
+		name   string
+		routes []Route
+		says   string
+	}{
+		{"no requirement", []Route{{Pattern: "/a"}}, "who may call"},
+		{"anonymous and more", []Route{{Pattern: "/a", Anonymous: true, Scopes: []string{"x"}}}, "contradicts"},
+		{"unknown scheme", []Route{{Pattern: "/a", Authenticated: true, Schemes: []gatehouse.Scheme{"magic"}}}, "not known"},
+		{"unavailable scheme", []Route{{Pattern: "/a", Authenticated: true, Schemes: []gatehouse.Scheme{"opaque"}}}, "not available"},
+		{"environment", []Route{{Pattern: "/a", Authenticated: true, Environment: "prod"}}, "neither"},
+		{"all scopes", []Route{{Pattern: "/a", Scopes: []string{"*"}}}, "none"},
+		{"empty role", []Route{{Pattern: "/a", Roles: []string{""}}}, "names"},
+		{"action without resource", []Route{{Pattern: "/a", Action: "read"}}, "needs a resource"},
+		{"resource without action", []Route{{Pattern: "/a/{id}", Authenticated: true, Resource: doc}}, "decides nothing"},
+		{"hidden without action", []Route{{Pattern: "/a", Authenticated: true, HideExistence: true}}, "hide_existence"},
+		{"unknown parameter", []Route{{Pattern: "/a", Action: "read", Resource: doc}}, `"id"`},
+		{"open brace", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", ID: "{id"}}}, "brace"},
+		{"no type", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{ID: "{id}"}}}, "type"},
+		{"unknown source", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "ldap"}}}, "not known"},
+		{"upstream without fetch", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream"}}}, "fetch"},
+		{"fetch is no path", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream", Fetch: "http://x/{id}"}}}, "path"},
+		{"stored without id", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "stored"}}}, "stored"},
+		{"rate", []Route{{Pattern: "/a", Authenticated: true, RateAddress: Rate{Limit: 5}}}, "window"},
+		{"cors with everything", []Route{{Pattern: "/a", Authenticated: true, CORS: &CORS{Origins: []string{"*"}, Credentials: true}}}, "any site"},
+		{"cors pattern", []Route{{Pattern: "/a", Authenticated: true, CORS: &CORS{Origins: []string{"https://*.test"}}}}, "exact"},
+		{"filter", []Route{{Pattern: "/a", Authenticated: true, Filter: &ListFilter{Action: "read"}}}, "filter"},
+		{"pattern", []Route{{Pattern: "a", Authenticated: true}}, "pattern"},
+		{"pattern with host", []Route{{Pattern: "GET x.test/a", Authenticated: true}}, "host"},
+		{"bad wildcard", []Route{{Pattern: "/a/{}", Authenticated: true}}, "pattern"},
+		{"partial wildcard", []Route{{Pattern: "/a/b{x}", Authenticated: true}}, "pattern"},
+		{"lower-case method", []Route{{Pattern: "get /a", Authenticated: true}}, "upper"},
+		{"trace", []Route{{Pattern: "TRACE /a", Authenticated: true}}, "TRACE"},
+		{"wildcard host", []Route{{Host: "*.test", Pattern: "/a", Authenticated: true}}, "host"},
+		{"same id", []Route{ok, {ID: "ok", Pattern: "/b", Authenticated: true}}, "same id"},
+		{"conflict", []Route{{ID: "first", Pattern: "/{a}/x", Authenticated: true}, {ID: "second", Pattern: "/x/{a}", Authenticated: true}}, "first"},
+		{"same pattern", []Route{{ID: "first", Pattern: "/a", Authenticated: true}, {ID: "second", Pattern: "/a", Authenticated: true}}, "first"},
+	}
+	for _, tt := range tests {
+		err := p.SetRoutes(tt.routes)
+		if err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	if p.Match(request("GET", "/a/1", "")) == nil {
+		t.Error("a refused set replaced the routes")
+	}
+	if err := p.SetRoutes([]Route{{Host: "a.test", Pattern: "/a", Authenticated: true}, {Host: "b.test", Pattern: "/a", Authenticated: true}}); err != nil {
+		t.Error(err)
+	}
+}
