@@ -227,7 +227,7 @@ func TestRevocationAtOnce(t *testing.T) {
 
 	id := strings.Split(d.Users["bob"].APIKey, "_")[2][:12]
 	call(t, "GET", private, "bearer", d.Users["bob"].APIKey).want(t, "key before", 200)
-	call(t, "POST", admin+"/keys/"+id+"/revoke", as...).want(t, "revoke key", 204)
+	call(t, "POST", admin+"/keys/"+id+"/revoke", as...).want(t, "revoke key", 200)
 	call(t, "GET", private, "bearer", d.Users["bob"].APIKey).want(t, "key after", 401)
 
 	call(t, "POST", d.Issuer+"/admin/v1/keys/leaked", "body", `{"key":"`+d.Users["carol"].APIKey+`"}`).want(t, "leaked", 204)
