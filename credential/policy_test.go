@@ -11,7 +11,7 @@ import (
 
 func TestPasswordPolicy(t *testing.T) {
 	p := NewPasswordPolicy()
-	words := []string{"alice.smith", "Alice Smith", "acme-corp", "Gatehouse"}
+	words := []string{"alice.smith", "Alice Smith", "acme-corp", "Gatehouse", "unit731"}
 	for _, tt := range []struct {
 		password string
 		min      int
@@ -46,6 +46,7 @@ func TestPasswordPolicy(t *testing.T) {
 		{"alice.smith.2026!!", 0, []Problem{PasswordContext}},
 		{"Acme-Corp_Alice!", 0, []Problem{PasswordContext}},
 		{"acme-0-1-3-corp-4", 0, []Problem{PasswordContext}},
+		{"unit731!unit731.unit731", 0, []Problem{PasswordContext}},
 		{"gatehouse-gatehouse", 0, []Problem{PasswordContext}},
 		{"aaaaaaaaaaaaaaaa", 0, []Problem{PasswordRepetitive}},
 		{"xk7#xk7#xk7#xk7#", 0, []Problem{PasswordRepetitive}},
