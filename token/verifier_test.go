@@ -98,6 +98,8 @@ func TestClaimRules(t *testing.T) {
 		"aud object":               {map[string]any{"aud": map[string]any{}}, "token_malformed"},
 		"aud of numbers":           {map[string]any{"aud": []any{audience, 1}}, "token_malformed"},
 		"foreign status is no bar": {map[string]any{"status": "active"}, ""},
+		"64 audiences":             {map[string]any{"aud": append(make([]string, 63), audience)}, ""},
+		"65 audiences":             {map[string]any{"aud": append(make([]string, 64), audience)}, "token_malformed"},
 		"scope array":              {map[string]any{"scope": []string{"a", "b"}}, ""},
 	} {
 		_, err := v.Verify(signed(t, k, token.TypeAccess, claims(c.change)))

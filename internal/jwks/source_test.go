@@ -159,6 +159,27 @@ func TestFailureKeepsLastGoodSetForADay(t *testing.T) {
 	})
 }
 
+func TestAgedSetIsRenewedInTheBackground(t *testing.T) {
+	gone, stays := newKey(t), newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{body: token.MarshalJWKSet([]*token.Key{gone, stays}), age: "max-age=600"}
+		s := newSource(t, is)
+		if _, err := s.Key(gone.KID, token.ES256); err != nil {
+			t.Fatal(err)
+		}
+		is.set(func() { is.body, is.delay = token.MarshalJWKSet([]*token.Key{stays}), time.Second })
+		time.Sleep(10 * time.Minute)
+		begin := time.Now()
+		if _, err := s.Key(stays.KID, token.ES256); err != nil || time.Since(begin) != 0 {
+			t.Errorf("an aged set: %v after %v", err, time.Since(begin))
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := s.Key(gone.KID, token.ES256); err == nil {
+			t.Error("a key that the issuer withdrew is still known")
+		}
+	})
+}
+
 func TestFailuresDoNotHammer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		is := &issuer{err: errors.New("down")}
