@@ -58,7 +58,8 @@ func (p Problem) Text() string {
 
 // PasswordPolicy judges new passwords by NIST SP 800-63B-4 §3.1.1.2: length,
 // a list of common passwords, words of the context, and how easily it is
-// guessed. There are no composition rules. Make it once: it expands its lists.
+// guessed. There are no composition rules. Make it once, with [NewPasswordPolicy]:
+// the lists are expanded then, and the zero value is not usable.
 // It is safe for concurrent use.
 type PasswordPolicy struct{ common *commonList }
 
