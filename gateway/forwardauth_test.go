@@ -31,7 +31,7 @@ func newForwardAuth(t *testing.T, trusted ...string) (*gateway.ForwardAuth, *fak
 }
 
 func question(style string, h http.Header) *http.Request {
-	r := httptest.NewRequest("GET", "/forward-auth/"+style, nil)
+	r := httptest.NewRequest("GET", "/.gatehouse/auth/"+style, nil)
 	r.RemoteAddr = "10.0.0.1:1234"
 	r.Header = h
 	return r

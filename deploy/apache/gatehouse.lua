@@ -44,7 +44,7 @@ local function question(r)
 		return nil
 	end
 	local lines = {
-		"GET /forward-auth/apache HTTP/1.0",
+		"GET /.gatehouse/auth/apache HTTP/1.0",
 		"Host: gatehouse",
 		"X-Original-Method: " .. method,
 		"X-Original-Uri: " .. target,

@@ -21,7 +21,7 @@ local function ask(txn)
 		return
 	end
 	local lines = {
-		"GET /forward-auth/haproxy HTTP/1.0",
+		"GET /.gatehouse/auth/haproxy HTTP/1.0",
 		"Host: gatehouse",
 		"X-Original-Method: " .. method,
 		"X-Original-Uri: " .. target,
