@@ -17,7 +17,7 @@ import (
 const privilegedPolicy = "#privileged-subjects"
 
 var (
-	errNoActor    = gatehouse.E(gatehouse.Unauthenticated, "credential_required", "A credential is required here.")
+	errNoActor    = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
 	errScope      = gatehouse.E(gatehouse.Denied, "insufficient_scope", "The credential lacks the scope that this needs.")
 	errDenied     = gatehouse.E(gatehouse.Denied, "admin_denied", "Your roles do not allow this.")
 	errPrivileged = gatehouse.E(gatehouse.Denied, "admin_role_required", "Only an administrator may change an account with administrative roles.")

@@ -9,11 +9,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-var (
-	errNoCheckpoint = gatehouse.E(gatehouse.NotFound, "checkpoint_not_found", "The log has no checkpoint yet; the first follows the first event within seconds.")
-	errNoRecord     = gatehouse.E(gatehouse.NotFound, "audit_request_unknown", "Nothing is recorded under this request id.")
-)
-
 // readAudit authorizes reading the log of a realm and returns its log and key.
 func (s *Service) readAudit(ctx context.Context, actor *gatehouse.Principal, realm string) (*audit.Log, error) {
 	if err := s.authorize(ctx, actor, policy.AdminRead, policy.AdminAudit, realm, ""); err != nil {
@@ -42,8 +37,7 @@ func (s *Service) Explain(ctx context.Context, actor *gatehouse.Principal, realm
 	if err != nil {
 		return nil, err
 	}
-	found, err := log.Find(ctx, realm, requestID)
-	return found, orMissing(err, errNoRecord)
+	return log.Find(ctx, realm, requestID)
 }
 
 // Checkpoint returns the newest signed checkpoint: a note to keep elsewhere.
@@ -51,8 +45,7 @@ func (s *Service) Checkpoint(ctx context.Context, actor *gatehouse.Principal, re
 	if _, err := s.readAudit(ctx, actor, realm); err != nil {
 		return nil, err
 	}
-	note, err := audit.LatestCheckpoint(ctx, s.c.Audit, realm)
-	return note, orMissing(err, errNoCheckpoint)
+	return audit.LatestCheckpoint(ctx, s.c.Audit, realm)
 }
 
 // Proof proves that one event is in the log under its newest checkpoint.

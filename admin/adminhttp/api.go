@@ -133,7 +133,7 @@ func (a *api) document() ([]byte, error) {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	for _, s := range schemas {
 		for _, p := range s.Properties {
-			p.Nullable = false // lists are written [] when empty, and null is refused
+			p.Nullable = false // lists are written [] when empty, never null
 		}
 	}
 	delete(schemas, "ErrorModel") // the router's own error form, which is never sent
@@ -158,7 +158,7 @@ var (
 	errOrigin  = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "Requests of other web pages are not accepted here.")
 	errPath    = gatehouse.E(gatehouse.Invalid, "path_invalid", "The path or query is not clean UTF-8 text.")
 	errNoPath  = gatehouse.E(gatehouse.NotFound, "path_not_found", "There is nothing at this path.")
-	errLimited = gatehouse.E(gatehouse.RateLimited, "too_many_requests", "Too many requests; try again later.")
+	errLimited = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many requests; try again later.")
 )
 
 // front does what comes before the operation: it is the only way to the mux.

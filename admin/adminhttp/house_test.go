@@ -143,7 +143,9 @@ func newHouse(t *testing.T) *house {
 	}
 	h.secret = must(h.svc.NewBootstrapSecret(ctx))
 	h.api = web.Identify(nil, time.Now, must(adminhttp.New(adminhttp.Config{Service: h.svc, Authenticate: h.authenticate,
-		Challenges: func(*http.Request) []string { return []string{`Bearer realm="main"`, `Basic realm="main", charset="UTF-8"`} },
+		Challenges: func(*http.Request) []string {
+			return []string{`Bearer realm="main"`, `Basic realm="main", charset="UTF-8"`}
+		},
 		Allow: func(context.Context, string) (time.Duration, bool) {
 			return 3 * time.Second, !h.limited
 		}})))

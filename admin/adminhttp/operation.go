@@ -106,7 +106,7 @@ func (a *api) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	p, err := a.c.Authenticate(r)
 	if err == nil && !p.Authenticated() {
-		err = gatehouse.E(gatehouse.Unauthenticated, "credential_required", "A credential is required here.")
+		err = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
 	}
 	if err != nil {
 		if gatehouse.KindOf(err) == gatehouse.Unauthenticated {

@@ -57,7 +57,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 
 var (
 	errQuery      = gatehouse.E(gatehouse.Invalid, "query_not_allowed", "This endpoint takes no query parameters; secrets never belong into a URL.")
-	errLimited    = gatehouse.E(gatehouse.RateLimited, "too_many_requests", "Too many requests; try again later.")
+	errLimited    = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many requests; try again later.")
 	errForm       = gatehouse.E(gatehouse.Invalid, "invalid_request", "The form is malformed or repeats a parameter.")
 	errNoRefresh  = gatehouse.E(gatehouse.Invalid, "refresh_token_missing", "The member refresh_token is required.")
 	errNotAToken  = gatehouse.E(gatehouse.Denied, "not_a_token", "This credential is not an access token of this realm, so it cannot be ended here.")
@@ -175,7 +175,7 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) authenticate(_ http.ResponseWriter, r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error) {
 	p, err := h.c.Authenticate(r, realm, schemes...)
 	if err == nil && (!p.Authenticated() || p.Realm != realm) {
-		err = gatehouse.E(gatehouse.Unauthenticated, "credential_required", "A credential is required here.")
+		err = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
 	}
 	if err != nil {
 		return nil, h.challenge(err, realm, schemes...)

@@ -1,0 +1,234 @@
+package adminhttp_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+)
+
+// document is what the tests read of the OpenAPI document.
+type document struct {
+	OpenAPI string                                       `json:"openapi"`
+	Paths   map[string]map[string]documentedOperation    `json:"paths"`
+	Parts   struct{ Schemas map[string]json.RawMessage } `json:"components"`
+}
+
+type documentedOperation struct {
+	ID         string                      `json:"operationId"`
+	Security   []map[string][]string       `json:"security"`
+	Responses  map[string]json.RawMessage  `json:"responses"`
+	Parameters []struct{ Name, In string } `json:"parameters"`
+	Body       *struct{ Required bool }    `json:"requestBody"`
+}
+
+func openapi(t *testing.T) document {
+	t.Helper()
+	var d document
+	if err := json.Unmarshal(must(adminhttp.Document("test")), &d); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// public operations take no credential.
+var public = []string{"bootstrap", "report-leaked-key"}
+
+// TestDocumentIsComplete: every operation names its path parameters, its security
+// and every status that it can answer with.
+func TestDocumentIsComplete(t *testing.T) {
+	d := openapi(t)
+	if d.OpenAPI != "3.1.0" || len(d.Paths) < 35 {
+		t.Fatalf("version %s, %d paths", d.OpenAPI, len(d.Paths))
+	}
+	inPath := regexp.MustCompile(`\{(\w+)\}`)
+	for path, ops := range d.Paths {
+		for method, op := range ops {
+			name := method + " " + path
+			for _, m := range inPath.FindAllStringSubmatch(path, -1) {
+				if !slices.ContainsFunc(op.Parameters, func(p struct{ Name, In string }) bool { return p.Name == m[1] && p.In == "path" }) {
+					t.Errorf("%s: path parameter %s is not documented", name, m[1])
+				}
+			}
+			want := []string{"400", "429", "500"}
+			if slices.Contains(public, op.ID) {
+				if len(op.Security) != 0 {
+					t.Errorf("%s: a public operation asks for a credential", name)
+				}
+			} else {
+				want = append(want, "401", "403", "503")
+				if len(op.Security) != 3 {
+					t.Errorf("%s: security %v", name, op.Security)
+				}
+			}
+			if strings.Contains(path, "{realm}") {
+				want = append(want, "404", "422")
+			}
+			if op.Body != nil {
+				want = append(want, "413", "415", "422")
+			}
+			if method != "get" && strings.Contains(path, "{realm}") && !slices.Contains([]string{"inspect-token", "verify-token", "verify-log", "decide"}, op.ID) {
+				want = append(want, "409")
+			}
+			for _, status := range want {
+				if op.Responses[status] == nil {
+					t.Errorf("%s: status %s is not documented", name, status)
+				}
+			}
+			if op.Responses["default"] != nil || op.Responses["200"] == nil && op.Responses["201"] == nil && op.Responses["204"] == nil {
+				t.Errorf("%s: success is not documented", name)
+			}
+		}
+	}
+	for _, gone := range []string{"ErrorModel", "ErrorDetail"} {
+		if d.Parts.Schemas[gone] != nil {
+			t.Errorf("%s is documented but never sent", gone)
+		}
+	}
+}
+
+// TestDocumentIsServed: the live document is the one of the package, and public.
+func TestDocumentIsServed(t *testing.T) {
+	h := newHouse(t)
+	r := h.want(200, "", "GET", "/openapi.json", nil)
+	if r.header.Get("Content-Type") != "application/openapi+json" || r.str("info", "title") == "" {
+		t.Fatalf("%v %.200s", r.header, r.body)
+	}
+}
+
+// fill makes a path of a documented one.
+func fill(path string) string {
+	path = strings.TrimPrefix(path, adminhttp.Prefix)
+	return regexp.MustCompile(`\{(\w+)\}`).ReplaceAllStringFunc(path, func(p string) string {
+		if p == "{realm}" {
+			return "main"
+		}
+		return "x"
+	})
+}
+
+// TestEveryOperationNeedsACredential calls every documented operation with no
+// credential and with a malformed one.
+func TestEveryOperationNeedsACredential(t *testing.T) {
+	h := newHouse(t)
+	n := 0
+	for path, ops := range openapi(t).Paths {
+		for method, op := range ops {
+			if slices.Contains(public, op.ID) {
+				continue
+			}
+			n++
+			for _, who := range []string{"", "ghk_live_nope"} {
+				r := h.call(who, strings.ToUpper(method), fill(path), nil)
+				if r.status != 401 || len(r.header.Values("WWW-Authenticate")) == 0 || r.header.Get("Content-Type") != "application/problem+json" || r.str("code") == "" || r.str("request_id") == "" {
+					t.Errorf("%s %s as %q: %d %v %s", method, path, who, r.status, r.header, r.body)
+				}
+			}
+		}
+	}
+	if n < 50 {
+		t.Fatalf("only %d operations", n)
+	}
+}
+
+// TestStrictInput: what could be read in two ways is refused, and nothing of it
+// comes back.
+func TestStrictInput(t *testing.T) {
+	h := newHouse(t)
+	root := h.bootstrap()
+	const users = "/realms/main/users"
+	for name, c := range map[string]struct {
+		method, path, body string
+		status             int
+	}{
+		"duplicate member":     {"POST", users, `{"username":"hunter2","username":"eve"}`, 400},
+		"other letter case":    {"POST", users, `{"Username":"hunter2"}`, 422},
+		"unknown member":       {"POST", users, `{"username":"eve","hunter2":1}`, 422},
+		"invalid UTF-8":        {"POST", users, "{\"username\":\"hunter2\xff\"}", 400},
+		"NUL":                  {"POST", users, `{"username":"eve","display_name":"hunter2\u0000"}`, 400},
+		"trailing data":        {"POST", users, `{"username":"hunter2"} {}`, 400},
+		"wrong type":           {"POST", users, `{"username":{"hunter2":1}}`, 422},
+		"not an enum value":    {"POST", users, `{"username":"eve","kind":"hunter2"}`, 422},
+		"no body":              {"POST", users, ``, 400},
+		"unknown query":        {"GET", users + "?hunter2=1", ``, 422},
+		"limit":                {"GET", users + "?limit=100000", ``, 422},
+		"control in the path":  {"GET", users + "/a%0ab", ``, 400},
+		"NUL in the path":      {"GET", users + "/a%00b", ``, 400},
+		"bad UTF-8 in query":   {"GET", users + "?after=%ff", ``, 400},
+		"path not clean":       {"GET", "/realms//main", ``, 400},
+		"fraction":             {"PUT", "/realms/main/entities/Team/a", `{"attributes":{"n":1.5}}`, 422},
+		"duration of nonsense": {"PATCH", "/realms/main", `{"settings":{"grant_ttl":"hunter2"}}`, 422},
+	} {
+		var body any
+		if c.body != "" || c.method == "POST" {
+			body = c.body
+		}
+		r := h.call(root, c.method, c.path, body)
+		if r.status != c.status || r.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d, want %d: %s", name, r.status, c.status, r.body)
+		}
+		if strings.Contains(strings.ReplaceAll(r.body, `"hunter2":"unexpected property"`, ""), "hunter2") && name != "unknown member" && name != "unknown query" {
+			t.Errorf("%s: the answer repeats the input: %s", name, r.body)
+		}
+	}
+	if r := h.call(root, "POST", users, `{"username":"`+strings.Repeat("a", 70<<10)+`"}`); r.status != 413 {
+		t.Errorf("long body: %d", r.status)
+	}
+}
+
+func TestRouterAnswersAreProblems(t *testing.T) {
+	h := newHouse(t)
+	for _, c := range []struct {
+		method, path, code, allow string
+		status                    int
+	}{
+		{"GET", "/nothing", "path_not_found", "", 404},
+		{"DELETE", "/me", "method_not_allowed", "GET, HEAD", 405},
+		{"PUT", "/bootstrap", "method_not_allowed", "POST", 405},
+	} {
+		r := h.call("", c.method, c.path, nil)
+		if r.status != c.status || r.str("code") != c.code || r.header.Get("Allow") != c.allow || r.header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: %d %v %s", c.method, c.path, r.status, r.header, r.body)
+		}
+	}
+}
+
+func TestFront(t *testing.T) {
+	h := newHouse(t)
+	root := h.bootstrap()
+	request := func(change func(*http.Request)) reply {
+		r := httptest.NewRequest("POST", adminhttp.Prefix+"/realms/main/users/root/revoke", nil)
+		r.SetBasicAuth("root", password)
+		change(r)
+		return h.send(r)
+	}
+	if r := request(func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); r.status != 403 || r.str("code") != "cross_origin_refused" {
+		t.Errorf("a page elsewhere used the browser's password: %d %s", r.status, r.body)
+	}
+	if r := request(func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); r.status != 403 {
+		t.Errorf("foreign origin: %d %s", r.status, r.body)
+	}
+	form := httptest.NewRequest("POST", adminhttp.Prefix+"/realms", strings.NewReader(`{"name":"acme"}`))
+	form.Header.Set("Authorization", "Bearer "+root)
+	form.Header.Set("Content-Type", "text/plain")
+	if r := h.send(form); r.status != 415 {
+		t.Errorf("JSON as text/plain: %d %s", r.status, r.body)
+	}
+	form = httptest.NewRequest("POST", adminhttp.Prefix+"/realms", strings.NewReader(`{"name":"acme"}`))
+	form.Header.Set("Authorization", "Bearer "+root)
+	if r := h.send(form); r.status != 415 {
+		t.Errorf("JSON without a type: %d %s", r.status, r.body)
+	}
+	if r := h.want(200, root, "GET", "/me", nil); r.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", r.header)
+	}
+	h.limited = true
+	if r := h.call(root, "GET", "/me", nil); r.status != 429 || r.header.Get("Retry-After") != "3" {
+		t.Errorf("limited: %d %v", r.status, r.header)
+	}
+}
