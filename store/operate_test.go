@@ -395,6 +395,14 @@ func TestSessionsAreCut(t *testing.T) {
 	})
 	same(t, runs, 2)
 	same(t, must(db.Setting(ctx, "a"))(t)+must(db.Setting(ctx, "b"))(t), "12")
+
+	// Reads outside of a transaction find a new connection by themselves.
+	for range 3 {
+		if _, err := admin.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname=current_database() AND pid<>pg_backend_pid()`); err != nil {
+			t.Fatal(err)
+		}
+		same(t, must(db.Setting(ctx, "b"))(t), "2")
+	}
 }
 
 func TestTestpgNeedsNoNetwork(t *testing.T) {

@@ -122,6 +122,11 @@ func TestRollback(t *testing.T) {
 				}
 				return nil
 			}, func(err error) bool { return gatehouse.CodeOf(err) == "reference_missing" }},
+			"a swallowed failure without events": {func(ctx context.Context, tx *store.Tx) error {
+				_ = tx.InsertUser(ctx, exampleUser())
+				_ = tx.InsertRefresh(ctx, grant.Refresh{Hash: []byte("x"), GrantID: "none", Realm: "main"})
+				return nil
+			}, func(err error) bool { return gatehouse.CodeOf(err) == "reference_missing" }},
 			"an unusable event": {func(ctx context.Context, tx *store.Tx) error {
 				_ = write(ctx, tx)
 				_ = tx.AppendEvents(ctx, gatehouse.Event{Realm: "main"})
