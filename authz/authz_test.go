@@ -213,7 +213,12 @@ func TestForeignAndClient(t *testing.T) {
 	if err != nil || slices.Contains(roles, "made-up") || slices.Contains(roles, "admin") {
 		t.Errorf("%v %v", roles, err)
 	}
-	if got := d.DecideAdmin(context.Background(), f, policy.AdminRead, policy.AdminRealm, "main", ""); got.Allowed {
+	if got := d.DecideAdmin(context.Background(), f, policy.AdminRead, policy.AdminRealm, "main", ""); got.Code != "forbidden" {
+		t.Errorf("a foreign subject administers: %+v", got)
+	}
+	root := who("main", "root") // even one whose id is that of somebody local
+	root.Foreign = true
+	if got := d.DecideAdmin(context.Background(), root, policy.AdminRead, policy.AdminRealm, "main", ""); got.Code != "forbidden" {
 		t.Errorf("a foreign subject administers: %+v", got)
 	}
 	// Reserved attributes are ours.
@@ -223,6 +228,15 @@ func TestForeignAndClient(t *testing.T) {
 	})
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main", ID: "p"})
 	if got := ask(d, f, "list", document("x", "x", "private")); len(got.Reasons) != 1 || got.Reasons[0].PolicyID != "role:viewer#1" {
+		t.Errorf("%+v", got)
+	}
+	// An account's free attribute is not its verified address.
+	w.set(func() {
+		w.docs["main"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when { principal has email };`}}
+		w.subjects["main|carol"] = Subject{Kind: gatehouse.KindUser, Username: "carol", Attributes: map[string]any{"email": "root@example.com"}}
+	})
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main", ID: "p"})
+	if got := ask(d, who("main", "carol"), "read", document("x", "x", "private")); got.Allowed {
 		t.Errorf("%+v", got)
 	}
 }
@@ -285,6 +299,9 @@ func TestChangesCount(t *testing.T) {
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicRole, Realm: "main"})
 	if got := ask(d, bob, "read", doc); got.Allowed {
 		t.Fatalf("the role is gone: %+v", got)
+	}
+	if roles, err := d.Roles(context.Background(), bob); err != nil || len(roles) != 0 {
+		t.Fatalf("the role is gone: %v %v", roles, err)
 	}
 	w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Disabled: true} })
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})

@@ -173,7 +173,7 @@ func TestRequestFitsSchema(t *testing.T) {
 action read appliesTo { principal: [User], resource: [Doc], context: { x: Bool, y?: Long } };
 action all; action edit in [all] appliesTo { principal: [User], resource: [Doc] };`
 	s := compile(t, Input{Schema: &Schema{Text: schema}, Documents: []Document{{ID: "p", Text: `permit(principal, action, resource);
-forbid(principal, action == Action::"read", resource) when { resource.locked == true || context.x };
+forbid(principal, action == Action::"read", resource) when { resource.locked == true || (context has x && context.x) };
 forbid(principal, action, resource) when { resource has by && resource.by.level > 3 };`}}})
 	u := entity(t, "User", "u", map[string]any{"level": 1})
 	ask := func(action string, p Entity, attrs, ctx map[string]any) gatehouse.Decision {
@@ -216,7 +216,7 @@ forbid(principal, action, resource) when { resource has by && resource.by.level 
 // about roles and actions is not believed.
 func TestRolesAndActionsCannotBeRedefined(t *testing.T) {
 	s := compile(t, Input{Roles: []Role{{Name: "admin", Permissions: []Permission{{Actions: []string{"*"}, ResourceType: "*"}}}, {Name: "low"}},
-		Documents: []Document{{ID: "p", Text: `permit(principal, action in Action::"all", resource);`}}})
+		Documents: []Document{{ID: "p", Text: `permit(principal, action in Action::"all", resource); permit(principal, action, resource) when { action in Action::"all" };`}}})
 	lies := sourceFunc(func(r gatehouse.EntityRef) (Entity, bool, error) {
 		e, err := NewEntity(r, nil, []gatehouse.EntityRef{ref("Role", "admin"), ref("Action", "all")})
 		return e, true, err
@@ -363,7 +363,7 @@ func TestValues(t *testing.T) {
 	s := compile(t, text1(`permit(principal, action, resource) when {
   resource.s == "x" && resource.b && resource.i == 7 && resource.f == 7 && resource.d == decimal("19.99") &&
   resource.l.contains("a") && resource.r.x.y == 1 && resource.e == User::"u" && resource.ip.isInRange(ip("10.0.0.0/8")) &&
-  !(resource has nothing) && resource.refs.contains(User::"u") && !(resource.plain has "id")};`))
+  !(resource has nothing) && resource.refs.contains(User::"u") && resource.plain has "__entity"};`))
 	r := entity(t, "T", "x", map[string]any{"s": "x", "b": true, "i": int32(7), "f": 7.0, "d": 19.99, "l": []string{"a"},
 		"r": map[string]any{"x": map[string]any{"y": 1}}, "e": ref("User", "u"), "ip": netip.MustParseAddr("::ffff:10.1.2.3"), "nothing": nil,
 		"refs": []gatehouse.EntityRef{ref("User", "u")}, "plain": map[string]any{"__entity": map[string]any{"type": "User", "id": "u"}}})
