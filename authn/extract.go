@@ -116,7 +116,7 @@ func parseBearer(value string) (Presented, error) {
 func classifyKey(value string) (Presented, error) {
 	k, err := credential.ParseKey(value)
 	switch {
-	case gatehouse.CodeOf(err) == "key_checksum":
+	case err != nil && gatehouse.CodeOf(err) == "key_checksum":
 		return Presented{Scheme: gatehouse.SchemeAPIKey}, err
 	case err != nil:
 		return Presented{}, errUnknown.With(err)
@@ -137,7 +137,7 @@ func parseAPIKey(value string) (Presented, error) {
 	}
 	p, err := classifyKey(value)
 	switch {
-	case gatehouse.CodeOf(err) == "token_unrecognized", err == nil && p.Scheme != gatehouse.SchemeAPIKey:
+	case err != nil && gatehouse.CodeOf(err) == "token_unrecognized", err == nil && p.Scheme != gatehouse.SchemeAPIKey:
 		return Presented{Scheme: gatehouse.SchemeAPIKey}, errKeyForm
 	}
 	return p, err

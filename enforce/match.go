@@ -131,7 +131,7 @@ func escapesSyntax(s string) bool {
 		return true
 	}
 	c, ok := unhex(s[1], s[2])
-	return !ok || c < ' ' || c == 0x7f || strings.IndexByte(`/\\.;?#`, c) >= 0
+	return !ok || c < ' ' || c == 0x7f || strings.IndexByte(`/\.;?#`, c) >= 0
 }
 
 func unhex(a, b byte) (byte, bool) {

@@ -3,7 +3,6 @@ package limit
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -20,31 +19,33 @@ type Item struct {
 // limits. They must not be sent where they would tell a guesser how many tries
 // are left, such as a login.
 func SetHeader(h http.Header, items ...Item) {
-	var policy, state strings.Builder
+	var policyBuf, stateBuf [128]byte
+	policy, state := policyBuf[:0], stateBuf[:0]
 	for _, it := range items {
 		if it.Rate.IsZero() {
 			continue
 		}
-		if policy.Len() > 0 {
-			policy.WriteString(", ")
-			state.WriteString(", ")
+		if len(policy) > 0 {
+			policy, state = append(policy, ", "...), append(state, ", "...)
 		}
-		policy.WriteString(strconv.Quote(it.Name))
-		policy.WriteString(";q=" + strconv.Itoa(it.Rate.Limit) + ";w=" + seconds(it.Rate.Window))
+		policy = strconv.AppendQuote(policy, it.Name)
+		policy = strconv.AppendInt(append(policy, ";q="...), int64(it.Rate.Limit), 10)
+		policy = appendSeconds(append(policy, ";w="...), it.Rate.Window)
 		t := it.Result.Reset
 		if it.Result.Remaining == 0 {
 			t = it.Result.RetryAfter
 		}
-		state.WriteString(strconv.Quote(it.Name))
-		state.WriteString(";r=" + strconv.Itoa(it.Result.Remaining) + ";t=" + seconds(t))
+		state = strconv.AppendQuote(state, it.Name)
+		state = strconv.AppendInt(append(state, ";r="...), int64(it.Result.Remaining), 10)
+		state = appendSeconds(append(state, ";t="...), t)
 	}
-	if policy.Len() > 0 {
-		h["Ratelimit-Policy"] = []string{policy.String()}
-		h["Ratelimit"] = []string{state.String()}
+	if len(policy) > 0 {
+		h["Ratelimit-Policy"] = []string{string(policy)}
+		h["Ratelimit"] = []string{string(state)}
 	}
 }
 
-// seconds rounds up: whoever waits that long is not refused for the rest.
-func seconds(d time.Duration) string {
-	return strconv.FormatInt(int64((max(d, 0)+time.Second-1)/time.Second), 10)
+// appendSeconds rounds up: whoever waits that long is not refused for the rest.
+func appendSeconds(dst []byte, d time.Duration) []byte {
+	return strconv.AppendInt(dst, int64((max(d, 0)+time.Second-1)/time.Second), 10)
 }

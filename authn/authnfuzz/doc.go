@@ -1,0 +1,4 @@
+// Package authnfuzz holds the fuzz tests of package authn, apart from its other
+// tests so that those stay quick. It has no code of its own and must not be
+// imported.
+package authnfuzz
