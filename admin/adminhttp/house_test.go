@@ -294,6 +294,6 @@ func (h *house) person(key, realm, name string, roles ...string) string {
 // key makes an API key for an owner and returns its text and id.
 func (h *house) key(as, realm, owner string, scopes ...string) (text, id string) {
 	h.t.Helper()
-	r := h.want(201, as, "POST", "/realms/"+realm+"/keys", map[string]any{"name": "test", "owner": owner, "scopes": scopes})
+	r := h.want(201, as, "POST", "/realms/"+realm+"/keys", map[string]any{"name": "test", "owner": owner, "scopes": append([]string{}, scopes...)})
 	return r.str("text"), r.str("key", "id")
 }

@@ -30,6 +30,10 @@ func (a *api) system() {
 		func(ctx context.Context, actor *gatehouse.Principal, _ *none) (*out[admin.Me], error) {
 			return answer(s.Me(ctx, actor))
 		})
+	handle(a, operation{method: http.MethodGet, path: "/realms/{realm}/me", id: "get-me-of-realm", tag: "system", summary: "Who the caller is, for credentials of a realm other than main"},
+		func(ctx context.Context, actor *gatehouse.Principal, _ *RealmPath) (*out[admin.Me], error) {
+			return answer(s.Me(ctx, actor))
+		})
 	handle(a, operation{method: http.MethodPost, path: "/backup", id: "backup", tag: "system", conflicts: true,
 		summary: "Copy the database, while it runs, to where the server keeps backups"},
 		func(ctx context.Context, actor *gatehouse.Principal, _ *none) (*out[admin.Backup], error) {

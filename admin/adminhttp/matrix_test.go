@@ -1,0 +1,165 @@
+package adminhttp_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// may says who may call an operation, apart from the public ones. Letters: a
+// gatehouse-admin, o gatehouse-operator, u gatehouse-auditor, r realm-admin of
+// the realm that is acted on, n an account of main without roles, x realm-admin
+// of another realm.
+var may = map[string]string{
+	"me": "aoun", "get-me-of-realm": "aourn", "backup": "a",
+	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
+	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
+	"set-password": "aor", "list-user-grants": "aour", "revoke-user": "aor",
+	"list-keys": "aour", "create-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
+	"list-roles": "aour", "get-role": "aour", "put-role": "ar", "delete-role": "ar",
+	"list-policies": "aour", "get-policy": "aour", "put-policy": "ar", "delete-policy": "ar", "get-schema": "aour", "put-schema": "ar",
+	"list-entities": "aour", "get-entity": "aour", "put-entity": "aor", "delete-entity": "aor", "decide": "aour",
+	"inspect-token": "aour", "verify-token": "aour", "revoke-token": "aor", "revoke": "aor", "list-grants": "aour", "end-grant": "aor",
+	"list-signing-keys": "aour", "rotate-signing-key": "ar", "retire-signing-key": "ar", "remove-signing-key": "a",
+	"list-events": "aour", "get-checkpoint": "aour", "get-proof": "aour", "verify-log": "aour", "explain": "aour",
+}
+
+// bodies that pass validation, so that what refuses is the authorization.
+func bodies(victim string) map[string]any {
+	token := map[string]any{"token": "ghk_live_x"}
+	return map[string]any{
+		"create-realm": map[string]any{"name": "new-realm"}, "update-realm": map[string]any{"title": "T"},
+		"create-user": map[string]any{"username": "somebody"}, "update-user": map[string]any{"display_name": "V"}, "set-password": map[string]any{},
+		"create-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}}, "update-key": map[string]any{"name": "k"},
+		"put-role": map[string]any{}, "put-policy": map[string]any{"text": "permit (principal, action, resource);"}, "put-schema": map[string]any{"text": ""},
+		"put-entity": map[string]any{}, "decide": map[string]any{"principal": victim, "action": "read", "resource": map[string]any{"type": "T", "id": "1"}},
+		"inspect-token": token, "verify-token": token, "revoke-token": token, "revoke": map[string]any{"kind": "client", "id": "some-client"},
+	}
+}
+
+// TestAuthorizationMatrix calls every operation as every role, on things of the
+// realm acme that are there, and compares with the table above. What the table
+// does not list fails.
+func TestAuthorizationMatrix(t *testing.T) {
+	h := newHouse(t)
+	root := h.bootstrap()
+	h.want(201, root, "POST", "/realms", map[string]any{"name": "acme"})
+	h.want(201, root, "POST", "/realms", map[string]any{"name": "other"})
+	who := map[byte]string{}
+	for letter, p := range map[byte][3]string{'a': {"main", "ada", "gatehouse-admin"}, 'o': {"main", "otto", "gatehouse-operator"},
+		'u': {"main", "uma", "gatehouse-auditor"}, 'n': {"main", "nora", ""}, 'r': {"acme", "rita", "realm-admin"}, 'x': {"other", "xena", "realm-admin"}} {
+		var roles []string
+		if p[2] != "" {
+			roles = []string{p[2]}
+		}
+		id := h.person(root, p[0], p[1], roles...)
+		who[letter], _ = h.key(root, p[0], id, "*")
+	}
+	for path, ops := range openapi(t).Paths {
+		for method, op := range ops {
+			if slices.Contains(public, op.ID) {
+				continue
+			}
+			allowed, listed := may[op.ID]
+			if !listed {
+				t.Errorf("%s is not in the table of who may", op.ID)
+				continue
+			}
+			for letter, key := range who {
+				victim, keyID, kid := h.victims(root)
+				at := strings.NewReplacer("{realm}", "acme", "{user}", victim, "{key}", keyID, "{role}", "reader", "{policy}", "doc",
+					"{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{kid}", kid, "{request}", "req_01m814rehzpn30eps80gwbc1mh").
+					Replace(strings.TrimPrefix(path, "/admin/v1"))
+				if op.ID == "get-proof" {
+					at += "?index=0"
+				}
+				r := h.call(key, strings.ToUpper(method), at, bodies(victim)[op.ID])
+				refused := r.status == 401 || r.status == 403
+				if want := strings.IndexByte(allowed, letter) < 0; refused != want || r.status >= 500 || r.status == 405 || r.status == 400 {
+					t.Errorf("%s as %c: %d, refused should be %v: %s", op.ID, letter, r.status, want, r.body)
+				}
+			}
+		}
+	}
+}
+
+// victims makes sure that acme has somebody, a key, and a signing key to act on.
+func (h *house) victims(root string) (user, key, kid string) {
+	h.t.Helper()
+	if r := h.call(root, "GET", "/realms/acme/users/victim", nil); r.status == 200 {
+		user = r.str("id")
+	} else {
+		user = h.want(201, root, "POST", "/realms/acme/users", map[string]any{"username": "victim"}).str("user", "id")
+	}
+	_, key = h.key(root, "acme", user, "*")
+	if r := h.call(root, "GET", "/realms/acme/users/somebody", nil); r.status == 200 {
+		h.want(204, root, "DELETE", "/realms/acme/users/somebody", nil)
+	}
+	items := h.want(200, root, "GET", "/realms/acme/signing-keys", nil).json["items"].([]any)
+	return user, key, items[len(items)-1].(map[string]any)["kid"].(string)
+}
+
+// TestScopesNarrowRoles: the role of an administrator is worth nothing through a
+// credential without the scope.
+func TestScopesNarrowRoles(t *testing.T) {
+	h := newHouse(t)
+	root := h.bootstrap()
+	read, _ := h.key(root, "main", "root", "admin:read")
+	none, _ := h.key(root, "main", "root")
+	h.want(200, read, "GET", "/realms/main/users", nil)
+	if r := h.call(read, "POST", "/realms/main/users", map[string]any{"username": "eve"}); r.status != 403 || r.str("code") != "insufficient_scope" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	h.want(403, none, "GET", "/realms/main/users", nil)
+	h.want(200, none, "GET", "/me", nil)
+	limited := h.want(201, root, "POST", "/realms/main/keys", map[string]any{"name": "k", "scopes": []string{"*"}, "role_limit": []string{}, "owner": "root"}).str("text")
+	h.want(403, limited, "GET", "/realms/main/users", nil)
+}
+
+// TestNobodyRaisesHimself: the ways by which an operator might become an
+// administrator.
+func TestNobodyRaisesHimself(t *testing.T) {
+	h := newHouse(t)
+	root := h.bootstrap()
+	h.person(root, "main", "otto", "gatehouse-operator")
+	h.person(root, "main", "bob")
+	otto := "otto:" + password
+	for name, c := range map[string]struct {
+		method, path string
+		body         any
+		code         string
+	}{
+		"role for himself":          {"PATCH", "/users/me", map[string]any{"roles": []string{"gatehouse-admin"}}, "admin_role_required"},
+		"role for another":          {"PATCH", "/users/bob", map[string]any{"roles": []string{"gatehouse-admin"}}, "admin_grant_denied"},
+		"new account with a role":   {"POST", "/users", map[string]any{"username": "eve", "roles": []string{"gatehouse-admin"}}, "admin_grant_denied"},
+		"administrator's password":  {"PUT", "/users/root/password", map[string]any{}, "admin_role_required"},
+		"disable the administrator": {"PATCH", "/users/root", map[string]any{"disabled": true}, "admin_role_required"},
+		"delete the administrator":  {"DELETE", "/users/root", nil, "admin_role_required"},
+		"administrator's key":       {"POST", "/keys", map[string]any{"name": "k", "owner": "root", "scopes": []string{"*"}}, ""},
+		"own wider key":             {"POST", "/keys", map[string]any{"name": "k", "scopes": []string{"*"}, "role_limit": []string{"gatehouse-admin"}}, "key_role_unknown"},
+		"a role":                    {"PUT", "/roles/mine", map[string]any{}, "admin_denied"},
+	} {
+		if r := h.call(otto, c.method, "/realms/main"+c.path, c.body); r.status != 403 && r.status != 422 || c.code != "" && r.str("code") != c.code {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+	}
+	h.want(200, otto, "PATCH", "/realms/main/users/bob", map[string]any{"display_name": "Bob"})
+	for _, change := range []any{map[string]any{"roles": []string{}}, map[string]any{"disabled": true}} {
+		if r := h.call(root, "PATCH", "/realms/main/users/root", change); r.status != 409 || r.str("code") != "last_administrator" {
+			t.Errorf("the last administrator left: %d %s", r.status, r.body)
+		}
+	}
+	h.want(409, root, "DELETE", "/realms/main/users/root", nil)
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	denied := 0
+	for _, e := range h.recorded {
+		if e.Kind == "admin.denied" && e.Actor.Name == "otto" && e.Reason != "" && e.RequestID != "" {
+			denied++
+		}
+	}
+	if denied < 8 {
+		t.Errorf("only %d refusals are recorded", denied)
+	}
+}
