@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -49,7 +50,8 @@ func New(base string, token gatehouse.Secret) (*Client, error) {
 }
 
 func loopback(host string) bool {
-	return host == "localhost" || host == "::1" || strings.HasPrefix(host, "127.")
+	addr, err := netip.ParseAddr(host) // 127.0.0.1.evil.example is no address
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
 // Do sends in (nil for no body) as JSON to a path below /admin/v1 and decodes
