@@ -208,7 +208,7 @@ CREATE TABLE audit_batches (
 CREATE UNIQUE INDEX audit_batches_by_position ON audit_batches (realm, position);
 CREATE UNIQUE INDEX audit_batches_by_index ON audit_batches (realm, first_index) WHERE first_index >= 0;
 CREATE INDEX audit_batches_waiting ON audit_batches (realm, position) WHERE first_index < 0;
-CREATE INDEX audit_batches_by_time ON audit_batches (realm, max_time);
+CREATE INDEX audit_batches_by_time ON audit_batches (realm, max_time, min_time);
 
 CREATE TABLE audit_tiles (
     realm TEXT COLLATE "C" NOT NULL,
