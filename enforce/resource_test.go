@@ -147,11 +147,16 @@ func TestHiddenIsTheSameAsAbsent(t *testing.T) {
 func TestNoSourceMeansNoLookup(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{ID: "a", Pattern: "GET /a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", ID: "x-{id}", Static: map[string]any{"n": 1}}},
+		Route{ID: "c", Pattern: "GET /c/{id}", Action: "read", Resource: &ResourceRule{Type: "D", ID: "{id}"}},
 		Route{ID: "b", Pattern: "GET /b/{id}", Action: "read", Resource: &ResourceRule{Type: "D", ID: "{id}", Source: "stored"}})
 	f.do(p, request("GET", "/a/1", "", "Authorization", bearer))
 	f.do(p, request("GET", "/b/1", "", "Authorization", bearer))
 	if r := f.asked[0].Resource; r.ID != "x-1" || !reflect.DeepEqual(r.Attributes, map[string]any{"n": 1}) {
 		t.Errorf("%+v", r)
+	}
+	f.do(p, request("GET", "/c/1", "", "Authorization", bearer))
+	if r := f.asked[2].Resource; r.Attributes == nil {
+		t.Errorf("a rule without a source has the entity looked up: %+v", r)
 	}
 	if r := f.asked[1].Resource; r.Attributes != nil || r.Parents != nil {
 		t.Errorf("attributes that are not the stored ones: %+v", r)
