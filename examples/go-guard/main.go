@@ -1,0 +1,59 @@
+// Command go-guard is an API in Go that Gatehouse's guard protects.
+//
+// It checks access tokens itself, or, with -behind-gateway, the signed word of
+// the gateway about who calls.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"log"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/guard"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:3000", "address to listen on")
+	issuer := flag.String("issuer", "", "issuer URL of the realm")
+	audience := flag.String("audience", "", "what tokens must be meant for; the issuer when empty")
+	behind := flag.Bool("behind-gateway", false, "read the gateway's assertion; -audience is then this API's name in gatehouse.yaml")
+	local := flag.Bool("local", false, "the issuer is on this machine or network, perhaps without TLS")
+	flag.Parse()
+	if *audience == "" {
+		*audience = *issuer
+	}
+
+	g, err := guard.NewRemote(guard.RemoteConfig{
+		Issuer:              *issuer,
+		Audience:            *audience,
+		Assertions:          *behind,
+		AllowPrivateAddress: *local,
+		Routes: []enforce.Route{ // what is not here does not exist
+			{Pattern: "GET /public", Anonymous: true},
+			{Pattern: "GET /private", Authenticated: true},
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer g.Close()
+
+	api := http.NewServeMux()
+	api.HandleFunc("GET /public", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, map[string]any{"message": "Hello, world!"})
+	})
+	api.HandleFunc("GET /private", func(w http.ResponseWriter, r *http.Request) {
+		p := guard.Principal(r.Context())
+		answer(w, map[string]any{"message": "This is the private page", "subject": p.ID, "user": p.Name, "roles": p.Roles})
+	})
+	srv := &http.Server{Addr: *listen, Handler: g.Handler(api), ReadHeaderTimeout: 10 * time.Second}
+	log.Print(srv.ListenAndServe())
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the caller has gone, if anything
+}
