@@ -121,7 +121,7 @@ func (e *exchange) step(t *web.Tracked) {
 			s.Code = gatehouse.CodeOf(cause)
 		}
 	}
-	if status == 0 || e.gone {
+	if status == 0 {
 		s.Outcome, s.Code, s.Note = gatehouse.OutcomeError, "client_gone", e.up.Name
 	}
 	e.x.Step(s)
@@ -371,7 +371,6 @@ func upstreamError(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(cause, &out): // out of time, or too much body
 		out = out.With(err)
 	case e.in.Context().Err() != nil:
-		e.gone = true
 		return // nobody is there to read an answer; finish records it
 	case errors.As(err, &out):
 	default:

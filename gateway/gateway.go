@@ -176,7 +176,6 @@ type exchange struct {
 	timer     *time.Timer
 	body      *inboundBody
 	failure   *gatehouse.Error // what the forward step failed with
-	gone      bool             // the client left
 	upgraded  bool             // the connection belongs to another protocol now
 	whole     bool             // the answer was forwarded to its end
 }

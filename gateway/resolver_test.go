@@ -45,6 +45,7 @@ func TestResolverAnswers(t *testing.T) {
 			w.WriteHeader(410)
 		case "/base/error":
 			w.WriteHeader(500)
+			_, _ = io.WriteString(w, `{"owner":"usr_a"}`)
 		case "/base/redirect":
 			http.Redirect(w, r, "/base/ok%20b", http.StatusFound)
 		case "/base/array":
@@ -54,7 +55,7 @@ func TestResolverAnswers(t *testing.T) {
 		case "/base/duplicate":
 			_, _ = io.WriteString(w, `{"owner":"usr_a","owner":"usr_b"}`)
 		case "/base/large":
-			_, _ = io.WriteString(w, `{"a":"`+strings.Repeat("x", 1000)+`"}`)
+			_, _ = io.WriteString(w, `{"a":"`+strings.Repeat("x", 993)+`"}`) // one byte too many
 		case "/base/html":
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, `{}`)
