@@ -1,9 +1,12 @@
 package adminhttp_test
 
 import (
+	"hash/crc32"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -60,9 +63,12 @@ func TestUserLifecycle(t *testing.T) {
 		h.want(200, "bob:"+reset, "GET", "/me", nil)
 	})
 	t.Run("import", func(t *testing.T) {
+		hash := string(must(bcrypt.GenerateFromPassword([]byte("short"), 10)))
 		h.want(422, key, "POST", "/realms/main/users", map[string]any{"username": "eve", "password_hash": "hunter2"})
-		// bcrypt of "violet-Kettle-marmot-71-orbit", cost 10
-		h.want(422, key, "POST", "/realms/main/users", map[string]any{"username": "eve", "password_hash": "$2b$10$x", "password": password})
+		h.want(422, key, "POST", "/realms/main/users", map[string]any{"username": "eve", "password_hash": hash, "password": password})
+		h.want(201, key, "POST", "/realms/main/users", map[string]any{"username": "eve", "password_hash": hash})
+		h.want(200, "eve:short", "GET", "/me", nil)
+		h.want(204, key, "DELETE", "/realms/main/users/eve", nil)
 	})
 	t.Run("version", func(t *testing.T) {
 		u := h.want(200, key, "GET", "/realms/main/users/bob", nil)
@@ -91,12 +97,31 @@ func TestUserLifecycle(t *testing.T) {
 	})
 }
 
+// forged is a key with the id of text, another secret and a right checksum:
+// what somebody can make who has only seen the id.
+func forged(text string) string {
+	body := []byte(text[:len(text)-6])
+	for i := len(body) - 30; i < len(body); i++ {
+		body[i] = 'x'
+	}
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	sum := crc32.ChecksumIEEE(body)
+	var crc [6]byte
+	for i := 5; i >= 0; i-- {
+		crc[i] = digits[sum%62]
+		sum /= 62
+	}
+	return string(body) + string(crc[:])
+}
+
 // TestEndsLogins: what must end an account's tokens ends them before the call
 // returns.
 func TestEndsLogins(t *testing.T) {
 	for name, end := range map[string]func(h *house, key string){
 		"disable": func(h *house, key string) {
 			h.want(200, key, "PATCH", "/realms/main/users/bob", map[string]any{"disabled": true})
+			// What ended stays ended when he is let in again.
+			h.want(200, key, "PATCH", "/realms/main/users/bob", map[string]any{"disabled": false})
 		},
 		"delete": func(h *house, key string) { h.want(204, key, "DELETE", "/realms/main/users/bob", nil) },
 		"reset": func(h *house, key string) {
@@ -180,8 +205,9 @@ func TestKeyLifecycle(t *testing.T) {
 	})
 	t.Run("leaked", func(t *testing.T) {
 		text, id := h.key(root, "main", "bob", "documents:read")
-		last := text[:len(text)-1] + string('0'+(text[len(text)-1]-'0'+1)%10)
-		h.want(404, "", "POST", "/keys/leaked", map[string]any{"key": last})
+		h.want(404, "", "POST", "/keys/leaked", map[string]any{"key": text[:len(text)-1] + "!"})
+		h.want(404, "", "POST", "/keys/leaked", map[string]any{"key": forged(text)})
+		h.want(200, text, "GET", "/me", nil)
 		h.want(204, "", "POST", "/keys/leaked", map[string]any{"key": text})
 		h.want(401, text, "GET", "/me", nil)
 		if r := h.want(200, root, "GET", "/realms/main/keys/"+id, nil); r.str("status") != "leaked" {

@@ -37,6 +37,9 @@ func site(h *house, limited *bool) http.Handler {
 			if bearer == "ghk_key" && accepts(gatehouse.SchemeAPIKey) {
 				return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: h.user.ID, Scheme: gatehouse.SchemeAPIKey}, nil
 			}
+			if bearer == "foreign" {
+				return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: "ext_1", Foreign: true, Scheme: gatehouse.SchemeJWT, GrantID: "grt_theirs"}, nil
+			}
 			if c, err := h.claims(gatehouse.Secret(bearer)); err == nil && accepts(gatehouse.SchemeJWT) {
 				return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: c.Subject, Scheme: gatehouse.SchemeJWT, GrantID: c.GrantID}, nil
 			}
@@ -160,6 +163,7 @@ func TestTokenEndpointRefusals(t *testing.T) {
 		"GET":                    {"GET", "/tokens", "", nil, 405, "method_not_allowed"},
 		"GET refresh":            {"GET", "/tokens/refresh", "", nil, 405, "method_not_allowed"},
 		"key":                    {"DELETE", "/tokens", "", []string{"Authorization", "Bearer ghk_key"}, 403, "not_a_token"},
+		"foreign token":          {"DELETE", "/tokens", "", []string{"Authorization", "Bearer foreign"}, 403, "not_a_token"},
 		"delete with Basic":      {"DELETE", "/tokens", "", []string{"Authorization", basic}, 401, "invalid_credentials"},
 		"two credentials":        {"POST", "/tokens/refresh", `{"refresh_token":"x"}`, []string{"Authorization", basic, "Content-Type", jsonCT}, 400, "unexpected_credential"},
 		"no refresh token":       {"POST", "/tokens/refresh", `{}`, []string{"Content-Type", jsonCT}, 400, "refresh_token_missing"},
