@@ -21,6 +21,7 @@ const module = "github.com/gatehouse-auth/gatehouse"
 // that every new room gets its place by decision.
 var levels = map[string]int{
 	"":                   0,
+	"docs":               0,
 	"credential":         1,
 	"token":              1,
 	"policy":             1,

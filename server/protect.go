@@ -86,6 +86,21 @@ func PrepareProtect(upstream, openAPI, data, listen, gatewayAddr string, environ
 	return p, nil
 }
 
+// TryPath is a path to try the gateway with: the first that can be called
+// without knowing anything about the API and that is not open to everybody.
+func (p Protect) TryPath() string {
+	for _, r := range p.Config.Routes {
+		method, path, ok := strings.Cut(r.Match, " ")
+		if !ok {
+			method, path = "GET", r.Match
+		}
+		if method == "GET" && !r.Anonymous && !strings.Contains(path, "{") {
+			return path
+		}
+	}
+	return "/"
+}
+
 // routeConfig writes a route as it would stand in gatehouse.yaml.
 func routeConfig(r enforce.Route) RouteConfig {
 	out := RouteConfig{Match: r.Pattern, Host: r.Host, Anonymous: r.Anonymous, Authenticated: r.Authenticated, Scopes: r.Scopes,

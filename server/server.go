@@ -95,7 +95,6 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.log, err = telemetry.NewLogger(os.Stderr, telemetry.LogOptions{Level: logLevel(cfg.Log.Level), Format: cfg.Log.Format}); err != nil {
 		return nil, err
 	}
-	s.problems = &web.Problems{Logger: s.log}
 	if s.proxies, err = web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies}); err != nil {
 		return nil, err
 	}
@@ -108,6 +107,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	}
 	s.closers = append(s.closers, func(context.Context) { auth.Close() })
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
+	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/"}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireAudit, s.wireRevocation, s.wireKeys, s.wirePeople,
 		s.wireDecisions, s.wireAuthn, s.wireGrants, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/docs"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -98,7 +99,20 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("/admin/v1/", api)
+	mux.Handle("GET /errors/{code}", s.problems.Handler(errorPage))
 	return s.handlerChain(s.problems.Mux(mux)), nil
+}
+
+// errorPage serves the page about an error code, as every problem's type says.
+func errorPage(w http.ResponseWriter, r *http.Request) error {
+	page, err := docs.Errors.ReadFile("errors/" + r.PathValue("code") + ".md")
+	if err != nil {
+		return gatehouse.E(gatehouse.NotFound, "not_found", "There is nothing here.")
+	}
+	w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=3600")
+	_, err = w.Write(page)
+	return err
 }
 
 func (s *Server) gatewayHandler() http.Handler {

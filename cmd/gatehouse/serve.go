@@ -168,13 +168,13 @@ func (a *app) announceProtect(ctx context.Context, s *server.Server, p server.Pr
 	}
 	w := a.out
 	fmt.Fprintf(w, "%s is protected at %s (%d routes, deny by default; the rules are in %s).\n\n", p.Config.Upstreams["api"].URL, s.GatewayURL(), len(p.Config.Routes), p.Path)
-	fmt.Fprintf(w, "# without a credential: 401\ncurl -i %s/\n", s.GatewayURL())
+	fmt.Fprintf(w, "# without a credential: 401\ncurl -i %s%s\n", s.GatewayURL(), p.TryPath())
 	if key != "" {
-		fmt.Fprintf(w, "# with your key, which is shown only now\ncurl -i -H 'Authorization: Bearer %s' %s/\n", key.Reveal(), s.GatewayURL())
+		fmt.Fprintf(w, "# with your key, which is shown only now\ncurl -i -H 'Authorization: Bearer %s' %s%s\n", key.Reveal(), s.GatewayURL(), p.TryPath())
 		fmt.Fprintf(w, "# a key for somebody else\nexport GATEHOUSE_URL=%s GATEHOUSE_TOKEN='%s'\n", s.AuthURL(), key.Reveal())
 	} else {
 		fmt.Fprintf(w, "# a key for somebody else (GATEHOUSE_TOKEN is the key of your first start)\nexport GATEHOUSE_URL=%s\n", s.AuthURL())
 	}
-	fmt.Fprintf(w, "gatehouse user create --service customer-1\ngatehouse key create --owner customer-1 --name first\n")
+	fmt.Fprintf(w, "gatehouse user create --service customer-1\ngatehouse key create --owner customer-1 --name first --scope '*'\n")
 	return nil
 }
