@@ -37,6 +37,9 @@ func TestChecksTokens(t *testing.T) {
 			if example.login {
 				testLogin(t, h, base)
 			}
+			if example.name == "fastapi" {
+				testLoginFromAfar(t, h, base)
+			}
 			token := h.login(t)
 			private := func(token string) answer { return call(t, "GET", base+"/private", bearer(token)) }
 			if a := private(token); a.status != 200 || a.text("subject") != h.alice {
@@ -101,6 +104,20 @@ func testLogin(t *testing.T, h *house, base string) {
 	}
 	if a := call(t, "GET", base+"/login?username=alice&password="+h.password); a.status != 404 && a.status != 405 {
 		t.Errorf("GET /login: %d %s", a.status, a.body)
+	}
+}
+
+// testLoginFromAfar uses that uvicorn believes X-Forwarded-For from this machine:
+// so the program passes on a log-in from elsewhere, and says so. Gatehouse then
+// wants to know that it came through TLS.
+func testLoginFromAfar(t *testing.T, h *house, base string) {
+	t.Helper()
+	for scheme, want := range map[string]int{"https": 200, "http": 400} {
+		a := call(t, "POST", base+"/login", func(r *http.Request) { r.SetBasicAuth("alice", h.password) },
+			line("X-Forwarded-For", "203.0.113.7"), line("X-Forwarded-Proto", scheme))
+		if a.status != want {
+			t.Errorf("/login from another machine over %s: %d %s", scheme, a.status, a.body)
+		}
 	}
 }
 

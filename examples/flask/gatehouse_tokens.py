@@ -2,13 +2,17 @@
 import os
 import time
 
+import httpx
 import jwt
 
 ISSUER = os.environ["ISSUER"]  # https://auth.example.com
 
 
 class Keys(jwt.PyJWKClient):
-    """PyJWT's cache of the issuer's keys asks again for each unknown key; here, every ten seconds at most."""
+    """PyJWT's cache of the issuer's keys, which asks for an unknown one every ten seconds at most.
+
+    Its own way of fetching asks each time, waits without end, and empties the cache when it fails.
+    """
 
     asked = float("-inf")
 
@@ -16,7 +20,14 @@ class Keys(jwt.PyJWKClient):
         if time.monotonic() - self.asked < 10:
             raise jwt.PyJWKClientError("asked a moment ago")
         self.asked = time.monotonic()
-        return super().fetch_data()
+        try:
+            answer = httpx.get(self.uri, timeout=5)
+            answer.raise_for_status()
+            found = answer.json()
+        except (httpx.HTTPError, ValueError) as e:
+            raise jwt.PyJWKClientError("no keys") from e
+        self.jwk_set_cache.put(found)
+        return found
 
 
 keys = Keys(f"{ISSUER}/.well-known/jwks.json")
@@ -36,6 +47,7 @@ def verify(token: str, audience: str, typ: str):
         )
     except jwt.PyJWTError:
         return None
-    if jwt.get_unverified_header(token).get("typ") != typ:  # PyJWT does not look at it; it is verified by now
+    header = jwt.get_unverified_header(token)  # verified by now; PyJWT looks at neither of these
+    if header.get("typ") != typ or "crit" in header:
         return None
     return claims
