@@ -23,11 +23,18 @@ func program(t *testing.T, name string) string {
 			return path
 		}
 	}
+	missing(t, name)
+	return ""
+}
+
+// missing skips a test for want of something, or fails it under `make test`,
+// which provides everything.
+func missing(t *testing.T, name string) {
+	t.Helper()
 	if os.Getenv("GATEHOUSE_TEST_STRICT") == "1" {
 		t.Fatal(name + " is not installed")
 	}
-	t.Skip(name + " is not installed; see scripts/test-deps")
-	return ""
+	t.Skip(name + " is not installed; scripts/test-deps installs it")
 }
 
 // freeAddress is a loopback address on which nothing listened a moment ago.
@@ -135,7 +142,7 @@ func TestNginx(t *testing.T) {
 
 // TestCaddy runs Caddy on the file in deploy/caddy.
 func TestCaddy(t *testing.T) {
-	caddy := optional(t, "caddy")
+	caddy := program(t, "caddy")
 	auth, authServer, api := behindProxy(t)
 	addr := freeAddress(t)
 	cmd := exec.Command(caddy, "run", "--adapter", "caddyfile", "--config", "../deploy/caddy/Caddyfile")
@@ -152,7 +159,7 @@ func TestCaddy(t *testing.T) {
 
 // TestHAProxy runs HAProxy on the files in deploy/haproxy.
 func TestHAProxy(t *testing.T) {
-	haproxy := optional(t, "haproxy")
+	haproxy := program(t, "haproxy")
 	auth, authServer, api := behindProxy(t)
 	addr := freeAddress(t)
 	script, err := filepath.Abs("../deploy/haproxy/gatehouse.lua")
@@ -174,14 +181,14 @@ func TestHAProxy(t *testing.T) {
 // TestApache runs Apache httpd on the files in deploy/apache. LuaSocket is looked
 // for where Debian has it, or where GATEHOUSE_TEST_LUA (a prefix) says.
 func TestApache(t *testing.T) {
-	apache := optional(t, "apache2")
+	apache := program(t, "apache2")
 	const modules = "/usr/lib/apache2/modules/"
 	prefix := os.Getenv("GATEHOUSE_TEST_LUA")
 	if m, _ := filepath.Glob(prefix + "/usr/lib/*/lua/5.3/socket/core.so"); len(m) == 0 {
-		t.Skip("lua-socket is not installed")
+		missing(t, "lua-socket")
 	}
 	if _, err := os.Stat(modules + "mod_lua.so"); err != nil {
-		t.Skip("mod_lua is not installed")
+		missing(t, "mod_lua")
 	}
 	auth, authServer, api := behindProxy(t)
 	addr := freeAddress(t)
@@ -217,18 +224,6 @@ func TestApache(t *testing.T) {
 		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
 		t.Logf("%s", log)
 	}
-}
-
-// optional is program for those that `make test` does not install.
-func optional(t *testing.T, name string) string {
-	t.Helper()
-	for _, try := range []string{name, "/usr/sbin/" + name} {
-		if path, err := exec.LookPath(try); err == nil {
-			return path
-		}
-	}
-	t.Skip(name + " is not installed")
-	return ""
 }
 
 // proxyChecks are what every proxy that asks Gatehouse must do. notFound is how

@@ -56,9 +56,7 @@ func sqliteConfig(t testing.TB) store.Config {
 
 func postgresConfig(t testing.TB) store.Config {
 	t.Helper()
-	if postgres == nil {
-		t.Skip(why)
-	}
+	needPostgres(t)
 	return store.Config{Driver: store.DriverPostgres, DSN: gatehouse.Secret(postgres.DSN(t)), LockWait: 5 * time.Second, Logger: quiet(t)}
 }
 
@@ -103,4 +101,17 @@ func wantCode(t testing.TB, err error, code string) {
 // moment is a time with all its microseconds.
 func moment(n int) time.Time {
 	return time.Date(2026, 11, 22, 7, 5, 3, 123456000, time.UTC).Add(time.Duration(n) * time.Second)
+}
+
+// needPostgres skips a test for want of PostgreSQL, or fails it under `make
+// test`, which provides it.
+func needPostgres(t testing.TB) {
+	t.Helper()
+	switch {
+	case postgres != nil:
+	case os.Getenv("GATEHOUSE_TEST_STRICT") == "1":
+		t.Fatal(why)
+	default:
+		t.Skip(why)
+	}
 }

@@ -406,9 +406,7 @@ func TestSessionsAreCut(t *testing.T) {
 }
 
 func TestTestpgNeedsNoNetwork(t *testing.T) {
-	if postgres == nil {
-		t.Skip(why)
-	}
+	needPostgres(t)
 	if _, err := exec.LookPath("ss"); err != nil {
 		t.Skip("ss is not installed (Debian: apt-get install iproute2)")
 	}
