@@ -1,6 +1,7 @@
 package adminhttp_test
 
 import (
+	"errors"
 	"hash/crc32"
 	"strings"
 	"testing"
@@ -23,6 +24,9 @@ func TestBootstrapWorksOnce(t *testing.T) {
 	}
 	if r := h.call("", "POST", "/bootstrap", map[string]any{"secret": h.secret.Reveal(), "username": "second", "password": password}); r.status != 401 {
 		t.Fatalf("the secret worked twice: %d %s", r.status, r.body)
+	}
+	if v, err := h.db.Setting(t.Context(), "bootstrap"); !errors.Is(err, gatehouse.NotFound) {
+		t.Fatalf("the used secret is kept: %q %v", v, err)
 	}
 	if s, err := h.svc.NewBootstrapSecret(t.Context()); err != nil || s != "" {
 		t.Fatalf("another secret although there is an administrator: %v", err)
@@ -89,11 +93,14 @@ func TestUserLifecycle(t *testing.T) {
 		}
 	})
 	t.Run("delete", func(t *testing.T) {
-		text, _ := h.key(key, "main", "bob", "*")
+		text, id := h.key(key, "main", "bob", "*")
 		h.want(200, text, "GET", "/me", nil)
 		h.want(204, key, "DELETE", "/realms/main/users/bob", nil)
 		h.want(401, text, "GET", "/me", nil)
 		h.want(404, key, "GET", "/realms/main/users/bob", nil)
+		if r := h.want(200, key, "GET", "/realms/main/keys/"+id, nil); r.str("status") != "revoked" {
+			t.Fatalf("the key of a deleted user: %s", r.body)
+		}
 	})
 }
 
