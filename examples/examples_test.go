@@ -118,6 +118,9 @@ func testLoginFromAfar(t *testing.T, h *house, base string) {
 		if a.status != want {
 			t.Errorf("/login from another machine over %s: %d %s", scheme, a.status, a.body)
 		}
+		if from := h.client.Load(); from != "203.0.113.7" {
+			t.Errorf("Gatehouse was told that the log-in came from %q", from)
+		}
 	}
 }
 

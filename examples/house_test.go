@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ type facade struct {
 	key     *ecdsa.PrivateKey
 	target  atomic.Pointer[url.URL]
 	fetched atomic.Int64 // how often the key set was asked for
+	client  atomic.Value // X-Forwarded-For of the last request to /tokens
 }
 
 const facadeKID = "key-of-the-test"
@@ -52,7 +54,10 @@ func newFacade(t *testing.T) *facade {
 					pr.Out.Header[name] = lines
 				}
 			}
-			if pr.In.URL.Path == "/.well-known/jwks.json" {
+			switch pr.In.URL.Path {
+			case "/tokens":
+				f.client.Store(strings.Join(pr.In.Header["X-Forwarded-For"], ", "))
+			case "/.well-known/jwks.json":
 				pr.Out.Header.Del("Accept-Encoding")
 				pr.Out.Header.Del("If-None-Match")
 			}
