@@ -16,6 +16,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
+// aDay is the unit of the usage counters.
+const aDay = 24 * time.Hour
+
 // maxOverlap bounds how long an old key goes on working beside its successor.
 const maxOverlap = 90 * aDay
 

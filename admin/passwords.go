@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"crypto/rand"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
@@ -99,7 +98,7 @@ func (s *Service) storePassword(ctx context.Context, actor *gatehouse.Principal,
 // generatePassword makes a password of 20 letters and digits in groups of five,
 // without those that look alike: more than 98 random bits.
 func generatePassword() gatehouse.Secret {
-	const letters = "abcdefghjkmnpqrstuvwxyz23456789x" // 32 entries, so that no remainder favours one
+	const letters = "abcdefghjkmnpqrstuvwxyz23456789x" // x stands twice, to make 32
 	var raw [20]byte
 	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the program instead
 	out := make([]byte, 0, 23)
@@ -111,6 +110,3 @@ func generatePassword() gatehouse.Secret {
 	}
 	return gatehouse.Secret(out)
 }
-
-// aDay is the unit of the usage counters.
-const aDay = 24 * time.Hour
