@@ -307,6 +307,9 @@ func TestGrants(t *testing.T) {
 		same(t, must(db.Grant(ctx, "main", "grt_1"))(t), g)
 		same(t, changes(), one(gatehouse.TopicGrant, "main", "grt_1", g))
 		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertGrant(ctx, g) }), gatehouse.Conflict)
+		shared := g
+		shared.ID = "grt_2" // another grant in the same place of the status list
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertGrant(ctx, shared) }), gatehouse.Conflict)
 
 		r := grant.Refresh{Hash: []byte("r0"), GrantID: "grt_1", Realm: "main", Sequence: 3, IssuedAt: moment(1), ExpiresAt: moment(50)}
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRefresh(ctx, r) })
@@ -416,8 +419,9 @@ func TestPages(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
 		do(t, db, func(ctx context.Context, tx *store.Tx) error {
-			for _, id := range ids[1:] {
+			for i, id := range ids[1:] {
 				u, k, g := exampleUser(), exampleKey(), exampleGrant()
+				g.StatusIdx = int64(i)
 				u.ID, u.UsernameKey, k.ID, g.ID = id, id, id, id
 				for _, err := range []error{tx.InsertUser(ctx, u), tx.InsertKey(ctx, k), tx.InsertGrant(ctx, g),
 					tx.PutEntity(ctx, policy.EntityRecord{Realm: "main", Type: "Doc", ID: id})} {

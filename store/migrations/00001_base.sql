@@ -148,6 +148,8 @@ CREATE TABLE grants (
 );
 CREATE INDEX grants_by_subject ON grants (realm, subject, id);
 CREATE INDEX grants_by_end ON grants (expires_at);
+-- Two grants with one place in the status lists would end together.
+CREATE UNIQUE INDEX grants_by_status ON grants (realm, status_list, status_index);
 
 CREATE TABLE refresh_tokens (
     hash       BYTEA NOT NULL PRIMARY KEY,
