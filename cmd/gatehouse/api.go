@@ -189,6 +189,22 @@ func (a *app) get(ctx context.Context, path string) error {
 	return a.show(o)
 }
 
+// getText fetches an object and prints its text as it is, so that it can be
+// saved as a file, edited and put back; the whole object with --json.
+func (a *app) getText(ctx context.Context, path string) error {
+	var o object
+	if err := a.call(ctx, "GET", path, nil, &o); err != nil {
+		return err
+	}
+	return a.print(o, func(w io.Writer) {
+		text, _ := o["text"].(string)
+		for line := range strings.Lines(text) {
+			indent := len(line) - len(strings.TrimLeft(line, "\t"))
+			fmt.Fprintln(w, line[:indent]+printable(strings.TrimRight(line[indent:], "\r\n")))
+		}
+	})
+}
+
 // done says that something was done.
 func (a *app) done(format string, args ...any) error {
 	msg := fmt.Sprintf(format, args...)

@@ -43,9 +43,12 @@ func (a *app) keyCreate() *cobra.Command {
 		Use:   "create",
 		Short: "Create a key; it is shown once",
 		Example: `  gatehouse key create --owner bob --name "nightly export" --scope documents:read --expires 2160h
-  gatehouse key create --owner ci --environment test --allow-from 192.0.2.0/24`,
+  gatehouse key create --owner ci --name trying --environment test --allow-from 192.0.2.0/24`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if name == "" {
+				return usagef("--name is needed: what is the key for?")
+			}
 			body := object{"name": name, "environment": environment}
 			if owner != "" {
 				body["owner"] = owner
@@ -67,7 +70,7 @@ func (a *app) keyCreate() *cobra.Command {
 			return a.showSecret(out, "key", "text")
 		},
 	}
-	c.Flags().StringVar(&name, "name", "", "what the key is for")
+	c.Flags().StringVar(&name, "name", "", "what the key is for (required)")
 	c.Flags().StringVar(&owner, "owner", "", "user or service that the key speaks for; yourself when empty")
 	c.Flags().StringVar(&environment, "environment", "live", "live or test")
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "what the key may do; may be repeated")

@@ -32,8 +32,8 @@ func (a *app) policyCommand() *cobra.Command {
 		&cobra.Command{Use: "list", Short: "List policies", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("policies"), nil, "id", "disabled", "updated_at")
 		}},
-		&cobra.Command{Use: "show ID", Short: "Show a policy", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-			return a.get(c.Context(), a.realmPath("policies", args[0]))
+		&cobra.Command{Use: "show ID", Short: "Print a policy", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			return a.getText(c.Context(), a.realmPath("policies", args[0]))
 		}},
 		&cobra.Command{Use: "delete ID", Short: "Delete a policy", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			if err := a.call(c.Context(), "DELETE", a.realmPath("policies", args[0]), nil, nil); err != nil {
@@ -49,7 +49,7 @@ func (a *app) policySchema() *cobra.Command {
 	c := &cobra.Command{Use: "schema", Short: "The realm's Cedar schema"}
 	c.AddCommand(
 		&cobra.Command{Use: "show", Short: "Print the schema", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			return a.get(c.Context(), a.realmPath("schema"))
+			return a.getText(c.Context(), a.realmPath("schema"))
 		}},
 		&cobra.Command{Use: "put FILE", Short: "Replace the schema; every policy must validate against it", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			b, err := a.readFileOrStdin(args[0], maxPolicyFile)
@@ -133,12 +133,15 @@ func (a *app) policyCheck() *cobra.Command {
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var in policy.Input
+			names := map[string]string{}
 			for _, file := range args {
 				b, err := a.readFileOrStdin(file, maxPolicyFile)
 				if err != nil {
 					return err
 				}
-				in.Documents = append(in.Documents, policy.Document{ID: fmt.Sprintf("file%d", len(in.Documents)+1), Text: string(b)})
+				id := fmt.Sprintf("file%d", len(in.Documents)+1)
+				names["policy "+id] = file // as Compile names its sources
+				in.Documents = append(in.Documents, policy.Document{ID: id, Text: string(b)})
 			}
 			if schemaFile != "" {
 				b, err := a.readFileOrStdin(schemaFile, maxPolicyFile)
@@ -150,6 +153,11 @@ func (a *app) policyCheck() *cobra.Command {
 			set, err := policy.Compile(in)
 			var problems policy.Problems
 			if errors.As(err, &problems) {
+				for i, p := range problems {
+					if file, ok := names[p.Source]; ok {
+						problems[i].Source = file
+					}
+				}
 				return a.policyProblems(problems)
 			}
 			if err != nil {

@@ -40,7 +40,7 @@ func (a *app) command() *cobra.Command {
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print JSON instead of text")
 	f.StringVar(&a.url, "url", "", "server to talk to (GATEHOUSE_URL; http://127.0.0.1:8080)")
-	f.StringVar(&a.tokenFile, "token-file", "", "file with the API key or token to use (GATEHOUSE_TOKEN, GATEHOUSE_TOKEN_FILE, or what `gatehouse login` saved)")
+	f.StringVar(&a.tokenFile, "token-file", "", "`file` with the API key or token to use (GATEHOUSE_TOKEN, GATEHOUSE_TOKEN_FILE, or what 'gatehouse login' saved)")
 	f.StringVar(&a.realm, "realm", "", "realm to work in (GATEHOUSE_REALM; main)")
 	root.AddGroup(&cobra.Group{ID: "start", Title: "Start:"}, &cobra.Group{ID: "manage", Title: "Manage:"},
 		&cobra.Group{ID: "inspect", Title: "Inspect:"})
