@@ -145,7 +145,11 @@ func (s *Server) openStore(ctx context.Context) error {
 }
 
 func storeConfig(cfg Config, log *slog.Logger) store.Config {
-	return store.Config{Driver: cfg.Store.Driver, Path: filepath.Join(cfg.Data, "gatehouse.db"), DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log}
+	out := store.Config{Driver: cfg.Store.Driver, DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log}
+	if out.Driver == store.DriverSQLite {
+		out.Path = filepath.Join(cfg.Data, "gatehouse.db")
+	}
+	return out
 }
 
 // Start begins to answer requests and runs the background jobs.
