@@ -174,7 +174,7 @@ func buildCases(ctx context.Context, o options, d demo, f, proxy, gh *process) (
 			r.SetBasicAuth("alice", alice.Password)
 			return r
 		}, floor: "proxy"},
-		{name: "forward-auth", server: gh, want: 200, next: get(d.Gateway, "/.gatehouse/auth", "Authorization", "Bearer "+seen,
+		{name: "forward-auth", server: gh, want: 200, next: get(d.Gateway, "/.gatehouse/auth/caddy", "Authorization", "Bearer "+seen,
 			"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/private", "X-Forwarded-Host", "localhost", "X-Forwarded-Proto", "http"), floor: "floor", mustMicros: 80},
 		{name: "jwks", server: gh, want: 200, next: get(d.Issuer, "/.well-known/jwks.json"), floor: "floor", mustRatio: 1.5},
 	}

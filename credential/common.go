@@ -5,7 +5,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/ccojocar/zxcvbn-go/frequency"
+	"github.com/ccojocar/zxcvbn-go/data"
+	"github.com/go-json-experiment/json"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -19,6 +20,7 @@ const minCommon = 8
 // commonList is the set of common passwords, folded by foldPassword.
 type commonList struct {
 	set      map[string]struct{}
+	words    map[string]struct{} // words and names of minWord letters or more
 	stems    []string
 	suffixes []string
 }
@@ -26,7 +28,7 @@ type commonList struct {
 // newCommonList expands the shipped file and adds zxcvbn's frequency lists:
 // common passwords, and the words and names that are passwords by themselves.
 func newCommonList() *commonList {
-	c := &commonList{set: make(map[string]struct{}, 1<<16)}
+	c := &commonList{set: make(map[string]struct{}, 1<<16), words: make(map[string]struct{}, 1<<16)}
 	section := ""
 	var phrases []string
 	for line := range strings.Lines(commonText) {
@@ -53,12 +55,31 @@ func newCommonList() *commonList {
 			c.add(stem + suffix)
 		}
 	}
-	for _, list := range frequency.Lists {
-		for _, word := range list.List {
+	for _, name := range []string{"Passwords", "English", "MaleNames", "FemaleNames", "Surnames"} {
+		for _, word := range shippedList(name) {
 			c.add(word)
+			if len(word) >= minWord {
+				c.words[foldPassword(word)] = struct{}{}
+			}
 		}
 	}
 	return c
+}
+
+// shippedList reads one of zxcvbn's frequency lists. Only its data package is
+// linked: the packages above it read every list when the program starts, which
+// costs each start 50 ms and 18 MB.
+func shippedList(name string) []string {
+	raw, err := data.Asset("data/" + name + ".json")
+	if err == nil {
+		var file struct {
+			List []string `json:"List"`
+		}
+		if err = json.Unmarshal(raw, &file, json.MatchCaseInsensitiveNames(true)); err == nil && len(file.List) > 0 {
+			return file.List
+		}
+	}
+	panic("credential: the list " + name + " is not in the module that ships it") // TestCommonListIsLargeEnough
 }
 
 func (c *commonList) add(word string) {

@@ -2,12 +2,10 @@ package credential
 
 import (
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
-	zxcvbn "github.com/ccojocar/zxcvbn-go"
-	"github.com/ccojocar/zxcvbn-go/match"
-	"github.com/ccojocar/zxcvbn-go/matching"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -58,13 +56,15 @@ func (p Problem) Text() string {
 
 // PasswordPolicy judges new passwords by NIST SP 800-63B-4 §3.1.1.2: length,
 // a list of common passwords, words of the context, and how easily it is
-// guessed. There are no composition rules. Make it once, with [NewPasswordPolicy]:
-// the lists are expanded then, and the zero value is not usable.
-// It is safe for concurrent use.
-type PasswordPolicy struct{ common *commonList }
+// guessed. There are no composition rules. Make it once, with [NewPasswordPolicy];
+// the zero value is not usable. It is safe for concurrent use.
+type PasswordPolicy struct{ common func() *commonList }
 
-// NewPasswordPolicy expands the shipped lists.
-func NewPasswordPolicy() *PasswordPolicy { return &PasswordPolicy{common: newCommonList()} }
+// NewPasswordPolicy returns the policy. The shipped lists are expanded when the
+// first password is judged: a server that only checks tokens never needs them.
+func NewPasswordPolicy() *PasswordPolicy {
+	return &PasswordPolicy{common: sync.OnceValue(newCommonList)}
+}
 
 // Check returns every problem of password, in a fixed order; none means that it
 // may be set. minLength is in code points; 0 means [DefaultMinPassword] and less
@@ -92,7 +92,7 @@ func (p *PasswordPolicy) Check(password gatehouse.Secret, minLength int, words [
 	}
 	folded := foldPassword(text)
 	var problems []Problem
-	if p.common.contains(folded) {
+	if p.common().contains(folded) {
 		problems = append(problems, PasswordCommon)
 	}
 	context := contextWords(words)
@@ -102,7 +102,7 @@ func (p *PasswordPolicy) Check(password gatehouse.Secret, minLength int, words [
 	if repetitive([]rune(folded)) {
 		problems = append(problems, PasswordRepetitive)
 	}
-	if score(folded, context) < 3 {
+	if p.common().weight(folded, context) < leastWeight {
 		problems = append(problems, PasswordTooWeak)
 	}
 	return problems
@@ -168,38 +168,4 @@ func repetitive(r []rune) bool {
 		}
 	}
 	return false
-}
-
-// score is zxcvbn's estimate, 0 to 4.
-func score(folded string, words []string) int {
-	text, manySigns := scoreInput(folded)
-	var filters []func(match.Matcher) bool
-	if manySigns {
-		filters = append(filters, matching.FilterL33tMatcher)
-	}
-	return zxcvbn.PasswordStrength(text, words, filters...).Score
-}
-
-// scoreInput bounds what zxcvbn is given: its first 64 characters, since its
-// time grows faster than the square of the length. manySigns tells that it must
-// not try every reading of every sign, which takes a second on a password made
-// of signs; such a password is no disguised word anyway.
-func scoreInput(folded string) (text string, manySigns bool) {
-	ascii := make([]byte, 0, 64)
-	signs := map[rune]struct{}{}
-	for _, r := range folded {
-		if len(ascii) == cap(ascii) {
-			break
-		}
-		if strings.ContainsRune("4@8({[<3691!|705$+%2", r) {
-			signs[r] = struct{}{}
-		}
-		if r >= utf8.RuneSelf {
-			// zxcvbn knows Latin only and would call any other script strong. A
-			// letter for each character keeps repetitions and sequences visible.
-			r = 'a' + r%26
-		}
-		ascii = append(ascii, byte(r))
-	}
-	return string(ascii), len(signs) > 6
 }

@@ -89,20 +89,28 @@ func TestCommonListIsLargeEnough(t *testing.T) {
 	}
 }
 
-func TestScoreInputIsBounded(t *testing.T) {
+// TestWeight: a few things to guess weigh little, however long they are.
+func TestWeight(t *testing.T) {
+	c := newCommonList()
 	for _, tt := range []struct {
-		in    string
-		text  string
-		signs bool
+		in       string
+		weak     bool
+		contexts []string
 	}{
-		{strings.Repeat("a", 300), strings.Repeat("a", 64), false},
-		{"4@8({[<36", "4@8({[<36", true},
-		{"p4$$w0rd", "p4$$w0rd", false},
-		{"абвг", "ghij", false},
-		{strings.Repeat("я", 300), strings.Repeat("l", 64), false},
+		{"qwertyuiopasdfghjkl", true, nil},
+		{"superman12345678", true, nil},
+		{"shadowshadow1234", true, nil},
+		{"monkeydragon!!!!!!!!!!", true, nil},
+		{"1qaz2wsx3edc4rfv", true, nil},
+		{"gatehouse1234567890", true, []string{"gatehouse"}},
+		{"m0nk3ydr4g0nqwertz", true, nil},
+		{"vqx7lm2p", false, nil},
+		{"velvet otter canyon 47", false, nil},
+		{"alllowercaseletterswithoutdigits", false, nil},
+		{strings.Repeat("x7#q", 60), false, nil},
 	} {
-		if text, signs := scoreInput(tt.in); text != tt.text || signs != tt.signs {
-			t.Errorf("%q: %q %v", tt.in, text, signs)
+		if w := c.weight(tt.in, tt.contexts); (w < leastWeight) != tt.weak {
+			t.Errorf("%q weighs %d", tt.in, w)
 		}
 	}
 }

@@ -62,3 +62,25 @@ func BenchmarkGateway(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkStart opens and closes a server whose database is there already.
+func BenchmarkStart(b *testing.B) {
+	dir := b.TempDir()
+	path, err := server.InitConfig(dir, "", "127.0.0.1:0", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		cfg, err := server.LoadConfig(path, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		cfg.Log.Level = "error"
+		s, err := server.New(b.Context(), cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Close(context.Background())
+	}
+}

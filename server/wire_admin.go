@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -125,7 +126,20 @@ func (v tokenVerifier) VerifyToken(ctx context.Context, realm string, token gate
 // adminRate bounds the management API by client address.
 var adminRate = limit.Rate{Limit: 1200, Window: time.Minute, Burst: 600}
 
-func (s *Server) adminHandler() (http.Handler, error) {
+// adminHandler builds the management API at its first request: describing some
+// sixty operations takes longer than everything else at the start together.
+func (s *Server) adminHandler() http.Handler {
+	build := sync.OnceValues(s.buildAdmin)
+	return s.problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		h, err := build()
+		if err == nil {
+			h.ServeHTTP(w, r)
+		}
+		return err
+	})
+}
+
+func (s *Server) buildAdmin() (http.Handler, error) {
 	return adminhttp.New(adminhttp.Config{Service: s.admin, Authenticate: s.authenticateAdmin, Problems: s.problems,
 		Challenges: func(*http.Request) []string {
 			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/docs"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
@@ -94,11 +95,13 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	published.Register(mux)
-	api, err := s.adminHandler()
-	if err != nil {
-		return nil, err
-	}
+	api := s.adminHandler()
 	mux.Handle("/admin/v1/", api)
+	// Whoever finds a leaked key need not know the management API.
+	mux.Handle("POST /keys/leaked", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.URL.Path, r.URL.RawPath = adminhttp.Prefix+"/keys/leaked", ""
+		api.ServeHTTP(w, r)
+	}))
 	mux.Handle("GET /errors/{code}", s.problems.Handler(errorPage))
 	return s.handlerChain(s.problems.Mux(mux)), nil
 }

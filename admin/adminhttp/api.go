@@ -8,6 +8,7 @@ import (
 	"path"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -62,9 +63,7 @@ func New(c Config) (http.Handler, error) {
 	a := &api{c: c}
 	a.huma = humago.New(mux, a.config())
 	a.operations()
-	if err := a.serveDocument(mux); err != nil {
-		return nil, err
-	}
+	a.serveDocument(mux)
 	return a.front(mux), nil
 }
 
@@ -141,17 +140,19 @@ func (a *api) document() ([]byte, error) {
 	return json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
 }
 
-func (a *api) serveDocument(mux *http.ServeMux) error {
-	body, err := a.document()
-	if err != nil {
-		return err
-	}
-	mux.HandleFunc("GET "+Prefix+"/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+// serveDocument serves the OpenAPI document, rendered when it is first asked for.
+func (a *api) serveDocument(mux *http.ServeMux) {
+	document := sync.OnceValues(a.document)
+	mux.Handle("GET "+Prefix+"/openapi.json", a.c.Problems.Handler(func(w http.ResponseWriter, _ *http.Request) error {
+		body, err := document()
+		if err != nil {
+			return err
+		}
 		w.Header().Set("Content-Type", "application/openapi+json")
 		w.Header().Set("Cache-Control", "public, max-age=300")
-		_, _ = w.Write(body)
-	})
-	return nil
+		_, err = w.Write(body)
+		return err
+	}))
 }
 
 var (
