@@ -195,7 +195,7 @@ func (d *numericDate) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if err != nil {
 		return err
 	}
-	if v.Kind() != '0' {
+	if v.Kind() != '0' || v[0] == '-' { // -0 too: others read it as another date, or as none
 		return errors.New("not a NumericDate")
 	}
 	if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {

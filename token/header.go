@@ -24,7 +24,8 @@ type header struct {
 // parseHeader reads the JOSE header (RFC 7515 §4). A member that would name or
 // carry a key, or change what is signed, refuses the token: none of them is
 // needed by tokens we accept, and ignoring them has been the start of many
-// attacks. Thumbprints (x5t) and members we do not know are ignored, as §4 asks.
+// attacks. Members we do not know are ignored, as §4 asks; those registered as
+// strings must be strings even where we do not use them (cty, x5t).
 func parseHeader(b []byte) (header, error) {
 	var h header
 	if len(b) > maxHeaderBytes || !shallow(b) {
@@ -59,7 +60,7 @@ func (h *header) member(name string, dec *jsontext.Decoder) error {
 	switch name {
 	case "crit", "b64", "zip", "jku", "jwk", "x5u", "x5c":
 		return errMalformed.With(errors.New("header member " + name + " is refused"))
-	case "alg", "kid", "typ":
+	case "alg", "kid", "typ", "cty", "x5t", "x5t#S256":
 	default:
 		if err := dec.SkipValue(); err != nil {
 			return errMalformed.With(err)
