@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,12 +51,83 @@ func TestRFCExamples(t *testing.T) {
 	}
 }
 
+// TestRFCUnsecured is the token of RFC 7515 A.5 and RFC 7519 §6.1, with each of
+// the keys above and with none: what is not signed never verifies.
+func TestRFCUnsecured(t *testing.T) {
+	const jws = "eyJhbGciOiJub25lIn0." + joePayload + "."
+	for name, x := range rfcExamples {
+		if valid, reason := token.VerifyVector(fmt.Appendf(nil, `{"jwk":%s,"jws":%q}`, x.jwk, jws)); valid || reason == "" {
+			t.Errorf("with the key of %s: %v %s", name, valid, reason)
+		}
+	}
+	if valid, _ := token.VerifyVector(fmt.Appendf(nil, `{"jws":%q}`, jws)); valid {
+		t.Error("verifies without a key")
+	}
+}
+
+// TestRFCSerializations are RFC 7515 A.6 and A.7: signatures that are good, in the
+// JSON serialization, which we do not read.
+func TestRFCSerializations(t *testing.T) {
+	x := rfcExamples["7515 A.3"]
+	p := strings.Split(x.jws, ".")
+	for name, jws := range map[string]string{
+		"A.6": fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"header":{"kid":"e9bc097a-ce51-4036-9562-d2ade882db0d"},"signature":%q}]}`, p[1], p[0], p[2]),
+		"A.7": fmt.Sprintf(`{"payload":%q,"protected":%q,"header":{"kid":"e9bc097a-ce51-4036-9562-d2ade882db0d"},"signature":%q}`, p[1], p[0], p[2]),
+	} {
+		for _, text := range []string{jws, fmt.Sprintf("%q", jws)} {
+			if valid, reason := token.VerifyVector(fmt.Appendf(nil, `{"jwk":%s,"jws":%s}`, x.jwk, text)); valid {
+				t.Errorf("%s: %s", name, reason)
+			}
+		}
+	}
+}
+
+const (
+	rfc7517EC  = `"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"`
+	rfc7517RSA = `{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMst` +
+		`n64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbIS` +
+		`D08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}`
+)
+
+// TestRFCKeys are the key sets of RFC 7517 A.1 to A.3: of each, the keys that are
+// for signatures are read and the others passed over.
+func TestRFCKeys(t *testing.T) {
+	for name, c := range map[string]struct {
+		set  string
+		opt  token.ParseOptions
+		kids []string // nil: refused
+	}{
+		"A.1": {`{"keys":[{` + rfc7517EC + `,"use":"enc","kid":"1"},` + rfc7517RSA + `]}`, token.ParseOptions{}, []string{"2011-04-29"}},
+		"A.2, the EC key": {`{"keys":[{` + rfc7517EC + `,"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","kid":"1"}]}`,
+			token.ParseOptions{Private: true}, []string{"1"}},
+		"A.2, the EC key for encryption": {`{"keys":[{` + rfc7517EC + `,"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","use":"enc","kid":"1"}]}`,
+			token.ParseOptions{Private: true}, nil},
+		"A.2, where public keys are expected": {`{"keys":[{` + rfc7517EC + `,"d":"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE","kid":"1"}]}`, token.ParseOptions{}, nil},
+		"A.3": {`{"keys":[{"kty":"oct","alg":"A128KW","k":"GawgguFyGrWKav7AX4VKUg"},{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",` +
+			`"kid":"HMAC key used in JWS spec Appendix A.1 example"}]}`, token.ParseOptions{Private: true, Algorithms: []token.Algorithm{token.HS256}},
+			[]string{"HMAC key used in JWS spec Appendix A.1 example"}},
+	} {
+		set, err := token.ParseJWKSet([]byte(c.set), c.opt)
+		if err != nil {
+			if c.kids != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		var kids []string
+		for _, k := range set.Keys() {
+			kids = append(kids, k.KID)
+		}
+		if !slices.Equal(kids, c.kids) {
+			t.Errorf("%s: read %q, want %q", name, kids, c.kids)
+		}
+	}
+}
+
 // TestThumbprints are RFC 7638 §3.1 and RFC 8037 A.3.
 func TestThumbprints(t *testing.T) {
 	for jwk, want := range map[string]string{
-		`{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMst` +
-			`n64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbIS` +
-			`D08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}`: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
+		rfc7517RSA:                  "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs",
 		rfcExamples["8037 A.4"].jwk: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
 	} {
 		k, err := token.ParseJWK([]byte(jwk), token.ParseOptions{Private: true})
@@ -128,6 +200,28 @@ func TestCookbook(t *testing.T) {
 	}
 	if compacts < 4 {
 		t.Errorf("%d compact examples, want 4", compacts)
+	}
+}
+
+// TestCookbookKeys are the keys of RFC 7520 §3: each is read as what it is for, and
+// the key for encryption not at all.
+func TestCookbookKeys(t *testing.T) {
+	files := vectors(t, "jose/rfc7520-cookbook")
+	for name, want := range map[string]token.Algorithm{"3_1.ec_public_key": token.ES512, "3_2.ec_private_key": token.ES512, "3_3.rsa_public_key": token.RS256,
+		"3_4.rsa_private_key": token.RS256, "3_5.symmetric_key_mac_computation": token.HS256, "3_6.symmetric_key_encryption": ""} {
+		data, err := fs.ReadFile(files, "jwk/"+name+".json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := token.ParseJWK(data, token.ParseOptions{Private: true, Algorithms: []token.Algorithm{token.RS256}})
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%s: read as %v", name, k)
+		case want != "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case want != "" && k.Algorithm != want:
+			t.Errorf("%s: read as %v, want %s", name, k, want)
+		}
 	}
 }
 

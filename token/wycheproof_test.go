@@ -23,7 +23,8 @@ var deviations = map[string]map[int]string{
 		372: "a question mark in the header is not base64url, yet labelled valid",
 		373: "a question mark in the payload is not base64url, yet labelled valid",
 	},
-	"json_web_key_test.json": {},
+	"json_web_key_test.json":    {},
+	"json_web_crypto_test.json": {},
 }
 
 type vectorFile struct {
@@ -32,7 +33,7 @@ type vectorFile struct {
 		Private json.RawMessage `json:"private"`
 		Tests   []struct {
 			ID     int             `json:"tcId"`
-			JWS    json.RawMessage `json:"jws"`
+			JWS    json.RawMessage `json:"jws"` // nil: an encrypted token, which is not ours to read
 			Result string          `json:"result"`
 			Note   string          `json:"comment"`
 		} `json:"tests"`
@@ -40,7 +41,7 @@ type vectorFile struct {
 }
 
 func TestWycheproof(t *testing.T) {
-	for name, want := range map[string]int{"json_web_signature_test.json": 401, "json_web_key_test.json": 26} {
+	for name, want := range map[string]int{"json_web_signature_test.json": 401, "json_web_key_test.json": 26, "json_web_crypto_test.json": 25} {
 		t.Run(name, func(t *testing.T) {
 			raw, err := fs.ReadFile(wycheproof.TestVectors, name)
 			if err != nil {
@@ -63,6 +64,9 @@ func TestWycheproof(t *testing.T) {
 					member = "jwks"
 				}
 				for _, c := range g.Tests {
+					if c.JWS == nil {
+						continue
+					}
 					seen++
 					line := fmt.Appendf(nil, `{%q:%s,"jws":%s}`, member, key, c.JWS)
 					valid, reason := token.VerifyVector(line)
