@@ -41,7 +41,7 @@ func listen(name string, cfg ListenerConfig, h http.Handler, l net.Listener, now
 		}
 	}
 	out := &listener{name: name, net: l, server: &http.Server{
-		Handler:           h,
+		Handler:           closeAfterChunks(h),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -64,6 +64,20 @@ func listen(name string, cfg ListenerConfig, h http.Handler, l net.Listener, now
 	}
 	out.server.Protocols = protocols
 	return out, nil
+}
+
+// closeAfterChunks ends a connection of HTTP/1 with the answer to a request whose
+// body came in chunks. Such a request may have had a Content-Length too, which
+// net/http drops unseen: a proxy in front that went by it takes what follows the
+// last chunk for a request of somebody else's (request smuggling). RFC 9112 §6.1
+// asks for this in the case of both; costs a connection in the case of one.
+func closeAfterChunks(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+			w.Header().Set("Connection", "close")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (l *listener) serve() error {
