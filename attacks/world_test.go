@@ -166,6 +166,7 @@ func send(method, url string, opts ...string) (answer, error) {
 			header.Add("Authorization", "Bearer "+v)
 		case "from":
 			header.Set("X-Forwarded-For", v)
+			header.Set("X-Forwarded-Proto", "https")
 		default:
 			header[k] = append(header[k], v) // as written, not canonical
 		}
@@ -323,7 +324,7 @@ func raw(t *testing.T, url, text string) string {
 func statuses(stream string) []string {
 	var out []string
 	for line := range strings.SplitSeq(stream, "\n") {
-		if i := strings.Index(line, "HTTP/1.1 "); i >= 0 && len(line) >= i+12 {
+		if i := strings.Index(line, "HTTP/1."); i >= 0 && len(line) >= i+12 {
 			out = append(out, line[i+9:i+12])
 		}
 	}
