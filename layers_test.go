@@ -25,6 +25,7 @@ var levels = map[string]int{
 	"credential":         1,
 	"token":              1,
 	"policy":             1,
+	"internal/cache":     1,
 	"internal/seal":      1,
 	"audit":              2,
 	"revocation":         2,

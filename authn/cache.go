@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/cache"
 )
 
 // records caches what a store says about ids, bounded in size, and never serves
@@ -27,8 +27,8 @@ import (
 type records[V any] struct {
 	mu      sync.Mutex
 	gen     atomic.Uint64
-	found   *otter.Cache[string, record[V]]
-	missing *otter.Cache[string, time.Time]
+	found   *cache.Cache[string, record[V]]
+	missing *cache.Cache[string, time.Time]
 	flights singleflight.Group
 	maxAge  time.Duration
 	missAge time.Duration
@@ -46,8 +46,8 @@ const lookupTimeout = 5 * time.Second
 // newRecords holds up to size records, each for at most maxAge.
 func newRecords[V any](size int, maxAge time.Duration, now func() time.Time) *records[V] {
 	return &records[V]{
-		found:   otter.Must(&otter.Options[string, record[V]]{MaximumSize: size}),
-		missing: otter.Must(&otter.Options[string, time.Time]{MaximumSize: max(size/8, 16)}),
+		found:   cache.New[string, record[V]](size),
+		missing: cache.New[string, time.Time](max(size/8, 16)),
 		maxAge:  maxAge, missAge: 5 * time.Second, now: now,
 	}
 }
@@ -55,10 +55,10 @@ func newRecords[V any](size int, maxAge time.Duration, now func() time.Time) *re
 // peek returns the cached record. known is false when a look-up is needed; a
 // record known not to exist gives gatehouse.NotFound.
 func (c *records[V]) peek(id string) (value V, known bool, err error) {
-	if e, ok := c.found.GetIfPresent(id); ok && c.now().Before(e.until) {
+	if e, ok := c.found.Get(id); ok && c.now().Before(e.until) {
 		return e.value, true, nil
 	}
-	if until, ok := c.missing.GetIfPresent(id); ok && c.now().Before(until) {
+	if until, ok := c.missing.Get(id); ok && c.now().Before(until) {
 		return value, true, gatehouse.NotFound
 	}
 	return value, false, nil
@@ -110,10 +110,10 @@ func (c *records[V]) drop(id string) {
 	defer c.mu.Unlock()
 	c.gen.Add(1)
 	if id == "" {
-		c.found.InvalidateAll()
-		c.missing.InvalidateAll()
+		c.found.Clear()
+		c.missing.Clear()
 		return
 	}
-	c.found.Invalidate(id)
-	c.missing.Invalidate(id)
+	c.found.Forget(id)
+	c.missing.Forget(id)
 }

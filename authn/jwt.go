@@ -7,9 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/cache"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -106,7 +105,7 @@ func (a *Authenticator) foreignVerifier(realm string, f *gatehouse.TrustedIssuer
 // proves one thing only: this exact text verified under that trust. Expiry and
 // revocation are asked at each use.
 type tokenCache struct {
-	entries *otter.Cache[tokenKey, *tokenEntry]
+	entries *cache.Cache[tokenKey, *tokenEntry]
 }
 
 type tokenKey struct {
@@ -123,7 +122,7 @@ type tokenEntry struct {
 }
 
 func newTokenCache(size int) *tokenCache {
-	return &tokenCache{otter.Must(&otter.Options[tokenKey, *tokenEntry]{MaximumSize: size})}
+	return &tokenCache{cache.New[tokenKey, *tokenEntry](size)}
 }
 
 // verifyJWT checks a signed access token of the realm's own issuer or of one it
@@ -132,12 +131,12 @@ func newTokenCache(size int) *tokenCache {
 func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ Rule) (*gatehouse.Principal, error) {
 	text := p.Secret.Reveal()
 	key := tokenKey{sha256.Sum256([]byte(text)), t.realm.Name}
-	e, ok := a.tokens.entries.GetIfPresent(key)
+	e, ok := a.tokens.entries.Get(key)
 	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
 		var err error
 		if e, err = a.verifyToken(ctx, t, text); err != nil {
 			if ok {
-				a.tokens.entries.Invalidate(key)
+				a.tokens.entries.Forget(key)
 			}
 			return nil, err
 		}

@@ -1,9 +1,8 @@
 package authz
 
 import (
+	lru "github.com/gatehouse-auth/gatehouse/internal/cache"
 	"sync/atomic"
-
-	"github.com/maypok86/otter/v2"
 )
 
 // cache keeps values that were loaded from the store. Each entry remembers the
@@ -12,7 +11,7 @@ import (
 // read before a commit can never be used after it, whatever the order in which
 // the load and the change finish.
 type cache[K comparable, V any] struct {
-	entries *otter.Cache[K, cached[V]]
+	entries *lru.Cache[K, cached[V]]
 	gens    *[shards]atomic.Uint64
 }
 
@@ -26,8 +25,7 @@ const shards = 512
 func newCache[K comparable, V any](size int) *cache[K, V] {
 	c := &cache[K, V]{gens: new([shards]atomic.Uint64)}
 	if size > 0 {
-		// Must fails only for options that contradict each other.
-		c.entries = otter.Must(&otter.Options[K, cached[V]]{MaximumSize: size})
+		c.entries = lru.New[K, cached[V]](size)
 	}
 	return c
 }
@@ -39,7 +37,7 @@ func (c *cache[K, V]) get(k K, h uint64) (v V, ok bool) {
 	if c.entries == nil {
 		return v, false
 	}
-	e, found := c.entries.GetIfPresent(k)
+	e, found := c.entries.Get(k)
 	if !found || e.gen != c.generation(h) {
 		return v, false
 	}

@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-	"github.com/maypok86/otter/v2"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/cache"
 	"github.com/gatehouse-auth/gatehouse/internal/egress"
 	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -182,7 +182,7 @@ func newRemote(cfg RemoteConfig, keys token.KeySource) (*Guard, error) {
 	}
 	pipeline, err := enforce.New(enforce.Config{
 		Authenticator: &remoteAuthenticator{verifier: verifier, cfg: cfg,
-			seen: otter.Must(&otter.Options[[sha256.Size]byte, verified]{MaximumSize: verifiedTokens})},
+			seen: cache.New[[sha256.Size]byte, verified](verifiedTokens)},
 		Decider: decider, Recorder: record, Limiter: limit.New(limit.Config{Now: cfg.Now}), Proxies: proxies, Now: cfg.Now})
 	if err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func withRoles(roles []policy.Role, routes []enforce.Route) []policy.Role {
 type remoteAuthenticator struct {
 	verifier *token.Verifier
 	cfg      RemoteConfig
-	seen     *otter.Cache[[sha256.Size]byte, verified]
+	seen     *cache.Cache[[sha256.Size]byte, verified]
 }
 
 type verified struct {
@@ -241,7 +241,7 @@ func (a *remoteAuthenticator) Authenticate(_ context.Context, realm string, p au
 	text := p.Secret.Reveal()
 	key := sha256.Sum256([]byte(text))
 	at := a.cfg.Now()
-	if v, ok := a.seen.GetIfPresent(key); ok && at.Before(v.until) {
+	if v, ok := a.seen.Get(key); ok && at.Before(v.until) {
 		return v.principal, nil
 	}
 	claims, err := a.verifier.Verify(text)

@@ -8,10 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/cache"
 )
 
 // DirectoryStore is what the directory reads of the store.
@@ -35,7 +35,7 @@ type DirectoryConfig struct {
 // the call that made it returns: see Apply. It is safe for concurrent use.
 type Directory struct {
 	cfg     DirectoryConfig
-	users   *otter.Cache[subject, cached]
+	users   *cache.Cache[subject, cached]
 	flights singleflight.Group
 
 	// changes counts what Apply was told. A record read while it moved may be
@@ -71,11 +71,7 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 	if cfg.MaxAge <= 0 {
 		cfg.MaxAge = time.Minute
 	}
-	users, err := otter.New(&otter.Options[subject, cached]{MaximumSize: cfg.Size})
-	if err != nil {
-		return nil, err
-	}
-	return &Directory{cfg: cfg, users: users}, nil
+	return &Directory{cfg: cfg, users: cache.New[subject, cached](cfg.Size)}, nil
 }
 
 // Stats returns the counters.
@@ -89,7 +85,7 @@ func (d *Directory) Stats() DirectoryStats {
 // returned from memory when the store failed.
 func (d *Directory) Subject(ctx context.Context, realm, id string) (*User, error) {
 	key := subject{realm, id}
-	if c, ok := d.users.GetIfPresent(key); ok && d.cfg.Now().UnixNano() < c.until {
+	if c, ok := d.users.Get(key); ok && d.cfg.Now().UnixNano() < c.until {
 		d.hits.Add(1)
 		return c.user, nil
 	}
@@ -143,12 +139,12 @@ func (d *Directory) Apply(change gatehouse.Change) {
 	defer d.mu.Unlock()
 	d.changes++
 	if change.ID != "" {
-		d.users.Invalidate(subject{change.Realm, change.ID})
+		d.users.Forget(subject{change.Realm, change.ID})
 		return
 	}
 	for key := range d.users.Keys() {
-		if key.realm == change.Realm {
-			d.users.Invalidate(key)
+		if change.Realm == "" || key.realm == change.Realm {
+			d.users.Forget(key)
 		}
 	}
 }

@@ -126,11 +126,7 @@ func NewService(cfg Config) (*Service, error) {
 		cfg.AccountKey = make([]byte, 32)
 		_, _ = rand.Read(cfg.AccountKey)
 	}
-	cache, err := newVerified(cfg.CacheSize, cfg.CacheTTL)
-	if err != nil {
-		return nil, err
-	}
-	return &Service{cfg: cfg, cache: cache}, nil
+	return &Service{cfg: cfg, cache: newVerified(cfg.CacheSize, cfg.CacheTTL)}, nil
 }
 
 // Stats returns the counters.

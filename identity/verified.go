@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/maypok86/otter/v2"
-
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/cache"
 )
 
 const maxCacheTTL = time.Minute
@@ -29,19 +28,15 @@ const maxCacheTTL = time.Minute
 type verified struct {
 	secret  []byte
 	ttl     time.Duration
-	entries *otter.Cache[proof, int64] // until, in Unix nanoseconds
+	entries *cache.Cache[proof, int64] // until, in Unix nanoseconds
 }
 
 type proof [sha256.Size]byte
 
-func newVerified(size int, ttl time.Duration) (*verified, error) {
-	entries, err := otter.New(&otter.Options[proof, int64]{MaximumSize: size})
-	if err != nil {
-		return nil, err
-	}
-	v := &verified{secret: make([]byte, 32), ttl: ttl, entries: entries}
+func newVerified(size int, ttl time.Duration) *verified {
+	v := &verified{secret: make([]byte, 32), ttl: ttl, entries: cache.New[proof, int64](size)}
 	_, _ = rand.Read(v.secret)
-	return v, nil
+	return v
 }
 
 func (v *verified) key(account AccountID, u *User, password gatehouse.Secret) (p proof) {
@@ -52,7 +47,7 @@ func (v *verified) key(account AccountID, u *User, password gatehouse.Secret) (p
 }
 
 func (v *verified) has(p proof, now time.Time) bool {
-	until, ok := v.entries.GetIfPresent(p)
+	until, ok := v.entries.Get(p)
 	return ok && now.UnixNano() < until
 }
 
