@@ -28,6 +28,7 @@ type Config struct {
 	Log            LogConfig      `json:"log,omitempty" doc:"The operator's log (not the audit log)."`
 	Audit          AuditConfig    `json:"audit,omitempty" doc:"The audit log."`
 	Passwords      PasswordConfig `json:"passwords,omitempty" doc:"Cost of password hashing."`
+	Limits         LimitsConfig   `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
 	// KeyPrefix begins every API key: ghk_live_…
 	KeyPrefix string                    `json:"key_prefix,omitempty" doc:"How API keys begin; ghk when empty." pattern:"^[a-z][a-z0-9]{1,9}$"`
 	Upstreams map[string]UpstreamConfig `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
@@ -67,7 +68,8 @@ type LogConfig struct {
 // AuditConfig sets the audit log.
 type AuditConfig struct {
 	// Overflow says what happens to requests when decision events come faster
-	// than they can be stored: "block" (default) makes requests wait, "drop"
+	// than they can be stored: "block" (default) makes requests wait, and after
+	// five seconds refuses them with 503, so that nothing passes unrecorded; "drop"
 	// lets them pass, counts what was lost and records the count.
 	Overflow string `json:"overflow,omitempty" enum:"block,drop" doc:"block (default) or drop; drops are counted and recorded."`
 	// Queue is how many decision events may wait; 8192.
@@ -84,6 +86,12 @@ type PasswordConfig struct {
 	// Queue is how many attempts may wait for a turn; 64. Beyond it they are
 	// answered 503 at once.
 	Queue int `json:"queue,omitempty" minimum:"0" maximum:"10000" doc:"Attempts that may wait; 64 when 0."`
+}
+
+// LimitsConfig bounds, per client address, what the auth listener answers.
+type LimitsConfig struct {
+	Tokens string `json:"tokens,omitempty" doc:"POST and DELETE /tokens, refresh: 600/1m when empty."`
+	Admin  string `json:"admin,omitempty" doc:"The management API: 1200/1m when empty."`
 }
 
 // UpstreamConfig is an API behind the gateway.

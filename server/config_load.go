@@ -86,6 +86,12 @@ func (c *Config) fillDefaults() {
 	if c.Audit.Queue == 0 {
 		c.Audit.Queue = 8192
 	}
+	if c.Limits.Tokens == "" {
+		c.Limits.Tokens = "600/1m"
+	}
+	if c.Limits.Admin == "" {
+		c.Limits.Admin = "1200/1m"
+	}
 	if c.Passwords.Queue == 0 {
 		c.Passwords.Queue = 64
 	}

@@ -56,6 +56,11 @@ func (c *Config) Validate() error {
 	if c.Audit.Queue < 16 || c.Audit.Queue > 1<<20 {
 		bad("audit.queue: 16 to 1048576")
 	}
+	for name, rate := range map[string]string{"tokens": c.Limits.Tokens, "admin": c.Limits.Admin} {
+		if _, err := parseRate(rate); err != nil {
+			bad("limits.%s: %w", name, err)
+		}
+	}
 	if c.Passwords.Parallel < 0 || c.Passwords.Parallel > 64 {
 		bad("passwords.parallel: 0 to 64")
 	}

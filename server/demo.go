@@ -155,6 +155,7 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 		Log:    cfg.Log,
 		// The demo's proxies, should somebody put one in front, are on this machine.
 		TrustedProxies: []string{"127.0.0.0/8", "::1"},
+		Limits:         LimitsConfig{Tokens: "100000/1m", Admin: "100000/1m"}, // for trying things by script
 		Upstreams:      map[string]UpstreamConfig{"documents": {URL: upstream, PlainHeaders: true}},
 		Routes: []RouteConfig{
 			{Match: "GET /public", Anonymous: true},

@@ -9,14 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
-	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -123,9 +121,6 @@ func (v tokenVerifier) VerifyToken(ctx context.Context, realm string, token gate
 	return v.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true})
 }
 
-// adminRate bounds the management API by client address.
-var adminRate = limit.Rate{Limit: 1200, Window: time.Minute, Burst: 600}
-
 // adminHandler builds the management API at its first request: describing some
 // sixty operations takes longer than everything else at the start together.
 func (s *Server) adminHandler() http.Handler {
@@ -140,14 +135,15 @@ func (s *Server) adminHandler() http.Handler {
 }
 
 func (s *Server) buildAdmin() (http.Handler, error) {
+	allow, err := s.allow("admin", s.cfg.Limits.Admin)
+	if err != nil {
+		return nil, err
+	}
 	return adminhttp.New(adminhttp.Config{Service: s.admin, Authenticate: s.authenticateAdmin, Problems: s.problems,
 		Challenges: func(*http.Request) []string {
 			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)
 		},
-		Allow: func(_ context.Context, address string) (time.Duration, bool) {
-			r := s.limiter.AllowIn("admin", address, adminRate)
-			return r.RetryAfter, r.OK
-		}})
+		Allow: allow})
 }
 
 // authenticateAdmin takes credentials of the realm main, whose administrators

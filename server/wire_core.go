@@ -167,7 +167,21 @@ type eventCounter struct {
 	metrics *telemetry.Metrics
 }
 
+// Admit implements [enforce.Admitter].
+func (c *eventCounter) Admit(ctx context.Context) error { return c.next.Admit(ctx) }
+
+// RecordAdmitted implements [enforce.Admitter].
+func (c *eventCounter) RecordAdmitted(e *gatehouse.Event) {
+	c.count(e)
+	c.next.RecordAdmitted(e)
+}
+
 func (c *eventCounter) Record(e *gatehouse.Event) {
+	c.count(e)
+	c.next.Record(e)
+}
+
+func (c *eventCounter) count(e *gatehouse.Event) {
 	if e.Kind == audit.KindRequestDecide {
 		outcome := "allowed"
 		if e.Outcome != gatehouse.OutcomeSuccess {
@@ -175,7 +189,6 @@ func (c *eventCounter) Record(e *gatehouse.Event) {
 		}
 		c.metrics.Request(e.Route, outcome, e.Actor.Scheme, time.Duration(e.Micros)*time.Microsecond)
 	}
-	c.next.Record(e)
 }
 
 func outcomeOfStatus(status int) string {

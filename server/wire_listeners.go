@@ -80,11 +80,12 @@ func (x exchange) FilterList(ctx context.Context, v enforce.Verdict, body []byte
 // authHandler serves tokens, keys and the management API.
 func (s *Server) authHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
+	allow, err := s.allow("tokens", s.cfg.Limits.Tokens)
+	if err != nil {
+		return nil, err
+	}
 	tokens, err := grant.NewHandler(grant.HTTPConfig{Service: s.grants, Authenticate: s.authenticate, Challenges: s.challenges,
-		Allow: func(_ context.Context, address string) (time.Duration, bool) {
-			r := s.limiter.AllowIn("tokens", address, tokensRate)
-			return r.RetryAfter, r.OK
-		}, Problems: s.problems})
+		Allow: allow, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}

@@ -25,12 +25,22 @@ import (
 // ForwardAuthPath is where proxies in front ask, on the gateway's listener.
 const ForwardAuthPath = "/.gatehouse/auth"
 
-// Limits by client address that no route sets: callers with invented keys, and
-// the token endpoint.
-var (
-	lookupRate = limit.Rate{Limit: 60, Window: time.Minute, Burst: 60}
-	tokensRate = limit.Rate{Limit: 600, Window: time.Minute, Burst: 600}
-)
+// lookupRate limits, by client address, look-ups of keys that are not in memory:
+// only a caller with invented ones meets it.
+var lookupRate = limit.Rate{Limit: 60, Window: time.Minute, Burst: 60}
+
+// allow returns the limit of one of our own endpoints by client address.
+func (s *Server) allow(name, rate string) (func(context.Context, string) (time.Duration, bool), error) {
+	r, err := parseRate(rate)
+	if err != nil {
+		return nil, fmt.Errorf("limits.%s: %w", name, err)
+	}
+	bound := limit.Rate{Limit: r.Limit, Window: r.Window, Burst: r.Limit}
+	return func(_ context.Context, address string) (time.Duration, bool) {
+		res := s.limiter.AllowIn(name, address, bound)
+		return res.RetryAfter, res.OK
+	}, nil
+}
 
 func (s *Server) wireDecisions(ctx context.Context) (err error) {
 	s.decider, err = authz.New(ctx, authz.Config{Store: s.db, Directory: authzDirectory{s.directory}, Logger: s.log, Now: s.now,
