@@ -17,8 +17,10 @@ import (
 type Overflow string
 
 const (
-	// OverflowBlock makes the caller wait until there is room: no request is
-	// answered that could not be recorded.
+	// OverflowBlock makes callers wait for room, up to MaxBlock. Then
+	// [Recorder.Admit] refuses, so that nothing passes that could not be recorded,
+	// and what [Recorder.Record] is given is counted as with OverflowDrop: by then
+	// that is only what was refused anyway.
 	OverflowBlock Overflow = "block"
 	// OverflowDrop counts the event instead of keeping it. The count becomes an
 	// "audit.dropped" event of the realm as soon as there is room.
@@ -36,8 +38,11 @@ type RecorderConfig struct {
 	// MaxEvents (512) and MaxWait (50 ms) end a batch, whichever comes first.
 	MaxEvents int
 	MaxWait   time.Duration
-	Now       func() time.Time
-	Logger    *slog.Logger
+	// MaxBlock is how long a caller waits for room: 5 s. After one has waited in
+	// vain, nobody waits until something was stored again.
+	MaxBlock time.Duration
+	Now      func() time.Time
+	Logger   *slog.Logger
 }
 
 // RecorderStats are counters since the start and the present depth.
@@ -68,6 +73,7 @@ type Recorder struct {
 	queued  int
 	bytes   int
 	closed  bool
+	stuck   bool // full, and somebody has waited in vain
 	stats   RecorderStats
 
 	closing sync.Once
@@ -106,6 +112,9 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	if cfg.MaxWait <= 0 {
 		cfg.MaxWait = 50 * time.Millisecond
 	}
+	if cfg.MaxBlock <= 0 {
+		cfg.MaxBlock = 5 * time.Second
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -124,11 +133,37 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	return r, nil
 }
 
+// errFull says that what is asked for could not be recorded.
+var errFull = gatehouse.E(gatehouse.Unavailable, "audit_unavailable", "Requests cannot be recorded at the moment, so none are let through.")
+
+// Admit is asked before something is let through that [Recorder.RecordAdmitted]
+// will record. With OverflowBlock it waits while the queue is full, up to
+// MaxBlock, and refuses when there is still no room (code audit_unavailable).
+// Admitted events may exceed the queue by as many as are under way.
+func (r *Recorder) Admit(ctx context.Context) error {
+	if r.cfg.Overflow == OverflowDrop {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.await(ctx, 0) {
+		return errFull
+	}
+	return nil
+}
+
+// RecordAdmitted is [Recorder.Record] for an event whose request was admitted: it
+// neither waits nor drops with OverflowBlock.
+func (r *Recorder) RecordAdmitted(e *gatehouse.Event) { r.record(e, r.cfg.Overflow == OverflowBlock) }
+
 // Record takes a copy of e, in its encoded form, so that the caller may use e
 // again at once. It sets ID and Time when they are empty. With OverflowBlock it
-// waits while the queue is full. An event after Close, or without realm or kind,
-// is counted as dropped and logged: it cannot be recorded.
-func (r *Recorder) Record(e *gatehouse.Event) {
+// waits while the queue is full, up to MaxBlock; what finds no room is counted as
+// dropped. An event after Close, or without realm or kind, is counted as dropped
+// and logged: it cannot be recorded.
+func (r *Recorder) Record(e *gatehouse.Event) { r.record(e, false) }
+
+func (r *Recorder) record(e *gatehouse.Event, admitted bool) {
 	if !validTime(e.Time) {
 		e.Time = r.cfg.Now()
 	}
@@ -141,7 +176,7 @@ func (r *Recorder) Record(e *gatehouse.Event) {
 	// Encoding happens outside of the lock; inside is only the copy.
 	buf := r.pool.Get().(*[]byte)
 	line := append(AppendEvent((*buf)[:0], e), '\n')
-	kept := r.keep(e, line)
+	kept := r.keep(e, line, admitted)
 	*buf = line
 	if cap(line) <= 16<<10 {
 		r.pool.Put(buf)
@@ -152,16 +187,13 @@ func (r *Recorder) Record(e *gatehouse.Event) {
 }
 
 // keep puts the line into its realm's run; false only after Close.
-func (r *Recorder) keep(e *gatehouse.Event, line []byte) bool {
+func (r *Recorder) keep(e *gatehouse.Event, line []byte, admitted bool) bool {
 	r.mu.Lock()
-	for !r.closed && !r.fits(len(line)) {
-		if r.cfg.Overflow == OverflowDrop {
-			r.dropped[e.Realm]++
-			r.stats.Dropped++
-			r.mu.Unlock()
-			return true
-		}
-		r.room.Wait()
+	if !admitted && !r.await(context.Background(), len(line)) && !r.closed {
+		r.dropped[e.Realm]++
+		r.stats.Dropped++
+		r.mu.Unlock()
+		return true
 	}
 	if r.closed {
 		r.stats.Dropped++
@@ -179,6 +211,35 @@ func (r *Recorder) keep(e *gatehouse.Event, line []byte) bool {
 		signal(r.full)
 	}
 	return true
+}
+
+// await reports whether there is room for n bytes, and waits for it as the policy
+// says; mu is held, but not while it waits.
+func (r *Recorder) await(ctx context.Context, n int) bool {
+	if r.fits(n) || r.closed {
+		return !r.closed
+	}
+	if r.cfg.Overflow == OverflowDrop || r.stuck {
+		return false
+	}
+	late := false
+	wake := func() { r.mu.Lock(); defer r.mu.Unlock(); r.room.Broadcast() }
+	timer := time.AfterFunc(r.cfg.MaxBlock, func() { r.mu.Lock(); defer r.mu.Unlock(); late = true; r.room.Broadcast() })
+	defer timer.Stop()
+	defer context.AfterFunc(ctx, wake)()
+	for !r.closed && !r.fits(n) {
+		switch {
+		case late && !r.stuck:
+			r.stuck = true
+			r.room.Broadcast()
+			r.cfg.Logger.Error("the audit queue is full and cannot be stored; requests are refused until it can", "queued", r.queued)
+			return false
+		case r.stuck, ctx.Err() != nil:
+			return false
+		}
+		r.room.Wait()
+	}
+	return !r.closed
 }
 
 func (r *Recorder) fits(n int) bool {
@@ -433,6 +494,7 @@ func (r *Recorder) stored(batches []pending) {
 		r.bytes -= len(batches[i].Data)
 		r.stats.Stored += batches[i].Count
 	}
+	r.stuck = false
 	r.room.Broadcast()
 	// Room is the moment to tell what was dropped while there was none, and what
 	// came in while the batches were under way has had its wake-up already.

@@ -155,7 +155,7 @@ func TestRecorderBlocks(t *testing.T) {
 				}
 			}()
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Second) // shorter than anybody's patience
 		if n := recorded.Load(); n != 10 {
 			t.Errorf("%d recorded beyond a queue of 10", n)
 		}
@@ -169,6 +169,74 @@ func TestRecorderBlocks(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestRecorderRefuses: a store that stays away makes nobody wait for ever. What
+// would pass is refused; what was admitted before is kept, however full it is;
+// what is refused anyway is counted.
+func TestRecorderRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		var down atomic.Bool
+		down.Store(true)
+		m.fail = func(string) error {
+			if down.Load() {
+				return errDown
+			}
+			return nil
+		}
+		r := recorder(t, m, func(c *audit.RecorderConfig) { c.Queue = 10 })
+		event := func() *gatehouse.Event { return &gatehouse.Event{Realm: "main", Kind: "k"} }
+		took := func(f func()) time.Duration { began := time.Now(); f(); return time.Since(began) }
+		for range 12 { // all admitted at once, while there was room
+			if err := r.Admit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 12 {
+			if d := took(func() { r.RecordAdmitted(event()) }); d > 0 {
+				t.Errorf("an admitted event waited %v", d)
+			}
+		}
+		gone, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if d := took(func() { wantCode(t, r.Admit(gone), "audit_unavailable") }); d != time.Second {
+			t.Errorf("a caller who left waited %v", d)
+		}
+		var waiting sync.WaitGroup
+		for range 3 { // three who wait at once are all told when the first has waited long enough
+			waiting.Go(func() {
+				if d := took(func() { wantCode(t, r.Admit(t.Context()), "audit_unavailable") }); d != 5*time.Second {
+					t.Errorf("waited %v", d)
+				}
+			})
+		}
+		waiting.Wait()
+		if d := took(func() { wantCode(t, r.Admit(t.Context()), "audit_unavailable"); r.Record(event()) }); d > 0 {
+			t.Errorf("with the queue known to be stuck: waited %v", d)
+		}
+		down.Store(false)
+		time.Sleep(10 * time.Second)
+		if err := r.Admit(t.Context()); err != nil {
+			t.Errorf("after the store came back: %v", err)
+		}
+		time.Sleep(time.Second)
+		got := m.stored(t, "main")
+		if s := r.Stats(); len(got) != 13 || got[12].Kind != audit.KindAuditDropped || got[12].Detail["count"] != "1" || s.Dropped != 1 {
+			t.Errorf("%d events, %+v", len(got), s)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		wantCode(t, r.Admit(t.Context()), "audit_unavailable")
+	})
+}
+
+func wantCode(t *testing.T, err error, code string) {
+	t.Helper()
+	if gatehouse.CodeOf(err) != code {
+		t.Errorf("%v, want code %s", err, code)
+	}
 }
 
 func TestRecorderCloseGivesUpAndTells(t *testing.T) {

@@ -28,6 +28,7 @@ type Exchange struct {
 	address  netip.Addr
 	secure   bool
 	checked  bool
+	admitted bool // the recorder has room for it
 	allowed  bool
 	finished atomic.Bool
 
@@ -121,6 +122,10 @@ func (x *Exchange) Finish(status int, bytes int64) {
 		e.Outcome = gatehouse.OutcomeFailure
 	case !x.checked && status >= 400:
 		e.Outcome = gatehouse.OutcomeFailure
+	}
+	if x.admitted {
+		x.p.admitter.RecordAdmitted(e)
+		return
 	}
 	x.p.cfg.Recorder.Record(e)
 }

@@ -39,6 +39,14 @@ type Resolver interface {
 // Recorder takes the finished event of each request; *audit.Recorder is one.
 type Recorder interface{ Record(e *gatehouse.Event) }
 
+// Admitter is a [Recorder] that may have no room. It is asked when everything
+// else allows a request: an error refuses it. What it admitted is recorded with
+// RecordAdmitted, which must not fail for want of room.
+type Admitter interface {
+	Admit(ctx context.Context) error
+	RecordAdmitted(e *gatehouse.Event)
+}
+
 // Config of a [Pipeline]. Authenticator, Decider, Recorder and Limiter are
 // required.
 type Config struct {
@@ -62,8 +70,9 @@ const DefaultDecisionBody = 64 << 10
 
 // Pipeline enforces the current routes. It is safe for concurrent use.
 type Pipeline struct {
-	cfg    Config
-	routes atomic.Pointer[table]
+	cfg      Config
+	admitter Admitter // the recorder, when it is one
+	routes   atomic.Pointer[table]
 }
 
 // New checks cfg. Without routes, every request is refused with 404.
@@ -81,6 +90,7 @@ func New(cfg Config) (*Pipeline, error) {
 		cfg.Title = func(realm string) string { return realm }
 	}
 	p := &Pipeline{cfg: cfg}
+	p.admitter, _ = cfg.Recorder.(Admitter)
 	p.routes.Store(&table{})
 	return p, nil
 }
@@ -105,7 +115,8 @@ type step struct {
 }
 
 // steps is the order in which a request is judged. The limit by address stands
-// before anything costly; the one by principal needs to know who calls.
+// before anything costly; the one by principal needs to know who calls. Whether
+// there is room in the record is asked last, of what would otherwise pass.
 var steps = [...]step{
 	{"match", (*Pipeline).match},
 	{"extract", (*Pipeline).extract},
@@ -114,6 +125,19 @@ var steps = [...]step{
 	{"limit", (*Pipeline).limitPrincipal},
 	{"authorize", (*Pipeline).requirements},
 	{"authorize", (*Pipeline).policies},
+	{"record", (*Pipeline).admit},
+}
+
+// admit refuses what could not be recorded.
+func (p *Pipeline) admit(x *Exchange, _ *http.Request) error {
+	if p.admitter == nil || !x.decision.Allowed {
+		return nil
+	}
+	if err := p.admitter.Admit(x.ctx); err != nil {
+		return err
+	}
+	x.admitted = true
+	return nil
 }
 
 var errStepPanicked = gatehouse.E(gatehouse.Internal, "internal", "")

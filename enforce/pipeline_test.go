@@ -292,6 +292,50 @@ func TestRecordAfterForwarding(t *testing.T) {
 	}
 }
 
+// admitting is a recorder that may have no room.
+type admitting struct {
+	*fakes
+	err      error
+	asked    int
+	admitted []gatehouse.Event
+}
+
+func (a *admitting) Admit(context.Context) error       { a.asked++; return a.err }
+func (a *admitting) RecordAdmitted(e *gatehouse.Event) { a.admitted = append(a.admitted, *e) }
+
+// TestNothingPassesUnrecorded: the record is asked last, of what would pass, and
+// its refusal is a denial.
+func TestNothingPassesUnrecorded(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		f := newFakes()
+		rec := &admitting{fakes: f}
+		if full {
+			rec.err = gatehouse.E(gatehouse.Unavailable, "audit_unavailable", "")
+		}
+		p, err := New(Config{Authenticator: f, Decider: f, Recorder: rec, Limiter: limit.New(limit.Config{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.SetRoutes([]Route{{Pattern: "GET /a", Authenticated: true}}); err != nil {
+			t.Fatal(err)
+		}
+		v := f.do(p, request("GET", "/a", "", "Authorization", bearer))
+		if v.Allowed == full || v.Decision.Allowed == full || rec.asked != 1 {
+			t.Errorf("full %v: %+v, asked %d", full, v, rec.asked)
+		}
+		if full && (v.Err == nil || web.StatusOf(v.Err) != 503 || len(rec.admitted) != 0 || len(f.events) != 1 || f.events[0].Reason != "audit_unavailable") {
+			t.Errorf("refused as %v, recorded %+v", v.Err, f.events)
+		}
+		if !full && (len(rec.admitted) != 1 || len(f.events) != 0) {
+			t.Errorf("recorded as admitted %d times, otherwise %d times", len(rec.admitted), len(f.events))
+		}
+		// What is denied anyway needs no room.
+		if v := f.do(p, request("GET", "/absent", "", "Authorization", bearer)); v.Allowed || rec.asked != 1 {
+			t.Errorf("a denied request asked for room")
+		}
+	}
+}
+
 func TestCredentialNeverInTheRecord(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{Pattern: "/", Anonymous: true})
