@@ -10,8 +10,7 @@ import (
 )
 
 func (a *app) backupCommand() *cobra.Command {
-	var name string
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use:   "backup",
 		Short: "Write a consistent backup while the server runs",
 		Long: `Asks the running server to write a backup into DATA/backups and prints where it is. Nobody waits for it. Secrets in it
@@ -19,14 +18,12 @@ are hashed or sealed; to use it you also need the master key, which is not in it
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var out object
-			if err := a.call(c.Context(), "POST", "/backup", object{"name": name}, &out); err != nil {
+			if err := a.call(c.Context(), "POST", "/backup", nil, &out); err != nil {
 				return err
 			}
 			return a.show(out)
 		},
 	}
-	c.Flags().StringVar(&name, "name", "", "file name; the time when empty")
-	return c
 }
 
 func (a *app) restoreCommand() *cobra.Command {
