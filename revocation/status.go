@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -82,6 +83,9 @@ func Decode(lst string) ([]byte, error) {
 	const most = ListSize / 8
 	if len(lst) > most*3/2 {
 		return nil, errors.New("revocation: status list is too long")
+	}
+	if strings.ContainsAny(lst, "\r\n") { // which the decoder would skip
+		return nil, errors.New("revocation: status list: line break")
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(lst)
 	if err != nil {

@@ -242,7 +242,9 @@ func (p *Proxies) hops(r *http.Request) []hop {
 }
 
 // cutLast splits s at its last comma; with quoted, commas inside quoted strings
-// do not count (RFC 7239 §4).
+// do not count (RFC 7239 §4). A quoted string that never ends makes all of s
+// unreadable: a client that opens one would swallow the element that our proxy
+// writes behind it, and be read in its place.
 func cutLast(s string, quoted bool) (before, last string, found bool) {
 	at, in := -1, false
 	for i := 0; i < len(s); i++ {
@@ -254,6 +256,9 @@ func cutLast(s string, quoted bool) (before, last string, found bool) {
 		case c == ',' && !in:
 			at = i
 		}
+	}
+	if in {
+		return "", "", false
 	}
 	if at < 0 {
 		return "", s, false

@@ -64,6 +64,8 @@ func TestClient(t *testing.T) {
 		{"Forwarded comma inside quotes", []string{"10.0.0.0/8"}, "Forwarded", "10.0.0.1:1",
 			fwd(`for=1.2.3.4;by="a,for=10.0.0.5"`), "1.2.3.4"},
 		{"Forwarded obfuscated", []string{"10.0.0.0/8"}, "Forwarded", "10.0.0.1:1", fwd(`for=_hidden`), "10.0.0.1"},
+		{"Forwarded with a quote that swallows ours", []string{"10.0.0.0/8"}, "Forwarded", "10.0.0.1:1", fwd(`for=6.6.6.6;x=", for=203.0.113.9;proto=http`), "10.0.0.1"},
+		{"Forwarded with a quote that swallows ours, escaped", []string{"10.0.0.0/8"}, "Forwarded", "10.0.0.1:1", fwd(`for=6.6.6.6;x="\, for="[2001:db8::7]";proto=http`), "10.0.0.1"},
 		{"Forwarded twice for", []string{"10.0.0.0/8"}, "Forwarded", "10.0.0.1:1", fwd(`for=1.1.1.1;for=2.2.2.2`), "10.0.0.1"},
 	}
 	for _, tt := range tests {

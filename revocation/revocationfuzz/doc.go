@@ -1,0 +1,5 @@
+// Package revocationfuzz holds the fuzz tests of status lists, apart
+// from the package so that they see only what callers see.
+//
+// It holds test files only, serves nothing, and must never be imported.
+package revocationfuzz
