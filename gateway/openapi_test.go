@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -97,20 +96,4 @@ func TestOpenAPIRefuses(t *testing.T) {
 			t.Errorf("%s: accepted as %+v", name, got)
 		}
 	}
-}
-
-func FuzzOpenAPI(f *testing.F) {
-	f.Add([]byte("openapi: 3.1.0\npaths:\n  /a/{b-c}:\n    get: {security: []}\n"))
-	f.Add([]byte(`{"openapi":"3.0.0","paths":{"/{x}/":{"put":{}}}}`))
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		routes, err := gateway.OpenAPIRoutes(doc, gateway.OpenAPIOptions{})
-		if err != nil {
-			return
-		}
-		for _, r := range routes {
-			if r.Anonymous && len(r.Scopes) > 0 || !r.Anonymous && !r.Authenticated {
-				t.Errorf("a route that says two things: %s", fmt.Sprintf("%+v", r))
-			}
-		}
-	})
 }

@@ -113,3 +113,42 @@ func FuzzBody(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRoutes: a table that is refused leaves the old one in force; one that is
+// accepted has taken its place, and a route in it that requires nothing lets
+// nobody through.
+func FuzzRoutes(f *testing.F) {
+	for _, s := range []string{"/a", "GET /a/{id}", "POST /{x...}", "/", "GET /a/{id}/{id}", "get /a", "/a b", "/{", "//a", "/a/../b", "GET  /a", "/%2e", "/a/{$}", "example.com/a", ""} {
+		f.Add(s, "", "{id}", "T", "body", uint8(1))
+		f.Add(s, "api.test", "", "", "upstream", uint8(0))
+	}
+	a := &around{}
+	f.Fuzz(func(t *testing.T, pattern, host, id, typ, source string, who uint8) {
+		p := pipeline(t, a, enforce.Route{ID: "kept", Pattern: "/kept", Anonymous: true})
+		r := enforce.Route{ID: "new", Pattern: pattern, Host: host, Anonymous: who&1 != 0, Authenticated: who&2 != 0}
+		if who&4 != 0 {
+			r.Action, r.Resource = "read", &enforce.ResourceRule{Type: typ, ID: id, Source: source}
+		}
+		err := p.SetRoutes([]enforce.Route{r})
+		ask := func(method, path, host string) (enforce.Verdict, bool) {
+			q := &http.Request{Method: method, URL: &url.URL{Path: path}, Host: host, Header: http.Header{}, RequestURI: path, RemoteAddr: "192.0.2.1:1", Body: http.NoBody}
+			x := p.Begin(q)
+			defer x.Finish(200, 0)
+			v := p.Check(x, q)
+			return v, v.Allowed
+		}
+		if _, ok := ask("GET", "/kept", "x"); ok != (err != nil) && (err != nil || host != "" || !strings.HasSuffix(pattern, "}") && !strings.HasSuffix(pattern, "/") && !strings.HasSuffix(pattern, "/kept")) {
+			t.Fatalf("%q: SetRoutes gives %v, and the old route answers %v", pattern, err, ok)
+		}
+		if err != nil {
+			return
+		}
+		method, path, ok := strings.Cut(pattern, " ")
+		if !ok {
+			method, path = "GET", pattern
+		}
+		if v, ok := ask(method, strings.TrimSpace(path), host); ok && who&7 == 0 {
+			t.Fatalf("%q requires nothing and lets through: %+v", pattern, v)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package adminfuzz
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// empty is a store that holds nothing. The methods that it lacks must not be
+// reached by somebody who may do nothing.
+type empty struct{ admin.Store }
+
+// The other parts have no method at all: they must not be reached either.
+type (
+	noLog    struct{ audit.Reader }
+	noHash   struct{ admin.Passwords }
+	noRing   struct{ admin.SigningKeys }
+	noGrants struct{ admin.Grants }
+)
+
+func (empty) Realm(context.Context, string) (gatehouse.Realm, error) {
+	return gatehouse.Realm{}, gatehouse.NotFound
+}
+func (empty) User(context.Context, string, string) (identity.User, error) {
+	return identity.User{}, gatehouse.NotFound
+}
+func (empty) UserByKey(context.Context, string, string) (identity.User, error) {
+	return identity.User{}, gatehouse.NotFound
+}
+func (empty) Key(context.Context, string) (credential.Key, error) {
+	return credential.Key{}, gatehouse.NotFound
+}
+func (empty) VerifyToken(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {
+	return nil, gatehouse.Unauthenticated
+}
+
+// refuse is a transaction that never begins.
+func refuse[T any](context.Context, func(context.Context, T) error) error {
+	return gatehouse.NotFound
+}
+
+// api is the whole management API for a caller who may do nothing: what is behind
+// the parsers answers 403 or 404.
+func api(f *testing.F) http.Handler {
+	f.Helper()
+	var none empty
+	svc, err := admin.New(admin.Config{Store: none, Audit: noLog{}, Realms: refuse[admin.RealmTx], Users: refuse[admin.UserTx], Keys: refuse[admin.KeyTx],
+		Policies: refuse[admin.PolicyTx], Revoke: refuse[admin.RevokeTx], Bootstraps: refuse[admin.BootstrapTx],
+		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
+			return gatehouse.Decision{}
+		},
+		Roles:      func(context.Context, *gatehouse.Principal) ([]string, error) { return nil, nil },
+		Access:     func(context.Context, gatehouse.AccessRequest) gatehouse.Decision { return gatehouse.Decision{} },
+		CurrentSet: func(string) *policy.Set { return nil }, Passwords: noHash{}, Signing: noRing{}, Grants: noGrants{}, Verify: none, Record: func(*gatehouse.Event) {},
+		AuditKey: func(string) (audit.Key, error) { return audit.Key{}, errors.New("no key") }})
+	if err != nil {
+		f.Fatal(err)
+	}
+	h, err := adminhttp.New(adminhttp.Config{Service: svc,
+		Authenticate: func(*http.Request) (*gatehouse.Principal, error) {
+			return &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: "usr_1"}, nil
+		},
+		Challenges: func(*http.Request) []string { return nil },
+		Allow:      func(context.Context, string) (time.Duration, bool) { return 0, true }})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return h
+}
+
+// operations are the documented operations that take a body.
+func operations(f *testing.F) []string {
+	f.Helper()
+	text, err := adminhttp.Document("test")
+	if err != nil {
+		f.Fatal(err)
+	}
+	var d struct {
+		Paths map[string]map[string]struct {
+			Body *struct{} `json:"requestBody"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		f.Fatal(err)
+	}
+	var out []string
+	for path, ops := range d.Paths {
+		path = regexp.MustCompile(`\{\w+\}`).ReplaceAllString(strings.ReplaceAll(path, "{realm}", "main"), "x")
+		for method, op := range ops {
+			if op.Body != nil {
+				out = append(out, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	slices.Sort(out)
+	if len(out) < 15 {
+		f.Fatalf("only %d operations take a body", len(out))
+	}
+	return out
+}
+
+// FuzzBody: no body makes the API fail, nothing of it comes back, and what gets
+// past the parser is one JSON value in which no name occurs twice.
+func FuzzBody(f *testing.F) {
+	h, ops := api(f), operations(f)
+	for _, s := range []string{`{}`, `{"username":"eve","password":"x","roles":[]}`, `{"text":"permit(principal, action, resource);"}`, `{"username":"a","username":"b"}`, `{"Username":"a"}`,
+		`{"attributes":{"n":1.5,"o":{"$ref":{"type":"User","id":"u"}}}}`, `{"token":"a.b.c"}`, `{"settings":{"grant_ttl":"15m"}}`, `null`, `[]`, `{} {}`, "{\"x\":\"\xff\"}", `{"a":"\u0000"}`, `{"key":"ghk_live_x"}`, ``} {
+		for i := range ops {
+			f.Add(uint8(i), []byte(s))
+		}
+	}
+	f.Fuzz(func(t *testing.T, op uint8, body []byte) {
+		method, path, _ := strings.Cut(ops[int(op)%len(ops)], " ")
+		r := httptest.NewRequest(method, path, bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code < 400 || w.Code >= 500 {
+			t.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+		}
+		if w.Code != http.StatusForbidden && w.Code != http.StatusNotFound || len(bytes.TrimSpace(body)) == 0 {
+			return
+		}
+		dec := json.NewDecoder(bytes.NewReader(body))
+		var v any
+		if err := dec.Decode(&v); err != nil {
+			t.Fatalf("%s %s: %q is no JSON and got past the parser: %d", method, path, body, w.Code)
+		}
+		if _, err := dec.Token(); err != io.EOF {
+			t.Fatalf("%s %s: %q is more than one value: %d", method, path, body, w.Code)
+		}
+		if top, ok := v.(map[string]any); ok && len(top) != names(body) {
+			t.Fatalf("%s %s: a name occurs twice in %q: %d", method, path, body, w.Code)
+		}
+	})
+}
+
+// names counts the names at the top of an object, every occurrence.
+func names(body []byte) (n int) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if _, err := dec.Token(); err != nil {
+		return -1
+	}
+	for dec.More() {
+		if _, err := dec.Token(); err != nil {
+			return -1
+		}
+		n++
+		var v json.RawMessage
+		if dec.Decode(&v) != nil {
+			return -1
+		}
+	}
+	return n
+}

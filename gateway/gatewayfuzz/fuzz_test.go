@@ -1,0 +1,31 @@
+package gatewayfuzz
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/gateway"
+)
+
+// FuzzOpenAPI: each route that a document gives says who may call it, once, and the
+// same document always gives the same routes.
+func FuzzOpenAPI(f *testing.F) {
+	f.Add([]byte("openapi: 3.1.0\npaths:\n  /a/{b-c}:\n    get: {security: []}\n"))
+	f.Add([]byte(`{"openapi":"3.0.0","paths":{"/{x}/":{"put":{}}}}`))
+	f.Add([]byte("openapi: 3.1.0\nsecurity: [{a: [x, y]}, {b: [x]}]\npaths:\n  /a:\n    x-gatehouse: {roles: [r], type: T, id: '{id}'}\n    post: {requestBody: {content: {application/json: {}}}}\n"))
+	f.Add([]byte("openapi: 3.1.0\npaths: {/a: &a {get: {x-gatehouse: {public: true}}}, /b: *a}\n"))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		routes, err := gateway.OpenAPIRoutes(doc, gateway.OpenAPIOptions{})
+		if err != nil {
+			return
+		}
+		for _, r := range routes {
+			if r.Anonymous && (len(r.Scopes) > 0 || len(r.Roles) > 0) || !r.Anonymous && !r.Authenticated {
+				t.Errorf("a route that says two things: %+v", r)
+			}
+		}
+		if again, err := gateway.OpenAPIRoutes(doc, gateway.OpenAPIOptions{}); err != nil || !reflect.DeepEqual(routes, again) {
+			t.Errorf("%+v\n%+v (%v)", routes, again, err)
+		}
+	})
+}
