@@ -13,7 +13,7 @@ func TestKill(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts and kills processes for half a minute")
 	}
-	rounds := 10
+	rounds := 5
 	if long {
 		rounds = 100
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,9 +131,15 @@ func (r *Ring) Apply(c gatehouse.Change) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
 	defer cancel()
-	if err := r.reload(ctx, c.Realm); err != nil {
-		r.cfg.Logger.Error("reading signing keys failed; the realm has none until they can be read",
-			"realm", c.Realm, "error", err)
+	realms := []string{c.Realm}
+	if c.Realm == "" && c.ID == "" { // others may have written, in every realm
+		realms = slices.Collect(maps.Keys(*r.realms.Load()))
+	}
+	for _, realm := range realms {
+		if err := r.reload(ctx, realm); err != nil {
+			r.cfg.Logger.Error("reading signing keys failed; the realm has none until they can be read",
+				"realm", realm, "error", err)
+		}
 	}
 }
 

@@ -379,6 +379,20 @@ func TestUnreadableKeysDeny(t *testing.T) {
 	}
 }
 
+// TestOthersWrote: a change that names no realm means all of them.
+func TestOthersWrote(t *testing.T) {
+	r, m := newRing(t, gatehouse.RealmSettings{})
+	if err := r.EnsureRealm(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	compact, _ := sign(t, r)
+	m.keys = nil // another process removed them
+	r.Apply(gatehouse.Change{Topic: gatehouse.TopicSigningKey})
+	if err := verify(t, r, compact); gatehouse.CodeOf(err) != "token_key_unknown" {
+		t.Errorf("a token of a removed key: %v", err)
+	}
+}
+
 func TestLoadRefusesAnotherMasterKeyOrMovedRows(t *testing.T) {
 	r, m := newRing(t, gatehouse.RealmSettings{})
 	if err := r.EnsureRealm(t.Context(), "main"); err != nil {

@@ -37,14 +37,14 @@ func (p *Purge) Work(ctx context.Context) error {
 	defer t.Stop()
 	reload := time.NewTicker(time.Second)
 	defer reload.Stop()
+	behind := false
 	for {
 		select {
+		case <-p.View.behind:
+			behind = !p.load(ctx)
 		case <-reload.C:
-			if p.Store == nil || p.View.Loaded() {
-				continue
-			}
-			if err := p.View.Load(ctx, p.Store); err != nil && ctx.Err() == nil {
-				p.Logger.Error("revocations could not be loaded; everything is refused", "error", err)
+			if behind || !p.View.Loaded() {
+				behind = !p.load(ctx)
 			}
 		case <-t.C:
 			if _, err := p.Once(ctx); err != nil && ctx.Err() == nil {
@@ -54,6 +54,19 @@ func (p *Purge) Work(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// load reads the store again and reports whether that worked. What the view knew
+// before stays in it either way.
+func (p *Purge) load(ctx context.Context) bool {
+	if p.Store == nil {
+		return true
+	}
+	err := p.View.Load(ctx, p.Store)
+	if err != nil && ctx.Err() == nil {
+		p.Logger.Error("revocations could not be loaded; trying again", "everything_refused", !p.View.Loaded(), "error", err)
+	}
+	return err == nil
 }
 
 // Once purges the store, then the view, and returns how many records the store

@@ -336,6 +336,44 @@ func (p *purger) PurgeRevocations(context.Context, time.Time) (int64, error) {
 	return 3, nil
 }
 
+// TestOthersWrote: a change without a value says that others may have written;
+// what they revoked is known at once, without refusing everybody in between.
+func TestOthersWrote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		v := loaded(t, s)
+		job := &revocation.Purge{View: v, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Store: s,
+			Run: func(context.Context, func(context.Context, revocation.Purger) error) error { return nil }}
+		done := make(chan error)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { done <- job.Work(ctx) }()
+		synctest.Wait()
+		list, idx := revocation.NewStatus(time.Now())
+		s.err, s.bits = errors.New("down"), []revocation.StatusBit{revocation.NewStatusBit("main", list, idx)}
+		v.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation})
+		synctest.Wait()
+		if !v.Loaded() || v.Stats().Bits != 0 {
+			t.Errorf("with the store away: %+v, loaded %v", v.Stats(), v.Loaded())
+		}
+		s.err = nil
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if v.Stats().Bits != 1 {
+			t.Error("not tried again")
+		}
+		s.bits = append(s.bits, revocation.NewStatusBit("main", list, idx^1))
+		v.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation})
+		synctest.Wait()
+		if v.Stats().Bits != 2 {
+			t.Error("not at once")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestPurgeJob(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

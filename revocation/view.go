@@ -39,6 +39,8 @@ type Store interface {
 // with [NewView]; the zero View refuses everything.
 type View struct {
 	loaded atomic.Bool
+	// behind wakes the job that loads again; it holds one.
+	behind chan struct{}
 	// dropped is the end (Unix seconds) up to which lists were purged.
 	dropped atomic.Int64
 	lists   *xsync.Map[listKey, *bitmap]
@@ -118,7 +120,7 @@ func (b *bitmap) get(index int64) bool {
 
 // NewView returns an empty view, which refuses everything until [View.Load].
 func NewView() *View {
-	return &View{lists: xsync.NewMap[listKey, *bitmap](), cutoffs: xsync.NewMap[cutoffKey, cutoffValue]()}
+	return &View{behind: make(chan struct{}, 1), lists: xsync.NewMap[listKey, *bitmap](), cutoffs: xsync.NewMap[cutoffKey, cutoffValue]()}
 }
 
 // Load adds everything that the store has. Subscribe [View.Apply] to changes
@@ -151,11 +153,19 @@ func (v *View) Load(ctx context.Context, s Store) error {
 func (v *View) Loaded() bool { return v.loaded.Load() }
 
 // Apply takes a committed change into the view; the revocation is in effect when
-// it returns. Other topics and changes without a value (a purge) are ignored. A
-// value that cannot be understood makes the view refuse everything until the next
+// it returns. Other topics are ignored. A change without a value says that others
+// may have written: [Purge.Work] then loads what they wrote, at once. A value that
+// cannot be understood makes the view refuse everything until the next
 // [View.Load]: it may be a revocation.
 func (v *View) Apply(c gatehouse.Change) {
-	if c.Topic != gatehouse.TopicRevocation || c.Value == nil {
+	if c.Topic != gatehouse.TopicRevocation {
+		return
+	}
+	if c.Value == nil {
+		select {
+		case v.behind <- struct{}{}:
+		default:
+		}
 		return
 	}
 	var err error

@@ -208,10 +208,14 @@ func (e *postgresEngine) commit(conn *sql.Conn, stx *sql.Tx, tx *Tx) (again bool
 	var answered *pgconn.PgError
 	if !errors.As(err, &answered) {
 		// The connection broke while the server was at it: it may have committed.
-		// The caller is told that it failed, the caches to look again.
+		// The caller is told that it failed, the caches to look again. Revocations
+		// keep their value, since memory is all that is asked about them: one that
+		// was not stored only denies.
 		e.logger.Error("the outcome of a commit is not known", "error", err)
 		for i := range tx.changes {
-			tx.changes[i].Value = nil
+			if tx.changes[i].Topic != gatehouse.TopicRevocation {
+				tx.changes[i].Value = nil
+			}
 		}
 		_ = e.db.emit(tx.changes) // logged there; the caller gets err anyway
 	}
