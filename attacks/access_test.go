@@ -14,6 +14,8 @@ import (
 )
 
 // TestOthersDocument: one user reaches for another's (BOLA, horizontal).
+//
+// ASVS: 8.2.2
 func TestOthersDocument(t *testing.T) {
 	w := the(t)
 	bob, eve := w.person(t, "main", "user"), w.person(t, "main", "user")
@@ -102,6 +104,8 @@ func TestPartialScope(t *testing.T) {
 
 // TestAdminAsViewer: the management API as somebody who administers nothing
 // (BFLA, vertical).
+//
+// ASVS: 8.2.1
 func TestAdminAsViewer(t *testing.T) {
 	w := the(t)
 	carol, victim := w.person(t, "main", "viewer"), w.person(t, "main", "user")
@@ -143,6 +147,8 @@ func TestAdminAsViewer(t *testing.T) {
 }
 
 // TestAdminOfAnotherRealm: whoever administers one realm is nobody in the next.
+//
+// ASVS: 8.4.1
 func TestAdminOfAnotherRealm(t *testing.T) {
 	w := the(t)
 	red, blue := w.realm(t, nil), w.realm(t, nil)
@@ -171,6 +177,8 @@ var internals = regexp.MustCompile(`(?i)goroutine|panic|runtime error|\.go:\d+|/
 
 // TestVerboseErrors: a refusal says what the caller needs, and nothing about the
 // inside.
+//
+// ASVS: 16.5.1
 func TestVerboseErrors(t *testing.T) {
 	w := the(t)
 	p := w.person(t, "main", "viewer")
@@ -255,6 +263,8 @@ func same(a, b answer) bool {
 
 // TestRevokedEverywhere: what was taken back is dead at every checker when the
 // call that took it back has returned.
+//
+// ASVS: 8.3.2
 func TestRevokedEverywhere(t *testing.T) {
 	w := the(t)
 	checkers := map[string]func(text string) int{
@@ -355,6 +365,8 @@ func TestStolenRefreshToken(t *testing.T) {
 }
 
 // TestCrossRealm: a credential of one realm is nothing in another.
+//
+// ASVS: 8.4.1
 func TestCrossRealm(t *testing.T) {
 	w := the(t)
 	red := w.realm(t, nil)

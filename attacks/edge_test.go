@@ -25,6 +25,8 @@ func serve(t *testing.T, h http.Handler) string {
 }
 
 // TestHeaderInjection: a line break in what becomes a header.
+//
+// ASVS: 16.4.1
 func TestHeaderInjection(t *testing.T) {
 	w := the(t)
 	const evil = "x\r\nX-Gatehouse-Roles: admin\r\n\r\nGET /internal HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -385,6 +387,8 @@ func nginx(t *testing.T, w *world) string {
 }
 
 // TestSSRF: an issuer's key address leads into the machine's own network.
+//
+// ASVS: 13.2.4
 func TestSSRF(t *testing.T) {
 	w := the(t)
 	var connections atomic.Int64

@@ -12,6 +12,8 @@ func from(third, last int) string { return fmt.Sprintf("10.%d.%d.%d", 200+third/
 
 // TestEnumeration: nobody finds out which accounts exist, by text, status, header,
 // size or time.
+//
+// ASVS: 6.3.8
 func TestEnumeration(t *testing.T) {
 	w := the(t)
 	known, disabled := w.person(t, "main"), w.person(t, "main")
@@ -65,6 +67,8 @@ func TestEnumeration(t *testing.T) {
 }
 
 // TestBruteForce: one account, one address.
+//
+// ASVS: 6.3.1
 func TestBruteForce(t *testing.T) {
 	w := the(t)
 	p := w.person(t, "main")
@@ -88,6 +92,8 @@ func TestBruteForce(t *testing.T) {
 }
 
 // TestStuffingFromOneAddress: a list of stolen passwords for many accounts.
+//
+// ASVS: 6.3.1
 func TestStuffingFromOneAddress(t *testing.T) {
 	w := the(t)
 	p := w.person(t, "main")
@@ -109,6 +115,8 @@ func TestStuffingFromOneAddress(t *testing.T) {
 }
 
 // TestStuffingOneAccount: many addresses, one victim, who must not be locked out.
+//
+// ASVS: 6.3.1
 func TestStuffingOneAccount(t *testing.T) {
 	w := the(t)
 	p := w.person(t, "main")

@@ -8,6 +8,8 @@ import (
 )
 
 // TestTokenInURL: URLs end up in logs, histories and Referer lines.
+//
+// ASVS: 14.2.1
 func TestTokenInURL(t *testing.T) {
 	w := the(t)
 	p := w.person(t, "main")
@@ -86,6 +88,8 @@ var spoofed = []string{"X-Gatehouse-Subject", "X-Gatehouse-Username", "X-Gatehou
 	"X-Goog-Authenticated-User-Email", "X-Ms-Client-Principal-Id", "X-Ssl-Client-Verify", "X-Client-Cert", "X-Original-Url", "X-Rewrite-Url", "X-Real-Ip", "Forwarded", "Proxy"}
 
 // TestIdentityHeaders: the upstream believes only what the gateway says.
+//
+// ASVS: 8.3.1
 func TestIdentityHeaders(t *testing.T) {
 	w := the(t)
 	p := w.person(t, "main", "user")

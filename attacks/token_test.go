@@ -19,6 +19,8 @@ import (
 )
 
 // TestAlgNone: a token that says it needs no signature.
+//
+// ASVS: 9.1.2
 func TestAlgNone(t *testing.T) {
 	w := the(t)
 	w.accepted(t, "signed", w.idp.honest())
@@ -38,6 +40,8 @@ func TestAlgNone(t *testing.T) {
 
 // TestAlgorithmConfusion: the public key, which everybody has, used as the secret
 // of an HMAC.
+//
+// ASVS: 9.1.2
 func TestAlgorithmConfusion(t *testing.T) {
 	w := the(t)
 	w.accepted(t, "ES256", w.idp.honest())
@@ -75,6 +79,8 @@ func TestAlgorithmConfusion(t *testing.T) {
 }
 
 // TestSignatureStrippedOrAltered: whatever is changed after signing.
+//
+// ASVS: 9.1.1
 func TestSignatureStrippedOrAltered(t *testing.T) {
 	w := the(t)
 	own, _ := w.login(t, w.person(t, "main"))
@@ -171,6 +177,8 @@ func stranger(t *testing.T) (*ecdsa.PrivateKey, object) {
 }
 
 // TestEmbeddedKey: the token brings its own key (CVE-2018-0114).
+//
+// ASVS: 9.1.3
 func TestEmbeddedKey(t *testing.T) {
 	w := the(t)
 	w.accepted(t, "without", w.idp.honest())
@@ -185,6 +193,8 @@ func TestEmbeddedKey(t *testing.T) {
 }
 
 // TestKeyAddress: the token says where its key is.
+//
+// ASVS: 9.1.3
 func TestKeyAddress(t *testing.T) {
 	w := the(t)
 	w.accepted(t, "without", w.idp.honest())
@@ -211,6 +221,8 @@ func TestKeyAddress(t *testing.T) {
 }
 
 // TestCertificateInHeader: the token brings a certificate for its key.
+//
+// ASVS: 9.1.3
 func TestCertificateInHeader(t *testing.T) {
 	w := the(t)
 	w.accepted(t, "without", w.idp.honest())
@@ -260,6 +272,8 @@ func TestWeakSecret(t *testing.T) {
 }
 
 // TestExpired, and TestNotYetValid: truly signed, at the wrong time.
+//
+// ASVS: 9.2.1
 func TestExpired(t *testing.T) {
 	w := the(t)
 	now := time.Now().Unix()
@@ -270,6 +284,7 @@ func TestExpired(t *testing.T) {
 	}
 }
 
+// ASVS: 9.2.1
 func TestNotYetValid(t *testing.T) {
 	w := the(t)
 	now := time.Now().Unix()
@@ -281,6 +296,8 @@ func TestNotYetValid(t *testing.T) {
 }
 
 // TestWrongAudience: a token for another API.
+//
+// ASVS: 9.2.3, 9.2.4
 func TestWrongAudience(t *testing.T) {
 	w := the(t)
 	w.accepted(t, "one audience", w.idp.honest())
@@ -314,6 +331,8 @@ func must(b []byte, err error) []byte {
 
 // TestWrongKindOfToken: a true token of ours or of the issuer, made for something
 // else.
+//
+// ASVS: 9.2.2
 func TestWrongKindOfToken(t *testing.T) {
 	w := the(t)
 	p := w.person(t, "main", "user")

@@ -33,6 +33,8 @@ func full() gatehouse.Event {
 }
 
 // The encoder must say what encoding/json says.
+//
+// ASVS: 16.2.4, 16.4.1
 func TestAppendEventEqualsEncodingJSON(t *testing.T) {
 	text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z]{0,5}`), rapid.SampledFrom([]string{"", "\"", "\\", "\x00\x1f\x7f", "a\r\nb",
 		"\u2028\u202e", "<&>", "\xff\xfe", "a\xc3", "世界", "\U0001f600", "\ufffd", "\u0085"}))

@@ -213,6 +213,8 @@ func TestForwardToFile(t *testing.T) {
 }
 
 // docs/audit-events.md describes every kind, and no other.
+//
+// ASVS: 16.1.1
 func TestKindsAreDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../docs/audit-events.md")
 	if err != nil {

@@ -107,6 +107,8 @@ func TestLargeLogVerifies(t *testing.T) {
 }
 
 // Whatever is changed in the store is found, and where.
+//
+// ASVS: 16.4.2
 func TestVerifyFindsTampering(t *testing.T) {
 	line := func(b audit.Batch, n int) []byte { return bytes.SplitAfter(b.Data, []byte("\n"))[n] }
 	for name, c := range map[string]struct {
@@ -184,6 +186,8 @@ func TestVerifyFindsTampering(t *testing.T) {
 }
 
 // Somebody with the key writes the whole log anew: only a saved checkpoint tells.
+//
+// ASVS: 16.4.2
 func TestRewrittenLogIsFoundBySavedCheckpoint(t *testing.T) {
 	m := newMemory()
 	grow(t, m, "main", 10, 10, 10)

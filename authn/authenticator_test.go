@@ -452,6 +452,7 @@ func TestJWT(t *testing.T) {
 	})
 }
 
+// ASVS: 9.1.3
 func TestForeignIssuer(t *testing.T) {
 	w := newWorld(t)
 	trusted := gatehouse.TrustedIssuer{Issuer: "https://idp.test", Audience: "api", Algorithms: []string{"ES256"},
@@ -536,6 +537,8 @@ func TestBasic(t *testing.T) {
 }
 
 // The caller is told the same, byte for byte, whatever is wrong with a credential.
+//
+// ASVS: 6.3.8
 func TestOneVoice(t *testing.T) {
 	w := newWorld(t)
 	seen := map[string]bool{}
@@ -559,6 +562,7 @@ func TestOneVoice(t *testing.T) {
 	}
 }
 
+// ASVS: 16.5.2, 16.5.3
 func TestFailureDenies(t *testing.T) {
 	boom := errors.New("connection refused")
 	for _, p := range []func(w *world) Presented{

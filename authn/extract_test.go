@@ -18,6 +18,7 @@ func mint(prefix string) string {
 	return text.Reveal()
 }
 
+// ASVS: 6.3.4, 14.2.1
 func TestExtract(t *testing.T) {
 	key, access, refresh := mint("ghk"), mint("ght"), mint("ghr")
 	basic := base64.StdEncoding.EncodeToString([]byte("alice:pa:ss"))

@@ -157,6 +157,8 @@ func ask(d *Decider, p *gatehouse.Principal, action string, r gatehouse.Resource
 }
 
 // TestTable is the documents example through the decision point.
+//
+// ASVS: 8.2.2
 func TestTable(t *testing.T) {
 	d, _, _ := newDecider(t, newWorld())
 	anonymous := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindAnonymous}
@@ -274,6 +276,8 @@ func TestRoleLimit(t *testing.T) {
 }
 
 // TestChangesCount: a change is in force when Apply returns.
+//
+// ASVS: 8.3.2
 func TestChangesCount(t *testing.T) {
 	w := newWorld()
 	d, _, _ := newDecider(t, w)
@@ -373,6 +377,8 @@ func TestBrokenRules(t *testing.T) {
 }
 
 // TestBrokenLookups: a directory or entity store that fails denies.
+//
+// ASVS: 16.5.3
 func TestBrokenLookups(t *testing.T) {
 	w := newWorld()
 	w.docs["shop"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource);
@@ -408,6 +414,8 @@ forbid(principal, action, resource) when { resource has folder && resource.folde
 }
 
 // TestContext: facts of the credential are there, and the caller cannot set them.
+//
+// ASVS: 8.2.4
 func TestContext(t *testing.T) {
 	w := newWorld()
 	w.docs["shop"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when {

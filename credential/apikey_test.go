@@ -101,6 +101,8 @@ func TestValidKeyPrefix(t *testing.T) {
 
 // A modulo of bytes without rejection would give the first 8 characters a
 // quarter more weight; that is far outside the bound below.
+//
+// ASVS: 11.5.1
 func TestMintIsUniform(t *testing.T) {
 	counts := map[byte]int{}
 	total := 0
@@ -123,6 +125,7 @@ func TestMintIsUniform(t *testing.T) {
 	}
 }
 
+// ASVS: 13.3.4
 func TestKeyStatus(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
@@ -143,6 +146,7 @@ func TestKeyStatus(t *testing.T) {
 	}
 }
 
+// ASVS: 8.2.4
 func TestKeyAddress(t *testing.T) {
 	nets, err := credential.ParseNets([]string{"192.0.2.0/24", "2001:db8::/32", "::ffff:198.51.100.0/120", "203.0.113.9"})
 	if err != nil {

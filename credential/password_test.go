@@ -24,6 +24,7 @@ func hasher(t *testing.T, cfg credential.HasherConfig) *credential.Hasher {
 	return h
 }
 
+// ASVS: 11.2.2, 11.4.2
 func TestHashRoundTrip(t *testing.T) {
 	ctx := context.Background()
 	h := hasher(t, credential.HasherConfig{})
@@ -96,6 +97,8 @@ func TestKnownAnswers(t *testing.T) {
 }
 
 // bcrypt reads 72 bytes: whatever follows would be verified by nobody.
+//
+// ASVS: 6.2.8
 func TestBcryptDoesNotTruncate(t *testing.T) {
 	h := hasher(t, credential.HasherConfig{})
 	const hash = "$2b$05$abcdefghijklmnopqrstuuGUnCqbfgs3htOkLrFduUjAyLBw1Rq/u" // of 72 times "a"
@@ -176,6 +179,7 @@ func TestPepper(t *testing.T) {
 	}
 }
 
+// ASVS: 11.4.2
 func TestHasherConfigRefused(t *testing.T) {
 	key := bytes.Repeat([]byte{1}, 32)
 	for _, cfg := range []credential.HasherConfig{
@@ -191,6 +195,8 @@ func TestHasherConfigRefused(t *testing.T) {
 }
 
 // The dummy and each failed verification cost the same evaluations.
+//
+// ASVS: 6.3.8
 func TestFailuresCostTheSame(t *testing.T) {
 	ctx := context.Background()
 	const imported = "$2a$05$abcdefghijklmnopqrstuuV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe"

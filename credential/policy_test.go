@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
+// ASVS: 6.2.1, 6.2.4, 6.2.5, 6.2.9, 6.2.11
 func TestPasswordPolicy(t *testing.T) {
 	p := NewPasswordPolicy()
 	words := []string{"alice.smith", "Alice Smith", "acme-corp", "Gatehouse", "unit731"}
@@ -73,6 +74,8 @@ func TestPasswordPolicy(t *testing.T) {
 
 // ASVS 6.2.4: at least the 3,000 most common passwords that the length rule
 // lets through, for the shortest that a realm may ask for and for the default.
+//
+// ASVS: 6.2.4
 func TestCommonListIsLargeEnough(t *testing.T) {
 	short, long := 0, 0
 	for w := range newCommonList().set {

@@ -122,6 +122,7 @@ func TestMethodOverride(t *testing.T) {
 	}
 }
 
+// ASVS: 13.4.4
 func TestSetRoutesRefuses(t *testing.T) {
 	f := newFakes()
 	ok := Route{ID: "ok", Pattern: "GET /a/{id}", Authenticated: true}

@@ -110,6 +110,7 @@ func (f *fakes) do(p *Pipeline, r *http.Request) Verdict {
 	return v
 }
 
+// ASVS: 16.3.1, 16.3.2
 func TestVerdicts(t *testing.T) {
 	doc := &ResourceRule{Type: "Document", ID: "{id}"}
 	tests := []struct {
@@ -229,6 +230,8 @@ func TestVerdicts(t *testing.T) {
 }
 
 // A route that requires nothing denies, even if it got past SetRoutes.
+//
+// ASVS: 8.2.1
 func TestRouteWithoutRuleDenies(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t)
@@ -244,6 +247,7 @@ func TestRouteWithoutRuleDenies(t *testing.T) {
 	}
 }
 
+// ASVS: 16.5.3
 func TestZeroVerdictAndSecondCheck(t *testing.T) {
 	if (Verdict{}).Allowed {
 		t.Error("the zero verdict allows")
@@ -336,6 +340,7 @@ func TestNothingPassesUnrecorded(t *testing.T) {
 	}
 }
 
+// ASVS: 16.2.5
 func TestCredentialNeverInTheRecord(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{Pattern: "/", Anonymous: true})

@@ -228,6 +228,7 @@ func raw(t *testing.T, addr, text string) string {
 	return string(out)
 }
 
+// ASVS: 8.3.3, 13.2.1
 func TestIdentity(t *testing.T) {
 	s := start(t, http.HandlerFunc(echo), func(c *gateway.Config, u *gateway.Upstream) {
 		c.StripHeaders = []string{"X-Tenant"}
@@ -368,6 +369,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+// ASVS: 13.4.4
 func TestBounds(t *testing.T) {
 	s := start(t, http.HandlerFunc(echo))
 	many := ""
@@ -475,6 +477,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+// ASVS: 13.4.6, 14.2.2, 14.3.2
 func TestResponseHeaders(t *testing.T) {
 	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

@@ -194,6 +194,8 @@ func as(t *testing.T, method, url, who, body string) (*http.Response, string) {
 
 // TestDocumentsBehindTheGateway runs the seeds' rules through the whole: owner
 // reads own, public is readable, managers read their team's, admins all.
+//
+// ASVS: 8.3.1
 func TestDocumentsBehindTheGateway(t *testing.T) {
 	s := newSite(t)
 	srv := httptest.NewServer(s.gateway)

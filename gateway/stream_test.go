@@ -227,6 +227,7 @@ func TestBodyBounds(t *testing.T) {
 	}
 }
 
+// ASVS: 16.3.4, 16.5.1, 16.5.2
 func TestUpstreamFailures(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -260,6 +260,8 @@ func (r ring) Signer(string) (*token.Key, error) { return r.key, nil }
 
 // TestAssertions: a service behind the gateway learns from the assertion, and
 // from nothing else, who calls.
+//
+// ASVS: 13.2.1
 func TestAssertions(t *testing.T) {
 	key := newKey(t)
 	srv, _ := remote(t, guard.RemoteConfig{JWKS: jwksOf(t, key), Assertions: true})

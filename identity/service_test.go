@@ -141,6 +141,7 @@ func (h *house) try(username string, password gatehouse.Secret, address string) 
 	return h.VerifyPassword(ctx, Attempt{Realm: "main", Username: username, Password: password, Address: address})
 }
 
+// ASVS: 16.2.1, 16.3.1
 func TestVerifyPassword(t *testing.T) {
 	h := newHouse(t, nil)
 	for _, name := range []string{"alice", "Alice", "ＡＬＩＣＥ"} {
@@ -163,6 +164,8 @@ func TestVerifyPassword(t *testing.T) {
 
 // One answer for every refusal, and exactly one evaluation of the same hash
 // function with the same parameters.
+//
+// ASVS: 6.3.8, 16.3.1
 func TestRefusalsAreAlike(t *testing.T) {
 	h := newHouse(t, nil)
 	long := gatehouse.Secret(strings.Repeat("x", 2000))
@@ -310,6 +313,7 @@ func TestCacheSwitchedOff(t *testing.T) {
 
 const imported = "$2a$05$abcdefghijklmnopqrstuuV91QMvTz3Qdvoi.KNP2/KHKEAmosNoe"
 
+// ASVS: 11.2.2
 func TestRehash(t *testing.T) {
 	h := newHouse(t, nil)
 	u := User{ID: "usr_iris", Realm: "main", Kind: gatehouse.KindUser, Username: "iris", UsernameKey: "iris", PasswordHash: imported, Version: 5, PasswordAt: h.clock.now.Add(-time.Hour)}
@@ -391,6 +395,7 @@ func (f failing) Verify(context.Context, string, gatehouse.Secret) (bool, bool, 
 }
 func (f failing) VerifyDummy(context.Context, gatehouse.Secret) error { return f.err }
 
+// ASVS: 16.5.3
 func TestWhatBreaksRefuses(t *testing.T) {
 	full := &gatehouse.Error{Kind: gatehouse.Unavailable, Code: "password_queue_full", RetryAfter: time.Second}
 	for name, tt := range map[string]struct {

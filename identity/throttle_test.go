@@ -62,6 +62,7 @@ func addr(i int) string {
 	return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}).String()
 }
 
+// ASVS: 6.3.1
 func TestPairBacksOff(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, func(cfg *ThrottleConfig) { // the pair alone
@@ -113,6 +114,8 @@ func TestSuccessForgivesThePair(t *testing.T) {
 
 // NIST SP 800-63B-4 §3.2.2: from anywhere, at most 100 failures in a row; then
 // one a day.
+//
+// ASVS: 6.3.1
 func TestAccountStopsAtHundred(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.GlobalBurst = 1e6 })
@@ -209,6 +212,7 @@ func TestAccountSuccessFromUnknownNetwork(t *testing.T) {
 	}
 }
 
+// ASVS: 6.3.1
 func TestAddressStuffing(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, nil)

@@ -303,6 +303,8 @@ func TestRotate(t *testing.T) {
 // TestJobLife follows the keys of a realm over 100 days of the job: there is
 // always exactly one active key, no key signs before it was published for the
 // propagation time, and every token verifies until it expires.
+//
+// ASVS: 13.3.4
 func TestJobLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, m := newRing(t, gatehouse.RealmSettings{SigningAlgorithm: "Ed25519"})

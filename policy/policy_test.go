@@ -104,6 +104,8 @@ func TestExampleTable(t *testing.T) {
 }
 
 // TestDenyByDefault: nothing, a nil set and a zero set permit nothing.
+//
+// ASVS: 8.2.1
 func TestDenyByDefault(t *testing.T) {
 	u, r := entity(t, "User", "u", nil), entity(t, "Thing", "x", nil)
 	for name, s := range map[string]*Set{"nil": nil, "zero": {}, "empty": compile(t, Input{})} {
@@ -128,6 +130,8 @@ type sourceFunc func(gatehouse.EntityRef) (Entity, bool, error)
 func (f sourceFunc) Entity(r gatehouse.EntityRef) (Entity, bool, error) { return f(r) }
 
 // TestErrorsDeny: whatever goes wrong while a permit matches, the answer is no.
+//
+// ASVS: 16.5.3
 func TestErrorsDeny(t *testing.T) {
 	const permit = `permit(principal, action, resource);`
 	u, r := entity(t, "User", "u", nil), entity(t, "Thing", "x", map[string]any{"n": int64(math.MaxInt64), "friend": ref("User", "f")})

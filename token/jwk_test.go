@@ -70,6 +70,7 @@ func TestPublicJWKRoundTrip(t *testing.T) {
 	}
 }
 
+// ASVS: 11.6.1
 func TestJWKRefused(t *testing.T) {
 	private := func(alg token.Algorithm) []byte {
 		b, err := freshKey(t, alg).MarshalPrivate()
@@ -268,6 +269,7 @@ func TestKeySetLookup(t *testing.T) {
 	}
 }
 
+// ASVS: 11.6.1
 func TestWeakSecrets(t *testing.T) {
 	sequence := make([]byte, 64)
 	for i := range sequence {
@@ -330,6 +332,7 @@ func TestKeysPrintNothing(t *testing.T) {
 	}
 }
 
+// ASVS: 11.6.1
 func TestGenerateRefusesUnknown(t *testing.T) {
 	for _, alg := range []token.Algorithm{"", "none", "EdDSA", "ES256K"} {
 		if _, err := token.GenerateKey(alg); !errors.Is(err, gatehouse.Invalid) {

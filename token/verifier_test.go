@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
+// ASVS: 11.2.2, 11.6.1
 func TestSignAndVerifyEveryAlgorithm(t *testing.T) {
 	for _, alg := range token.Algorithms() {
 		t.Run(string(alg), func(t *testing.T) {
@@ -57,6 +58,7 @@ func TestSignAndVerifyEveryAlgorithm(t *testing.T) {
 	}
 }
 
+// ASVS: 9.2.1, 9.2.3
 func TestClaimRules(t *testing.T) {
 	k := newKey(t, token.Ed25519)
 	now := clock.Unix()
@@ -141,6 +143,8 @@ func TestClaimTexts(t *testing.T) {
 
 // TestHeaders signs headers as an attacker with a good key would: what is wrong
 // is the header alone.
+//
+// ASVS: 9.1.3
 func TestHeaders(t *testing.T) {
 	k := newKey(t, token.HS256)
 	jwk, err := k.MarshalPrivate()
@@ -243,6 +247,8 @@ func TestForms(t *testing.T) {
 
 // TestEveryBitCounts flips each bit of a token, once with an empty header cache
 // and once with a full one: nothing but the token itself verifies.
+//
+// ASVS: 9.1.1
 func TestEveryBitCounts(t *testing.T) {
 	for _, alg := range []token.Algorithm{token.HS256, token.ES256, token.Ed25519} {
 		k := newKey(t, alg)
@@ -266,6 +272,7 @@ func TestEveryBitCounts(t *testing.T) {
 	}
 }
 
+// ASVS: 9.1.2
 func TestAlgorithmIsTheKeys(t *testing.T) {
 	es, ed := newKey(t, token.ES256), newKey(t, token.Ed25519)
 	v := newVerifier(t, config(keySet(t, es, ed)))
@@ -360,6 +367,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 	}
 }
 
+// ASVS: 9.2.2
 func TestTypes(t *testing.T) {
 	k := newKey(t, token.Ed25519)
 	cfg := config(keySet(t, k))

@@ -114,6 +114,8 @@ func fill(path string) string {
 
 // TestEveryOperationNeedsACredential calls every documented operation with no
 // credential and with a malformed one.
+//
+// ASVS: 6.3.4, 8.2.1
 func TestEveryOperationNeedsACredential(t *testing.T) {
 	h := newHouse(t)
 	n := 0

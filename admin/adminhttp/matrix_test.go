@@ -40,6 +40,8 @@ func bodies(victim string) map[string]any {
 // TestAuthorizationMatrix calls every operation as every role, on things of the
 // realm acme that are there, and compares with the table above. What the table
 // does not list fails.
+//
+// ASVS: 8.2.1, 8.4.1
 func TestAuthorizationMatrix(t *testing.T) {
 	h := newHouse(t)
 	root := h.bootstrap()
@@ -118,6 +120,8 @@ func TestScopesNarrowRoles(t *testing.T) {
 
 // TestNobodyRaisesHimself: the ways by which an operator might become an
 // administrator.
+//
+// ASVS: 8.2.3, 16.3.3
 func TestNobodyRaisesHimself(t *testing.T) {
 	h := newHouse(t)
 	root := h.bootstrap()

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
+// ASVS: 6.3.2, 13.2.3
 func TestBootstrapWorksOnce(t *testing.T) {
 	h := newHouse(t)
 	if r := h.call("", "POST", "/bootstrap", map[string]any{"secret": "guess", "username": "root", "password": password}); r.status != 401 || r.str("code") != "bootstrap_refused" {
@@ -36,6 +37,7 @@ func TestBootstrapWorksOnce(t *testing.T) {
 	}
 }
 
+// ASVS: 6.2.2, 6.2.3
 func TestUserLifecycle(t *testing.T) {
 	h := newHouse(t)
 	key := h.bootstrap()
@@ -162,6 +164,7 @@ func TestEndsLogins(t *testing.T) {
 	}
 }
 
+// ASVS: 14.2.6
 func TestKeyLifecycle(t *testing.T) {
 	h := newHouse(t)
 	root := h.bootstrap()

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
+// ASVS: 13.2.4, 13.2.5
 func TestCheckAddress(t *testing.T) {
 	const (
 		public = iota // always
@@ -101,6 +102,8 @@ func code(err error) string {
 // TestNamesAreCheckedWhenConnecting uses names, which pass CheckURL: the refusal
 // must come from the dialer. Weird spellings of an address that a resolver might
 // take as one are names too.
+//
+// ASVS: 13.2.4
 func TestNamesAreCheckedWhenConnecting(t *testing.T) {
 	reached := false
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))

@@ -124,6 +124,7 @@ func TestUnknownKidRefreshesWithCooldown(t *testing.T) {
 	})
 }
 
+// ASVS: 16.5.2
 func TestFailureKeepsLastGoodSetForADay(t *testing.T) {
 	k := newKey(t)
 	synctest.Test(t, func(t *testing.T) {

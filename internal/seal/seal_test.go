@@ -30,6 +30,7 @@ func box(t *testing.T, keys ...seal.MasterKey) *seal.Box {
 	return b
 }
 
+// ASVS: 11.3.4
 func TestRoundTrip(t *testing.T) {
 	b := box(t, key(t))
 	for _, plain := range [][]byte{nil, []byte("x"), bytes.Repeat([]byte("secret"), 10000)} {
@@ -51,6 +52,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// ASVS: 11.2.5, 11.3.3
 func TestEveryBitIsAuthenticated(t *testing.T) {
 	b := box(t, key(t), key(t))
 	blob, err := b.Seal([]byte("secret"), here)
@@ -71,6 +73,7 @@ func TestEveryBitIsAuthenticated(t *testing.T) {
 	}
 }
 
+// ASVS: 11.3.3
 func TestMovedBlobDoesNotOpen(t *testing.T) {
 	b := box(t, key(t))
 	blob, err := b.Seal([]byte("secret"), here)
@@ -114,6 +117,7 @@ func TestKeyIDIsAuthenticated(t *testing.T) {
 	}
 }
 
+// ASVS: 11.2.2
 func TestRotation(t *testing.T) {
 	oldKey, newKey := key(t), key(t)
 	blob, err := box(t, oldKey).Seal([]byte("secret"), here)

@@ -29,6 +29,7 @@ func logged(t *testing.T, format string, f func(*slog.Logger)) string {
 	return b.String()
 }
 
+// ASVS: 16.2.5
 func TestLoggerRedacts(t *testing.T) {
 	const leak = "hunter2hunter2"
 	type inner struct {

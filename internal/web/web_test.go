@@ -152,6 +152,7 @@ func TestSecure(t *testing.T) {
 	}
 }
 
+// ASVS: 16.5.1
 func TestProblem(t *testing.T) {
 	secret := errors.New("dial tcp 10.1.1.1:5432: password authentication failed")
 	tests := []struct {
@@ -225,6 +226,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// ASVS: 16.5.4
 func TestHandlerAndRecover(t *testing.T) {
 	p := &Problems{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	var panics int
