@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test deps check fmt unit race fuzz bench docs clean
+.PHONY: help build run demo test deps check fmt unit race fuzz asvs bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -33,6 +33,9 @@ race: ## the packages with concurrency under the race detector (needs a C compil
 
 fuzz: ## every fuzzer for FUZZTIME each (default 30s)
 	@scripts/fuzz $${FUZZTIME:-30s}
+
+asvs: ## what is open of OWASP ASVS 5.0; docs/asvs.md has the rest
+	@go run ./scripts/asvs -open
 
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench

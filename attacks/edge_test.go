@@ -25,8 +25,6 @@ func serve(t *testing.T, h http.Handler) string {
 }
 
 // TestHeaderInjection: a line break in what becomes a header.
-//
-// ASVS: 16.4.1
 func TestHeaderInjection(t *testing.T) {
 	w := the(t)
 	const evil = "x\r\nX-Gatehouse-Roles: admin\r\n\r\nGET /internal HTTP/1.1\r\nHost: h\r\n\r\n"
