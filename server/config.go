@@ -33,6 +33,8 @@ type Config struct {
 	KeyPrefix string                    `json:"key_prefix,omitempty" doc:"How API keys begin; ghk when empty." pattern:"^[a-z][a-z0-9]{1,9}$"`
 	Upstreams map[string]UpstreamConfig `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
 	Routes    []RouteConfig             `json:"routes,omitempty" doc:"What may be called, and by whom. What no route matches does not exist."`
+
+	clock func() time.Time // time.Now when nil; tests step it
 }
 
 // StoreConfig says where everything is stored.

@@ -26,6 +26,9 @@ type DemoConfig struct {
 	Gateway  string
 	Upstream string // a documents API that runs already; "" starts the example
 	Log      LogConfig
+	Store    StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
+
+	clock func() time.Time
 }
 
 // DemoPerson is one of the people of the demo, with fresh credentials.
@@ -151,6 +154,7 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 	c := Config{
 		Issuer: "http://" + cfg.Listen,
 		Data:   cfg.Data,
+		Store:  cfg.Store,
 		Listen: ListenConfig{Auth: ListenerConfig{Address: cfg.Listen}, Gateway: ListenerConfig{Address: cfg.Gateway}},
 		Log:    cfg.Log,
 		// The demo's proxies, should somebody put one in front, are on this machine.
@@ -173,6 +177,7 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 	for i := range c.Routes {
 		c.Routes[i].RateAddress, c.Routes[i].RatePrincipal = "100000/1s", "100000/1s"
 	}
+	c.clock = cfg.clock
 	c.fillDefaults()
 	return c
 }

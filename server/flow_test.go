@@ -19,7 +19,18 @@ import (
 // demo starts everything, as `make run` does, on free ports.
 func demo(t *testing.T) *server.Demo {
 	t.Helper()
-	d, err := server.StartDemo(t.Context(), server.DemoConfig{Data: filepath.Join(t.TempDir(), "demo"),
+	return demoOn(t, server.StoreConfig{})
+}
+
+// onBoth runs a flow on SQLite and on PostgreSQL.
+func onBoth(t *testing.T, flow func(t *testing.T, d *server.Demo)) {
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); flow(t, demo(t)) })
+	t.Run("postgres", func(t *testing.T) { flow(t, demoOn(t, postgresStore(t))) })
+}
+
+func demoOn(t *testing.T, st server.StoreConfig) *server.Demo {
+	t.Helper()
+	d, err := server.StartDemo(t.Context(), server.DemoConfig{Data: filepath.Join(t.TempDir(), "demo"), Store: st,
 		Listen: "127.0.0.1:0", Gateway: "127.0.0.1:0", Log: server.LogConfig{Level: "error", Format: "text"}})
 	if err != nil {
 		t.Fatal(err)
@@ -133,9 +144,9 @@ func TestEveryCredential(t *testing.T) {
 }
 
 // TestTokenLife: issue, use, refresh, reuse, end.
-func TestTokenLife(t *testing.T) {
-	t.Parallel()
-	d := demo(t)
+func TestTokenLife(t *testing.T) { onBoth(t, tokenLife) }
+
+func tokenLife(t *testing.T, d *server.Demo) {
 	private := d.Gateway + "/private"
 	access, refresh := login(t, d, "bob")
 	call(t, "GET", private, "bearer", access).want(t, "fresh", 200)
@@ -212,9 +223,9 @@ func TestSeedRules(t *testing.T) {
 }
 
 // TestRevocationAtOnce: an answer of the management API means that it holds.
-func TestRevocationAtOnce(t *testing.T) {
-	t.Parallel()
-	d := demo(t)
+func TestRevocationAtOnce(t *testing.T) { onBoth(t, revocationAtOnce) }
+
+func revocationAtOnce(t *testing.T, d *server.Demo) {
 	private, admin := d.Gateway+"/private", d.Issuer+"/admin/v1/realms/main"
 	as := []string{"bearer", d.AdminToken}
 	access, refresh := login(t, d, "bob")
@@ -248,9 +259,9 @@ func TestRevocationAtOnce(t *testing.T) {
 }
 
 // TestExplain: under the request id of a refusal the operator finds why.
-func TestExplain(t *testing.T) {
-	t.Parallel()
-	d := demo(t)
+func TestExplain(t *testing.T) { onBoth(t, explain) }
+
+func explain(t *testing.T, d *server.Demo) {
 	refused := call(t, "POST", d.Gateway+"/documents", "bearer", d.Users["carol"].APIKey, "body", `{"title":"x"}`).want(t, "refused", 403)
 	id, _ := refused.json["request_id"].(string)
 	var out answer

@@ -86,7 +86,7 @@ type job struct {
 //
 // A port 0 in the issuer stands for the port that the auth listener got.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, now: time.Now, failed: make(chan error, 8)}
+	s := &Server{cfg: cfg, now: cfg.now(), failed: make(chan error, 8)}
 	defer func() {
 		if err != nil {
 			s.Close(context.WithoutCancel(ctx))
@@ -144,8 +144,16 @@ func (s *Server) openStore(ctx context.Context) error {
 	return nil
 }
 
+// now is the clock of everything.
+func (c *Config) now() func() time.Time {
+	if c.clock != nil {
+		return c.clock
+	}
+	return time.Now
+}
+
 func storeConfig(cfg Config, log *slog.Logger) store.Config {
-	out := store.Config{Driver: cfg.Store.Driver, DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log}
+	out := store.Config{Driver: cfg.Store.Driver, DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log, Now: cfg.now()}
 	if out.Driver == store.DriverSQLite {
 		out.Path = filepath.Join(cfg.Data, "gatehouse.db")
 	}

@@ -80,13 +80,7 @@ func (a *app) signingKeyCommand() *cobra.Command {
 		&cobra.Command{Use: "list", Short: "List signing keys and where they stand", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("signing-keys"), nil, "kid", "algorithm", "state", "created_at", "activated_at", "retired_at")
 		}},
-		&cobra.Command{Use: "rotate", Short: "Sign with a new key from now on; the old one goes on verifying", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			var out object
-			if err := a.call(c.Context(), "POST", a.realmPath("signing-keys", "rotate"), nil, &out); err != nil {
-				return err
-			}
-			return a.show(out)
-		}},
+		a.rotateSigningKey(),
 		post("retire", "Stop signing with a key; tokens it signed live on", "retire", "key %s signs nothing any more"),
 		&cobra.Command{Use: "remove KID", Short: "Forget a key; every token it signed is refused from now on", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			if err := a.call(c.Context(), "DELETE", a.realmPath("signing-keys", args[0]), nil, nil); err != nil {
@@ -95,5 +89,23 @@ func (a *app) signingKeyCommand() *cobra.Command {
 			return a.done("key %s is removed, and every token it signed is refused", args[0])
 		}},
 	)
+	return c
+}
+
+func (a *app) rotateSigningKey() *cobra.Command {
+	var now bool
+	c := &cobra.Command{
+		Use:   "rotate",
+		Short: "Make a new key; it is published first and signs when every verifier can know it",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("signing-keys", "rotate"), object{"now": now}, &out); err != nil {
+				return err
+			}
+			return a.show(out)
+		},
+	}
+	c.Flags().BoolVar(&now, "now", false, "sign with it at once: for a key that leaked")
 	return c
 }
