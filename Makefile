@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test deps check fmt unit race fuzz asvs bench docs clean
+.PHONY: help build run demo test deps check fmt unit race fuzz differential asvs bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -30,6 +30,9 @@ unit: ## the tests without installing anything
 
 race: ## the packages with concurrency under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -count=1 -short ./...
+
+differential: ## a million spoiled tokens, judged by our verifier, go-jose and jwx (minutes)
+	cd internal/oracles && ORACLE_TOKENS=$${ORACLE_TOKENS:-1000000} go test -count=1 -timeout 30m -v -run TestDifferential .
 
 fuzz: ## every fuzzer for FUZZTIME each (default 30s)
 	@scripts/fuzz $${FUZZTIME:-30s}

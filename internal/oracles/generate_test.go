@@ -76,6 +76,9 @@ func (w *worlds) generate(seed, i uint64) *draft {
 	}
 	d.sign()
 	for _, m := range after {
+		if d.text == "" {
+			break // another took all of it
+		}
 		m.do(d)
 		d.done = append(d.done, m.name)
 	}

@@ -5,6 +5,7 @@ go 1.26.4
 require (
 	github.com/gatehouse-auth/gatehouse v0.0.0
 	github.com/go-jose/go-jose/v4 v4.1.8
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/lestrrat-go/jwx/v3 v3.3.0
 )
 
