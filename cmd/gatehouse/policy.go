@@ -80,10 +80,10 @@ func (a *app) policyExplain() *cobra.Command {
 	c.Flags().StringVar(&resource, "resource", "", "TYPE/ID")
 	c.Flags().StringVar(&attributes, "attributes", "", "attributes of the resource, as a JSON object")
 	c.Flags().StringVar(&contextJSON, "context", "", "context, as a JSON object")
-	for _, f := range []string{"principal", "action", "resource"} {
-		_ = c.MarkFlagRequired(f)
-	}
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if principal == "" || action == "" || resource == "" {
+			return usagef("--principal, --action and --resource are needed; see %s --help", c.CommandPath())
+		}
 		typ, id, ok := cutResource(resource)
 		if !ok {
 			return usagef("--resource: TYPE/ID")

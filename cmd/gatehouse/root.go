@@ -58,8 +58,16 @@ func (a *app) command() *cobra.Command {
 }
 
 // requireSubcommands makes "gatehouse user" and "gatehouse user frob" usage
-// errors rather than silent help with exit code 0.
+// errors rather than silent help with exit code 0, and so are too few arguments.
 func requireSubcommands(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return usagef("%v: %s", err, c.UseLine())
+			}
+			return nil
+		}
+	}
 	for _, sub := range c.Commands() {
 		requireSubcommands(sub)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -138,6 +139,10 @@ you can go on editing it; later starts use it as it is.`,
 		Example: "  gatehouse protect http://127.0.0.1:3000 --openapi openapi.yaml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			kept := filepath.Join(data, "gatehouse.yaml")
+			if _, err := os.Stat(kept); err == nil && openAPI != "" {
+				fmt.Fprintf(a.errOut, "The rules are those of %s; %s is not read again. Another --data makes new ones.\n", kept, openAPI)
+			}
 			p, err := server.PrepareProtect(args[0], openAPI, data, listen, gateway, a.environ)
 			if err != nil {
 				return usagef("%v", err)

@@ -1,7 +1,7 @@
 # What the shell of TestPages has beside bash: see pages_test.go.
 set -o pipefail
 declare -A ANSWERS
-SERVER= COMMAND=
+SERVER= SERVERS=()
 : >"$OUT" >"$HEADERS" >"$LOG"
 
 # start runs a server as in another terminal, and shows what it printed once it
@@ -9,6 +9,7 @@ SERVER= COMMAND=
 start() {
   "$PROGRAM" "$@" >"$LOG" 2>&1 &
   SERVER=$!
+  SERVERS+=("$SERVER")
   local n
   for n in $(seq 200); do
     if grep -qE 'is ready|is protected' "$LOG"; then
@@ -23,8 +24,16 @@ start() {
   return 1
 }
 
-ctrl_c() { kill -INT "$SERVER" && wait "$SERVER"; SERVER=; }
-finish() { if [ -n "$SERVER" ]; then kill "$SERVER" 2>/dev/null; wait "$SERVER" 2>/dev/null; fi; }
+ctrl_c() { kill -INT "$SERVER" && wait "$SERVER"; }
+
+# finish ends whatever a page left running.
+finish() {
+  local pid
+  for pid in "${SERVERS[@]}"; do
+    kill "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+  done
+}
 trap finish EXIT
 
 gatehouse() {
