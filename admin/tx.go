@@ -35,6 +35,7 @@ type UserTx interface {
 	Keys(ctx context.Context, realm, ownerID, after string, limit int) ([]credential.Key, error)
 	UpdateKey(ctx context.Context, k credential.Key) error
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
+	EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) (int, error)
 }
 
 // UserWriter changes users.

@@ -325,13 +325,19 @@ func keepOne(ctx context.Context, tx userLister, leaving string) error {
 	return err
 }
 
-// endLogins puts the cut-off that ends every token and refresh token of u.
+// endLogins ends every token and refresh token of u, twice over: a cut-off for
+// all that was issued until now, whoever issued it, and the end of each login
+// known here. The second does not depend on the clock, which may have been set
+// back since a token was issued.
 func (s *Service) endLogins(ctx context.Context, tx UserTx, actor *gatehouse.Principal, u identity.User, now time.Time) error {
 	rl, err := readRealm(ctx, tx, u.Realm)
 	if err != nil {
 		return err
 	}
 	if err := tx.PutCutoff(ctx, cutoff(rl, revocation.CutoffSubject, u.ID, now)); err != nil {
+		return err
+	}
+	if _, err := tx.EndGrantsOf(ctx, u.Realm, u.ID, now, "logins_ended"); err != nil {
 		return err
 	}
 	e := s.event(ctx, actor, u.Realm, audit.KindCutoffSet, "user", u.ID)

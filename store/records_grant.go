@@ -61,6 +61,28 @@ func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, rea
 	return true, t.changed(nil, gatehouse.TopicGrant, realm, id, stored[0])
 }
 
+// EndGrantsOf ends every open grant of a subject and sets their status bits, and
+// returns how many there were.
+func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) (int, error) {
+	if when.IsZero() || subject == "" {
+		return 0, internal("grants end for somebody, and not at the zero time")
+	}
+	ended, err := many(ctx, t.c, scanGrant, `UPDATE grants SET ended_at=$3, end_reason=$4
+		WHERE realm=$1 AND subject=$2 AND ended_at IS NULL RETURNING `+grantColumns, realm, subject, when, reason)
+	if err != nil {
+		return 0, err
+	}
+	for _, g := range ended {
+		if err := t.changed(nil, gatehouse.TopicGrant, realm, g.ID, g); err != nil {
+			return 0, err
+		}
+		if err := t.InsertStatusBit(ctx, revocation.NewStatusBit(realm, g.StatusList, g.StatusIdx)); err != nil {
+			return 0, err
+		}
+	}
+	return len(ended), nil
+}
+
 // PurgeGrants removes the grants whose absolute end was before the given time,
 // with their refresh tokens. An ended grant stays until then, so that a replayed
 // refresh token is still recognised as one.
