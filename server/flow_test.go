@@ -114,6 +114,8 @@ func login(t *testing.T, d *server.Demo, user string) (access, refresh string) {
 }
 
 // TestEveryCredential: one route, every first-party kind of credential.
+//
+// ASVS: 14.2.1
 func TestEveryCredential(t *testing.T) {
 	t.Parallel()
 	d := demo(t)
@@ -144,6 +146,8 @@ func TestEveryCredential(t *testing.T) {
 }
 
 // TestTokenLife: issue, use, refresh, reuse, end.
+//
+// ASVS: 14.3.2
 func TestTokenLife(t *testing.T) { onBoth(t, tokenLife) }
 
 func tokenLife(t *testing.T, d *server.Demo) {
@@ -173,6 +177,8 @@ func tokenLife(t *testing.T, d *server.Demo) {
 }
 
 // TestSeedRules: the example policies of the seeds, over HTTP.
+//
+// ASVS: 8.2.2
 func TestSeedRules(t *testing.T) {
 	t.Parallel()
 	d := demo(t)
@@ -223,6 +229,8 @@ func TestSeedRules(t *testing.T) {
 }
 
 // TestRevocationAtOnce: an answer of the management API means that it holds.
+//
+// ASVS: 8.3.2
 func TestRevocationAtOnce(t *testing.T) { onBoth(t, revocationAtOnce) }
 
 func revocationAtOnce(t *testing.T, d *server.Demo) {
@@ -259,6 +267,8 @@ func revocationAtOnce(t *testing.T, d *server.Demo) {
 }
 
 // TestExplain: under the request id of a refusal the operator finds why.
+//
+// ASVS: 16.2.1, 16.2.4, 16.3.2
 func TestExplain(t *testing.T) { onBoth(t, explain) }
 
 func explain(t *testing.T, d *server.Demo) {
@@ -284,6 +294,8 @@ func explain(t *testing.T, d *server.Demo) {
 }
 
 // TestNoSecretAtRest: what was minted is nowhere in the data directory.
+//
+// ASVS: 13.3.1, 16.2.5
 func TestNoSecretAtRest(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")
