@@ -40,6 +40,9 @@ fuzz: ## every fuzzer for FUZZTIME each (default 30s)
 asvs: ## what is open of OWASP ASVS 5.0; docs/asvs.md has the rest
 	@go run ./scripts/asvs -open
 
+crash: ## a hundred kills on each database, a minute without one, and every other fault
+	GATEHOUSE_TEST_LONG=1 go test -count=1 -v -timeout 60m ./faults
+
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench
 
