@@ -32,7 +32,8 @@ import (
 //   - What a reader does by eye or hand between two commands stands in a comment
 //     that nobody sees: <!-- reader: KEY=$(grep -o 'ghk_live_.*' "$OUT") -->.
 //     $OUT is the file with what the command before printed. "answer COMMAND
-//     LINE…" gives what is typed when COMMAND asks; ctrl_c stops the server.
+//     LINE…" gives what is typed when COMMAND asks; ctrl_c stops the server;
+//     "recorded ID" waits until a request is in the log, as slower hands would.
 //   - demo, protect and serve go on in the background, as in another terminal.
 //   - A block ```lang FILE is saved as FILE.
 //   - The addresses and directories of the pages become free ones of the test.
@@ -127,6 +128,9 @@ func TestDemoLines(t *testing.T) {
 			s.want, promised = promised[0], promised[1:]
 		}
 		steps = append(steps, s)
+		if strings.HasPrefix(line, "export ") { // the reader is slower than the queue of the log
+			steps = append(steps, step{text: `recorded "$REQUEST_ID"`})
+		}
 		if s.want == "403" { // the reader takes the id of an answer
 			steps = append(steps, step{text: `REQUEST_ID=$(grep -o 'req_[a-z0-9]*' "$OUT" | head -n 1)`})
 		}

@@ -61,6 +61,16 @@ answer() {
   ANSWERS[$c]=$(printf '%s\n' "$@")$'\n'
 }
 
+# recorded ID: decisions reach the log a moment after the answer.
+recorded() {
+  local n
+  for n in $(seq 50); do
+    "$PROGRAM" explain "$1" >/dev/null 2>&1 && return
+    sleep 0.1
+  done
+  return 1
+}
+
 curl() { command curl -sS --fail-with-body --max-time 10 -D "$HEADERS" "$@"; }
 
 # after STATUS WANT COMMAND: was that what the page promised?
