@@ -126,6 +126,9 @@ func (a *tally) judge(d *draft, i int) {
 		a.mutations[m]++
 	}
 	ours := d.world.judgeOurs(d.text)
+	if ours.accepts() && !canonical(d.text) { // which the others may accept too
+		a.fail(d, i, "we accept another spelling of a token")
+	}
 	agreed := true
 	var f *facts
 	for _, o := range [...]struct {

@@ -49,6 +49,17 @@ func lookAt(text string) facts {
 	return f
 }
 
+// canonical reports whether text is the one spelling of its three parts.
+func canonical(text string) bool {
+	parts := strings.Split(text, ".")
+	for _, p := range parts {
+		if raw, err := b64.DecodeString(p); err != nil || b64.EncodeToString(raw) != p {
+			return false
+		}
+	}
+	return len(parts) == 3
+}
+
 func readObject(raw []byte) object {
 	o := object{raw: raw, members: map[string][]json.RawMessage{}, unicode: utf8.Valid(raw) && !halfSurrogate(raw)}
 	dec := json.NewDecoder(bytes.NewReader(raw))
