@@ -32,7 +32,7 @@
 //	TestOthersDocument                 17, 33
 //	TestInAnothersName                 17
 //	TestPartialScope                   18
-//	TestMethodOverride                 17, 19
+//	TestMethodOverride                 19
 //	TestPathTricks                     20
 //	TestUnknownRoute                   21
 //	TestIdentityHeaders                22
@@ -46,7 +46,7 @@
 //	TestAdminOfAnotherRealm            31
 //	TestVerboseErrors                  32
 //	TestHiddenLooksAbsent              17, 33
-//	TestForwardAuthFromStranger        20, 34
+//	TestForwardAuthFromStranger        34
 //	TestEnumeration                    35
 //	TestBruteForce                     36
 //	TestStuffingFromOneAddress         36

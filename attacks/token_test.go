@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -67,7 +68,10 @@ func TestAlgorithmConfusion(t *testing.T) {
 		jwk := k.(object)
 		x, _ := b64.DecodeString(jwk["x"].(string))
 		y, _ := b64.DecodeString(jwk["y"].(string))
-		public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+		public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+		if err != nil {
+			t.Fatal(err)
+		}
 		for form, secret := range publicForms(t, public, jwk, set.body) {
 			w.refused(t, "our "+form, hs("HS256", secret, with(ownHeader, "alg", "HS256", "kid", jwk["kid"]), ownClaims))
 		}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,8 +89,8 @@ func start() (*world, error) {
 	return w, nil
 }
 
-// api is the documents API, which believes whatever reaches it, with one more
-// page that no route of the gateway names.
+// api is the documents API, which believes whatever reaches it and reads paths
+// as generously as can be, with one more page that no route of the gateway names.
 type api struct {
 	server *httptest.Server
 	mu     sync.Mutex
@@ -103,11 +104,15 @@ func newAPI() *api {
 	a := &api{}
 	h := documents.New()
 	a.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// As many do: decode, cut parameters off, tidy up, and only then look.
+		bare, _, _ := strings.Cut(r.URL.Path, ";")
+		r.URL.Path, r.URL.RawPath = path.Clean("/"+strings.ReplaceAll(bare, "\\", "/")), ""
 		a.mu.Lock()
 		a.seen = append(a.seen, r.Clone(context.Background()))
 		a.mu.Unlock()
 		if strings.HasPrefix(r.URL.Path, "/internal") {
-			_, _ = io.WriteString(w, "INTERNAL PAGE")
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"title":"INTERNAL PAGE","visibility":"public"}`)
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -21,8 +21,7 @@ type truth struct {
 	ended   []string // access tokens that are refused
 	spent   []string // refresh tokens whose successor was used too
 	// lost are refresh tokens that were used without an answer.
-	lost    []string
-	refused int // answers other than success, by the client's count
+	lost []string
 }
 
 func (w *truth) note(f func()) { w.mu.Lock(); defer w.mu.Unlock(); f() }
