@@ -73,8 +73,8 @@ func (s *Service) VerifyLog(ctx context.Context, actor *gatehouse.Principal, rea
 		return LogReport{}, err
 	}
 	var opts audit.VerifyOptions
-	if in.Checkpoint != "" {
-		opts.Saved = [][]byte{[]byte(in.Checkpoint)}
+	for _, c := range in.Checkpoints {
+		opts.Saved = append(opts.Saved, []byte(c))
 	}
 	report, err := audit.VerifyLog(ctx, s.c.Audit, key, opts)
 	if err != nil {

@@ -374,8 +374,8 @@ type SigningKeyRotated struct {
 
 // LogVerification says what to verify beside the stored log.
 type LogVerification struct {
-	Checkpoint string `json:"checkpoint,omitempty" doc:"A signed checkpoint that was saved outside of Gatehouse: the log must be its continuation"`
-	Index      *int64 `json:"index,omitempty" minimum:"0" doc:"Prove that this event is in the log, too"`
+	Checkpoints []string `json:"checkpoints,omitempty" maxItems:"16" doc:"Signed checkpoints that were saved outside of Gatehouse: the log must be the continuation of each, and so each of the one before"`
+	Index       *int64   `json:"index,omitempty" minimum:"0" doc:"Prove that this event is in the log, too"`
 }
 
 // LogReport is the result of a verification.

@@ -51,7 +51,7 @@ func TestSteppedClock(t *testing.T) {
 func verified(t *testing.T, d *server.Demo, saved string) (checkpoint string) {
 	t.Helper()
 	admin := d.Issuer + "/admin/v1/realms/main"
-	body, _ := json.Marshal(map[string]string{"checkpoint": saved})
+	body, _ := json.Marshal(map[string][]string{"checkpoints": {saved}})
 	if saved == "" {
 		body = []byte("{}")
 	}

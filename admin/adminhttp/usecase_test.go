@@ -320,10 +320,10 @@ func TestAuditAndTokens(t *testing.T) {
 	}
 	note := h.want(200, root, "GET", "/realms/main/audit/checkpoint", nil).str("note")
 	h.want(200, root, "GET", "/realms/main/audit/proof?index=0", nil)
-	if r := h.want(200, root, "POST", "/realms/main/audit/verify", map[string]any{"checkpoint": note, "index": 0}); r.json["ok"] != true || r.json["inclusion"] == nil {
+	if r := h.want(200, root, "POST", "/realms/main/audit/verify", map[string]any{"checkpoints": []string{note}, "index": 0}); r.json["ok"] != true || r.json["inclusion"] == nil {
 		t.Fatalf("%s", r.body)
 	}
-	if r := h.want(200, root, "POST", "/realms/main/audit/verify", map[string]any{"checkpoint": strings.Replace(note, "main", "acme", 1)}); r.json["ok"] != false {
+	if r := h.want(200, root, "POST", "/realms/main/audit/verify", map[string]any{"checkpoints": []string{strings.Replace(note, "main", "acme", 1)}}); r.json["ok"] != false {
 		t.Fatalf("a checkpoint of another log: %s", r.body)
 	}
 	req := first["request_id"].(string)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 
@@ -62,25 +61,27 @@ func first(values ...any) string {
 }
 
 func (a *app) auditVerify() *cobra.Command {
-	var saved string
+	var saved []string
 	var index int64
 	c := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove that nothing was changed, inserted or removed; exit code 1 when something was",
 		Long: `Recomputes the whole log of the realm from its stored events and compares it with every signed checkpoint.
 With --checkpoint FILE (saved earlier with ` + "`gatehouse audit checkpoint`" + `) it also proves that today's log is a
-continuation of that one: this is what tells a log that was rewritten as a whole. With --index N it proves that one
-event is in the log.`,
+continuation of that one: this is what tells a log that was rewritten as a whole. Two of them also prove the later one
+to be a continuation of the earlier. With --index N it proves that one event is in the log.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			body := object{}
-			if saved != "" {
-				b, err := os.ReadFile(saved)
+			checkpoints := []string{}
+			for _, file := range saved {
+				b, err := a.readFileOrStdin(file, 64<<10)
 				if err != nil {
 					return err
 				}
-				body["checkpoint"] = string(b)
+				checkpoints = append(checkpoints, string(b))
 			}
+			body["checkpoints"] = checkpoints
 			if c.Flags().Changed("index") {
 				body["index"] = index
 			}
@@ -97,7 +98,7 @@ event is in the log.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&saved, "checkpoint", "", "checkpoint saved earlier")
+	c.Flags().StringArrayVar(&saved, "checkpoint", nil, "checkpoint saved earlier; given twice, also proves one the continuation of the other")
 	c.Flags().Int64Var(&index, "index", 0, "prove that the event with this index is in the log")
 	return c
 }
