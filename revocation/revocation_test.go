@@ -19,13 +19,29 @@ import (
 )
 
 type store struct {
+	mu   sync.Mutex // a job may read while a test changes what there is
 	bits []revocation.StatusBit
 	cuts []revocation.Cutoff
 	err  error
 }
 
-func (s *store) StatusBits(context.Context) ([]revocation.StatusBit, error) { return s.bits, s.err }
-func (s *store) Cutoffs(context.Context) ([]revocation.Cutoff, error)       { return s.cuts, s.err }
+func (s *store) StatusBits(context.Context) ([]revocation.StatusBit, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bits, s.err
+}
+
+func (s *store) Cutoffs(context.Context) ([]revocation.Cutoff, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cuts, s.err
+}
+
+func (s *store) set(err error, bits ...revocation.StatusBit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err, s.bits = err, bits
+}
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
@@ -349,19 +365,20 @@ func TestOthersWrote(t *testing.T) {
 		go func() { done <- job.Work(ctx) }()
 		synctest.Wait()
 		list, idx := revocation.NewStatus(time.Now())
-		s.err, s.bits = errors.New("down"), []revocation.StatusBit{revocation.NewStatusBit("main", list, idx)}
+		first, second := revocation.NewStatusBit("main", list, idx), revocation.NewStatusBit("main", list, idx^1)
+		s.set(errors.New("down"), first)
 		v.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation})
 		synctest.Wait()
 		if !v.Loaded() || v.Stats().Bits != 0 {
 			t.Errorf("with the store away: %+v, loaded %v", v.Stats(), v.Loaded())
 		}
-		s.err = nil
+		s.set(nil, first)
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if v.Stats().Bits != 1 {
 			t.Error("not tried again")
 		}
-		s.bits = append(s.bits, revocation.NewStatusBit("main", list, idx^1))
+		s.set(nil, first, second)
 		v.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation})
 		synctest.Wait()
 		if v.Stats().Bits != 2 {
