@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test deps check fmt unit race fuzz differential asvs bench docs clean
+.PHONY: mutants help build run demo test deps check fmt unit race fuzz differential asvs bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -42,6 +42,9 @@ asvs: ## what is open of OWASP ASVS 5.0; docs/asvs.md has the rest
 
 crash: ## a hundred kills on each database, a minute without one, and every other fault
 	GATEHOUSE_TEST_LONG=1 go test -count=1 -v -timeout 60m ./faults
+
+mutants: ## weaken the product line by line and see each weakening caught
+	@scripts/mutants
 
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench
