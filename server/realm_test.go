@@ -130,3 +130,21 @@ func TestSigningKeyRemoved(t *testing.T) {
 	next, _ := login(t, d, "bob")
 	call(t, "GET", d.Gateway+"/private", "bearer", next).want(t, "signed by the new key", 200)
 }
+
+// TestDisabledRealmPublishesNothing: what is published follows a change of the
+// realm at once, although it is kept in memory.
+func TestDisabledRealmPublishesNothing(t *testing.T) {
+	t.Parallel()
+	d := demo(t)
+	as := []string{"bearer", d.AdminToken}
+	jwks := d.Issuer + "/realms/shop/.well-known/jwks.json"
+	call(t, "GET", jwks).want(t, "before there is a realm", 404)
+	call(t, "POST", d.Issuer+"/admin/v1/realms", append(as, "body", `{"name":"shop"}`)...).want(t, "realm", 201)
+	for range 2 {
+		call(t, "GET", jwks).want(t, "published", 200)
+	}
+	call(t, "PATCH", d.Issuer+"/admin/v1/realms/shop", append(as, "body", `{"disabled":true}`)...).want(t, "disable", 200)
+	call(t, "GET", jwks).want(t, "disabled", 404)
+	call(t, "PATCH", d.Issuer+"/admin/v1/realms/shop", append(as, "body", `{"disabled":false}`)...).want(t, "enable", 200)
+	call(t, "GET", jwks).want(t, "enabled", 200)
+}

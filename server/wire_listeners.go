@@ -90,7 +90,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	tokens.Register(mux)
-	published, err := endpoint.New(endpoint.Config{Realm: s.db.Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
+	published, err := endpoint.New(endpoint.Config{Realm: newRealmCache(s.db).Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
 		StatusList: s.statusList, Problems: s.problems})
 	if err != nil {
 		return nil, err
