@@ -18,7 +18,7 @@ func TestDatabaseAway(t *testing.T) {
 	if long {
 		away = time.Minute
 	}
-	n := newNode(t, nodeConfig{dsn: postgres.DSN(t)})
+	n := newNode(t, nodeConfig{dsn: postgres.DSN(t), queue: 1 << 20, overflow: "block"})
 	n.start(t)
 	k := prepare(t, n)
 	var w truth
@@ -58,6 +58,9 @@ func TestDatabaseAway(t *testing.T) {
 		if long {
 			w.lost = nil
 		}
+		// What waited in the queue is stored first; until then a fast machine may have
+		// filled it, and requests are refused.
+		eventually(t, 15*time.Second, "requests are recorded again", func() bool { return n.private(k.key).status == 200 })
 		w.check(t, n, 100)
 		n.verify(t, k.saved, n.checkpoint(t))
 		t.Logf("round %d: the load was back after %v", round+1, took.Round(time.Millisecond))
