@@ -48,7 +48,7 @@ func (s *Server) wirePipeline(context.Context) error {
 		ids[i] = r.ID
 	}
 	s.metrics.SetRoutes(ids)
-	enforcer := gatewayEnforcer{s.pipeline}
+	enforcer := gateway.Pipeline(s.pipeline)
 	s.gateway, err = gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: up, Asserter: asserter, Resolver: resolver,
 		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Now: s.now})
 	if err != nil {
@@ -57,24 +57,6 @@ func (s *Server) wirePipeline(context.Context) error {
 	s.forwardAuth, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{Enforcer: enforcer, Asserter: asserter, Upstreams: up,
 		Proxies: s.proxies, Problems: s.problems, Logger: s.log})
 	return err
-}
-
-// gatewayEnforcer shows the pipeline as the gateway wants it.
-type gatewayEnforcer struct{ p *enforce.Pipeline }
-
-func (g gatewayEnforcer) Begin(r *http.Request) gateway.Exchange {
-	return exchange{g.p.Begin(r), g.p}
-}
-
-func (g gatewayEnforcer) Match(r *http.Request) *enforce.Route { return g.p.Match(r) }
-
-type exchange struct {
-	*enforce.Exchange
-	p *enforce.Pipeline
-}
-
-func (x exchange) FilterList(ctx context.Context, v enforce.Verdict, body []byte) ([]byte, error) {
-	return x.p.FilterList(ctx, x.Exchange, v, body)
 }
 
 // authHandler serves tokens, keys and the management API.
