@@ -69,6 +69,7 @@ type Recorder struct {
 	room    sync.Cond
 	open    map[string]*run
 	ready   []pending        // full batches
+	spare   [][]byte         // of stored batches, to be filled again
 	dropped map[string]int64 // not yet told in an event
 	queued  int
 	bytes   int
@@ -254,7 +255,7 @@ func (r *Recorder) put(e *gatehouse.Event, line []byte) (full bool) {
 		r.open[e.Realm] = b
 	}
 	if b.data == nil {
-		b.data = make([]byte, 0, max(b.last, len(line)))
+		b.data = r.buffer(max(b.last, len(line)))
 	}
 	b.add(e)
 	b.data = append(b.data, line...)
@@ -265,6 +266,19 @@ func (r *Recorder) put(e *gatehouse.Event, line []byte) (full bool) {
 	}
 	r.seal(e.Realm, b)
 	return true
+}
+
+// maxSpare is how many buffers of stored batches are kept for the next ones.
+const maxSpare = 2
+
+// buffer returns an empty buffer with room for n bytes; mu is held.
+func (r *Recorder) buffer(n int) []byte {
+	if last := len(r.spare) - 1; last >= 0 && cap(r.spare[last]) >= n {
+		b := r.spare[last]
+		r.spare[last], r.spare = nil, r.spare[:last]
+		return b
+	}
+	return make([]byte, 0, n)
 }
 
 // seal ends the run, which is not empty; mu is held.
@@ -422,6 +436,7 @@ func (r *Recorder) take() []pending {
 			r.seal(realm, b)
 		case !b.used:
 			delete(r.open, realm) // silent for a whole round: forget its hint
+			r.spare = nil
 			continue
 		}
 		b.used = false
@@ -493,6 +508,10 @@ func (r *Recorder) stored(batches []pending) {
 		r.queued -= int(batches[i].Count)
 		r.bytes -= len(batches[i].Data)
 		r.stats.Stored += batches[i].Count
+		// A transaction that was given up may still hold its batches.
+		if batches[i].tries == 0 && len(r.spare) < maxSpare {
+			r.spare = append(r.spare, batches[i].Data[:0])
+		}
 	}
 	r.stuck = false
 	r.room.Broadcast()

@@ -54,7 +54,8 @@ type Reader interface {
 // BatchWriter is the transaction of the [Recorder].
 type BatchWriter interface {
 	// AppendBatch stores b with the next Position of its realm and FirstIndex -1.
-	// A batch whose ID is already stored is gatehouse.Conflict.
+	// A batch whose ID is already stored is gatehouse.Conflict. Data belongs to
+	// the caller again once the transaction has ended.
 	AppendBatch(ctx context.Context, b Batch) error
 }
 

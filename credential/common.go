@@ -19,16 +19,27 @@ const minCommon = 8
 
 // commonList is the set of common passwords, folded by foldPassword.
 type commonList struct {
-	set      map[string]struct{}
-	words    map[string]struct{} // words and names of minWord letters or more
+	set      wordSet
+	words    wordSet // words and names of minWord letters or more
 	stems    []string
 	suffixes []string
 }
 
-// newCommonList expands the shipped file and adds zxcvbn's frequency lists:
-// common passwords, and the words and names that are passwords by themselves.
+// shippedWords yields zxcvbn's frequency lists: common passwords, and the words
+// and names that are passwords by themselves.
+func shippedWords(yield func(string) bool) {
+	for _, name := range [...]string{"Passwords", "English", "MaleNames", "FemaleNames", "Surnames"} {
+		for _, word := range shippedList(name) {
+			if !yield(word) {
+				return
+			}
+		}
+	}
+}
+
+// newCommonList expands the shipped file and adds zxcvbn's lists.
 func newCommonList() *commonList {
-	c := &commonList{set: make(map[string]struct{}, 1<<16), words: make(map[string]struct{}, 1<<16)}
+	c := &commonList{set: newWordSet(), words: newWordSet()}
 	section := ""
 	var phrases []string
 	for line := range strings.Lines(commonText) {
@@ -45,24 +56,29 @@ func newCommonList() *commonList {
 			phrases = append(phrases, strings.Fields(line)...)
 		}
 	}
+	add := func(word string) {
+		if utf8.RuneCountInString(word) >= minCommon {
+			c.set.add(foldPassword(word))
+		}
+	}
 	for _, p := range phrases {
-		c.add(p)
+		add(p)
 	}
 	for _, stem := range c.stems {
-		c.add(stem)
-		c.add(stem + stem)
+		add(stem)
+		add(stem + stem)
 		for _, suffix := range c.suffixes {
-			c.add(stem + suffix)
+			add(stem + suffix)
 		}
 	}
-	for _, name := range []string{"Passwords", "English", "MaleNames", "FemaleNames", "Surnames"} {
-		for _, word := range shippedList(name) {
-			c.add(word)
-			if len(word) >= minWord {
-				c.words[foldPassword(word)] = struct{}{}
-			}
+	for word := range shippedWords {
+		add(word)
+		if len(word) >= minWord {
+			c.words.add(foldPassword(word))
 		}
 	}
+	c.set.seal()
+	c.words.seal()
 	return c
 }
 
@@ -82,12 +98,6 @@ func shippedList(name string) []string {
 	panic("credential: the list " + name + " is not in the module that ships it") // TestCommonListIsLargeEnough
 }
 
-func (c *commonList) add(word string) {
-	if utf8.RuneCountInString(word) >= minCommon {
-		c.set[foldPassword(word)] = struct{}{}
-	}
-}
-
 // contains reports whether folded is a common password: listed as it stands,
 // without the blanks and hyphens inside, with letters in the place of the digits
 // that look like them, or without the digits and signs at its ends; or two
@@ -103,7 +113,7 @@ func (c *commonList) listed(folded string) bool {
 		if utf8.RuneCountInString(s) < minCommon {
 			continue
 		}
-		if _, ok := c.set[s]; ok {
+		if c.set.has(s) {
 			return true
 		}
 	}

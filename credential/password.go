@@ -50,7 +50,14 @@ type HasherConfig struct {
 	// current hash and one of each sample, so that time does not tell which
 	// accounts were imported and not used since. See [Hasher.VerifyDummy].
 	Equalize []string
+	// AfterBurst, when set, is called in a goroutine of its own once no password
+	// has been evaluated for a second: each evaluation leaves its memory to the
+	// garbage collector, which on a quiet server would keep it for minutes.
+	AfterBurst func()
 }
+
+// burstEnd is how long after the last evaluation AfterBurst is called.
+const burstEnd = time.Second
 
 // Pepper is a key held outside the database: without it the stored hashes
 // cannot be guessed against, even by somebody who has copied all of them.
@@ -69,6 +76,8 @@ type Hasher struct {
 	peppers map[string][]byte
 
 	evaluations, work, refused atomic.Int64
+
+	burst *time.Timer // runs AfterBurst; nil without one
 }
 
 // HasherStats counts what a [Hasher] did.
@@ -118,6 +127,10 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 			return nil, fmt.Errorf("credential: pepper %q is listed twice", p.ID)
 		}
 		h.peppers[p.ID] = p.Key
+	}
+	if cfg.AfterBurst != nil {
+		h.burst = time.AfterFunc(burstEnd, cfg.AfterBurst)
+		h.burst.Stop()
 	}
 	// The dummy: the current parameters, and a hash that belongs to no password.
 	salt, sum := make([]byte, saltBytes), make([]byte, sumBytes)
@@ -270,7 +283,12 @@ func (h *Hasher) run(ctx context.Context, fn func()) error {
 			return err
 		}
 	}
-	defer func() { <-h.slots }()
+	defer func() {
+		<-h.slots
+		if h.burst != nil {
+			h.burst.Reset(burstEnd)
+		}
+	}()
 	fn()
 	return nil
 }

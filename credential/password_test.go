@@ -6,7 +6,9 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -255,4 +257,33 @@ func TestQueueIsBounded(t *testing.T) {
 	if err := h.VerifyDummy(ctx, password); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that has left: %v", err)
 	}
+}
+
+// TestAfterBurst: it is called once a second after the last of many evaluations.
+func TestAfterBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var called atomic.Int64
+		h, err := credential.NewHasher(credential.HasherConfig{Time: 1, MemoryKiB: 35840, AfterBurst: func() { called.Add(1) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if n := called.Load(); n != 0 {
+			t.Fatalf("called %d times before anything was evaluated", n)
+		}
+		for range 3 {
+			if _, err := h.Hash(t.Context(), "velvet otter canyon 47"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second / 2)
+		}
+		synctest.Wait()
+		if n := called.Load(); n != 0 {
+			t.Fatalf("called %d times during the burst", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := called.Load(); n != 1 {
+			t.Errorf("called %d times after the burst", n)
+		}
+	})
 }

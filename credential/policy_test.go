@@ -77,14 +77,30 @@ func TestPasswordPolicy(t *testing.T) {
 //
 // ASVS: 6.2.4
 func TestCommonListIsLargeEnough(t *testing.T) {
+	c := newCommonList()
 	short, long := 0, 0
-	for w := range newCommonList().set {
-		n := utf8.RuneCountInString(w)
-		if n >= LeastMinPassword {
-			short++
+	seen := map[string]bool{}
+	for word := range shippedWords {
+		n := utf8.RuneCountInString(word)
+		if seen[word] || n < LeastMinPassword {
+			continue
 		}
+		seen[word] = true
+		if !c.contains(foldPassword(word)) {
+			t.Fatalf("%q is listed and not found", word)
+		}
+		short++
 		if n >= DefaultMinPassword {
 			long++
+		}
+	}
+	// Few of the shipped words are long; the expanded stems are.
+	for _, stem := range c.stems {
+		for _, suffix := range c.suffixes {
+			if word := stem + suffix; utf8.RuneCountInString(word) >= DefaultMinPassword && !seen[word] && c.contains(foldPassword(word)) {
+				seen[word] = true
+				long++
+			}
 		}
 	}
 	if short < 3000 || long < 3000 {

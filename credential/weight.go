@@ -69,10 +69,10 @@ func (c *commonList) known(part string, rows, context []string) int {
 	if slices.Contains(context, part) {
 		return 1 // the attacker knows it
 	}
-	if _, ok := c.words[part]; ok {
+	if c.words.has(part) {
 		return 2
 	}
-	if _, ok := c.set[part]; ok && utf8.RuneCountInString(part) >= minCommon {
+	if c.set.has(part) && utf8.RuneCountInString(part) >= minCommon {
 		return 2
 	}
 	return 0

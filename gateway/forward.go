@@ -24,8 +24,10 @@ import (
 // request travels in its context as an *exchange.
 func (g *Gateway) newProxy(up *upstream) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport:      up.transport,
-		FlushInterval:  -1, // every write goes out at once: event streams, long answers
+		Transport: up.transport,
+		// Without FlushInterval, answers of unknown length and event streams go out
+		// at once, and one of known length as its buffer fills: a flush for each
+		// would cost a second system call and a timer.
 		BufferPool:     &buffers{},
 		ErrorLog:       slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),
 		Rewrite:        rewrite,

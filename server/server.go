@@ -69,6 +69,7 @@ type Server struct {
 	closers   []func(context.Context)
 	bootstrap gatehouse.Secret
 
+	ballast []byte // see memory.go
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	failed  chan error
@@ -86,7 +87,8 @@ type job struct {
 //
 // A port 0 in the issuer stands for the port that the auth listener got.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, now: cfg.now(), failed: make(chan error, 8)}
+	s := &Server{cfg: cfg, now: cfg.now(), failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
+		jobs: []job{{"memory of the start", settle}}}
 	defer func() {
 		if err != nil {
 			s.Close(context.WithoutCancel(ctx))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -26,7 +27,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if slots == 0 {
 		slots = runtime.GOMAXPROCS(0)
 	}
-	hasher, err := credential.NewHasher(credential.HasherConfig{Slots: slots, Queue: s.cfg.Passwords.Queue})
+	hasher, err := credential.NewHasher(credential.HasherConfig{Slots: slots, Queue: s.cfg.Passwords.Queue,
+		AfterBurst: debug.FreeOSMemory})
 	if err != nil {
 		return err
 	}

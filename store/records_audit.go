@@ -10,11 +10,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 )
 
-const batchColumns = `id, realm, position, first_index, event_count, min_time, max_time, kind, actor_id, target_id, data`
+const batchColumns = `id, realm, position, first_index, event_count, min_time, max_time, kind, actor_id, target_id, coding, data`
 
 func scanBatch(r row) (v audit.Batch, err error) {
+	d := batchData{data: &v.Data}
 	err = r.Scan(&v.ID, &v.Realm, &v.Position, &v.FirstIndex, &v.Count, at(&v.MinTime), at(&v.MaxTime), &v.Kind, &v.ActorID,
-		&v.TargetID, blob(&v.Data))
+		&v.TargetID, &d.coding, &d)
 	return v, err
 }
 
@@ -193,8 +194,9 @@ func (t *Tx) flush(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = insert(ctx, t.c, `INSERT INTO audit_batches (`+batchColumns+`) VALUES ($1,$2,$3,-1,$4,$5,$6,$7,$8,$9,$10)
-			ON CONFLICT (id) DO NOTHING`, b.ID, b.Realm, position, b.Count, b.MinTime, b.MaxTime, b.Kind, b.ActorID, b.TargetID, b.Data)
+		coding, data := encodeBatch(b.Data)
+		err = insert(ctx, t.c, `INSERT INTO audit_batches (`+batchColumns+`) VALUES ($1,$2,$3,-1,$4,$5,$6,$7,$8,$9,$10,$11)
+			ON CONFLICT (id) DO NOTHING`, b.ID, b.Realm, position, b.Count, b.MinTime, b.MaxTime, b.Kind, b.ActorID, b.TargetID, coding, data)
 		if err != nil {
 			return err
 		}
