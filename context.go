@@ -6,8 +6,7 @@ type contextKey uint8
 
 const (
 	principalKey contextKey = iota
-	requestIDKey
-	addressKey
+	requestKey
 )
 
 // WithPrincipal, WithRequestID and WithAddress put the three request-wide facts
@@ -23,18 +22,47 @@ func PrincipalFrom(ctx context.Context) *Principal {
 	return p
 }
 
-// WithRequestID: see [WithPrincipal].
-func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey, id)
+// WithRequest is [WithRequestID] and [WithAddress] in one.
+func WithRequest(ctx context.Context, id, addr string) context.Context {
+	return &requestContext{ctx, id, addr}
 }
 
-// RequestIDFrom returns the request id, or "".
-func RequestIDFrom(ctx context.Context) string { s, _ := ctx.Value(requestIDKey).(string); return s }
+// WithRequestID: see [WithPrincipal].
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return WithRequest(ctx, id, AddressFrom(ctx))
+}
 
 // WithAddress: see [WithPrincipal].
 func WithAddress(ctx context.Context, addr string) context.Context {
-	return context.WithValue(ctx, addressKey, addr)
+	return WithRequest(ctx, RequestIDFrom(ctx), addr)
+}
+
+// RequestIDFrom returns the request id, or "".
+func RequestIDFrom(ctx context.Context) string {
+	if r, ok := ctx.Value(requestKey).(*requestContext); ok {
+		return r.id
+	}
+	return ""
 }
 
 // AddressFrom returns the client's address without port, or "".
-func AddressFrom(ctx context.Context) string { s, _ := ctx.Value(addressKey).(string); return s }
+func AddressFrom(ctx context.Context) string {
+	if r, ok := ctx.Value(requestKey).(*requestContext); ok {
+		return r.addr
+	}
+	return ""
+}
+
+// requestContext is a context that is its own value: every request has one.
+type requestContext struct {
+	context.Context
+	id, addr string
+}
+
+// Value implements context.Context.
+func (c *requestContext) Value(key any) any {
+	if key == requestKey {
+		return c
+	}
+	return c.Context.Value(key)
+}

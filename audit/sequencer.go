@@ -44,8 +44,13 @@ type Sequencer struct {
 	sizes map[string]int64 // realm → size of the last checkpoint seen here
 }
 
-// batchesPerTx bounds the memory and the time of one sequencing transaction.
-const batchesPerTx = 64
+// One sequencing transaction takes up to maxBatches batches or, beyond the first
+// page of them, maxBytes of events; a page at a time is in memory.
+const (
+	maxBatches = 64
+	maxBytes   = 4 << 20
+	batchPage  = 4
+)
 
 // NewSequencer checks the configuration.
 func NewSequencer(cfg SequencerConfig) (*Sequencer, error) {
@@ -139,7 +144,7 @@ func (s *Sequencer) Size(realm string) int64 {
 	return s.sizes[realm]
 }
 
-// step integrates up to batchesPerTx batches in one transaction.
+// step integrates some batches in one transaction.
 func (s *Sequencer) step(ctx context.Context, realm string) error {
 	var size int64
 	err := s.cfg.Run(ctx, func(ctx context.Context, tx SequencerTx) error {
@@ -156,19 +161,43 @@ func (s *Sequencer) step(ctx context.Context, realm string) error {
 }
 
 func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string) (int64, error) {
-	batches, err := tx.UnsequencedBatches(ctx, realm, batchesPerTx)
-	if err != nil || len(batches) == 0 {
-		return 0, err
-	}
 	old, err := tx.AuditHead(ctx, realm)
 	if err != nil {
 		return 0, err
 	}
 	tree := newEdge(ctx, tx, realm, old)
-	if err := s.checkHistory(ctx, tx, tree, realm, old); err != nil {
-		return 0, err
-	}
 	size := old
+	for taken, bytes := 0, 0; taken < maxBatches && bytes < maxBytes; {
+		batches, err := tx.UnsequencedBatches(ctx, realm, batchPage)
+		if err != nil {
+			return 0, err
+		}
+		if len(batches) == 0 {
+			break
+		}
+		if taken == 0 {
+			if err := s.checkHistory(ctx, tx, tree, realm, old); err != nil {
+				return 0, err
+			}
+		}
+		if size, err = addLeaves(ctx, tx, tree, realm, size, batches); err != nil {
+			return 0, err
+		}
+		taken += len(batches)
+		for i := range batches {
+			bytes += len(batches[i].Data)
+		}
+	}
+	if size == old {
+		return 0, nil
+	}
+	return size, s.seal(ctx, tx, tree, realm, old, size)
+}
+
+// addLeaves adds the events of the batches to the tree, whose size it returns,
+// and writes the batches' places.
+func addLeaves(ctx context.Context, tx SequencerTx, tree *edge, realm string, size int64, batches []Batch) (int64, error) {
+	first := size
 	ids := make([]string, len(batches))
 	counts := make([]int64, len(batches))
 	for i, b := range batches {
@@ -186,29 +215,31 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 			return 0, fmt.Errorf("audit: batch %s has %d lines, not %d", b.ID, counts[i], b.Count)
 		}
 	}
-	if err := tx.SequenceBatches(ctx, realm, old, ids, counts); err != nil {
-		return 0, err
-	}
+	return size, tx.SequenceBatches(ctx, realm, first, ids, counts)
+}
+
+// seal writes the tiles that grew and signs the root.
+func (s *Sequencer) seal(ctx context.Context, tx SequencerTx, tree *edge, realm string, old, size int64) error {
 	var tiles []Tile
 	for _, t := range tlog.NewTiles(tileHeight, old, size) {
 		data, err := tlog.ReadTileData(t, tree)
 		if err != nil {
-			return 0, fmt.Errorf("audit: realm %s: %w", realm, err)
+			return fmt.Errorf("audit: realm %s: %w", realm, err)
 		}
 		tiles = append(tiles, Tile{Realm: realm, Level: t.L, N: t.N, Width: t.W, Data: data})
 	}
 	if err := tx.PutTiles(ctx, tiles); err != nil {
-		return 0, err
+		return err
 	}
 	root, err := tlog.TreeHash(size, tree)
 	if err != nil {
-		return 0, fmt.Errorf("audit: realm %s: %w", realm, err)
+		return fmt.Errorf("audit: realm %s: %w", realm, err)
 	}
 	signed, err := sign(Checkpoint{Origin: s.cfg.Origin(realm), Size: size, Root: root}, s.cfg.Key)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	return size, tx.PutCheckpoint(ctx, SignedCheckpoint{Realm: realm, Size: size, Time: s.cfg.Now().UTC(), Note: signed})
+	return tx.PutCheckpoint(ctx, SignedCheckpoint{Realm: realm, Size: size, Time: s.cfg.Now().UTC(), Note: signed})
 }
 
 // checkHistory compares the tree in store with what was signed for it, before

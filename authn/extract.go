@@ -103,10 +103,10 @@ func parseBearer(value string) (Presented, error) {
 	if strings.ContainsRune(value, ',') {
 		return Presented{}, errConflict
 	}
-	if !isB64Token(value) {
+	switch bearerForm(value) {
+	case formNone:
 		return Presented{}, errMalformed
-	}
-	if looksLikeJWT(value) {
+	case formJWT:
 		return Presented{Scheme: gatehouse.SchemeJWT, Secret: gatehouse.Secret(value)}, nil
 	}
 	return classifyKey(value)
@@ -143,40 +143,63 @@ func parseAPIKey(value string) (Presented, error) {
 	return p, err
 }
 
-// looksLikeJWT reports whether s has three non-empty base64url parts.
-func looksLikeJWT(s string) bool {
-	dots, last := 0, -1
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '.':
-			if i == last+1 {
-				return false
-			}
-			dots, last = dots+1, i
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return dots == 2 && last < len(s)-1
-}
+// form is what the text of a bearer credential could be.
+type form int
 
-// isB64Token is the grammar of RFC 6750 §2.1: 1*(ALPHA / DIGIT / "-" / "." /
-// "_" / "~" / "+" / "/") *"=".
-func isB64Token(s string) bool {
-	s = strings.TrimRight(s, "=")
-	if s == "" {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+const (
+	formNone  form = iota // nothing that RFC 6750 §2.1 allows: 1*(ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/") *"="
+	formToken             // some b64token
+	formJWT               // three parts of base64url that are not empty
+)
+
+// Classes of the bytes of a b64token; every other byte has none.
+const (
+	classURL   = 1 << iota // base64url
+	classDot               // "."
+	classOther             // "~", "+" and "/"
+	classPad               // "="
+	classNone
+)
+
+var bearerClass = func() (c [256]uint8) {
+	for i := range c {
+		switch b := byte(i); {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9', b == '-', b == '_':
+			c[i] = classURL
+		case b == '.':
+			c[i] = classDot
+		case b == '~', b == '+', b == '/':
+			c[i] = classOther
+		case b == '=':
+			c[i] = classPad
 		default:
-			return false
+			c[i] = classNone
 		}
 	}
-	return true
+	return c
+}()
+
+// bearerForm looks at each byte once: tokens are long, and this stands before
+// everything else that a request costs.
+func bearerForm(s string) form {
+	var seen uint8
+	for i := range len(s) {
+		seen |= bearerClass[s[i]]
+	}
+	switch {
+	case seen&classPad != 0 && strings.Contains(strings.TrimRight(s, "="), "="), seen&classNone != 0:
+		return formNone
+	case seen&(classURL|classDot|classOther) == 0:
+		return formNone // nothing, or nothing but padding
+	case seen != classURL|classDot:
+		return formToken
+	}
+	header, rest, _ := strings.Cut(s, ".")
+	payload, signature, _ := strings.Cut(rest, ".")
+	if header == "" || payload == "" || signature == "" || strings.Contains(signature, ".") {
+		return formToken
+	}
+	return formJWT
 }
 
 // isToken is token of RFC 9110 §5.6.2.
@@ -247,7 +270,7 @@ func isOurs(s string) bool {
 		s = strings.TrimSpace(rest)
 	}
 	// "eyJ" is base64url of `{"`, how every JOSE header begins in practice.
-	if strings.HasPrefix(s, "eyJ") && looksLikeJWT(s) {
+	if strings.HasPrefix(s, "eyJ") && bearerForm(s) == formJWT {
 		return true
 	}
 	_, err := credential.ParseKey(s)

@@ -130,7 +130,8 @@ func newTokenCache(size int) *tokenCache {
 // insists on it.
 func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ Rule) (*gatehouse.Principal, error) {
 	text := p.Secret.Reveal()
-	key := tokenKey{sha256.Sum256([]byte(text)), t.realm.Name}
+	var buf [2048]byte // on the stack: tokens are some hundred bytes
+	key := tokenKey{sha256.Sum256(append(buf[:0], text...)), t.realm.Name}
 	e, ok := a.tokens.entries.Get(key)
 	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
 		var err error

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -119,42 +120,71 @@ func (d *Decider) resource(src *source, r gatehouse.Resource) (policy.Entity, er
 // enforcement point gave. Reserved names are always ours: a route or a body that
 // could set "scopes" or "address" would write its own permission.
 func (d *Decider) context(ctx context.Context, set *policy.Set, p *gatehouse.Principal, given map[string]any) map[string]any {
-	if names, known := set.ContextNames(); known && len(names) == 0 {
-		return nil
+	names, known := set.ContextNames()
+	if !known {
+		names = append(slices.Collect(maps.Keys(given)), reservedNames[:]...)
 	}
-	out := make(map[string]any, len(given)+12)
-	for k, v := range given {
-		if !reservedContext(k) {
-			out[k] = v
+	var out map[string]any
+	for _, name := range names {
+		v, reserved := d.fact(ctx, p, name)
+		if !reserved {
+			v = given[name]
 		}
-	}
-	out["authenticated"] = p.Authenticated()
-	out["scheme"] = string(p.Scheme)
-	out["scopes"] = p.Scopes
-	out["time"] = d.now().Unix()
-	for k, v := range map[string]string{"environment": string(p.Environment), "acr": p.ACR, "client_id": p.ClientID} {
-		if v != "" {
-			out[k] = v
+		if v == nil {
+			continue
 		}
-	}
-	if len(p.AMR) > 0 {
-		out["amr"] = p.AMR
-	}
-	if !p.AuthTime.IsZero() {
-		out["auth_time"] = p.AuthTime.Unix()
-	}
-	if a, err := netip.ParseAddr(gatehouse.AddressFrom(ctx)); err == nil {
-		out["address"] = a
+		if out == nil {
+			out = make(map[string]any, len(names))
+		}
+		out[name] = v
 	}
 	return out
 }
 
-func reservedContext(name string) bool {
-	switch name {
-	case "authenticated", "scheme", "scopes", "time", "environment", "acr", "amr", "auth_time", "client_id", "address":
-		return true
+// reservedNames are the facts that [Decider.fact] knows.
+var reservedNames = [...]string{"authenticated", "scheme", "scopes", "time", "environment", "acr", "amr", "auth_time", "client_id", "address"}
+
+// fact returns the context attribute that only Gatehouse may set; nil when there
+// is no such fact about p.
+func (d *Decider) fact(ctx context.Context, p *gatehouse.Principal, name string) (v any, reserved bool) {
+	text := func(s string) (any, bool) {
+		if s == "" {
+			return nil, true
+		}
+		return s, true
 	}
-	return false
+	switch name {
+	case "authenticated":
+		return p.Authenticated(), true
+	case "scheme":
+		return string(p.Scheme), true
+	case "scopes":
+		return p.Scopes, true
+	case "time":
+		return d.now().Unix(), true
+	case "environment":
+		return text(string(p.Environment))
+	case "acr":
+		return text(p.ACR)
+	case "client_id":
+		return text(p.ClientID)
+	case "amr":
+		if len(p.AMR) > 0 {
+			return p.AMR, true
+		}
+		return nil, true
+	case "auth_time":
+		if !p.AuthTime.IsZero() {
+			return p.AuthTime.Unix(), true
+		}
+		return nil, true
+	case "address":
+		if a, err := netip.ParseAddr(gatehouse.AddressFrom(ctx)); err == nil {
+			return a, true
+		}
+		return nil, true
+	}
+	return nil, false
 }
 
 // Roles returns the roles that the principal holds now, sorted: for a local

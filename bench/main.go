@@ -86,7 +86,11 @@ func printTable(r report) {
 	_ = tw.Flush()
 	fmt.Println()
 	for _, f := range r.Process {
-		fmt.Printf("%-28s %10.1f %-4s must %s\n", f.Name, f.Value, f.Unit, f.Must)
+		verdict := "missed"
+		if f.Value <= f.Must {
+			verdict = "holds"
+		}
+		fmt.Printf("%-28s %8.1f %-4s ≤ %.0f  %s\n", f.Name, f.Value, f.Unit, f.Must, verdict)
 	}
 	if len(r.Failed) > 0 {
 		fmt.Printf("\nrequests that did not get the expected answer: %s\n", strings.Join(r.Failed, ", "))

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strings"
 	"time"
 )
@@ -45,7 +44,7 @@ type processFigure struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
-	Must  string  `json:"must"`
+	Must  float64 `json:"must"` // at most
 }
 
 // benchCase is one kind of request to one server.
@@ -119,9 +118,11 @@ func measure(ctx context.Context, o options) (report, error) {
 	if err := json.Unmarshal([]byte(gh.line), &d); err != nil {
 		return rep, fmt.Errorf("demo line: %w", err)
 	}
-	idle := gh.rss()
-	startCPU, _ := gh.cpu()
-
+	if o.only == "" {
+		if rep.Process, err = startFigures(ctx, o.binary, data); err != nil {
+			return rep, err
+		}
+	}
 	cases, err := buildCases(ctx, o, d, f, proxy, gh)
 	if err != nil {
 		return rep, err
@@ -134,16 +135,19 @@ func measure(ctx context.Context, o options) (report, error) {
 		}
 	}
 	rep.Cases = summarize(cases)
-	size := 0.0
-	if st, err := os.Stat(o.binary); err == nil {
-		size = float64(st.Size()) / (1 << 20)
+	if o.only != "" {
+		return rep, nil
 	}
-	rep.Process = []processFigure{
-		{"demo: start and set-up, CPU", float64(startCPU.Milliseconds()), "ms", "(hashing of four passwords included)"},
-		{"resident, idle", idle, "MiB", "≤ 25"},
-		{"resident, loaded", gh.rss(), "MiB", "≤ 50"},
-		{"binary", size, "MiB", "≤ 30"},
+	loaded, err := loadedFigure(cases)
+	if err != nil {
+		return rep, err
 	}
+	rep.Process = append(rep.Process, loaded)
+	st, err := os.Stat(o.binary)
+	if err != nil {
+		return rep, err
+	}
+	rep.Process = append(rep.Process, processFigure{"stripped binary", float64(st.Size()) / (1 << 20), "MiB", 30})
 	return rep, nil
 }
 
@@ -237,9 +241,9 @@ func summarize(cases []*benchCase) []result {
 		if len(c.took) == 0 {
 			continue
 		}
-		sort.Float64s(c.took)
-		least[c.name] = c.took[0]
-		out = append(out, result{Name: c.name, Median: c.took[len(c.took)/2], Least: c.took[0], Floor: c.floor,
+		sorted := slices.Sorted(slices.Values(c.took))
+		least[c.name] = sorted[0]
+		out = append(out, result{Name: c.name, Median: sorted[len(sorted)/2], Least: sorted[0], Floor: c.floor,
 			MustRatio: c.mustRatio, MustMicros: c.mustMicros})
 	}
 	for i := range out {

@@ -159,11 +159,7 @@ func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 	}
 	x.checked = true
 	x.table = p.routes.Load()
-	ctx := gatehouse.WithRequestID(r.Context(), x.event.RequestID)
-	if x.event.Address != "" {
-		ctx = gatehouse.WithAddress(ctx, x.event.Address)
-	}
-	x.ctx = ctx
+	x.ctx = gatehouse.WithRequest(r.Context(), x.event.RequestID, x.event.Address)
 	for i := range steps {
 		if err := steps[i].run(p, x, r); err != nil {
 			e := web.Classify(err)

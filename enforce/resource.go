@@ -87,10 +87,14 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 }
 
 // withStatic adds the attributes that the rule gives every resource, which win.
-// The result is never nil: nil would mean "look it up".
+// The result is never nil: nil would mean "look it up". It is read only: without
+// attrs it is the rule's own map.
 func withStatic(attrs, static map[string]any) map[string]any {
-	if attrs == nil {
-		attrs = make(map[string]any, len(static))
+	switch {
+	case attrs == nil && static != nil:
+		return static
+	case attrs == nil:
+		return map[string]any{}
 	}
 	for k, v := range static {
 		attrs[k] = v

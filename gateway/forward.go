@@ -300,7 +300,11 @@ func (e *exchange) localLocation(loc string) string {
 
 // isStream tells answers that have no natural end.
 func isStream(h http.Header) bool {
-	t, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	v := h.Get("Content-Type")
+	if v == "application/json" {
+		return false // nearly always; the parser allocates
+	}
+	t, _, _ := mime.ParseMediaType(v)
 	return t == "text/event-stream" || t == "application/grpc" || strings.HasPrefix(t, "application/grpc+")
 }
 

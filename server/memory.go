@@ -10,17 +10,21 @@ import (
 // of what is alive, which is little, to twice of that and the ballast: under load
 // it runs a third as often, for some megabytes more. Nobody writes to the
 // ballast, so the system gives it no memory.
-const ballastBytes = 8 << 20
+const ballastBytes = 5 << 20
 
 // settleAfter is when what was needed for the start alone is given back.
 const settleAfter = 2 * time.Second
 
-// settle returns the memory of the start to the system, once.
+// settle returns the memory of the start to the system, once: garbage, and what
+// the start touched of the program file, which is most of it.
 func settle(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
+		return nil
 	case <-time.After(settleAfter):
-		debug.FreeOSMemory()
 	}
+	debug.FreeOSMemory()
+	// Memory is a courtesy here: a system that refuses it loses nothing.
+	_ = releaseProgramFile()
 	return nil
 }

@@ -28,9 +28,11 @@ const (
 
 const (
 	sqliteCommon = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
-		"&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(8000)&_defensive=1"
-	sqliteWriter = sqliteCommon + "&_txlock=immediate"
-	sqliteReader = sqliteCommon + "&_pragma=query_only(1)"
+		"&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(8000)&_defensive=1"
+	// What requests need is in the caches of the packages, and behind SQLite's own
+	// stands the system's; each connection keeps what one transaction works on.
+	sqliteWriter = sqliteCommon + "&_pragma=cache_size(-2048)&_txlock=immediate"
+	sqliteReader = sqliteCommon + "&_pragma=cache_size(-512)&_pragma=query_only(1)"
 )
 
 func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter, err error) {

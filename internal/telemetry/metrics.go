@@ -3,6 +3,7 @@ package telemetry
 import (
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,7 +53,9 @@ func (l labels) of(v string) string {
 // that a part can be used without metrics.
 type Metrics struct {
 	registry *prometheus.Registry
-	routes   atomic.Pointer[labels]
+	routes   atomic.Pointer[map[string]*routeMetrics]
+	other    *routeMetrics                 // of routes that are not known
+	decided  map[string]prometheus.Counter // by code; closed
 
 	requests  *prometheus.CounterVec
 	latency   *prometheus.HistogramVec
@@ -64,7 +67,7 @@ type Metrics struct {
 // NewMetrics registers everything on a registry of its own.
 func NewMetrics() *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
-	m.routes.Store(&labels{})
+	m.routes.Store(&map[string]*routeMetrics{})
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gatehouse", Name: name, Help: help}, labels)
 		m.registry.MustRegister(c)
@@ -78,15 +81,47 @@ func NewMetrics() *Metrics {
 		Help:    "Time of a whole request, with the upstream's.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"})
 	m.registry.MustRegister(m.latency, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.other = m.newRoute(other)
+	m.decided = map[string]prometheus.Counter{other: m.decisions.WithLabelValues(other)}
+	for code := range decisions {
+		m.decided[code] = m.decisions.WithLabelValues(code)
+	}
 	return m
+}
+
+// routeMetrics are the metrics of one route, looked up once and not at each
+// request. A pair of outcome and scheme is made when it first occurs, so that
+// only those appear that do.
+type routeMetrics struct {
+	requests *prometheus.CounterVec
+	latency  prometheus.Observer
+	counters sync.Map // requestKey → prometheus.Counter; closed sets
+}
+
+type requestKey struct{ outcome, scheme string }
+
+func (m *Metrics) newRoute(id string) *routeMetrics {
+	return &routeMetrics{requests: m.requests.MustCurryWith(prometheus.Labels{"route": id}), latency: m.latency.WithLabelValues(id)}
+}
+
+func (r *routeMetrics) count(outcome, scheme string) {
+	key := requestKey{outcomes.of(outcome), schemes.of(scheme)}
+	c, ok := r.counters.Load(key)
+	if !ok {
+		c, _ = r.counters.LoadOrStore(key, r.requests.WithLabelValues(key.outcome, key.scheme))
+	}
+	c.(prometheus.Counter).Inc()
 }
 
 // SetRoutes sets which route ids are counted by name. They come from
 // configuration, never from a request.
 func (m *Metrics) SetRoutes(ids []string) {
 	if m != nil {
-		l := set(ids...)
-		m.routes.Store(&l)
+		routes := make(map[string]*routeMetrics, len(ids))
+		for _, id := range ids {
+			routes[id] = m.newRoute(id)
+		}
+		m.routes.Store(&routes)
 	}
 }
 
@@ -96,13 +131,16 @@ func (m *Metrics) Request(route, outcome string, scheme gatehouse.Scheme, took t
 	if m == nil {
 		return
 	}
-	route = m.routes.Load().of(route)
+	r := (*m.routes.Load())[route]
+	if r == nil {
+		r = m.other
+	}
 	s := string(scheme)
 	if s == "" {
 		s = "none"
 	}
-	m.requests.WithLabelValues(route, outcomes.of(outcome), schemes.of(s)).Inc()
-	m.latency.WithLabelValues(route).Observe(took.Seconds())
+	r.count(outcome, s)
+	r.latency.Observe(took.Seconds())
 }
 
 // OutcomeOf names the outcome of a request by its error; nil is "allowed".
@@ -136,7 +174,7 @@ func (m *Metrics) AuthnFailure(code string) {
 // Decision counts an answer of the decision point by Decision.Code.
 func (m *Metrics) Decision(code string) {
 	if m != nil {
-		m.decisions.WithLabelValues(decisions.of(code)).Inc()
+		m.decided[decisions.of(code)].Inc()
 	}
 }
 

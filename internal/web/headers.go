@@ -6,38 +6,51 @@ import "net/http"
 // at least a year). Subdomains are not ours to bind.
 const HSTS = "max-age=63072000"
 
-// apiHeaders are set on API responses. The names are in canonical form.
-var apiHeaders = [...][2]string{
-	{"X-Content-Type-Options", "nosniff"},
-	{"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
-	{"Referrer-Policy", "no-referrer"},
-	{"X-Frame-Options", "DENY"},
-	{"Cross-Origin-Resource-Policy", "same-origin"},
+// line is a header line whose values are shared by all answers: nobody may write
+// into the slice. (Adding to it makes another: it has no room.)
+type line struct {
+	name   string // in canonical form
+	values []string
 }
+
+// apiHeaders are set on API responses.
+var apiHeaders = [...]line{
+	nosniff,
+	{"Content-Security-Policy", []string{"default-src 'none'; frame-ancestors 'none'"}},
+	noReferrer,
+	{"X-Frame-Options", []string{"DENY"}},
+	{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+	{"Cache-Control", []string{"no-store"}},
+}
+
+var (
+	nosniff    = line{"X-Content-Type-Options", []string{"nosniff"}}
+	noReferrer = line{"Referrer-Policy", []string{"no-referrer"}}
+	hsts       = line{"Strict-Transport-Security", []string{HSTS}}
+)
 
 // APIHeaders sets the security headers of an answer that no browser should
 // render, cache, frame or sniff. secure adds HSTS: pass whether the client used
 // TLS, see [Proxies.Scheme].
 func APIHeaders(h http.Header, secure bool) {
-	for _, kv := range apiHeaders {
-		h[kv[0]] = []string{kv[1]}
+	for i := range apiHeaders {
+		h[apiHeaders[i].name] = apiHeaders[i].values
 	}
-	h["Cache-Control"] = []string{"no-store"}
 	if secure {
-		h["Strict-Transport-Security"] = []string{HSTS}
+		h[hsts.name] = hsts.values
 	}
 }
 
 // UpstreamHeaders sets on a forwarded answer what the upstream did not set
 // itself, leaving its content policy and caching alone.
 func UpstreamHeaders(h http.Header, secure bool) {
-	for _, kv := range [...][2]string{{"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"}} {
-		if len(h[kv[0]]) == 0 {
-			h[kv[0]] = []string{kv[1]}
+	for _, l := range [...]line{nosniff, noReferrer} {
+		if len(h[l.name]) == 0 {
+			h[l.name] = l.values
 		}
 	}
-	if secure && len(h["Strict-Transport-Security"]) == 0 {
-		h["Strict-Transport-Security"] = []string{HSTS}
+	if secure && len(h[hsts.name]) == 0 {
+		h[hsts.name] = hsts.values
 	}
 }
 

@@ -9,32 +9,29 @@ import (
 var errNotFound = gatehouse.E(gatehouse.NotFound, "not_found", "There is nothing here.")
 
 // Mux serves mux, with its own plain-text 404 and 405 answers turned into
-// problems like every other.
+// problems like every other. It takes the pattern "/" of mux for itself.
 func (p *Problems) Mux(mux *http.ServeMux) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, pattern := mux.Handler(r)
-		if pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
-		}
-		probe := &probeWriter{header: http.Header{}}
-		h.ServeHTTP(probe, r)
-		if probe.status == http.StatusMethodNotAllowed {
-			p.Write(w, r, MethodNotAllowed(probe.header.Get("Allow")))
+	mux.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if allowed := allowedMethods(mux, r); len(allowed) > 0 {
+			p.Write(w, r, MethodNotAllowed(allowed...))
 			return
 		}
 		p.Write(w, r, errNotFound)
-	})
+	}))
+	return mux
 }
 
-// probeWriter learns what a handler would answer.
-type probeWriter struct {
-	header http.Header
-	status int
+// allowedMethods are those for which mux has another pattern than "/". It costs a
+// look-up for each, for requests that are refused anyway.
+func allowedMethods(mux *http.ServeMux, r *http.Request) (allowed []string) {
+	probe := *r
+	for _, probe.Method = range [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		if probe.Method == r.Method {
+			continue
+		}
+		if _, pattern := mux.Handler(&probe); pattern != "/" && pattern != "" {
+			allowed = append(allowed, probe.Method)
+		}
+	}
+	return allowed
 }
-
-func (w *probeWriter) Header() http.Header { return w.header }
-func (w *probeWriter) Write(b []byte) (int, error) {
-	return len(b), nil
-}
-func (w *probeWriter) WriteHeader(status int) { w.status = status }

@@ -38,11 +38,11 @@ func ClientRequestID(r *http.Request) string {
 func Identify(proxies *Proxies, now func() time.Time, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := NewRequestID(now())
-		w.Header().Set("X-Request-Id", id)
-		ctx := gatehouse.WithRequestID(r.Context(), id)
-		if addr := proxies.Client(r); addr.IsValid() {
-			ctx = gatehouse.WithAddress(ctx, addr.String())
+		w.Header()["X-Request-Id"] = []string{id}
+		addr := ""
+		if client := proxies.Client(r); client.IsValid() {
+			addr = client.String()
 		}
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r.WithContext(gatehouse.WithRequest(r.Context(), id, addr)))
 	})
 }
