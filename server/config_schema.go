@@ -7,14 +7,18 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Schema lets Duration appear as the string it is written as.
-func (Duration) Schema(huma.Registry) *huma.Schema {
+// written is what a Duration looks like in a file.
+type written string
+
+// Schema shows editors the form.
+func (written) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Examples: []any{"15m", "24h"}}
 }
 
 // ConfigSchema returns the JSON Schema of gatehouse.yaml, for editors.
 func ConfigSchema() ([]byte, error) {
 	registry := huma.NewMapRegistry("#/$defs/", huma.DefaultSchemaNamer)
+	registry.RegisterTypeAlias(reflect.TypeFor[Duration](), reflect.TypeFor[written]())
 	root := registry.Schema(reflect.TypeFor[Config](), true, "Config")
 	defs := map[string]any{}
 	for name, s := range registry.Map() {

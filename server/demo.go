@@ -177,8 +177,8 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 	for i := range c.Routes {
 		c.Routes[i].RateAddress, c.Routes[i].RatePrincipal = "100000/1s", "100000/1s"
 	}
-	c.clock = cfg.clock
-	c.fillDefaults()
+	c.Now = cfg.clock
+	c.FillDefaults()
 	return c
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // ProtectConfig makes a configuration for an API that runs already: deny by
@@ -42,7 +43,7 @@ func ProtectConfig(upstream, openAPI, data, listen, gatewayAddr string) (Config,
 			c.Routes = append(c.Routes, routeConfig(r))
 		}
 	}
-	c.fillDefaults()
+	c.FillDefaults()
 	return c, c.Validate()
 }
 
@@ -127,7 +128,7 @@ func InitConfig(dir, issuer, listen, gatewayAddr string) (path string, err error
 	if issuer == "" {
 		issuer = "http://" + listen
 	}
-	if err := checkBaseURL(issuer); err != nil {
+	if err := config.CheckBaseURL(issuer); err != nil {
 		return "", fmt.Errorf("issuer: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

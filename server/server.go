@@ -87,7 +87,7 @@ type job struct {
 //
 // A port 0 in the issuer stands for the port that the auth listener got.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, now: cfg.now(), failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
+	s := &Server{cfg: cfg, now: clockOf(cfg), failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
 		jobs: []job{{"memory of the start", settle}}}
 	defer func() {
 		if err != nil {
@@ -146,16 +146,16 @@ func (s *Server) openStore(ctx context.Context) error {
 	return nil
 }
 
-// now is the clock of everything.
-func (c *Config) now() func() time.Time {
-	if c.clock != nil {
-		return c.clock
+// clockOf is the clock of everything.
+func clockOf(cfg Config) func() time.Time {
+	if cfg.Now != nil {
+		return cfg.Now
 	}
 	return time.Now
 }
 
 func storeConfig(cfg Config, log *slog.Logger) store.Config {
-	out := store.Config{Driver: cfg.Store.Driver, DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log, Now: cfg.now()}
+	out := store.Config{Driver: cfg.Store.Driver, DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log, Now: clockOf(cfg)}
 	if out.Driver == store.DriverSQLite {
 		out.Path = filepath.Join(cfg.Data, "gatehouse.db")
 	}

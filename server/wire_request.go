@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -31,7 +32,7 @@ var lookupRate = limit.Rate{Limit: 60, Window: time.Minute, Burst: 60}
 
 // allow returns the limit of one of our own endpoints by client address.
 func (s *Server) allow(name, rate string) (func(context.Context, string) (time.Duration, bool), error) {
-	r, err := parseRate(rate)
+	r, err := config.ParseRate(rate)
 	if err != nil {
 		return nil, fmt.Errorf("limits.%s: %w", name, err)
 	}
@@ -183,7 +184,7 @@ func (s *Server) routes() ([]enforce.Route, error) {
 	var out []enforce.Route
 	var errs []error
 	for _, rc := range s.cfg.Routes {
-		r, err := rc.route(names)
+		r, err := rc.Pipeline(names)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("route %q: %w", rc.Match, err))
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 const small = `issuer: https://id.example
@@ -29,7 +29,7 @@ func FuzzConfig(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := server.ParseConfig(data, nil)
+		c, err := config.Parse(data, nil)
 		if err != nil {
 			return
 		}
@@ -42,7 +42,7 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := server.ParseConfig(text, nil)
+		again, err := config.Parse(text, nil)
 		if err != nil {
 			t.Fatalf("%s is not read again: %v", text, err)
 		}
@@ -60,7 +60,7 @@ func FuzzEnvironment(f *testing.F) {
 		{"LISTEN_AUTH_ADDRESS", ":1"}, {"TRUSTED_PROXIES", "10.0.0.0/8, unix"}, {"UPSTREAMS_API_URL", "http://x"}, {"STORE_DSN_FIL", "x"}, {"issuer", "x"}, {"", "x"}} {
 		f.Add(kv[0], kv[1])
 	}
-	plain, err := server.ParseConfig([]byte(small), nil)
+	plain, err := config.Parse([]byte(small), nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func FuzzEnvironment(f *testing.F) {
 		if strings.HasSuffix(name, "_FILE") || strings.Contains(name, "=") {
 			return // names a file of this machine, or is another variable
 		}
-		c, err := server.ParseConfig([]byte(small), []string{"GATEHOUSE_" + name + "=" + value})
+		c, err := config.Parse([]byte(small), []string{"GATEHOUSE_" + name + "=" + value})
 		if err != nil {
 			if strings.HasPrefix(value, "hunter2-hunter2") && strings.Contains(err.Error(), value) {
 				t.Fatalf("the error quotes the value: %v", err)

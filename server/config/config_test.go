@@ -1,7 +1,6 @@
-package server
+package config
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,22 +26,22 @@ routes:
     rate_address: 100/1m
 `
 
-func TestParseConfig(t *testing.T) {
-	c, err := ParseConfig([]byte(goodConfig), nil)
+func TestParse(t *testing.T) {
+	c, err := Parse([]byte(goodConfig), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if time.Duration(c.Routes[1].Timeout) != 15*time.Second {
 		t.Errorf("timeout %v", c.Routes[1].Timeout)
 	}
-	r, err := c.Routes[1].route([]string{"documents"})
+	r, err := c.Routes[1].Pipeline([]string{"documents"})
 	if err != nil || r.Upstream != "documents" || r.Realm != "main" || r.RateAddress.Limit != 100 || r.RateAddress.Window != time.Minute {
 		t.Errorf("route %+v, %v", r, err)
 	}
 }
 
 // Each mistake is told with the member it is in, and nothing is guessed.
-func TestParseConfigRefuses(t *testing.T) {
+func TestParseRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ from, to, want string }{
 		"unknown member":      {"data: d", "dada: d", "dada"},
 		"duplicate":           {"data: d", "data: d\ndata: e", "data"},
@@ -60,6 +59,8 @@ func TestParseConfigRefuses(t *testing.T) {
 		"overflow":            {"data: d", "data: d\naudit: {overflow: forget}", "audit.overflow"},
 		"dsn for sqlite":      {"data: d", "data: d\nstore: {dsn: x}", "store.dsn"},
 		"half of tls":         {`auth: {address: "127.0.0.1:8080"}`, `auth: {address: "127.0.0.1:8080", cert_file: c}`, "belong together"},
+		"the clock":           {"data: d", "data: d\nNow: x", "Now"},
+		"the clock, unnamed":  {"data: d", "data: d\n\"-\": x", "-"},
 		"reserved prefix":     {"data: d", "data: d\nkey_prefix: ght", "key_prefix"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +68,7 @@ func TestParseConfigRefuses(t *testing.T) {
 			if text == goodConfig {
 				t.Fatal("the case changes nothing")
 			}
-			_, err := ParseConfig([]byte(text), nil)
+			_, err := Parse([]byte(text), nil)
 			if err == nil {
 				t.Fatal("accepted")
 			}
@@ -78,12 +79,12 @@ func TestParseConfigRefuses(t *testing.T) {
 	}
 }
 
-func TestConfigEnvironment(t *testing.T) {
+func TestEnvironment(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "dsn")
 	if err := os.WriteFile(file, []byte("postgres://u:hunter2@h/d\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := ParseConfig([]byte(goodConfig), []string{"GATEHOUSE_STORE_DRIVER=postgres", "GATEHOUSE_STORE_DSN_FILE=" + file,
+	c, err := Parse([]byte(goodConfig), []string{"GATEHOUSE_STORE_DRIVER=postgres", "GATEHOUSE_STORE_DSN_FILE=" + file,
 		"GATEHOUSE_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1", "GATEHOUSE_AUDIT_QUEUE=64", "HOME=/x", "GATEHOUSE_TOKEN=t"})
 	if err != nil {
 		t.Fatal(err)
@@ -91,31 +92,13 @@ func TestConfigEnvironment(t *testing.T) {
 	if c.Store.DSN != "postgres://u:hunter2@h/d" || len(c.TrustedProxies) != 2 || c.Audit.Queue != 64 {
 		t.Errorf("%+v", c)
 	}
-	for _, env := range []string{"GATEHOUSE_STOR_DSN=x", "GATEHOUSE_AUDIT_QUEUE=many", "GATEHOUSE_ROUTES=x"} {
-		if _, err := ParseConfig([]byte(goodConfig), []string{env}); err == nil {
+	for _, env := range []string{"GATEHOUSE_STOR_DSN=x", "GATEHOUSE_AUDIT_QUEUE=many", "GATEHOUSE_ROUTES=x", "GATEHOUSE_NOW=x", "GATEHOUSE_-=x"} {
+		if _, err := Parse([]byte(goodConfig), []string{env}); err == nil {
 			t.Errorf("%s accepted", env)
 		}
 	}
-	_, err = ParseConfig([]byte(goodConfig), []string{"GATEHOUSE_AUDIT_QUEUE=hunter2"})
+	_, err = Parse([]byte(goodConfig), []string{"GATEHOUSE_AUDIT_QUEUE=hunter2"})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the error shows the value: %v", err)
-	}
-}
-
-func TestConfigSchemaIsJSON(t *testing.T) {
-	b, err := ConfigSchema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v map[string]any
-	if err := json.Unmarshal(b, &v); err != nil {
-		t.Fatal(err)
-	}
-	defs := v["$defs"].(map[string]any)
-	cfg := defs["Config"].(map[string]any)["properties"].(map[string]any)
-	for _, want := range []string{"issuer", "listen", "routes", "upstreams", "trusted_proxies"} {
-		if cfg[want] == nil {
-			t.Errorf("schema lacks %s", want)
-		}
 	}
 }

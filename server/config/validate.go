@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
-	if err := checkBaseURL(c.Issuer); err != nil {
+	if err := CheckBaseURL(c.Issuer); err != nil {
 		bad("issuer: %w", err)
 	}
 	switch c.Store.Driver {
@@ -57,7 +57,7 @@ func (c *Config) Validate() error {
 		bad("audit.queue: 16 to 1048576")
 	}
 	for name, rate := range map[string]string{"tokens": c.Limits.Tokens, "admin": c.Limits.Admin} {
-		if _, err := parseRate(rate); err != nil {
+		if _, err := ParseRate(rate); err != nil {
 			bad("limits.%s: %w", name, err)
 		}
 	}
@@ -70,7 +70,7 @@ func (c *Config) Validate() error {
 	names := make([]string, 0, len(c.Upstreams))
 	for name, u := range c.Upstreams {
 		names = append(names, name)
-		if err := checkBaseURL(u.URL); err != nil {
+		if err := CheckBaseURL(u.URL); err != nil {
 			bad("upstreams.%s.url: %w", name, err)
 		}
 		for h, what := range u.Headers {
@@ -81,7 +81,7 @@ func (c *Config) Validate() error {
 	}
 	sort.Strings(names)
 	for i, r := range c.Routes {
-		if _, err := r.route(names); err != nil {
+		if _, err := r.Pipeline(names); err != nil {
 			bad("routes[%d] (%s): %w", i, r.Match, err)
 		}
 	}
@@ -92,7 +92,7 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateListeners(bad func(string, ...any)) {
-	for name, l := range map[string]ListenerConfig{"auth": c.Listen.Auth, "gateway": c.Listen.Gateway, "metrics": c.Listen.Metrics} {
+	for name, l := range map[string]Listener{"auth": c.Listen.Auth, "gateway": c.Listen.Gateway, "metrics": c.Listen.Metrics} {
 		if (l.CertFile == "") != (l.KeyFile == "") {
 			bad("listen.%s: cert_file and key_file belong together", name)
 		}
@@ -108,9 +108,9 @@ func (c *Config) validateListeners(bad func(string, ...any)) {
 	}
 }
 
-// checkBaseURL accepts an absolute http or https URL that can be a base: no
+// CheckBaseURL accepts an absolute http or https URL that can be a base: no
 // query, no fragment, no user, no trailing slash.
-func checkBaseURL(s string) error {
+func CheckBaseURL(s string) error {
 	u, err := url.Parse(s)
 	switch {
 	case s == "":
@@ -142,7 +142,7 @@ func parseNetworks(list []string) ([]netip.Prefix, error) {
 }
 
 // route turns the configuration of a route into the pipeline's.
-func (r RouteConfig) route(upstreams []string) (enforce.Route, error) {
+func (r Route) Pipeline(upstreams []string) (enforce.Route, error) {
 	out := enforce.Route{ID: r.ID, Host: r.Host, Pattern: r.Match, Upstream: r.Upstream, Realm: r.Realm,
 		Environment: gatehouse.Environment(r.Environment), Anonymous: r.Anonymous, Authenticated: r.Authenticated,
 		Scopes: r.Scopes, Roles: r.Roles, Action: r.Action, HideExistence: r.HideExistence, MaxBodyBytes: r.MaxBodyBytes,
@@ -172,10 +172,10 @@ func (r RouteConfig) route(upstreams []string) (enforce.Route, error) {
 		}
 	}
 	var err error
-	if out.RateAddress, err = parseRate(r.RateAddress); err != nil {
+	if out.RateAddress, err = ParseRate(r.RateAddress); err != nil {
 		return out, fmt.Errorf("rate_address: %w", err)
 	}
-	if out.RatePrincipal, err = parseRate(r.RatePrincipal); err != nil {
+	if out.RatePrincipal, err = ParseRate(r.RatePrincipal); err != nil {
 		return out, fmt.Errorf("rate_principal: %w", err)
 	}
 	if r.Resource != nil {
@@ -198,7 +198,7 @@ func (r RouteConfig) route(upstreams []string) (enforce.Route, error) {
 	return out, nil
 }
 
-func (r ResourceConfig) rule() enforce.ResourceRule {
+func (r Resource) rule() enforce.ResourceRule {
 	rule := enforce.ResourceRule{Type: r.Type, ID: r.ID, Source: r.Source, Fetch: r.Fetch, MaxAge: time.Duration(r.MaxAge),
 		Attributes: r.Attributes, Entities: r.Entities}
 	if len(r.Static) > 0 {
@@ -210,8 +210,8 @@ func (r ResourceConfig) rule() enforce.ResourceRule {
 	return rule
 }
 
-// parseRate reads "100/1m": so many requests in so long.
-func parseRate(s string) (enforce.Rate, error) {
+// ParseRate reads "100/1m": so many requests in so long.
+func ParseRate(s string) (enforce.Rate, error) {
 	if s == "" {
 		return enforce.Rate{}, nil
 	}

@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"bytes"
@@ -14,24 +14,24 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// maxConfigBytes bounds a configuration before it is parsed.
-const maxConfigBytes = 4 << 20
+// MaxBytes bounds a configuration before it is parsed.
+const MaxBytes = 4 << 20
 
-// LoadConfig reads a configuration file, overlays the environment and checks
+// Load reads a configuration file, overlays the environment and checks
 // the whole. Relative paths inside are relative to the file's directory. The
 // error names the line and column, and never shows a value, since values may
 // be secrets.
-func LoadConfig(path string, environ []string) (Config, error) {
+func Load(path string, environ []string) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
+	data, err := io.ReadAll(io.LimitReader(f, MaxBytes+1))
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
-	c, err := ParseConfig(data, environ)
+	c, err := Parse(data, environ)
 	if err != nil {
 		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -39,11 +39,11 @@ func LoadConfig(path string, environ []string) (Config, error) {
 	return c, nil
 }
 
-// ParseConfig is LoadConfig on bytes; relative paths stay as they are.
-func ParseConfig(data []byte, environ []string) (Config, error) {
+// Parse is Load on bytes; relative paths stay as they are.
+func Parse(data []byte, environ []string) (Config, error) {
 	var c Config
-	if len(data) > maxConfigBytes {
-		return c, fmt.Errorf("larger than %d bytes", maxConfigBytes)
+	if len(data) > MaxBytes {
+		return c, fmt.Errorf("larger than %d bytes", MaxBytes)
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
 	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
@@ -57,11 +57,11 @@ func ParseConfig(data []byte, environ []string) (Config, error) {
 	if err := overlayEnvironment(&c, environ); err != nil {
 		return c, err
 	}
-	c.fillDefaults()
+	c.FillDefaults()
 	return c, c.Validate()
 }
 
-func (c *Config) fillDefaults() {
+func (c *Config) FillDefaults() {
 	if c.Data == "" {
 		c.Data = "data"
 	}
@@ -147,6 +147,9 @@ func overlayStruct(v reflect.Value, prefix string, vars map[string]string, used 
 	for i := range v.NumField() {
 		field := v.Type().Field(i)
 		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if tag == "-" {
+			continue // no setting
+		}
 		name := prefix + strings.ToUpper(tag)
 		f := v.Field(i)
 		if f.Kind() == reflect.Struct {
