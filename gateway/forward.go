@@ -24,7 +24,7 @@ import (
 // request travels in its context as an *exchange.
 func (g *Gateway) newProxy(up *upstream) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: up.transport,
+		Transport: up.way,
 		// Without FlushInterval, answers of unknown length and event streams go out
 		// at once, and one of known length as its buffer fills: a flush for each
 		// would cost a second system call and a timer.

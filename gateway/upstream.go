@@ -52,7 +52,7 @@ const maxUpstreamHeader = 128 << 10
 type upstream struct {
 	Upstream
 	base      *url.URL
-	transport *http.Transport
+	way       roundTripper
 	plain     []plainHeader
 	protected map[string]bool // normalized names of its own plain headers
 }
@@ -80,7 +80,7 @@ func NewUpstreams(list []Upstream) (*Upstreams, error) {
 // Close closes idle connections.
 func (u *Upstreams) Close() {
 	for _, up := range u.byName {
-		up.transport.CloseIdleConnections()
+		up.way.CloseIdleConnections()
 	}
 }
 
@@ -131,7 +131,7 @@ func newUpstream(u Upstream) (*upstream, error) {
 		up.plain = append(up.plain, plainHeader{http.CanonicalHeaderKey(name), value})
 		up.protected[normalName(name)] = true
 	}
-	up.transport = newTransport(u)
+	up.way = newWay(u, base)
 	return up, nil
 }
 
@@ -147,8 +147,22 @@ func reservedHeader(name string) bool {
 	}
 }
 
-func newTransport(u Upstream) *http.Transport {
+// roundTripper is how requests get to an upstream.
+type roundTripper interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+func newWay(u Upstream, base *url.URL) roundTripper {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	t := newTransport(u, dialer)
+	if base.Scheme == "http" && !u.HTTP2 {
+		return &direct{next: t, dial: dialer.DialContext}
+	}
+	return t
+}
+
+func newTransport(u Upstream, dialer *net.Dialer) *http.Transport {
 	t := &http.Transport{
 		Proxy:                  nil, // an HTTP_PROXY variable must not redirect our upstream traffic
 		DialContext:            dialer.DialContext,
