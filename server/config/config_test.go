@@ -45,7 +45,9 @@ func TestParseRefuses(t *testing.T) {
 	for name, tc := range map[string]struct{ from, to, want string }{
 		"unknown member":      {"data: d", "dada: d", "dada"},
 		"duplicate":           {"data: d", "data: d\ndata: e", "data"},
-		"second document":     {"data: d", "data: d\n---\nissuer: x", ""},
+		"second document":     {"data: d", "data: d\n---\nissuer: x", "second"},
+		"tag":                 {"data: d", "data: !!str d", "tag"},
+		"tag on a list":       {"routes:\n  - match: GET /public", "routes:\n  ! x\nother:\n  - match: GET /public", "tag"},
 		"wrong type":          {"timeout: 15s", "timeout: [1]", "duration"},
 		"bad duration":        {"timeout: 15s", "timeout: soon", "duration"},
 		"issuer slash":        {"issuer: http://127.0.0.1:8080", "issuer: http://127.0.0.1:8080/", "issuer"},
@@ -76,6 +78,23 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("%v does not name %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// Depth is bounded before the parser sees it: its time grows with the square.
+func TestDepthIsBounded(t *testing.T) {
+	for name, text := range map[string]string{
+		"open brackets": "routes: " + strings.Repeat("[", MaxBytes/2),
+		"brackets":      "routes: " + strings.Repeat("[", 1<<15) + strings.Repeat("]", 1<<15),
+		"braces":        "upstreams: " + strings.Repeat("{a: ", 1<<15),
+		"dashes":        "routes:\n  " + strings.Repeat("- ", 1<<15),
+	} {
+		if _, err := Parse([]byte(text), nil); err == nil || !strings.Contains(err.Error(), "levels") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := Parse([]byte(goodConfig+strings.Repeat("#", MaxBytes)), nil); err == nil || !strings.Contains(err.Error(), "larger") {
+		t.Errorf("too large: %v", err)
 	}
 }
 

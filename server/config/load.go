@@ -12,10 +12,14 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // MaxBytes bounds a configuration before it is parsed.
-const MaxBytes = 4 << 20
+const MaxBytes = 1 << 20
 
 // Load reads a configuration file, overlays the environment and checks
 // the whole. Relative paths inside are relative to the file's directory. The
@@ -45,14 +49,8 @@ func Parse(data []byte, environ []string) (Config, error) {
 	if len(data) > MaxBytes {
 		return c, fmt.Errorf("larger than %d bytes", MaxBytes)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField())
-	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		// The excerpt that goccy can print may hold a neighbouring secret.
-		return c, errors.New(strings.TrimSpace(yaml.FormatError(err, false, false)))
-	}
-	var second any
-	if err := dec.Decode(&second); err == nil {
-		return c, errors.New("holds a second YAML document; only one is read")
+	if err := decode(data, &c); err != nil {
+		return c, err
 	}
 	if err := overlayEnvironment(&c, environ); err != nil {
 		return c, err
@@ -61,6 +59,84 @@ func Parse(data []byte, environ []string) (Config, error) {
 	return c, c.Validate()
 }
 
+// decode reads the one document of a file. Errors never show a value.
+func decode(data []byte, c *Config) (err error) {
+	// The YAML library is not ours: whatever it trips over is a wrong file.
+	defer func() {
+		if recover() != nil {
+			err = errors.New("cannot be read as YAML")
+		}
+	}()
+	// The excerpt that goccy can print may hold a neighbouring secret.
+	plain := func(err error) error { return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false))) }
+	tokens := lexer.Tokenize(string(data))
+	if err := checkDepth(tokens); err != nil {
+		return err
+	}
+	file, err := parser.Parse(tokens, 0)
+	if err != nil {
+		return plain(err)
+	}
+	documents := 0
+	for _, d := range file.Docs {
+		if d.Body == nil {
+			continue
+		}
+		documents++
+		var tags tagFinder
+		ast.Walk(&tags, d.Body)
+		if tags.at != nil {
+			return fmt.Errorf("[%d:%d] a YAML tag (!) has no meaning here", tags.at.Line, tags.at.Column)
+		}
+	}
+	if documents > 1 {
+		return errors.New("holds a second YAML document; only one is read")
+	}
+	err = yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField()).Decode(c)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return plain(err)
+	}
+	return nil
+}
+
+// maxDepth bounds lists and mappings within each other; the format itself needs
+// nine. The parser's time grows with the square of it.
+const maxDepth = 64
+
+// checkDepth counts what opens at once: brackets, and the dashes of one line.
+func checkDepth(tokens token.Tokens) error {
+	brackets, dashes, line := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			dashes, line = 0, t.Position.Line
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType:
+			dashes++
+		}
+		if brackets > maxDepth || dashes > maxDepth {
+			return fmt.Errorf("[%d:%d] more than %d levels", t.Position.Line, t.Position.Column, maxDepth)
+		}
+	}
+	return nil
+}
+
+// tagFinder finds the first tag of a document.
+type tagFinder struct{ at *token.Position }
+
+// Visit implements ast.Visitor.
+func (f *tagFinder) Visit(n ast.Node) ast.Visitor {
+	if n.Type() == ast.TagType && f.at == nil {
+		f.at = n.GetToken().Position
+	}
+	return f
+}
+
+// FillDefaults sets what neither the file nor the environment did.
 func (c *Config) FillDefaults() {
 	if c.Data == "" {
 		c.Data = "data"
