@@ -3,8 +3,8 @@ package token
 import (
 	"crypto"
 	"crypto/elliptic"
-	_ "crypto/sha256" // registers SHA-256
-	_ "crypto/sha512" // registers SHA-384 and SHA-512
+	"crypto/sha256"
+	"crypto/sha512"
 )
 
 // Algorithm is a fully specified signature algorithm (RFC 7518 §3.1, RFC 9864).
@@ -152,3 +152,19 @@ func setOf(algorithms []Algorithm) (algorithmSet, bool) {
 }
 
 func (s algorithmSet) has(a Algorithm) bool { return s&a.spec().bit != 0 }
+
+// digest hashes the signing input with the hash of the algorithm.
+func (s spec) digest(input []byte) []byte {
+	switch s.hash {
+	case crypto.SHA256:
+		sum := sha256.Sum256(input)
+		return sum[:]
+	case crypto.SHA384:
+		sum := sha512.Sum384(input)
+		return sum[:]
+	case crypto.SHA512:
+		sum := sha512.Sum512(input)
+		return sum[:]
+	}
+	return nil // not an algorithm that hashes by itself
+}

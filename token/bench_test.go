@@ -34,6 +34,22 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
+// TestVerifyAllocations holds down what a check allocates beside the primitive:
+// payload, its text, the claims, their lists, the signing input and the signature.
+func TestVerifyAllocations(t *testing.T) {
+	for alg, most := range map[token.Algorithm]float64{token.HS256: 8, token.Ed25519: 7} {
+		k := newKey(t, alg)
+		compact, err := k.SignAccess(access())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := newVerifier(t, config(keySet(t, k)))
+		if n := testing.AllocsPerRun(100, func() { _, err = v.Verify(compact) }); err != nil || n > most {
+			t.Errorf("%s: %v allocations (%v), want at most %v", alg, n, err, most)
+		}
+	}
+}
+
 func BenchmarkSign(b *testing.B) {
 	for _, alg := range []token.Algorithm{token.HS256, token.ES256, token.Ed25519} {
 		b.Run(string(alg), func(b *testing.B) {

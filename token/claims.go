@@ -93,26 +93,40 @@ type wireClaims struct {
 }
 
 // parseClaims reads a claims set. It refuses duplicate members, bad UTF-8, wrong
-// types and deep nesting; the caller has bounded the size.
+// types and deep nesting; the caller has bounded the size, and the payload is
+// nobody else's.
 func parseClaims(payload []byte) (*Claims, error) {
-	if !shallow(payload) {
-		return nil, errMalformed.With(errors.New("claims nest too deep"))
+	c := &Claims{Raw: payload}
+	if len(payload) <= quickBytes && c.readQuickly(string(payload)) {
+		return c, nil
+	}
+	*c = Claims{Raw: payload}
+	if err := c.readFully(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// readFully fills in c from any claims set. What it refuses is refused.
+func (c *Claims) readFully() error {
+	if !shallow(c.Raw) {
+		return errMalformed.With(errors.New("claims nest too deep"))
 	}
 	var w wireClaims
-	if len(payload) == 0 || firstByte(payload) != '{' { // null would decode to nothing at all
-		return nil, errMalformed.With(errors.New("claims are not a JSON object"))
+	if firstByte(c.Raw) != '{' { // null would decode to nothing at all
+		return errMalformed.With(errors.New("claims are not a JSON object"))
 	}
-	if err := json.Unmarshal(payload, &w); err != nil {
-		return nil, errMalformed.With(errors.New("claims are not well-formed JSON of the right types"))
+	if err := json.Unmarshal(c.Raw, &w); err != nil {
+		return errMalformed.With(errors.New("claims are not well-formed JSON of the right types"))
 	}
-	c := &Claims{
+	*c = Claims{
 		Issuer: w.Iss, Subject: w.Sub, Audience: w.Aud, ID: w.Jti,
 		ExpiresAt: w.Exp.Time, NotBefore: w.Nbf.Time, IssuedAt: w.Iat.Time,
 		ClientID: w.ClientID, Scope: strings.Join(w.Scope, " "), AuthTime: w.AuthTime.Time,
-		ACR: w.ACR, AMR: w.AMR, SessionID: w.Sid, GrantID: w.GrantID, Raw: payload,
+		ACR: w.ACR, AMR: w.AMR, SessionID: w.Sid, GrantID: w.GrantID, Raw: c.Raw,
 	}
 	c.readStatus(w.Status)
-	return c, nil
+	return nil
 }
 
 func firstByte(b []byte) byte {
@@ -138,18 +152,31 @@ func (c *Claims) readStatus(raw jsontext.Value) {
 			URI   string `json:"uri"`
 		} `json:"status_list"`
 	}
-	if json.Unmarshal(raw, &s) != nil || s.List == nil || s.List.Index == nil || *s.List.Index < 0 || s.List.URI == "" {
-		return
+	if json.Unmarshal(raw, &s) == nil && s.List != nil && s.List.Index != nil {
+		c.setPlace(statusPlace{*s.List.Index, s.List.URI})
 	}
-	rest, ok := strings.CutPrefix(s.List.URI, c.Issuer+statusPath)
-	if !ok || c.Issuer == "" {
+}
+
+// statusPlace is a place in a status list as a token names it.
+type statusPlace struct {
+	index int64
+	uri   string
+}
+
+// setPlace takes over a place in a list of the token's own issuer.
+func (c *Claims) setPlace(p statusPlace) {
+	rest, ok := strings.CutPrefix(p.uri, c.Issuer)
+	if ok {
+		rest, ok = strings.CutPrefix(rest, statusPath)
+	}
+	if !ok || c.Issuer == "" || p.index < 0 {
 		return
 	}
 	list, err := strconv.ParseInt(rest, 10, 64)
-	if err != nil || list < 0 || strconv.FormatInt(list, 10) != rest {
-		return
+	if err != nil || list < 0 || (len(rest) > 1 && rest[0] == '0') || rest[0] == '+' || rest[0] == '-' {
+		return // one spelling of each number
 	}
-	c.HasStatus, c.StatusURI, c.StatusList, c.StatusIndex = true, s.List.URI, list, *s.List.Index
+	c.HasStatus, c.StatusURI, c.StatusList, c.StatusIndex = true, p.uri, list, p.index
 }
 
 // statusPath comes after the issuer in the address of a status list.

@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"log/slog"
 	"math/big"
@@ -31,6 +32,8 @@ type Key struct {
 
 	// headers caches the encoded protected header per typ, for signing.
 	headers sync.Map
+	// macs holds the [hash.Hash] of an HMAC key for reuse.
+	macs sync.Pool
 }
 
 // CanSign reports whether the key holds what signing needs.
@@ -96,11 +99,19 @@ func NewSecretKey(kid string, alg Algorithm, secret []byte) (*Key, error) {
 	return &Key{KID: kid, Algorithm: alg, secret: append([]byte(nil), secret...)}, nil
 }
 
-// digest hashes the signing input with the hash of the algorithm.
-func (s spec) digest(input []byte) []byte {
-	h := s.hash.New()
-	h.Write(input)
-	return h.Sum(make([]byte, 0, 64))
+// mac appends the HMAC of input to dst. Setting up an HMAC hashes the key twice;
+// macs keeps those that are set up.
+func (k *Key) mac(dst, input []byte) []byte {
+	m, ok := k.macs.Get().(hash.Hash)
+	if ok {
+		m.Reset()
+	} else {
+		m = hmac.New(k.Algorithm.spec().hash.New, k.secret)
+	}
+	m.Write(input)
+	dst = m.Sum(dst)
+	k.macs.Put(m)
+	return dst
 }
 
 // verify reports whether sig is a signature of input under k. The algorithm is
@@ -113,9 +124,7 @@ func (k *Key) verify(input, sig []byte) bool {
 	}
 	switch {
 	case s.family == familyHMAC && len(k.secret) >= s.hash.Size():
-		mac := hmac.New(s.hash.New, k.secret)
-		mac.Write(input)
-		return hmac.Equal(sig, mac.Sum(make([]byte, 0, 64)))
+		return hmac.Equal(sig, k.mac(make([]byte, 0, 64), input))
 	case s.family == familyPKCS1 && k.rsa != nil:
 		return rsa.VerifyPKCS1v15(k.rsa, s.hash, s.digest(input), sig) == nil
 	case s.family == familyPSS && k.rsa != nil:

@@ -3,7 +3,6 @@ package token
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
@@ -79,9 +78,7 @@ func (k *Key) sign(input []byte) ([]byte, error) {
 		if len(k.secret) < s.hash.Size() {
 			return nil, errCannotSign
 		}
-		mac := hmac.New(s.hash.New, k.secret)
-		mac.Write(input)
-		return mac.Sum(make([]byte, 0, 64)), nil
+		return k.mac(nil, input), nil
 	}
 	switch p := k.private.(type) {
 	case *rsa.PrivateKey:
