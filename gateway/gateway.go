@@ -3,12 +3,14 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/textproto"
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -118,6 +120,10 @@ var (
 	errEnded          = errors.New("gateway: the stream reached its end of life")
 )
 
+// bodyTimeout bounds how long the caller may take for a body that is read before
+// the decision, or that nobody reads.
+const bodyTimeout = 15 * time.Second
+
 // statusClientGone is recorded when the client left before an answer was sent.
 // It never goes over the wire.
 const statusClientGone = 499
@@ -175,6 +181,7 @@ type exchange struct {
 	end       context.CancelCauseFunc
 	timer     *time.Timer
 	body      *inboundBody
+	patience  *web.Patience
 	failure   *gatehouse.Error // what the forward step failed with
 	upgraded  bool             // the connection belongs to another protocol now
 	whole     bool             // the answer was forwarded to its end
@@ -189,6 +196,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(gatehouse.WithRequestID(r.Context(), e.id))
 	t := web.Track(w)
 	defer e.finish(t, r)
+	e.patience = web.BoundBody(t, r, bodyTimeout)
+	defer e.patience.Done()
 	e.in = r
 	e.secure = g.cfg.Proxies.Scheme(r) == "https"
 	if err := g.bounds(r); err != nil {
@@ -204,7 +213,32 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e.refuse(t, r, err)
 		return
 	}
+	if e.patience != nil {
+		// From here on the body has as long as the exchange.
+		e.patience.Allow(0)
+		r.Body = &exchangeBody{ReadCloser: r.Body, e: e}
+	}
 	e.forward(t, w, r)
+}
+
+// exchangeBody is a body that ends with its exchange: a caller that is slow to
+// send must not hold up the end of one that ran out of time.
+type exchangeBody struct {
+	io.ReadCloser
+	e    *exchange
+	once sync.Once
+}
+
+func (b *exchangeBody) Read(p []byte) (int, error) {
+	b.once.Do(func() {
+		ctx, patience := b.e.ctx, b.e.patience
+		context.AfterFunc(ctx, func() {
+			if !errors.Is(context.Cause(ctx), context.Canceled) { // it ran out of something
+				patience.Cut()
+			}
+		})
+	})
+	return b.ReadCloser.Read(p)
 }
 
 // finish records the exchange, whatever way it ends. A panic becomes a 500 when

@@ -11,12 +11,17 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
-// Bounds of every listener. A client that is slow with its headers costs one
-// goroutine for ten seconds at most; bodies and answers are bounded by routes.
+// Bounds of every listener. A client that is slow with its header, its body or
+// the reading of its answer costs a goroutine for so long and no longer; what the
+// gateway forwards is bounded by the route.
 const (
 	readHeaderTimeout = 10 * time.Second
+	readBodyTimeout   = 15 * time.Second
+	writeTimeout      = 30 * time.Second
 	idleTimeout       = 120 * time.Second
 	maxHeaderBytes    = 64 << 10
 	shutdownGrace     = 20 * time.Second
@@ -40,8 +45,8 @@ func listen(name string, cfg ListenerConfig, h http.Handler, l net.Listener, now
 			return nil, fmt.Errorf("listen.%s: %w", name, err)
 		}
 	}
-	out := &listener{name: name, net: l, server: &http.Server{
-		Handler:           closeAfterChunks(h),
+	out := &listener{name: name, net: patientListener{l}, server: &http.Server{
+		Handler:           closeAfterChunks(boundBodies(h)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
@@ -78,6 +83,54 @@ func closeAfterChunks(h http.Handler) http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// boundBodies gives every body readBodyTimeout, unless a handler gives it more.
+func boundBodies(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := web.BoundBody(w, r, readBodyTimeout)
+		defer p.Done()
+		h.ServeHTTP(w, r)
+	})
+}
+
+// patientListener bounds how long a write may wait for a client that does not
+// read what it asked for. The server's own WriteTimeout would also bound how long
+// an answer takes to make.
+type patientListener struct{ net.Listener }
+
+func (l patientListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &patientConn{Conn: c}, nil
+}
+
+type patientConn struct {
+	net.Conn
+	mu  sync.Mutex
+	set time.Time // when the deadline was set
+}
+
+// Write sets a new deadline only when the last one is a while old, so that few
+// writes pay for it. A write has between two thirds and all of writeTimeout.
+func (c *patientConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	if now := time.Now(); now.Sub(c.set) >= writeTimeout/3 {
+		c.set = now
+		_ = c.SetWriteDeadline(now.Add(writeTimeout)) // fails only when the connection has ended
+	}
+	c.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// CloseWrite is how net/http and crypto/tls end an answer before a connection.
+func (c *patientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }
 
 func (l *listener) serve() error {
