@@ -1,0 +1,23 @@
+-- The least that Gatehouse needs of PostgreSQL: a role that owns one schema in one
+-- database, and nothing else. It owns the schema because it makes and migrates its
+-- tables itself. Run once, in an empty database of encoding UTF8, as one who may
+-- make roles:
+--
+--     createdb --encoding UTF8 --template template0 gatehouse
+--     psql -d gatehouse -f postgres-role.sql
+--     psql -d gatehouse -c '\password gatehouse'
+--
+-- 16 connections of the pool and one for the lock that keeps a second node away;
+-- the rest is for a start while the server still sees those of the last one.
+CREATE ROLE gatehouse LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT CONNECTION LIMIT 20;
+
+CREATE SCHEMA gatehouse AUTHORIZATION gatehouse;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+
+DO $$
+BEGIN
+    EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO gatehouse', current_database());
+    EXECUTE format('ALTER ROLE gatehouse IN DATABASE %I SET search_path = gatehouse', current_database());
+END
+$$;
