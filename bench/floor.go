@@ -8,6 +8,9 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/guard"
 )
 
 // answer is what upstream and floor say: a document of the size that an API
@@ -15,29 +18,18 @@ import (
 const answer = `{"id":"doc_1","title":"Quarterly report","body":"Numbers went up. ` +
 	`They may also go down; past results tell nothing about future ones.","owner":"usr_1","team":"blue","visibility":"public"}`
 
-// serveFloor is the child process: "floor" and "upstream" answer a static
-// document, "proxy" is a bare ReverseProxy to the address in
-// GATEHOUSE_BENCH_UPSTREAM. It prints its address and serves until its
+// What a child process is, and the server that it needs.
+const (
+	roleVariable    = "GATEHOUSE_BENCH_ROLE"
+	backendVariable = "GATEHOUSE_BENCH_BACKEND"
+)
+
+// serveRole is the child process. It prints its address and serves until its
 // standard input closes, so that it never outlives the bench.
-func serveFloor(role string) error {
-	var h http.Handler
-	switch role {
-	case "floor", "upstream":
-		body := []byte(answer)
-		h = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(body)
-		})
-	case "proxy":
-		target, err := url.Parse(os.Getenv("GATEHOUSE_BENCH_UPSTREAM"))
-		if err != nil {
-			return err
-		}
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = 64
-		h = &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
-	default:
-		return fmt.Errorf("no role %q", role)
+func serveRole(role, backend string) error {
+	h, err := handler(role, backend)
+	if err != nil {
+		return err
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,4 +41,37 @@ func serveFloor(role string) error {
 		os.Exit(0)
 	}()
 	return http.Serve(l, h)
+}
+
+// handler: "floor" and "upstream" answer a static document, "proxy" is a bare
+// ReverseProxy to the backend, "check" verifies tokens of the backend with the
+// standard library, "guard" is the static document behind Gatehouse's guard.
+func handler(role, backend string) (http.Handler, error) {
+	body := []byte(answer)
+	document := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	})
+	switch role {
+	case "floor", "upstream":
+		return document, nil
+	case "proxy":
+		target, err := url.Parse(backend)
+		if err != nil {
+			return nil, err
+		}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 64
+		return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}, nil
+	case "check":
+		return fetchChecker(backend)
+	case "guard":
+		g, err := guard.NewRemote(guard.RemoteConfig{Issuer: backend, Audience: backend, AllowPrivateAddress: true,
+			Routes: []enforce.Route{{Pattern: "GET /private", Authenticated: true}}})
+		if err != nil {
+			return nil, err
+		}
+		return g.Handler(document), nil
+	}
+	return nil, fmt.Errorf("no role %q", role)
 }

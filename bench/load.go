@@ -1,96 +1,57 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
-	"strconv"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const connections = 32
 
-// process is a server under measurement.
-type process struct {
-	cmd   *exec.Cmd
-	stdin io.Closer
-	line  string // the first line it printed
-	wall  time.Duration
+// get makes the same GET request each time.
+func get(base, path string, headers ...string) func(int) *http.Request {
+	return send("GET", base, path, "", headers...)
 }
 
-// start runs a program and waits for its first line.
-func start(ctx context.Context, env []string, name string, args ...string) (*process, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+// send makes the same request each time.
+func send(method, base, path, body string, headers ...string) func(int) *http.Request {
+	u, err := url.Parse(base + path)
 	if err != nil {
-		return nil, err
+		panic(err) // an address that a server of ours has printed
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	r := bufio.NewReader(out)
-	line, err := r.ReadString('\n')
-	if err != nil {
-		_ = cmd.Process.Kill()
-		return nil, fmt.Errorf("%s said nothing: %w", name, err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, r) }()
-	return &process{cmd: cmd, stdin: in, line: strings.TrimSpace(line), wall: time.Since(began)}, nil
-}
-
-func (p *process) stop() {
-	_ = p.stdin.Close()
-	_ = p.cmd.Process.Signal(os.Interrupt)
-	done := make(chan struct{})
-	go func() { _ = p.cmd.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-done
-	}
-}
-
-// cpu returns the CPU time the process has used, dead threads included, in the
-// kernel's own nanoseconds: its clock ticks are a hundredth of a second.
-func (p *process) cpu() (time.Duration, error) {
-	const cpuClockOfProcess = 2 // CPUCLOCK_SCHED, of a process by its id
-	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|cpuClockOfProcess), &t); err != nil {
-		return 0, fmt.Errorf("CPU time of process %d: %w", p.cmd.Process.Pid, err)
-	}
-	return time.Duration(t.Nano()), nil
-}
-
-// rss returns resident memory in MiB.
-func (p *process) rss() float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.ParseFloat(strings.Fields(v)[0], 64)
-			return kb / 1024
+	return func(int) *http.Request {
+		r := &http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{}}
+		for i := 0; i+1 < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
 		}
+		if body != "" {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+		}
+		return r
 	}
-	return 0
+}
+
+// probe sends one request and fails if the answer is not what is expected.
+func probe(ctx context.Context, r *http.Request, want int, text string) error {
+	resp, err := http.DefaultTransport.RoundTrip(r.WithContext(ctx))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != want || !bytes.Contains(body, []byte(text)) {
+		return fmt.Errorf("%s %s: %s %.200q, expected %d with %q", r.Method, r.URL.Path, resp.Status, body, want, text)
+	}
+	return nil
 }
 
 // load sends n requests made by next over a fixed number of connections and

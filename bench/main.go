@@ -1,5 +1,5 @@
 // Command bench measures what Gatehouse costs, beside floors of the same kind
-// in the same minute. The figure is CPU time of the server process per good
+// in the same minute. The figure is CPU time of the server processes per good
 // request (user and system, from the kernel), because on a shared machine that
 // is what can be compared; and the ratio to the floor, because that is what
 // can be compared between machines.
@@ -8,91 +8,102 @@
 // httputil.ReverseProxy in front of a trivial upstream. All traffic stays on
 // loopback, without TLS, over 32 connections that are kept open.
 //
-//	go run ./bench            # everything, a table on standard output
+//	go run ./bench            # everything of ours, a table on standard output
+//	go run ./bench -peers     # and what scripts/bench-peers and the system have beside it
 //	go run ./bench -json      # the same as JSON
 //	go run ./bench -only gateway-jwt,proxy
+//	go run ./bench -render    # no measuring: tables and plots of docs/performance.md from its figures
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
+	"path/filepath"
 	"strings"
-	"text/tabwriter"
-	"time"
 )
 
 func main() {
-	if role := os.Getenv("GATEHOUSE_BENCH_ROLE"); role != "" {
-		if err := serveFloor(role); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+	var err error
+	if role := os.Getenv(roleVariable); role != "" {
+		err = serveRole(role, os.Getenv(backendVariable))
+	} else {
+		err = run()
 	}
-	binary := flag.String("gatehouse", "bin/gatehouse", "the program to measure")
-	rounds := flag.Int("rounds", 5, "turns of A-B-A-B")
-	requests := flag.Int("requests", 4000, "requests per case and turn")
-	asJSON := flag.Bool("json", false, "print JSON")
-	only := flag.String("only", "", "comma-separated cases")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	results, err := measure(ctx, options{binary: *binary, rounds: *rounds, requests: *requests, only: *only})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
-	if *asJSON {
-		enc := json.NewEncoder(os.Stdout)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(results)
-		return
-	}
-	printTable(results)
 }
 
-func printTable(r report) {
-	fmt.Printf("%s, %d CPUs, %s; %d turns of %d requests; CPU µs of the server process per good request\n\n",
-		runtime.Version(), runtime.NumCPU(), time.Now().UTC().Format("2006-01-02"), r.Rounds, r.Requests)
-	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "case\tmedian\tleast\tfloor\tratio\tmust\t\t")
-	for _, c := range r.Cases {
-		ratio, must, verdict := "", "", ""
-		if c.Floor != "" {
-			ratio = fmt.Sprintf("%.2f", c.Ratio)
-		}
-		switch {
-		case c.MustRatio > 0:
-			must = fmt.Sprintf("≤ %.2f×", c.MustRatio)
-			verdict = "missed"
-			if c.Ratio <= c.MustRatio {
-				verdict = "holds"
-			}
-		case c.MustMicros > 0:
-			must = fmt.Sprintf("≤ %.0f µs", c.MustMicros)
-			verdict = "missed"
-			if c.Least <= c.MustMicros {
-				verdict = "holds"
-			}
-		}
-		fmt.Fprintf(tw, "%s\t%.1f\t%.1f\t%s\t%s\t%s\t%s\t\n", c.Name, c.Median, c.Least, c.Floor, ratio, must, verdict)
+func run() error {
+	var o options
+	flag.StringVar(&o.binary, "gatehouse", "bin/gatehouse", "the program to measure")
+	flag.IntVar(&o.rounds, "rounds", 5, "turns of A-B-A-B")
+	flag.IntVar(&o.requests, "requests", 4000, "requests per case and turn")
+	flag.BoolVar(&o.peers, "peers", false, "measure other programs beside ours; "+peersVariable+" says where they are")
+	only := flag.String("only", "", "comma-separated cases")
+	asJSON := flag.Bool("json", false, "print JSON")
+	out := flag.String("o", "", "write JSON to this file too")
+	libraries := flag.String("libraries", "", "add what the comparison in internal/oracles wrote to this file")
+	gobench := flag.String("gobench", "", "add what go test -bench printed to this file")
+	svg := flag.String("svg", "", "write plots to this directory")
+	render := flag.Bool("render", false, "measure nothing; write the tables of -page and its plots from -figures")
+	figures := flag.String("figures", "docs/performance/figures.json", "what -render reads")
+	page := flag.String("page", "docs/performance.md", "where -render writes tables")
+	flag.Parse()
+	if *only != "" {
+		o.only = strings.Split(*only, ",")
 	}
-	_ = tw.Flush()
-	fmt.Println()
-	for _, f := range r.Process {
-		verdict := "missed"
-		if f.Value <= f.Must {
-			verdict = "holds"
+	if *render {
+		return renderPage(*figures, *page, filepath.Dir(*figures))
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	r, err := measure(ctx, o)
+	if err != nil {
+		return err
+	}
+	if r.Libraries, err = readLibraries(*libraries); err != nil {
+		return err
+	}
+	if r.Parts, err = readGoBench(*gobench); err != nil {
+		return err
+	}
+	r = r.rounded()
+	b, err := r.encode()
+	if err != nil {
+		return err
+	}
+	if *out != "" {
+		if err := os.WriteFile(*out, b, 0o644); err != nil {
+			return err
 		}
-		fmt.Printf("%-28s %8.1f %-4s ≤ %.0f  %s\n", f.Name, f.Value, f.Unit, f.Must, verdict)
 	}
-	if len(r.Failed) > 0 {
-		fmt.Printf("\nrequests that did not get the expected answer: %s\n", strings.Join(r.Failed, ", "))
+	if *svg != "" {
+		if err := writePlots(r, *svg); err != nil {
+			return err
+		}
 	}
+	if *asJSON {
+		_, err = os.Stdout.Write(b)
+		return err
+	}
+	printTable(r)
+	return nil
+}
+
+// encode is the report as JSON.
+func (r report) encode() ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	err := enc.Encode(r)
+	return b.Bytes(), err
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,50 +18,40 @@ import (
 type options struct {
 	binary           string
 	rounds, requests int
-	only             string
+	only             []string // names of cases; all when empty
+	peers            bool
 }
 
-// report is what a run found.
-type report struct {
-	Rounds   int             `json:"rounds"`
-	Requests int             `json:"requests"`
-	Cases    []result        `json:"cases"`
-	Process  []processFigure `json:"process"`
-	Failed   []string        `json:"failed,omitempty"`
+// wants tells whether any of the cases is asked for.
+func (o options) wants(names ...string) bool {
+	return len(o.only) == 0 || slices.ContainsFunc(names, func(n string) bool { return slices.Contains(o.only, n) })
 }
 
-// result is one case: CPU µs of the server process per good request.
-type result struct {
-	Name       string  `json:"name"`
-	Median     float64 `json:"median_us"`
-	Least      float64 `json:"least_us"`
-	Floor      string  `json:"floor,omitempty"`
-	Ratio      float64 `json:"ratio,omitempty"` // least to least, same run
-	MustRatio  float64 `json:"must_ratio,omitempty"`
-	MustMicros float64 `json:"must_us,omitempty"`
+// part is a server that shares the work of a case.
+type part struct {
+	name   string
+	server *process
 }
 
-// processFigure is a figure of the process as a whole.
-type processFigure struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
-	Must  float64 `json:"must"` // at most
-}
-
-// benchCase is one kind of request to one server.
+// benchCase is one kind of request to one server, or to several that work together.
 type benchCase struct {
-	name       string
-	server     *process
-	want       int
-	next       func(i int) *http.Request
-	floor      string
-	mustRatio  float64
-	mustMicros float64
-	// tokens is how many requests the case can make at all; 0 is any number.
-	tokens int
-	took   []float64
-	used   int
+	name, title, kind string
+	parts             []part
+	want              int
+	next              func(i int) *http.Request
+	floor             string
+	mustRatio         float64
+	mustMicros        float64
+	// prepare makes what the next n requests need, before the clocks are read; nil
+	// for nothing. Such a case makes a quarter of the requests.
+	prepare func(ctx context.Context, n int) error
+	took    []sample
+}
+
+// sample is one turn: µs per request, by part.
+type sample struct {
+	total float64
+	parts []float64
 }
 
 // demo is the line that `gatehouse demo --json` prints.
@@ -72,62 +64,48 @@ type demo struct {
 	} `json:"users"`
 }
 
-func measure(ctx context.Context, o options) (report, error) {
-	rep := report{Rounds: o.rounds, Requests: o.requests}
-	self, err := os.Executable()
-	if err != nil {
+// testbed is everything that runs during a measurement.
+type testbed struct {
+	options
+	self, dir       string
+	running         []*process
+	upstream, gh    *process
+	checking        *process // the check behind other proxies, when it runs
+	demo            demo
+	seen            string // an access token, renewed at each round: it lives ten minutes
+	peerFigures     []peerFigure
+	peerProcesses   map[string]*process
+	missingPrograms []string
+}
+
+func measure(ctx context.Context, o options) (rep report, err error) {
+	rep = report{Rounds: o.rounds, Requests: o.requests, Machine: describeMachine()}
+	b := &testbed{options: o, peerProcesses: map[string]*process{}}
+	if b.self, err = os.Executable(); err != nil {
 		return rep, err
 	}
-	var running []*process
-	defer func() {
-		for _, p := range slices.Backward(running) {
-			p.stop()
-		}
-	}()
-	floor := func(role, upstream string) (*process, error) {
-		p, err := start(ctx, []string{"GATEHOUSE_BENCH_ROLE=" + role, "GATEHOUSE_BENCH_UPSTREAM=" + upstream}, self)
-		if err == nil {
-			running = append(running, p)
-		}
-		return p, err
-	}
-	f, err := floor("floor", "")
-	if err != nil {
+	if b.dir, err = os.MkdirTemp("", "gatehouse-bench"); err != nil {
 		return rep, err
 	}
-	up, err := floor("upstream", "")
-	if err != nil {
+	defer os.RemoveAll(b.dir)
+	defer b.stop()
+	if rep.Machine.Gatehouse, err = version(ctx, o.binary); err != nil {
 		return rep, err
 	}
-	proxy, err := floor("proxy", up.line)
-	if err != nil {
-		return rep, err
-	}
-	data, err := os.MkdirTemp("", "gatehouse-bench")
-	if err != nil {
-		return rep, err
-	}
-	defer os.RemoveAll(data)
-	gh, err := start(ctx, nil, o.binary, "demo", "--json", "--data", filepath.Join(data, "d"), "--listen", "127.0.0.1:0",
-		"--gateway", "127.0.0.1:0", "--upstream", up.line)
-	if err != nil {
-		return rep, err
-	}
-	running = append(running, gh)
-	var d demo
-	if err := json.Unmarshal([]byte(gh.line), &d); err != nil {
-		return rep, fmt.Errorf("demo line: %w", err)
-	}
-	if o.only == "" {
-		if rep.Process, err = startFigures(ctx, o.binary, data); err != nil {
+	if len(o.only) == 0 {
+		if rep.Process, err = startFigures(ctx, o.binary, b.dir); err != nil {
 			return rep, err
 		}
 	}
-	cases, err := buildCases(ctx, o, d, f, proxy, gh)
+	cases, err := b.cases(ctx)
 	if err != nil {
 		return rep, err
 	}
+	rep.Missing = b.missingPrograms
 	for range o.rounds {
+		if b.seen, err = b.mint(ctx); err != nil {
+			return rep, err
+		}
 		for _, c := range cases {
 			if err := c.turn(ctx, o.requests); err != nil {
 				rep.Failed = append(rep.Failed, fmt.Sprintf("%s: %v", c.name, err))
@@ -135,132 +113,141 @@ func measure(ctx context.Context, o options) (report, error) {
 		}
 	}
 	rep.Cases = summarize(cases)
-	if o.only != "" {
-		return rep, nil
+	rep.Peers = b.finishPeers()
+	if len(o.only) == 0 {
+		err = b.wholeFigures(ctx, &rep, cases)
 	}
-	loaded, err := loadedFigure(cases)
-	if err != nil {
-		return rep, err
-	}
-	rep.Process = append(rep.Process, loaded)
-	st, err := os.Stat(o.binary)
-	if err != nil {
-		return rep, err
-	}
-	rep.Process = append(rep.Process, processFigure{"stripped binary", float64(st.Size()) / (1 << 20), "MiB", 30})
-	return rep, nil
+	rep.Machine.LoadAfter = loadAverage()
+	return rep, err
 }
 
-func buildCases(ctx context.Context, o options, d demo, f, proxy, gh *process) ([]*benchCase, error) {
-	alice := d.Users["alice"]
-	seen, err := mint(ctx, d.Issuer, "alice", alice.Password)
+// cases starts the servers and returns what is asked of them, tried once.
+func (b *testbed) cases(ctx context.Context) ([]*benchCase, error) {
+	floors, err := b.floors(ctx)
 	if err != nil {
 		return nil, err
 	}
-	get := func(base, path string, headers ...string) func(int) *http.Request {
-		u, _ := url.Parse(base + path)
-		return func(int) *http.Request {
-			r := &http.Request{Method: "GET", URL: u, Host: u.Host, Header: http.Header{}}
-			for i := 0; i+1 < len(headers); i += 2 {
-				r.Header.Set(headers[i], headers[i+1])
-			}
-			return r
-		}
+	ours, err := b.ours(ctx)
+	if err != nil {
+		return nil, err
 	}
+	cases := append(floors, ours...)
+	if b.peers {
+		peers, err := b.peerCases(ctx)
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, peers...)
+	}
+	return slices.DeleteFunc(cases, func(c *benchCase) bool { return !b.wants(c.name) }), nil
+}
+
+func (b *testbed) floors(ctx context.Context) ([]*benchCase, error) {
+	f, err := b.role(ctx, "floor", "")
+	if err != nil {
+		return nil, err
+	}
+	if b.upstream, err = b.role(ctx, "upstream", ""); err != nil {
+		return nil, err
+	}
+	proxy, err := b.role(ctx, "proxy", b.upstream.line)
+	if err != nil {
+		return nil, err
+	}
+	return []*benchCase{
+		{name: "floor", title: "F: bare net/http, static answer", kind: kindFloor, parts: []part{{"net/http", f}}, want: 200, next: get(f.line, "/")},
+		{name: "proxy", title: "P: bare ReverseProxy", kind: kindFloor, parts: []part{{"ReverseProxy", proxy}}, want: 200, next: get(proxy.line, "/private")},
+	}, nil
+}
+
+// ours starts Gatehouse's demo in front of the upstream.
+func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
+	gh, err := b.keep(start(ctx, nil, b.binary, "demo", "--json", "--data", filepath.Join(b.dir, "d"), "--listen", "127.0.0.1:0",
+		"--gateway", "127.0.0.1:0", "--upstream", b.upstream.line))
+	if err != nil {
+		return nil, err
+	}
+	b.gh = gh
+	if err := json.Unmarshal([]byte(gh.line), &b.demo); err != nil {
+		return nil, fmt.Errorf("demo line: %w", err)
+	}
+	if b.seen, err = b.mint(ctx); err != nil {
+		return nil, err
+	}
+	guarded, err := b.role(ctx, "guard", b.demo.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	d, alice, parts := b.demo, b.demo.Users["alice"], []part{{"gatehouse", gh}}
+	basic := get(d.Gateway, "/private")
+	fresh := b.freshTokens(gh)
 	cases := []*benchCase{
-		{name: "floor", server: f, want: 200, next: get(f.line, "/")},
-		{name: "proxy", server: proxy, want: 200, next: get(proxy.line, "/private")},
-		{name: "gateway-anonymous", server: gh, want: 200, next: get(d.Gateway, "/public"), floor: "proxy"},
-		{name: "gateway-jwt", server: gh, want: 200, next: get(d.Gateway, "/private", "Authorization", "Bearer "+seen), floor: "proxy", mustRatio: 1.4},
-		{name: "gateway-api-key", server: gh, want: 200, next: get(d.Gateway, "/private", "Authorization", "Bearer "+alice.APIKey), floor: "proxy", mustRatio: 1.4},
-		{name: "gateway-basic", server: gh, want: 200, next: func(int) *http.Request {
-			r := get(d.Gateway, "/private")(0)
+		{name: "gateway-anonymous", title: "Gatehouse, anonymous route", next: get(d.Gateway, "/public"), floor: "proxy"},
+		{name: "gateway-jwt", title: "Gatehouse, JWT seen before", next: b.bearer(get(d.Gateway, "/private")), floor: "proxy", mustRatio: 1.4},
+		{name: "gateway-api-key", title: "Gatehouse, API key", next: get(d.Gateway, "/private", "Authorization", "Bearer "+alice.APIKey), floor: "proxy", mustRatio: 1.4},
+		{name: "gateway-basic", title: "Gatehouse, Basic, seen before", next: func(i int) *http.Request {
+			r := basic(i)
 			r.SetBasicAuth("alice", alice.Password)
 			return r
 		}, floor: "proxy"},
-		{name: "forward-auth", server: gh, want: 200, next: get(d.Gateway, "/.gatehouse/auth/caddy", "Authorization", "Bearer "+seen,
-			"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/private", "X-Forwarded-Host", "localhost", "X-Forwarded-Proto", "http"), floor: "floor", mustMicros: 80},
-		{name: "jwks", server: gh, want: 200, next: get(d.Issuer, "/.well-known/jwks.json"), floor: "floor", mustRatio: 1.5},
+		{name: "gateway-jwt-new", title: "Gatehouse, each JWT new", next: fresh.next(get(d.Gateway, "/private")), prepare: fresh.mint, floor: "proxy", mustRatio: 2.4},
+		{name: "forward-auth", title: "Gatehouse, forward-auth answer", next: b.bearer(get(d.Gateway, "/.gatehouse/auth/caddy",
+			"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/private", "X-Forwarded-Host", "localhost", "X-Forwarded-Proto", "http")), floor: "floor", mustMicros: 80},
+		{name: "jwks", title: "Gatehouse, JWKS", next: get(d.Issuer, "/.well-known/jwks.json"), floor: "floor", mustRatio: 1.5},
 	}
-	if o.only == "" || strings.Contains(o.only, "gateway-jwt-new") {
-		fresh := make([]string, o.rounds*o.requests/4)
-		for i := range fresh {
-			if fresh[i], err = mint(ctx, d.Issuer, "alice", alice.Password); err != nil {
-				return nil, fmt.Errorf("token %d: %w", i, err)
-			}
-		}
-		c := &benchCase{name: "gateway-jwt-new", server: gh, want: 200, floor: "proxy", mustRatio: 2.4, tokens: len(fresh)}
-		c.next = func(i int) *http.Request {
-			return get(d.Gateway, "/private", "Authorization", "Bearer "+fresh[c.used+i])(0)
-		}
-		cases = append(cases, c)
+	for _, c := range cases {
+		c.kind, c.parts, c.want = kindOurs, parts, 200
 	}
-	if o.only != "" {
-		names := strings.Split(o.only, ",")
-		cases = slices.DeleteFunc(cases, func(c *benchCase) bool { return !slices.Contains(names, c.name) })
-	}
+	cases = append(cases, &benchCase{name: "guard", title: "Go service with Gatehouse's guard, JWT seen before", kind: kindOurs, parts: []part{{"gatehouse", guarded}},
+		want: 200, next: b.bearer(get(guarded.line, "/private")), floor: "floor"})
 	return cases, nil
 }
 
-// turn runs one turn of a case and notes the CPU time per good request.
-func (c *benchCase) turn(ctx context.Context, n int) error {
-	if c.tokens > 0 {
-		n = min(n/4, c.tokens-c.used)
+// bearer adds the token that everybody has seen before.
+func (b *testbed) bearer(next func(int) *http.Request) func(int) *http.Request {
+	return func(i int) *http.Request {
+		r := next(i)
+		r.Header.Set("Authorization", "Bearer "+b.seen)
+		return r
 	}
-	if n <= 0 {
-		return nil
-	}
-	before, err := c.server.cpu()
-	if err != nil {
-		return err
-	}
-	good, err := load(ctx, n, c.want, c.next)
-	c.used += n
-	if err != nil {
-		return err
-	}
-	// What the request left to do (the audit queue) is part of its cost.
-	time.Sleep(150 * time.Millisecond)
-	after, err := c.server.cpu()
-	if err != nil {
-		return err
-	}
-	if good < n {
-		err = fmt.Errorf("%d of %d answers were not %d", n-good, n, c.want)
-	}
-	if good > 0 {
-		c.took = append(c.took, float64((after-before).Microseconds())/float64(good))
-	}
-	return err
 }
 
-func summarize(cases []*benchCase) []result {
-	least := map[string]float64{}
-	var out []result
-	for _, c := range cases {
-		if len(c.took) == 0 {
-			continue
-		}
-		sorted := slices.Sorted(slices.Values(c.took))
-		least[c.name] = sorted[0]
-		out = append(out, result{Name: c.name, Median: sorted[len(sorted)/2], Least: sorted[0], Floor: c.floor,
-			MustRatio: c.mustRatio, MustMicros: c.mustMicros})
-	}
-	for i := range out {
-		if base := least[out[i].Floor]; base > 0 {
-			out[i].Ratio = out[i].Least / base
-		}
-	}
-	return out
+// tokens are access tokens that nobody has seen, made before each turn.
+type tokens struct {
+	b    *testbed
+	gh   *process
+	made []string
 }
 
-// mint gets an access token from POST /tokens.
-func mint(ctx context.Context, issuer, user, password string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, "POST", issuer+"/tokens", nil)
+func (b *testbed) freshTokens(gh *process) *tokens { return &tokens{b: b, gh: gh} }
+
+func (t *tokens) mint(ctx context.Context, n int) error {
+	t.made = t.made[:0]
+	for len(t.made) < n {
+		token, err := t.b.mint(ctx)
+		if err != nil {
+			return fmt.Errorf("token %d: %w", len(t.made), err)
+		}
+		t.made = append(t.made, token)
+	}
+	return t.gh.rest(ctx) // to make them is not part of the cost
+}
+
+func (t *tokens) next(next func(int) *http.Request) func(int) *http.Request {
+	return func(i int) *http.Request {
+		r := next(i)
+		r.Header.Set("Authorization", "Bearer "+t.made[i])
+		return r
+	}
+}
+
+// mint gets an access token of alice's from POST /tokens.
+func (b *testbed) mint(ctx context.Context) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, "POST", b.demo.Issuer+"/tokens", nil)
 	if err != nil {
 		return "", err
 	}
-	req.SetBasicAuth(user, password)
+	req.SetBasicAuth("alice", b.demo.Users["alice"].Password)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", err
@@ -273,4 +260,124 @@ func mint(ctx context.Context, issuer, user, password string) (string, error) {
 		return "", fmt.Errorf("POST /tokens: %s", resp.Status)
 	}
 	return out.AccessToken, nil
+}
+
+// turn runs one turn of a case and notes the CPU time per good request.
+func (c *benchCase) turn(ctx context.Context, n int) error {
+	if c.prepare != nil {
+		n = max(n/4, 1)
+		if err := c.prepare(ctx, n); err != nil {
+			return err
+		}
+	}
+	before, err := c.cpu()
+	if err != nil {
+		return err
+	}
+	good, err := load(ctx, n, c.want, c.next)
+	if err != nil {
+		return err
+	}
+	// What the request left to do (the audit queue) is part of its cost.
+	time.Sleep(150 * time.Millisecond)
+	after, err := c.cpu()
+	if err != nil {
+		return err
+	}
+	if good < n {
+		// Refusals are cheap: a turn with some in it is no turn.
+		return fmt.Errorf("%d of %d answers were not %d", n-good, n, c.want)
+	}
+	var s sample
+	for i := range after {
+		us := float64((after[i] - before[i]).Nanoseconds()) / 1000 / float64(good)
+		s.parts = append(s.parts, us)
+		s.total += us
+	}
+	c.took = append(c.took, s)
+	return nil
+}
+
+func (c *benchCase) cpu() ([]time.Duration, error) {
+	var out []time.Duration
+	for _, p := range c.parts {
+		t, err := p.server.cpu()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func summarize(cases []*benchCase) []result {
+	least := map[string]float64{}
+	var out []result
+	for _, c := range cases {
+		if len(c.took) == 0 {
+			continue
+		}
+		sorted := slices.SortedFunc(slices.Values(c.took), func(a, b sample) int {
+			switch {
+			case a.total < b.total:
+				return -1
+			case a.total > b.total:
+				return 1
+			}
+			return 0
+		})
+		least[c.name] = sorted[0].total
+		r := result{Name: c.name, Title: c.title, Kind: c.kind, Median: sorted[len(sorted)/2].total, Least: sorted[0].total, Floor: c.floor,
+			MustRatio: c.mustRatio, MustMicros: c.mustMicros}
+		for i, p := range c.parts {
+			if len(c.parts) > 1 {
+				r.Parts = append(r.Parts, partShare{p.name, sorted[0].parts[i]})
+			}
+		}
+		out = append(out, r)
+	}
+	for i := range out {
+		if base := least[out[i].Floor]; base > 0 {
+			out[i].Ratio = out[i].Least / base
+		}
+	}
+	return out
+}
+
+// role starts a child of this very program.
+func (b *testbed) role(ctx context.Context, role, backend string) (*process, error) {
+	return b.keep(start(ctx, []string{roleVariable + "=" + role, backendVariable + "=" + backend}, b.self))
+}
+
+// keep remembers a process, to end it.
+func (b *testbed) keep(p *process, err error) (*process, error) {
+	if err == nil {
+		b.running = append(b.running, p)
+	}
+	return p, err
+}
+
+func (b *testbed) stop() {
+	for _, p := range slices.Backward(b.running) {
+		p.stop()
+	}
+}
+
+// freeAddress is a loopback address on which nothing listened a moment ago.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// version is the last word that a program says about its version.
+func version(ctx context.Context, program string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, "--version").CombinedOutput()
+	words := strings.Fields(string(out))
+	if err != nil || len(words) == 0 {
+		return "", errors.Join(fmt.Errorf("%s --version: %q", program, out), err)
+	}
+	return words[len(words)-1], nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,9 @@ const settled = 4 * time.Second
 // does, and takes the CPU time up to its first answer and its memory at rest.
 func startFigures(ctx context.Context, binary, dir string) ([]processFigure, error) {
 	dir = filepath.Join(dir, "start")
-	if out, err := exec.CommandContext(ctx, binary, "init", dir, "--listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0").CombinedOutput(); err != nil {
+	init := exec.CommandContext(ctx, binary, "init", dir, "--listen", "127.0.0.1:0", "--gateway", "127.0.0.1:0")
+	init.Env = environment()
+	if out, err := init.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("init: %w\n%s", err, out)
 	}
 	cpu, rss := 0.0, 0.0
@@ -68,19 +71,33 @@ func (p *process) firstAnswer(ctx context.Context) (float64, error) {
 	return float64(took.Microseconds()) / 1000, err
 }
 
-// loadedFigure runs every case once more and returns the most memory that the
-// server had in between.
-func loadedFigure(cases []*benchCase) (processFigure, error) {
+// wholeFigures adds what concerns Gatehouse's process as a whole.
+func (b *testbed) wholeFigures(ctx context.Context, rep *report, cases []*benchCase) error {
+	loaded, err := b.loadedFigure(ctx, cases)
+	if err != nil {
+		return err
+	}
+	st, err := os.Stat(b.binary)
+	if err != nil {
+		return err
+	}
+	rep.Process = append(rep.Process, loaded, processFigure{"stripped binary", float64(st.Size()) / (1 << 20), "MiB", 30})
+	return nil
+}
+
+// loadedFigure runs every case of Gatehouse's once more and returns the most memory
+// that the server had in between.
+func (b *testbed) loadedFigure(ctx context.Context, cases []*benchCase) (processFigure, error) {
 	f := processFigure{"resident, loaded", 0, "MiB", 50}
 	time.Sleep(settled)
 	for _, c := range cases {
-		if c.floor == "" || c.tokens > 0 {
-			continue // a floor, or a case that has used up its tokens
+		if c.parts[0].server != b.gh || c.prepare != nil {
+			continue
 		}
-		if err := c.turn(context.Background(), 4000); err != nil {
+		if err := c.turn(ctx, 4000); err != nil {
 			return f, err
 		}
-		f.Value = max(f.Value, c.server.rss())
+		f.Value = max(f.Value, b.gh.rss())
 	}
 	return f, nil
 }

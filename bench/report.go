@@ -1,0 +1,175 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// report is what a run found. It is what docs/performance/figures.json keeps, and
+// all that the page's tables and plots are made from.
+type report struct {
+	Machine   machine         `json:"machine"`
+	Rounds    int             `json:"rounds"`
+	Requests  int             `json:"requests"`
+	Cases     []result        `json:"cases"`
+	Process   []processFigure `json:"process"`
+	Peers     []peerFigure    `json:"peers,omitempty"`
+	Missing   []string        `json:"missing,omitempty"`
+	Failed    []string        `json:"failed,omitempty"`
+	Libraries []libraryFigure `json:"libraries,omitempty"`
+	Parts     []partFigure    `json:"parts,omitempty"`
+}
+
+// machine is where and when a run took place.
+type machine struct {
+	Date      string `json:"date"`
+	Gatehouse string `json:"gatehouse"`
+	Go        string `json:"go"`
+	Kernel    string `json:"kernel"`
+	Processor string `json:"processor"`
+	CPUs      int    `json:"cpus"`
+	// The machine's load averages of one minute, which tell whether others used it.
+	LoadBefore string `json:"load_before"`
+	LoadAfter  string `json:"load_after"`
+}
+
+// Kinds of cases.
+const (
+	kindFloor = "floor"
+	kindOurs  = "ours"
+	kindPeer  = "peer"
+	kindMixed = "mixed" // a peer that asks Gatehouse
+)
+
+// result is one case: CPU µs of all server processes per good request.
+type result struct {
+	Name   string  `json:"name"`
+	Title  string  `json:"title"`
+	Kind   string  `json:"kind"`
+	Median float64 `json:"median_us"`
+	Least  float64 `json:"least_us"`
+	// Parts is the least turn by server, where several share the work.
+	Parts      []partShare `json:"parts,omitempty"`
+	Floor      string      `json:"floor,omitempty"`
+	Ratio      float64     `json:"ratio,omitempty"` // least to least, same run
+	MustRatio  float64     `json:"must_ratio,omitempty"`
+	MustMicros float64     `json:"must_us,omitempty"`
+}
+
+type partShare struct {
+	Server string  `json:"server"`
+	Micros float64 `json:"us"`
+}
+
+// processFigure is a figure of the process as a whole.
+type processFigure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+	Must  float64 `json:"must"` // at most
+}
+
+// peerFigure is a program that ran beside ours.
+type peerFigure struct {
+	Name     string  `json:"name"`
+	Version  string  `json:"version"`
+	StartCPU float64 `json:"start_cpu_ms"` // until it listened, once
+	Resident float64 `json:"resident_mib"` // at the end
+	Program  float64 `json:"program_mib"`
+}
+
+// verdict says whether a case keeps its bound: "" when it has none.
+func (r result) verdict() (must, verdict string) {
+	held := false
+	switch {
+	case r.MustRatio > 0:
+		must, held = fmt.Sprintf("≤ %.2f×", r.MustRatio), r.Ratio <= r.MustRatio
+	case r.MustMicros > 0:
+		must, held = fmt.Sprintf("≤ %.0f µs", r.MustMicros), r.Least <= r.MustMicros
+	default:
+		return "", ""
+	}
+	return must, holds(held)
+}
+
+func holds(held bool) string {
+	if held {
+		return "holds"
+	}
+	return "missed"
+}
+
+func (r *report) find(name string) *result {
+	if i := slices.IndexFunc(r.Cases, func(c result) bool { return c.Name == name }); i >= 0 {
+		return &r.Cases[i]
+	}
+	return nil
+}
+
+func describeMachine() machine {
+	m := machine{Date: time.Now().UTC().Format(time.DateOnly), Go: runtime.Version(), CPUs: runtime.NumCPU(), LoadBefore: loadAverage()}
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		m.Kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
+	}
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(b)) {
+		if name, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			m.Processor = strings.TrimSpace(v)
+			break
+		}
+	}
+	return m
+}
+
+func loadAverage() string {
+	b, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(b), " ")
+	return first
+}
+
+func printTable(r report) {
+	m := r.Machine
+	fmt.Printf("Gatehouse %s, %s, %d CPUs, %s, load %s to %s; %d turns of %d requests; CPU µs of the server processes per good request\n\n",
+		m.Gatehouse, m.Go, m.CPUs, m.Date, m.LoadBefore, m.LoadAfter, r.Rounds, r.Requests)
+	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "case\tmedian\tleast\tfloor\tratio\tmust\t\t\t")
+	for _, c := range r.Cases {
+		ratio := ""
+		if c.Floor != "" {
+			ratio = fmt.Sprintf("%.2f", c.Ratio)
+		}
+		must, verdict := c.verdict()
+		fmt.Fprintf(tw, "%s\t%.1f\t%.1f\t%s\t%s\t%s\t%s\t%s\t\n", c.Name, c.Median, c.Least, c.Floor, ratio, must, verdict, shares(c.Parts))
+	}
+	_ = tw.Flush()
+	fmt.Println()
+	for _, f := range r.Process {
+		fmt.Printf("%-28s %8.1f %-4s ≤ %.0f  %s\n", f.Name, f.Value, f.Unit, f.Must, holds(f.Value <= f.Must))
+	}
+	for _, p := range r.Peers {
+		fmt.Printf("%-28s start %.0f ms CPU, resident %.0f MiB, program %.0f MiB\n", p.Name+" "+p.Version, p.StartCPU, p.Resident, p.Program)
+	}
+	if len(r.Missing) > 0 {
+		fmt.Printf("\nMISSING, so not measured:\n  %s\n", strings.Join(r.Missing, "\n  "))
+	}
+	if len(r.Failed) > 0 {
+		fmt.Printf("\nrequests that did not get the expected answer:\n  %s\n", strings.Join(r.Failed, "\n  "))
+	}
+}
+
+// shares is "nginx 30 + check 120" of a case that several servers share.
+func shares(parts []partShare) string {
+	var out []string
+	for _, p := range parts {
+		out = append(out, fmt.Sprintf("%s %.0f", p.Server, p.Micros))
+	}
+	return strings.Join(out, " + ")
+}
