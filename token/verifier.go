@@ -216,7 +216,8 @@ func (o *opener) open(compact string) ([]byte, *Key, error) {
 	if err != nil {
 		return nil, nil, errMalformed
 	}
-	sig, err := b64.DecodeString(tail)
+	var room [512]byte // enough for RSA with 4096 bits; longer ones allocate
+	sig, err := b64.AppendDecode(room[:0], []byte(tail))
 	if err != nil {
 		return nil, nil, errMalformed
 	}
