@@ -87,7 +87,8 @@ func MintKey(prefix string, env gatehouse.Environment) (text gatehouse.Secret, i
 	}
 	id = randomBase62(keyIDLen)
 	body := prefix + "_" + string(env) + "_" + id + randomBase62(keySecret)
-	full := body + checksum(body)
+	sum := checksum(body)
+	full := body + string(sum[:])
 	return gatehouse.Secret(full), id, HashKey(full)
 }
 
@@ -105,12 +106,12 @@ func ParseKey(text string) (ParsedKey, error) {
 		return ParsedKey{}, errKeyMalformed
 	}
 	for i := range len(body) {
-		if strings.IndexByte(base62, body[i]) < 0 {
+		if c := body[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
 			return ParsedKey{}, errKeyMalformed
 		}
 	}
 	split := len(text) - keyCRC
-	if checksum(text[:split]) != text[split:] {
+	if sum := checksum(text[:split]); string(sum[:]) != text[split:] {
 		return ParsedKey{}, errKeyChecksum
 	}
 	p.ID = body[:keyIDLen]
@@ -120,25 +121,30 @@ func ParseKey(text string) (ParsedKey, error) {
 // HashKey returns what is stored of a key text: its SHA-256. A secret of 178
 // random bits cannot be guessed, so a slow hash would only slow us down.
 func HashKey(text string) []byte {
-	sum := sha256.Sum256([]byte(text))
+	sum := hashKey(text)
 	return sum[:]
+}
+
+func hashKey(text string) [sha256.Size]byte {
+	var room [maxKeyBytes]byte // no allocation for what has the length of a key
+	return sha256.Sum256(append(room[:0], text...))
 }
 
 // MatchKey reports in constant time whether text is the key that hash was made
 // from.
 func MatchKey(hash []byte, text string) bool {
-	return len(hash) == sha256.Size && subtle.ConstantTimeCompare(hash, HashKey(text)) == 1
+	sum := hashKey(text)
+	return len(hash) == sha256.Size && subtle.ConstantTimeCompare(hash, sum[:]) == 1
 }
 
 // checksum returns the CRC-32 of s as 6 base62 digits, the highest first.
-func checksum(s string) string {
+func checksum(s string) (out [keyCRC]byte) {
 	sum := crc32.ChecksumIEEE([]byte(s))
-	var out [keyCRC]byte
 	for i := keyCRC - 1; i >= 0; i-- {
 		out[i] = base62[sum%62]
 		sum /= 62
 	}
-	return string(out[:])
+	return out
 }
 
 // randomBase62 returns n uniformly random base62 characters.

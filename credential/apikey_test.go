@@ -181,3 +181,32 @@ func TestKeyEnvironment(t *testing.T) {
 		t.Error("no environment is an environment")
 	}
 }
+
+// TestKeyAllocations holds down what every request with a key pays.
+func TestKeyAllocations(t *testing.T) {
+	text, _, hash := credential.MintKey(credential.PrefixKey, gatehouse.EnvironmentLive)
+	s := text.Reveal()
+	if n := testing.AllocsPerRun(100, func() { _, _ = credential.ParseKey(s) }); n > 1 {
+		t.Errorf("ParseKey: %v allocations", n)
+	}
+	if n := testing.AllocsPerRun(100, func() { credential.MatchKey(hash, s) }); n > 0 {
+		t.Errorf("MatchKey: %v allocations", n)
+	}
+}
+
+// TestKeyAlphabet: of all octets, the 62 are in form and no other.
+func TestKeyAlphabet(t *testing.T) {
+	for c := range 256 {
+		_, err := credential.ParseKey(fixedKey[:20] + string([]byte{byte(c)}) + fixedKey[21:])
+		want := "key_malformed"
+		if strings.IndexByte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", byte(c)) >= 0 {
+			want = "key_checksum"
+		}
+		if byte(c) == fixedKey[20] {
+			want = "internal" // no error at all
+		}
+		if got := gatehouse.CodeOf(err); got != want {
+			t.Errorf("%q: %s, want %s", rune(c), got, want)
+		}
+	}
+}
