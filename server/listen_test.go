@@ -1,0 +1,221 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// pipes is a listener of connections in memory, so that hours pass in no time.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// served runs test in a bubble against a listener as the program makes it.
+func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, dial func() net.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		l, err := listen("gateway", ListenerConfig{Address: "memory"}, h, p, time.Now, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		go func() { _ = l.serve(); close(done) }()
+		test(t, func() net.Conn {
+			client, server := net.Pipe()
+			p.conns <- server
+			return client
+		})
+		_ = l.server.Close()
+		<-done
+	})
+}
+
+// drip sends one byte a second until nobody listens, and returns when that was.
+func drip(c net.Conn, b byte) time.Duration {
+	began := time.Now()
+	for {
+		time.Sleep(time.Second)
+		if _, err := c.Write([]byte{b}); err != nil {
+			return time.Since(began)
+		}
+		if time.Since(began) > time.Hour {
+			return time.Since(began)
+		}
+	}
+}
+
+// within checks that something took about as long as it may.
+func within(t *testing.T, what string, took, least, most time.Duration) {
+	t.Helper()
+	if took < least || took > most {
+		t.Errorf("%s: ended after %v, want %v to %v", what, took, least, most)
+	}
+}
+
+// TestSlowClients: what a client may take its time for, and how long.
+func TestSlowClients(t *testing.T) {
+	hello := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "hello")
+	}
+	t.Run("header", func(t *testing.T) {
+		served(t, hello, func(t *testing.T, dial func() net.Conn) {
+			c := dial()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\nX: ")
+			within(t, "header", drip(c, 'x'), readHeaderTimeout, readHeaderTimeout+2*time.Second)
+		})
+	})
+	t.Run("body", func(t *testing.T) {
+		served(t, hello, func(t *testing.T, dial func() net.Conn) {
+			c := dial()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+			within(t, "body", drip(c, 'x'), readBodyTimeout, readBodyTimeout+4*time.Second)
+		})
+	})
+	t.Run("body of a refused request", func(t *testing.T) {
+		refuse := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }
+		served(t, refuse, func(t *testing.T, dial func() net.Conn) {
+			c := dial()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n")
+			within(t, "body", drip(c, 'x'), 0, 5*time.Second)
+		})
+	})
+	t.Run("answer", func(t *testing.T) {
+		var ended chan time.Duration
+		flood := func(w http.ResponseWriter, _ *http.Request) {
+			began := time.Now()
+			for {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					ended <- time.Since(began)
+					return
+				}
+			}
+		}
+		served(t, flood, func(t *testing.T, dial func() net.Conn) {
+			ended = make(chan time.Duration, 1)
+			c := dial()
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+			within(t, "answer", <-ended, writeTimeout*2/3, writeTimeout+time.Second)
+		})
+	})
+	// What takes long for other reasons is none of it: a handler that works or
+	// streams for hours after it has the body, on a connection used before.
+	t.Run("long work", func(t *testing.T) {
+		work := func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			for range 60 {
+				if _, err := io.WriteString(w, "tick\n"); err != nil {
+					return
+				}
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-time.After(time.Minute):
+				case <-r.Context().Done():
+					return
+				}
+			}
+			_, _ = io.WriteString(w, "done")
+		}
+		served(t, work, func(t *testing.T, dial func() net.Conn) {
+			client := &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}}
+			for range 2 {
+				res, err := client.Post("http://h/", "text/plain", bytes.NewReader(make([]byte, 10000)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				b, err := io.ReadAll(res.Body)
+				if err != nil || !bytes.HasSuffix(b, []byte("done")) {
+					t.Errorf("cut after %q: %v", b, err)
+				}
+				_ = res.Body.Close()
+			}
+			client.CloseIdleConnections()
+		})
+	})
+	// A header block over HTTP/2 that never ends costs no more than an idle
+	// connection.
+	t.Run("header over HTTP/2", func(t *testing.T) {
+		served(t, hello, func(t *testing.T, dial func() net.Conn) {
+			c := dial()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			_, _ = io.WriteString(c, http2.ClientPreface)
+			f := http2.NewFramer(c, nil)
+			_ = f.WriteSettings()
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}, EndStream: true})
+			began := time.Now()
+			var err error
+			for err == nil && time.Since(began) < time.Hour {
+				time.Sleep(time.Second)
+				err = f.WriteContinuation(1, false, []byte{0x84})
+			}
+			within(t, "header", time.Since(began), 0, idleTimeout+5*time.Second)
+		})
+	})
+	t.Run("body over HTTP/2", func(t *testing.T) {
+		var ended chan error
+		read := func(_ http.ResponseWriter, r *http.Request) {
+			_, err := io.Copy(io.Discard, r.Body)
+			ended <- err
+		}
+		served(t, read, func(t *testing.T, dial func() net.Conn) {
+			ended = make(chan error, 1)
+			c := dial()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			_, _ = io.WriteString(c, http2.ClientPreface)
+			f := http2.NewFramer(c, nil)
+			_ = f.WriteSettings()
+			var block bytes.Buffer
+			enc := hpack.NewEncoder(&block)
+			for _, h := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "h"}, {":path", "/"}} {
+				_ = enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+			}
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true})
+			began := time.Now()
+			for {
+				select {
+				case err := <-ended:
+					if err == nil || errors.Is(err, io.EOF) {
+						t.Errorf("body: %v", err)
+					}
+					within(t, "body", time.Since(began), readBodyTimeout, readBodyTimeout+2*time.Second)
+					_ = c.Close()
+					return
+				case <-time.After(time.Second):
+					_ = f.WriteData(1, false, []byte("x"))
+				}
+				if time.Since(began) > time.Hour {
+					t.Fatal("read for an hour")
+				}
+			}
+		})
+	})
+}
