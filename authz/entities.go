@@ -114,7 +114,9 @@ func build(snap *snapshot, realm, id string, limit []string, acc Subject) (*subj
 		parents = append(parents, gatehouse.EntityRef{Type: policy.TypeGroup, ID: g})
 	}
 	var err error
-	s.entity, err = policy.NewEntity(gatehouse.EntityRef{Type: typeOf(acc.Kind), ID: id}, attrs, parents)
+	if s.entity, err = policy.NewEntity(gatehouse.EntityRef{Type: typeOf(acc.Kind), ID: id}, attrs, parents); err == nil {
+		s.entity = s.entity.Keep()
+	}
 	return s, err
 }
 

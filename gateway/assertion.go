@@ -80,27 +80,29 @@ func NewAsserter(cfg AsserterConfig) (*Asserter, error) {
 	return &Asserter{cfg: cfg, cur: map[string]signed{}}, nil
 }
 
-// vouch returns p with the roles it holds now, and an assertion about it. Roles
-// that cannot be told are an error and not an empty list: the upstream may have a
-// rule against a role.
-func (a *Asserter) vouch(ctx context.Context, p *gatehouse.Principal, audience string) (*gatehouse.Principal, string, error) {
+// vouch returns the roles that p holds now, and an assertion about it. Roles that
+// cannot be told are an error and not an empty list: the upstream may have a rule
+// against a role.
+func (a *Asserter) vouch(ctx context.Context, p *gatehouse.Principal, audience string) (roles []string, text string, err error) {
+	roles = p.Roles
 	if a.cfg.Roles != nil {
-		roles, err := a.cfg.Roles.Roles(ctx, p)
-		if err != nil {
+		if roles, err = a.cfg.Roles.Roles(ctx, p); err != nil {
 			return nil, "", err
 		}
-		if len(roles) > 0 || len(p.Roles) > 0 {
-			q := *p // principals are shared between requests
-			q.Roles = roles
-			p = &q
-		}
 	}
-	text, err := a.Assert(p, audience)
-	return p, text, err
+	text, err = a.assert(p, roles, audience)
+	return roles, text, err
 }
 
-// Assert returns an assertion about p, as it is, for the audience.
+// Assert returns an assertion about p, with the roles in it, for the audience.
 func (a *Asserter) Assert(p *gatehouse.Principal, audience string) (string, error) {
+	if !p.Authenticated() {
+		return "", errors.New("gateway: nobody to assert")
+	}
+	return a.assert(p, p.Roles, audience)
+}
+
+func (a *Asserter) assert(p *gatehouse.Principal, roles []string, audience string) (string, error) {
 	if !p.Authenticated() {
 		return "", errors.New("gateway: nobody to assert")
 	}
@@ -110,12 +112,13 @@ func (a *Asserter) Assert(p *gatehouse.Principal, audience string) (string, erro
 	}
 	// The claims themselves are the cache's key: whatever differs between two
 	// callers is in them, so no caller can get another's assertion.
-	claims, err := assertionClaims(p, a.cfg.Issuer(p.Realm), audience)
+	var buf [768]byte
+	claims, err := appendClaims(buf[:0], p, roles, a.cfg.Issuer(p.Realm), audience)
 	if err != nil {
 		return "", err
 	}
 	now := a.cfg.Now()
-	if s, ok := a.lookup(string(claims), now); ok && s.key == key {
+	if s, ok := a.lookup(claims, now); ok && s.key == key {
 		return s.text, nil
 	}
 	text, err := key.Sign(TypeAssertion, appendTimes(claims, now))
@@ -130,51 +133,46 @@ func (a *Asserter) Assert(p *gatehouse.Principal, audience string) (string, erro
 
 // lookup finds an assertion young enough. Generations turn with time and size,
 // which bounds the cache without a clock of its own.
-func (a *Asserter) lookup(claims string, now time.Time) (signed, bool) {
+func (a *Asserter) lookup(claims []byte, now time.Time) (signed, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if now.Sub(a.turned) >= assertionReuse || len(a.cur) >= maxAssertions {
 		a.prev, a.cur, a.turned = a.cur, map[string]signed{}, now
 	}
-	s, ok := a.cur[claims]
+	s, ok := a.cur[string(claims)]
 	if !ok {
-		s, ok = a.prev[claims]
+		s, ok = a.prev[string(claims)]
 	}
 	age := now.Sub(s.at)
 	return s, ok && age >= 0 && age < assertionReuse
 }
 
-// assertionClaims writes the claims up to where the times follow.
-func assertionClaims(p *gatehouse.Principal, issuer, audience string) ([]byte, error) {
-	b := make([]byte, 0, 512)
-	var err error
-	member := func(name, value string) {
-		if value == "" || err != nil {
-			return
-		}
-		b = append(b, name...)
-		b, err = jsontext.AppendQuote(b, value)
-	}
-	member(`{"iss":`, issuer)
-	member(`,"aud":`, audience)
-	member(`,"sub":`, p.ID)
-	if err == nil && (issuer == "" || audience == "") {
+// appendClaims writes the claims up to where the times follow.
+func appendClaims(b []byte, p *gatehouse.Principal, roles []string, issuer, audience string) ([]byte, error) {
+	if issuer == "" || audience == "" {
 		return nil, errors.New("gateway: an assertion needs an issuer and an audience")
 	}
-	member(`,"realm":`, p.Realm)
-	member(`,"kind":`, string(p.Kind))
-	member(`,"scheme":`, string(p.Scheme))
-	member(`,"name":`, p.Name)
-	member(`,"client_id":`, p.ClientID)
-	member(`,"credential":`, p.CredentialID)
-	member(`,"acr":`, p.ACR)
-	member(`,"scope":`, p.ScopeString())
-	lead := `,"roles":[`
-	for _, r := range p.Roles {
-		if r != "" {
-			member(lead, r)
-			lead = ","
+	for _, m := range [...]struct{ name, value string }{{`{"iss":`, issuer}, {`,"aud":`, audience}, {`,"sub":`, p.ID},
+		{`,"realm":`, p.Realm}, {`,"kind":`, string(p.Kind)}, {`,"scheme":`, string(p.Scheme)}, {`,"name":`, p.Name},
+		{`,"client_id":`, p.ClientID}, {`,"credential":`, p.CredentialID}, {`,"acr":`, p.ACR}, {`,"scope":`, p.ScopeString()}} {
+		if m.value == "" {
+			continue
 		}
+		var err error
+		if b, err = jsontext.AppendQuote(append(b, m.name...), m.value); err != nil {
+			return nil, err
+		}
+	}
+	lead := `,"roles":[`
+	for _, r := range roles {
+		if r == "" {
+			continue
+		}
+		var err error
+		if b, err = jsontext.AppendQuote(append(b, lead...), r); err != nil {
+			return nil, err
+		}
+		lead = ","
 	}
 	if lead == "," {
 		b = append(b, ']')
@@ -183,7 +181,7 @@ func assertionClaims(p *gatehouse.Principal, issuer, audience string) ([]byte, e
 		b = append(b, `,"auth_time":`...)
 		b = strconv.AppendInt(b, p.AuthTime.Unix(), 10)
 	}
-	return b, err
+	return b, nil
 }
 
 func appendTimes(claims []byte, now time.Time) []byte {

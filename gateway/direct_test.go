@@ -283,6 +283,7 @@ func TestDirectCancel(t *testing.T) {
 			d := newDirect(t)
 			cause := errors.New("time is up")
 			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
 			if name == "header" {
 				go func() { <-asked; cancel(cause) }()
 			}

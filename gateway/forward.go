@@ -56,14 +56,14 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		return
 	}
 	if v.Principal.Authenticated() {
-		who, text, err := g.cfg.Asserter.vouch(r.Context(), v.Principal, e.up.Audience)
+		roles, text, err := g.cfg.Asserter.vouch(r.Context(), v.Principal, e.up.Audience)
 		if err != nil {
 			e.fail(errAssertion, err.Error())
 			g.cfg.Logger.ErrorContext(r.Context(), "cannot sign an assertion", slog.String("request_id", e.id), slog.Any("error", err))
 			e.refuse(t, r, errAssertion)
 			return
 		}
-		e.who, e.assertion = who, text
+		e.roles, e.assertion = roles, text
 	}
 	if up := upgradeType(r.Header); up != "" && !strings.EqualFold(up, "websocket") {
 		// "Upgrade: h2c" would open a tunnel in which further requests reach the
@@ -159,7 +159,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	h[headerRequestID] = []string{e.id}
 	if e.assertion != "" {
 		h[HeaderAssertion] = []string{e.assertion}
-		setPlain(h, up.plain, e.who)
+		setPlain(h, up.plain, e.v.Principal, e.roles)
 	}
 	if e.v.Route.Filter != nil {
 		// The whole list, as text: it is read here.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -43,7 +44,13 @@ type ForwardAuthConfig struct {
 //
 // The proxy keeps the body and the answer. So a route whose decision needs the
 // body, or that filters the answer, is refused here ("route_needs_gateway").
-type ForwardAuth struct{ cfg ForwardAuthConfig }
+type ForwardAuth struct {
+	cfg   ForwardAuthConfig
+	plain map[string][]plainHeader // upstream → its lines; "" → those of routes without one
+}
+
+// noValue clears a line that the caller may have sent to the proxy.
+var noValue = []string{""}
 
 var (
 	errUntrustedProxy = gatehouse.E(gatehouse.Denied, "untrusted_proxy", "Only a trusted proxy may ask this.")
@@ -77,7 +84,16 @@ func NewForwardAuth(cfg ForwardAuthConfig) (*ForwardAuth, error) {
 	if cfg.Problems == nil {
 		cfg.Problems = &web.Problems{Logger: cfg.Logger}
 	}
-	return &ForwardAuth{cfg}, nil
+	f := &ForwardAuth{cfg, map[string][]plainHeader{}}
+	for _, l := range defaultPlain {
+		f.plain[""] = append(f.plain[""], plainHeader{"X-Gatehouse-" + l.name, l.value})
+	}
+	if cfg.Upstreams != nil {
+		for name, up := range cfg.Upstreams.byName {
+			f.plain[name] = append(slices.Clone(f.plain[""]), up.plain...)
+		}
+	}
+	return f, nil
 }
 
 // ServeHTTP implements http.Handler.
@@ -208,18 +224,14 @@ func validHost(h string) bool {
 // vouch sets the identity lines. Every line is set, empty for an anonymous
 // caller.
 func (f *ForwardAuth) vouch(r *http.Request, h http.Header, v enforce.Verdict, x Exchange) error {
-	plain := []plainHeader{}
-	for _, l := range defaultPlain {
-		plain = append(plain, plainHeader{"X-Gatehouse-" + l.name, l.value})
-	}
+	plain := f.plain[""]
 	audience := v.Route.Upstream
 	if up := f.cfg.Upstreams.get(v.Route.Upstream); up != nil {
-		audience = up.Audience
-		plain = append(plain, up.plain...)
+		audience, plain = up.Audience, f.plain[up.Name]
 	}
-	h[HeaderAssertion] = []string{""}
+	h[HeaderAssertion] = noValue
 	for _, l := range plain {
-		h[l.name] = []string{""}
+		h[l.name] = noValue
 	}
 	if !v.Principal.Authenticated() {
 		return nil
@@ -227,13 +239,13 @@ func (f *ForwardAuth) vouch(r *http.Request, h http.Header, v enforce.Verdict, x
 	if audience == "" {
 		audience = "forward-auth"
 	}
-	who, text, err := f.cfg.Asserter.vouch(r.Context(), v.Principal, audience)
+	roles, text, err := f.cfg.Asserter.vouch(r.Context(), v.Principal, audience)
 	if err != nil {
 		x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: errAssertion.Code, Note: clip(err.Error(), 200)})
 		return errAssertion
 	}
 	h[HeaderAssertion] = []string{text}
-	setPlain(h, plain, who)
+	setPlain(h, plain, v.Principal, roles)
 	return nil
 }
 

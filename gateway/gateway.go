@@ -175,7 +175,7 @@ type exchange struct {
 	secure  bool // the client used TLS
 	started time.Time
 
-	who       *gatehouse.Principal // with its roles
+	roles     []string // that the principal holds now
 	assertion string
 	ctx       context.Context
 	end       context.CancelCauseFunc

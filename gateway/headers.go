@@ -103,20 +103,21 @@ func strip(h http.Header, credentials bool, more ...map[string]bool) {
 	}
 }
 
-// plainHeader is a line that tells the upstream one fact about the principal.
+// plainHeader is a line that tells the upstream one fact about the principal,
+// whose roles of now stand beside it.
 type plainHeader struct {
 	name  string
-	value func(*gatehouse.Principal) string
+	value func(p *gatehouse.Principal, roles []string) string
 }
 
-var plainValues = map[string]func(*gatehouse.Principal) string{
-	"subject":    func(p *gatehouse.Principal) string { return encodeValue(p.ID) },
-	"username":   func(p *gatehouse.Principal) string { return encodeValue(p.Name) },
-	"roles":      func(p *gatehouse.Principal) string { return encodeList(p.Roles, ",") },
-	"scopes":     func(p *gatehouse.Principal) string { return encodeList(p.Scopes, " ") },
-	"realm":      func(p *gatehouse.Principal) string { return encodeValue(p.Realm) },
-	"client":     func(p *gatehouse.Principal) string { return encodeValue(p.ClientID) },
-	"credential": func(p *gatehouse.Principal) string { return encodeValue(p.CredentialID) },
+var plainValues = map[string]func(*gatehouse.Principal, []string) string{
+	"subject":    func(p *gatehouse.Principal, _ []string) string { return encodeValue(p.ID) },
+	"username":   func(p *gatehouse.Principal, _ []string) string { return encodeValue(p.Name) },
+	"roles":      func(_ *gatehouse.Principal, roles []string) string { return encodeList(roles, ",") },
+	"scopes":     func(p *gatehouse.Principal, _ []string) string { return encodeList(p.Scopes, " ") },
+	"realm":      func(p *gatehouse.Principal, _ []string) string { return encodeValue(p.Realm) },
+	"client":     func(p *gatehouse.Principal, _ []string) string { return encodeValue(p.ClientID) },
+	"credential": func(p *gatehouse.Principal, _ []string) string { return encodeValue(p.CredentialID) },
 }
 
 var defaultPlain = [...]plainHeader{{"Subject", plainValues["subject"]}, {"Username", plainValues["username"]},
@@ -166,10 +167,12 @@ func encodeList(list []string, sep string) string {
 
 // setPlain sets the plain lines for an authenticated principal. A fact that is
 // empty sends no line.
-func setPlain(h http.Header, lines []plainHeader, p *gatehouse.Principal) {
-	for _, l := range lines {
-		if v := l.value(p); v != "" {
-			h[l.name] = []string{v}
+func setPlain(h http.Header, lines []plainHeader, p *gatehouse.Principal, roles []string) {
+	values := make([]string, len(lines))
+	for i, l := range lines {
+		if v := l.value(p, roles); v != "" {
+			values[i] = v
+			h[l.name] = values[i : i+1 : i+1]
 		}
 	}
 }

@@ -76,12 +76,28 @@ func (e *evaluation) run(s *Set, r *Request) (d gatehouse.Decision) {
 	if e.full {
 		verdict, diag = cedar.Authorize(everything(s.policies), &e.g, e.req)
 	} else {
-		if err := s.index.find(&e.cand, &e.g, e.req); err != nil {
+		if err := e.find(s, r.Principal.kept); err != nil {
 			return failed(err)
 		}
 		verdict, diag = cedar.Authorize(&e.cand, &e.g, e.req)
 	}
 	return s.decision(verdict, diag, e.g.err)
+}
+
+// find chooses the policies that can match, with what is remembered of the
+// principal when nothing but the set had to be asked for it.
+func (e *evaluation) find(s *Set, k *kept) error {
+	if f := k.under(s); f != nil {
+		e.cand.principals = f.keys
+	} else {
+		if err := s.index.findPrincipal(&e.cand, &e.g, e.req); err != nil {
+			return err
+		}
+		if k != nil && e.g.asked == 0 {
+			k.principal.Store(&principalFacts{set: s, keys: slices.Clone(e.cand.principals)})
+		}
+	}
+	return s.index.findOthers(&e.cand, &e.g, e.req)
 }
 
 // prepare converts and checks the request.
@@ -99,8 +115,10 @@ func (e *evaluation) prepare(s *Set, r *Request) (code string, err error) {
 		if err := s.schema.conformsRequest(e.req.Principal.Type, action, e.req.Resource.Type); err != nil {
 			return CodeNoPermit, err // no policy that validated can match it
 		}
-		if err := s.schema.conformsEntity(&r.Principal.e); err != nil {
-			return CodeEvaluationError, err
+		if r.Principal.kept.under(s) == nil {
+			if err := s.schema.conformsEntity(&r.Principal.e); err != nil {
+				return CodeEvaluationError, err
+			}
 		}
 		if e.req.Resource != e.req.Principal {
 			if err := s.schema.conformsEntity(&r.Resource.e); err != nil {
@@ -190,6 +208,7 @@ type getter struct {
 	principal, resource *cedar.Entity
 	source              Source
 	loaded              map[cedar.EntityUID]loaded
+	asked               int // times that the answer came from the request or the source, and not from principal or set
 	err                 error
 }
 
@@ -212,6 +231,9 @@ func (g *getter) Get(uid cedar.EntityUID) (cedar.Entity, bool) {
 		}
 		e, ok := g.set.schema.actions[uid]
 		return e, ok
+	}
+	g.asked++
+	switch {
 	case uid == g.resource.UID:
 		return *g.resource, true
 	case g.source == nil || g.err != nil:

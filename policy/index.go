@@ -117,12 +117,20 @@ type candidates struct {
 
 // find prepares c for a request.
 func (x *index) find(c *candidates, g cedar.EntityGetter, r cedar.Request) error {
-	c.x = x
-	c.action = x.actions[r.Action]
-	var err error
-	if c.principals, err = x.principals.keys(c.pbuf[:0], g, r.Principal, x.climbPrincipal); err != nil {
+	if err := x.findPrincipal(c, g, r); err != nil {
 		return err
 	}
+	return x.findOthers(c, g, r)
+}
+
+func (x *index) findPrincipal(c *candidates, g cedar.EntityGetter, r cedar.Request) (err error) {
+	c.principals, err = x.principals.keys(c.pbuf[:0], g, r.Principal, x.climbPrincipal)
+	return err
+}
+
+func (x *index) findOthers(c *candidates, g cedar.EntityGetter, r cedar.Request) (err error) {
+	c.x = x
+	c.action = x.actions[r.Action]
 	c.resources, err = x.resources.keys(c.rbuf[:0], g, r.Resource, x.climbResource)
 	return err
 }

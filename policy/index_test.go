@@ -98,6 +98,32 @@ func TestIndexAgreesWithScan(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("index: %+v\nscan:  %+v\n%s", got, want, doc.String())
 		}
+		// What is remembered of a principal must not depend on what was asked, nor
+		// on a world that has changed since.
+		q.Principal = q.Principal.Keep()
+		other := q
+		other.Resource = mustEntity(t, rapid.SampledFrom([]gatehouse.EntityRef{ref("Doc", "d1"), ref("Group", "g0"), ref("User", "u1")}).Draw(t, "before"),
+			nil, parents("before's parents", append(folders, groups...)...))
+		kept := world
+		world = map[gatehouse.EntityRef]Entity{}
+		_ = s.Evaluate(other)
+		world = kept
+		_ = s.Evaluate(other)
+		for range 2 {
+			if got := s.Evaluate(q); !reflect.DeepEqual(got, want) {
+				t.Fatalf("kept: %+v\nscan: %+v\n%s", got, want, doc.String())
+			}
+		}
+		bare, err := Compile(Input{Documents: []Document{{ID: "p", Text: "permit(principal, action, resource);"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := bare.Evaluate(q); !d.Allowed { // another set remembers for itself
+			t.Fatalf("under another set: %+v", d)
+		}
+		if got := s.Evaluate(q); !reflect.DeepEqual(got, want) {
+			t.Fatalf("kept, back again: %+v\nscan: %+v", got, want)
+		}
 		if x := s.Explain(q); !reflect.DeepEqual(x.Decision, want) {
 			t.Fatalf("explain: %+v\nscan: %+v", x.Decision, want)
 		}

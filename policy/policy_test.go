@@ -506,3 +506,20 @@ func TestAdministration(t *testing.T) {
 		t.Errorf("foreign: %+v", d)
 	}
 }
+
+// TestKeptPrincipalSeesTheWorldChange: groups above a principal come from the
+// source, so they are not remembered with it.
+func TestKeptPrincipalSeesTheWorldChange(t *testing.T) {
+	s := compile(t, text1(`permit(principal in Group::"above", action, resource);`))
+	above := []gatehouse.EntityRef{ref("Group", "above")}
+	q := Request{Principal: entity(t, "User", "u", nil, ref("Group", "g")).Keep(), Action: "read", Resource: entity(t, "Doc", "d", nil),
+		Source: sourceFunc(func(r gatehouse.EntityRef) (Entity, bool, error) { return entity(t, r.Type, r.ID, nil, above...), true, nil })}
+	for i, want := range []bool{true, false, true} {
+		if above = nil; want {
+			above = []gatehouse.EntityRef{ref("Group", "above")}
+		}
+		if d := s.Evaluate(q); d.Allowed != want {
+			t.Errorf("%d: %+v", i, d)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -28,7 +29,40 @@ const (
 // Entity is something that policies may look at: a UID, attributes and parents,
 // converted and bounded. It is immutable and may be shared. The zero Entity has
 // no name and is refused by [Set.Evaluate].
-type Entity struct{ e cedar.Entity }
+type Entity struct {
+	e    cedar.Entity
+	kept *kept // what sets worked out about it; nil when nothing is remembered
+}
+
+// Keep returns e for use in many decisions: what a [Set] works out about it as a
+// principal is remembered with it.
+func (e Entity) Keep() Entity {
+	e.kept = &kept{}
+	return e
+}
+
+// kept belongs to one entity, and holds what the set that asked last found.
+type kept struct {
+	principal atomic.Pointer[principalFacts]
+}
+
+// principalFacts are true of one entity under one set: it conforms to the schema,
+// and policies about it lie under these keys of the index.
+type principalFacts struct {
+	set  *Set
+	keys []uint32
+}
+
+// under returns what is known under s, or nil.
+func (k *kept) under(s *Set) *principalFacts {
+	if k == nil {
+		return nil
+	}
+	if f := k.principal.Load(); f != nil && f.set == s {
+		return f
+	}
+	return nil
+}
 
 // Ref returns the name of e.
 func (e Entity) Ref() gatehouse.EntityRef {
