@@ -172,9 +172,10 @@ func (c *Claims) setPlace(p statusPlace) {
 	if !ok || c.Issuer == "" || p.index < 0 {
 		return
 	}
+	var digits [20]byte
 	list, err := strconv.ParseInt(rest, 10, 64)
-	if err != nil || list < 0 || (len(rest) > 1 && rest[0] == '0') || rest[0] == '+' || rest[0] == '-' {
-		return // one spelling of each number
+	if err != nil || list < 0 || string(strconv.AppendInt(digits[:0], list, 10)) != rest {
+		return
 	}
 	c.HasStatus, c.StatusURI, c.StatusList, c.StatusIndex = true, p.uri, list, p.index
 }
