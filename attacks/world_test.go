@@ -91,6 +91,7 @@ func start() (*world, error) {
 
 // api is the documents API, which believes whatever reaches it and reads paths
 // as generously as can be, with one more page that no route of the gateway names.
+// A request with X-Hang it leaves without an answer.
 type api struct {
 	server *httptest.Server
 	mu     sync.Mutex
@@ -110,6 +111,10 @@ func newAPI() *api {
 		a.mu.Lock()
 		a.seen = append(a.seen, r.Clone(context.Background()))
 		a.mu.Unlock()
+		if r.Header.Get("X-Hang") != "" {
+			<-r.Context().Done()
+			return
+		}
 		if strings.HasPrefix(r.URL.Path, "/internal") {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"title":"INTERNAL PAGE","visibility":"public"}`)
