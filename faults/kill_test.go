@@ -38,6 +38,9 @@ func TestKill(t *testing.T) {
 			w.check(t, n, 60)
 			saved = append(saved, n.checkpoint(t))
 			n.verify(t, saved[max(0, len(saved)-3):]...)
+			if long && (round+1)%10 == 0 {
+				t.Logf("%d kills", round+1)
+			}
 			if t.Failed() {
 				t.Fatalf("round %d of %d", round+1, rounds)
 			}
