@@ -295,7 +295,7 @@ func explain(t *testing.T, d *server.Demo) {
 
 // TestNoSecretAtRest: what was minted is nowhere in the data directory.
 //
-// ASVS: 13.3.1, 16.2.5
+// ASVS: 13.3.1, 14.2.4, 16.2.5
 func TestNoSecretAtRest(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "demo")

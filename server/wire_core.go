@@ -51,17 +51,20 @@ func (s *Server) sealedSetting(ctx context.Context, name string, n int) ([]byte,
 		return nil, err
 	}
 	place := seal.Place{Purpose: "setting", ID: name}
+	put := func(tx settingTx, secret []byte) error {
+		blob, err := s.box.Seal(secret, place)
+		if err != nil {
+			return err
+		}
+		return tx.PutSetting(ctx, name, base64.RawURLEncoding.EncodeToString(blob))
+	}
 	var out []byte
 	err = run(ctx, func(ctx context.Context, tx settingTx) error {
 		text, err := tx.Setting(ctx, name)
 		if errors.Is(err, gatehouse.NotFound) {
 			out = make([]byte, n)
 			_, _ = rand.Read(out) // never fails
-			blob, err := s.box.Seal(out, place)
-			if err != nil {
-				return err
-			}
-			return tx.PutSetting(ctx, name, base64.RawURLEncoding.EncodeToString(blob))
+			return put(tx, out)
 		}
 		if err != nil {
 			return err
@@ -70,8 +73,11 @@ func (s *Server) sealedSetting(ctx context.Context, name string, n int) ([]byte,
 		if err != nil {
 			return err
 		}
-		out, err = s.box.Open(blob, place)
-		return err
+		if out, err = s.box.Open(blob, place); err != nil || !s.box.Stale(blob) {
+			return err
+		}
+		// A new master key stands above the one that sealed this.
+		return put(tx, out)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -80,7 +80,7 @@ func TestBadConfig(t *testing.T) {
 	wantCode(t, err, "store_unavailable")
 }
 
-// ASVS: 13.3.2
+// ASVS: 13.3.2, 14.2.4
 func TestFilesArePrivate(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has no modes; the data directory's ACL decides")
