@@ -198,7 +198,7 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 	for _, c := range cases {
 		c.kind, c.parts, c.want = kindOurs, parts, 200
 	}
-	cases = append(cases, &benchCase{name: "guard", title: "Go service with Gatehouse's guard, JWT seen before", kind: kindOurs, parts: []part{{"gatehouse", guarded}},
+	cases = append(cases, &benchCase{name: "guard", title: "Go service with the guard, JWT seen before", kind: kindOurs, parts: []part{{"gatehouse", guarded}},
 		want: 200, next: b.bearer(get(guarded.line, "/private")), floor: "floor"})
 	return cases, nil
 }

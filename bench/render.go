@@ -22,6 +22,9 @@ func renderPage(figures, page, dir string) error {
 	if err := json.Unmarshal(b, &r); err != nil {
 		return fmt.Errorf("%s: %w", figures, err)
 	}
+	if r.find("floor") == nil || r.find("proxy") == nil || len(r.Process) == 0 || len(r.Libraries) == 0 || len(r.Parts) == 0 {
+		return fmt.Errorf("%s is of a part of a run; the page shows whole ones (scripts/bench record)", figures)
+	}
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
