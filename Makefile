@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: mutants help build run demo test deps check fmt unit race fuzz differential asvs bench docs clean
+.PHONY: mutants crash traefik help build run demo test deps check fmt unit race fuzz differential asvs bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -45,6 +45,9 @@ crash: ## a hundred kills on each database, a minute without one, and every othe
 
 mutants: ## weaken the product line by line and see each weakening caught
 	@scripts/mutants
+
+traefik: ## deploy/traefik against Traefik itself, which is built first (minutes; not in make test)
+	@scripts/test-traefik
 
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench

@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -224,6 +226,99 @@ func TestApache(t *testing.T) {
 		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
 		t.Logf("%s", log)
 	}
+}
+
+// TestTraefik runs Traefik on the file in deploy/traefik, with its two addresses
+// and its host replaced, as its README asks. Traefik comes in no distribution's
+// packages and takes minutes to build, so `make test` does not have it:
+// `make traefik` builds it and runs this test.
+func TestTraefik(t *testing.T) {
+	traefik, err := exec.LookPath("traefik")
+	if err != nil {
+		traefik, err = filepath.Abs("../.cache/peers/traefik")
+		if err == nil {
+			_, err = os.Stat(traefik)
+		}
+	}
+	if err != nil {
+		t.Skip("there is no Traefik; `make traefik` builds it and runs this test")
+	}
+	auth, authServer, _ := behindProxy(t)
+	// Traefik's forwardAuth cannot add to the answer, so the API says the request id.
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", r.Header.Get("X-Request-Id"))
+		echo(w, r)
+	}))
+	t.Cleanup(api.Close)
+	conf, err := os.ReadFile("../deploy/traefik/gatehouse.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(conf)
+	for from, to := range map[string]string{"http://127.0.0.1:8081": authServer.URL, "http://127.0.0.1:3000": api.URL, "Host(`api.example.com`)": "Host(`127.0.0.1`)"} {
+		if strings.Count(text, from) != 1 {
+			t.Fatalf("%s is not once in the file", from)
+		}
+		text = strings.Replace(text, from, to, 1)
+	}
+	dir := t.TempDir()
+	write(t, dir, "gatehouse.yaml", text)
+	tlsAddr := freeAddress(t)
+	cmd := exec.Command(traefik, "--entrypoints.websecure.address="+tlsAddr, "--providers.file.filename="+filepath.Join(dir, "gatehouse.yaml"),
+		"--global.checknewversion=false", "--global.sendanonymoususage=false", "--log.level=ERROR")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+dir)
+	run(t, tlsAddr, cmd)
+	addr := withoutTLS(t, tlsAddr)
+	for deadline := time.Now().Add(15 * time.Second); ; { // it listens before it has read the file
+		res, _ := as(t, "GET", "http://"+addr+"/public", "", "")
+		if res.StatusCode == 200 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no route: %d", res.StatusCode)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	proxyChecks(t, auth, "http://"+addr, 404)
+	if res, _ := as(t, "GET", "http://"+addr+"/private", "", ""); res.StatusCode != 401 || len(res.Header["Www-Authenticate"]) == 0 ||
+		res.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("the refusal is not passed on as it is: %d %v", res.StatusCode, res.Header)
+	}
+	authServer.Close()
+	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode < 500 || strings.Contains(body, "X-Gatehouse") {
+		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
+	}
+}
+
+// withoutTLS passes plain connections on to an address that speaks TLS, with a
+// certificate of its own making.
+func withoutTLS(t *testing.T, addr string) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer in.Close()
+				out, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the proxy's own certificate, on loopback
+				if err != nil {
+					return
+				}
+				defer out.Close()
+				go func() { _, _ = io.Copy(out, in); _ = out.CloseWrite() }()
+				_, _ = io.Copy(in, out)
+			}()
+		}
+	}()
+	return ln.Addr().String()
 }
 
 // proxyChecks are what every proxy that asks Gatehouse must do. notFound is how
