@@ -3,11 +3,20 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -38,9 +47,14 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 // served runs test in a bubble against a listener as the program makes it.
 func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, dial func() net.Conn)) {
 	t.Helper()
+	servedBy(t, ListenerConfig{Address: "memory"}, h, test)
+}
+
+func servedBy(t *testing.T, cfg ListenerConfig, h http.HandlerFunc, test func(t *testing.T, dial func() net.Conn)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		l, err := listen("gateway", ListenerConfig{Address: "memory"}, h, p, time.Now, slog.New(slog.DiscardHandler))
+		l, err := listen("gateway", cfg, h, p, time.Now, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,6 +68,32 @@ func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, dial func(
 		_ = l.server.Close()
 		<-done
 	})
+}
+
+// selfSigned writes a certificate and its key to files.
+func selfSigned(t *testing.T) (cert, key string) {
+	t.Helper()
+	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"h"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, priv.Public(), priv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, b := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }
 
 // drip sends one byte a second until nobody listens, and returns when that was.
@@ -90,6 +130,24 @@ func TestSlowClients(t *testing.T) {
 			go func() { _, _ = io.Copy(io.Discard, c) }()
 			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\nX: ")
 			within(t, "header", drip(c, 'x'), readHeaderTimeout, readHeaderTimeout+2*time.Second)
+		})
+	})
+	cert, key := selfSigned(t)
+	secure := ListenerConfig{Address: "memory", CertFile: cert, KeyFile: key}
+	t.Run("handshake", func(t *testing.T) {
+		servedBy(t, secure, hello, func(t *testing.T, dial func() net.Conn) {
+			c := dial()
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			_, _ = io.WriteString(c, "\x16\x03\x01\x40\x00") // a record of 16 KiB begins
+			within(t, "handshake", drip(c, 1), readHeaderTimeout, readHeaderTimeout+2*time.Second)
+		})
+	})
+	t.Run("header over TLS", func(t *testing.T) {
+		servedBy(t, secure, hello, func(t *testing.T, dial func() net.Conn) {
+			c := tls.Client(dial(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // made a moment ago, in memory
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: h\r\nX: ")
+			go func() { _, _ = io.Copy(io.Discard, c) }()
+			within(t, "header", drip(c, 'x'), readHeaderTimeout-time.Second, readHeaderTimeout+2*time.Second)
 		})
 	})
 	t.Run("body", func(t *testing.T) {
