@@ -52,9 +52,11 @@ type AsserterConfig struct {
 
 // Asserter signs assertions. An assertion says who calls and which upstream may
 // believe it; it is bound neither to method nor path, so that one signature
-// serves all requests of a caller within some seconds. Its claims are iss, aud,
-// sub, iat, exp, jti, realm, kind, scheme and, where known, name, roles, scope,
-// client_id, credential, acr and auth_time.
+// serves all requests of a caller within some seconds, whichever of its tokens
+// they came with. Its claims are iss, aud, sub, iat, exp, jti, realm, kind, scheme
+// and, where known, name, roles, scope, client_id, acr, auth_time and, for an API
+// key, credential: the key's id. Which token it was is in the audit log, under the
+// request's id.
 type Asserter struct {
 	cfg AsserterConfig
 
@@ -152,9 +154,13 @@ func appendClaims(b []byte, p *gatehouse.Principal, roles []string, issuer, audi
 	if issuer == "" || audience == "" {
 		return nil, errors.New("gateway: an assertion needs an issuer and an audience")
 	}
+	credential := ""
+	if p.Scheme == gatehouse.SchemeAPIKey {
+		credential = p.CredentialID
+	}
 	for _, m := range [...]struct{ name, value string }{{`{"iss":`, issuer}, {`,"aud":`, audience}, {`,"sub":`, p.ID},
 		{`,"realm":`, p.Realm}, {`,"kind":`, string(p.Kind)}, {`,"scheme":`, string(p.Scheme)}, {`,"name":`, p.Name},
-		{`,"client_id":`, p.ClientID}, {`,"credential":`, p.CredentialID}, {`,"acr":`, p.ACR}, {`,"scope":`, p.ScopeString()}} {
+		{`,"client_id":`, p.ClientID}, {`,"credential":`, credential}, {`,"acr":`, p.ACR}, {`,"scope":`, p.ScopeString()}} {
 		if m.value == "" {
 			continue
 		}
