@@ -228,6 +228,22 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
+func TestChoose(t *testing.T) {
+	for only, want := range map[string]string{"": "floor proxy jwks opa nginx", "nginx": "proxy nginx", "floor": "floor", "opa,jwks": "floor jwks opa"} {
+		var o options
+		if only != "" {
+			o.only = strings.Split(only, ",")
+		}
+		var got []string
+		for _, c := range o.choose([]*benchCase{{name: "floor"}, {name: "proxy"}, {name: "jwks", floor: "floor"}, {name: "opa", floor: "floor"}, {name: "nginx", floor: "proxy"}}) {
+			got = append(got, c.name)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %v", only, got)
+		}
+	}
+}
+
 func TestReadGoBench(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out")
 	text := "pkg: example.com/x/policy\nBenchmarkEvaluate/10-2   100   15102 ns/op   2512 B/op  25 allocs/op\n" +

@@ -139,7 +139,18 @@ func (b *testbed) cases(ctx context.Context) ([]*benchCase, error) {
 		}
 		cases = append(cases, peers...)
 	}
-	return slices.DeleteFunc(cases, func(c *benchCase) bool { return !b.wants(c.name) }), nil
+	return b.choose(cases), nil
+}
+
+// choose keeps what is wanted, and the floors that it is compared with.
+func (o options) choose(cases []*benchCase) []*benchCase {
+	keep := map[string]bool{}
+	for _, c := range cases {
+		if o.wants(c.name) {
+			keep[c.name], keep[c.floor] = true, true
+		}
+	}
+	return slices.DeleteFunc(cases, func(c *benchCase) bool { return !keep[c.name] })
 }
 
 func (b *testbed) floors(ctx context.Context) ([]*benchCase, error) {
