@@ -1,7 +1,10 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -232,5 +235,54 @@ func TestTilesAndCheckpoints(t *testing.T) {
 			wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.PutCheckpoint(ctx, c) }), gatehouse.Conflict)
 		}
 		same(t, must(db.Checkpoints(ctx, "main", 2))(t), []audit.SignedCheckpoint{all[1], all[2]})
+	})
+}
+
+// TestBatchesAreCompressed: long batches take a fraction of their size in the
+// database, come back byte for byte, and what was spoiled there is an error and
+// nothing else.
+func TestBatchesAreCompressed(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		var long []byte
+		for i := range 400 {
+			long = fmt.Appendf(long, `{"id":"evt_%d","realm":"main","kind":"request.decide","outcome":"success","path":"/documents/%d"}`+"\n", i, i*7919)
+		}
+		noise := make([]byte, 4096) // does not get smaller
+		_, _ = rand.Read(noise)
+		for id, data := range map[string][]byte{"bat_long": long, "bat_short": []byte("{}\n"), "bat_noise": noise} {
+			b := batch(id, 1)
+			b.Data = data
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AppendBatch(ctx, b) })
+		}
+		for _, b := range must(db.Batches(ctx, "main", audit.BatchQuery{}))(t) {
+			want := map[string][]byte{"bat_long": long, "bat_short": []byte("{}\n"), "bat_noise": noise}[b.ID]
+			if !bytes.Equal(b.Data, want) {
+				t.Errorf("%s came back as %d bytes, not %d", b.ID, len(b.Data), len(want))
+			}
+		}
+		raw := rawDB(t, cfg)
+		var stored []byte
+		if err := raw.QueryRow(`SELECT data FROM audit_batches WHERE id='bat_long'`).Scan(&stored); err != nil {
+			t.Fatal(err)
+		}
+		if len(stored) > len(long)/4 {
+			t.Errorf("%d bytes are stored as %d", len(long), len(stored))
+		}
+		huge := binary.AppendUvarint(nil, 1<<40) // what a block says its length is
+		for name, spoiled := range map[string][]byte{"cut": stored[:len(stored)/2], "huge": huge, "empty": {}} {
+			if _, err := raw.Exec(`UPDATE audit_batches SET data=$1 WHERE id='bat_long'`, spoiled); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Batches(ctx, "main", audit.BatchQuery{}); err == nil {
+				t.Errorf("%s: was read", name)
+			}
+		}
+		if _, err := raw.Exec(`UPDATE audit_batches SET data=$1, coding=7 WHERE id='bat_long'`, stored); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Batches(ctx, "main", audit.BatchQuery{}); err == nil {
+			t.Error("an unknown coding was read")
+		}
 	})
 }
