@@ -23,7 +23,7 @@ import (
 // sampleReport has one of everything.
 func sampleReport() report {
 	return report{
-		Machine: machine{Date: "2026-01-02", Gatehouse: "v1", Go: "go1", Kernel: "Linux", Processor: "A & B", CPUs: 2, LoadBefore: "0.1", LoadAfter: "0.2"},
+		Machine: machine{Date: "2026-01-02", Gatehouse: "v1", Go: "go1", Kernel: "Linux", Processor: "A & B", CPUs: 2, BusyBefore: 2, BusyAfter: 11},
 		Rounds:  5, Requests: 100,
 		Cases: []result{
 			{Name: "floor", Title: "F", Kind: kindFloor, Median: 30, Least: 25},
@@ -46,7 +46,7 @@ func sampleReport() report {
 func TestSections(t *testing.T) {
 	s := sampleReport().sections()
 	for section, lines := range map[string][]string{
-		"machine": {"Not measured: opa: not here.", "does not count: caddy: 3 of 100"},
+		"machine": {"used 2 % of the CPUs before and 11 % after: the machine was busy", "Not measured: opa: not here.", "does not count: caddy: 3 of 100"},
 		"bounds": {"| JWT <seen> | ≤ 1.40 × P | 1.39 × P | holds |", "| forward-auth | ≤ 80 µs | 81.0 µs | missed |",
 			"| in process: verify ES256, never seen | ≤ 1.10 × the primitive | 1.11 × | missed |", "| in process: token seen before | ≤ 2 µs | 2.00 µs | holds |",
 			"| resident, idle | ≤ 25 MiB | 26.0 MiB | missed |"},
@@ -211,6 +211,25 @@ func TestTick(t *testing.T) {
 		if got := tick(top); math.Abs(got-want) > 1e-9 {
 			t.Errorf("tick(%v) = %v, want %v", top, got, want)
 		}
+	}
+}
+
+func TestBusy(t *testing.T) {
+	const before = "cpu  100 0 100 1000 50 0 10 5 0 0\ncpu0 1 1 1 1\n"
+	for after, want := range map[string]float64{
+		"cpu  100 0 100 1100 50 0 10 5 0 0\n":      0,
+		"cpu  110 5 105 1060 60 5 15 10 999 999\n": 35. / 105 * 100,
+		"cpu  200 0 100 1000 50 0 10 5 100 0\n":    100,
+	} {
+		if got := busyBetween(before, after); math.Abs(got-want) > 1e-9 {
+			t.Errorf("%q: %v, want %v", after, got, want)
+		}
+	}
+	if got := busyBetween("cpu x\n", "cpu y\n"); got != 100 {
+		t.Errorf("of nothing: %v", got)
+	}
+	if got := busy(10 * time.Millisecond); got < 0 || got > 100 {
+		t.Errorf("now: %v", got)
 	}
 }
 

@@ -117,7 +117,7 @@ func measure(ctx context.Context, o options) (rep report, err error) {
 	if len(o.only) == 0 {
 		err = b.wholeFigures(ctx, &rep, cases)
 	}
-	rep.Machine.LoadAfter = loadAverage()
+	rep.Machine.BusyAfter = busy(time.Second)
 	return rep, err
 }
 

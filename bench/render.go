@@ -85,8 +85,12 @@ func (r report) sections() map[string]string {
 
 func (r report) machineText() string {
 	m := r.Machine
-	s := fmt.Sprintf("Measured %s: Gatehouse %s, %s, %s, %s, %d CPUs; load average %s before and %s after. %d turns of %d requests per case.\n",
-		m.Date, m.Gatehouse, m.Go, m.Kernel, m.Processor, m.CPUs, m.LoadBefore, m.LoadAfter, r.Rounds, r.Requests)
+	s := fmt.Sprintf("Measured %s: Gatehouse %s, %s, %s, %s, %d CPUs. %d turns of %d requests per case. Other work used %.0f %% of the CPUs before and %.0f %% after",
+		m.Date, m.Gatehouse, m.Go, m.Kernel, m.Processor, m.CPUs, r.Rounds, r.Requests, m.BusyBefore, m.BusyAfter)
+	if max(m.BusyBefore, m.BusyAfter) > 10 {
+		s += ": the machine was busy, so these figures are upper bounds with a wide error"
+	}
+	s += ".\n"
 	for _, what := range r.Missing {
 		s += "\nNot measured: " + what + ".\n"
 	}
@@ -231,6 +235,8 @@ func (r report) rounded() report {
 	round := func(v *float64) { *v = math.Round(*v*1000) / 1000 }
 	r.Cases, r.Process, r.Peers = slices.Clone(r.Cases), slices.Clone(r.Process), slices.Clone(r.Peers)
 	r.Libraries, r.Parts = slices.Clone(r.Libraries), slices.Clone(r.Parts)
+	round(&r.Machine.BusyBefore)
+	round(&r.Machine.BusyAfter)
 	for i := range r.Cases {
 		c := &r.Cases[i]
 		round(&c.Median)

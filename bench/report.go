@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,9 +36,9 @@ type machine struct {
 	Kernel    string `json:"kernel"`
 	Processor string `json:"processor"`
 	CPUs      int    `json:"cpus"`
-	// The machine's load averages of one minute, which tell whether others used it.
-	LoadBefore string `json:"load_before"`
-	LoadAfter  string `json:"load_after"`
+	// What part of the CPUs others used before the run and after it, in percent.
+	BusyBefore float64 `json:"busy_before"`
+	BusyAfter  float64 `json:"busy_after"`
 }
 
 // Kinds of cases.
@@ -114,7 +115,7 @@ func (r *report) find(name string) *result {
 }
 
 func describeMachine() machine {
-	m := machine{Date: time.Now().UTC().Format(time.DateOnly), Go: runtime.Version(), CPUs: runtime.NumCPU(), LoadBefore: loadAverage()}
+	m := machine{Date: time.Now().UTC().Format(time.DateOnly), Go: runtime.Version(), CPUs: runtime.NumCPU(), BusyBefore: busy(time.Second)}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {
 		m.Kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
@@ -129,16 +130,49 @@ func describeMachine() machine {
 	return m
 }
 
-func loadAverage() string {
-	b, _ := os.ReadFile("/proc/loadavg")
-	first, _, _ := strings.Cut(string(b), " ")
-	return first
+// busy is the part of the CPUs, in percent, that is used while we wait; all of it
+// when that cannot be told.
+func busy(during time.Duration) float64 {
+	before, errB := os.ReadFile("/proc/stat")
+	time.Sleep(during)
+	after, errA := os.ReadFile("/proc/stat")
+	if errB != nil || errA != nil {
+		return 100
+	}
+	return busyBetween(string(before), string(after))
+}
+
+// busyBetween reads the first line of two states of /proc/stat: user, nice, system,
+// idle, waiting for input and output, and further kinds of work.
+func busyBetween(before, after string) float64 {
+	var idle, all float64
+	a, b := strings.Fields(firstLine(before)), strings.Fields(firstLine(after))
+	for i := 1; i < min(len(a), len(b), 9); i++ { // what guests use is in user
+		from, errA := strconv.ParseFloat(a[i], 64)
+		to, errB := strconv.ParseFloat(b[i], 64)
+		if errA != nil || errB != nil {
+			return 100
+		}
+		all += to - from
+		if i == 4 || i == 5 {
+			idle += to - from
+		}
+	}
+	if all == 0 {
+		return 100
+	}
+	return 100 * (all - idle) / all
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
 
 func printTable(r report) {
 	m := r.Machine
-	fmt.Printf("Gatehouse %s, %s, %d CPUs, %s, load %s to %s; %d turns of %d requests; CPU µs of the server processes per good request\n\n",
-		m.Gatehouse, m.Go, m.CPUs, m.Date, m.LoadBefore, m.LoadAfter, r.Rounds, r.Requests)
+	fmt.Printf("Gatehouse %s, %s, %d CPUs, %s; others used %.0f %% of them before and %.0f %% after; %d turns of %d requests; CPU µs of the server processes per good request\n\n",
+		m.Gatehouse, m.Go, m.CPUs, m.Date, m.BusyBefore, m.BusyAfter, r.Rounds, r.Requests)
 	tw := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "case\tmedian\tleast\tfloor\tratio\tmust\t\t\t")
 	for _, c := range r.Cases {
