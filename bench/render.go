@@ -88,7 +88,7 @@ func (r report) machineText() string {
 	s := fmt.Sprintf("Measured %s: Gatehouse %s, %s, %s, %s, %d CPUs. %d turns of %d requests per case. Other work used %.0f %% of the CPUs before and %.0f %% after",
 		m.Date, m.Gatehouse, m.Go, m.Kernel, m.Processor, m.CPUs, r.Rounds, r.Requests, m.BusyBefore, m.BusyAfter)
 	if max(m.BusyBefore, m.BusyAfter) > 10 {
-		s += ": the machine was busy, so these figures are upper bounds with a wide error"
+		s += ": the machine was busy, so these figures are rough"
 	}
 	s += ".\n"
 	for _, what := range r.Missing {
