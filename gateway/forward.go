@@ -116,10 +116,11 @@ func (e *exchange) step(t *web.Tracked) {
 	}
 	s := gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeSuccess,
 		Note: e.up.Name + " answered " + strconv.Itoa(status) + " in " + e.g.cfg.Now().Sub(e.started).Round(time.Microsecond).String()}
-	if !e.whole {
-		// Cut in the middle: by the client, by the upstream, or by our own clock.
+	cause := context.Cause(e.ctx)
+	if !e.whole || cause != nil && gatehouse.CodeOf(cause) == errTakenBack.Code { // an upgraded connection has no end of its own
+		// Cut in the middle: by the client, by the upstream, or by us.
 		s.Outcome, s.Code = gatehouse.OutcomeError, "cut_short"
-		if cause := context.Cause(e.ctx); cause != nil {
+		if cause != nil {
 			s.Code = gatehouse.CodeOf(cause)
 		}
 	}
@@ -319,6 +320,26 @@ func (e *exchange) stream() {
 		life = min(life, max(p.ExpiresAt.Sub(e.g.cfg.Now()), 0))
 	}
 	e.timer = time.AfterFunc(life, func() { e.end(errEnded) })
+	go e.watch()
+}
+
+// watch ends the stream when it would not be allowed any more.
+func (e *exchange) watch() {
+	t := time.NewTicker(e.g.cfg.StreamCheck)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-t.C:
+		}
+		if err := e.g.cfg.Enforcer.Recheck(e.in); err != nil && e.ctx.Err() == nil {
+			e.g.cfg.Logger.InfoContext(e.in.Context(), "a stream was ended: it would not be allowed now", slog.String("request_id", e.id),
+				slog.String("upstream", e.up.Name), slog.String("code", gatehouse.CodeOf(err)))
+			e.end(errTakenBack.With(err))
+			return
+		}
+	}
 }
 
 var (

@@ -25,6 +25,9 @@ type Enforcer interface {
 	// Match returns the route of a request without judging it, or nil. It is
 	// asked for CORS preflights, which carry no credential.
 	Match(r *http.Request) *enforce.Route
+	// Recheck judges a request again while it is being answered, without a record;
+	// an error means that it would not be let in now.
+	Recheck(r *http.Request) error
 }
 
 // Exchange is one request's way through the pipeline.
@@ -66,6 +69,7 @@ const (
 	DefaultMaxHeaderLines = 100
 	DefaultMaxList        = 8 << 20
 	DefaultStreamLifetime = time.Hour
+	DefaultStreamCheck    = 5 * time.Second
 )
 
 // Config is what a Gateway needs. Enforcer, Upstreams and Asserter are required.
@@ -87,6 +91,9 @@ type Config struct {
 	// StreamLifetime bounds upgraded connections and event streams, which the
 	// route's Timeout does not. They also end when the credential expires.
 	StreamLifetime time.Duration
+	// StreamCheck is how often they are judged again, so that they end soon after
+	// the credential was revoked or a permission taken back.
+	StreamCheck time.Duration
 	// StripHeaders names further request headers that callers may not set.
 	StripHeaders []string
 	// ResponseHeaders are set on forwarded answers that lack them, beside the
@@ -118,6 +125,7 @@ var (
 	errCrossOrigin    = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A page of another site may not use this browser's saved password here.")
 	errNoVerdict      = gatehouse.E(gatehouse.Internal, "no_verdict", "")
 	errEnded          = errors.New("gateway: the stream reached its end of life")
+	errTakenBack      = gatehouse.E(gatehouse.Denied, "access_ended", "")
 )
 
 // bodyTimeout bounds how long the caller may take for a body that is read before
@@ -148,6 +156,7 @@ func New(cfg Config) (*Gateway, error) {
 	defaults(&cfg.MaxHeaderLines, DefaultMaxHeaderLines)
 	defaults(&cfg.MaxListBytes, DefaultMaxList)
 	defaults(&cfg.StreamLifetime, DefaultStreamLifetime)
+	defaults(&cfg.StreamCheck, DefaultStreamCheck)
 	g := &Gateway{cfg: cfg, strip: map[string]bool{}, proxies: map[string]http.Handler{}, origin: http.NewCrossOriginProtection()}
 	for _, name := range cfg.StripHeaders {
 		g.strip[normalName(name)] = true

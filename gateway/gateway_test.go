@@ -52,6 +52,12 @@ func (f *fake) Match(r *http.Request) *enforce.Route {
 	}
 	return f.match(r)
 }
+func (f *fake) Recheck(r *http.Request) error {
+	if v := f.verdict(r); v.Err != nil {
+		return v.Err
+	}
+	return nil
+}
 func (x *record) RequestID() string { return x.id }
 func (x *record) Check(r *http.Request) enforce.Verdict {
 	x.asked = r

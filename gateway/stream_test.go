@@ -15,6 +15,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,75 @@ func TestStreamEndsWithCredential(t *testing.T) {
 	var timeout net.Error
 	if err == nil || errors.As(err, &timeout) && timeout.Timeout() {
 		t.Errorf("the connection outlived the credential: %v", err)
+	}
+}
+
+// TestStreamEndsWhenTakenBack: a WebSocket and an event stream end soon after what
+// let them in is taken back, and the record says why; until then they live.
+func TestStreamEndsWhenTakenBack(t *testing.T) {
+	events := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			if _, err := fmt.Fprint(w, "data: tick\n\n"); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+			select {
+			case <-r.Context().Done():
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	})
+	for name, upstream := range map[string]http.Handler{
+		"WebSocket": websocket.Server{Handler: func(c *websocket.Conn) { _, _ = io.Copy(c, c) }}, "events": events} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, upstream, func(c *gateway.Config, _ *gateway.Upstream) { c.StreamCheck = 5 * time.Millisecond })
+			var revoked atomic.Bool
+			var checks atomic.Int64
+			allowed, refused := allow(enforce.Route{}, alice), deny(gatehouse.E(gatehouse.Unauthenticated, "token_revoked", ""), nil)
+			s.f.verdict = func(r *http.Request) enforce.Verdict {
+				if checks.Add(1); revoked.Load() {
+					return refused(r)
+				}
+				return allowed(r)
+			}
+			ended := make(chan struct{})
+			if name == "events" {
+				res, err := http.Get(s.url + "/events")
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer res.Body.Close()
+				go func() { defer close(ended); _, _ = io.Copy(io.Discard, res.Body) }()
+			} else {
+				c, err := websocket.Dial(strings.Replace(s.url, "http", "ws", 1)+"/ws", "", s.url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				go func() { defer close(ended); _, _ = io.Copy(io.Discard, c) }()
+			}
+			for deadline := time.Now().Add(10 * time.Second); checks.Load() < 4; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the stream is not judged again")
+				}
+			}
+			select {
+			case <-ended:
+				t.Fatal("it ended while it was allowed")
+			default:
+			}
+			revoked.Store(true)
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Fatal("it lives on after the credential was revoked")
+			}
+			x := s.f.last(t)
+			if last := x.steps[len(x.steps)-1]; last.Name != "forward" || last.Code != "access_ended" {
+				t.Errorf("recorded %+v", x.steps)
+			}
+		})
 	}
 }
 
