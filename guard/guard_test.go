@@ -111,7 +111,10 @@ func app() http.Handler {
 func remote(t *testing.T, cfg guard.RemoteConfig) (*httptest.Server, events) {
 	t.Helper()
 	rec := events{make(chan *gatehouse.Event, 100)}
-	cfg.Issuer, cfg.Audience, cfg.Policies, cfg.Record = issuer, audience, rules, rec
+	cfg.Audience, cfg.Policies, cfg.Record = audience, rules, rec
+	if cfg.Issuer == "" {
+		cfg.Issuer = issuer
+	}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	if cfg.Routes == nil {
 		cfg.Routes = routes
@@ -223,20 +226,18 @@ func TestRemoteWebSocket(t *testing.T) {
 	}
 }
 
-// TestRemoteFetchesKeys: a key that is published later is found, one that no
-// issuer publishes never is.
+// TestRemoteFetchesKeys: the issuer's own key is found, one that no issuer
+// publishes never is.
 func TestRemoteFetchesKeys(t *testing.T) {
-	key := newKey(t)
-	srvKeys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/jwk-set+json")
-		_, _ = w.Write(jwksOf(t, key))
-	}))
-	defer srvKeys.Close()
-	srv, _ := remote(t, guard.RemoteConfig{JWKSURL: srvKeys.URL + "/keys", AllowPrivateAddress: true})
-	if res, body := call(t, "GET", srv.URL+"/private", "", bearer(access(t, key, nil))); res.StatusCode != 200 {
+	a := newAuthority(t)
+	keys := a.url + "/.well-known/jwks.json"
+	srv, _ := remote(t, guard.RemoteConfig{Issuer: a.url, JWKSURL: keys, AllowPrivateAddress: true})
+	text := a.token(t, aList(0), 1)
+	if res, body := call(t, "GET", srv.URL+"/private", "", bearer(text)); res.StatusCode != 200 {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
-	if res, body := call(t, "GET", srv.URL+"/private", "", bearer(access(t, newKey(t), nil))); res.StatusCode != 401 {
+	stranger := &authority{url: a.url, key: newKey(t)}
+	if res, body := call(t, "GET", srv.URL+"/private", "", bearer(stranger.token(t, aList(0), 1))); res.StatusCode != 401 {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
 	// Keys that cannot be had deny, and it is not the caller's fault.
@@ -245,11 +246,11 @@ func TestRemoteFetchesKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = ln.Close()
-	down, _ := remote(t, guard.RemoteConfig{JWKSURL: "http://" + ln.Addr().String() + "/keys", AllowPrivateAddress: true})
-	if res, body := call(t, "GET", down.URL+"/private", "", bearer(access(t, key, nil))); res.StatusCode != 503 || !strings.Contains(body, "authentication_unavailable") {
+	down, _ := remote(t, guard.RemoteConfig{Issuer: a.url, JWKSURL: "http://" + ln.Addr().String() + "/keys", AllowPrivateAddress: true})
+	if res, body := call(t, "GET", down.URL+"/private", "", bearer(text)); res.StatusCode != 503 || !strings.Contains(body, "authentication_unavailable") {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
-	if _, err := guard.NewRemote(guard.RemoteConfig{Issuer: issuer, Audience: audience, Routes: routes, JWKSURL: srvKeys.URL}); err == nil {
+	if _, err := guard.NewRemote(guard.RemoteConfig{Issuer: issuer, Audience: audience, Routes: routes, JWKSURL: keys}); err == nil {
 		t.Error("keys over plain http were accepted")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -37,8 +38,13 @@ type RemoteConfig struct {
 	// when empty. JWKS is the set itself, in place of fetching it.
 	JWKSURL string
 	JWKS    []byte
-	// AllowPrivateAddress lets JWKSURL lead to loopback and private addresses,
-	// and there without TLS.
+	// StatusURL is where the issuer's status lists are, without their number;
+	// ISSUER/status/ when empty. With JWKS and no StatusURL nothing is fetched at
+	// all, and a revoked token is refused when it expires. Assertions are not on any
+	// list: they live for less than a minute.
+	StatusURL string
+	// AllowPrivateAddress lets JWKSURL and StatusURL lead to loopback and private
+	// addresses, and there without TLS.
 	AllowPrivateAddress bool
 	// Algorithms that are accepted; ES256, Ed25519, PS256 and RS256 when empty.
 	Algorithms []token.Algorithm
@@ -78,8 +84,8 @@ const (
 	leeway      = 5 * time.Second
 )
 
-// NewRemote makes a guard that needs nothing but the issuer's public keys. It
-// contacts nobody before the first token.
+// NewRemote makes a guard that needs nothing but the issuer's public keys and
+// status lists. It contacts nobody before the first token.
 func NewRemote(cfg RemoteConfig) (*Guard, error) {
 	if cfg.Issuer == "" || cfg.Audience == "" || len(cfg.Routes) == 0 {
 		return nil, errors.New("guard: Issuer, Audience and Routes are required")
@@ -96,52 +102,84 @@ func NewRemote(cfg RemoteConfig) (*Guard, error) {
 	if len(cfg.Algorithms) == 0 {
 		cfg.Algorithms = []token.Algorithm{"ES256", "Ed25519", "PS256", "RS256"}
 	}
-	keys, closeKeys, err := remoteKeys(cfg)
+	f, err := remoteFacts(cfg)
 	if err != nil {
 		return nil, err
 	}
-	g, err := newRemote(cfg, keys)
+	g, err := newRemote(cfg, f)
 	if err != nil {
-		closeKeys()
+		f.close()
 		return nil, err
 	}
-	g.close = closeKeys
+	g.close = f.close
 	return g, nil
 }
 
-func remoteKeys(cfg RemoteConfig) (token.KeySource, func(), error) {
+// facts are what a remote guard knows of its issuer.
+type facts struct {
+	keys  token.KeySource
+	lists *statusLists // nil: none are read
+	close func()
+}
+
+func remoteFacts(cfg RemoteConfig) (facts, error) {
+	if cfg.Assertions && cfg.StatusURL != "" {
+		return facts{}, errors.New("guard: assertions have no status lists")
+	}
+	client := egress.New(egress.Config{AllowPrivate: cfg.AllowPrivateAddress})
 	c := jwks.Config{Issuer: cfg.Issuer, Static: cfg.JWKS, Algorithms: cfg.Algorithms, Logger: cfg.Logger, Now: cfg.Now}
-	end := func() {}
 	if cfg.JWKS == nil {
-		c.URL = cfg.JWKSURL
+		c.URL, c.Fetcher = cfg.JWKSURL, client
 		if c.URL == "" {
 			c.URL = strings.TrimRight(cfg.Issuer, "/") + "/.well-known/jwks.json"
 		}
-		if u, err := url.Parse(c.URL); err != nil || u.Host == "" {
-			return nil, nil, errors.New("guard: the address of the keys is no URL")
+		if err := checkURL(client, c.URL); err != nil {
+			return facts{}, fmt.Errorf("guard: the address of the keys: %w", err)
 		}
-		client := egress.New(egress.Config{AllowPrivate: cfg.AllowPrivateAddress})
-		if err := client.CheckURL(c.URL); err != nil {
-			client.Close()
-			return nil, nil, err
-		}
-		c.Fetcher, end = client, client.Close
 	}
 	src, err := jwks.New(c)
 	if err != nil {
-		end()
-		return nil, nil, err
+		return facts{}, err
 	}
-	return src, func() { src.Close(); end() }, nil
+	f := facts{keys: src, close: func() { src.Close(); client.Close() }}
+	switch {
+	case cfg.Assertions:
+		return f, nil
+	case cfg.JWKS != nil && cfg.StatusURL == "":
+		cfg.Logger.Warn("the keys of the issuer are given and its status lists are not: a revoked token is accepted until it expires",
+			slog.String("issuer", cfg.Issuer))
+		return f, nil
+	}
+	base := cfg.StatusURL
+	if base == "" {
+		base = cfg.Issuer + statusPath
+	}
+	if err := checkURL(client, base); err != nil {
+		f.close()
+		return facts{}, fmt.Errorf("guard: the address of the status lists: %w", err)
+	}
+	if f.lists, err = newStatusLists(cfg, base, src, client); err != nil {
+		f.close()
+		return facts{}, err
+	}
+	f.close = func() { f.lists.close(); src.Close(); client.Close() }
+	return f, nil
 }
 
-func newRemote(cfg RemoteConfig, keys token.KeySource) (*Guard, error) {
+func checkURL(client *egress.Client, address string) error {
+	if u, err := url.Parse(address); err != nil || u.Host == "" {
+		return errors.New("it is no URL")
+	}
+	return client.CheckURL(address)
+}
+
+func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 	types := []string{token.TypeAccess}
 	if cfg.Assertions {
 		types = []string{typeAssertion}
 	}
 	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: cfg.Issuer, Audience: []string{cfg.Audience},
-		Algorithms: cfg.Algorithms, Types: types, Keys: keys, Leeway: leeway, Now: cfg.Now})
+		Algorithms: cfg.Algorithms, Types: types, Keys: f.keys, Leeway: leeway, Now: cfg.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +219,7 @@ func newRemote(cfg RemoteConfig, keys token.KeySource) (*Guard, error) {
 		record = logRecorder{cfg.Logger}
 	}
 	pipeline, err := enforce.New(enforce.Config{
-		Authenticator: &remoteAuthenticator{verifier: verifier, cfg: cfg,
+		Authenticator: &remoteAuthenticator{verifier: verifier, lists: f.lists, cfg: cfg,
 			seen: cache.New[[sha256.Size]byte, verified](verifiedTokens)},
 		Decider: decider, Recorder: record, Limiter: limit.New(limit.Config{Now: cfg.Now}), Proxies: proxies, Now: cfg.Now})
 	if err != nil {
@@ -215,12 +253,15 @@ func withRoles(roles []policy.Role, routes []enforce.Route) []policy.Role {
 // remoteAuthenticator verifies the tokens of one issuer.
 type remoteAuthenticator struct {
 	verifier *token.Verifier
+	lists    *statusLists // nil: none are read
 	cfg      RemoteConfig
 	seen     *cache.Cache[[sha256.Size]byte, verified]
 }
 
 type verified struct {
 	principal *gatehouse.Principal
+	listed    bool // there is a place to ask for
+	place     place
 	until     time.Time
 }
 
@@ -234,29 +275,49 @@ var (
 func (a *remoteAuthenticator) Supports(s gatehouse.Scheme) bool { return s == gatehouse.SchemeJWT }
 
 // Authenticate implements enforce.Authenticator.
-func (a *remoteAuthenticator) Authenticate(_ context.Context, realm string, p authn.Presented, rule authn.Rule) (*gatehouse.Principal, error) {
+func (a *remoteAuthenticator) Authenticate(ctx context.Context, realm string, p authn.Presented, rule authn.Rule) (*gatehouse.Principal, error) {
 	if p.Scheme != gatehouse.SchemeJWT || len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme) {
 		return nil, errScheme
 	}
-	text := p.Secret.Reveal()
+	v, err := a.verify(realm, p.Secret.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	if v.listed {
+		if err := a.lists.check(ctx, v.place); err != nil {
+			return nil, err
+		}
+	}
+	return v.principal, nil
+}
+
+// verify says all about a token that does not change; what does is asked for on
+// every request.
+func (a *remoteAuthenticator) verify(realm, text string) (verified, error) {
 	key := sha256.Sum256([]byte(text))
 	at := a.cfg.Now()
 	if v, ok := a.seen.Get(key); ok && at.Before(v.until) {
-		return v.principal, nil
+		return v, nil
 	}
 	claims, err := a.verifier.Verify(text)
 	if err != nil {
 		if errors.Is(err, gatehouse.Unavailable) {
-			return nil, errKeys.With(err) // no fault of the caller, and no advantage
+			return verified{}, errKeys.With(err) // no fault of the caller, and no advantage
 		}
-		return nil, errToken.With(err)
+		return verified{}, errToken.With(err)
 	}
-	v := verified{a.principal(realm, claims), at.Add(verifiedFor)}
+	v := verified{principal: a.principal(realm, claims), until: at.Add(verifiedFor)}
 	if claims.ExpiresAt.Before(v.until) {
 		v.until = claims.ExpiresAt
 	}
+	if a.lists != nil {
+		if !claims.HasStatus && claims.Lookup("status") != nil {
+			return verified{}, errToken.With(errors.New("the token's status is not understood"))
+		}
+		v.listed, v.place = claims.HasStatus, place{claims.StatusList, claims.StatusIndex}
+	}
 	a.seen.Set(key, v)
-	return v.principal, nil
+	return v, nil
 }
 
 // principal maps the claims of a Gatehouse token or assertion. It is Foreign
