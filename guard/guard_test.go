@@ -111,7 +111,10 @@ func app() http.Handler {
 func remote(t *testing.T, cfg guard.RemoteConfig) (*httptest.Server, events) {
 	t.Helper()
 	rec := events{make(chan *gatehouse.Event, 100)}
-	cfg.Audience, cfg.Policies, cfg.Record = audience, rules, rec
+	cfg.Audience, cfg.Policies = audience, rules
+	if cfg.Record == nil {
+		cfg.Record = rec
+	}
 	if cfg.Issuer == "" {
 		cfg.Issuer = issuer
 	}

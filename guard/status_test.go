@@ -125,10 +125,15 @@ func (a *authority) token(t *testing.T, list, index int64) string {
 	})
 }
 
+// unread forgets what is recorded.
+type unread struct{}
+
+func (unread) Record(*gatehouse.Event) {}
+
 // guarded is an API with a remote guard that trusts the authority.
 func (a *authority) guarded(t *testing.T, change func(*guard.RemoteConfig)) string {
 	t.Helper()
-	cfg := guard.RemoteConfig{Issuer: a.url, AllowPrivateAddress: true, Now: a.now}
+	cfg := guard.RemoteConfig{Issuer: a.url, AllowPrivateAddress: true, Now: a.now, Record: unread{}}
 	if change != nil {
 		change(&cfg)
 	}
