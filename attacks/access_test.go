@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -261,8 +262,25 @@ func same(a, b answer) bool {
 	return a.status == b.status && len(a.body) == len(b.body) && clean(a) == clean(b)
 }
 
+// listed is an API with a guard that checks tokens itself and learns from status
+// lists what was revoked. Its clock can be moved.
+func (w *world) listed(t *testing.T) (check func(text string) int, pass func(time.Duration)) {
+	t.Helper()
+	var ahead atomic.Int64
+	g, err := guard.NewRemote(guard.RemoteConfig{Issuer: w.Issuer, Audience: w.Issuer, AllowPrivateAddress: true,
+		Routes: []enforce.Route{{Pattern: "GET /private", Authenticated: true}},
+		Now:    func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(g.Close)
+	srv := serve(t, g.Protect(func(http.ResponseWriter, *http.Request) {}))
+	return func(s string) int { return call(t, "GET", srv+"/private", "bearer", s).status }, func(d time.Duration) { ahead.Add(int64(d)) }
+}
+
 // TestRevokedEverywhere: what was taken back is dead at every checker when the
-// call that took it back has returned.
+// call that took it back has returned, and at a guard elsewhere when it has read
+// the status list again.
 //
 // ASVS: 8.3.2
 func TestRevokedEverywhere(t *testing.T) {
@@ -310,8 +328,23 @@ func TestRevokedEverywhere(t *testing.T) {
 		access, refresh := w.login(t, p)
 		other, _ := w.login(t, twin)
 		all(how+", before", access, 200) // warms every cache
+		elsewhere, pass := w.listed(t)
+		if a, b := elsewhere(access), elsewhere(other); a != 200 || b != 200 {
+			t.Errorf("%s, before, a guard elsewhere: %d and %d", how, a, b)
+		}
 		revoke(p, access)
 		all(how+", after", access, 401)
+		pass(31 * time.Second) // the list's ttl
+		status := elsewhere(access)
+		for deadline := time.Now().Add(10 * time.Second); status != 401 && how != "cut-off" && time.Now().Before(deadline); {
+			status = elsewhere(access)
+		}
+		if status != 401 && how != "cut-off" { // which ends no grant, and so is on no list
+			t.Errorf("%s, after, a guard elsewhere: %d, want 401", how, status)
+		}
+		if got := elsewhere(other); got != 200 {
+			t.Errorf("%s, somebody else, a guard elsewhere: %d", how, got)
+		}
 		call(t, "DELETE", w.Issuer+"/tokens", "bearer", access).want(t, how+": /tokens", 401)
 		call(t, "POST", w.Issuer+"/tokens/refresh", "body", `{"refresh_token":"`+refresh+`"}`).want(t, how+": refresh", 400)
 		all(how+", somebody else", other, 200)
