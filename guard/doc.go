@@ -6,9 +6,9 @@
 //
 //   - [New] around an *enforce.Pipeline, for programs that embed Gatehouse.
 //   - [NewRemote] for a resource server of its own, which knows an issuer and its
-//     own audience, fetches the issuer's public keys, and verifies tokens without
-//     asking anybody. It reads access tokens from Authorization, or the gateway's
-//     assertions for services that stand behind one.
+//     own audience, fetches the issuer's public keys and status lists, and verifies
+//     tokens without asking about any of them. It reads access tokens from
+//     Authorization, or the gateway's assertions for services that stand behind one.
 //
 // Inside a guarded handler, [Principal] tells who calls and [Allowed] asks the
 // policies about anything the route's own rule did not cover.
@@ -17,9 +17,22 @@
 //
 // Handlers that forget a check: what no route allows never reaches them. Tokens
 // for somebody else: issuer and audience are always required. Identity headers
-// that a caller made up: they are removed. A remote guard learns of a revoked
-// token only when it expires; keep tokens short-lived, or let requests come
-// through the gateway, which learns at once.
+// that a caller made up: they are removed.
+//
+// Tokens that were revoked: a remote guard of access tokens reads the status lists
+// that the issuer publishes and asks them on every request, from memory. A list is
+// fetched again when a request needs it half a minute after its issue; until the
+// new one is there the old one counts, for a minute after its issue at most. So a
+// token is refused half a minute after its grant has ended where tokens of its list
+// come all the time, and a minute after it at the latest. When the issuer cannot be reached, requests are
+// refused (503) once the last list has expired. Nobody without a good token causes
+// a fetch, and a list has one fetch at a time with five seconds between two.
+//
+// Not on any list: a cut-off that is set by itself, for a subject, client, session,
+// key or realm. And with [RemoteConfig.JWKS] alone nothing is fetched. Both are seen
+// when the token expires; keep tokens short-lived, or let requests come through
+// the gateway, which learns at once. Assertions have no status and need none: the
+// gateway makes them for a request that it has just checked.
 //
 // It must never import gateway, oauth/grant, oauth/endpoint, admin, store or
 // server.
