@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	sqliteReaders = 4
+	sqliteReaders = 3
 	// checkpointEvery keeps the write-ahead log short without making a writer wait
 	// for it; wal_autocheckpoint(8000) bounds it at some 32 MB when readers or the
 	// load keep this from getting through.
