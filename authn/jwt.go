@@ -169,39 +169,54 @@ func (a *Authenticator) local(ctx context.Context, e *tokenEntry) (*gatehouse.Pr
 }
 
 func (a *Authenticator) verifyToken(ctx context.Context, t *trust, text string) (*tokenEntry, error) {
+	ti, err := t.issuerOf(text)
+	if err != nil {
+		return nil, err
+	}
+	if ti.err != nil {
+		return nil, ti.err
+	}
+	claims, err := ti.verifier.Verify(text)
+	if err != nil {
+		if issuer, e := token.UnverifiedIssuer(text); e == nil && issuer != ti.issuer {
+			return nil, errWrongIssuer // says more than that its key is not known
+		}
+		return nil, err
+	}
+	e := &tokenEntry{trust: t, expires: claims.ExpiresAt}
+	if ti.foreign != nil {
+		e.principal = foreignPrincipal(t.realm.Name, ti.foreign, claims)
+	} else {
+		e.principal = ownPrincipal(t.realm.Name, claims)
+		e.subject = subjectKey(t.realm.Name, e.principal.ID)
+		s, err := a.subject(ctx, t.realm.Name, e.principal.ID)
+		if err != nil {
+			return nil, err
+		}
+		e.principal.Kind, e.principal.Name = s.Kind, s.Name
+	}
+	e.ref = revocation.Ref{Realm: t.realm.Name, Subject: e.principal.ID, Client: claims.ClientID,
+		Session: claims.SessionID, KeyID: claims.KeyID, IssuedAt: e.principal.IssuedAt}
+	if ti.foreign == nil {
+		e.ref.HasStatus, e.ref.List, e.ref.Index = claims.HasStatus, claims.StatusList, claims.StatusIndex
+	}
+	return e, nil
+}
+
+// issuerOf chooses who is to have made the token. With one issuer there is
+// nothing to choose, and its verifier insists on the claim.
+func (t *trust) issuerOf(text string) (*trustedIssuer, error) {
+	if len(t.issuers) == 1 {
+		return &t.issuers[0], nil
+	}
 	issuer, err := token.UnverifiedIssuer(text)
 	if err != nil {
 		return nil, err
 	}
-	for _, ti := range t.issuers {
-		if ti.issuer != issuer {
-			continue
+	for i := range t.issuers {
+		if t.issuers[i].issuer == issuer {
+			return &t.issuers[i], nil
 		}
-		if ti.err != nil {
-			return nil, ti.err
-		}
-		claims, err := ti.verifier.Verify(text)
-		if err != nil {
-			return nil, err
-		}
-		e := &tokenEntry{trust: t, expires: claims.ExpiresAt}
-		if ti.foreign != nil {
-			e.principal = foreignPrincipal(t.realm.Name, ti.foreign, claims)
-		} else {
-			e.principal = ownPrincipal(t.realm.Name, claims)
-			e.subject = subjectKey(t.realm.Name, e.principal.ID)
-			s, err := a.subject(ctx, t.realm.Name, e.principal.ID)
-			if err != nil {
-				return nil, err
-			}
-			e.principal.Kind, e.principal.Name = s.Kind, s.Name
-		}
-		e.ref = revocation.Ref{Realm: t.realm.Name, Subject: e.principal.ID, Client: claims.ClientID,
-			Session: claims.SessionID, KeyID: claims.KeyID, IssuedAt: e.principal.IssuedAt}
-		if ti.foreign == nil {
-			e.ref.HasStatus, e.ref.List, e.ref.Index = claims.HasStatus, claims.StatusList, claims.StatusIndex
-		}
-		return e, nil
 	}
 	return nil, errWrongIssuer
 }
