@@ -372,6 +372,41 @@ func TestStatusListFlood(t *testing.T) {
 	}
 }
 
+// TestStatusListTogether: those who come at once wait for the one fetch, and get
+// in with it.
+func TestStatusListTogether(t *testing.T) {
+	a := newAuthority(t)
+	const callers = 20
+	var arrived atomic.Int64
+	all := make(chan struct{})
+	a.answers(func(w http.ResponseWriter, _ int64, honest string) {
+		<-all
+		_, _ = w.Write([]byte(honest))
+	})
+	g, err := guard.NewRemote(guard.RemoteConfig{Issuer: a.url, Audience: audience, AllowPrivateAddress: true, Now: a.now,
+		Record: unread{}, Routes: routes, Policies: rules, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	h := g.Handler(app())
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if arrived.Add(1) == callers {
+			close(all)
+		}
+		h.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	var wg sync.WaitGroup
+	for i := range int64(callers) {
+		wg.Go(func() { want(t, "together", srv.URL+"/private", a.token(t, aList(0), i), 200, "") })
+	}
+	wg.Wait()
+	if n := a.fetched(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
+}
+
 // TestStatusListClock: a clock that is set back makes no list younger.
 func TestStatusListClock(t *testing.T) {
 	a := newAuthority(t)
