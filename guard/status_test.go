@@ -418,6 +418,9 @@ func TestStatusListClock(t *testing.T) {
 	want(t, "a little", url, text, 200, "")
 	a.pass(-10 * time.Minute)
 	want(t, "much", url, text, 503, "authentication_unavailable")
+	a.answers(nil)
+	a.pass(-time.Minute)
+	want(t, "much, and the issuer is there", url, text, 200, "") // no cool-down of eleven minutes
 }
 
 // TestStatusListHangs: an issuer that takes its time is not waited for long, and
