@@ -44,8 +44,8 @@ func main() {
 func run() error {
 	var o options
 	flag.StringVar(&o.binary, "gatehouse", "bin/gatehouse", "the program to measure")
-	flag.IntVar(&o.rounds, "rounds", 5, "turns of A-B-A-B")
-	flag.IntVar(&o.requests, "requests", 4000, "requests per case and turn")
+	flag.IntVar(&o.rounds, "rounds", 7, "turns of A-B-A-B")
+	flag.IntVar(&o.requests, "requests", 8000, "requests per case and turn")
 	flag.BoolVar(&o.peers, "peers", false, "measure other programs beside ours; "+peersVariable+" says where they are")
 	only := flag.String("only", "", "comma-separated cases")
 	asJSON := flag.Bool("json", false, "print JSON")

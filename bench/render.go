@@ -105,7 +105,7 @@ func (r report) boundsTable() string {
 	s := table("work", "must", "measured", "state")
 	for _, c := range r.Cases {
 		if must, verdict := c.verdict(); must != "" {
-			measured := fmt.Sprintf("%.1f µs", c.Least)
+			measured := fmt.Sprintf("%.1f µs", c.Median)
 			if c.MustRatio > 0 {
 				letter := map[string]string{"proxy": "P", "floor": "F"}[c.Floor]
 				must, measured = fmt.Sprintf("≤ %.2f × %s", c.MustRatio, letter), fmt.Sprintf("%.2f × %s", c.Ratio, letter)
@@ -126,7 +126,8 @@ func (r report) boundsTable() string {
 		}
 	}
 	for _, f := range r.Process {
-		s += row(f.Name, fmt.Sprintf("≤ %.0f %s", f.Must, f.Unit), fmt.Sprintf("%.1f %s", f.Value, f.Unit), holds(f.Value <= f.Must))
+		must, verdict := f.verdict()
+		s += row(f.Name, must, fmt.Sprintf("%.1f %s", f.Value, f.Unit), verdict)
 	}
 	return s
 }

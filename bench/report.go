@@ -56,10 +56,10 @@ type result struct {
 	Kind   string  `json:"kind"`
 	Median float64 `json:"median_us"`
 	Least  float64 `json:"least_us"`
-	// Parts is the least turn by server, where several share the work.
+	// Parts is the middle turn by server, where several share the work.
 	Parts      []partShare `json:"parts,omitempty"`
 	Floor      string      `json:"floor,omitempty"`
-	Ratio      float64     `json:"ratio,omitempty"` // least to least, same run
+	Ratio      float64     `json:"ratio,omitempty"` // median of the turns beside each other
 	MustRatio  float64     `json:"must_ratio,omitempty"`
 	MustMicros float64     `json:"must_us,omitempty"`
 }
@@ -74,7 +74,15 @@ type processFigure struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
-	Must  float64 `json:"must"` // at most
+	Must  float64 `json:"must"` // at most; 0 is no bound
+}
+
+// verdict words the bound and whether it holds.
+func (f processFigure) verdict() (must, verdict string) {
+	if f.Must == 0 {
+		return "", ""
+	}
+	return fmt.Sprintf("≤ %.0f %s", f.Must, f.Unit), holds(f.Value <= f.Must)
 }
 
 // peerFigure is a program that ran beside ours.
@@ -93,7 +101,7 @@ func (r result) verdict() (must, verdict string) {
 	case r.MustRatio > 0:
 		must, held = fmt.Sprintf("≤ %.2f×", r.MustRatio), r.Ratio <= r.MustRatio
 	case r.MustMicros > 0:
-		must, held = fmt.Sprintf("≤ %.0f µs", r.MustMicros), r.Least <= r.MustMicros
+		must, held = fmt.Sprintf("≤ %.0f µs", r.MustMicros), r.Median <= r.MustMicros
 	default:
 		return "", ""
 	}
@@ -186,7 +194,8 @@ func printTable(r report) {
 	_ = tw.Flush()
 	fmt.Println()
 	for _, f := range r.Process {
-		fmt.Printf("%-28s %8.1f %-4s ≤ %.0f  %s\n", f.Name, f.Value, f.Unit, f.Must, holds(f.Value <= f.Must))
+		must, verdict := f.verdict()
+		fmt.Printf("%-30s %8.1f %-4s %s  %s\n", f.Name, f.Value, f.Unit, must, verdict)
 	}
 	for _, p := range r.Peers {
 		fmt.Printf("%-28s start %.0f ms CPU, resident %.0f MiB, program %.0f MiB\n", p.Name+" "+p.Version, p.StartCPU, p.Resident, p.Program)

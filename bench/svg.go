@@ -216,12 +216,12 @@ func caseChart(r report, name, title, floor string) chart {
 		if k.Name != floor && k.Floor != floor {
 			continue
 		}
-		b := bar{label: k.Title, floor: base.Least, note: fmt.Sprintf("%.0f", k.Least)}
+		b := bar{label: k.Title, floor: base.Median, note: fmt.Sprintf("%.0f", k.Median)}
 		if k.Kind != kindFloor {
-			b.note = fmt.Sprintf("%.0f · %.2f ×", k.Least, k.Ratio)
+			b.note = fmt.Sprintf("%.0f · %.2f ×", k.Median, k.Ratio)
 		}
 		if k.MustRatio > 0 {
-			b.bound = k.MustRatio * base.Least
+			b.bound = k.MustRatio * base.Median
 		} else if k.MustMicros > 0 {
 			b.bound = k.MustMicros
 		}
@@ -233,7 +233,7 @@ func caseChart(r report, name, title, floor string) chart {
 			b.segments = append(b.segments, segment{class, p.Micros})
 		}
 		if len(b.segments) == 0 {
-			b.segments = []segment{{k.Kind, k.Least}}
+			b.segments = []segment{{k.Kind, k.Median}}
 		}
 		group := strings.NewReplacer(kindMixed, kindPeer).Replace(k.Kind)
 		b.gap, last = last != "" && group != last, group
