@@ -102,6 +102,14 @@ func measure(ctx context.Context, o options) (rep report, err error) {
 		return rep, err
 	}
 	rep.Missing = b.missingPrograms
+	if b.seen, err = b.mint(ctx); err != nil {
+		return rep, err
+	}
+	if len(o.only) == 0 {
+		if err := b.loadedFigure(ctx, &rep, cases); err != nil {
+			return rep, err
+		}
+	}
 	for range o.rounds {
 		if b.seen, err = b.mint(ctx); err != nil {
 			return rep, err
@@ -115,7 +123,7 @@ func measure(ctx context.Context, o options) (rep report, err error) {
 	rep.Cases = summarize(cases)
 	rep.Peers = b.finishPeers()
 	if len(o.only) == 0 {
-		err = b.wholeFigures(ctx, &rep, cases)
+		err = b.lastFigures(&rep, cases)
 	}
 	rep.Machine.BusyAfter = busy(time.Second)
 	return rep, err
