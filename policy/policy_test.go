@@ -513,7 +513,9 @@ func TestKeptPrincipalSeesTheWorldChange(t *testing.T) {
 	s := compile(t, text1(`permit(principal in Group::"above", action, resource);`))
 	above := []gatehouse.EntityRef{ref("Group", "above")}
 	q := Request{Principal: entity(t, "User", "u", nil, ref("Group", "g")).Keep(), Action: "read", Resource: entity(t, "Doc", "d", nil),
-		Source: sourceFunc(func(r gatehouse.EntityRef) (Entity, bool, error) { return entity(t, r.Type, r.ID, nil, above...), true, nil })}
+		Source: sourceFunc(func(r gatehouse.EntityRef) (Entity, bool, error) {
+			return entity(t, r.Type, r.ID, nil, above...), true, nil
+		})}
 	for i, want := range []bool{false, true, false} {
 		if above = nil; want {
 			above = []gatehouse.EntityRef{ref("Group", "above")}
