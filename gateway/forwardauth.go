@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -161,7 +160,7 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 	method, ok1 := single(r.Header, d.prefix+"Method")
 	uri, ok2 := single(r.Header, d.prefix+"Uri")
 	host, ok3 := single(r.Header, d.prefix+"Host")
-	if !ok1 || !ok2 || !ok3 || !methodName.MatchString(method) || !validHost(host) {
+	if !ok1 || !ok2 || !ok3 || !validMethod(method) || !validHost(host) {
 		return nil, errOriginal
 	}
 	if len(r.Header["X-Forwarded-Proto"]) > 1 {
@@ -171,21 +170,23 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 	if err != nil || uri[0] != '/' || ambiguousPath(u) {
 		return nil, errOriginal
 	}
-	out := r.Clone(r.Context())
+	out := r.WithContext(r.Context()) // a copy
 	out.Method, out.URL, out.Host, out.RequestURI = method, u, host, uri
 	// The proxy kept the body, and what describes it.
 	out.Body, out.ContentLength, out.TransferEncoding, out.Trailer = http.NoBody, 0, nil, nil
 	out.Form, out.PostForm, out.MultipartForm, out.Pattern = nil, nil, nil, ""
-	for name := range out.Header {
+	out.Header = make(http.Header, len(r.Header)) // of the same values: nobody writes into them
+	for name, values := range r.Header {
 		switch name {
 		case "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded": // for the client's address and scheme
 		case "Content-Length", "Connection", "Upgrade", "Trailer", "Te", "Transfer-Encoding", "Expect":
-			delete(out.Header, name)
+			continue
 		default:
 			if identityName(name) {
-				delete(out.Header, name)
+				continue
 			}
 		}
+		out.Header[name] = values
 	}
 	return out, nil
 }
@@ -205,13 +206,43 @@ func single(h http.Header, name string) (string, bool) {
 	return lines[0], true
 }
 
-var (
-	methodName = regexp.MustCompile(`^[A-Z][A-Z-]{0,31}$`)
-	hostName   = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})(:[0-9]{1,5})?$`)
-)
+// validMethod is [A-Z][A-Z-]{0,31}.
+func validMethod(m string) bool {
+	if m == "" || len(m) > 32 || m[0] == '-' {
+		return false
+	}
+	for _, c := range []byte(m) {
+		if (c < 'A' || c > 'Z') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// validHostName is [A-Za-z0-9][A-Za-z0-9._-]{0,252}(:[0-9]{1,5})?
+func validHostName(h string) bool {
+	name, port, withPort := strings.Cut(h, ":")
+	if name == "" || len(name) > 253 || withPort && (port == "" || len(port) > 5) {
+		return false
+	}
+	for i, c := range []byte(name) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i > 0 && (c == '.' || c == '_' || c == '-'):
+		default:
+			return false
+		}
+	}
+	for _, c := range []byte(port) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
 
 func validHost(h string) bool {
-	if hostName.MatchString(h) {
+	if validHostName(h) {
 		return true
 	}
 	if ap, err := netip.ParseAddrPort(h); err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -102,13 +103,10 @@ func errorPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) gatewayHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle(ForwardAuthPath, s.forwardAuth)
-	mux.Handle(ForwardAuthPath+"/", s.forwardAuth)
-	// The gateway sees every other path as it came: ServeMux must not clean it.
+	// The gateway sees every other path as it came: a ServeMux would clean it.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == ForwardAuthPath || len(r.URL.Path) > len(ForwardAuthPath) && r.URL.Path[:len(ForwardAuthPath)+1] == ForwardAuthPath+"/" {
-			mux.ServeHTTP(w, r)
+		if rest, ok := strings.CutPrefix(r.URL.Path, ForwardAuthPath); ok && (rest == "" || rest[0] == '/') {
+			s.forwardAuth.ServeHTTP(w, r)
 			return
 		}
 		s.gateway.ServeHTTP(w, r)
