@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -290,7 +289,7 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 		keys = keys[:maxDetails]
 	}
 	b = append(b, `,"detail":{`...)
-	n := len(b)
+	n, numbered := len(b), 0
 	for _, k := range keys {
 		if k == truncatedKey && cut {
 			continue // written below
@@ -298,14 +297,11 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 		if len(b) > n {
 			b = append(b, ',')
 		}
-		// Cutting or repairing a key could make it equal to another, and duplicate
-		// members do not decode: such keys get a number, in a space of their own.
-		if len(k) > maxID || !utf8.ValidString(k) || strings.HasPrefix(k, "~") {
-			k2 := "~" + strconv.Itoa(len(b)-n) + "_" + k
-			b = appendString(b, k2, maxID)
-		} else {
-			b = appendString(b, k, maxID)
+		name := k
+		if len(k) > maxID || !utf8.ValidString(k) {
+			name, numbered = distinct(detail, k, numbered)
 		}
+		b = appendString(b, name, maxID)
 		b = appendString(append(b, ':'), detail[k], maxNote)
 	}
 	if cut {
@@ -315,6 +311,20 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 		b = append(b, `"`+truncatedKey+`":"true"`...)
 	}
 	return append(b, '}')
+}
+
+// distinct returns a name for a key that must be repaired or cut. That alone
+// could make it equal to another, and duplicate members do not decode: the name
+// gets a number above after that no key of detail has, and returns it.
+func distinct(detail map[string]string, key string, after int) (name string, number int) {
+	repaired := string([]rune(key))
+	for {
+		after++
+		name = "~" + strconv.Itoa(after) + "_" + repaired
+		if _, taken := detail[name]; !taken {
+			return name, after
+		}
+	}
 }
 
 // truncatedKey in Detail tells that steps, reasons or details were left out.
