@@ -15,6 +15,10 @@ type Resource struct {
 	ID         string
 	Attributes map[string]any
 	Parents    []EntityRef
+	// Constant promises that nobody changes Attributes as long as this map exists,
+	// so that decisions about it may be remembered. What a route gives all its
+	// resources is constant; what was read from a request or an upstream is not.
+	Constant bool
 }
 
 // EntityRef names a Cedar entity.

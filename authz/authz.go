@@ -87,6 +87,7 @@ type Decider struct {
 type snapshot struct {
 	realm   string
 	set     *policy.Set
+	passing bool // decisions must not be remembered
 	fault   string
 	retryAt time.Time // when a decision may try again; zero: never by itself
 	retried atomic.Bool
@@ -208,7 +209,9 @@ func (d *Decider) load(ctx context.Context, name string, old, s *snapshot) error
 	if old != nil {
 		in.Reuse = old.set
 	}
-	s.set, err = policy.Compile(in)
+	if s.set, err = policy.Compile(in); err == nil {
+		s.passing = passing(s.set)
+	}
 	return err
 }
 

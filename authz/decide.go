@@ -32,17 +32,41 @@ const (
 // pushed to Gatehouse; one with attributes is taken as given.
 func (d *Decider) Decide(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision {
 	start := d.now()
-	q, dec := d.question(ctx, r)
-	if q != nil {
-		dec = q.set.Evaluate(q.Request)
-	}
+	dec := d.decide(ctx, &r)
 	d.count(r.Principal, dec, start)
+	return dec
+}
+
+// decide recalls the answer, or finds and remembers it.
+func (d *Decider) decide(ctx context.Context, r *gatehouse.AccessRequest) gatehouse.Decision {
+	snap, subj, denial := d.asker(ctx, r.Principal)
+	if subj == nil {
+		return denial
+	}
+	keep := memorable(snap, r)
+	if keep {
+		if dec, ok := subj.answers.recall(r); ok {
+			return dec
+		}
+	}
+	q, dec := d.question(ctx, snap, subj, r)
+	if q == nil {
+		return dec
+	}
+	dec = q.set.Evaluate(q.Request)
+	if keep && !q.source.asked && len(dec.Errors) == 0 {
+		subj.answers.keep(r, dec)
+	}
 	return dec
 }
 
 // Explain decides like [Decider.Decide] and tells how.
 func (d *Decider) Explain(ctx context.Context, r gatehouse.AccessRequest) policy.Explanation {
-	q, dec := d.question(ctx, r)
+	snap, subj, dec := d.asker(ctx, r.Principal)
+	var q *question
+	if subj != nil {
+		q, dec = d.question(ctx, snap, subj, &r)
+	}
 	if q == nil {
 		return policy.Explanation{Action: r.Action, Resource: r.Resource.Type + "::" + r.Resource.ID, Decision: dec}
 	}
@@ -63,7 +87,8 @@ func (d *Decider) count(p *gatehouse.Principal, dec gatehouse.Decision, start ti
 // question is a request ready to be evaluated.
 type question struct {
 	policy.Request
-	set *policy.Set
+	set    *policy.Set
+	source *source
 }
 
 func deny(code string, errs ...error) gatehouse.Decision {
@@ -74,28 +99,33 @@ func deny(code string, errs ...error) gatehouse.Decision {
 	return dec
 }
 
-// question builds the entities and the context; without a question the decision
-// is a denial that tells why.
-func (d *Decider) question(ctx context.Context, r gatehouse.AccessRequest) (*question, gatehouse.Decision) {
-	p := r.Principal
+// asker finds the rules and the subject of a principal; without a subject the
+// decision is a denial that tells why.
+func (d *Decider) asker(ctx context.Context, p *gatehouse.Principal) (*snapshot, *subject, gatehouse.Decision) {
 	if p == nil || p.Kind == "" || (p.Kind != gatehouse.KindAnonymous && p.ID == "") {
-		return nil, deny(CodeUnauthenticated)
+		return nil, nil, deny(CodeUnauthenticated)
 	}
 	snap, fault := d.snapshot(ctx, p.Realm)
 	if fault != "" {
-		return nil, deny(fault)
+		return nil, nil, deny(fault)
 	}
 	subj, code, err := d.resolve(ctx, snap, p)
 	if code != "" {
-		return nil, denyErr(code, err)
+		return nil, nil, denyErr(code, err)
 	}
+	return snap, subj, gatehouse.Decision{}
+}
+
+// question builds the entities and the context; without a question the decision
+// is a denial that tells why.
+func (d *Decider) question(ctx context.Context, snap *snapshot, subj *subject, r *gatehouse.AccessRequest) (*question, gatehouse.Decision) {
 	src := &source{ctx: ctx, d: d, snap: snap}
 	res, err := d.resource(src, r.Resource)
 	if err != nil {
 		return nil, deny(policy.CodeEvaluationError, fmt.Errorf("resource: %w", err))
 	}
-	return &question{set: snap.set, Request: policy.Request{
-		Principal: subj.entity, Action: r.Action, Resource: res, Context: d.context(ctx, snap.set, p, r.Context), Source: src,
+	return &question{set: snap.set, source: src, Request: policy.Request{
+		Principal: subj.entity, Action: r.Action, Resource: res, Context: d.context(ctx, snap.set, r.Principal, r.Context), Source: src,
 	}}, gatehouse.Decision{}
 }
 

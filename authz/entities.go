@@ -16,6 +16,7 @@ type subject struct {
 	roles    []string  // effective, sorted, built-in ones included
 	disabled bool
 	entity   policy.Entity
+	answers  answers
 }
 
 type subjectKey struct{ realm, id, limit string }
@@ -140,14 +141,16 @@ func typeOf(k gatehouse.PrincipalKind) string {
 
 // source looks entities up for one decision.
 type source struct {
-	ctx  context.Context
-	d    *Decider
-	snap *snapshot
+	ctx   context.Context
+	d     *Decider
+	snap  *snapshot
+	asked bool // the decision rests on more than subject, rules and question
 }
 
 // Entity implements policy.Source. Accounts come from the directory, everything
 // else from the entities that were pushed.
 func (s *source) Entity(ref gatehouse.EntityRef) (policy.Entity, bool, error) {
+	s.asked = true
 	if ref.Type == policy.TypeUser || ref.Type == policy.TypeService {
 		subj, err := s.d.local(s.ctx, s.snap, s.snap.realm, ref.ID, nil)
 		switch {

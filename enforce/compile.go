@@ -3,6 +3,7 @@ package enforce
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type compiled struct {
 	scopeAddress   string
 	scopePrincipal string
 	reasons        []gatehouse.Reason // of a route that asks no policy
+	static         map[string]any     // of a resource that has no other attributes; never nil
 }
 
 // maxRoutes bounds a table; conflicts are looked for in pairs.
@@ -236,6 +238,9 @@ func (p *Pipeline) checkResource(c *compiled) error {
 	}
 	if (rule.Fetch != "") != (rule.Source == sourceUpstream) {
 		return errors.New(`fetch belongs to source "upstream", and only there`)
+	}
+	if c.static = maps.Clone(rule.Static); c.static == nil {
+		c.static = map[string]any{} // nil would mean "look it up"
 	}
 	for attr := range rule.Entities {
 		if len(rule.Attributes) > 0 && rule.Attributes[attr] == "" {

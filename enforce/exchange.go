@@ -193,10 +193,7 @@ func (x *Exchange) verdict(err *gatehouse.Error) Verdict {
 		v.Route = &x.route.Route
 	}
 	if x.limits[0].Name != "" || x.limits[1].Name != "" {
-		if x.header == nil {
-			x.header = make(http.Header, 3)
-		}
-		limit.SetHeader(x.header, x.limits[0], x.limits[1])
+		v.Limits = x.limits[:]
 	}
 	if err != nil && err.RetryAfter > 0 {
 		x.setHeader("Retry-After", web.RetryAfter(err.RetryAfter))

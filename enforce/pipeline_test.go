@@ -366,12 +366,14 @@ func TestLimits(t *testing.T) {
 		r.RemoteAddr = remote
 		return f.do(p, r)
 	}
-	if v := get("/a", "192.0.2.1:1"); !v.Allowed || v.Header.Get("RateLimit") != `"address";r=1;t=1800` {
+	h := http.Header{}
+	v := get("/a", "192.0.2.1:1")
+	if v.SetHeader(h); !v.Allowed || h.Get("RateLimit") != `"address";r=1;t=1800` {
 		t.Errorf("%+v", v)
 	}
 	get("/a", "192.0.2.1:1")
 	calls := f.authCalls
-	v := get("/a", "192.0.2.1:2")
+	v = get("/a", "192.0.2.1:2")
 	if v.Allowed || v.Err.Code != "rate_limited" || v.Header.Get("Retry-After") != "1800" || f.authCalls != calls {
 		t.Errorf("%+v; authenticated %d times", v, f.authCalls-calls)
 	}

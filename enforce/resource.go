@@ -55,7 +55,7 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 	case sourceStored:
 		return nil // no attributes at all makes the decision point look the entity up
 	case sourceNone:
-		x.resource.Attributes = withStatic(nil, rule.Static)
+		x.resource.Attributes, x.resource.Constant = x.route.static, true
 		return nil
 	case sourceUpstream:
 		members, err := p.cfg.Resolver.FetchEntity(x.ctx, &x.route.Route, x.route.fetch.expand(x.params, url.PathEscape))
@@ -87,14 +87,10 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 }
 
 // withStatic adds the attributes that the rule gives every resource, which win.
-// The result is never nil: nil would mean "look it up". It is read only: without
-// attrs it is the rule's own map.
+// The result is never nil: nil would mean "look it up".
 func withStatic(attrs, static map[string]any) map[string]any {
-	switch {
-	case attrs == nil && static != nil:
-		return static
-	case attrs == nil:
-		return map[string]any{}
+	if attrs == nil {
+		attrs = make(map[string]any, len(static))
 	}
 	for k, v := range static {
 		attrs[k] = v

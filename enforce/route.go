@@ -65,7 +65,8 @@ type ResourceRule struct {
 	// Entities: Cedar attribute → entity type, for members that hold an id of
 	// an entity ("owner": "User").
 	Entities map[string]string
-	// Static attributes that every such resource has.
+	// Static attributes that every such resource has. What they hold must not be
+	// changed after SetRoutes.
 	Static map[string]any
 }
 

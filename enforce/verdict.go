@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
 // Verdict is the outcome of the pipeline for one request. The zero value denies.
@@ -14,9 +15,20 @@ type Verdict struct {
 	Decision  gatehouse.Decision
 	// Err is why not; never nil when Allowed is false.
 	Err *gatehouse.Error
-	// Header goes on the response either way: WWW-Authenticate lines,
-	// RateLimit fields, Retry-After.
+	// Header goes on the response to a refusal: WWW-Authenticate lines, Allow,
+	// Retry-After.
 	Header http.Header
+	// Limits are the rates this request was counted under; they become the
+	// RateLimit fields of the response either way.
+	Limits []limit.Item
 	// Params are the path parameters of the match.
 	Params map[string]string
+}
+
+// SetHeader writes Header and Limits into the header of a response.
+func (v *Verdict) SetHeader(h http.Header) {
+	for name, lines := range v.Header {
+		h[http.CanonicalHeaderKey(name)] = lines
+	}
+	limit.SetHeader(h, v.Limits...)
 }

@@ -271,9 +271,7 @@ func modifyResponse(res *http.Response) error {
 	if e.v.Principal.Authenticated() && len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
 		h["Cache-Control"] = []string{"no-store"}
 	}
-	for name, values := range e.v.Header {
-		h[http.CanonicalHeaderKey(name)] = values
-	}
+	e.v.SetHeader(h)
 	h[headerRequestID] = []string{e.id}
 	setCORS(h, e.v.Route.CORS, e.in)
 	if e.v.Route.Filter != nil {

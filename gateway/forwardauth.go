@@ -48,8 +48,10 @@ type ForwardAuth struct {
 	plain map[string][]plainHeader // upstream → its lines; "" → those of routes without one
 }
 
-// noValue clears a line that the caller may have sent to the proxy.
-var noValue = []string{""}
+var (
+	noValue = []string{""} // clears a line that the caller may have sent to the proxy
+	noStore = []string{"no-store"}
+)
 
 var (
 	errUntrustedProxy = gatehouse.E(gatehouse.Denied, "untrusted_proxy", "Only a trusted proxy may ask this.")
@@ -60,16 +62,19 @@ var (
 
 // dialect is how one sort of proxy asks and what it understands.
 type dialect struct {
-	prefix string // of the headers that describe the original request
-	plain  bool   // knows only 2xx, 401, 403 and 500
+	method, uri, host string // of the lines that describe the original request
+	plain             bool   // knows only 2xx, 401, 403 and 500
+	// limits: of a 200, it can hand RateLimit lines on to the client. The others
+	// copy from it into the request and nowhere else.
+	limits bool
 }
 
 var dialects = map[string]dialect{
-	"nginx":   {"X-Original-", true},
-	"haproxy": {"X-Original-", false},
-	"apache":  {"X-Original-", false},
-	"caddy":   {"X-Forwarded-", false},
-	"traefik": {"X-Forwarded-", false},
+	"nginx":   {"X-Original-Method", "X-Original-Uri", "X-Original-Host", true, true},
+	"haproxy": {"X-Original-Method", "X-Original-Uri", "X-Original-Host", false, true},
+	"apache":  {"X-Original-Method", "X-Original-Uri", "X-Original-Host", false, true},
+	"caddy":   {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host", false, false},
+	"traefik": {"X-Forwarded-Method", "X-Forwarded-Uri", "X-Forwarded-Host", false, false},
 }
 
 // NewForwardAuth checks cfg.
@@ -106,7 +111,6 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := f.cfg.Enforcer.Begin(asked)
 	id := x.RequestID()
-	asked = asked.WithContext(gatehouse.WithRequestID(asked.Context(), id))
 	defer func() {
 		v := recover()
 		if v != nil && !t.Started() {
@@ -157,9 +161,9 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 	if !f.cfg.Proxies.FromTrusted(r) {
 		return nil, errUntrustedProxy
 	}
-	method, ok1 := single(r.Header, d.prefix+"Method")
-	uri, ok2 := single(r.Header, d.prefix+"Uri")
-	host, ok3 := single(r.Header, d.prefix+"Host")
+	method, ok1 := single(r.Header, d.method)
+	uri, ok2 := single(r.Header, d.uri)
+	host, ok3 := single(r.Header, d.host)
 	if !ok1 || !ok2 || !ok3 || !validMethod(method) || !validHost(host) {
 		return nil, errOriginal
 	}
@@ -175,18 +179,17 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 	// The proxy kept the body, and what describes it.
 	out.Body, out.ContentLength, out.TransferEncoding, out.Trailer = http.NoBody, 0, nil, nil
 	out.Form, out.PostForm, out.MultipartForm, out.Pattern = nil, nil, nil, ""
-	out.Header = make(http.Header, len(r.Header)) // of the same values: nobody writes into them
-	for name, values := range r.Header {
+	// The question's own lines go: nothing after us reads them.
+	for name := range out.Header {
 		switch name {
 		case "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded": // for the client's address and scheme
 		case "Content-Length", "Connection", "Upgrade", "Trailer", "Te", "Transfer-Encoding", "Expect":
-			continue
+			delete(out.Header, name)
 		default:
 			if identityName(name) {
-				continue
+				delete(out.Header, name)
 			}
 		}
-		out.Header[name] = values
 	}
 	return out, nil
 }
@@ -283,15 +286,16 @@ func (f *ForwardAuth) vouch(r *http.Request, h http.Header, v enforce.Verdict, x
 // answer writes 200, or the refusal in the dialect of the proxy.
 func (f *ForwardAuth) answer(t *web.Tracked, r *http.Request, d dialect, v enforce.Verdict, id string, err error) {
 	h := t.Header()
-	h["Cache-Control"] = []string{"no-store"} // a cached yes would be everybody's yes
+	h["Cache-Control"] = noStore // a cached yes would be everybody's yes
 	h[headerRequestID] = []string{id}
-	for name, values := range v.Header {
-		h[http.CanonicalHeaderKey(name)] = values
+	if err != nil || d.limits {
+		v.SetHeader(h)
 	}
 	if err == nil {
 		t.WriteHeader(http.StatusOK)
 		return
 	}
+	r = r.WithContext(gatehouse.WithRequestID(r.Context(), id))
 	if d.plain {
 		// nginx copies one challenge line only.
 		if lines := h["Www-Authenticate"]; len(lines) > 1 {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -393,9 +392,7 @@ func (e *exchange) ambientCrossSite(r *http.Request) bool {
 func (e *exchange) refuse(t *web.Tracked, r *http.Request, err error) {
 	h := t.Header()
 	web.APIHeaders(h, e.secure)
-	for name, values := range e.v.Header {
-		h[textproto.CanonicalMIMEHeaderKey(name)] = values
-	}
+	e.v.SetHeader(h)
 	if e.id != "" {
 		h[headerRequestID] = []string{e.id}
 	}

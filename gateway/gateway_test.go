@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -96,7 +97,7 @@ var alice = &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: "u
 func allow(r enforce.Route, p *gatehouse.Principal) func(*http.Request) enforce.Verdict {
 	r.Upstream = "api"
 	return func(*http.Request) enforce.Verdict {
-		return enforce.Verdict{Allowed: true, Route: &r, Principal: p, Header: http.Header{"Ratelimit": {`"p";r=1`}}}
+		return enforce.Verdict{Allowed: true, Route: &r, Principal: p, Limits: []limit.Item{{Name: "p", Rate: limit.Rate{Limit: 2, Window: time.Hour}, Result: limit.Result{OK: true, Remaining: 1}}}}
 	}
 }
 
@@ -500,7 +501,7 @@ func TestResponseHeaders(t *testing.T) {
 	x := s.f.last(t)
 	want := map[string]string{"Server": "", "X-Powered-By": "", "Alt-Svc": "", "X-Gatehouse-Assertion": "", "X-Gatehouse-Anything": "",
 		"X-Request-Id": x.id, "Location": "/next?x=1", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
-		"Cache-Control": "no-store", "Ratelimit": `"p";r=1`, "Strict-Transport-Security": ""}
+		"Cache-Control": "no-store", "Ratelimit": `"p";r=1;t=0`, "Strict-Transport-Security": ""}
 	for name, v := range want {
 		if got := res.Header.Get(name); got != v {
 			t.Errorf("%s: %q, want %q", name, got, v)

@@ -122,9 +122,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 		return
 	}
 	v := x.Check(r)
-	for name, lines := range v.Header {
-		h[http.CanonicalHeaderKey(name)] = lines
-	}
+	v.SetHeader(h)
 	if err := g.refusal(w, r, v, x); err != nil {
 		g.problems.Write(t, r, err)
 		return

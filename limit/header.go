@@ -40,8 +40,9 @@ func SetHeader(h http.Header, items ...Item) {
 		state = appendSeconds(append(state, ";t="...), t)
 	}
 	if len(policy) > 0 {
-		h["Ratelimit-Policy"] = []string{string(policy)}
-		h["Ratelimit"] = []string{string(state)}
+		both := string(append(policy, state...))
+		lines := []string{both[:len(policy)], both[len(policy):]}
+		h["Ratelimit-Policy"], h["Ratelimit"] = lines[:1:1], lines[1:]
 	}
 }
 

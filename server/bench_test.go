@@ -29,7 +29,7 @@ func BenchmarkGateway(b *testing.B) {
 	defer d.Close(context.Background())
 	transport := &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	for name, path := range map[string]string{"anonymous": "/public", "key": "/private"} {
+	for name, path := range map[string]string{"anonymous": "/public", "key": "/private", "forward-auth": server.ForwardAuthPath + "/caddy"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			var wg sync.WaitGroup
@@ -38,8 +38,14 @@ func BenchmarkGateway(b *testing.B) {
 				wg.Go(func() {
 					for range next {
 						r, _ := http.NewRequest("GET", d.Gateway+path, nil)
-						if name == "key" {
+						if name != "anonymous" {
 							r.Header.Set("Authorization", "Bearer "+d.Users["alice"].APIKey)
+						}
+						if name == "forward-auth" {
+							r.Header.Set("X-Forwarded-Method", "GET")
+							r.Header.Set("X-Forwarded-Uri", "/private")
+							r.Header.Set("X-Forwarded-Host", "localhost")
+							r.Header.Set("X-Forwarded-Proto", "http")
 						}
 						resp, err := transport.RoundTrip(r)
 						if err != nil {

@@ -1,0 +1,224 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// TestRememberedDecisions: whatever happens between two equal questions, a
+// remembered decision is the one that would be made now. Each rule depends on
+// one thing that an answer may not be kept across.
+func TestRememberedDecisions(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range []struct {
+		name, rule string
+		change     func(w *world, d *Decider, c *clock, r *gatehouse.AccessRequest, ctx *context.Context)
+	}{
+		{"clock", `permit(principal, action, resource) when { context.time < 1800000060 };`,
+			func(_ *world, _ *Decider, c *clock, _ *gatehouse.AccessRequest, _ *context.Context) { c.advance(time.Hour) }},
+		{"address", `permit(principal, action, resource) when { context has address && context.address == ip("192.0.2.1") };`,
+			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
+				*ctx = gatehouse.WithAddress(*ctx, "192.0.2.2")
+			}},
+		{"the whole context", `permit(principal, action, resource) when { context == context && (if context has address then context["address"] == ip("192.0.2.1") else false) };`,
+			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
+				*ctx = gatehouse.WithAddress(*ctx, "192.0.2.2")
+			}},
+		{"scopes", `permit(principal, action, resource) when { context.scopes.contains("a") };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.Scopes = []string{"b"}
+			}},
+		{"scheme", `permit(principal, action, resource) when { context.scheme == "basic" };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.Scheme = gatehouse.SchemeAPIKey
+			}},
+		{"environment", `permit(principal, action, resource) when { context has environment && context.environment == "live" };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.Environment = gatehouse.EnvironmentTest
+			}},
+		{"acr", `permit(principal, action, resource) when { context has acr && context.acr == "2" };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Principal.ACR = "1" }},
+		{"amr", `permit(principal, action, resource) when { context has amr && context.amr.contains("otp") };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.AMR = []string{"pwd"}
+			}},
+		{"auth_time", `permit(principal, action, resource) when { context has auth_time && context.auth_time == 100 };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.AuthTime = time.Unix(50, 0)
+			}},
+		{"client", `permit(principal, action, resource) when { context has client_id && context.client_id == "one" };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.ClientID = "two"
+			}},
+		{"what the enforcement point gave", `permit(principal, action, resource) when { !(context has risk) };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Context = map[string]any{"risk": int64(9)}
+			}},
+		{"action", `permit(principal, action == Action::"read", resource);`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Action = "write" }},
+		{"resource", `permit(principal, action, resource == Document::"d");`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Resource.ID = "e" }},
+		{"type", `permit(principal, action, resource is Document);`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Resource.Type = "Other" }},
+		{"other attributes", `permit(principal, action, resource) when { resource.n == 1 };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Resource.Attributes = map[string]any{"n": int64(2)}
+			}},
+		{"attributes that change", `permit(principal, action, resource) when { resource.n == 1 };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Resource.Constant = false
+				r.Resource.Attributes["n"] = int64(2)
+			}},
+		{"parents", `forbid(principal, action, resource in Folder::"secret"); permit(principal, action, resource);`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Resource.Parents = []gatehouse.EntityRef{{Type: "Folder", ID: "secret"}}
+			}},
+		{"principal", `permit(principal == User::"bob", action, resource);`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Principal.ID = "carol" }},
+		{"narrowed roles", `permit(principal in Role::"user", action, resource);`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.RoleLimit = []string{"viewer"}
+			}},
+		{"nobody", `permit(principal is User, action, resource);`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.Kind, r.Principal.ID = gatehouse.KindAnonymous, ""
+			}},
+		{"realm", `permit(principal, action, resource) when { principal.realm == "main" };`,
+			func(w *world, d *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				w.set(func() {
+					w.subjects["shop|bob"] = w.subjects["main|bob"]
+					w.docs["shop"] = nil
+				})
+				d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "shop"})
+				r.Principal.Realm = "shop"
+			}},
+		{"account", `permit(principal in Role::"user", action, resource);`,
+			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
+				w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob"} })
+				d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
+			}},
+		{"disabled", `permit(principal, action, resource);`,
+			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
+				w.set(func() {
+					w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Disabled: true}
+				})
+				d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
+			}},
+		{"policy", `permit(principal, action, resource);`,
+			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
+				w.set(func() { w.docs["main"] = nil })
+				d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main"})
+			}},
+		{"role", `permit(principal in Role::"viewer", action, resource);`,
+			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
+				w.set(func() { w.roles["main"] = []policy.Role{{Name: "user"}, {Name: "viewer"}} })
+				d.Apply(gatehouse.Change{Topic: gatehouse.TopicRole, Realm: "main"})
+			}},
+		{"another entity", `permit(principal, action, resource) when { resource.folder has open && resource.folder.open };`,
+			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
+				w.set(func() {
+					w.entities["main|Folder|f"] = policy.EntityRecord{Realm: "main", Type: "Folder", ID: "f", Attributes: map[string]any{"open": false}}
+				})
+				d.Apply(gatehouse.Change{Topic: gatehouse.TopicEntity, Realm: "main"})
+			}},
+		{"a group above", `permit(principal in Group::"top", action, resource);`,
+			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
+				w.set(func() {
+					w.entities["main|Group|team"] = policy.EntityRecord{Realm: "main", Type: "Group", ID: "team"}
+				})
+				d.Apply(gatehouse.Change{Topic: gatehouse.TopicEntity, Realm: "main"})
+			}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld()
+			delete(w.schemas, "main")
+			w.roles["main"] = []policy.Role{{Name: "viewer"}, {Name: "user", Parents: []string{"viewer"}}}
+			w.docs["main"] = []policy.Document{{ID: "p", Text: c.rule}}
+			bob := w.subjects["main|bob"]
+			bob.Groups = []string{"team"}
+			w.subjects["main|bob"] = bob
+			w.entities["main|Folder|f"] = policy.EntityRecord{Realm: "main", Type: "Folder", ID: "f", Attributes: map[string]any{"open": true}}
+			w.entities["main|Group|team"] = policy.EntityRecord{Realm: "main", Type: "Group", ID: "team", Parents: []policy.ParentRef{{Type: "Group", ID: "top"}}}
+			d, clk, _ := newDecider(t, w)
+			p := who("main", "bob")
+			p.Scopes, p.ACR, p.AMR, p.ClientID, p.Environment, p.AuthTime = []string{"a"}, "2", []string{"otp"}, "one", gatehouse.EnvironmentLive, time.Unix(100, 0)
+			r := gatehouse.AccessRequest{Principal: p, Action: "read", Resource: gatehouse.Resource{Type: "Document", ID: "d", Constant: true,
+				Attributes: map[string]any{"n": int64(1), "folder": gatehouse.EntityRef{Type: "Folder", ID: "f"}}}}
+			ctx := gatehouse.WithAddress(ctx, "192.0.2.1")
+			for i := range 3 {
+				if got := d.Decide(ctx, r); !got.Allowed {
+					t.Fatalf("%d: %+v", i, got)
+				}
+			}
+			next := r
+			q := *p
+			next.Principal = &q
+			c.change(w, d, clk, &next, &ctx)
+			for i := range 3 {
+				if got := d.Decide(ctx, next); got.Allowed || len(got.Reasons) > 0 && got.Code == policy.CodePermitted {
+					t.Errorf("%d: remembered across a change: %+v", i, got)
+				}
+			}
+		})
+	}
+}
+
+// TestRecall: a question about a constant resource is evaluated once, a refusal
+// too, whatever else is asked in between.
+func TestRecall(t *testing.T) {
+	d, _, _ := newDecider(t, newWorld())
+	constant := gatehouse.Resource{Type: "Document", ID: "d", Attributes: document("carol", "red", "private").Attributes, Constant: true}
+	for name, want := range map[string]bool{"alice": true, "bob": false} {
+		r := gatehouse.AccessRequest{Principal: who("main", name), Action: "read", Resource: constant}
+		first := d.Decide(t.Context(), r)
+		if first.Allowed != want {
+			t.Fatalf("%s: %+v", name, first)
+		}
+		again := testing.AllocsPerRun(100, func() {
+			if got := d.Decide(t.Context(), r); fmt.Sprint(got) != fmt.Sprint(first) {
+				t.Errorf("%+v, then %+v", first, got)
+			}
+		})
+		copied := r
+		copied.Resource.Attributes = maps.Clone(constant.Attributes)
+		copied.Resource.Constant = false
+		anew := testing.AllocsPerRun(100, func() {
+			if got := d.Decide(t.Context(), copied); fmt.Sprint(got) != fmt.Sprint(first) {
+				t.Errorf("%+v, then %+v", first, got)
+			}
+		})
+		if again+10 > anew {
+			t.Errorf("%s: %v allocations for a remembered decision, %v for a new one", name, again, anew)
+		}
+	}
+}
+
+// TestRecallSlots: questions that share a slot do not share an answer.
+func TestRecallSlots(t *testing.T) {
+	w := newWorld()
+	delete(w.schemas, "main")
+	w.docs["main"] = []policy.Document{{ID: "p", Text: `permit(principal, action == Action::"read", resource == Document::"d");`}}
+	w.roles["main"] = []policy.Role{{Name: "user"}}
+	d, _, _ := newDecider(t, w)
+	attributes := map[string]any{}
+	question := func(action, id string) gatehouse.AccessRequest {
+		return gatehouse.AccessRequest{Principal: who("main", "bob"), Action: action,
+			Resource: gatehouse.Resource{Type: "Document", ID: id, Attributes: attributes, Constant: true}}
+	}
+	for i := range 32 {
+		if got := d.Decide(t.Context(), question("read", "d")); !got.Allowed {
+			t.Fatalf("%+v", got)
+		}
+		for _, r := range []gatehouse.AccessRequest{question(fmt.Sprint("a", i), "d"), question("read", fmt.Sprint("d", i))} {
+			if got := d.Decide(t.Context(), r); got.Allowed {
+				t.Errorf("%s %s: %+v", r.Action, r.Resource.ID, got)
+			}
+		}
+	}
+}
