@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/bits"
 	"slices"
 	"strconv"
 	"sync"
@@ -278,7 +279,8 @@ func (r *Recorder) buffer(n int) []byte {
 		r.spare[last], r.spare = nil, r.spare[:last]
 		return b
 	}
-	return make([]byte, 0, n)
+	// In powers of two: the next batch is about as long, not exactly.
+	return make([]byte, 0, 1<<bits.Len(uint(max(n, 1)-1)))
 }
 
 // seal ends the run, which is not empty; mu is held.

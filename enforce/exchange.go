@@ -23,7 +23,7 @@ const KindRequest = "request.decide"
 type Exchange struct {
 	p        *Pipeline
 	event    gatehouse.Event
-	chain    [8]gatehouse.Step // room for the usual chain
+	chain    [6]gatehouse.Step // room for the usual chain
 	start    time.Time
 	address  netip.Addr
 	secure   bool

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net"
@@ -13,13 +12,11 @@ import (
 	"net/textproto"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // direct is the way to an upstream that speaks HTTP/1.1 without TLS, for requests
 // that have no body and may be repeated. The goroutine that forwards the request
-// writes it and reads the answer itself, with net/http's own writer and parser;
+// writes it and reads the answer itself, with net/http's own parser;
 // http.Transport has two more goroutines for each connection and hands over to
 // them four times a request, which is a quarter of what forwarding costs. Every
 // other request goes through next.
@@ -31,6 +28,8 @@ import (
 type direct struct {
 	next roundTripper
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	written sync.Pool // *[]byte, to write requests into
 
 	mu    sync.Mutex
 	idle  []*directConn // the one used last is at the end
@@ -47,12 +46,27 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !d.takes(r) {
 		return d.next.RoundTrip(r)
 	}
+	// Before a connection is taken: what cannot be sent must not cost one.
+	buf, _ := d.written.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	defer func() {
+		if cap(*buf) <= 16<<10 {
+			d.written.Put(buf)
+		}
+	}()
+	request, err := appendRequest((*buf)[:0], r)
+	if err != nil {
+		return nil, err
+	}
+	*buf = request
 	for {
 		c, err := d.take(r)
 		if err != nil {
 			return nil, err
 		}
-		res, err := c.exchange(r)
+		res, err := c.exchange(r, request)
 		if err == nil {
 			return res, nil
 		}
@@ -72,7 +86,7 @@ func (d *direct) takes(r *http.Request) bool {
 	default:
 		return false
 	}
-	return canPeek && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
+	return canPeek && plainTarget(r) && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
 		r.Trailer == nil && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil && r.Header["Connection"] == nil && !r.Close
 }
 
@@ -103,7 +117,7 @@ func (d *direct) take(r *http.Request) (*directConn, error) {
 		return nil, err
 	}
 	c := &directConn{Conn: conn, d: d}
-	c.in, c.out = bufio.NewReader(c), bufio.NewWriter(conn)
+	c.in = bufio.NewReader(c)
 	if c.peek, err = newPeeker(conn); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -163,7 +177,6 @@ type directConn struct {
 	net.Conn
 	d      *direct
 	in     *bufio.Reader
-	out    *bufio.Writer
 	peek   peeker
 	since  time.Time // idle since then
 	reused bool
@@ -189,16 +202,13 @@ func (c *directConn) Read(p []byte) (int, error) {
 // was not asked for.
 func (c *directConn) silent() bool { return c.in.Buffered() == 0 && c.peek.quiet() }
 
-// exchange sends r and reads the header of its answer. The body of the answer
-// gives the connection back.
-func (c *directConn) exchange(r *http.Request) (*http.Response, error) {
-	if err := validHeader(r); err != nil {
-		return nil, err
-	}
+// exchange sends r, which is written already, and reads the header of its answer.
+// The body of the answer gives the connection back.
+func (c *directConn) exchange(r *http.Request, written []byte) (*http.Response, error) {
 	// A deadline in the past ends every Read and Write at once.
 	stop := context.AfterFunc(r.Context(), func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	c.limit = maxUpstreamHeader
-	res, err := c.send(r)
+	res, err := c.send(r, written)
 	if err != nil {
 		stop()
 		if ctx := r.Context(); ctx.Err() != nil {
@@ -216,11 +226,8 @@ func (c *directConn) exchange(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-func (c *directConn) send(r *http.Request) (*http.Response, error) {
-	if err := r.Write(c.out); err != nil {
-		return nil, err
-	}
-	if err := c.out.Flush(); err != nil {
+func (c *directConn) send(r *http.Request, written []byte) (*http.Response, error) {
+	if _, err := c.Write(written); err != nil {
 		return nil, err
 	}
 	for { // the bound of the header bounds informational answers too
@@ -239,22 +246,6 @@ func (c *directConn) send(r *http.Request) (*http.Response, error) {
 			}
 		}
 	}
-}
-
-// validHeader refuses what could end a line. What came from a caller passed the
-// same test in net/http's server already.
-func validHeader(r *http.Request) error {
-	for name, values := range r.Header {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return fmt.Errorf("gateway: header name %q is not valid", name)
-		}
-		for _, v := range values {
-			if !httpguts.ValidHeaderFieldValue(v) {
-				return fmt.Errorf("gateway: the value of header %q is not valid", name)
-			}
-		}
-	}
-	return nil
 }
 
 // directBody is the body of an answer. Read to its end it gives the connection

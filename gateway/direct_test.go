@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -374,6 +376,9 @@ func TestDirectHeaderCannotBeSplit(t *testing.T) {
 		return true
 	})
 	d := newDirect(t)
+	if o := roundTrip(d, u.request(t, t.Context(), "GET")); o.Failed {
+		t.Fatal("the upstream cannot be reached")
+	}
 	for name, value := range map[string]string{"X-A": "1\r\nX-B: 2", "X-A: 1\r\nX-B": "2", "X-C": "\x00"} {
 		r := u.request(t, t.Context(), "GET")
 		r.Header[name] = []string{value}
@@ -381,8 +386,71 @@ func TestDirectHeaderCannotBeSplit(t *testing.T) {
 			t.Errorf("%q: %q was sent", name, value)
 		}
 	}
-	if n := u.requests.Load(); n != 0 {
+	if n := u.requests.Load(); n != 1 {
 		t.Errorf("%d requests arrived", n)
+	}
+	if len(d.idle) != 1 {
+		t.Error("a request that could not be sent has cost a connection")
+	}
+}
+
+// TestDirectWritesLikeNetHTTP: the same lines as http.Request.Write for whatever
+// net/http's server lets in, and a request that reads back as it was.
+func TestDirectWritesLikeNetHTTP(t *testing.T) {
+	lines := func(b []byte) []string {
+		out := strings.Split(string(b), "\r\n")
+		slices.Sort(out[1:])
+		return out
+	}
+	d := newDirect(t)
+	n := 0
+	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
+		for _, target := range []string{"/", "/a?b=c", "/a%20b/%C3%A4?x=%2f&y", "/a;b=c", "/?", "//a"} {
+			for _, host := range []string{"", "a.example", "a.example:8443", "[::1]:80", "A.example"} {
+				for _, header := range []http.Header{
+					{}, {"User-Agent": {""}}, {"User-Agent": {"curl/8", "second"}}, {"X-A": {"1", "", " 2 ", "\t3\t"}, "X-B": {"\xff\xfe"}},
+					{"Content-Length": {"7"}, "Transfer-Encoding": {"chunked"}, "Trailer": {"X"}, "Host": {"evil"}},
+					{"X-Forwarded-For": {"192.0.2.1"}, "Accept": {"*/*"}, "Cookie": {"a=b; c=d"}},
+				} {
+					r, err := http.NewRequest(method, "http://127.0.0.1"+target, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.Header, r.Host = header.Clone(), host
+					if r.Header["User-Agent"] == nil {
+						r.Header["User-Agent"] = []string{""} // as ReverseProxy does
+					}
+					if !d.takes(r) {
+						t.Fatalf("%s %s %q %v is not taken", method, target, host, header)
+					}
+					got, err := appendRequest(nil, r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var want bytes.Buffer
+					if err := r.Write(&want); err != nil {
+						t.Fatal(err)
+					}
+					if !slices.Equal(lines(got), lines(want.Bytes())) {
+						t.Fatalf("%q\n%q", got, want.Bytes())
+					}
+					n++
+				}
+			}
+		}
+	}
+	for _, host := range []string{"a b", "a\r\nX: y", "fe80::1%25eth0", "[fe80::1%25eth0]:80", "ä.example", "a/b", "a\x00"} {
+		if r := (&http.Request{Method: "GET", Host: host, URL: &url.URL{Path: "/"}}); d.takes(r) {
+			t.Errorf("host %q is taken", host)
+		}
+	}
+	for _, u := range []*url.URL{{Opaque: "/a\r\nX: y"}, {Path: "/", RawQuery: "a b"}, {Path: "/", RawQuery: "a\nb"}} {
+		if b, err := appendRequest(nil, &http.Request{Method: "GET", Host: "a", URL: u}); err == nil {
+			t.Errorf("%+v is sent: %q", u, b)
+		}
+	}
+	if n < 500 {
+		t.Errorf("%d requests compared", n)
 	}
 }
 

@@ -1,0 +1,80 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// plainTarget reports whether host and request target of r can be written as they
+// are. Zones, other scripts and the like are left to net/http.
+func plainTarget(r *http.Request) bool {
+	host := r.Host
+	if host == "" {
+		host = r.URL.Host
+	}
+	return host != "" && visible(host) && !strings.Contains(host, "%") && httpguts.ValidHostHeader(host)
+}
+
+// visible reports whether s is visible ASCII without spaces.
+func visible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// appendRequest appends r, which [direct.takes], as HTTP/1.1 without a body. It
+// writes what http.Request.Write does in one pass, but refuses what could end a
+// line instead of changing it.
+func appendRequest(b []byte, r *http.Request) ([]byte, error) {
+	host, target := r.Host, r.URL.RequestURI()
+	if host == "" {
+		host = r.URL.Host
+	}
+	if !visible(target) {
+		return nil, fmt.Errorf("gateway: the request target %q cannot be sent", target)
+	}
+	b = append(append(b, r.Method...), ' ')
+	b = append(append(b, target...), " HTTP/1.1\r\nHost: "...)
+	b = append(append(b, host...), "\r\n"...)
+	for name, values := range r.Header {
+		switch name {
+		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+			continue // said by the line above and by the lack of a body
+		case "User-Agent":
+			if len(values) > 0 {
+				values = values[:1]
+				if values[0] == "" {
+					continue // how net/http is told to send none
+				}
+			}
+		}
+		if !httpguts.ValidHeaderFieldName(name) {
+			return nil, fmt.Errorf("gateway: header name %q is not valid", name)
+		}
+		for _, v := range values {
+			if !validValue(v) {
+				return nil, fmt.Errorf("gateway: the value of header %q is not valid", name)
+			}
+			b = append(append(b, name...), ": "...)
+			b = append(append(b, textproto.TrimString(v)...), "\r\n"...)
+		}
+	}
+	return append(b, "\r\n"...), nil
+}
+
+// validValue is field-value of RFC 9110 §5.5: no control characters but the tab.
+func validValue(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
