@@ -75,7 +75,7 @@ func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter,
 	start := func(ctx context.Context) (engine, Queries, error) {
 		e := &sqliteEngine{
 			write: b.write, read: b.read, queue: make(chan *call), closing: make(chan struct{}), db: db,
-			now: cfg.Now, logger: cfg.Logger,
+			now: cfg.Now, logger: cfg.Logger, wait: writerWait,
 		}
 		if err := e.reopen(ctx); err != nil {
 			return nil, Queries{}, public(err)

@@ -17,6 +17,13 @@ const maxBatch = 256
 // errDiscard makes database/sql drop a connection.
 var errDiscard = driver.ErrBadConn
 
+// writerWait bounds how long a transaction waits for its turn. A disk that hangs
+// holds the writer for as long as it likes: those in its hands cannot be told what
+// became of them, everybody else can.
+const writerWait = 10 * time.Second
+
+var errWriterBusy = errUnavailable.With(errors.New("the writer did not take the transaction in time; does the disk hang?"))
+
 var errClosed = errUnavailable.With(errors.New("the store is closed"))
 
 // sqliteEngine is the group commit: one goroutine (loop) owns the only writing
@@ -26,6 +33,7 @@ type sqliteEngine struct {
 	db          *DB
 	now         func() time.Time
 	logger      *slog.Logger
+	wait        time.Duration // writerWait, or less in tests
 
 	// queue has no buffer, so a call is either still in the hands of its caller or
 	// in the hands of the writer.
@@ -53,11 +61,20 @@ func (e *sqliteEngine) run(ctx context.Context, fn func(context.Context, *Tx) er
 	c := &call{ctx: ctx, fn: fn, answer: make(chan error, 1)}
 	select {
 	case e.queue <- c:
+		return <-c.answer
+	default:
+	}
+	turn := time.NewTimer(e.wait)
+	defer turn.Stop()
+	select {
+	case e.queue <- c:
 		// From here the caller waits to the end, cancelled or not: fn may be running
 		// and what it captured is not ours to leave behind.
 		return <-c.answer
 	case <-ctx.Done():
 		return errUnavailable.With(ctx.Err())
+	case <-turn.C:
+		return errWriterBusy
 	case <-e.closing:
 		return errClosed
 	}

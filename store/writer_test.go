@@ -103,6 +103,38 @@ func TestCommitFails(t *testing.T) {
 	}
 }
 
+// TestWriterHangs: while the writer is held up, nobody else waits for it without
+// end, and nobody who has waited in vain is written later.
+func TestWriterHangs(t *testing.T) {
+	db, e := stoppedWriter(t)
+	e.queue, e.closing, e.wait = make(chan *call), make(chan struct{}), 50*time.Millisecond
+	e.running.Add(1)
+	go e.loop()
+	defer e.stop()
+	hanging, release, first := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		first <- e.run(t.Context(), func(ctx context.Context, tx *Tx) error {
+			close(hanging)
+			<-release
+			return putRole("a")(ctx, tx)
+		})
+	}()
+	<-hanging
+	if err := e.run(t.Context(), putRole("b")); !errors.Is(public(err), gatehouse.Unavailable) {
+		t.Errorf("a transaction whose turn did not come: %v", err)
+	}
+	close(release)
+	if err := <-first; err != nil {
+		t.Errorf("the one that was held up: %v", err)
+	}
+	if err := e.run(t.Context(), putRole("c")); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+	if got := roleNames(t, db); got != "ac" {
+		t.Errorf("stored %q", got)
+	}
+}
+
 // TestAutomaticRollback is what SQLite does on a full disk: it undoes the whole
 // transaction in the middle of a batch. Who wrote before is told; who comes after
 // is run again in a transaction of its own.
