@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
@@ -15,7 +14,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	"github.com/gatehouse-auth/gatehouse/oauth/grant"
-	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
 // wirePipeline makes the pipeline and the gateway's parts.
@@ -73,8 +71,9 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	tokens.Register(mux)
+	lists := &statusLists{bits: s.view.Bits, signer: s.ring.Signer, issuer: s.realmIssuer, now: s.now}
 	published, err := endpoint.New(endpoint.Config{Realm: newRealmCache(s.db).Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
-		StatusList: s.statusList, Problems: s.problems})
+		StatusList: lists.get, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}
@@ -145,22 +144,4 @@ func (s *Server) wireListeners(_ context.Context, auth net.Listener) error {
 		return err
 	}
 	return open("metrics", s.cfg.Listen.Metrics, s.metricsHandler(), nil)
-}
-
-// statusList signs the status list of a realm, for verifiers outside.
-func (s *Server) statusList(_ context.Context, realm string, list int64) (string, time.Duration, error) {
-	now := s.now()
-	if !revocation.ValidPlace(list, 0) || !now.Before(revocation.ListExpires(list)) {
-		return "", 0, gatehouse.E(gatehouse.NotFound, "status_list_not_found", "There is no such status list.")
-	}
-	lst, err := revocation.Encode(s.view.Bits(realm, list))
-	if err != nil {
-		return "", 0, err
-	}
-	key, err := s.ring.Signer(realm)
-	if err != nil {
-		return "", 0, err
-	}
-	const ttl = 30 * time.Second
-	return endpoint.SignStatusList(key, s.realmIssuer(realm), list, lst, now, ttl)
 }
