@@ -32,11 +32,13 @@ type house struct {
 	events []gatehouse.Event
 	broken error
 	onRun  func()
+	reads  int // by name
 }
 
 func (h *house) UserByKey(_ context.Context, realm, key string) (User, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.reads++
 	if u, ok := h.users[key]; ok && u.Realm == realm && h.broken == nil {
 		return u, nil
 	}
@@ -299,6 +301,67 @@ func TestCacheOfVerifiedPasswords(t *testing.T) {
 	if evaluations("alice", alicePassword, false) != 1 {
 		t.Error("the old password works")
 	}
+}
+
+// TestVerifiedPasswordNeedsNoStore: Basic sends the password with each request,
+// and no request waits for the database; but each change of the account counts at
+// once, and who is refused costs the same reads whoever it is.
+func TestVerifiedPasswordNeedsNoStore(t *testing.T) {
+	var d *Directory
+	var h *house
+	h = newHouse(t, func(c *Config) {
+		var err error
+		if d, err = NewDirectory(DirectoryConfig{Store: c.Users.(DirectoryStore), Now: c.Now}); err != nil {
+			t.Fatal(err)
+		}
+		c.Subjects = d
+	})
+	try := func(username string, password gatehouse.Secret, id string, reads int) {
+		t.Helper()
+		before := h.reads
+		u, err := h.try(username, password, "192.0.2.1")
+		if (err == nil) != (id != "") || u.ID != id || h.reads-before != reads {
+			t.Errorf("%s: %q %v after %d reads", username, u.ID, err, h.reads-before)
+		}
+	}
+	change := func(f func(u *User)) {
+		u := h.users["alice"]
+		delete(h.users, "alice")
+		f(&u)
+		u.Version++
+		h.put(u)
+		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: u.ID})
+	}
+	try("alice", alicePassword, "usr_alice", 1)
+	for range 3 {
+		try("Alice", alicePassword, "usr_alice", 0)
+	}
+	try("alice", "wrong password here", "", 1)
+	try("mallory", "wrong password here", "", 1)
+	change(func(u *User) { u.Roles = []string{"more"} })
+	try("alice", alicePassword, "usr_alice", 1) // another version of the account
+	try("alice", alicePassword, "usr_alice", 0)
+	change(func(u *User) { u.Disabled = true })
+	try("alice", alicePassword, "", 1)
+	change(func(u *User) { u.Disabled = false })
+	try("alice", alicePassword, "usr_alice", 1)
+	try("alice", alicePassword, "usr_alice", 0)
+	// The name goes to somebody else.
+	other := h.users["bert"]
+	change(func(u *User) { u.UsernameKey = "alicia" })
+	delete(h.users, "bert")
+	other.UsernameKey = "alice"
+	h.put(other)
+	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: other.ID})
+	try("alice", alicePassword, "", 1)
+	try("alicia", alicePassword, "usr_alice", 1)
+	try("alicia", alicePassword, "usr_alice", 0)
+	// In another realm the name is another's.
+	if _, err := h.VerifyPassword(t.Context(), Attempt{Realm: "shop", Username: "alicia", Password: alicePassword, Address: "192.0.2.1"}); err == nil {
+		t.Error("a password counts in another realm")
+	}
+	h.clock.advance(2 * time.Minute)
+	try("alicia", alicePassword, "usr_alice", 1)
 }
 
 func TestCacheSwitchedOff(t *testing.T) {

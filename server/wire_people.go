@@ -40,16 +40,16 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.people, err = identity.NewService(identity.Config{Users: s.db, Run: run, Recorder: s.record, Passwords: hasher,
-		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey})
-	if err != nil {
-		return err
-	}
 	s.directory, err = identity.NewDirectory(identity.DirectoryConfig{Store: s.db, Now: s.now})
 	if err != nil {
 		return err
 	}
 	s.db.Subscribe(s.directory.Apply)
+	s.people, err = identity.NewService(identity.Config{Users: s.db, Subjects: s.directory, Run: run, Recorder: s.record, Passwords: hasher,
+		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey})
+	if err != nil {
+		return err
+	}
 	s.metrics.Watch(telemetry.Watch{
 		AuditQueueDepth: func() float64 { return float64(s.recorder.Stats().Depth) },
 		AuditRecorded:   func() float64 { return float64(s.recorder.Stats().Recorded) },
