@@ -16,11 +16,12 @@ import (
 // one thing that an answer may not be kept across.
 func TestRememberedDecisions(t *testing.T) {
 	ctx := context.Background()
+	covered := map[string]bool{}
 	for _, c := range []struct {
 		name, rule string
 		change     func(w *world, d *Decider, c *clock, r *gatehouse.AccessRequest, ctx *context.Context)
 	}{
-		{"clock", `permit(principal, action, resource) when { context.time < 1800000060 };`,
+		{"time", `permit(principal, action, resource) when { context.time < 1800000060 };`,
 			func(_ *world, _ *Decider, c *clock, _ *gatehouse.AccessRequest, _ *context.Context) { c.advance(time.Hour) }},
 		{"address", `permit(principal, action, resource) when { context has address && context.address == ip("192.0.2.1") };`,
 			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
@@ -52,7 +53,7 @@ func TestRememberedDecisions(t *testing.T) {
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.AuthTime = time.Unix(50, 0)
 			}},
-		{"client", `permit(principal, action, resource) when { context has client_id && context.client_id == "one" };`,
+		{"client_id", `permit(principal, action, resource) when { context has client_id && context.client_id == "one" };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.ClientID = "two"
 			}},
@@ -85,7 +86,7 @@ func TestRememberedDecisions(t *testing.T) {
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.RoleLimit = []string{"viewer"}
 			}},
-		{"nobody", `permit(principal is User, action, resource);`,
+		{"authenticated", `permit(principal, action, resource) when { context.authenticated };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.Kind, r.Principal.ID = gatehouse.KindAnonymous, ""
 			}},
@@ -135,6 +136,7 @@ func TestRememberedDecisions(t *testing.T) {
 				d.Apply(gatehouse.Change{Topic: gatehouse.TopicEntity, Realm: "main"})
 			}},
 	} {
+		covered[c.name] = true
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld()
 			delete(w.schemas, "main")
@@ -166,6 +168,12 @@ func TestRememberedDecisions(t *testing.T) {
 				}
 			}
 		})
+	}
+	// Who adds a fact says here what becomes of decisions that read it.
+	for _, name := range reservedNames {
+		if !covered[name] {
+			t.Errorf("context.%s has no row here", name)
+		}
 	}
 }
 
