@@ -22,7 +22,9 @@ func TestRememberedDecisions(t *testing.T) {
 		change     func(w *world, d *Decider, c *clock, r *gatehouse.AccessRequest, ctx *context.Context)
 	}{
 		{"time", `permit(principal, action, resource) when { context.time < 1800000060 };`,
-			func(_ *world, _ *Decider, c *clock, _ *gatehouse.AccessRequest, _ *context.Context) { c.advance(time.Hour) }},
+			func(_ *world, _ *Decider, c *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
+				c.advance(time.Hour)
+			}},
 		{"address", `permit(principal, action, resource) when { context has address && context.address == ip("192.0.2.1") };`,
 			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
 				*ctx = gatehouse.WithAddress(*ctx, "192.0.2.2")
@@ -44,7 +46,9 @@ func TestRememberedDecisions(t *testing.T) {
 				r.Principal.Environment = gatehouse.EnvironmentTest
 			}},
 		{"acr", `permit(principal, action, resource) when { context has acr && context.acr == "2" };`,
-			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Principal.ACR = "1" }},
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.ACR = "1"
+			}},
 		{"amr", `permit(principal, action, resource) when { context has amr && context.amr.contains("otp") };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.AMR = []string{"pwd"}
@@ -62,11 +66,17 @@ func TestRememberedDecisions(t *testing.T) {
 				r.Context = map[string]any{"risk": int64(9)}
 			}},
 		{"action", `permit(principal, action == Action::"read", resource);`,
-			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Action = "write" }},
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Action = "write"
+			}},
 		{"resource", `permit(principal, action, resource == Document::"d");`,
-			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Resource.ID = "e" }},
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Resource.ID = "e"
+			}},
 		{"type", `permit(principal, action, resource is Document);`,
-			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Resource.Type = "Other" }},
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Resource.Type = "Other"
+			}},
 		{"other attributes", `permit(principal, action, resource) when { resource.n == 1 };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Resource.Attributes = map[string]any{"n": int64(2)}
@@ -81,7 +91,9 @@ func TestRememberedDecisions(t *testing.T) {
 				r.Resource.Parents = []gatehouse.EntityRef{{Type: "Folder", ID: "secret"}}
 			}},
 		{"principal", `permit(principal == User::"bob", action, resource);`,
-			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) { r.Principal.ID = "carol" }},
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.ID = "carol"
+			}},
 		{"narrowed roles", `permit(principal in Role::"user", action, resource);`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.RoleLimit = []string{"viewer"}
