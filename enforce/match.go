@@ -4,9 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
 var (
@@ -54,7 +54,7 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 	if len(r.Method) > 32 {
 		return errMethod
 	}
-	if ambiguousPath(r.URL) {
+	if web.AmbiguousPath(r.URL) {
 		return errPath
 	}
 	if overridesMethod(r) {
@@ -85,71 +85,6 @@ func overridesMethod(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// ambiguousPath reports paths that a proxy and the program behind it are known to
-// read differently: encoded or doubled slashes, backslashes, dot segments in any
-// spelling, path parameters (";", which servlet containers cut off before they
-// match), NUL and other control characters, anything that is still encoded after
-// one decoding, and bytes that are not UTF-8. None of them is needed to name a
-// resource.
-func ambiguousPath(u *url.URL) bool {
-	escaped := u.EscapedPath()
-	if escaped == "" || escaped[0] != '/' || u.Opaque != "" {
-		return true
-	}
-	if strings.Contains(escaped, "//") || !utf8.ValidString(u.Path) {
-		return true
-	}
-	for i := 0; i < len(escaped); i++ {
-		switch c := escaped[i]; {
-		case c == ';' || c == '\\' || c < ' ' || c == 0x7f:
-			return true
-		case c == '%' && escapesSyntax(escaped[i:]):
-			return true
-		case c == '.' && escaped[i-1] == '/': // i > 0: the first byte is a slash
-			rest := strings.TrimPrefix(escaped[i+1:], ".")
-			if rest == "" || rest[0] == '/' {
-				return true
-			}
-		}
-	}
-	for i := 0; i+2 < len(u.Path); i++ {
-		if u.Path[i] == '%' {
-			if _, again := unhex(u.Path[i+1], u.Path[i+2]); again {
-				return true // whoever decodes twice sees another path
-			}
-		}
-	}
-	return false
-}
-
-// escapesSyntax reports whether the percent-escape at the start of s is malformed
-// or stands for a character that would change how the path is split.
-func escapesSyntax(s string) bool {
-	if len(s) < 3 {
-		return true
-	}
-	c, ok := unhex(s[1], s[2])
-	return !ok || c < ' ' || c == 0x7f || strings.IndexByte(`/\.;?#`, c) >= 0
-}
-
-func unhex(a, b byte) (byte, bool) {
-	hi, ok1 := hexDigit(a)
-	lo, ok2 := hexDigit(b)
-	return hi<<4 | lo, ok1 && ok2
-}
-
-func hexDigit(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
-	}
-	return 0, false
 }
 
 // table is one immutable set of routes. Patterns are matched by the standard

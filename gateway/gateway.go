@@ -293,51 +293,10 @@ func (g *Gateway) bounds(r *http.Request) *gatehouse.Error {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || len(r.Method) > 32 {
 		return errMethod
 	}
-	if ambiguousPath(r.URL) {
+	if web.AmbiguousPath(r.URL) {
 		return errPath
 	}
 	return nil
-}
-
-// ambiguousPath reports paths that a proxy and the program behind it are known
-// to read differently: encoded slashes, backslashes and dots, even encoded twice,
-// dot segments and empty ones, and the "..;" of servlet containers. Rules are
-// matched against the path, so a second reading of it is a way around them.
-func ambiguousPath(u *url.URL) bool {
-	p := u.EscapedPath()
-	if p == "" || p[0] != '/' {
-		return true // "*" and authority form: nothing to forward
-	}
-	if strings.Contains(p, "//") || strings.ContainsAny(p, "\\\x00#") {
-		return true
-	}
-	for i := 0; i < len(u.Path); i++ {
-		if u.Path[i] < ' ' || u.Path[i] == 0x7f || u.Path[i] == '\\' {
-			return true
-		}
-	}
-	for seg := range strings.SplitSeq(p, "/") {
-		if bare, _, _ := strings.Cut(seg, ";"); bare == "." || bare == ".." {
-			return true
-		}
-	}
-	for rest := p; ; {
-		i := strings.IndexByte(rest, '%')
-		if i < 0 || i+3 > len(rest) {
-			return i >= 0
-		}
-		code := strings.ToLower(rest[i+1 : i+3])
-		if code == "25" && i+5 <= len(rest) {
-			code = strings.ToLower(rest[i+3 : i+5])
-			if code != "2f" && code != "5c" && code != "2e" {
-				code = ""
-			}
-		}
-		if code == "2f" || code == "5c" || code == "2e" || code == "00" {
-			return true
-		}
-		rest = rest[i+3:]
-	}
 }
 
 // refusal returns why the request does not go on after Check, or nil.

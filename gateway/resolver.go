@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
 // ResolverConfig sets a Resolver. Upstreams and Asserter are required.
@@ -78,7 +79,7 @@ func (s *Resolver) FetchEntity(ctx context.Context, route *enforce.Route, path s
 		return nil, errEntity.With(errors.New("no such upstream"))
 	}
 	u, err := url.Parse(path)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || ambiguousPath(u) {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || web.AmbiguousPath(u) {
 		// The path is made of the caller's parameters; it must stay on the upstream.
 		return nil, errEntityNotFound
 	}
