@@ -24,7 +24,8 @@ type Resource struct {
 // EntityRef names a Cedar entity.
 type EntityRef struct{ Type, ID string }
 
-// Decision is the answer to an [AccessRequest]. The zero value denies.
+// Decision is the answer to an [AccessRequest]. The zero value denies. Its lists
+// are for reading: others who asked the same may hold them too.
 type Decision struct {
 	Allowed bool
 	// Code says in one stable word why: "permitted", "no_permit", "forbidden",

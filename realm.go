@@ -5,6 +5,10 @@ import "time"
 // MainRealm exists from the start; its administrators administer all realms.
 const MainRealm = "main"
 
+// MaxGrantTTL bounds how long a login may live however often it is renewed, and
+// with it how far ahead the end of a token can lie.
+const MaxGrantTTL = 400 * 24 * time.Hour
+
 // Realm is a unit of isolation: its own users, keys, roles, policies and issuer.
 type Realm struct {
 	Name      string        `json:"name"` // [a-z0-9][a-z0-9-]{0,62}
@@ -26,7 +30,8 @@ type RealmSettings struct {
 	AccessTokenTTL time.Duration `json:"access_token_ttl,omitempty"`
 	// RefreshTokenTTL is how long an unused refresh token lives: 7 days.
 	RefreshTokenTTL time.Duration `json:"refresh_token_ttl,omitempty"`
-	// GrantTTL is the absolute end of a grant however often refreshed: 30 days.
+	// GrantTTL is the absolute end of a grant however often refreshed: 30 days, at
+	// most [MaxGrantTTL].
 	GrantTTL time.Duration `json:"grant_ttl,omitempty"`
 	// RefreshGrace is how long the token before the current one may be shown
 	// again by a client that lost the answer: 10 seconds; the same successor

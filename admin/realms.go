@@ -197,7 +197,7 @@ func (f faults) settings(at string, s gatehouse.RealmSettings) {
 	const day = 24 * time.Hour
 	in("access_token_ttl", d.AccessTokenTTL, time.Minute, time.Hour)
 	in("refresh_token_ttl", d.RefreshTokenTTL, 5*time.Minute, 400*day)
-	in("grant_ttl", d.GrantTTL, 5*time.Minute, 400*day)
+	in("grant_ttl", d.GrantTTL, 5*time.Minute, gatehouse.MaxGrantTTL)
 	if d.RefreshGrace > 0 {
 		in("refresh_grace", d.RefreshGrace, 0, 30*time.Second)
 	}

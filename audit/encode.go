@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -317,7 +318,7 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 // could make it equal to another, and duplicate members do not decode: the name
 // gets a number above after that no key of detail has, and returns it.
 func distinct(detail map[string]string, key string, after int) (name string, number int) {
-	repaired := string([]rune(key))
+	repaired := strings.ToValidUTF8(key[:min(len(key), maxID/3)], "\ufffd") // what is cut later could become equal later
 	for {
 		after++
 		name = "~" + strconv.Itoa(after) + "_" + repaired

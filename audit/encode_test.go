@@ -186,12 +186,15 @@ func TestEventsAreBounded(t *testing.T) {
 	keys := full()
 	keys.Detail = map[string]string{"\xff": "a", "\xfe": "b", "~1_\ufffd": "c", strings.Repeat("k", 300): "d", strings.Repeat("k", 300) + "2": "e"}
 	collide := full() // the second key is repaired to the text of the first
-	collide.Detail = map[string]string{"~14_\ufffd": "c", "\xff": "a"}
-	b, err := audit.Encode([]gatehouse.Event{keys, collide})
+	collide.Detail = map[string]string{"~1_\ufffd": "c", "\xff": "a"}
+	cutAlike := full() // a key that, cut at a character, would be as long as one that is not
+	cutAlike.Detail = map[string]string{strings.Repeat("a", 122) + "\U0001F600" + strings.Repeat("b", 20): "x",
+		"~1_" + strings.Repeat("a", 122) + "…": "y", "~1_" + strings.Repeat("a", 42): "z"}
+	b, err := audit.Encode([]gatehouse.Event{keys, collide, cutAlike})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := audit.Decode(b); err != nil || len(back[0].Detail) != 5 || len(back[1].Detail) != 2 {
+	if back, err := audit.Decode(b); err != nil || len(back[0].Detail) != 5 || len(back[1].Detail) != 2 || len(back[2].Detail) != 3 {
 		t.Errorf("keys that become equal: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package authz
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -27,6 +28,7 @@ type answer struct {
 // already in its subject.
 type facts struct {
 	scheme, environment, acr, clientID string
+	hasAuthTime                        bool // 1970 is a time too
 	authTime                           int64
 	scopes, amr                        []string
 }
@@ -34,14 +36,14 @@ type facts struct {
 func factsOf(p *gatehouse.Principal) facts {
 	f := facts{scheme: string(p.Scheme), environment: string(p.Environment), acr: p.ACR, clientID: p.ClientID, scopes: p.Scopes, amr: p.AMR}
 	if !p.AuthTime.IsZero() {
-		f.authTime = p.AuthTime.Unix()
+		f.hasAuthTime, f.authTime = true, p.AuthTime.Unix()
 	}
 	return f
 }
 
 func (f *facts) equal(g *facts) bool {
 	return f.scheme == g.scheme && f.environment == g.environment && f.acr == g.acr && f.clientID == g.clientID &&
-		f.authTime == g.authTime && slices.Equal(f.scopes, g.scopes) && slices.Equal(f.amr, g.amr)
+		f.hasAuthTime == g.hasAuthTime && f.authTime == g.authTime && slices.Equal(f.scopes, g.scopes) && slices.Equal(f.amr, g.amr)
 }
 
 // passing reports whether decisions under set may depend on something that
@@ -79,9 +81,13 @@ func (a *answers) recall(r *gatehouse.AccessRequest) (gatehouse.Decision, bool) 
 }
 
 // keep remembers a decision. The answer holds the attributes, so that no other
-// map can come to lie at their address.
+// map can come to lie at their address, and copies what callers may write into.
+// The id is a piece of the request's path, which must not be kept with it.
 func (a *answers) keep(r *gatehouse.AccessRequest, d gatehouse.Decision) {
-	a.slot(r).Store(&answer{r.Action, r.Resource, factsOf(r.Principal), d})
+	k := &answer{r.Action, r.Resource, factsOf(r.Principal), d}
+	k.resource.ID = strings.Clone(r.Resource.ID)
+	k.facts.scopes, k.facts.amr = slices.Clone(k.facts.scopes), slices.Clone(k.facts.amr)
+	a.slot(r).Store(k)
 }
 
 // identity tells maps apart without looking into them.

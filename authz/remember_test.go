@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -56,6 +58,14 @@ func TestRememberedDecisions(t *testing.T) {
 		{"auth_time", `permit(principal, action, resource) when { context has auth_time && context.auth_time == 100 };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.AuthTime = time.Unix(50, 0)
+			}},
+		{"auth_time of 1970", `permit(principal, action, resource) when { context has auth_time };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.AuthTime = time.Time{}
+			}},
+		{"scopes, narrowed in place", `permit(principal, action, resource) when { context.scopes.contains("a") };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.Scopes[0] = "b"
 			}},
 		{"client_id", `permit(principal, action, resource) when { context has client_id && context.client_id == "one" };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
@@ -162,6 +172,9 @@ func TestRememberedDecisions(t *testing.T) {
 			d, clk, _ := newDecider(t, w)
 			p := who("main", "bob")
 			p.Scopes, p.ACR, p.AMR, p.ClientID, p.Environment, p.AuthTime = []string{"a"}, "2", []string{"otp"}, "one", gatehouse.EnvironmentLive, time.Unix(100, 0)
+			if c.name == "auth_time of 1970" {
+				p.AuthTime = time.Unix(0, 0)
+			}
 			r := gatehouse.AccessRequest{Principal: p, Action: "read", Resource: gatehouse.Resource{Type: "Document", ID: "d", Constant: true,
 				Attributes: map[string]any{"n": int64(1), "folder": gatehouse.EntityRef{Type: "Folder", ID: "f"}}}}
 			ctx := gatehouse.WithAddress(ctx, "192.0.2.1")
@@ -216,6 +229,29 @@ func TestRecall(t *testing.T) {
 		if again+10 > anew {
 			t.Errorf("%s: %v allocations for a remembered decision, %v for a new one", name, again, anew)
 		}
+	}
+}
+
+// TestRecallKeepsNoPath: the id of a resource is a piece of the request's path,
+// of which nothing else may stay in memory.
+func TestRecallKeepsNoPath(t *testing.T) {
+	d, _, _ := newDecider(t, newWorld())
+	path := "/documents/d1/" + strings.Repeat("x", 30<<10)
+	r := gatehouse.AccessRequest{Principal: who("main", "alice"), Action: "read", Resource: gatehouse.Resource{Type: "Document",
+		ID: path[11:13], Attributes: document("carol", "red", "private").Attributes, Constant: true}}
+	if got := d.Decide(t.Context(), r); !got.Allowed {
+		t.Fatalf("%+v", got)
+	}
+	snap, subj, _ := d.asker(t.Context(), r.Principal)
+	if snap == nil {
+		t.Fatal("no subject")
+	}
+	k := subj.answers.slot(&r).Load()
+	if k == nil || k.resource.ID != "d1" {
+		t.Fatalf("%+v is kept", k)
+	}
+	if unsafe.StringData(k.resource.ID) == unsafe.StringData(r.Resource.ID) {
+		t.Error("the whole path is kept")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 var (
 	errNoRoute  = gatehouse.E(gatehouse.NotFound, "no_route", "There is nothing here.")
-	errPath     = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path can be read in more than one way.")
+	errPath     = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
 	errOverride = gatehouse.E(gatehouse.Invalid, "method_override", "The method must be that of the request line.")
 	errMethod   = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
 )
@@ -54,7 +54,7 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 	if len(r.Method) > 32 {
 		return errMethod
 	}
-	if web.AmbiguousPath(r.URL) {
+	if web.AmbiguousURL(r.URL) {
 		return errPath
 	}
 	if overridesMethod(r) {

@@ -86,7 +86,7 @@ func (d *direct) takes(r *http.Request) bool {
 	default:
 		return false
 	}
-	return canPeek && plainTarget(r) && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
+	return canPeek && plainHost(r) && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
 		r.Trailer == nil && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil && r.Header["Connection"] == nil && !r.Close
 }
 

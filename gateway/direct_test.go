@@ -405,7 +405,7 @@ func TestDirectWritesLikeNetHTTP(t *testing.T) {
 	d := newDirect(t)
 	n := 0
 	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
-		for _, target := range []string{"/", "/a?b=c", "/a%20b/%C3%A4?x=%2f&y", "/a;b=c", "/?", "//a"} {
+		for _, target := range []string{"/", "/a?b=c", "/a%20b/%C3%A4?x=%2f&y", "/a;b=c", "/?", "//a", "/a?q=caf\xc3\xa9\xff"} {
 			for _, host := range []string{"", "a.example", "a.example:8443", "[::1]:80", "A.example"} {
 				for _, header := range []http.Header{
 					{}, {"User-Agent": {""}}, {"User-Agent": {"curl/8", "second"}}, {"X-A": {"1", "", " 2 ", "\t3\t"}, "X-B": {"\xff\xfe"}},

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// plainTarget reports whether host and request target of r can be written as they
-// are. Zones, other scripts and the like are left to net/http.
-func plainTarget(r *http.Request) bool {
+// plainHost reports whether the host of r can be written as it is. Zones, other
+// scripts and the like are left to net/http.
+func plainHost(r *http.Request) bool {
 	host := r.Host
 	if host == "" {
 		host = r.URL.Host
@@ -29,6 +29,17 @@ func visible(s string) bool {
 	return true
 }
 
+// validTarget reports whether s stays one word on the request line. Bytes beyond
+// ASCII are let through: clients send them in queries.
+func validTarget(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // appendRequest appends r, which [direct.takes], as HTTP/1.1 without a body. It
 // writes what http.Request.Write does in one pass, but refuses what could end a
 // line instead of changing it.
@@ -37,7 +48,7 @@ func appendRequest(b []byte, r *http.Request) ([]byte, error) {
 	if host == "" {
 		host = r.URL.Host
 	}
-	if !visible(target) {
+	if !validTarget(target) {
 		return nil, fmt.Errorf("gateway: the request target %q cannot be sent", target)
 	}
 	b = append(append(b, r.Method...), ' ')

@@ -171,7 +171,7 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 		return nil, errOriginal
 	}
 	u, err := url.ParseRequestURI(uri)
-	if err != nil || uri[0] != '/' || web.AmbiguousPath(u) {
+	if err != nil || uri[0] != '/' || web.AmbiguousURL(u) {
 		return nil, errOriginal
 	}
 	out := r.WithContext(r.Context()) // a copy

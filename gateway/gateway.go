@@ -116,7 +116,7 @@ type Gateway struct {
 var (
 	errHeaderTooLarge = gatehouse.E(gatehouse.HeaderTooLarge, "header_too_large", "The request header is larger than this gateway accepts.")
 	errMethod         = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
-	errPath           = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path can be read in more than one way.")
+	errPath           = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
 	errUpstream       = gatehouse.E(gatehouse.BadGateway, "upstream_failed", "The API behind the gateway gave no valid answer.")
 	errTimeout        = gatehouse.E(gatehouse.GatewayTimeout, "upstream_timeout", "The API behind the gateway did not answer in time.")
 	errNoUpstream     = gatehouse.E(gatehouse.Internal, "upstream_unknown", "")
@@ -293,7 +293,7 @@ func (g *Gateway) bounds(r *http.Request) *gatehouse.Error {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || len(r.Method) > 32 {
 		return errMethod
 	}
-	if web.AmbiguousPath(r.URL) {
+	if web.AmbiguousURL(r.URL) {
 		return errPath
 	}
 	return nil

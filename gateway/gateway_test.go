@@ -404,6 +404,11 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: %.300s", c.name, out)
 		}
 	}
+	for _, method := range []string{"GET", "DELETE"} { // bytes that are no URL, but that clients send
+		if out := raw(t, s.addr, method+" /x?q=caf\xc3\xa9 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(out, "HTTP/1.1 200 ") || !strings.Contains(out, "/x?q=caf\u00e9") {
+			t.Errorf("%s: %s", method, out)
+		}
+	}
 	if out := raw(t, s.addr, "GET /x%20y?a=%2f&b=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"); !strings.Contains(out, `"/x%20y?a=%2f&b=1"`) {
 		t.Errorf("the path or query changed on the way: %s", out)
 	}

@@ -79,7 +79,7 @@ func (s *Resolver) FetchEntity(ctx context.Context, route *enforce.Route, path s
 		return nil, errEntity.With(errors.New("no such upstream"))
 	}
 	u, err := url.Parse(path)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || web.AmbiguousPath(u) {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || web.AmbiguousURL(u) {
 		// The path is made of the caller's parameters; it must stay on the upstream.
 		return nil, errEntityNotFound
 	}

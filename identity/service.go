@@ -26,9 +26,9 @@ type Users interface {
 	UserByKey(ctx context.Context, realm, usernameKey string) (User, error)
 }
 
-// Subjects answers from memory who a user is now; *Directory is one.
+// Subjects tells who a user is now as far as that is in memory; *Directory does.
 type Subjects interface {
-	Subject(ctx context.Context, realm, id string) (*User, error)
+	Recent(realm, id string) (*User, bool)
 }
 
 // Tx is what the service writes in one transaction: a better hash of a password
@@ -98,7 +98,7 @@ type Stats struct {
 type Service struct {
 	cfg     Config
 	cache   *verified
-	known   *cache.Cache[AccountID, string] // the ID of who logged in lately: a hint, checked at each use
+	known   *cache.Cache[AccountID, known] // who logged in lately: a hint, checked at each use
 	flights singleflight.Group
 
 	hits, good, failed, throttled, broken, rehashed atomic.Int64
@@ -137,7 +137,7 @@ func NewService(cfg Config) (*Service, error) {
 		cfg.AccountKey = make([]byte, 32)
 		_, _ = rand.Read(cfg.AccountKey)
 	}
-	return &Service{cfg: cfg, cache: newVerified(cfg.CacheSize, cfg.CacheTTL), known: cache.New[AccountID, string](cfg.CacheSize)}, nil
+	return &Service{cfg: cfg, cache: newVerified(cfg.CacheSize, cfg.CacheTTL), known: cache.New[AccountID, known](cfg.CacheSize)}, nil
 }
 
 // Stats returns the counters.
@@ -177,7 +177,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	if err := s.cfg.Throttle.Peek(account, a.Address); err != nil {
 		return User{}, s.refused(ctx, a, account, nil, err)
 	}
-	if u, ok := s.recall(ctx, a, key, account); ok {
+	if u, ok := s.recall(a, key, account); ok {
 		s.hits.Add(1)
 		return u, nil
 	}
@@ -273,20 +273,26 @@ func (s *Service) verify(ctx context.Context, a Attempt, account AccountID, u Us
 		u = s.rehash(ctx, a, u)
 	}
 	s.cache.put(s.cache.key(account, &u, a.Password), s.cfg.Now())
-	s.known.Set(account, u.ID)
+	s.known.Set(account, known{u.ID, s.cfg.Now().Add(s.cfg.CacheTTL).UnixNano()})
 	return u, nil
+}
+
+// known is the ID that a name led to, for as long as its password is remembered.
+type known struct {
+	id    string
+	until int64 // Unix nanoseconds
 }
 
 // recall answers without the store when a password was verified a moment ago and
 // its user, as of now, is the one that it was verified for.
-func (s *Service) recall(ctx context.Context, a Attempt, key string, account AccountID) (User, bool) {
-	id, ok := s.known.Get(account)
-	if !ok || key == "" || s.cfg.Subjects == nil {
+func (s *Service) recall(a Attempt, key string, account AccountID) (User, bool) {
+	k, ok := s.known.Get(account)
+	if !ok || key == "" || s.cfg.Subjects == nil || s.cfg.Now().UnixNano() >= k.until {
 		return User{}, false
 	}
-	u, err := s.cfg.Subjects.Subject(ctx, a.Realm, id)
+	u, ok := s.cfg.Subjects.Recent(a.Realm, k.id)
 	// Names are given up and taken over: it must still be this user's.
-	if err != nil || u.Realm != a.Realm || u.UsernameKey != key || !usable(u) {
+	if !ok || u.Realm != a.Realm || u.UsernameKey != key || !usable(u) {
 		return User{}, false
 	}
 	return *u, s.cache.has(s.cache.key(account, u, a.Password), s.cfg.Now())

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"sync"
@@ -17,21 +18,26 @@ const (
 	statusTTL = 30 * time.Second
 	// statusReuse is how long a signed list is given out again while its bits stay.
 	statusReuse = 10 * time.Second
-	// maxStatusLists bounds the signed lists that are kept, of some KB each.
-	maxStatusLists = 64
+	// maxStatusBytes bounds the signed lists that are kept. Most have some KB.
+	maxStatusBytes = 8 << 20
 )
 
 // statusLists signs the status lists of realms, for verifiers outside. Anybody
-// may ask, and to compress and sign 2^20 bits is a millisecond and more: so a
-// list that is still the same is not made again, and one at a time is made.
+// may ask, and to compress 2^20 bits takes milliseconds: so a list that is still
+// the same is not made again, one at a time is made, and lists in which nothing
+// is revoked, which are most that anybody can name, share their compressed form.
 type statusLists struct {
 	bits   func(realm string, list int64) []byte
 	signer func(realm string) (*token.Key, error)
 	issuer func(realm string) string
 	now    func() time.Time
+	making chan struct{}          // holds one while a list is made
+	none   []byte                 // the bits of a list without revocations
+	packed func() (string, error) // their compressed form
 
 	mu   sync.Mutex
 	made map[statusListKey]signedList
+	size int // of the texts in made
 }
 
 type statusListKey struct {
@@ -46,24 +52,34 @@ type signedList struct {
 	at   time.Time
 }
 
+func newStatusLists(bits func(string, int64) []byte, signer func(string) (*token.Key, error), issuer func(string) string, now func() time.Time) *statusLists {
+	none := make([]byte, revocation.ListSize/8)
+	return &statusLists{bits: bits, signer: signer, issuer: issuer, now: now, making: make(chan struct{}, 1),
+		none: none, packed: sync.OnceValues(func() (string, error) { return revocation.Encode(none) }), made: map[statusListKey]signedList{}}
+}
+
 // get returns the list as of now: a revocation is in it as soon as it is in force.
-func (s *statusLists) get(_ context.Context, realm string, list int64) (string, time.Duration, error) {
+func (s *statusLists) get(ctx context.Context, realm string, list int64) (string, time.Duration, error) {
 	now := s.now()
-	if !revocation.ValidPlace(list, 0) || !now.Before(revocation.ListExpires(list)) {
+	expires := revocation.ListExpires(list)
+	if !revocation.ValidPlace(list, 0) || !now.Before(expires) || expires.After(now.Add(gatehouse.MaxGrantTTL+48*time.Hour)) {
 		return "", 0, gatehouse.E(gatehouse.NotFound, "status_list_not_found", "There is no such status list.")
 	}
 	key, err := s.signer(realm)
 	if err != nil {
 		return "", 0, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	bits := s.bits(realm, list)
 	sum, place := sha256.Sum256(bits), statusListKey{realm, list}
-	if l, ok := s.made[place]; ok && l.bits == sum && l.key == key && now.Sub(l.at) >= 0 && now.Sub(l.at) < statusReuse {
+	if l, ok := s.kept(place); ok && l.bits == sum && l.key == key && now.Sub(l.at) >= 0 && now.Sub(l.at) < statusReuse {
 		return l.text, statusTTL - now.Sub(l.at), nil
 	}
-	packed, err := revocation.Encode(bits)
+	var packed string
+	if bytes.Equal(bits, s.none) {
+		packed, err = s.packed()
+	} else {
+		packed, err = s.pack(ctx, bits)
+	}
 	if err != nil {
 		return "", 0, err
 	}
@@ -71,9 +87,35 @@ func (s *statusLists) get(_ context.Context, realm string, list int64) (string, 
 	if err != nil {
 		return "", 0, err
 	}
-	if len(s.made) >= maxStatusLists || s.made == nil {
-		s.made = map[statusListKey]signedList{} // whoever asks for many lists gets each made anew
-	}
-	s.made[place] = signedList{text, sum, key, now}
+	s.keep(place, signedList{text, sum, key, now})
 	return text, ttl, nil
+}
+
+// pack compresses bits, for one caller at a time.
+func (s *statusLists) pack(ctx context.Context, bits []byte) (string, error) {
+	select {
+	case s.making <- struct{}{}:
+		defer func() { <-s.making }()
+		return revocation.Encode(bits)
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func (s *statusLists) kept(place statusListKey) (signedList, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.made[place]
+	return l, ok
+}
+
+func (s *statusLists) keep(place statusListKey, l signedList) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size += len(l.text) - len(s.made[place].text)
+	if s.size > maxStatusBytes {
+		clear(s.made)
+		s.size = len(l.text)
+	}
+	s.made[place] = l
 }

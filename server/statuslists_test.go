@@ -1,9 +1,13 @@
 package server
 
 import (
+	"context"
+	"crypto/rand"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -19,12 +23,8 @@ func TestStatusListsAreKept(t *testing.T) {
 		return k
 	}
 	now, key, bits, read := time.Now(), newKey(), make([]byte, revocation.ListSize/8), 0
-	s := &statusLists{
-		bits:   func(string, int64) []byte { read++; return bits },
-		signer: func(string) (*token.Key, error) { return key, nil },
-		issuer: func(realm string) string { return "https://id.example/" + realm },
-		now:    func() time.Time { return now },
-	}
+	s := newStatusLists(func(string, int64) []byte { read++; return bits }, func(string) (*token.Key, error) { return key, nil },
+		func(realm string) string { return "https://id.example/" + realm }, func() time.Time { return now })
 	list, _ := revocation.NewStatus(now.Add(time.Hour))
 	get := func(realm string) string {
 		t.Helper()
@@ -52,12 +52,35 @@ func TestStatusListsAreKept(t *testing.T) {
 	if get("main") == get("shop") {
 		t.Error("two realms share a list")
 	}
-	for i := range int64(3 * maxStatusLists) {
+	// Whoever names many lists fills no memory, and holds up nobody with lists
+	// that cannot be.
+	_, _ = rand.Read(bits)
+	for i := range int64(120) {
 		if _, _, err := s.get(t.Context(), "main", list+i); err != nil {
-			break
+			t.Fatal(err)
 		}
 	}
-	if len(s.made) > maxStatusLists {
-		t.Errorf("%d lists are kept", len(s.made))
+	kept := 0
+	for _, l := range s.made {
+		kept += len(l.text)
+	}
+	if kept != s.size || kept > maxStatusBytes {
+		t.Errorf("%d bytes of lists are kept, %d are counted", kept, s.size)
+	}
+	far, _ := revocation.NewStatus(now.Add(gatehouse.MaxGrantTTL + 72*time.Hour))
+	if _, _, err := s.get(t.Context(), "main", far); !errors.Is(err, gatehouse.NotFound) {
+		t.Errorf("a list of tokens that cannot be: %v", err)
+	}
+	last, _ := revocation.NewStatus(now.Add(gatehouse.MaxGrantTTL))
+	if _, _, err := s.get(t.Context(), "main", last); err != nil {
+		t.Errorf("the list of the longest grant: %v", err)
+	}
+	// A caller that has left waits for nobody.
+	s.making <- struct{}{}
+	bits[0]++
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := s.get(gone, "main", list); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }

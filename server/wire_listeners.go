@@ -71,7 +71,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	tokens.Register(mux)
-	lists := &statusLists{bits: s.view.Bits, signer: s.ring.Signer, issuer: s.realmIssuer, now: s.now}
+	lists := newStatusLists(s.view.Bits, s.ring.Signer, s.realmIssuer, s.now)
 	published, err := endpoint.New(endpoint.Config{Realm: newRealmCache(s.db).Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
 		StatusList: lists.get, Problems: s.problems})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"hash"
 	"io"
 	"log/slog"
-	"math/big"
 	"sync"
 )
 
@@ -132,9 +131,8 @@ func (k *Key) verify(input, sig []byte) bool {
 		opt := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.hash}
 		return rsa.VerifyPSS(k.rsa, s.hash, s.digest(input), sig, &opt) == nil
 	case s.family == familyECDSA && k.ec != nil:
-		half := s.size / 2
-		r, t := new(big.Int).SetBytes(sig[:half]), new(big.Int).SetBytes(sig[half:])
-		return ecdsa.Verify(k.ec, s.digest(input), r, t) // refuses 0 and >= n
+		var buf [160]byte
+		return ecdsa.VerifyASN1(k.ec, s.digest(input), appendDER(buf[:0], sig)) // refuses 0 and >= n
 	case s.family == familyEd25519 && len(k.ed) == ed25519.PublicKeySize:
 		return ed25519.Verify(k.ed, input, sig)
 	}

@@ -6,16 +6,22 @@ import (
 	"unicode/utf8"
 )
 
-// AmbiguousPath reports paths that a proxy and the program behind it are known to
+// AmbiguousURL reports request targets that a proxy and the program behind it are known to
 // read differently: encoded or doubled slashes, backslashes, dot segments in any
 // spelling, path parameters (";", which servlet containers cut off before they
 // match), NUL and other control characters, anything that is still encoded after
-// one decoding, and bytes that are not UTF-8. None of them is needed to name a
-// resource.
-func AmbiguousPath(u *url.URL) bool {
+// one decoding, and bytes that are not UTF-8 in the path; spaces and control
+// characters in the query, which HTTP/2 carries and which end the target on an
+// HTTP/1.1 request line. None of them is needed to name a resource.
+func AmbiguousURL(u *url.URL) bool {
 	escaped := u.EscapedPath()
 	if escaped == "" || escaped[0] != '/' || u.Opaque != "" {
 		return true
+	}
+	for i := range len(u.RawQuery) {
+		if c := u.RawQuery[i]; c <= ' ' || c == 0x7f {
+			return true
+		}
 	}
 	if strings.Contains(escaped, "//") || !utf8.ValidString(u.Path) {
 		return true
