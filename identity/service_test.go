@@ -310,8 +310,7 @@ func TestCacheOfVerifiedPasswords(t *testing.T) {
 // once, and who is refused costs the same reads whoever it is.
 func TestVerifiedPasswordNeedsNoStore(t *testing.T) {
 	var d *Directory
-	var h *house
-	h = newHouse(t, func(c *Config) {
+	h := newHouse(t, func(c *Config) {
 		var err error
 		if d, err = NewDirectory(DirectoryConfig{Store: c.Users.(DirectoryStore), Now: c.Now}); err != nil {
 			t.Fatal(err)
