@@ -29,7 +29,8 @@ func BenchmarkGateway(b *testing.B) {
 	defer d.Close(context.Background())
 	transport := &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true}
 	defer transport.CloseIdleConnections()
-	for name, path := range map[string]string{"anonymous": "/public", "key": "/private", "forward-auth": server.ForwardAuthPath + "/caddy"} {
+	for name, path := range map[string]string{"anonymous": "/public", "key": "/private", "forward-auth": server.ForwardAuthPath + "/caddy",
+		"jwks": "/.well-known/jwks.json"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			var wg sync.WaitGroup
@@ -37,8 +38,12 @@ func BenchmarkGateway(b *testing.B) {
 			for range 32 {
 				wg.Go(func() {
 					for range next {
-						r, _ := http.NewRequest("GET", d.Gateway+path, nil)
-						if name != "anonymous" {
+						base := d.Gateway
+						if name == "jwks" {
+							base = d.Issuer
+						}
+						r, _ := http.NewRequest("GET", base+path, nil)
+						if name != "anonymous" && name != "jwks" {
 							r.Header.Set("Authorization", "Bearer "+d.Users["alice"].APIKey)
 						}
 						if name == "forward-auth" {
