@@ -172,22 +172,6 @@ func (p *process) cpu() (time.Duration, error) {
 	return sum, nil
 }
 
-// rest waits until the server has nothing left to do.
-func (p *process) rest(ctx context.Context) error {
-	before, err := p.cpu()
-	for quiet, i := 0, 0; err == nil && quiet < 3 && i < 100 && ctx.Err() == nil; i++ {
-		time.Sleep(50 * time.Millisecond)
-		var now time.Duration
-		if now, err = p.cpu(); now-before < time.Millisecond {
-			quiet++
-		} else {
-			quiet = 0
-		}
-		before = now
-	}
-	return errors.Join(err, ctx.Err())
-}
-
 // rss returns resident memory in MiB. What processes share counts in each.
 func (p *process) rss() float64 {
 	sum := 0.0
