@@ -26,9 +26,11 @@ type Users interface {
 	UserByKey(ctx context.Context, realm, usernameKey string) (User, error)
 }
 
-// Subjects tells who a user is now as far as that is in memory; *Directory does.
+// Subjects tells who a user is now; *Directory does. Recent knows only what is in
+// memory, Subject reads what is not.
 type Subjects interface {
 	Recent(realm, id string) (*User, bool)
+	Subject(ctx context.Context, realm, id string) (*User, error)
 }
 
 // Tx is what the service writes in one transaction: a better hash of a password
@@ -197,6 +199,11 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	proof := s.cache.key(account, &u, a.Password)
 	if usable(&u) && s.cache.has(proof, s.cfg.Now()) {
 		s.hits.Add(1)
+		if s.cfg.Subjects != nil {
+			// For recall next time: nobody else may ask for this user. That it fails
+			// costs the next attempt a read, and this one nothing.
+			_, _ = s.cfg.Subjects.Subject(ctx, u.Realm, u.ID)
+		}
 		return u, nil
 	}
 	// The same attempt many times at once, as a client starting up makes it, is
