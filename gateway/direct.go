@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"net/url"
 	"sync"
 	"time"
 )
@@ -46,6 +48,34 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !d.takes(r) {
 		return d.next.RoundTrip(r)
 	}
+	return d.send(r.Context(), r.URL.Host, trip{r})
+}
+
+// outbound is a request on its way to the upstream.
+type outbound interface {
+	// request returns the request whose method decides how its answer is read.
+	request() *http.Request
+	// appendTo appends the request as it is sent.
+	appendTo(b []byte) ([]byte, error)
+	// inform takes an informational answer, which is not the last.
+	inform(status int, h http.Header) error
+}
+
+// trip is a request given to RoundTrip.
+type trip struct{ *http.Request }
+
+func (t trip) request() *http.Request            { return t.Request }
+func (t trip) appendTo(b []byte) ([]byte, error) { return appendRequest(b, t.Request) }
+func (t trip) inform(status int, h http.Header) error {
+	if ct := httptrace.ContextClientTrace(t.Context()); ct != nil && ct.Got1xxResponse != nil {
+		return ct.Got1xxResponse(status, textproto.MIMEHeader(h))
+	}
+	return nil
+}
+
+// send sends out to host and returns its answer, whose body must be closed. The
+// end of ctx ends both.
+func (d *direct) send(ctx context.Context, host string, out outbound) (*http.Response, error) {
 	// Before a connection is taken: what cannot be sent must not cost one.
 	buf, _ := d.written.Get().(*[]byte)
 	if buf == nil {
@@ -56,24 +86,24 @@ func (d *direct) RoundTrip(r *http.Request) (*http.Response, error) {
 			d.written.Put(buf)
 		}
 	}()
-	request, err := appendRequest((*buf)[:0], r)
+	request, err := out.appendTo((*buf)[:0])
 	if err != nil {
 		return nil, err
 	}
 	*buf = request
 	for {
-		c, err := d.take(r)
+		c, err := d.take(ctx, host)
 		if err != nil {
 			return nil, err
 		}
-		res, err := c.exchange(r, request)
+		res, err := c.exchange(ctx, out, request)
 		if err == nil {
 			return res, nil
 		}
 		_ = c.Close()
 		// The upstream may close a connection that lay idle just as it is used: a
 		// request that nobody answered a byte to is sent once more.
-		if !c.reused || c.got > 0 || r.Context().Err() != nil {
+		if !c.reused || c.got > 0 || ctx.Err() != nil {
 			return nil, err
 		}
 	}
@@ -86,12 +116,12 @@ func (d *direct) takes(r *http.Request) bool {
 	default:
 		return false
 	}
-	return canPeek && plainHost(r) && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
+	return canPeek && plainHost(cmp.Or(r.Host, r.URL.Host)) && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
 		r.Trailer == nil && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil && r.Header["Connection"] == nil && !r.Close
 }
 
-// take returns an idle connection that is still good, or a new one.
-func (d *direct) take(r *http.Request) (*directConn, error) {
+// take returns an idle connection that is still good, or a new one to host.
+func (d *direct) take(ctx context.Context, host string) (*directConn, error) {
 	for {
 		d.mu.Lock()
 		last := len(d.idle) - 1
@@ -108,11 +138,11 @@ func (d *direct) take(r *http.Request) (*directConn, error) {
 		}
 		_ = c.Close()
 	}
-	address := r.URL.Host
-	if r.URL.Port() == "" {
-		address = net.JoinHostPort(r.URL.Hostname(), "80")
+	u := url.URL{Host: host}
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "80")
 	}
-	conn, err := d.dial(r.Context(), "tcp", address)
+	conn, err := d.dial(ctx, "tcp", host)
 	if err != nil {
 		return nil, err
 	}
@@ -202,16 +232,16 @@ func (c *directConn) Read(p []byte) (int, error) {
 // was not asked for.
 func (c *directConn) silent() bool { return c.in.Buffered() == 0 && c.peek.quiet() }
 
-// exchange sends r, which is written already, and reads the header of its answer.
-// The body of the answer gives the connection back.
-func (c *directConn) exchange(r *http.Request, written []byte) (*http.Response, error) {
+// exchange sends out, which is written already, and reads the header of its
+// answer. The body of the answer gives the connection back.
+func (c *directConn) exchange(ctx context.Context, out outbound, written []byte) (*http.Response, error) {
 	// A deadline in the past ends every Read and Write at once.
-	stop := context.AfterFunc(r.Context(), func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	c.limit = maxUpstreamHeader
-	res, err := c.send(r, written)
+	res, err := c.answer(out, written)
 	if err != nil {
 		stop()
-		if ctx := r.Context(); ctx.Err() != nil {
+		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
 		return nil, err
@@ -226,12 +256,12 @@ func (c *directConn) exchange(r *http.Request, written []byte) (*http.Response, 
 	return res, nil
 }
 
-func (c *directConn) send(r *http.Request, written []byte) (*http.Response, error) {
+func (c *directConn) answer(out outbound, written []byte) (*http.Response, error) {
 	if _, err := c.Write(written); err != nil {
 		return nil, err
 	}
 	for { // the bound of the header bounds informational answers too
-		res, err := http.ReadResponse(c.in, r)
+		res, err := http.ReadResponse(c.in, out.request())
 		switch {
 		case err != nil:
 			return nil, err
@@ -240,10 +270,8 @@ func (c *directConn) send(r *http.Request, written []byte) (*http.Response, erro
 		case res.StatusCode >= 200:
 			return res, nil
 		}
-		if t := httptrace.ContextClientTrace(r.Context()); t != nil && t.Got1xxResponse != nil {
-			if err := t.Got1xxResponse(res.StatusCode, textproto.MIMEHeader(res.Header)); err != nil {
-				return nil, err
-			}
+		if err := out.inform(res.StatusCode, res.Header); err != nil {
+			return nil, err
 		}
 	}
 }

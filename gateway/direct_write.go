@@ -9,13 +9,9 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// plainHost reports whether the host of r can be written as it is. Zones, other
-// scripts and the like are left to net/http.
-func plainHost(r *http.Request) bool {
-	host := r.Host
-	if host == "" {
-		host = r.URL.Host
-	}
+// plainHost reports whether host can be written as it is. Zones, other scripts
+// and the like are left to net/http.
+func plainHost(host string) bool {
 	return host != "" && visible(host) && !strings.Contains(host, "%") && httpguts.ValidHostHeader(host)
 }
 
@@ -31,13 +27,13 @@ func visible(s string) bool {
 
 // validTarget reports whether s stays one word on the request line. Bytes beyond
 // ASCII are let through: clients send them in queries.
-func validTarget(s string) bool {
+func validTarget[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] == 0x7f {
 			return false
 		}
 	}
-	return s != ""
+	return len(s) > 0
 }
 
 // appendRequest appends r, which [direct.takes], as HTTP/1.1 without a body. It
@@ -66,18 +62,35 @@ func appendRequest(b []byte, r *http.Request) ([]byte, error) {
 				}
 			}
 		}
-		if !httpguts.ValidHeaderFieldName(name) {
-			return nil, fmt.Errorf("gateway: header name %q is not valid", name)
-		}
-		for _, v := range values {
-			if !validValue(v) {
-				return nil, fmt.Errorf("gateway: the value of header %q is not valid", name)
-			}
-			b = append(append(b, name...), ": "...)
-			b = append(append(b, textproto.TrimString(v)...), "\r\n"...)
+		var err error
+		if b, err = appendLines(b, name, values); err != nil {
+			return nil, err
 		}
 	}
 	return append(b, "\r\n"...), nil
+}
+
+// appendLines appends a header line for each of values.
+func appendLines(b []byte, name string, values []string) ([]byte, error) {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return nil, fmt.Errorf("gateway: header name %q is not valid", name)
+	}
+	for _, v := range values {
+		var err error
+		if b, err = appendLine(b, name, v); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// appendLine appends a header line whose name is valid.
+func appendLine(b []byte, name, value string) ([]byte, error) {
+	if !validValue(value) {
+		return nil, fmt.Errorf("gateway: the value of header %q is not valid", name)
+	}
+	b = append(append(b, name...), ": "...)
+	return append(append(b, textproto.TrimString(value)...), "\r\n"...), nil
 }
 
 // validValue is field-value of RFC 9110 §5.5: no control characters but the tab.

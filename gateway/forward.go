@@ -28,7 +28,7 @@ func (g *Gateway) newProxy(up *upstream) http.Handler {
 		// Without FlushInterval, answers of unknown length and event streams go out
 		// at once, and one of known length as its buffer fills: a flush for each
 		// would cost a second system call and a timer.
-		BufferPool:     &buffers{},
+		BufferPool:     &g.buffers,
 		ErrorLog:       slog.NewLogLogger(g.cfg.Logger.Handler(), slog.LevelDebug),
 		Rewrite:        rewrite,
 		ModifyResponse: modifyResponse,
@@ -36,15 +36,20 @@ func (g *Gateway) newProxy(up *upstream) http.Handler {
 	}
 }
 
+// buffers hold bodies as they are copied. They implement httputil.BufferPool.
 type buffers struct{ pool sync.Pool }
 
-func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
+type buffer = [32 << 10]byte
+
+func (b *buffers) take() *buffer {
+	if p, ok := b.pool.Get().(*buffer); ok {
+		return p
 	}
-	return make([]byte, 32<<10)
+	return new(buffer)
 }
-func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
+
+func (b *buffers) Get() []byte  { return b.take()[:] }
+func (b *buffers) Put(p []byte) { b.pool.Put((*buffer)(p)) }
 
 // forward sends the request on and the answer back.
 func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Request) {
@@ -76,7 +81,7 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 	if timeout <= 0 {
 		timeout = g.cfg.Timeout
 	}
-	e.ctx, e.end = context.WithCancelCause(context.WithValue(r.Context(), exchangeKey{}, e))
+	e.ctx, e.end = context.WithCancelCause(r.Context())
 	defer e.end(nil)
 	e.timer = time.AfterFunc(timeout, func() { e.end(errTimeout) })
 	defer func() { e.timer.Stop() }()
@@ -91,11 +96,15 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		defer g.cfg.Resolver.Forget(e.up.Name, r.URL.Path)
 	}
 	defer e.step(t)
-	out := r.WithContext(e.ctx)
-	if e.body != nil {
-		out.Body = e.body
+	if d, ok := e.up.way.(*direct); ok && e.relays(r) {
+		(&relay{e, t, r}).run(d)
+	} else {
+		out := r.WithContext(context.WithValue(e.ctx, exchangeKey{}, e))
+		if e.body != nil {
+			out.Body = e.body
+		}
+		g.proxies[e.up.Name].ServeHTTP(t, out)
 	}
-	g.proxies[e.up.Name].ServeHTTP(t, out)
 	e.whole = true
 }
 
@@ -142,6 +151,9 @@ func exchangeOf(ctx context.Context) *exchange {
 	return e
 }
 
+// unfilterable are the lines that ask for less than the whole list.
+var unfilterable = [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"}
+
 // rewrite makes the outbound request. ReverseProxy has removed the hop-by-hop
 // lines already, with all that Connection named, so nothing that the caller
 // wrote can remove what is set here.
@@ -165,7 +177,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if e.v.Route.Filter != nil {
 		// The whole list, as text: it is read here.
 		h["Accept-Encoding"] = []string{"identity"}
-		for _, name := range [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
+		for _, name := range unfilterable {
 			delete(h, name)
 		}
 	}
@@ -187,20 +199,26 @@ func trailerAllowed(name string, e *exchange) bool {
 	return httpguts.ValidTrailerHeader(name) && !identityName(name, e.g.strip, e.up.protected) && !credentialName(name)
 }
 
-// setForwarded tells the upstream where the request came from, as our trusted
-// proxies' rules find it. What stood left of that was the client's own writing
-// and is not passed on.
+// setForwarded tells the upstream where the request came from.
 func (e *exchange) setForwarded(h http.Header) {
-	p := e.g.cfg.Proxies
-	peer, client := web.Peer(e.in), p.Client(e.in)
-	switch {
-	case client.IsValid() && peer.IsValid() && client != peer:
-		h["X-Forwarded-For"] = []string{client.String() + ", " + peer.String()}
-	case client.IsValid():
-		h["X-Forwarded-For"] = []string{client.String()}
+	if who := e.forwardedFor(); who != "" {
+		h["X-Forwarded-For"] = []string{who}
 	}
 	h["X-Forwarded-Host"] = []string{e.in.Host}
-	h["X-Forwarded-Proto"] = []string{p.Scheme(e.in)}
+	h["X-Forwarded-Proto"] = []string{e.g.cfg.Proxies.Scheme(e.in)}
+}
+
+// forwardedFor names who called, as our trusted proxies' rules find it, or is
+// empty. What stood left of that was the client's own writing and is not passed on.
+func (e *exchange) forwardedFor() string {
+	peer, client := web.Peer(e.in), e.g.cfg.Proxies.Client(e.in)
+	switch {
+	case client.IsValid() && peer.IsValid() && client != peer:
+		return client.String() + ", " + peer.String()
+	case client.IsValid():
+		return client.String()
+	}
+	return ""
 }
 
 // inboundBody is the caller's body on its way to the upstream: it hands trailers
@@ -247,18 +265,43 @@ func modifyResponse(res *http.Response) error {
 		h[headerRequestID] = []string{e.id}
 		return nil
 	}
-	if isStream(h) {
-		e.stream()
+	if err := e.judgeAnswer(res); err != nil {
+		return err
 	}
 	for name := range h {
-		n := normalName(name)
-		// Server and its like tell attackers what to try; Alt-Svc leads clients
-		// around the gateway; an echo of ours would leak the assertion.
-		if n == "server" || n == "x-powered-by" || n == "x-aspnet-version" || n == "x-aspnetmvc-version" ||
-			n == "alt-svc" || strings.HasPrefix(n, "x-gatehouse-") {
+		if !answers(name) {
 			delete(h, name)
 		}
 	}
+	e.dress(h)
+	return nil
+}
+
+// judgeAnswer does what the kind of the answer asks for before any of it goes on.
+func (e *exchange) judgeAnswer(res *http.Response) error {
+	if isStream(res.Header) {
+		e.stream()
+	}
+	if e.v.Route.Filter != nil {
+		return e.filterList(res)
+	}
+	return nil
+}
+
+// answers reports whether a line of the upstream's answer goes on to the caller.
+// Server and its like tell attackers what to try; Alt-Svc leads clients around the
+// gateway; an echo of ours would leak the assertion.
+func answers(name string) bool {
+	switch n := normalName(name); n {
+	case "server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "alt-svc":
+		return false
+	default:
+		return !strings.HasPrefix(n, "x-gatehouse-")
+	}
+}
+
+// dress sets the lines of ours on the header of an answer.
+func (e *exchange) dress(h http.Header) {
 	if loc := h.Get("Location"); loc != "" && !e.up.PreserveHost {
 		h.Set("Location", e.localLocation(loc))
 	}
@@ -274,10 +317,6 @@ func modifyResponse(res *http.Response) error {
 	e.v.SetHeader(h)
 	h[headerRequestID] = []string{e.id}
 	setCORS(h, e.v.Route.CORS, e.in)
-	if e.v.Route.Filter != nil {
-		return e.filterList(res)
-	}
-	return nil
 }
 
 // localLocation turns a redirect to the upstream's own address into a path.
@@ -386,10 +425,14 @@ func (e *exchange) filterList(res *http.Response) error {
 	return nil
 }
 
-// upstreamError answers when there is no answer to forward. The caller learns
-// the kind; the operator the cause, under the request id.
+// upstreamError answers when there is no answer to forward.
 func upstreamError(w http.ResponseWriter, r *http.Request, err error) {
-	e := exchangeOf(r.Context())
+	exchangeOf(r.Context()).unanswered(web.Track(w), err)
+}
+
+// unanswered answers in place of the upstream. The caller learns the kind of the
+// failure; the operator the cause, under the request id.
+func (e *exchange) unanswered(t *web.Tracked, err error) {
 	cause := context.Cause(e.ctx)
 	var out *gatehouse.Error
 	switch {
@@ -402,7 +445,7 @@ func upstreamError(w http.ResponseWriter, r *http.Request, err error) {
 		out = errUpstream.With(err)
 	}
 	e.fail(out, err.Error())
-	e.g.cfg.Logger.WarnContext(r.Context(), "no answer from the upstream", slog.String("request_id", e.id),
+	e.g.cfg.Logger.WarnContext(e.in.Context(), "no answer from the upstream", slog.String("request_id", e.id),
 		slog.String("upstream", e.up.Name), slog.String("code", out.Code), slog.Any("error", err))
-	e.refuse(web.Track(w), e.in, out)
+	e.refuse(t, e.in, out)
 }

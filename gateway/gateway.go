@@ -110,6 +110,7 @@ type Gateway struct {
 	cfg     Config
 	strip   map[string]bool
 	proxies map[string]http.Handler
+	buffers buffers
 	origin  *http.CrossOriginProtection
 }
 

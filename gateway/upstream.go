@@ -52,6 +52,7 @@ const maxUpstreamHeader = 128 << 10
 type upstream struct {
 	Upstream
 	base      *url.URL
+	path      string // of base, escaped, without the slash at its end
 	way       roundTripper
 	plain     []plainHeader
 	protected map[string]bool // normalized names of its own plain headers
@@ -114,7 +115,7 @@ func newUpstream(u Upstream) (*upstream, error) {
 	if u.Audience == "" {
 		u.Audience = u.Name
 	}
-	up := &upstream{Upstream: u, base: base, protected: map[string]bool{}}
+	up := &upstream{Upstream: u, base: base, path: strings.TrimSuffix(base.EscapedPath(), "/"), protected: map[string]bool{}}
 	if u.PlainHeaders {
 		for _, h := range defaultPlain {
 			up.plain = append(up.plain, plainHeader{"X-Gatehouse-" + h.name, h.value})

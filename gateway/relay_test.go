@@ -1,0 +1,242 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+)
+
+// scripted answers each request with the same bytes, closes, and tells what it read.
+type scripted struct {
+	net.Listener
+	answer string
+	asked  chan string
+}
+
+func newScripted(t *testing.T) *scripted {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &scripted{Listener: l, asked: make(chan string, 8)}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			var read bytes.Buffer
+			in := bufio.NewReader(io.TeeReader(c, &read))
+			if r, err := http.ReadRequest(in); err == nil {
+				_, _ = io.Copy(io.Discard, r.Body)
+				s.asked <- read.String()
+				_, _ = io.WriteString(c, s.answer)
+			}
+			c.Close()
+		}
+	}()
+	return s
+}
+
+// relayed is all that can be seen of an exchange from outside, without what
+// differs each time.
+type relayed struct {
+	Asked    []string // the lines that the upstream got
+	Answers  []answer
+	Recorded string
+}
+
+type answer struct {
+	Status  string
+	Header  http.Header
+	Body    string
+	Cut     bool
+	Trailer http.Header
+}
+
+var changing = regexp.MustCompile(`(?i)^(X-Request-Id|X-Gatehouse-Assertion): .*|127\.0\.0\.1:\d+`)
+
+func exchangeRaw(t *testing.T, s *setup, up *scripted, request string) (out relayed) {
+	t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	method, _, _ := strings.Cut(request, " ")
+	for in := bufio.NewReader(c); ; {
+		res, err := http.ReadResponse(in, &http.Request{Method: method})
+		if err != nil {
+			out.Answers = append(out.Answers, answer{Cut: true})
+			break
+		}
+		body, err := io.ReadAll(res.Body)
+		for _, name := range []string{"X-Request-Id", "Date"} {
+			if len(res.Header[name]) > 1 {
+				t.Errorf("%s: %q", name, res.Header[name])
+			}
+			delete(res.Header, name)
+		}
+		if len(res.TransferEncoding) > 0 || res.ContentLength <= 0 {
+			// ReverseProxy flushes the header of an answer without length from another
+			// goroutine: whether net/http's server still adds lines is chance there.
+			delete(res.Header, "Content-Length")
+			delete(res.Header, "Content-Type")
+		}
+		if names := res.Header["Trailer"]; len(names) == 1 { // in the order of a map there
+			list := strings.Split(names[0], ", ")
+			slices.Sort(list)
+			names[0] = strings.Join(list, ", ")
+		}
+		body = regexp.MustCompile(`req_[0-9a-z]+`).ReplaceAll(body, []byte("req_"))
+		out.Answers = append(out.Answers, answer{res.Status, res.Header, string(body), err != nil, res.Trailer})
+		if res.StatusCode >= 200 {
+			break
+		}
+	}
+	c.Close()
+	rec := s.f.last(t)
+	out.Recorded = fmt.Sprint(rec.status, rec.bytes)
+	for _, step := range rec.steps {
+		out.Recorded += fmt.Sprint(" ", step.Name, step.Outcome, step.Code)
+	}
+	select {
+	case asked := <-up.asked:
+		head, body, _ := strings.Cut(asked, "\r\n\r\n")
+		for _, line := range strings.Split(head, "\r\n") {
+			out.Asked = append(out.Asked, changing.ReplaceAllString(line, "$1"))
+		}
+		slices.Sort(out.Asked[1:])
+		out.Asked = append(out.Asked, body)
+	default:
+	}
+	return out
+}
+
+// TestRelayLikeReverseProxy: what goes the short way is, line for line, what
+// httputil.ReverseProxy would have made of it, in both directions.
+func TestRelayLikeReverseProxy(t *testing.T) {
+	const okay = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+	configurations := map[string]option{
+		"plain":         func(*gateway.Config, *gateway.Upstream) {},
+		"base":          func(_ *gateway.Config, u *gateway.Upstream) { u.URL += "/base%2Fa/" },
+		"base, no end":  func(_ *gateway.Config, u *gateway.Upstream) { u.URL += "/base" },
+		"pass":          func(_ *gateway.Config, u *gateway.Upstream) { u.PassAuthorization = true },
+		"preserve host": func(_ *gateway.Config, u *gateway.Upstream) { u.PreserveHost, u.DropCookies = true, true },
+		"more lines": func(c *gateway.Config, u *gateway.Upstream) {
+			u.Headers = map[string]string{"X-Caller": "subject", "X-May": "scopes"}
+			c.StripHeaders = []string{"X-Debug"}
+			c.ResponseHeaders = http.Header{"X-Frame-Options": {"DENY"}, "Etag": {`"ours"`}}
+		},
+	}
+	line := "GET /a/b?c=d HTTP/1.1\r\nHost: api.example\r\n"
+	requests := map[string]string{"bare": line + "\r\n", "close": line + "Connection: close\r\n\r\n", "keep-alive": line + "Connection: Keep-Alive\r\n\r\n",
+		"hop-by-hop": line + "Connection: X-A, close\r\nX-A: 1\r\nX-B: 2\r\n\r\n",
+		"of a hop":   line + "Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authenticate: Basic\r\nProxy-Authorization: Basic YTpi\r\n\r\n",
+		"te":         line + "Te: trailers, gzip\r\n\r\n", "upgrade": line + "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+		"expect": line + "Expect: 100-continue\r\n\r\n", "body": line + "Content-Length: 2\r\n\r\nab", "chunked": line + "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+		"old":      "GET /a HTTP/1.0\r\n\r\n",
+		"identity": line + "X-Gatehouse-Roles: admin\r\nX_Gatehouse_Subject: root\r\nX-Gatehouse-Assertion: e30\r\nX-Caller: root\r\nX_MAY: all\r\nRemote-User: root\r\nX-Request-Id: mine\r\nX-Debug: 1\r\nX-User-Id: 7\r\n\r\n",
+		"origin":   line + "Forwarded: for=192.0.2.1\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-User: root\r\nX-Real-Ip: 192.0.2.1\r\n\r\n",
+		"ordinary": line + "Accept: */*\r\nAccept-Encoding: gzip, br\r\nCookie: a=b; c=d\r\nAuthorization: Bearer x\r\nX-Api-Key: y\r\nReferer: https://example.com/\r\nRange: bytes=0-1\r\nIf-None-Match: \"a\"\r\n\r\n",
+		"repeated": line + "X-A: 1\r\nX-A: 2\r\nX-A:\r\nx-a:  3 \r\nCookie: a=b\r\nCookie: c=d\r\n\r\n",
+		"agents":   line + "User-Agent: one\r\nUser-Agent: two\r\n\r\n", "no agent": line + "User-Agent:\r\n\r\n", "bytes": line + "X-A: caf\xe9\r\nX-B: \ta\t\r\n\r\n",
+		"CORS": line + "Origin: https://app.example\r\n\r\n",
+		"HEAD": "HEAD /a HTTP/1.1\r\nHost: api.example\r\n\r\n", "OPTIONS": "OPTIONS /a HTTP/1.1\r\nHost: api.example\r\n\r\n", "POST": "POST /a HTTP/1.1\r\nHost: api.example\r\nContent-Length: 0\r\n\r\n",
+		"absolute": "GET http://api.example/a HTTP/1.1\r\nHost: api.example\r\n\r\n", "trailer": line + "Trailer: X-T\r\n\r\n",
+		"strange host": "GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n", "no host": "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+	}
+	for i, target := range []string{"/", "/?", "/a?", "/a%20b/%C3%A4", "/caf%C3%A9?q=%C3%A9&r=%2f", "/?q=caf\xc3\xa9", "/?a=%zz&b=1", "/?a;b", "/?a=1;b=2&c", "/?%", "/?a=%4", "/?a=b?c=d", "/a+b?c+d",
+		"/a/", "/a,b:c@d!$&'()*", "/?" + strings.Repeat("a=b&", 3000)} {
+		requests[fmt.Sprint("target", i)] = "GET " + target + " HTTP/1.1\r\nHost: api.example\r\n\r\n"
+	}
+	answers := map[string]string{"okay": okay, "nothing": "", "not HTTP": "SSH-2.0\r\n", "bad header": "HTTP/1.1 200 OK\r\nX A: 1\r\n\r\n",
+		"chunks": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "to the end": "HTTP/1.1 200 OK\r\n\r\nhello",
+		"204": "HTTP/1.1 204 No Content\r\n\r\n", "304": "HTTP/1.1 304 Not Modified\r\nEtag: \"a\"\r\nContent-Length: 7\r\n\r\n", "empty": "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"trailer":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-B\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 7\r\nX-B: 1\r\n\r\n",
+		"unsaid":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n",
+		"more said": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 7\r\nX-Other: 1\r\n\r\n",
+		"cut":       "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello", "cut chunk": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\nhello",
+		"hop-by-hop": "HTTP/1.1 200 OK\r\nConnection: X-Inner, keep-alive\r\nX-Inner: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nTe: gzip\r\nUpgrade: h2\r\nProxy-Connection: x\r\nX-Outer: 2\r\nContent-Length: 2\r\n\r\n{}",
+		"talkative":  "HTTP/1.1 200 OK\r\nServer: api/1\r\nX-Powered-By: me\r\nX-Gatehouse-Assertion: e30\r\nAlt-Svc: h3\r\nX-Request-Id: theirs\r\nCache-Control: max-age=5\r\nX-A: 1\r\nX-A: 2\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\nContent-Length: 2\r\n\r\n{}",
+		"hints":      "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + okay, "hints only": "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+		"continue": "HTTP/1.1 100 Continue\r\n\r\n" + okay,
+		"events":   "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n", "more": okay + "HTTP/1.1 200 OK\r\n\r\n",
+		"moved": "HTTP/1.1 302 Found\r\nLocation: http://UPSTREAM/b?c\r\nContent-Length: 0\r\n\r\n", "list": "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nEtag: \"a\"\r\n\r\n[1,2]",
+		"large":       "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("0123456789", 10000),
+		"two lengths": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "old": "HTTP/1.0 200 OK\r\n\r\nhello",
+	}
+	routes := map[string]enforce.Route{"plain": {}, "CORS": {CORS: &enforce.CORS{Origins: []string{"https://app.example"}}}, "filter": {Filter: &enforce.ListFilter{}}}
+	for name, configure := range configurations {
+		t.Run(name, func(t *testing.T) {
+			up := newScripted(t)
+			short := startURL(t, "http://"+up.Addr().String(), configure)
+			long := startURL(t, "http://"+up.Addr().String(), configure)
+			gateway.ReverseProxyOnly(long.cfg.Upstreams)
+			if !gateway.Relayed(short.cfg.Upstreams, "api") || gateway.Relayed(long.cfg.Upstreams, "api") {
+				t.Fatal("there is nothing to compare")
+			}
+			for _, s := range []*setup{short, long} {
+				s.f.filter = func(body []byte) ([]byte, error) {
+					if bytes.Equal(body, []byte("{}")) {
+						return nil, errors.New("not a list")
+					}
+					return bytes.Replace(body, []byte("1,"), nil, 1), nil
+				}
+			}
+			compare := func(what, request, answer string) {
+				t.Helper()
+				up.answer = strings.ReplaceAll(answer, "UPSTREAM", up.Addr().String())
+				got, want := exchangeRaw(t, short, up, request), exchangeRaw(t, long, up, request)
+				if !reflect.DeepEqual(got, want) {
+					t.Errorf("%s\ngot  %+v\nwant %+v", what, got, want)
+				}
+			}
+			each := func(do func(kind string)) {
+				for kind, route := range routes {
+					for _, s := range []*setup{short, long} {
+						s.f.verdict = allow(route, alice)
+					}
+					do(kind)
+				}
+			}
+			// First what is answered with "close": a request with a body is not sent
+			// again when the connection was a stale one.
+			each(func(kind string) {
+				for what, request := range requests {
+					compare(kind+", request "+what, request, okay)
+				}
+			})
+			each(func(kind string) {
+				for what, answer := range answers {
+					compare(kind+", answer "+what, requests["ordinary"], answer)
+					compare(kind+", HEAD, answer "+what, requests["HEAD"], answer)
+				}
+			})
+			for _, s := range []*setup{short, long} { // nobody in particular
+				s.f.verdict = allow(enforce.Route{}, nil)
+			}
+			compare("anonymous", requests["identity"], okay)
+		})
+	}
+}
