@@ -292,12 +292,13 @@ func (e *exchange) judgeAnswer(res *http.Response) error {
 // Server and its like tell attackers what to try; Alt-Svc leads clients around the
 // gateway; an echo of ours would leak the assertion.
 func answers(name string) bool {
-	switch n := normalName(name); n {
+	var room nameRoom
+	n := appendNormal(room[:0], name)
+	switch string(n) {
 	case "server", "x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "alt-svc":
 		return false
-	default:
-		return !strings.HasPrefix(n, "x-gatehouse-")
 	}
+	return !bytes.HasPrefix(n, []byte("x-gatehouse-"))
 }
 
 // dress sets the lines of ours on the header of an answer.

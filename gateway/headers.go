@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -47,50 +46,56 @@ var strippedPrefixes = [...]string{"x-gatehouse-", "x-forwarded-", "x-auth-reque
 
 // normalName is the name a CGI-like upstream would see: letters folded, every
 // other sign the same. "X_Remote.User" and "X-Remote-User" are one variable there.
-func normalName(name string) string {
-	plain := true
+func normalName(name string) string { return string(appendNormal(nil, name)) }
+
+// nameRoom holds most names, so that looking at one allocates nothing.
+type nameRoom = [64]byte
+
+// appendNormal appends the normalName of name.
+func appendNormal(b []byte, name string) []byte {
 	for _, c := range []byte(name) {
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-') {
-			plain = false
-			break
-		}
-	}
-	if plain {
-		return name
-	}
-	b := []byte(name)
-	for i, c := range b {
 		switch {
 		case 'A' <= c && c <= 'Z':
-			b[i] = c | 0x20
+			c |= 0x20
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
 		default:
-			b[i] = '-'
+			c = '-'
 		}
+		b = append(b, c)
 	}
-	return string(b)
+	return b
 }
 
 // identityName reports whether the caller may not set the header of that name.
 // more holds further normalized names.
 func identityName(name string, more ...map[string]bool) bool {
-	n := normalName(name)
-	if strippedNames[n] {
+	var room nameRoom
+	n := appendNormal(room[:0], name)
+	if strippedNames[string(n)] {
 		return true
 	}
 	for _, m := range more {
-		if m[n] {
+		if m[string(n)] {
 			return true
 		}
 	}
-	return slices.ContainsFunc(strippedPrefixes[:], func(p string) bool { return strings.HasPrefix(n, p) })
+	for _, p := range strippedPrefixes {
+		if len(n) >= len(p) && string(n[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
 }
 
 // credentialName reports whether the header carries a credential that we read,
 // or would to a CGI-like upstream.
 func credentialName(name string) bool {
-	n := normalName(name)
-	return n == "authorization" || n == "x-api-key" || n == "proxy-authorization"
+	var room nameRoom
+	switch string(appendNormal(room[:0], name)) {
+	case "authorization", "x-api-key", "proxy-authorization":
+		return true
+	}
+	return false
 }
 
 // strip removes what the caller may not tell the upstream from a header or

@@ -1,6 +1,9 @@
 package web
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // HSTS is sent on every response to a request that came over TLS (ASVS 3.4.1:
 // at least a year). Subdomains are not ours to bind.
@@ -42,16 +45,26 @@ func APIHeaders(h http.Header, secure bool) {
 }
 
 // UpstreamHeaders sets on a forwarded answer what the upstream did not set
-// itself, leaving its content policy and caching alone.
+// itself, leaving its content policy and caching alone. JSON has no links to
+// follow and gets no Referrer-Policy.
 func UpstreamHeaders(h http.Header, secure bool) {
-	for _, l := range [...]line{nosniff, noReferrer} {
-		if len(h[l.name]) == 0 {
-			h[l.name] = l.values
-		}
+	if len(h[nosniff.name]) == 0 {
+		h[nosniff.name] = nosniff.values
+	}
+	if len(h[noReferrer.name]) == 0 && !isJSON(h["Content-Type"]) {
+		h[noReferrer.name] = noReferrer.values
 	}
 	if secure && len(h[hsts.name]) == 0 {
 		h[hsts.name] = hsts.values
 	}
+}
+
+func isJSON(contentType []string) bool {
+	if len(contentType) != 1 {
+		return false
+	}
+	t, _, _ := strings.Cut(contentType[0], ";")
+	return t == "application/json"
 }
 
 // PageHeaders sets the headers of an HTML page: its own styles, scripts, images

@@ -381,7 +381,15 @@ func TestHeadersAndHealth(t *testing.T) {
 	}
 	up := http.Header{"Content-Security-Policy": {"x"}, "Referrer-Policy": {"origin"}}
 	UpstreamHeaders(up, true)
-	if up.Get("Referrer-Policy") != "origin" || up.Get("X-Content-Type-Options") != "nosniff" {
+	if up.Get("Referrer-Policy") != "origin" || up.Get("X-Content-Type-Options") != "nosniff" || up.Get("Strict-Transport-Security") == "" {
 		t.Errorf("%v", up)
+	}
+	for contentType, want := range map[string]string{"text/html": "no-referrer", "": "no-referrer", "application/xhtml+xml": "no-referrer",
+		"application/jsonp": "no-referrer", "application/json": "", "application/json; charset=utf-8": ""} {
+		h := http.Header{"Content-Type": {contentType}}
+		UpstreamHeaders(h, false)
+		if h.Get("Referrer-Policy") != want || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Strict-Transport-Security") != "" {
+			t.Errorf("%s: %v", contentType, h)
+		}
 	}
 }
