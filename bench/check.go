@@ -85,18 +85,36 @@ func fetchChecker(issuer string) (*checker, error) {
 }
 
 func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if subject, ok := c.caller(w, r); ok {
+		w.Header().Set("X-User", subject)
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// before lets requests with a good token go on to next, which learns who calls.
+func (c *checker) before(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subject, ok := c.caller(w, r); ok {
+			r.Header.Del("Authorization")
+			r.Header.Set("X-User", subject)
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// caller returns who calls, or answers 401.
+func (c *checker) caller(w http.ResponseWriter, r *http.Request) (subject string, ok bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	subject, err := "", errNotGood
+	err := errNotGood
 	if strings.EqualFold(scheme, "Bearer") {
 		subject, err = c.verify(token)
 	}
 	if err != nil {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		http.Error(w, "unauthorized", http.StatusUnauthorized)
-		return
+		return "", false
 	}
-	w.Header().Set("X-User", subject)
-	w.WriteHeader(http.StatusOK)
+	return subject, true
 }
 
 var errNotGood = errors.New("not a good token")

@@ -89,6 +89,14 @@ func TestChecker(t *testing.T) {
 		if w.Code != x.want || (w.Code == 200) != (w.Header().Get("X-User") == "usr_1") {
 			t.Errorf("%s: %d %q", x.name, w.Code, w.Header().Get("X-User"))
 		}
+		w = httptest.NewRecorder()
+		passed := ""
+		c.before(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			passed = r.Header.Get("X-User") + r.Header.Get("Authorization")
+		})).ServeHTTP(w, r)
+		if w.Code != x.want || (w.Code == 200) != (passed == "usr_1") {
+			t.Errorf("%s, before a proxy: %d %q", x.name, w.Code, passed)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/guard"
@@ -45,7 +46,8 @@ func serveRole(role, backend string) error {
 
 // handler: "floor" and "upstream" answer a static document, "proxy" is a bare
 // ReverseProxy to the backend, "check" verifies tokens of the backend with the
-// standard library, "guard" is the static document behind Gatehouse's guard.
+// standard library, "checking-proxy" is the proxy behind that check ("issuer
+// upstream"), "guard" is the static document behind Gatehouse's guard.
 func handler(role, backend string) (http.Handler, error) {
 	body := []byte(answer)
 	document := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -56,15 +58,20 @@ func handler(role, backend string) (http.Handler, error) {
 	case "floor", "upstream":
 		return document, nil
 	case "proxy":
-		target, err := url.Parse(backend)
+		return bareProxy(backend)
+	case "check":
+		return fetchChecker(backend)
+	case "checking-proxy":
+		issuer, upstream, _ := strings.Cut(backend, " ")
+		check, err := fetchChecker(issuer)
 		if err != nil {
 			return nil, err
 		}
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = 64
-		return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}, nil
-	case "check":
-		return fetchChecker(backend)
+		proxy, err := bareProxy(upstream)
+		if err != nil {
+			return nil, err
+		}
+		return check.before(proxy), nil
 	case "guard":
 		g, err := guard.NewRemote(guard.RemoteConfig{Issuer: backend, Audience: backend, AllowPrivateAddress: true,
 			Routes: []enforce.Route{{Pattern: "GET /private", Authenticated: true}}})
@@ -74,4 +81,14 @@ func handler(role, backend string) (http.Handler, error) {
 		return g.Handler(document), nil
 	}
 	return nil, fmt.Errorf("no role %q", role)
+}
+
+func bareProxy(upstream string) (http.Handler, error) {
+	target, err := url.Parse(upstream)
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 64
+	return &httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}, nil
 }

@@ -215,6 +215,12 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 	}
 	cases = append(cases, &benchCase{name: "guard", title: "Go service with the guard, JWT seen before", kind: kindOurs, parts: []part{{"gatehouse", guarded}},
 		want: 200, next: b.bearer(get(guarded.line, "/private")), floor: "floor"})
+	verifying, err := b.role(ctx, "checking-proxy", b.demo.Issuer+" "+b.upstream.line)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(cases, &benchCase{name: "proxy-check", title: "V: ReverseProxy that verifies each JWT (ES256, standard library)", kind: kindFloor,
+		parts: []part{{"ReverseProxy", verifying}}, want: 200, next: fresh.next(get(verifying.line, "/private")), prepare: fresh.mint, floor: "proxy"})
 	others, err := b.otherAlgorithms(ctx)
 	return append(cases, others...), err
 }
