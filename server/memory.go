@@ -8,9 +8,9 @@ import (
 
 // ballastBytes moves the point at which the garbage collector starts from twice
 // of what is alive, which is little, to twice of that and the ballast: under load
-// it runs less often, for some megabytes more. Nobody writes to the
-// ballast, so the system gives it no memory.
-const ballastBytes = 2 << 20
+// it runs less often, for as much memory more. Nobody writes to the ballast, so the
+// system gives it none.
+const ballastBytes = 512 << 10
 
 // settleAfter is when what was needed for the start alone is given back.
 const settleAfter = 2 * time.Second
