@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -238,7 +239,15 @@ func (c *directConn) exchange(ctx context.Context, out outbound, written []byte)
 	// A deadline in the past ends every Read and Write at once.
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	c.limit = maxUpstreamHeader
+	returned := false
+	defer func() {
+		if !returned { // out panicked
+			stop()
+			_ = c.Close()
+		}
+	}()
 	res, err := c.answer(out, written)
+	returned = true
 	if err != nil {
 		stop()
 		if ctx.Err() != nil {
@@ -265,6 +274,8 @@ func (c *directConn) answer(out outbound, written []byte) (*http.Response, error
 		switch {
 		case err != nil:
 			return nil, err
+		case res.StatusCode < 100:
+			return nil, errStatus
 		case res.StatusCode == http.StatusSwitchingProtocols:
 			return nil, errors.New("gateway: the upstream changed the protocol unasked")
 		case res.StatusCode >= 200:
@@ -302,6 +313,17 @@ func (b *directBody) Read(p []byte) (int, error) {
 func (b *directBody) Close() error {
 	b.end(false)
 	return nil
+}
+
+// waits reports that no byte of the body has come yet; chunked, that the line with
+// the first chunk's size may be all that has.
+func (b *directBody) waits(chunked bool) bool {
+	here, _ := b.c.in.Peek(b.c.in.Buffered())
+	if !chunked {
+		return len(here) == 0
+	}
+	line, rest, _ := bytes.Cut(here, []byte("\n"))
+	return len(line) == 0 || len(rest) == 0
 }
 
 func (b *directBody) end(whole bool) {

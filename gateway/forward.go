@@ -103,7 +103,7 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		if e.body != nil {
 			out.Body = e.body
 		}
-		g.proxies[e.up.Name].ServeHTTP(t, out)
+		g.proxies[e.up.Name].ServeHTTP(&informing{t, r.ProtoAtLeast(1, 1)}, out)
 	}
 	e.whole = true
 }
@@ -129,7 +129,13 @@ func (e *exchange) step(t *web.Tracked) {
 	if !e.whole || cause != nil && gatehouse.CodeOf(cause) == errTakenBack.Code { // an upgraded connection has no end of its own
 		// Cut in the middle: by the client, by the upstream, or by us.
 		s.Outcome, s.Code = gatehouse.OutcomeError, "cut_short"
-		if cause != nil {
+		switch {
+		case cause == nil:
+		case errors.Is(cause, context.Canceled):
+			s.Code = "client_gone"
+		case errors.Is(cause, errEnded):
+			s.Code = "stream_ended"
+		default:
 			s.Code = gatehouse.CodeOf(cause)
 		}
 	}
@@ -274,11 +280,65 @@ func modifyResponse(res *http.Response) error {
 		}
 	}
 	e.dress(h)
+	res.Body = &trailerBody{res.Body, res}
 	return nil
 }
 
+// trailerBody filters the trailers, which are there at its end.
+type trailerBody struct {
+	io.ReadCloser
+	res *http.Response
+}
+
+func (b *trailerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		filterTrailer(b.res.Trailer)
+	}
+	return n, err
+}
+
+// filterTrailer keeps out of an answer's trailers what is kept out of its header
+// or said there by us: clients may merge the two.
+func filterTrailer(h http.Header) {
+	for name := range h {
+		if !answers(name) || hopByHop(name) || name == headerRequestID || strings.HasPrefix(name, "Access-Control-") {
+			delete(h, name)
+		}
+	}
+}
+
+// informing passes informational answers of the upstream on as what it is: its
+// lines pass the same filter as those of the last answer, and HTTP/1.0 gets none
+// (RFC 9110 §15.2).
+type informing struct {
+	*web.Tracked
+	may bool
+}
+
+func (w *informing) WriteHeader(status int) {
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		if !w.may {
+			return
+		}
+		h := w.Header()
+		for name := range h {
+			if !answers(name) || hopByHop(name) {
+				delete(h, name)
+			}
+		}
+	}
+	w.Tracked.WriteHeader(status)
+}
+
+var errStatus = errors.New("gateway: the upstream's status is not one of HTTP")
+
 // judgeAnswer does what the kind of the answer asks for before any of it goes on.
 func (e *exchange) judgeAnswer(res *http.Response) error {
+	if res.StatusCode < 100 {
+		return errStatus
+	}
+	filterTrailer(res.Trailer)
 	if isStream(res.Header) {
 		e.stream()
 	}

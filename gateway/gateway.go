@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -104,8 +105,9 @@ type Config struct {
 // Gateway is the reverse proxy. It is immutable and safe for concurrent use.
 //
 // The http.Server around it should set ReadHeaderTimeout and IdleTimeout and must
-// leave ReadTimeout and WriteTimeout at zero: they would cut streams, and each
-// exchange is bounded here.
+// leave ReadTimeout and WriteTimeout at zero: they would cut streams. The time of
+// each exchange is bounded here, but for a caller that does not read its answer:
+// the connection has to bound that, as the server's listeners do.
 type Gateway struct {
 	cfg     Config
 	strip   map[string]bool
@@ -158,6 +160,7 @@ func New(cfg Config) (*Gateway, error) {
 	defaults(&cfg.StreamLifetime, DefaultStreamLifetime)
 	defaults(&cfg.StreamCheck, DefaultStreamCheck)
 	g := &Gateway{cfg: cfg, strip: map[string]bool{}, proxies: map[string]http.Handler{}, origin: http.NewCrossOriginProtection()}
+	cfg.ResponseHeaders = sealed(cfg.ResponseHeaders)
 	for _, name := range cfg.StripHeaders {
 		g.strip[normalName(name)] = true
 	}
@@ -165,6 +168,16 @@ func New(cfg Config) (*Gateway, error) {
 		g.proxies[name] = g.newProxy(up)
 	}
 	return g, nil
+}
+
+// sealed returns a copy of h that all answers may share: adding to one of its
+// lists makes another, so that no answer writes into what the next one reads.
+func sealed(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		out[name] = slices.Clip(slices.Clone(values))
+	}
+	return out
 }
 
 func defaults[T int | int64 | time.Duration](v *T, d T) {

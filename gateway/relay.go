@@ -112,6 +112,9 @@ func (x *relay) request() *http.Request { return x.r }
 
 // inform implements outbound: the caller gets informational answers too.
 func (x *relay) inform(status int, lines http.Header) error {
+	if !x.r.ProtoAtLeast(1, 1) {
+		return nil // RFC 9110 §15.2: HTTP/1.0 knows none
+	}
 	h := x.t.Header()
 	before := maps.Clone(h)
 	addAnswer(h, lines)
@@ -209,6 +212,7 @@ func (x *relay) answer(res *http.Response) error {
 	if err := x.copy(res); err != nil {
 		return err
 	}
+	filterTrailer(res.Trailer)
 	if len(res.Trailer) == 0 {
 		return nil
 	}
@@ -220,7 +224,7 @@ func (x *relay) answer(res *http.Response) error {
 		prefix = http.TrailerPrefix
 	}
 	for name, values := range res.Trailer {
-		h[prefix+name] = append(h[prefix+name], values...)
+		h[prefix+name] = values // in place of a header line of that name, which is sent
 	}
 	return nil
 }
@@ -228,7 +232,7 @@ func (x *relay) answer(res *http.Response) error {
 // copy copies the body. One of unknown length goes out as it comes in.
 func (x *relay) copy(res *http.Response) error {
 	streams := res.ContentLength < 0 || isStream(res.Header)
-	if body, ok := res.Body.(*directBody); streams && ok && body.c.in.Buffered() == 0 {
+	if body, ok := res.Body.(*directBody); streams && ok && body.waits(len(res.TransferEncoding) > 0) {
 		x.flush() // the header must not wait for a body that may take its time
 	}
 	buf := x.e.g.buffers.take()

@@ -240,3 +240,95 @@ func TestRelayLikeReverseProxy(t *testing.T) {
 		})
 	}
 }
+
+// TestAnswerLines: what the header of an answer may not say to the caller cannot be
+// said before it or behind it either, on both ways.
+func TestAnswerLines(t *testing.T) {
+	const end = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+	line := "GET /a HTTP/1.1\r\nHost: api.example\r\n\r\n"
+	up := newScripted(t)
+	said := append(make([]string, 0, 4), "gateway")
+	configure := func(c *gateway.Config, _ *gateway.Upstream) { c.ResponseHeaders = http.Header{"X-By": said} }
+	for name, long := range map[string]bool{"relay": false, "ReverseProxy": true} {
+		t.Run(name, func(t *testing.T) {
+			s := startURL(t, "http://"+up.Addr().String(), configure)
+			if long {
+				gateway.ReverseProxyOnly(s.cfg.Upstreams)
+			}
+			ask := func(request, text string) []answer {
+				t.Helper()
+				up.answer = text
+				return exchangeRaw(t, s, up, request).Answers
+			}
+			got := ask(line, "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nX-Sum: head\r\n"+
+				"Trailer: X-Sum, X-By, Server, X_Gatehouse_Assertion, X-Gatehouse-Assertion, X-Request-Id, Access-Control-Allow-Origin\r\n\r\n2\r\nok\r\n0\r\n"+
+				"X-Sum: 7\r\nX-By: api\r\nServer: x\r\nX-Gatehouse-Assertion: e30\r\nX-Request-Id: theirs\r\nAccess-Control-Allow-Origin: *\r\n\r\n")
+			last := got[len(got)-1]
+			if last.Body != "ok" || len(last.Trailer) != 2 || len(last.Trailer["X-Sum"]) == 0 || len(last.Trailer["X-By"]) == 0 || len(last.Header["X-Gatehouse-Assertion"]) != 0 {
+				t.Errorf("%+v", last)
+			}
+			if !long && (last.Trailer.Get("X-Sum") != "7" || last.Trailer.Get("X-By") != "api") {
+				t.Errorf("trailers: %v", last.Trailer)
+			}
+			if more := said[:2][1]; more != "" {
+				t.Errorf("an answer wrote %q into what all answers share", more)
+			}
+			got = ask(line, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nServer: x\r\nX-Gatehouse-Assertion: e30\r\nKeep-Alive: timeout=9\r\n\r\n"+end)
+			if len(got) != 2 || !reflect.DeepEqual(got[0].Header, http.Header{"Link": {"</a>"}}) || got[1].Body != "ok" {
+				t.Errorf("hints: %+v", got)
+			}
+			got = ask("GET /a HTTP/1.0\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+end)
+			if len(got) != 1 || got[0].Body != "ok" || got[0].Header.Get("Link") != "" {
+				t.Errorf("hints to HTTP/1.0: %+v", got)
+			}
+			for _, status := range []string{"099", "000"} {
+				got = ask(line, "HTTP/1.1 "+status+" x\r\nContent-Length: 2\r\n\r\nok")
+				if len(got) != 1 || !strings.HasPrefix(got[0].Status, "502 ") {
+					t.Errorf("status %s: %+v", status, got)
+				}
+			}
+		})
+	}
+}
+
+// TestHeaderGoesFirst: the header of an answer that has no length yet reaches the
+// caller while its first byte is still to come, whatever of the framing is there.
+func TestHeaderGoesFirst(t *testing.T) {
+	for name, begin := range map[string]string{
+		"nothing": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+		"size":    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+		"digit":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			over := make(chan struct{})
+			go func() {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				_, _ = http.ReadRequest(bufio.NewReader(c))
+				_, _ = io.WriteString(c, begin)
+				<-over
+			}()
+			s := startURL(t, "http://"+l.Addr().String())
+			c, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			defer close(over)
+			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || res.StatusCode != 200 {
+				t.Errorf("%v %v", res, err)
+			}
+		})
+	}
+}
