@@ -219,7 +219,7 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 	if err != nil {
 		return nil, err
 	}
-	cases = append(cases, &benchCase{name: "proxy-check", title: "V: ReverseProxy that verifies each JWT (ES256, standard library)", kind: kindFloor,
+	cases = append(cases, &benchCase{name: "proxy-check", title: "V: ReverseProxy that verifies each JWT", kind: kindFloor,
 		parts: []part{{"ReverseProxy", verifying}}, want: 200, next: fresh.next(get(verifying.line, "/private")), prepare: fresh.mint, floor: "proxy"})
 	others, err := b.otherAlgorithms(ctx)
 	return append(cases, others...), err
