@@ -205,7 +205,7 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 			r.SetBasicAuth("alice", alice.Password)
 			return r
 		}, floor: "proxy"},
-		{name: "gateway-jwt-new", title: "Gatehouse, each JWT new (ES256, the default)", next: fresh.next(get(d.Gateway, "/private")), prepare: fresh.mint, floor: "proxy", mustRatio: 2.4},
+		{name: "gateway-jwt-new", title: "Gatehouse, each JWT new (ES256)", next: fresh.next(get(d.Gateway, "/private")), prepare: fresh.mint, floor: "proxy", mustRatio: 2.4},
 		{name: "forward-auth", title: "Gatehouse, forward-auth answer", next: b.bearer(get(d.Gateway, "/.gatehouse/auth/caddy",
 			"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/private", "X-Forwarded-Host", "localhost", "X-Forwarded-Proto", "http")), floor: "floor", mustMicros: 80},
 		{name: "jwks", title: "Gatehouse, JWKS", next: get(d.Issuer, "/.well-known/jwks.json"), floor: "floor", mustRatio: 1.5},

@@ -41,7 +41,7 @@ func (b bar) total() float64 {
 // Measures of a chart, in pixels.
 const (
 	chartWidth = 860
-	labelWidth = 310
+	labelWidth = 340
 	noteWidth  = 120
 	rowHeight  = 26
 	barHeight  = 16

@@ -67,7 +67,7 @@ func (d demo) mint(ctx context.Context) (string, error) {
 // user finds it.
 func (b *testbed) otherAlgorithms(ctx context.Context) ([]*benchCase, error) {
 	var cases []*benchCase
-	for _, alg := range []struct{ name, algorithm, title string }{{"gateway-jwt-new-ed25519", "Ed25519", "Ed25519"}, {"gateway-jwt-new-rs256", "RS256", "RS256, 3072 bits"}} {
+	for _, alg := range []struct{ name, algorithm, title string }{{"gateway-jwt-new-ed25519", "Ed25519", "Ed25519"}, {"gateway-jwt-new-rs256", "RS256", "RS256, 3072"}} {
 		if !b.wants(alg.name) {
 			continue
 		}
