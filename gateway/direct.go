@@ -110,15 +110,21 @@ func (d *direct) send(ctx context.Context, host string, out outbound) (*http.Res
 	}
 }
 
-// takes reports whether r is of the simple kind.
+// takes reports whether r is simple, and nothing in it belongs to the connection.
 func (d *direct) takes(r *http.Request) bool {
+	return simple(r, cmp.Or(r.Host, r.URL.Host)) && r.Header["Connection"] == nil && !r.Close
+}
+
+// simple reports whether r may be repeated, has no body, asks nothing of the
+// connection, and goes to a host that can be written as it is.
+func simple(r *http.Request, host string) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 	default:
 		return false
 	}
-	return canPeek && plainHost(cmp.Or(r.Host, r.URL.Host)) && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
-		r.Trailer == nil && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil && r.Header["Connection"] == nil && !r.Close
+	return canPeek && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 &&
+		r.Trailer == nil && r.Header["Upgrade"] == nil && r.Header["Expect"] == nil && plainHost(host)
 }
 
 // take returns an idle connection that is still good, or a new one to host.

@@ -28,30 +28,16 @@ type rawUpstream struct {
 
 func newRawUpstream(t *testing.T, answer func(c net.Conn, n int64, r *http.Request) (again bool)) *rawUpstream {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := &rawUpstream{Listener: l}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
+	u := &rawUpstream{}
+	u.Listener = Accepting(t, func(c net.Conn) {
+		u.connections.Add(1)
+		for in := bufio.NewReader(c); ; {
+			r, err := http.ReadRequest(in)
+			if err != nil || !answer(c, u.requests.Add(1), r) {
 				return
 			}
-			u.connections.Add(1)
-			go func() {
-				defer c.Close()
-				for in := bufio.NewReader(c); ; {
-					r, err := http.ReadRequest(in)
-					if err != nil || !answer(c, u.requests.Add(1), r) {
-						return
-					}
-				}
-			}()
 		}
-	}()
+	})
 	return u
 }
 

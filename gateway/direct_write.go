@@ -54,13 +54,6 @@ func appendRequest(b []byte, r *http.Request) ([]byte, error) {
 		switch name {
 		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
 			continue // said by the line above and by the lack of a body
-		case "User-Agent":
-			if len(values) > 0 {
-				values = values[:1]
-				if values[0] == "" {
-					continue // how net/http is told to send none
-				}
-			}
 		}
 		var err error
 		if b, err = appendLines(b, name, values); err != nil {
@@ -70,8 +63,14 @@ func appendRequest(b []byte, r *http.Request) ([]byte, error) {
 	return append(b, "\r\n"...), nil
 }
 
-// appendLines appends a header line for each of values.
+// appendLines appends a header line for each of values. As in net/http there is
+// one User-Agent at most, and an empty one means none.
 func appendLines(b []byte, name string, values []string) ([]byte, error) {
+	if name == "User-Agent" && len(values) > 0 {
+		if values = values[:1]; values[0] == "" {
+			return b, nil
+		}
+	}
 	if !httpguts.ValidHeaderFieldName(name) {
 		return nil, fmt.Errorf("gateway: header name %q is not valid", name)
 	}

@@ -1,5 +1,34 @@
 package gateway
 
+import (
+	"net"
+	"testing"
+)
+
+// Accepting listens on loopback until the test ends and gives serve each connection
+// in a goroutine of its own.
+func Accepting(t *testing.T, serve func(c net.Conn)) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+	return l
+}
+
 // ReverseProxyOnly sends every request to u through httputil.ReverseProxy, for
 // tests that compare.
 func ReverseProxyOnly(u *Upstreams) {

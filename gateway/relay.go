@@ -25,18 +25,10 @@ type relay struct {
 	r *http.Request // the caller's
 }
 
-// relays reports whether r is of the simple kind: one that may be repeated, has no
-// body, wants nothing of the connection, and whose URL is sent as it came.
-// Everything else is ReverseProxy's.
+// relays reports whether r is simple, its Connection line says nothing about
+// others, and its URL is sent as it came. Everything else is ReverseProxy's.
 func (e *exchange) relays(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-	default:
-		return false
-	}
-	h := r.Header
-	return canPeek && (r.Body == nil || r.Body == http.NoBody) && r.ContentLength == 0 && len(r.TransferEncoding) == 0 && r.Trailer == nil &&
-		h["Upgrade"] == nil && h["Expect"] == nil && h["Te"] == nil && plainConnection(h["Connection"]) && plainHost(e.outHost(r)) &&
+	return simple(r, e.outHost(r)) && r.Header["Te"] == nil && plainConnection(r.Header["Connection"]) &&
 		r.URL.Opaque == "" && strings.HasPrefix(r.URL.Path, "/") && plainQuery(r.URL.RawQuery)
 }
 
@@ -143,11 +135,6 @@ func (x *relay) appendTo(b []byte) ([]byte, error) {
 	for name, values := range r.Header {
 		if !x.passes(name) {
 			continue
-		}
-		if name == "User-Agent" {
-			if values = values[:min(1, len(values))]; len(values) > 0 && values[0] == "" {
-				continue
-			}
 		}
 		if b, err = appendLines(b, name, values); err != nil {
 			return nil, err

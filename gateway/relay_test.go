@@ -28,29 +28,16 @@ type scripted struct {
 
 func newScripted(t *testing.T) *scripted {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &scripted{Listener: l, asked: make(chan string, 8)}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-			var read bytes.Buffer
-			in := bufio.NewReader(io.TeeReader(c, &read))
-			if r, err := http.ReadRequest(in); err == nil {
-				_, _ = io.Copy(io.Discard, r.Body)
-				s.asked <- read.String()
-				_, _ = io.WriteString(c, s.answer)
-			}
-			c.Close()
+	s := &scripted{asked: make(chan string, 8)}
+	s.Listener = gateway.Accepting(t, func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		var read bytes.Buffer
+		if r, err := http.ReadRequest(bufio.NewReader(io.TeeReader(c, &read))); err == nil {
+			_, _ = io.Copy(io.Discard, r.Body)
+			s.asked <- read.String()
+			_, _ = io.WriteString(c, s.answer)
 		}
-	}()
+	})
 	return s
 }
 
@@ -300,22 +287,12 @@ func TestHeaderGoesFirst(t *testing.T) {
 		"digit":   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5",
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
 			over := make(chan struct{})
-			go func() {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				defer c.Close()
+			l := gateway.Accepting(t, func(c net.Conn) {
 				_, _ = http.ReadRequest(bufio.NewReader(c))
 				_, _ = io.WriteString(c, begin)
 				<-over
-			}()
+			})
 			s := startURL(t, "http://"+l.Addr().String())
 			c, err := net.Dial("tcp", s.addr)
 			if err != nil {
