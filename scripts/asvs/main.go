@@ -1,4 +1,4 @@
-// Asvs writes docs/asvs.md: which requirement of OWASP ASVS 5.0 is shown by which
+// Command asvs writes docs/asvs.md: which requirement of OWASP ASVS 5.0 is shown by which
 // test, answered by a reason, or open.
 //
 // It reads comments of the form
