@@ -51,17 +51,26 @@ func ParseLevel(s string) (slog.Level, error) {
 	return 0, fmt.Errorf("telemetry: log level %q is none of debug, info, warn, error", s)
 }
 
-// handler adds what the context knows.
+// handler adds what the context knows and the record does not say itself: many
+// readers of JSON refuse a member that is there twice.
 type handler struct{ slog.Handler }
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	if id := gatehouse.RequestIDFrom(ctx); id != "" {
+	if id := gatehouse.RequestIDFrom(ctx); id != "" && !says(r, "request_id") {
 		r.AddAttrs(slog.String("request_id", id))
 	}
 	if t, ok := TraceFrom(ctx); ok {
 		r.AddAttrs(slog.String("trace_id", t.ID()))
 	}
 	return h.Handler.Handle(ctx, r)
+}
+
+func says(r slog.Record, name string) (found bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		found = found || a.Key == name
+		return !found
+	})
+	return found
 }
 
 func (h handler) WithAttrs(a []slog.Attr) slog.Handler { return handler{h.Handler.WithAttrs(a)} }

@@ -92,6 +92,11 @@ func TestLoggerKeepsFacts(t *testing.T) {
 			t.Errorf("%s is missing in %s", want, out)
 		}
 	}
+	// A package that names the request itself, for loggers other than this one.
+	out = logged(t, "json", func(l *slog.Logger) { l.WarnContext(ctx, "no answer", "request_id", "req_1") })
+	if strings.Count(out, "request_id") != 1 {
+		t.Errorf("a member is there twice: %s", out)
+	}
 	if _, err := NewLogger(&bytes.Buffer{}, LogOptions{Format: "xml"}); err == nil {
 		t.Error("unknown format accepted")
 	}
