@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -406,14 +407,29 @@ func TestSessionsAreCut(t *testing.T) {
 	}
 }
 
+// TestTestpgNeedsNoNetwork looks at the sockets of our own server only: other
+// PostgreSQL servers may run on the machine. A listener of this test shows that
+// ss can tell whose a socket is.
 func TestTestpgNeedsNoNetwork(t *testing.T) {
 	needPostgres(t)
 	if _, err := exec.LookPath("ss"); err != nil {
 		t.Skip("ss is not installed (Debian: apt-get install iproute2)")
 	}
+	control, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer control.Close()
 	out, err := exec.Command("ss", "-ltnp").CombinedOutput()
-	if err != nil || strings.Contains(string(out), "postgres") {
-		t.Errorf("a server listens on the network: %v\n%s", err, out)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	listens := func(pid int) bool { return strings.Contains(string(out), fmt.Sprintf("pid=%d,", pid)) }
+	if !listens(os.Getpid()) {
+		t.Fatalf("ss does not tell which process listens:\n%s", out)
+	}
+	if listens(postgres.PID()) {
+		t.Errorf("the server of the tests listens on the network:\n%s", out)
 	}
 }
 

@@ -135,6 +135,9 @@ func (s *Server) wait() error {
 	}
 }
 
+// PID is the id of the server's first process, which owns its sockets.
+func (s *Server) PID() int { return s.proc.Pid }
+
 // Down stops the server as an operator would in a hurry: sessions are cut, and
 // the log is kept for a clean start.
 func (s *Server) Down() error {
