@@ -47,6 +47,10 @@ type RealmSettings struct {
 	BannedWords []string `json:"banned_words,omitempty"`
 	// KeyRotation is how often signing keys rotate: 30 days. Negative: only by command.
 	KeyRotation time.Duration `json:"key_rotation,omitempty"`
+	// KeyPropagation is how long a new signing key is published before it signs: 1
+	// hour. Verifiers hold their copy of the key set for a quarter of an hour and
+	// more, whatever our cache lines say.
+	KeyPropagation time.Duration `json:"key_propagation,omitempty"`
 	// TrustedIssuers are foreign issuers whose JWTs this realm accepts.
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
 }
@@ -90,6 +94,7 @@ func (s RealmSettings) Defaults() RealmSettings {
 	or(&s.GrantTTL, 30*24*time.Hour)
 	or(&s.RefreshGrace, 10*time.Second)
 	or(&s.KeyRotation, 30*24*time.Hour)
+	or(&s.KeyPropagation, time.Hour)
 	if s.PasswordMinLength == 0 {
 		s.PasswordMinLength = 15
 	}

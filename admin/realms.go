@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -33,7 +34,7 @@ func settingsView(s gatehouse.RealmSettings) RealmSettings {
 		AccessTokenTTL: Duration(s.AccessTokenTTL), RefreshTokenTTL: Duration(s.RefreshTokenTTL),
 		GrantTTL: Duration(s.GrantTTL), RefreshGrace: Duration(s.RefreshGrace), Audience: s.Audience,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
-		KeyRotation: Duration(s.KeyRotation), TrustedIssuers: s.TrustedIssuers,
+		KeyRotation: Duration(s.KeyRotation), KeyPropagation: Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
 }
 
@@ -43,7 +44,7 @@ func (s RealmSettings) settings() gatehouse.RealmSettings {
 		AccessTokenTTL: time.Duration(s.AccessTokenTTL), RefreshTokenTTL: time.Duration(s.RefreshTokenTTL),
 		GrantTTL: time.Duration(s.GrantTTL), RefreshGrace: time.Duration(s.RefreshGrace), Audience: s.Audience,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
-		KeyRotation: time.Duration(s.KeyRotation), TrustedIssuers: s.TrustedIssuers,
+		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
 }
 
@@ -204,6 +205,7 @@ func (f faults) settings(at string, s gatehouse.RealmSettings) {
 	if d.KeyRotation > 0 {
 		in("key_rotation", d.KeyRotation, day, 400*day)
 	}
+	in("key_propagation", d.KeyPropagation, keyring.KeySetMaxAge, 30*day)
 	if d.TokenFormat != "signed" && d.TokenFormat != "opaque" {
 		f.add(at+".token_format", "must be signed or opaque")
 	}

@@ -186,7 +186,7 @@ func (r *Ring) schedule(realm gatehouse.Realm) (token.Schedule, error) {
 	if !ok {
 		return token.Schedule{}, fmt.Errorf("realm %s: unknown signing algorithm", realm.Name)
 	}
-	return token.Schedule{Algorithm: alg, Rotate: set.KeyRotation, Propagate: r.cfg.Propagation,
+	return token.Schedule{Algorithm: alg, Rotate: set.KeyRotation, Propagate: max(set.KeyPropagation, KeySetMaxAge),
 		// Not the present setting: tokens may have been issued under a longer one.
 		TokenTTL: max(set.AccessTokenTTL, maxTokenTTL)}, nil
 }

@@ -36,8 +36,9 @@ type Tx interface {
 }
 
 const (
-	// DefaultPropagation is how long a key is published before it signs.
-	DefaultPropagation = time.Hour
+	// KeySetMaxAge is how long a published key set may be kept by whoever fetched
+	// it. No key signs before it was published for so long.
+	KeySetMaxAge = 5 * time.Minute
 	// DefaultInterval is how often Run looks for what is due.
 	DefaultInterval = time.Minute
 	// maxTokenTTL is the longest life of an access token a realm may set.
@@ -54,15 +55,12 @@ var (
 
 // Config of a [Ring].
 type Config struct {
-	Store Store                // required
-	Run   gatehouse.Runner[Tx] // required
-	Box   *seal.Box            // required; seals private halves
-	// Propagation is how long a key is published before it signs; it must be at
-	// least the max-age with which the key set is served. 0: DefaultPropagation.
-	Propagation time.Duration
-	Interval    time.Duration // between looks of Run; 0: DefaultInterval
-	Logger      *slog.Logger  // nil: none
-	Now         func() time.Time
+	Store    Store                // required
+	Run      gatehouse.Runner[Tx] // required
+	Box      *seal.Box            // required; seals private halves
+	Interval time.Duration        // between looks of Run; 0: DefaultInterval
+	Logger   *slog.Logger         // nil: none
+	Now      func() time.Time
 }
 
 // Ring holds the keys of all realms. Reads never wait for writes.
@@ -88,11 +86,8 @@ func New(cfg Config) (*Ring, error) {
 		return nil, errors.New("keyring: no store")
 	case cfg.Box == nil:
 		return nil, errors.New("keyring: nothing to seal private keys with")
-	case cfg.Propagation < 0 || cfg.Interval < 0:
+	case cfg.Interval < 0:
 		return nil, errors.New("keyring: negative time")
-	}
-	if cfg.Propagation == 0 {
-		cfg.Propagation = DefaultPropagation
 	}
 	if cfg.Interval == 0 {
 		cfg.Interval = DefaultInterval
@@ -224,7 +219,7 @@ func (r *Ring) Signer(realm string) (*token.Key, error) {
 }
 
 // JWKS returns the published key set of a realm and its entity tag. The body must
-// not be changed. Serve it with a max-age of at most the propagation time.
+// not be changed. Serve it with a max-age of at most [KeySetMaxAge].
 func (r *Ring) JWKS(realm string) (body []byte, etag string, err error) {
 	s := r.snapshot(realm)
 	if s == nil {
@@ -232,9 +227,6 @@ func (r *Ring) JWKS(realm string) (body []byte, etag string, err error) {
 	}
 	return s.jwks, s.etag, nil
 }
-
-// Propagation is how long keys are published before they sign.
-func (r *Ring) Propagation() time.Duration { return r.cfg.Propagation }
 
 // Source returns the keys with which tokens of a realm are verified. It follows
 // all later changes.

@@ -325,7 +325,7 @@ func TestJobLife(t *testing.T) {
 			keys, _ := m.SigningKeys(ctx, "main")
 			if !signers[kid] && len(signers) > 0 {
 				i := slices.IndexFunc(keys, func(k token.StoredKey) bool { return k.KID == kid })
-				if age := time.Since(keys[i].CreatedAt); age < keyring.DefaultPropagation {
+				if age := time.Since(keys[i].CreatedAt); age < time.Hour {
 					t.Errorf("a key signs %v after it was published", age)
 				}
 			}
@@ -429,13 +429,69 @@ func TestLoadRefusesAnotherMasterKeyOrMovedRows(t *testing.T) {
 	}
 }
 
+// TestPropagation: a new key signs an hour after it was published, or when the
+// realm says, and never while a fresh copy of the key set may lack it.
+func TestPropagation(t *testing.T) {
+	for set, want := range map[time.Duration]time.Duration{0: time.Hour, 3 * time.Hour: 3 * time.Hour, time.Second: keyring.KeySetMaxAge, -1: keyring.KeySetMaxAge} {
+		synctest.Test(t, func(t *testing.T) {
+			r, _ := newRing(t, gatehouse.RealmSettings{SigningAlgorithm: "EdDSA", KeyPropagation: set})
+			if err := r.EnsureRealm(t.Context(), "main"); err != nil {
+				t.Fatal(err)
+			}
+			next, err := r.Rotate(t.Context(), keyring.Command{Realm: "main"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			signs := func() bool {
+				if err := r.EnsureRealm(t.Context(), "main"); err != nil {
+					t.Fatal(err)
+				}
+				k, err := r.Signer("main")
+				return err == nil && k.KID == next
+			}
+			time.Sleep(want - time.Second)
+			if signs() {
+				t.Errorf("propagation of %v: signs a second before %v", set, want)
+			}
+			time.Sleep(time.Second)
+			if !signs() {
+				t.Errorf("propagation of %v: does not sign after %v", set, want)
+			}
+		})
+	}
+}
+
+// TestAlgorithmIsWrittenAsAsked: a realm that asks for EdDSA gets keys that say
+// so, and one whose keys say Ed25519 gets new ones when it asks for the other.
+func TestAlgorithmIsWrittenAsAsked(t *testing.T) {
+	for _, alg := range []string{"EdDSA", "Ed25519"} {
+		r, m := newRing(t, gatehouse.RealmSettings{SigningAlgorithm: alg})
+		if err := r.EnsureRealm(t.Context(), "main"); err != nil {
+			t.Fatal(err)
+		}
+		keys, _ := m.SigningKeys(t.Context(), "main")
+		body, _, err := r.JWKS("main")
+		if err != nil || len(keys) != 1 || keys[0].Algorithm != alg || !strings.Contains(string(body), `"alg":"`+alg+`"`) {
+			t.Errorf("%s: %v, %s, %v", alg, keys, body, err)
+		}
+		compact, _ := sign(t, r)
+		u, err := token.Peek(compact)
+		if err != nil || !strings.Contains(string(u.Header), `"alg":"`+alg+`"`) {
+			t.Errorf("%s: header %s, %v", alg, u.Header, err)
+		}
+		if err := verify(t, r, compact); err != nil {
+			t.Errorf("%s: %v", alg, err)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	m := &memory{}
 	for name, cfg := range map[string]keyring.Config{
 		"no store":  {Run: m.run, Box: newBox(t)},
 		"no runner": {Store: m, Box: newBox(t)},
 		"no box":    {Store: m, Run: m.run},
-		"negative":  {Store: m, Run: m.run, Box: newBox(t), Propagation: -1},
+		"negative":  {Store: m, Run: m.run, Box: newBox(t), Interval: -1},
 	} {
 		if _, err := keyring.New(cfg); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -18,7 +18,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/keyring"
-	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -233,8 +232,7 @@ func (s *Server) wireKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A key is published for as long as the key set may be cached, before it signs.
-	s.ring, err = keyring.New(keyring.Config{Store: s.db, Run: run, Box: s.box, Propagation: 2 * endpoint.KeyMaxAge, Logger: s.log, Now: s.now})
+	s.ring, err = keyring.New(keyring.Config{Store: s.db, Run: run, Box: s.box, Logger: s.log, Now: s.now})
 	if err != nil {
 		return err
 	}

@@ -12,25 +12,26 @@ import (
 type Algorithm string
 
 const (
-	HS256   Algorithm = "HS256"
-	HS384   Algorithm = "HS384"
-	HS512   Algorithm = "HS512"
-	RS256   Algorithm = "RS256"
-	RS384   Algorithm = "RS384"
-	RS512   Algorithm = "RS512"
-	PS256   Algorithm = "PS256"
-	PS384   Algorithm = "PS384"
-	PS512   Algorithm = "PS512"
-	ES256   Algorithm = "ES256"
-	ES384   Algorithm = "ES384"
-	ES512   Algorithm = "ES512"
+	HS256 Algorithm = "HS256"
+	HS384 Algorithm = "HS384"
+	HS512 Algorithm = "HS512"
+	RS256 Algorithm = "RS256"
+	RS384 Algorithm = "RS384"
+	RS512 Algorithm = "RS512"
+	PS256 Algorithm = "PS256"
+	PS384 Algorithm = "PS384"
+	PS512 Algorithm = "PS512"
+	ES256 Algorithm = "ES256"
+	ES384 Algorithm = "ES384"
+	ES512 Algorithm = "ES512"
+	// EdDSA and Ed25519 are two names of one algorithm: the older, which names no
+	// curve (RFC 8037 §3.1) and which nearly every library reads, and the fully
+	// specified one (RFC 9864 §2.2), which few know. A key is bound to the
+	// algorithm and written under the name it was made with; either name verifies.
+	// Ed25519 is the only Edwards curve here.
+	EdDSA   Algorithm = "EdDSA"
 	Ed25519 Algorithm = "Ed25519"
 )
-
-// edDSA is the older, polymorphic name (RFC 8037 §3.1). Ed25519 is the only
-// Edwards curve here, so both names mean one algorithm and a key stays bound to
-// exactly one.
-const edDSA = "EdDSA"
 
 type family uint8
 
@@ -82,26 +83,31 @@ func (a Algorithm) spec() spec {
 		return spec{familyECDSA, crypto.SHA384, 96, 1 << 10}
 	case ES512:
 		return spec{familyECDSA, crypto.SHA512, 132, 1 << 11}
-	case Ed25519:
+	case EdDSA, Ed25519:
 		return spec{familyEd25519, 0, 64, 1 << 12}
 	}
 	return spec{}
 }
 
-// Algorithms lists every algorithm of this package.
+// Algorithms lists every algorithm of this package, the one with two names under
+// both.
 func Algorithms() []Algorithm {
-	return []Algorithm{HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519}
+	return []Algorithm{HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA, Ed25519}
 }
 
-// ParseAlgorithm returns the algorithm of that exact, case-sensitive name; EdDSA
-// gives [Ed25519]. Comparing by allow-list rather than against bad names stops
+// ParseAlgorithm returns the algorithm of that exact, case-sensitive name.
+// Comparing by allow-list rather than against bad names stops
 // every spelling of the unsigned algorithm (RFC 8725bis §3.1).
 func ParseAlgorithm(name string) (Algorithm, bool) {
-	if name == edDSA {
-		return Ed25519, true
-	}
 	a := Algorithm(name)
 	return a, a.Valid()
+}
+
+// is reports whether a and b are names of one algorithm. A name that is none is
+// like no other, itself included.
+func (a Algorithm) is(b Algorithm) bool {
+	bit := a.spec().bit
+	return bit != 0 && bit == b.spec().bit
 }
 
 // Valid reports whether a is one of the constants.

@@ -180,7 +180,7 @@ func (w *wireKey) algorithm(allowed []Algorithm) (Algorithm, error) {
 	}
 	var found Algorithm
 	for _, a := range candidates {
-		if !fits(a) || a == found {
+		if !fits(a) || a.is(found) {
 			continue
 		}
 		if found != "" {

@@ -334,7 +334,7 @@ func TestKeysPrintNothing(t *testing.T) {
 
 // ASVS: 11.6.1
 func TestGenerateRefusesUnknown(t *testing.T) {
-	for _, alg := range []token.Algorithm{"", "none", "EdDSA", "ES256K"} {
+	for _, alg := range []token.Algorithm{"", "none", "eddsa", "ES256K"} {
 		if _, err := token.GenerateKey(alg); !errors.Is(err, gatehouse.Invalid) {
 			t.Errorf("%q: %v", alg, err)
 		}

@@ -117,7 +117,7 @@ func (s *KeySet) Key(kid string, alg Algorithm) (*Key, error) {
 	}
 	var found *Key
 	for _, k := range s.keys {
-		if k.Algorithm != alg || (kid != "" && k.KID != "") {
+		if !k.Algorithm.is(alg) || (kid != "" && k.KID != "") {
 			continue
 		}
 		if found != nil {

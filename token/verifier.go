@@ -227,7 +227,7 @@ func (o *opener) open(compact string) ([]byte, *Key, error) {
 	}
 	// The key decides the algorithm; a header that asks for another one is an
 	// attempt to have, say, a public key used as an HMAC secret.
-	if key.Algorithm != h.alg {
+	if !key.Algorithm.is(h.alg) {
 		return nil, nil, errAlgorithm.With(errors.New("the key is for another algorithm"))
 	}
 	if !key.verify([]byte(compact[:len(head)+1+len(body)]), sig) {

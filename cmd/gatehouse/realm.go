@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 
 	"github.com/spf13/cobra"
@@ -99,6 +100,9 @@ func (a *app) rotateSigningKey() *cobra.Command {
 		Short: "Make a new key; it is published first and signs when every verifier can know it",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if now {
+				fmt.Fprintln(a.errOut, "Programs that keep a copy of the key set refuse new tokens until they fetch it again: most within 5 minutes, some after 15 and more.")
+			}
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("signing-keys", "rotate"), object{"now": now}, &out); err != nil {
 				return err

@@ -10,8 +10,8 @@
 //
 // # Threat model
 //
-// The answers are public and the same for everybody, so they take no credential
-// and no query parameter, and are bounded by the number of keys and tokens. What
+// The answers are public and the same for everybody, so they take no credential,
+// ignore a query, and are bounded by the number of keys and tokens. What
 // must not happen is that a private half is served: the key set comes from the
 // key ring as finished bytes, made of public parts only. A realm that does not
 // exist and one that is disabled look the same.

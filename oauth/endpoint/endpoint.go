@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/keyring"
 )
 
 // Config is what the handlers need. Every field without a remark is required.
@@ -43,10 +44,6 @@ func New(c Config) (*Handler, error) {
 	}
 	return &Handler{c: c}, nil
 }
-
-// KeyMaxAge is how long a key set may be cached. Keys are published this long
-// and more before their first use.
-const KeyMaxAge = 5 * time.Minute
 
 // Register adds the paths of package endpoint to mux.
 func (h *Handler) Register(mux *http.ServeMux) {
@@ -95,7 +92,7 @@ func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serve(w, r, "application/jwk-set+json", etag, KeyMaxAge, body)
+	return serve(w, r, "application/jwk-set+json", etag, keyring.KeySetMaxAge, body)
 }
 
 func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
@@ -149,7 +146,7 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serve(w, r, "application/json", "", KeyMaxAge, body)
+	return serve(w, r, "application/json", "", keyring.KeySetMaxAge, body)
 }
 
 // metadataPath reports whether path is where RFC 8414 §3.1 puts the metadata of

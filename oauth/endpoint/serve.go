@@ -7,19 +7,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/gatehouse-auth/gatehouse"
 )
-
-var errQuery = gatehouse.E(gatehouse.Invalid, "query_not_allowed", "This endpoint takes no query parameters; secrets never belong into a URL.")
 
 // serve answers a public document: cacheable for maxAge, revalidated by entity
 // tag (RFC 9110 §8.8.3, §13.1.2). An empty tag is computed from the body. Any
-// origin may read it: it holds nothing that depends on who asks.
+// origin may read it: it holds nothing that depends on who asks, nor on a query,
+// which some clients add (?kid=…, ?v=2) and which is ignored.
 func serve(w http.ResponseWriter, r *http.Request, contentType, etag string, maxAge time.Duration, body []byte) error {
-	if r.URL.RawQuery != "" {
-		return errQuery
-	}
 	if etag == "" {
 		sum := sha256.Sum256(body)
 		etag = base64.RawURLEncoding.EncodeToString(sum[:18])
