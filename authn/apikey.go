@@ -24,26 +24,7 @@ var (
 	errOpaqueUnknown  = gatehouse.E(gatehouse.Unauthenticated, "token_unknown", "")
 	errOpaqueExpired  = gatehouse.E(gatehouse.Unauthenticated, "token_expired", "")
 	errOpaqueAudience = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_audience", "")
-	errLookupLimited  = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many unknown credentials came from this address.")
 )
-
-// lookupRetry is told to an address that tried too many unknown credentials.
-const lookupRetry = 10 * time.Second
-
-// lookup is records.get with the limit on misses.
-func lookup[V any](ctx context.Context, a *Authenticator, c *records[V], id string, addr netip.Addr,
-	load func(context.Context, string) (V, error)) (V, error) {
-	if v, known, err := c.peek(id); known {
-		return v, err
-	}
-	if !a.cfg.AllowLookup(addr) {
-		var none V
-		e := *errLookupLimited
-		e.RetryAfter = lookupRetry
-		return none, &e
-	}
-	return c.fill(ctx, id, load)
-}
 
 // verifyKey checks an API key. The text's form and checksum were checked when it
 // was extracted. The secret is compared first: whoever has not the whole key
@@ -59,7 +40,7 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	case err != nil:
 		return nil, err
 	case !credential.MatchKey(k.Hash, p.Secret.Reveal()):
-		return nil, errKeyMismatch
+		return nil, a.missed(rule.Address, errKeyMismatch)
 	}
 	now := a.cfg.Now()
 	env := rule.Environment

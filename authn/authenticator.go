@@ -87,9 +87,8 @@ type Config struct {
 	// ForeignKeys makes the key source for an issuer that a realm trusts. It is
 	// called once for each change of the realm.
 	ForeignKeys func(realm string, issuer gatehouse.TrustedIssuer) (token.KeySource, error)
-	// AllowLookup limits, by client address, look-ups of keys and tokens that
-	// are not in memory; only a caller with invented ones meets the limit.
-	AllowLookup func(addr netip.Addr) bool
+	// Misses limits how many keys and tokens that do not exist an address may try.
+	Misses Misses
 
 	KeyPrefix string        // of API keys; "" is credential.PrefixKey
 	Leeway    time.Duration // for token times; at most 60 s
@@ -115,6 +114,7 @@ type Authenticator struct {
 	opaque   *records[*opaqueEntry]
 	subjects *records[Subject]
 	tokens   *tokenCache
+	suspects turnstile
 	usage    usageCounter
 }
 
@@ -150,7 +150,7 @@ const (
 func New(cfg Config) (*Authenticator, error) {
 	switch {
 	case cfg.Store == nil, cfg.Revocations == nil, cfg.Subject == nil, cfg.Grant == nil, cfg.Password == nil,
-		cfg.Issuer == nil, cfg.Keys == nil, cfg.ForeignKeys == nil, cfg.AllowLookup == nil:
+		cfg.Issuer == nil, cfg.Keys == nil, cfg.ForeignKeys == nil, cfg.Misses == nil:
 		return nil, errors.New("authn: every part of the configuration is required")
 	case cfg.KeyPrefix != "" && !credential.ValidKeyPrefix(cfg.KeyPrefix):
 		return nil, errors.New("authn: the key prefix is not valid")
@@ -169,6 +169,7 @@ func New(cfg Config) (*Authenticator, error) {
 		opaque:   newRecords[*opaqueEntry](cfg.CacheSize, recordAge, cfg.Now),
 		subjects: newRecords[Subject](cfg.CacheSize, recordAge, cfg.Now),
 		tokens:   newTokenCache(cfg.CacheSize),
+		suspects: make(turnstile, suspectSlots),
 	}
 	a.usage.init()
 	add := func(s gatehouse.Scheme, v verifyFunc) {

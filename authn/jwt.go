@@ -154,8 +154,9 @@ func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ 
 
 // local checks that the subject of an own token is still in the directory.
 func (a *Authenticator) local(ctx context.Context, e *tokenEntry) (*gatehouse.Principal, error) {
-	s, known, err := a.subjects.peek(e.subject)
-	if !known || err != nil || s.Disabled || s.ID != e.principal.ID {
+	s, ok := a.subjects.peek(e.subject)
+	if !ok || s.Disabled || s.ID != e.principal.ID {
+		var err error
 		if s, err = a.subject(ctx, e.principal.Realm, e.principal.ID); err != nil {
 			return nil, err
 		}

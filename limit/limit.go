@@ -118,6 +118,10 @@ type overflowKey struct {
 	bucket              uint8
 }
 
+func overflowOf(key hashKey, interval, tolerance int64) overflowKey {
+	return overflowKey{interval, tolerance, uint8(key[0] % overflowBuckets)}
+}
+
 // New returns a limiter.
 func New(cfg Config) *Limiter {
 	if cfg.MaxKeys <= 0 {
@@ -153,13 +157,38 @@ func (l *Limiter) AllowAddress(scope string, addr netip.Addr, rate Rate) Result 
 	if rate.IsZero() {
 		return Result{OK: true}
 	}
+	return l.allow(l.addressKey(scope, addr), rate)
+}
+
+// SpentAddress reports whether [Limiter.AllowAddress] would refuse an event now,
+// and counts none.
+func (l *Limiter) SpentAddress(scope string, addr netip.Addr, rate Rate) bool {
+	if rate.IsZero() {
+		return false
+	}
+	interval, tolerance, ok := rate.gcra()
+	if !ok {
+		return true
+	}
+	key := l.addressKey(scope, addr)
+	c, ok := l.cells.Load(key)
+	if !ok && l.size.Load() >= int64(l.max) {
+		c, ok = l.overflow.Load(overflowOf(key, interval, tolerance))
+	}
+	if !ok {
+		return false
+	}
+	now := int64(l.now().Sub(l.start)) + 1
+	return max(c.tat.Load(), now)+interval-now > tolerance
+}
+
+func (l *Limiter) addressKey(scope string, addr netip.Addr) (k hashKey) {
 	addr = addr.Unmap().WithZone("")
 	raw := addr.As16()
 	n := 16
 	if addr.Is6() {
 		n = 8
 	}
-	var k hashKey
 	for i := range k {
 		var h maphash.Hash
 		h.SetSeed(l.seeds[i])
@@ -168,7 +197,7 @@ func (l *Limiter) AllowAddress(scope string, addr netip.Addr, rate Rate) Result 
 		_, _ = h.Write(raw[:n])
 		k[i] = h.Sum64()
 	}
-	return l.allow(k, rate)
+	return k
 }
 
 // hash frames scope by its length, so that no pair can pass for another.
@@ -223,8 +252,7 @@ func (l *Limiter) cell(key hashKey, now, interval, tolerance int64) *cell {
 		l.sweepIfDue(now)
 		if l.size.Load() >= int64(l.max) {
 			l.spilled.Add(1)
-			k := overflowKey{interval, tolerance, uint8(key[0] % overflowBuckets)}
-			c, _ := l.overflow.LoadOrCompute(k, func() (*cell, bool) { return new(cell), false })
+			c, _ := l.overflow.LoadOrCompute(overflowOf(key, interval, tolerance), func() (*cell, bool) { return new(cell), false })
 			return c
 		}
 	}

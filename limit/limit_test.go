@@ -111,6 +111,45 @@ func TestScopesAndAddressesApart(t *testing.T) {
 	}
 }
 
+// Asking whether an address has spent its rate counts nothing, and agrees with
+// what counting it would say.
+func TestSpentAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{MaxKeys: 1})
+		a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8:1::1")
+		rate := Rate{2, time.Minute, 0}
+		for i, spent := range []bool{false, false, true} {
+			for range 3 {
+				if got := l.SpentAddress("r", a, rate); got != spent {
+					t.Fatalf("after %d events: %v", i, got)
+				}
+			}
+			if l.AllowAddress("r", a, rate).OK == spent {
+				t.Fatalf("event %d", i)
+			}
+		}
+		if !l.SpentAddress("r", netip.MustParseAddr("2001:db8::2"), rate) || l.SpentAddress("other", a, rate) {
+			t.Error("the network or the scope is not what is counted")
+		}
+		// The table is full, so b shares a bucket.
+		for range 2 {
+			if l.SpentAddress("r", b, rate) || !l.AllowAddress("r", b, rate).OK {
+				t.Fatal("spent too soon")
+			}
+		}
+		if !l.SpentAddress("r", b, rate) {
+			t.Error("the shared bucket is not asked")
+		}
+		time.Sleep(30 * time.Second)
+		if l.SpentAddress("r", a, rate) {
+			t.Error("spent for too long")
+		}
+		if l.SpentAddress("r", a, Rate{}) || !l.SpentAddress("r", a, Rate{Limit: -1}) {
+			t.Error("no rate does not limit, a senseless one allows nothing")
+		}
+	})
+}
+
 func TestConcurrentExact(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	l := New(Config{Now: func() time.Time { return now }})

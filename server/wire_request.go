@@ -26,11 +26,19 @@ import (
 // ForwardAuthPath is where proxies in front ask, on the gateway's listener.
 const ForwardAuthPath = "/.gatehouse/auth"
 
-// lookupRate limits, by client address, look-ups of keys that are not in memory:
-// only a caller with invented ones meets it.
-var lookupRate = limit.Rate{Limit: 60, Window: time.Minute, Burst: 60}
+// missRate is how many keys and tokens that do not exist an address may try.
+var missRate = limit.Rate{Limit: 60, Window: time.Minute, Burst: 60}
 
-// allow returns the limit of one of our own endpoints by client address.
+// misses counts what authn found no record for, by client address.
+type misses struct{ limiter *limit.Limiter }
+
+const missScope = "key-lookup"
+
+func (m misses) Spent(addr netip.Addr) bool { return m.limiter.SpentAddress(missScope, addr, missRate) }
+func (m misses) Count(addr netip.Addr)      { m.limiter.AllowAddress(missScope, addr, missRate) }
+
+// allow returns the limit of one of our own endpoints by client address. An
+// address that cannot be read shares the limit of all that cannot.
 func (s *Server) allow(name, rate string) (func(context.Context, string) (time.Duration, bool), error) {
 	r, err := config.ParseRate(rate)
 	if err != nil {
@@ -38,7 +46,8 @@ func (s *Server) allow(name, rate string) (func(context.Context, string) (time.D
 	}
 	bound := limit.Rate{Limit: r.Limit, Window: r.Window, Burst: r.Limit}
 	return func(_ context.Context, address string) (time.Duration, bool) {
-		res := s.limiter.AllowIn(name, address, bound)
+		addr, _ := netip.ParseAddr(address)
+		res := s.limiter.AllowAddress(name, addr, bound)
 		return res.RetryAfter, res.OK
 	}, nil
 }
@@ -62,8 +71,8 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 		Store: s.db, Revocations: s.view,
 		Subject: s.subject, Grant: s.grantOf, Password: s.password,
 		Issuer: s.realmIssuer, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
-		AllowLookup: func(addr netip.Addr) bool { return s.limiter.AllowAddress("key-lookup", addr, lookupRate).OK },
-		KeyPrefix:   s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
+		Misses:    misses{s.limiter},
+		KeyPrefix: s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
 	})
 	if err != nil {
 		return err

@@ -113,7 +113,7 @@ func newHouse(t *testing.T) *house {
 		ForeignKeys: func(string, gatehouse.TrustedIssuer) (token.KeySource, error) {
 			return token.NewKeySet()
 		},
-		AllowLookup: func(netip.Addr) bool { return true },
+		Misses: unlimited{},
 	}))
 	db.Subscribe(h.auth.Apply)
 	h.grants = must(grant.New(grant.Config{Run: must(store.Run[grant.Tx](db)), Issuer: realmIssuer, NewStatus: revocation.NewStatus,
@@ -297,3 +297,9 @@ func (h *house) key(as, realm, owner string, scopes ...string) (text, id string)
 	r := h.want(201, as, "POST", "/realms/"+realm+"/keys", map[string]any{"name": "test", "owner": owner, "scopes": append([]string{}, scopes...)})
 	return r.str("text"), r.str("key", "id")
 }
+
+// unlimited lets an address try any number of unknown keys.
+type unlimited struct{}
+
+func (unlimited) Spent(netip.Addr) bool { return false }
+func (unlimited) Count(netip.Addr)      {}
