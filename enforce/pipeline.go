@@ -70,9 +70,10 @@ const DefaultDecisionBody = 64 << 10
 
 // Pipeline enforces the current routes. It is safe for concurrent use.
 type Pipeline struct {
-	cfg      Config
-	admitter Admitter // the recorder, when it is one
-	routes   atomic.Pointer[table]
+	cfg        Config
+	admitter   Admitter // the recorder, when it is one
+	sameOrigin *http.CrossOriginProtection
+	routes     atomic.Pointer[table]
 }
 
 // New checks cfg. Without routes, every request is refused with 404.
@@ -89,7 +90,7 @@ func New(cfg Config) (*Pipeline, error) {
 	if cfg.Title == nil {
 		cfg.Title = func(realm string) string { return realm }
 	}
-	p := &Pipeline{cfg: cfg}
+	p := &Pipeline{cfg: cfg, sameOrigin: http.NewCrossOriginProtection()}
 	p.admitter, _ = cfg.Recorder.(Admitter)
 	p.routes.Store(&table{})
 	return p, nil
@@ -120,6 +121,7 @@ type step struct {
 var steps = [...]step{
 	{"match", (*Pipeline).match},
 	{"extract", (*Pipeline).extract},
+	{"origin", (*Pipeline).origin},
 	{"limit", (*Pipeline).limitAddress},
 	{"authenticate", (*Pipeline).authenticate},
 	{"limit", (*Pipeline).limitPrincipal},

@@ -386,6 +386,33 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestBudgetBelongsToThePrincipal: two credentials of one principal share one
+// budget, and two principals behind one address do not.
+func TestBudgetBelongsToThePrincipal(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t, Route{Pattern: "/p", Authenticated: true, RatePrincipal: Rate{Limit: 2, Window: time.Hour}})
+	as := func(id, credential string, scheme gatehouse.Scheme) bool {
+		who := *alice
+		who.ID, who.CredentialID, who.GrantID, who.SessionID, who.TokenID, who.Scheme = id, credential, credential, credential, credential, scheme
+		f.principal = &who
+		return f.do(p, request("GET", "/p", "", "Authorization", bearer)).Allowed
+	}
+	if !as("usr_alice", "key_1", gatehouse.SchemeAPIKey) || !as("usr_alice", "key_2", gatehouse.SchemeAPIKey) {
+		t.Fatal("refused within the rate")
+	}
+	for _, c := range []struct {
+		credential string
+		scheme     gatehouse.Scheme
+	}{{"key_1", gatehouse.SchemeAPIKey}, {"key_3", gatehouse.SchemeAPIKey}, {"grt_1", gatehouse.SchemeJWT}, {"", gatehouse.SchemeBasic}} {
+		if as("usr_alice", c.credential, c.scheme) {
+			t.Errorf("%s %q has a budget of its own", c.scheme, c.credential)
+		}
+	}
+	if !as("usr_bob", "key_1", gatehouse.SchemeAPIKey) { // even were ids of credentials to meet
+		t.Error("another principal shares the budget")
+	}
+}
+
 func TestAuthenticatorSeesTheRule(t *testing.T) {
 	f := newFakes()
 	proxies, err := web.NewProxies(web.ProxyConfig{Trusted: []string{"192.0.2.7"}})

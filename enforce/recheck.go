@@ -26,7 +26,7 @@ func (p *Pipeline) Recheck(r *http.Request) (err error) {
 	x.ctx = gatehouse.WithRequest(r.Context(), x.event.RequestID, x.event.Address)
 	r = r.WithContext(x.ctx)
 	for _, step := range [...]func(*Pipeline, *Exchange, *http.Request) error{
-		(*Pipeline).match, (*Pipeline).extract, (*Pipeline).authenticate, (*Pipeline).requirements} {
+		(*Pipeline).match, (*Pipeline).extract, (*Pipeline).origin, (*Pipeline).authenticate, (*Pipeline).requirements} {
 		if err := step(p, x, r); err != nil {
 			return err
 		}

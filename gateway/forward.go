@@ -258,8 +258,6 @@ func upgradeType(h http.Header) string {
 	return h.Get("Upgrade")
 }
 
-func isUpgrade(h http.Header) bool { return strings.EqualFold(upgradeType(h), "websocket") }
-
 // modifyResponse makes the upstream's answer ours. An error that it returns goes
 // to upstreamError.
 func modifyResponse(res *http.Response) error {

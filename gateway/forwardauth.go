@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -23,11 +24,18 @@ type ForwardAuthConfig struct {
 	Proxies   *web.Proxies
 	Problems  *web.Problems
 	Logger    *slog.Logger
+	// StripHeaders names further request headers that callers may not set, as
+	// [Config.StripHeaders] does for the gateway.
+	StripHeaders []string
 }
 
 // ForwardAuth answers other proxies that ask, for each request they hold, whether
 // it may pass. It builds that request again from what the proxy says and sends it
 // through the same pipeline as the gateway.
+//
+// The proxy has the request, so a line that is not to reach the API has to be taken
+// away there, by its name. A name that CGI-like programs fold into a protected one
+// ("Remote_User") cannot be: such a request is refused ("header_name_ambiguous").
 //
 // What a proxy says is believed only from a trusted address; anybody else gets
 // 403 and a record. The last element of the path names the dialect:
@@ -46,6 +54,7 @@ type ForwardAuthConfig struct {
 type ForwardAuth struct {
 	cfg   ForwardAuthConfig
 	plain map[string][]plainHeader // upstream → its lines; "" → those of routes without one
+	own   map[string]bool          // normal names that are ours beside those of every installation
 }
 
 var (
@@ -56,6 +65,7 @@ var (
 var (
 	errUntrustedProxy = gatehouse.E(gatehouse.Denied, "untrusted_proxy", "Only a trusted proxy may ask this.")
 	errOriginal       = gatehouse.E(gatehouse.Denied, "original_request_unclear", "The proxy did not say clearly which request it asks about.")
+	errNameFolds      = gatehouse.E(gatehouse.Invalid, "header_name_ambiguous", "Programs that fold header names would take one of these for a line that only the proxy may write.")
 	errNeedsGateway   = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
 	errDialect        = gatehouse.E(gatehouse.NotFound, "not_found", "")
 )
@@ -88,13 +98,17 @@ func NewForwardAuth(cfg ForwardAuthConfig) (*ForwardAuth, error) {
 	if cfg.Problems == nil {
 		cfg.Problems = &web.Problems{Logger: cfg.Logger}
 	}
-	f := &ForwardAuth{cfg, map[string][]plainHeader{}}
+	f := &ForwardAuth{cfg, map[string][]plainHeader{}, map[string]bool{}}
+	for _, name := range cfg.StripHeaders {
+		f.own[normalName(name)] = true
+	}
 	for _, l := range defaultPlain {
 		f.plain[""] = append(f.plain[""], plainHeader{"X-Gatehouse-" + l.name, l.value})
 	}
 	if cfg.Upstreams != nil {
 		for name, up := range cfg.Upstreams.byName {
 			f.plain[name] = append(slices.Clone(f.plain[""]), up.plain...)
+			maps.Copy(f.own, up.protected)
 		}
 	}
 	return f, nil
@@ -181,7 +195,11 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 	out.Form, out.PostForm, out.MultipartForm, out.Pattern = nil, nil, nil, ""
 	// The question's own lines go: nothing after us reads them.
 	for name := range out.Header {
+		if f.folds(name) {
+			return nil, errNameFolds
+		}
 		switch name {
+		case "X-Http-Method", "X-Http-Method-Override", "X-Method-Override": // the pipeline refuses them
 		case "X-Forwarded-For", "X-Forwarded-Proto", "Forwarded": // for the client's address and scheme
 		case "Content-Length", "Connection", "Upgrade", "Trailer", "Te", "Transfer-Encoding", "Expect":
 			delete(out.Header, name)
@@ -192,6 +210,18 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 		}
 	}
 	return out, nil
+}
+
+// folds reports names that a CGI-like program takes for a protected one, although
+// they are spelt differently. A proxy that removes or sets a line by its name
+// leaves one of these where it is.
+func (f *ForwardAuth) folds(name string) bool {
+	for _, c := range []byte(name) {
+		if c != '-' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return identityName(name, f.own) || credentialName(name)
+		}
+	}
+	return false
 }
 
 // single returns the one value of a header. Two lines are a caller's line beside

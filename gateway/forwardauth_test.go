@@ -143,6 +143,73 @@ func TestForwardAuthRefuses(t *testing.T) {
 	}
 }
 
+// TestForwardAuthClearsLines: a line that says nothing about its caller is sent
+// empty, so that the proxy's copy of it overwrites what the caller made up.
+func TestForwardAuthClearsLines(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	for name, p := range map[string]gatehouse.Principal{
+		"no roles":          {ID: "usr_1", Name: "bob", Scopes: []string{"read"}},
+		"no scopes":         {ID: "usr_1", Name: "bob", Roles: []string{"user"}},
+		"no name":           {ID: "usr_1", Roles: []string{"user"}, Scopes: []string{"read"}},
+		"nothing but an id": {ID: "usr_1"},
+	} {
+		p.Realm, p.Kind, p.Scheme = "main", gatehouse.KindUser, gatehouse.SchemeJWT
+		f.verdict = allow(enforce.Route{}, &p)
+		q := original("GET", "/", "a")
+		want := map[string]string{"X-Gatehouse-Subject": p.ID, "X-Gatehouse-Username": p.Name, "X-Gatehouse-Roles": strings.Join(p.Roles, ","),
+			"X-Gatehouse-Scopes": strings.Join(p.Scopes, " "), "X-Who": p.ID}
+		for line := range want {
+			q.Set(line, "forged")
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, question("nginx", q))
+		f.last(t)
+		for line, value := range want {
+			if got := w.Header()[line]; len(got) != 1 || got[0] != value {
+				t.Errorf("%s: %s is %q, want one line %q", name, line, got, value)
+			}
+		}
+	}
+}
+
+// TestForwardAuthFoldingNames: what the proxy cannot take away by its name, and
+// a CGI-like API would take for a line of ours, is refused in every spelling.
+func TestForwardAuthFoldingNames(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	protected := []string{"X-Gatehouse-Subject", "X-Gatehouse-Assertion", "X-Gatehouse-Anything", "Remote-User", "X-Remote-User", "X-Forwarded-User", "X-Forwarded-For",
+		"X-Auth-Request-User", "X-WebAuth-User", "X-User-Id", "X-Rewrite-Url", "X-Original-Uri", "X-Http-Method-Override", "X-Method-Override", "X-Http-Method",
+		"X-Request-Id", "X-Api-Key", "Proxy-Authorization", "X-Real-Ip", "X-Who"} // X-Who is a plain line of the upstream
+	ask := func(name string) (int, *record) {
+		q := original("GET", "/", "a")
+		q[http.CanonicalHeaderKey(name)] = []string{"forged"}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, question("caddy", func() http.Header { // the same lines, as caddy names them
+			for _, n := range []string{"Method", "Uri", "Host"} {
+				q["X-Forwarded-"+n] = q["X-Original-"+n]
+				if name != "X-Original-"+n {
+					delete(q, "X-Original-"+n)
+				}
+			}
+			return q
+		}()))
+		return w.Code, f.last(t)
+	}
+	for _, name := range protected {
+		first, last := strings.Index(name, "-"), strings.LastIndex(name, "-")
+		for _, spelling := range []string{strings.ReplaceAll(name, "-", "_"), strings.ToLower(strings.ReplaceAll(name, "-", "_")), strings.ToUpper(strings.ReplaceAll(name, "-", "_")),
+			name[:first] + "_" + name[first+1:], name[:last] + "_" + name[last+1:], name[:last] + "." + name[last+1:], name[:last] + "~" + name[last+1:]} {
+			if code, x := ask(spelling); code != 400 || len(x.steps) != 1 || x.steps[0].Code != "header_name_ambiguous" {
+				t.Errorf("%s: %d %+v", spelling, code, x.steps)
+			}
+		}
+	}
+	for _, name := range []string{"X-Gatehouse-Subject", "Remote-User", "X-Custom_Name", "Content_Language", "Authorization", "X-Api-Key"} {
+		if code, _ := ask(name); code != 200 { // the proxy's files take these away, or nobody minds them
+			t.Errorf("%s: %d", name, code)
+		}
+	}
+}
+
 func TestForwardAuthStatuses(t *testing.T) {
 	h, f := newForwardAuth(t, "10.0.0.0/8")
 	challenges := http.Header{"Www-Authenticate": {`Basic realm="main"`, `Bearer realm="main"`}}

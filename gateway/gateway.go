@@ -6,10 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -113,7 +111,6 @@ type Gateway struct {
 	strip   map[string]bool
 	proxies map[string]http.Handler
 	buffers buffers
-	origin  *http.CrossOriginProtection
 }
 
 var (
@@ -124,7 +121,6 @@ var (
 	errTimeout        = gatehouse.E(gatehouse.GatewayTimeout, "upstream_timeout", "The API behind the gateway did not answer in time.")
 	errNoUpstream     = gatehouse.E(gatehouse.Internal, "upstream_unknown", "")
 	errAssertion      = gatehouse.E(gatehouse.Unavailable, "assertion_unavailable", "The gateway cannot vouch for callers at the moment.")
-	errCrossOrigin    = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A page of another site may not use this browser's saved password here.")
 	errNoVerdict      = gatehouse.E(gatehouse.Internal, "no_verdict", "")
 	errEnded          = errors.New("gateway: the stream reached its end of life")
 	errTakenBack      = gatehouse.E(gatehouse.Denied, "access_ended", "")
@@ -159,7 +155,7 @@ func New(cfg Config) (*Gateway, error) {
 	defaults(&cfg.MaxListBytes, DefaultMaxList)
 	defaults(&cfg.StreamLifetime, DefaultStreamLifetime)
 	defaults(&cfg.StreamCheck, DefaultStreamCheck)
-	g := &Gateway{cfg: cfg, strip: map[string]bool{}, proxies: map[string]http.Handler{}, origin: http.NewCrossOriginProtection()}
+	g := &Gateway{cfg: cfg, strip: map[string]bool{}, proxies: map[string]http.Handler{}}
 	cfg.ResponseHeaders = sealed(cfg.ResponseHeaders)
 	for _, name := range cfg.StripHeaders {
 		g.strip[normalName(name)] = true
@@ -322,10 +318,6 @@ func (e *exchange) refusal(r *http.Request) error {
 		}
 		return v.Err
 	}
-	if v.Principal != nil && v.Principal.Scheme == gatehouse.SchemeBasic && e.ambientCrossSite(r) {
-		e.x.Step(gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeFailure, Code: errCrossOrigin.Code})
-		return errCrossOrigin
-	}
 	hasBody := r.ContentLength != 0
 	if hasBody && len(v.Route.ContentTypes) > 0 {
 		if err := web.ContentType(r, v.Route.ContentTypes...); err != nil {
@@ -343,21 +335,6 @@ func (e *exchange) maxBody() int64 {
 		return e.v.Route.MaxBodyBytes
 	}
 	return e.g.cfg.MaxBodyBytes
-}
-
-// ambientCrossSite reports requests that a page of another site made with a
-// password that the browser saved for this one: browsers add it unasked, so it
-// shows no intent. A route's CORS origins may.
-func (e *exchange) ambientCrossSite(r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if c := e.v.Route.CORS; c != nil && c.Credentials && origin != "" && allowedOrigin(c, origin) == origin {
-		return false
-	}
-	if isUpgrade(r.Header) { // GET, yet a door for both directions
-		u, err := url.Parse(origin)
-		return origin != "" && (err != nil || !strings.EqualFold(u.Host, r.Host))
-	}
-	return e.g.origin.Check(r) != nil
 }
 
 // refuse answers with a problem, the verdict's header lines and CORS, so that a

@@ -414,32 +414,6 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestCrossSiteWithSavedPassword(t *testing.T) {
-	s := start(t, http.HandlerFunc(echo))
-	basic := *alice
-	basic.Scheme = gatehouse.SchemeBasic
-	s.f.verdict = allow(enforce.Route{}, &basic)
-	post := func(h http.Header) int {
-		req, _ := http.NewRequest("POST", s.url+"/x", nil)
-		req.Header = h
-		res, _ := do(t, req)
-		return res.StatusCode
-	}
-	if got := post(http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}); got != 403 {
-		t.Errorf("cross-site POST: %d", got)
-	}
-	if got := post(http.Header{}); got != 200 {
-		t.Errorf("POST of a program: %d", got)
-	}
-	if res, _ := get(t, s.url+"/x", http.Header{"Origin": {"https://evil.example"}, "Connection": {"Upgrade"}, "Upgrade": {"websocket"}}); res.StatusCode != 403 {
-		t.Errorf("cross-site WebSocket: %d", res.StatusCode)
-	}
-	s.f.verdict = allow(enforce.Route{}, alice)
-	if got := post(http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}); got != 200 {
-		t.Errorf("a bearer token is never added by a browser: %d", got)
-	}
-}
-
 func TestCORS(t *testing.T) {
 	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
