@@ -9,9 +9,17 @@ const (
 	requestKey
 )
 
-// WithPrincipal, WithRequestID and WithAddress put the three request-wide facts
-// into a context: who calls, the request's id, and the client's address as the
-// trusted-proxy rules give it.
+// RequestFacts are what every room may know of the request that it works for.
+type RequestFacts struct {
+	ID      string // the request's id
+	Address string // the client's, without port, as the trusted-proxy rules give it
+	// Method and Path are those of the request that is judged: for forward-auth the
+	// one that the proxy asks about. Path is decoded and has no query. Both are empty
+	// where no request of a caller is judged.
+	Method, Path string
+}
+
+// WithPrincipal puts the verified principal into a context.
 func WithPrincipal(ctx context.Context, p *Principal) context.Context {
 	return context.WithValue(ctx, principalKey, p)
 }
@@ -22,41 +30,44 @@ func PrincipalFrom(ctx context.Context) *Principal {
 	return p
 }
 
-// WithRequest is [WithRequestID] and [WithAddress] in one.
-func WithRequest(ctx context.Context, id, addr string) context.Context {
-	return &requestContext{ctx, id, addr}
+// WithRequest puts the facts of the request into a context, in place of those
+// that were there.
+func WithRequest(ctx context.Context, f RequestFacts) context.Context {
+	return &requestContext{ctx, f}
 }
 
-// WithRequestID: see [WithPrincipal].
+// RequestFrom returns the facts of the request; they are empty outside of one.
+func RequestFrom(ctx context.Context) RequestFacts {
+	if r, ok := ctx.Value(requestKey).(*requestContext); ok {
+		return r.facts
+	}
+	return RequestFacts{}
+}
+
+// WithRequestID changes the request's id and keeps its other facts.
 func WithRequestID(ctx context.Context, id string) context.Context {
-	return WithRequest(ctx, id, AddressFrom(ctx))
+	f := RequestFrom(ctx)
+	f.ID = id
+	return WithRequest(ctx, f)
 }
 
-// WithAddress: see [WithPrincipal].
+// WithAddress changes the client's address and keeps the request's other facts.
 func WithAddress(ctx context.Context, addr string) context.Context {
-	return WithRequest(ctx, RequestIDFrom(ctx), addr)
+	f := RequestFrom(ctx)
+	f.Address = addr
+	return WithRequest(ctx, f)
 }
 
 // RequestIDFrom returns the request id, or "".
-func RequestIDFrom(ctx context.Context) string {
-	if r, ok := ctx.Value(requestKey).(*requestContext); ok {
-		return r.id
-	}
-	return ""
-}
+func RequestIDFrom(ctx context.Context) string { return RequestFrom(ctx).ID }
 
 // AddressFrom returns the client's address without port, or "".
-func AddressFrom(ctx context.Context) string {
-	if r, ok := ctx.Value(requestKey).(*requestContext); ok {
-		return r.addr
-	}
-	return ""
-}
+func AddressFrom(ctx context.Context) string { return RequestFrom(ctx).Address }
 
 // requestContext is a context that is its own value: every request has one.
 type requestContext struct {
 	context.Context
-	id, addr string
+	facts RequestFacts
 }
 
 // Value implements context.Context.

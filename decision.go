@@ -1,12 +1,17 @@
 package gatehouse
 
 // AccessRequest is one question to the decision point: may this principal do
-// this action on this resource, in this context?
+// this action on this resource, in the request that the context.Context tells of
+// ([WithRequest])?
 type AccessRequest struct {
 	Principal *Principal
 	Action    string // Cedar action id, such as "read"
 	Resource  Resource
-	Context   map[string]any // strings, bools, int64s, []any, map[string]any
+	// Simulated facts take the place of the request's own, for an operator who asks
+	// what would be decided elsewhere or at another time. Names and values are those
+	// of policy.Facts. An enforcement point leaves it nil: whoever could set "scopes"
+	// or "address" from a request would write his own permission.
+	Simulated map[string]any
 }
 
 // Resource names what is acted on, with the attributes that policies may read.

@@ -251,6 +251,7 @@ func (s *Service) Decide(ctx context.Context, actor *gatehouse.Principal, realm 
 	f.text("action", q.Action, true)
 	f.text("resource.type", q.Resource.Type, true)
 	f.text("resource.id", q.Resource.ID, true)
+	simulated := f.simulated("context", q.Context)
 	if err := f.err(); err != nil {
 		return Answer{}, err
 	}
@@ -266,12 +267,42 @@ func (s *Service) Decide(ctx context.Context, actor *gatehouse.Principal, realm 
 	for _, parent := range q.Resource.Parents {
 		r.Parents = append(r.Parents, gatehouse.EntityRef(parent))
 	}
-	d := s.c.Access(ctx, gatehouse.AccessRequest{Principal: p, Action: q.Action, Resource: r, Context: q.Context})
+	// The question is about a request of the principal: nothing of the one that asks
+	// may count, its address least of all.
+	about := gatehouse.WithRequest(ctx, gatehouse.RequestFacts{ID: gatehouse.RequestIDFrom(ctx)})
+	d := s.c.Access(about, gatehouse.AccessRequest{Principal: p, Action: q.Action, Resource: r, Simulated: simulated})
 	out := Answer{Allowed: d.Allowed, Code: d.Code, Reasons: d.Reasons, Errors: some(d.Errors), Missing: some(d.Missing)}
 	if out.Reasons == nil {
 		out.Reasons = []gatehouse.Reason{}
 	}
 	return out, nil
+}
+
+// simulated reads facts that somebody wrote for a question to the decision point.
+// A name that is no fact is refused: ignored, it would make the answer wrong.
+func (f faults) simulated(at string, given map[string]any) map[string]any {
+	var out map[string]any
+	for name, v := range given {
+		fact, known := policy.FindFact(name)
+		if !known {
+			var names []string
+			for _, k := range policy.Facts() {
+				names = append(names, k.Name)
+			}
+			f.add(at, "has a member that is no fact of a request; the facts are %s", strings.Join(names, ", "))
+			continue
+		}
+		x, err := fact.Parse(v)
+		if err != nil {
+			f.add(at+"."+name, "%s", err)
+			continue
+		}
+		if out == nil {
+			out = make(map[string]any, len(given))
+		}
+		out[name] = x
+	}
+	return out
 }
 
 // Backup copies the database while it runs. The server chooses where: a path from

@@ -303,7 +303,7 @@ type Question struct {
 	Principal string         `json:"principal" doc:"Id or username of a user or service of the realm; empty asks for an anonymous caller"`
 	Action    string         `json:"action"`
 	Resource  Resource       `json:"resource"`
-	Context   map[string]any `json:"context,omitempty"`
+	Context   map[string]any `json:"context,omitempty" doc:"Facts of the request to assume, such as address, method or time; what is left out is unknown, and time is now"`
 }
 
 // Resource is what the question is about.

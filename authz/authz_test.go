@@ -413,28 +413,119 @@ forbid(principal, action, resource) when { resource has folder && resource.folde
 	}
 }
 
-// TestContext: facts of the credential are there, and the caller cannot set them.
+// TestFacts: every fact that docs/policies.md promises is there, and a simulation
+// replaces just those that it names.
 //
 // ASVS: 8.2.4
-func TestContext(t *testing.T) {
-	w := newWorld()
-	w.docs["shop"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when {
- context.scheme == "api_key" && context.scopes == ["read"] && context.environment == "test" && context.acr == "2" && context.amr.contains("pwd") &&
- context.address.isInRange(ip("10.0.0.0/8")) && context.method == "GET" && context.time == 1800000000 && context.authenticated && !(context has client_id) };`}}
-	d, _, _ := newDecider(t, w)
-	p := &gatehouse.Principal{Realm: "shop", Kind: gatehouse.KindUser, ID: "chief", Scheme: gatehouse.SchemeAPIKey, Scopes: []string{"read"},
-		Environment: gatehouse.EnvironmentTest, ACR: "2", AMR: []string{"pwd"}}
-	ctx := gatehouse.WithAddress(context.Background(), "10.1.1.1")
-	lies := map[string]any{"scheme": "basic", "scopes": []any{"*"}, "environment": "live", "acr": "9", "amr": []any{}, "address": "1.1.1.1",
-		"method": "GET", "time": 0, "authenticated": false, "client_id": "x"}
-	got := d.Decide(ctx, gatehouse.AccessRequest{Principal: p, Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}, Context: lies})
-	if !got.Allowed {
-		t.Fatalf("%+v", got)
+func TestFacts(t *testing.T) {
+	for _, c := range []struct{ name, when string }{
+		{"authenticated", `context.authenticated`},
+		{"scheme", `context.scheme == "api_key"`},
+		{"scopes", `context.scopes == ["read"]`},
+		{"time", `context.time.toTime() == duration("8h") && context.time > datetime("2027-01-15") && context.time < datetime("2027-01-16")`},
+		{"method", `context.method == "GET"`},
+		{"path", `context.path like "/a/*"`},
+		{"address", `context.address.isInRange(ip("10.0.0.0/8"))`},
+		{"environment", `context.environment == "test"`},
+		{"acr", `context.acr == "2"`},
+		{"amr", `context.amr.contains("pwd")`},
+		{"auth_time", `context.time.durationSince(context.auth_time) < duration("1h")`},
+		{"client_id", `context.client_id == "app"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld()
+			w.docs["shop"] = []policy.Document{{ID: "p", Text: "permit(principal, action, resource) when { context has " + c.name + " && " + c.when + " };"}}
+			d, clk, _ := newDecider(t, w)
+			p := &gatehouse.Principal{Realm: "shop", Kind: gatehouse.KindUser, ID: "chief", Scheme: gatehouse.SchemeAPIKey, Scopes: []string{"read"},
+				Environment: gatehouse.EnvironmentTest, ACR: "2", AMR: []string{"pwd"}, AuthTime: clk.now().Add(-time.Minute), ClientID: "app"}
+			ctx := gatehouse.WithRequest(t.Context(), gatehouse.RequestFacts{Address: "10.1.1.1", Method: "GET", Path: "/a/b"})
+			r := gatehouse.AccessRequest{Principal: p, Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}}
+			if got := d.Decide(ctx, r); !got.Allowed {
+				t.Fatalf("%+v", got)
+			}
+			f, ok := policy.FindFact(c.name)
+			if !ok {
+				t.Fatal("no such fact")
+			}
+			other, err := f.Parse(map[policy.FactType]any{policy.FactBool: false, policy.FactString: "other", policy.FactStrings: []any{"other"},
+				policy.FactDatetime: "2020-01-01T00:00:00+01:00", policy.FactAddress: "::ffff:192.0.2.1"}[f.Type])
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Simulated = map[string]any{c.name: other}
+			if got := d.Decide(ctx, r); got.Allowed || len(got.Errors) > 0 {
+				t.Errorf("simulated %v: %+v", other, got)
+			}
+			if _, err := f.Parse(map[string]any{}); err == nil {
+				t.Error("an object was taken for a value")
+			}
+		})
 	}
 	// Without an address a policy that needs it denies.
-	got = d.Decide(context.Background(), gatehouse.AccessRequest{Principal: p, Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}, Context: lies})
-	if got.Allowed {
+	w := newWorld()
+	w.docs["shop"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when { context.address.isInRange(ip("10.0.0.0/8")) };`}}
+	d, _, _ := newDecider(t, w)
+	got := d.Decide(t.Context(), gatehouse.AccessRequest{Principal: who("shop", "chief"), Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}})
+	if got.Allowed || len(got.Errors) == 0 {
 		t.Fatalf("%+v", got)
+	}
+}
+
+// TestUnknownFacts: what reads or declares a fact that no request has is refused
+// when it is stored, and what was stored before is loaded all the same.
+func TestUnknownFacts(t *testing.T) {
+	w := newWorld()
+	d, _, _ := newDecider(t, w)
+	schema := func(context string) *policy.Schema {
+		return &policy.Schema{Text: "entity User; entity D; action read appliesTo { principal: [User], resource: [D], context: {" + context + "} };"}
+	}
+	doc := func(condition string) *policy.Document {
+		return &policy.Document{ID: "p", Text: "forbid(principal, action, resource) when { " + condition + " };"}
+	}
+	for name, c := range map[string]struct {
+		change Candidate
+		says   string // empty: accepted
+	}{
+		"known":               {Candidate{PutPolicy: doc(`context has method && context.method == "GET"`)}, ""},
+		"unknown, has":        {Candidate{PutPolicy: doc(`context has tenant && context.tenant == "a"`)}, "context.tenant"},
+		"unknown, read":       {Candidate{PutPolicy: doc(`context.Method == "GET"`)}, "context.Method"},
+		"unknown, in quotes":  {Candidate{PutPolicy: doc(`context["user-agent"] == "x"`)}, "context.user-agent"},
+		"unknown, disabled":   {Candidate{PutPolicy: &policy.Document{ID: "p", Disabled: true, Text: doc("context.x").Text}}, "context.x"},
+		"unknown, unless":     {Candidate{PutPolicy: &policy.Document{ID: "p", Text: "permit(principal, action, resource) unless { context.x };"}}, "context.x"},
+		"schema, known":       {Candidate{PutSchema: schema("time: datetime, method?: String, scopes: Set<String>, address?: ipaddr")}, ""},
+		"schema, wrong type":  {Candidate{PutSchema: schema("time: Long")}, "context.time is of type datetime, not Long"},
+		"schema, wrong set":   {Candidate{PutSchema: schema("scopes: Set<Long>")}, "Set<String>, not Set<Long>"},
+		"schema, unknown":     {Candidate{PutSchema: schema("risk?: Long")}, "context.risk"},
+		"schema, not always":  {Candidate{PutSchema: schema("acr: String")}, "acr?"},
+		"schema, common type": {Candidate{PutSchema: &policy.Schema{Text: "type C = {time: String}; entity User; entity D; action read appliesTo { principal: [User], resource: [D], context: C };"}}, "datetime, not String"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := d.Check(t.Context(), "shop", c.change)
+			if c.says == "" {
+				if err != nil {
+					t.Fatal(gatehouse.CodeOf(err), err)
+				}
+				return
+			}
+			var e *gatehouse.Error
+			if !errors.As(err, &e) || e.Code != "policy_invalid" {
+				t.Fatalf("%v", err)
+			}
+			if said := fmt.Sprint(e.Fields); !strings.Contains(said, c.says) {
+				t.Errorf("says %s", said)
+			}
+		})
+	}
+	// From before the check: it loads, and other documents can be changed beside it.
+	w.docs["shop"] = []policy.Document{{ID: "old", Text: `forbid(principal, action, resource) when { context has tenant };`},
+		{ID: "all", Text: `permit(principal, action, resource);`}}
+	d, _, _ = newDecider(t, w)
+	r := gatehouse.AccessRequest{Principal: who("shop", "chief"), Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}}
+	if got := d.Decide(t.Context(), r); !got.Allowed {
+		t.Errorf("%+v", got)
+	}
+	if err := d.Check(t.Context(), "shop", Candidate{PutPolicy: doc("context.authenticated")}); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -638,9 +729,8 @@ func TestNewRefuses(t *testing.T) {
 
 func BenchmarkDecide(b *testing.B) {
 	d, _, _ := newDecider(b, newWorld())
-	ctx := gatehouse.WithAddress(context.Background(), "10.0.0.1")
-	r := gatehouse.AccessRequest{Principal: who("main", "bob"), Action: "update", Resource: document("bob", "red", "private"),
-		Context: map[string]any{"method": "PUT", "path": "/documents/1"}}
+	ctx := gatehouse.WithRequest(context.Background(), gatehouse.RequestFacts{Address: "10.0.0.1", Method: "PUT", Path: "/documents/1"})
+	r := gatehouse.AccessRequest{Principal: who("main", "bob"), Action: "update", Resource: document("bob", "red", "private")}
 	b.ReportAllocs()
 	for range b.N {
 		if !d.Decide(ctx, r).Allowed {

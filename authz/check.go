@@ -31,7 +31,7 @@ func Check(ctx context.Context, r Rules, realm string, c Candidate, reuse *polic
 	if err != nil {
 		return err
 	}
-	in.Reuse = reuse
+	in.Reuse, in.CheckFacts = reuse, c.PutPolicy != nil || c.PutSchema != nil
 	if c.DeleteRole != "" {
 		in.Roles = slices.DeleteFunc(in.Roles, func(x policy.Role) bool { return x.Name == c.DeleteRole })
 	}

@@ -3,7 +3,6 @@ package authz
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -125,7 +124,7 @@ func (d *Decider) question(ctx context.Context, snap *snapshot, subj *subject, r
 		return nil, deny(policy.CodeEvaluationError, fmt.Errorf("resource: %w", err))
 	}
 	return &question{set: snap.set, source: src, Request: policy.Request{
-		Principal: subj.entity, Action: r.Action, Resource: res, Context: d.context(ctx, snap.set, r.Principal, r.Context), Source: src,
+		Principal: subj.entity, Action: r.Action, Resource: res, Context: d.context(ctx, snap.set, r.Principal, r.Simulated), Source: src,
 	}}, gatehouse.Decision{}
 }
 
@@ -146,19 +145,20 @@ func (d *Decider) resource(src *source, r gatehouse.Resource) (policy.Entity, er
 	return policy.NewEntity(ref, r.Attributes, r.Parents)
 }
 
-// context adds the facts of the credential and the connection to what the
-// enforcement point gave. Reserved names are always ours: a route or a body that
-// could set "scopes" or "address" would write its own permission.
-func (d *Decider) context(ctx context.Context, set *policy.Set, p *gatehouse.Principal, given map[string]any) map[string]any {
+// context returns the facts that policies read: those of the credential and the
+// request, unless they are simulated.
+func (d *Decider) context(ctx context.Context, set *policy.Set, p *gatehouse.Principal, simulated map[string]any) map[string]any {
 	names, known := set.ContextNames()
 	if !known {
-		names = append(slices.Collect(maps.Keys(given)), reservedNames[:]...)
+		for _, f := range policy.Facts() {
+			names = append(names, f.Name)
+		}
 	}
 	var out map[string]any
 	for _, name := range names {
-		v, reserved := d.fact(ctx, p, name)
-		if !reserved {
-			v = given[name]
+		v, given := simulated[name]
+		if !given {
+			v = d.fact(ctx, p, name)
 		}
 		if v == nil {
 			continue
@@ -171,27 +171,28 @@ func (d *Decider) context(ctx context.Context, set *policy.Set, p *gatehouse.Pri
 	return out
 }
 
-// reservedNames are the facts that [Decider.fact] knows.
-var reservedNames = [...]string{"authenticated", "scheme", "scopes", "time", "environment", "acr", "amr", "auth_time", "client_id", "address"}
-
-// fact returns the context attribute that only Gatehouse may set; nil when there
-// is no such fact about p.
-func (d *Decider) fact(ctx context.Context, p *gatehouse.Principal, name string) (v any, reserved bool) {
-	text := func(s string) (any, bool) {
+// fact returns one of [policy.Facts]; nil when there is no such fact about p or the
+// request.
+func (d *Decider) fact(ctx context.Context, p *gatehouse.Principal, name string) any {
+	text := func(s string) any {
 		if s == "" {
-			return nil, true
+			return nil
 		}
-		return s, true
+		return s
 	}
 	switch name {
 	case "authenticated":
-		return p.Authenticated(), true
+		return p.Authenticated()
 	case "scheme":
-		return string(p.Scheme), true
+		return string(p.Scheme)
 	case "scopes":
-		return p.Scopes, true
+		return p.Scopes
 	case "time":
-		return d.now().Unix(), true
+		return d.now().UTC()
+	case "method":
+		return text(gatehouse.RequestFrom(ctx).Method)
+	case "path":
+		return text(gatehouse.RequestFrom(ctx).Path)
 	case "environment":
 		return text(string(p.Environment))
 	case "acr":
@@ -200,21 +201,18 @@ func (d *Decider) fact(ctx context.Context, p *gatehouse.Principal, name string)
 		return text(p.ClientID)
 	case "amr":
 		if len(p.AMR) > 0 {
-			return p.AMR, true
+			return p.AMR
 		}
-		return nil, true
 	case "auth_time":
 		if !p.AuthTime.IsZero() {
-			return p.AuthTime.Unix(), true
+			return p.AuthTime.UTC()
 		}
-		return nil, true
 	case "address":
 		if a, err := netip.ParseAddr(gatehouse.AddressFrom(ctx)); err == nil {
-			return a, true
+			return a
 		}
-		return nil, true
 	}
-	return nil, false
+	return nil
 }
 
 // Roles returns the roles that the principal holds now, sorted: for a local

@@ -46,11 +46,16 @@ func (f *facts) equal(g *facts) bool {
 		f.hasAuthTime == g.hasAuthTime && f.authTime == g.authTime && slices.Equal(f.scopes, g.scopes) && slices.Equal(f.amr, g.amr)
 }
 
+// fleeting are the facts that differ from one request of a credential to the next.
+var fleeting = [...]string{"time", "address", "method", "path"}
+
 // passing reports whether decisions under set may depend on something that
 // differs from one request of a credential to the next.
 func passing(set *policy.Set) bool {
 	names, known := set.ContextNames()
-	return !known || slices.Contains(names, "time") || slices.Contains(names, "address")
+	return !known || slices.ContainsFunc(names, func(name string) bool {
+		return slices.Contains(fleeting[:], name)
+	})
 }
 
 // memorable reports whether the same question asked again has the same answer as
@@ -58,7 +63,7 @@ func passing(set *policy.Set) bool {
 func memorable(snap *snapshot, r *gatehouse.AccessRequest) bool {
 	p := r.Principal
 	return !snap.passing && p.Authenticated() && !p.Foreign && p.Kind != gatehouse.KindClient && // whose subject lives for one question
-		r.Resource.Constant && r.Resource.Attributes != nil && r.Resource.Parents == nil && len(r.Context) == 0
+		r.Resource.Constant && r.Resource.Attributes != nil && r.Resource.Parents == nil && r.Simulated == nil
 }
 
 // slot is where the answer to r is kept.

@@ -23,7 +23,7 @@ func TestRememberedDecisions(t *testing.T) {
 		name, rule string
 		change     func(w *world, d *Decider, c *clock, r *gatehouse.AccessRequest, ctx *context.Context)
 	}{
-		{"time", `permit(principal, action, resource) when { context.time < 1800000060 };`,
+		{"time", `permit(principal, action, resource) when { context.time < datetime("2027-01-15T08:01:00Z") };`,
 			func(_ *world, _ *Decider, c *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
 				c.advance(time.Hour)
 			}},
@@ -55,7 +55,7 @@ func TestRememberedDecisions(t *testing.T) {
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.AMR = []string{"pwd"}
 			}},
-		{"auth_time", `permit(principal, action, resource) when { context has auth_time && context.auth_time == 100 };`,
+		{"auth_time", `permit(principal, action, resource) when { context has auth_time && context.auth_time == datetime("1970-01-01T00:01:40Z") };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.AuthTime = time.Unix(50, 0)
 			}},
@@ -71,9 +71,17 @@ func TestRememberedDecisions(t *testing.T) {
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.ClientID = "two"
 			}},
-		{"what the enforcement point gave", `permit(principal, action, resource) when { !(context has risk) };`,
+		{"what is simulated", `permit(principal, action, resource) when { !(context.scopes.contains("b")) };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
-				r.Context = map[string]any{"risk": int64(9)}
+				r.Simulated = map[string]any{"scopes": []string{"b"}}
+			}},
+		{"method", `permit(principal, action, resource) when { context.method == "GET" };`,
+			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
+				*ctx = gatehouse.WithRequest(*ctx, gatehouse.RequestFacts{Address: "192.0.2.1", Method: "PUT", Path: "/a"})
+			}},
+		{"path", `permit(principal, action, resource) when { context.path == "/a" };`,
+			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
+				*ctx = gatehouse.WithRequest(*ctx, gatehouse.RequestFacts{Address: "192.0.2.1", Method: "GET", Path: "/b"})
 			}},
 		{"action", `permit(principal, action == Action::"read", resource);`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
@@ -177,7 +185,7 @@ func TestRememberedDecisions(t *testing.T) {
 			}
 			r := gatehouse.AccessRequest{Principal: p, Action: "read", Resource: gatehouse.Resource{Type: "Document", ID: "d", Constant: true,
 				Attributes: map[string]any{"n": int64(1), "folder": gatehouse.EntityRef{Type: "Folder", ID: "f"}}}}
-			ctx := gatehouse.WithAddress(ctx, "192.0.2.1")
+			ctx := gatehouse.WithRequest(ctx, gatehouse.RequestFacts{Address: "192.0.2.1", Method: "GET", Path: "/a"})
 			for i := range 3 {
 				if got := d.Decide(ctx, r); !got.Allowed {
 					t.Fatalf("%d: %+v", i, got)
@@ -195,9 +203,9 @@ func TestRememberedDecisions(t *testing.T) {
 		})
 	}
 	// Who adds a fact says here what becomes of decisions that read it.
-	for _, name := range reservedNames {
-		if !covered[name] {
-			t.Errorf("context.%s has no row here", name)
+	for _, f := range policy.Facts() {
+		if !covered[f.Name] {
+			t.Errorf("context.%s has no row here", f.Name)
 		}
 	}
 }

@@ -69,6 +69,13 @@ func (p *Pipeline) Begin(r *http.Request) *Exchange {
 	return x
 }
 
+// Context returns r's context with what the steps, the decision point among them,
+// may know of the request.
+func (x *Exchange) Context(r *http.Request) context.Context {
+	return gatehouse.WithRequest(r.Context(), gatehouse.RequestFacts{ID: x.event.RequestID, Address: x.event.Address,
+		Method: r.Method, Path: r.URL.Path})
+}
+
 // RequestID returns the id of the request.
 func (x *Exchange) RequestID() string { return x.event.RequestID }
 

@@ -33,10 +33,7 @@ func (p *Pipeline) FilterList(ctx context.Context, x *Exchange, v Verdict, body 
 		return nil, errDenied
 	}
 	if x != nil {
-		ctx = gatehouse.WithRequestID(ctx, x.event.RequestID)
-		if x.event.Address != "" {
-			ctx = gatehouse.WithAddress(ctx, x.event.Address)
-		}
+		ctx = gatehouse.WithRequest(ctx, gatehouse.RequestFrom(x.ctx))
 	}
 	f := v.Route.Filter
 	list := jsontext.Value(body)

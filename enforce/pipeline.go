@@ -161,7 +161,7 @@ func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 	}
 	x.checked = true
 	x.table = p.routes.Load()
-	x.ctx = gatehouse.WithRequest(r.Context(), x.event.RequestID, x.event.Address)
+	x.ctx = x.Context(r)
 	for i := range steps {
 		if err := steps[i].run(p, x, r); err != nil {
 			e := web.Classify(err)

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-
-	"github.com/gatehouse-auth/gatehouse"
 )
 
 // Recheck judges again a request that was allowed and is still being answered,
@@ -23,7 +21,7 @@ func (p *Pipeline) Recheck(r *http.Request) (err error) {
 	}()
 	x := p.Begin(r)
 	x.table = p.routes.Load()
-	x.ctx = gatehouse.WithRequest(r.Context(), x.event.RequestID, x.event.Address)
+	x.ctx = x.Context(r)
 	r = r.WithContext(x.ctx)
 	for _, step := range [...]func(*Pipeline, *Exchange, *http.Request) error{
 		(*Pipeline).match, (*Pipeline).extract, (*Pipeline).origin, (*Pipeline).authenticate, (*Pipeline).requirements} {

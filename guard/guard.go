@@ -88,10 +88,7 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler)
 	t := &response{Tracked: web.Track(w)}
 	r, credentialErr := g.clean(r)
 	x := g.pipeline.Begin(r)
-	ctx := gatehouse.WithRequestID(r.Context(), x.RequestID())
-	if a := x.Address(); a.IsValid() {
-		ctx = gatehouse.WithAddress(ctx, a.String())
-	}
+	ctx := x.Context(r)
 	r = r.WithContext(ctx)
 	defer func() {
 		v := recover()

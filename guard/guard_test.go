@@ -75,11 +75,14 @@ var routes = []enforce.Route{
 	{Pattern: "GET /ws", Anonymous: true},
 	{Pattern: "POST /docs", Action: "create", Resource: &enforce.ResourceRule{Type: "Document", Source: "body", Entities: map[string]string{"owner": "User"}}},
 	{Pattern: "GET /docs/{id}", Authenticated: true},
+	{Pattern: "PUT /docs/{id}", Authenticated: true},
 }
 
 const rules = `
 permit (principal, action == Action::"create", resource) when { resource has owner && resource.owner == principal };
 permit (principal, action == Action::"read", resource) when { resource has owner && resource.owner == principal };
+forbid (principal, action, resource) when { resource has owner && context.method == "PUT" };
+forbid (principal, action, resource) when { resource has owner && context.path like "/docs/*" && context.path != "/docs/1" && context.path != "/docs/2" };
 `
 
 // app is guarded; it shows what a handler is told.
@@ -96,7 +99,7 @@ func app() http.Handler {
 		}
 	})
 	mux.HandleFunc("/docs/{id}", func(w http.ResponseWriter, r *http.Request) {
-		owner := map[string]string{"1": "usr_alice", "2": "usr_bob"}[r.PathValue("id")]
+		owner := map[string]string{"1": "usr_alice", "2": "usr_bob", "3": "usr_alice"}[r.PathValue("id")]
 		d := guard.Allowed(r.Context(), "read", gatehouse.Resource{Type: "Document", ID: r.PathValue("id"),
 			Attributes: map[string]any{"owner": gatehouse.EntityRef{Type: "User", ID: owner}}})
 		if !d.Allowed {
@@ -190,6 +193,8 @@ func TestRemote(t *testing.T) {
 		{"policy on another's body", "POST", "/docs", `{"owner":"usr_bob"}`, doc, 403, "access_denied"},
 		{"Allowed", "GET", "/docs/1", "", bearer(good), 200, ""},
 		{"not Allowed", "GET", "/docs/2", "", bearer(good), 403, "no_permit"},
+		{"not Allowed by the path", "GET", "/docs/3", "", bearer(good), 403, "forbidden"},
+		{"not Allowed by the method", "PUT", "/docs/1", "", bearer(good), 403, "forbidden"},
 		{"panic", "GET", "/panic", "", nil, 500, "internal"},
 	} {
 		res, body := call(t, c.method, srv.URL+c.path, c.body, c.h)

@@ -203,7 +203,9 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 	}
 	cfg.Roles = withRoles(cfg.Roles, routes)
 	rules := remoteRules{realm: realm, cfg: cfg}
-	if _, err := policy.Compile(rules.input()); err != nil {
+	in := rules.input()
+	in.CheckFacts = true
+	if _, err := policy.Compile(in); err != nil {
 		return nil, err // now, and not as a denial of everything later
 	}
 	decider, err := authz.New(context.Background(), authz.Config{Store: rules, Directory: rules, Logger: cfg.Logger, Now: cfg.Now})

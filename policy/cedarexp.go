@@ -344,6 +344,27 @@ func conformsValue(v cedar.Value, want resolved.IsType) error {
 	return nil
 }
 
+// typeText writes a resolved type as a schema would.
+func typeText(t resolved.IsType) string {
+	switch t := t.(type) {
+	case resolved.StringType:
+		return "String"
+	case resolved.LongType:
+		return "Long"
+	case resolved.BoolType:
+		return "Bool"
+	case resolved.EntityType:
+		return string(t)
+	case resolved.SetType:
+		return "Set<" + typeText(t.Element) + ">"
+	case resolved.ExtensionType:
+		return string(t)
+	case resolved.RecordType:
+		return "{…}"
+	}
+	return "an unknown type"
+}
+
 // scopeKind says what a scope is tied to: nothing, a type, or an entity and what
 // is below it.
 type scopeKind uint8

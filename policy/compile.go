@@ -37,6 +37,11 @@ type Input struct {
 	// Reuse may be a set compiled before: documents whose text and schema did
 	// not change are taken from it.
 	Reuse *Set
+	// CheckFacts refuses a schema and documents that do not fit [Facts]. Whoever
+	// stores a change sets it. Loading what was stored does not: a policy from
+	// before this check is better ineffective, and said to be, than a realm that
+	// denies everything. What is taken from Reuse is not checked again.
+	CheckFacts bool
 }
 
 // Set is a compiled set of policies. It is immutable and safe for concurrent
@@ -73,7 +78,7 @@ type compiledDocument struct {
 
 // Compile checks and compiles everything, or nothing: the error is [Problems].
 func Compile(in Input) (*Set, error) {
-	c := compiler{set: &Set{byID: map[string]int32{}, docs: map[string]compiledDocument{}}, reuse: in.Reuse}
+	c := compiler{set: &Set{byID: map[string]int32{}, docs: map[string]compiledDocument{}}, reuse: in.Reuse, strict: in.CheckFacts}
 	if in.Schema != nil && strings.TrimSpace(in.Schema.Text) != "" {
 		if c.reuse != nil && c.reuse.schema != nil && c.reuse.schema.text == in.Schema.Text {
 			c.set.schema = c.reuse.schema
@@ -81,6 +86,9 @@ func Compile(in Input) (*Set, error) {
 			return nil, Problems{*p}
 		} else {
 			c.set.schema = s
+			if in.CheckFacts {
+				c.problems = s.checkFacts()
+			}
 		}
 	}
 	h, ordered, problems := newHierarchy(in.Roles)
@@ -104,6 +112,7 @@ func Compile(in Input) (*Set, error) {
 type compiler struct {
 	set      *Set
 	reuse    *Set
+	strict   bool // see Input.CheckFacts
 	problems Problems
 	bytes    int
 	cost     int64
@@ -153,6 +162,9 @@ func (c *compiler) document(d Document, id, source string) {
 		return
 	}
 	c.check(policies)
+	if c.strict {
+		c.checkFacts(policies)
+	}
 	c.set.docs[id] = compiledDocument{text: d.Text, schema: schema, policies: policies}
 	c.add(policies)
 }

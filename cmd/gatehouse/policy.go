@@ -132,7 +132,7 @@ func (a *app) policyCheck() *cobra.Command {
 		Short: "Check policies without storing them; with --schema also their types",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			var in policy.Input
+			in := policy.Input{CheckFacts: true}
 			names := map[string]string{}
 			for _, file := range args {
 				b, err := a.readFileOrStdin(file, maxPolicyFile)

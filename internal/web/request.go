@@ -43,6 +43,6 @@ func Identify(proxies *Proxies, now func() time.Time, next http.Handler) http.Ha
 		if client := proxies.Client(r); client.IsValid() {
 			addr = client.String()
 		}
-		next.ServeHTTP(w, r.WithContext(gatehouse.WithRequest(r.Context(), id, addr)))
+		next.ServeHTTP(w, r.WithContext(gatehouse.WithRequest(r.Context(), gatehouse.RequestFacts{ID: id, Address: addr})))
 	})
 }
