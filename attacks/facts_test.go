@@ -53,16 +53,28 @@ func TestFactsReachPolicies(t *testing.T) {
 	if a.code() != "policy_invalid" {
 		t.Errorf("%s", a.body)
 	}
-	// A simulation is about the facts that it names, and about nothing of the operator.
-	w.admin(t, "PUT", "/realms/main/policies/facts", object{"text": fmt.Sprintf(
+}
+
+// TestSimulation: an answer about a simulated request rests on the facts that it
+// names, and on nothing of the operator's own request.
+func TestSimulation(t *testing.T) {
+	w := the(t)
+	owner := w.person(t, "main", "user")
+	w.admin(t, "PUT", "/realms/main/policies/simulated", object{"text": fmt.Sprintf(
 		`forbid (principal == User::%q, action, resource) when { context has address && context.address.isInRange(ip("8.8.8.0/24")) };`, owner.id)}, 200)
-	defer w.admin(t, "DELETE", "/realms/main/policies/facts", nil, 204)
+	defer w.admin(t, "DELETE", "/realms/main/policies/simulated", nil, 204)
 	ask := func(context object, status int) answer {
 		return w.admin(t, "POST", "/realms/main/decisions", object{"principal": owner.id, "action": "read",
-			"resource": object{"type": "Document", "id": "x", "attributes": object{"owner": object{"type": "User", "id": owner.id}, "visibility": "public"}}, "context": context}, status)
+			"resource": object{"type": "Document", "id": "x", "attributes": object{"visibility": "public"}}, "context": context}, status)
 	}
 	if a := ask(object{"address": "8.8.8.8"}, 200); a.json["allowed"] != false {
 		t.Errorf("a simulated address did not count: %s", a.body)
+	}
+	// The operator asks from the loopback address; the caller's is not known.
+	w.admin(t, "PUT", "/realms/main/policies/simulated", object{"text": fmt.Sprintf(
+		`forbid (principal == User::%q, action, resource) when { context has address && context.address.isLoopback() };`, owner.id)}, 200)
+	if a := ask(nil, 200); a.json["allowed"] != true {
+		t.Errorf("the operator's address counted: %s", a.body)
 	}
 	for name, context := range map[string]object{"unknown": {"tenant": "a"}, "wrong form": {"address": "house"}, "wrong type": {"time": 1}, "letter case": {"Method": "GET"}} {
 		if a := ask(context, 422); a.code() != "input_invalid" {
