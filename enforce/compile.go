@@ -257,8 +257,8 @@ func (p *Pipeline) checkResource(c *compiled) error {
 		if p.cfg.Resolver == nil {
 			return errors.New(`source "upstream" needs a gateway`)
 		}
-		if !strings.HasPrefix(rule.Fetch, "/") {
-			return errors.New("fetch must be a path")
+		if !strings.HasPrefix(rule.Fetch, "/") || strings.Contains(rule.Fetch, "#") {
+			return errors.New("fetch must be a path, with a query or without, and without a fragment")
 		}
 		if c.fetch, err = parseTemplate(rule.Fetch, c.wildcards); err != nil {
 			return fmt.Errorf("fetch: %w", err)

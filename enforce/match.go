@@ -2,7 +2,6 @@ package enforce
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -10,10 +9,9 @@ import (
 )
 
 var (
-	errNoRoute  = gatehouse.E(gatehouse.NotFound, "no_route", "There is nothing here.")
-	errPath     = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
-	errOverride = gatehouse.E(gatehouse.Invalid, "method_override", "The method must be that of the request line.")
-	errMethod   = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
+	errNoRoute = gatehouse.E(gatehouse.NotFound, "no_route", "There is nothing here.")
+	errPath    = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
+	errMethod  = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
 )
 
 // match finds the one route of the request. What no route matches is answered
@@ -45,13 +43,7 @@ func (p *Pipeline) match(x *Exchange, r *http.Request) error {
 // unfitRequest refuses requests whose method or path another program could take
 // for a different one than the routes are matched against.
 func unfitRequest(r *http.Request) *gatehouse.Error {
-	switch r.Method {
-	case http.MethodTrace, http.MethodConnect, "":
-		// TRACE shows the request to scripts, credentials included; CONNECT
-		// has no path to judge.
-		return errMethod
-	}
-	if len(r.Method) > 32 {
+	if !web.ServableMethod(r.Method) {
 		return errMethod
 	}
 	if web.AmbiguousURL(r.URL) {
@@ -61,30 +53,6 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 		return errOverride
 	}
 	return nil
-}
-
-// overridesMethod reports headers and the query parameter by which frameworks
-// let a caller replace the method: the upstream would do something else than was
-// judged.
-func overridesMethod(r *http.Request) bool {
-	for _, name := range [...]string{"X-Http-Method-Override", "X-Method-Override", "X-Http-Method"} {
-		if len(r.Header[name]) > 0 {
-			return true
-		}
-	}
-	if !strings.ContainsAny(r.URL.RawQuery, "_%") {
-		return false
-	}
-	for pair := range strings.FieldsFuncSeq(r.URL.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
-		name, _, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil {
-			name = plain
-		}
-		if strings.EqualFold(name, "_method") {
-			return true
-		}
-	}
-	return false
 }
 
 // table is one immutable set of routes. Patterns are matched by the standard

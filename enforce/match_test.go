@@ -44,6 +44,10 @@ func TestMatch(t *testing.T) {
 		{"TRACE", "/documents", "", ""},
 		{"CONNECT", "/documents", "", ""},
 		{"OPTIONS", "/documents", "", ""},
+		{"delete", "/files/a/b", "", ""},
+		{"Delete", "/files/a/b", "", ""},
+		{"PROPFIND", "/files/a/b", "", "files"},
+		{"M-SEARCH", "/files/a/b", "", "files"},
 	}
 	for _, tt := range tests {
 		r := request(tt.method, tt.target, "")
@@ -67,6 +71,23 @@ func TestMatch(t *testing.T) {
 	}
 	if v := f.do(p, request("TRACE", "/documents", "")); v.Err.Kind != gatehouse.MethodNotAllowed || v.Header.Get("Allow") == "" {
 		t.Errorf("%+v", v)
+	}
+}
+
+// A method in another letter case is another method, and frameworks that fold it
+// would do what no route judged.
+func TestMethodsAreTokensInUpperCase(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t, Route{Pattern: "/", Anonymous: true})
+	for _, method := range []string{"", "get", "delete", "Delete", "dELETE", "GET ", "GET\t", "GE\u017f", "G3T", "GET_", "*", "TRACE", "CONNECT", strings.Repeat("A", 33)} {
+		r := request("GET", "/a", "")
+		r.Method = method
+		if v := f.do(p, r); v.Allowed || v.Err.Code != "method_not_allowed" || v.Header.Get("Allow") == "" {
+			t.Errorf("%q: %+v", method, v.Err)
+		}
+		if p.Match(r) != nil {
+			t.Errorf("Match finds %q", method)
+		}
 	}
 }
 
@@ -120,13 +141,26 @@ func TestMethodOverride(t *testing.T) {
 			t.Errorf("%s: %+v", h, v)
 		}
 	}
-	for _, q := range []string{"?_method=DELETE", "?a=1&_METHOD=x", "?a;_method=x", "?%5fmethod=x", "?_%6dethod=x", "?%5F%6D%65%74%68%6F%64=x"} {
+	for _, q := range []string{"?_method=DELETE", "?a=1&_METHOD=x", "?a;_method=x", "?%5fmethod=x", "?_%6dethod=x", "?%5F%6D%65%74%68%6F%64=x",
+		"?.method=x", "?%20_method=x", "?++_method=x", "?-method=x", "?_method%00=x", "?_method%00%zz=x",
+		"?_method[]=x", "?_method%5B0%5D=x", "?_method", "?a=1;.Method=x", "?a&&_method=x",
+		"?X-HTTP-Method-Override=x", "?x.http.method=x", "?X_Method+Override=x"} {
 		if v := f.do(p, request("POST", "/x"+q, "")); v.Allowed || v.Err.Code != "method_override" {
 			t.Errorf("%s: %+v", q, v)
 		}
 	}
-	if v := f.do(p, request("POST", "/x?method=a&my_method=b", "")); !v.Allowed {
-		t.Errorf("%+v", v)
+	// CGI makes the same name of both.
+	for _, h := range []string{"X_HTTP_Method_Override", "X-HTTP_Method-Override", "x_method_override", "X_HTTP_METHOD"} {
+		r := request("POST", "/x", "")
+		r.Header[h] = []string{"DELETE"}
+		if v := f.do(p, r); v.Allowed || v.Err.Code != "method_override" {
+			t.Errorf("%s: %+v", h, v)
+		}
+	}
+	for _, q := range []string{"?method=a&my_method=b", "?_methods=a", "?[method=a", "?a=_method", "?__method=a", "?_metho%zz=a", "?_metho%6", "?a=1;2;3", "?+method=x"} {
+		if v := f.do(p, request("POST", "/x"+q, "")); !v.Allowed {
+			t.Errorf("%s: %+v", q, v)
+		}
 	}
 }
 
@@ -157,6 +191,7 @@ func TestSetRoutesRefuses(t *testing.T) {
 		{"unknown source", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "ldap"}}}, "not known"},
 		{"upstream without fetch", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream"}}}, "fetch"},
 		{"fetch is no path", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream", Fetch: "http://x/{id}"}}}, "path"},
+		{"fetch has a fragment", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream", Fetch: "/x#{id}"}}}, "fragment"},
 		{"stored without id", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "stored"}}}, "stored"},
 		{"rate", []Route{{Pattern: "/a", Authenticated: true, RateAddress: Rate{Limit: 5}}}, "window"},
 		{"cors with everything", []Route{{Pattern: "/a", Authenticated: true, CORS: &CORS{Origins: []string{"*"}, Credentials: true}}}, "any site"},

@@ -5,9 +5,7 @@ import (
 	encjson "encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"unicode"
@@ -38,7 +36,6 @@ var (
 	errBodyJSON      = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
 	errBodyMissing   = gatehouse.E(gatehouse.Invalid, "body_missing", "A body is required.")
 	errBodyEncoding  = gatehouse.E(gatehouse.Unsupported, "content_encoding_unsupported", "The body must not be compressed.")
-	errBodyType      = gatehouse.E(gatehouse.Unsupported, "content_type_unsupported", "The body must be of a content type that this route accepts.")
 	errResource      = gatehouse.E(gatehouse.Invalid, "resource_invalid", "A member that the decision needs has not the form that it must have.")
 	errUpstreamForm  = gatehouse.E(gatehouse.BadGateway, "resource_unreadable", "The API behind the gateway described the resource in an unexpected form.")
 )
@@ -46,7 +43,7 @@ var (
 // buildResource fills in x.resource by the route's rule.
 func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 	rule := x.route.Resource
-	id := x.route.id.expand(x.params, nil)
+	id := x.route.id.expand(x.params)
 	if len(id) > maxResourceText {
 		return errResource
 	}
@@ -58,7 +55,7 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 		x.resource.Attributes, x.resource.Constant = x.route.static, true
 		return nil
 	case sourceUpstream:
-		members, err := p.cfg.Resolver.FetchEntity(x.ctx, &x.route.Route, x.route.fetch.expand(x.params, url.PathEscape))
+		members, err := p.cfg.Resolver.FetchEntity(x.ctx, &x.route.Route, x.route.fetch.expandURL(x.params))
 		switch {
 		case errors.Is(err, gatehouse.NotFound):
 			return errHidden.With(err) // the answer of denial where existence is secret
@@ -103,9 +100,8 @@ func withStatic(attrs, static map[string]any) map[string]any {
 func (p *Pipeline) bodyMembers(rt *Route, r *http.Request) (map[string]any, error) {
 	// Another content type or a compressed body would be read by other rules
 	// behind us than here.
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || len(r.Header["Content-Type"]) != 1 || mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
-		return nil, errBodyType
+	if err := web.JSONContentType(r); err != nil {
+		return nil, err
 	}
 	if e := r.Header["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && strings.EqualFold(e[0], "identity")) {
 		return nil, errBodyEncoding
@@ -125,6 +121,11 @@ func (p *Pipeline) bodyMembers(rt *Route, r *http.Request) (map[string]any, erro
 	members, err := parseObject(body)
 	if err != nil {
 		return nil, errBodyJSON.With(err)
+	}
+	for name := range members {
+		if namesMethodOverride(name) {
+			return nil, errOverride // frameworks look for it in JSON bodies as in forms
+		}
 	}
 	if collidesByCase(members, rt.Resource) {
 		return nil, errBodyAmbiguous

@@ -36,13 +36,32 @@ func TestBodyResource(t *testing.T) {
 		{name: "deep", body: `{"tags":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`, code: "json_invalid"},
 		{name: "empty", body: ``, code: "body_missing"},
 		{name: "form", body: `{}`, ctype: "application/x-www-form-urlencoded", code: "content_type_unsupported"},
+		{name: "charset UTF-8", body: `{}`, ctype: "application/json; charset=UTF-8", attrs: map[string]any{"kind": "new"}},
+		{name: "quoted charset", body: `{}`, ctype: `application/vnd.x+json;charset="utf-8"`, attrs: map[string]any{"kind": "new"}},
+		{name: "utf-7", body: `{}`, ctype: "application/json; charset=utf-7", code: "content_type_unsupported"},
+		{name: "latin", body: `{}`, ctype: "application/json; charset=iso-8859-1", code: "content_type_unsupported"},
+		{name: "utf-16", body: `{}`, ctype: "application/json;charset=UTF-16", code: "content_type_unsupported"},
+		{name: "empty charset", body: `{}`, ctype: "application/json; charset=", code: "content_type_unsupported"},
+		{name: "two charsets", body: `{}`, ctype: "application/json; charset=utf-8; charset=utf-7", code: "content_type_unsupported"},
+		{name: "charset in parts", body: `{}`, ctype: "application/json; charset*0=utf-; charset*1=8", code: "content_type_unsupported"},
+		{name: "extended charset", body: `{}`, ctype: "application/json; charset*=us-ascii''utf-8", code: "content_type_unsupported"},
+		{name: "other parameter", body: `{}`, ctype: "application/json; version=1", code: "content_type_unsupported"},
+		{name: "charset beside another", body: `{}`, ctype: "application/json; charset=utf-8; encoding=utf-7", code: "content_type_unsupported"},
+		{name: "byte order mark", body: "\ufeff{}", code: "json_invalid"},
+		{name: "method override", body: `{"_method":"DELETE"}`, code: "method_override"},
+		{name: "method override as PHP folds it", body: `{" .METHOD":"DELETE"}`, code: "method_override"},
 		{name: "gzip", body: `{}`, encoding: "gzip", code: "content_encoding_unsupported"},
 		{name: "too large", body: `{"x":"` + strings.Repeat("a", DefaultDecisionBody) + `"}`, code: "body_too_large"},
 	}
 	for _, tt := range tests {
 		for _, chunked := range []bool{false, true} {
 			f := newFakes()
-			p := f.pipeline(t, Route{Pattern: "POST /documents", Action: "create", Resource: rule})
+			// Whether the route lists content types makes no difference.
+			var listed []string
+			if chunked {
+				listed = []string{"*/*"}
+			}
+			p := f.pipeline(t, Route{Pattern: "POST /documents", Action: "create", Resource: rule, ContentTypes: listed})
 			r := request("POST", "/documents", tt.body, "Authorization", bearer)
 			r.Header.Set("Content-Type", "application/json")
 			if tt.ctype != "" {
@@ -218,5 +237,29 @@ func TestFilterList(t *testing.T) {
 	}
 	if _, err := p.FilterList(t.Context(), x, v, []byte(`[{"id":1}]`)); gatehouse.KindOf(err) != gatehouse.Unavailable {
 		t.Errorf("%v", err)
+	}
+}
+
+// A parameter of the path is escaped for the place in fetch where it is put.
+func TestFetchEscapesByPosition(t *testing.T) {
+	var asked string
+	f := newFakes()
+	f.entity = func(path string) (map[string]any, error) { asked = path; return map[string]any{}, nil }
+	for _, tt := range []struct{ pattern, fetch, target, want string }{
+		{"/t/{tenant}/doc/{id}", "/x?tenant={tenant}&id={id}", "/t/a&id=mine/doc/victim", "/x?tenant=a%26id%3Dmine&id=victim"},
+		{"/d/{id}", "/x?id={id}", "/d/a+b", "/x?id=a%2Bb"},
+		{"/d/{id}", "/x?id={id}", "/d/a%20b", "/x?id=a%20b"},
+		{"/d/{id}", "/x?id={id}&all=1", "/d/%26%3D", "/x?id=%26%3D&all=1"},
+		{"/d/{id}", "/x?{id}=1", "/d/a=b", "/x?a%3Db=1"},
+		{"/d/{id}", "/x?id=?{id}", "/d/a&b", "/x?id=?a%26b"},
+		{"/d/{path...}", "/x?path={path}", "/d/a/b&c", "/x?path=a%2Fb%26c"},
+		{"/d/{path...}", "/x/{path}", "/d/a/b&c", "/x/a/b&c"},
+		{"/d/{id}", "/x/{id}?full={id}", "/d/a%25b", "/x/a%25b?full=a%25b"},
+	} {
+		asked = ""
+		p := f.pipeline(t, Route{Pattern: tt.pattern, Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream", Fetch: tt.fetch}})
+		if v := f.do(p, request("GET", tt.target, "", "Authorization", bearer)); !v.Allowed || asked != tt.want {
+			t.Errorf("%s for %s: %+v, asked %q, want %q", tt.fetch, tt.target, v.Err, asked, tt.want)
+		}
 	}
 }

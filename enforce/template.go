@@ -3,6 +3,7 @@ package enforce
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -47,10 +48,9 @@ func parseTemplate(s string, names []string) (template, error) {
 	return t, nil
 }
 
-// expand fills in the parameters. With escape, each value is escaped, segment by
-// segment: the slashes of a {rest...} parameter stay slashes.
-func (t template) expand(params map[string]string, escape func(string) string) string {
-	if len(t.parts) == 1 && escape == nil {
+// expand fills in the parameters as they are.
+func (t template) expand(params map[string]string) string {
+	if len(t.parts) == 1 {
 		if t.parts[0].param {
 			return params[t.parts[0].text]
 		}
@@ -58,11 +58,30 @@ func (t template) expand(params map[string]string, escape func(string) string) s
 	}
 	var b strings.Builder
 	for _, p := range t.parts {
+		if p.param {
+			b.WriteString(params[p.text])
+		} else {
+			b.WriteString(p.text)
+		}
+	}
+	return b.String()
+}
+
+// expandURL fills the parameters into a path with an optional query, each escaped
+// for the place that it stands in. In the path, the slashes of a {rest...}
+// parameter stay slashes; in the query nothing of a value keeps a meaning there,
+// so that it can neither end the value nor add a parameter.
+func (t template) expandURL(params map[string]string) string {
+	var b strings.Builder
+	inQuery := false
+	for _, p := range t.parts {
 		switch {
 		case !p.param:
 			b.WriteString(p.text)
-		case escape == nil:
-			b.WriteString(params[p.text])
+			inQuery = inQuery || strings.Contains(p.text, "?")
+		case inQuery:
+			// "%20", not "+": only forms read a plus sign as a space.
+			b.WriteString(strings.ReplaceAll(url.QueryEscape(params[p.text]), "+", "%20"))
 		default:
 			first := true
 			for segment := range strings.SplitSeq(params[p.text], "/") {
@@ -70,7 +89,7 @@ func (t template) expand(params map[string]string, escape func(string) string) s
 					b.WriteByte('/')
 				}
 				first = false
-				b.WriteString(escape(segment))
+				b.WriteString(url.PathEscape(segment))
 			}
 		}
 	}

@@ -167,6 +167,9 @@ func rewrite(pr *httputil.ProxyRequest) {
 	e := exchangeOf(pr.In.Context())
 	up, out, h := e.up, pr.Out, pr.Out.Header
 	pr.SetURL(up.base)
+	// Byte for byte: ReverseProxy drops what net/url cannot parse, such as "a=1;2",
+	// and "DELETE /items?ids=1;2" would become "DELETE /items".
+	out.URL.RawQuery, out.URL.ForceQuery = pr.In.URL.RawQuery, pr.In.URL.ForceQuery
 	if up.PreserveHost {
 		out.Host = pr.In.Host
 	}

@@ -300,7 +300,7 @@ func (g *Gateway) bounds(r *http.Request) *gatehouse.Error {
 	if lines > g.cfg.MaxHeaderLines || size > g.cfg.MaxHeaderBytes {
 		return errHeaderTooLarge
 	}
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || len(r.Method) > 32 {
+	if !web.ServableMethod(r.Method) {
 		return errMethod
 	}
 	if web.AmbiguousURL(r.URL) {

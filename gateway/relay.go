@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -29,7 +28,7 @@ type relay struct {
 // others, and its URL is sent as it came. Everything else is ReverseProxy's.
 func (e *exchange) relays(r *http.Request) bool {
 	return simple(r, e.outHost(r)) && r.Header["Te"] == nil && plainConnection(r.Header["Connection"]) &&
-		r.URL.Opaque == "" && strings.HasPrefix(r.URL.Path, "/") && plainQuery(r.URL.RawQuery)
+		r.URL.Opaque == "" && strings.HasPrefix(r.URL.Path, "/")
 }
 
 // plainConnection reports whether Connection says nothing about other lines.
@@ -38,17 +37,6 @@ func plainConnection(values []string) bool {
 		v = textproto.TrimString(v)
 		return !strings.EqualFold(v, "keep-alive") && !strings.EqualFold(v, "close")
 	})
-}
-
-// plainQuery reports whether the query means the same to every reader. ReverseProxy
-// writes others anew.
-func plainQuery(q string) bool {
-	return len(q) <= 8<<10 && !strings.Contains(q, ";") && (!strings.Contains(q, "%") || decodes(q))
-}
-
-func decodes(q string) bool {
-	_, err := url.QueryUnescape(q)
-	return err == nil
 }
 
 // outHost is the Host that the upstream gets.

@@ -120,6 +120,27 @@ func exchangeRaw(t *testing.T, s *setup, up *scripted, request string) (out rela
 	return out
 }
 
+// TestTargetsAreForwardedByteForByte: whatever way a request goes, the upstream gets
+// the path and the query that the caller sent, also those that net/url cannot parse.
+func TestTargetsAreForwardedByteForByte(t *testing.T) {
+	up := newScripted(t)
+	up.answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+	short := startURL(t, "http://"+up.Addr().String())
+	long := startURL(t, "http://"+up.Addr().String())
+	gateway.ReverseProxyOnly(long.cfg.Upstreams)
+	for _, target := range []string{"/items?ids=1;2;3", "/a?x=%zz", "/a?%", "/a?=&&=;", "/a?b=%4&c", "/a?q=a+b%20c%2B", "/a?q=%c3%A9", "/a?Q=1&q=2",
+		"/a?x[]=1&x%5B%5D=2", "/a?{b}|^`\"<>", "/a?b?c#", "/a?", "/a?" + strings.Repeat("a;b&", 2500), "/a%20b/%c3%a4/~x%7E"} {
+		for _, method := range []string{"GET", "HEAD", "DELETE", "POST", "PATCH"} {
+			for name, s := range map[string]*setup{"short": short, "long": long} {
+				got := exchangeRaw(t, s, up, method+" "+target+" HTTP/1.1\r\nHost: api.example\r\nContent-Length: 0\r\n\r\n")
+				if want := method + " " + target + " HTTP/1.1"; len(got.Asked) == 0 || got.Asked[0] != want {
+					t.Errorf("%s way: sent %.80q, the upstream got %.80q", name, want, got.Asked)
+				}
+			}
+		}
+	}
+}
+
 // TestRelayLikeReverseProxy: what goes the short way is, line for line, what
 // httputil.ReverseProxy would have made of it, in both directions.
 func TestRelayLikeReverseProxy(t *testing.T) {

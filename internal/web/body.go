@@ -63,6 +63,35 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	return buf.Bytes(), nil
 }
 
+// JSONContentType checks that r declares exactly one media type, that it is JSON
+// ("application/json" or one that ends in "+json"), and that nothing is said
+// beside it but "charset=utf-8". RFC 8259 §11 defines no parameter, yet frameworks
+// decode by the charset that is named: what is read as UTF-8 here would be
+// something else there ("utf-7" hides quotes in plain ASCII).
+func JSONContentType(r *http.Request) error {
+	lines := r.Header["Content-Type"]
+	if len(lines) != 1 || len(lines[0]) > 256 {
+		return errContentType
+	}
+	// "*" begins an extended or continued parameter (RFC 2231 §3, §4), which few parsers know.
+	if strings.Contains(lines[0], "*") {
+		return errContentType
+	}
+	mediaType, params, err := mime.ParseMediaType(lines[0])
+	if err != nil {
+		return errContentType.With(err)
+	}
+	for name, value := range params {
+		if name != "charset" || !strings.EqualFold(value, "utf-8") {
+			return errContentType
+		}
+	}
+	if mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
+		return errContentType
+	}
+	return nil
+}
+
 // ContentType checks that r declares exactly one of the media types in accept
 // ("application/json"; "text/*" accepts a whole tree), with no charset but
 // UTF-8 (ASVS 4.1.1). The name of a type compares without regard to case.
