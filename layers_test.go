@@ -26,6 +26,7 @@ var levels = map[string]int{
 	"token":              1,
 	"policy":             1,
 	"internal/cache":     1,
+	"internal/piecewise": 1,
 	"internal/seal":      1,
 	"audit":              2,
 	"revocation":         2,

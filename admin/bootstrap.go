@@ -15,7 +15,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
-	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -178,29 +177,16 @@ func (s *Service) matchBootstrap(ctx context.Context, tx BootstrapTx, secret gat
 	return value, nil
 }
 
-// userLister is what counting administrators takes.
-type userLister interface {
-	Users(ctx context.Context, realm, after string, limit int) ([]identity.User, error)
+// holders is what counting administrators takes.
+type holders interface {
+	RoleHolders(ctx context.Context, realm, role string, enabled bool, limit int) ([]string, error)
 }
 
 // noAdministrator reports whether no enabled account other than except holds
 // gatehouse-admin.
-func noAdministrator(ctx context.Context, tx userLister, except string) (bool, error) {
-	for after := ""; ; {
-		users, err := tx.Users(ctx, gatehouse.MainRealm, after, 500)
-		if err != nil {
-			return false, err
-		}
-		for _, u := range users {
-			if u.ID != except && !u.Disabled && slices.Contains(u.Roles, policy.RoleAdmin) {
-				return false, nil
-			}
-			after = u.ID
-		}
-		if len(users) < 500 {
-			return true, nil
-		}
-	}
+func noAdministrator(ctx context.Context, tx holders, except string) (bool, error) {
+	ids, err := tx.RoleHolders(ctx, gatehouse.MainRealm, policy.RoleAdmin, true, 2)
+	return err == nil && !slices.ContainsFunc(ids, func(id string) bool { return id != except }), err
 }
 
 // conflictAs gives a duplicate its own code.

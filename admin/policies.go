@@ -145,16 +145,8 @@ func roleInUse(ctx context.Context, tx PolicyTx, realm, name string) (bool, erro
 	if err != nil || slices.ContainsFunc(roles, func(r policy.Role) bool { return slices.Contains(r.Parents, name) }) {
 		return true, err
 	}
-	for after := ""; ; {
-		users, err := tx.Users(ctx, realm, after, 500)
-		if err != nil || slices.ContainsFunc(users, func(u identity.User) bool { return slices.Contains(u.Roles, name) }) {
-			return true, err
-		}
-		if len(users) < 500 {
-			return false, nil
-		}
-		after = users[len(users)-1].ID
-	}
+	users, err := tx.RoleHolders(ctx, realm, name, false, 1)
+	return len(users) > 0, err
 }
 
 // Policies lists the policy documents of a realm by id.

@@ -30,6 +30,7 @@ type UserTx interface {
 	Appender
 	UserReader
 	UserWriter
+	holders
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	Roles(ctx context.Context, realm string) ([]policy.Role, error)
 	Keys(ctx context.Context, realm, ownerID, after string, limit int) ([]credential.Key, error)
@@ -60,7 +61,7 @@ type PolicyTx interface {
 	Appender
 	PolicyReader
 	EntityWriter
-	Users(ctx context.Context, realm, after string, limit int) ([]identity.User, error)
+	holders
 	PutRole(ctx context.Context, r policy.Role) error
 	DeleteRole(ctx context.Context, realm, name string) error
 	PutPolicy(ctx context.Context, d policy.Document) error
@@ -88,7 +89,7 @@ type BootstrapTx interface {
 	Setting(ctx context.Context, key string) (string, error)
 	PutSetting(ctx context.Context, key, value string) error
 	TakeSetting(ctx context.Context, key, value string) (taken bool, err error)
-	Users(ctx context.Context, realm, after string, limit int) ([]identity.User, error)
+	holders
 	InsertUser(ctx context.Context, u identity.User) error
 	InsertKey(ctx context.Context, k credential.Key) error
 }

@@ -317,7 +317,7 @@ func isAdmin(u identity.User) bool {
 }
 
 // keepOne refuses a change that would leave no administrator.
-func keepOne(ctx context.Context, tx userLister, leaving string) error {
+func keepOne(ctx context.Context, tx holders, leaving string) error {
 	none, err := noAdministrator(ctx, tx, leaving)
 	if err == nil && none {
 		return errLastAdmin

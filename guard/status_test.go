@@ -39,8 +39,8 @@ type authority struct {
 
 type empty struct{}
 
-func (empty) StatusBits(context.Context) ([]revocation.StatusBit, error) { return nil, nil }
-func (empty) Cutoffs(context.Context) ([]revocation.Cutoff, error)       { return nil, nil }
+func (empty) EachStatusBit(context.Context, func(revocation.StatusBit) error) error { return nil }
+func (empty) EachCutoff(context.Context, func(revocation.Cutoff) error) error       { return nil }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/piecewise"
 )
 
 // Purger is the transaction of [Purge].
 type Purger interface {
-	// PurgeRevocations deletes status bits and cut-offs with ExpiresAt before the
-	// given time and returns how many.
-	PurgeRevocations(ctx context.Context, before time.Time) (int64, error)
+	// PurgeRevocations deletes up to limit status bits and cut-offs with ExpiresAt
+	// before the given time and returns how many.
+	PurgeRevocations(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
 // Purge is the background job that forgets what has expired by itself and, with a
@@ -69,17 +70,20 @@ func (p *Purge) load(ctx context.Context) bool {
 	return err == nil
 }
 
-// Once purges the store, then the view, and returns how many records the store
-// had to forget.
-func (p *Purge) Once(ctx context.Context) (n int64, err error) {
+// Once purges the store, in transactions that hold up nobody, then the view, and
+// returns how many records the store had to forget.
+func (p *Purge) Once(ctx context.Context) (int64, error) {
 	now := p.Now()
-	err = p.Run(ctx, func(ctx context.Context, tx Purger) error {
-		n, err = tx.PurgeRevocations(ctx, now)
-		return err
+	done, err := piecewise.Do(ctx, func(ctx context.Context, limit int) (n int64, err error) {
+		err = p.Run(ctx, func(ctx context.Context, tx Purger) error {
+			n, err = tx.PurgeRevocations(ctx, now, limit)
+			return err
+		})
+		return n, err
 	})
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	p.View.Purge(now)
-	return n, nil
+	return done, nil
 }

@@ -25,16 +25,23 @@ type store struct {
 	err  error
 }
 
-func (s *store) StatusBits(context.Context) ([]revocation.StatusBit, error) {
+func (s *store) EachStatusBit(_ context.Context, take func(revocation.StatusBit) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bits, s.err
+	return each(s.err, s.bits, take)
 }
 
-func (s *store) Cutoffs(context.Context) ([]revocation.Cutoff, error) {
+func (s *store) EachCutoff(_ context.Context, take func(revocation.Cutoff) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.cuts, s.err
+	return each(s.err, s.cuts, take)
+}
+
+func each[T any](err error, list []T, take func(T) error) error {
+	for i := 0; err == nil && i < len(list); i++ {
+		err = take(list[i])
+	}
+	return err
 }
 
 func (s *store) set(err error, bits ...revocation.StatusBit) {
@@ -195,7 +202,7 @@ func TestViewEqualsModel(t *testing.T) {
 		id := rapid.SampledFrom([]string{"a", "b"})
 		ms := rapid.Int64Range(0, 50)
 		list := rapid.Int64Range(1_300_000, 1_300_003)
-		index := rapid.SampledFrom([]int64{0, 1, 63, 64, 4095, 4096, revocation.ListSize - 1})
+		index := rapid.OneOf(rapid.SampledFrom([]int64{0, 1, 63, 64, 4095, 4096, revocation.ListSize - 1}), rapid.Int64Range(0, 40))
 		t.Repeat(map[string]func(*rapid.T){
 			"bit": func(t *rapid.T) {
 				p := place{realm.Draw(t, "realm"), list.Draw(t, "list"), index.Draw(t, "index")}
@@ -262,6 +269,61 @@ func BenchmarkRevoked(b *testing.B) {
 		if r, _ := v.Revoked(ref); r {
 			b.Fatal("revoked")
 		}
+	}
+}
+
+// TestListsOfAnyFill: a list holds what was put into it and nothing else, in the
+// form for few places, in the one for many, and on the way between them, where
+// readers go on.
+func TestListsOfAnyFill(t *testing.T) {
+	v := loaded(t, &store{})
+	const list = int64(1_300_000)
+	place := func(i int64) int64 { return i * 7919 % revocation.ListSize } // each once
+	ask := func(i int64) bool {
+		got, _ := v.Revoked(revocation.Ref{Realm: "main", HasStatus: true, List: list, Index: place(i), IssuedAt: epoch})
+		return got
+	}
+	const most = int64(40_000)
+	var known atomic.Int64
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for n := int64(0); n < most; {
+				if n = known.Load(); n > 0 && !ask(n-1) {
+					t.Errorf("place %d was lost", n-1)
+					return
+				}
+			}
+		})
+	}
+	for i := range most {
+		if ask(i) {
+			t.Fatalf("place %d before it was revoked", i)
+		}
+		version := v.Version("main", list)
+		v.Apply(change(revocation.NewStatusBit("main", list, place(i))))
+		if got := v.Version("main", list); got != version+1 {
+			t.Fatalf("version %d after %d", got, version)
+		}
+		known.Store(i + 1)
+	}
+	readers.Wait()
+	v.Apply(change(revocation.NewStatusBit("main", list, place(0))))
+	if n := v.Version("main", list); n != uint64(most) || v.Stats().Bits != most {
+		t.Errorf("version %d, %+v", n, v.Stats())
+	}
+	raw, set := v.Bits("main", list), int64(0)
+	for i := range int64(revocation.ListSize) {
+		has := raw[place(i)/8]>>(place(i)%8)&1 == 1
+		if has != (i < most) || has != ask(i) {
+			t.Fatalf("place %d: %v", i, has)
+		}
+		if has {
+			set++
+		}
+	}
+	if set != most {
+		t.Errorf("%d of %d", set, most)
 	}
 }
 
@@ -340,6 +402,21 @@ func TestEncode(t *testing.T) {
 			t.Errorf("%s was accepted", name)
 		}
 	}
+	// Every fill comes back, and none costs more than a bitmap.
+	for n := 1; n < revocation.ListSize; n *= 4 {
+		full := make([]byte, revocation.ListSize/8)
+		for i := range n {
+			j := i * 7919 % revocation.ListSize
+			full[j/8] |= 1 << (j % 8)
+		}
+		lst, err := revocation.Encode(full)
+		if err != nil || len(lst) > revocation.ListSize/8*4/3+200 {
+			t.Errorf("%d places: %d characters, %v", n, len(lst), err)
+		}
+		if back, err := revocation.Decode(lst); err != nil || string(back) != string(full) {
+			t.Errorf("%d places do not come back: %v", n, err)
+		}
+	}
 	if got := v.Bits("main", 5); len(got) != revocation.ListSize/8 || strings.Trim(string(got), "\x00") != "" {
 		t.Error("an unknown list is not all zero")
 	}
@@ -347,7 +424,7 @@ func TestEncode(t *testing.T) {
 
 type purger struct{ runs atomic.Int64 }
 
-func (p *purger) PurgeRevocations(context.Context, time.Time) (int64, error) {
+func (p *purger) PurgeRevocations(context.Context, time.Time, int) (int64, error) {
 	p.runs.Add(1)
 	return 3, nil
 }

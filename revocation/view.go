@@ -2,7 +2,6 @@ package revocation
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -29,10 +28,12 @@ const (
 	ReasonStatus = "status_invalid"
 )
 
-// Store is where a view is loaded from.
+// Store is where a view is loaded from, record by record: there may be millions,
+// and nobody needs them side by side. An error of the function ends the reading
+// and is returned.
 type Store interface {
-	StatusBits(ctx context.Context) ([]StatusBit, error)
-	Cutoffs(ctx context.Context) ([]Cutoff, error)
+	EachStatusBit(ctx context.Context, take func(StatusBit) error) error
+	EachCutoff(ctx context.Context, take func(Cutoff) error) error
 }
 
 // View answers whether a credential was revoked. Reading takes no lock. Make it
@@ -43,7 +44,7 @@ type View struct {
 	behind chan struct{}
 	// dropped is the end (Unix seconds) up to which lists were purged.
 	dropped atomic.Int64
-	lists   *xsync.Map[listKey, *bitmap]
+	lists   *xsync.Map[listKey, *places]
 	cutoffs *xsync.Map[cutoffKey, cutoffValue]
 	// latest is the latest cut-off (Unix milliseconds) of each kind. What was
 	// issued after it needs no look-up, and soon after a cut-off that is nearly
@@ -92,58 +93,20 @@ func kindOf(k CutoffKind) (uint8, bool) {
 	return 0, false
 }
 
-// bitmap is a status list in pages that exist only where a bit is set.
-type bitmap struct {
-	pages   [ListSize / pageBits]atomic.Pointer[page]
-	expires atomic.Int64 // Unix seconds
-}
-
-const pageBits = 4096
-
-type page [pageBits / 64]atomic.Uint64
-
-func (b *bitmap) set(index int64) (fresh bool) {
-	slot := &b.pages[index/pageBits]
-	p := slot.Load()
-	if p == nil {
-		slot.CompareAndSwap(nil, new(page))
-		p = slot.Load()
-	}
-	mask := uint64(1) << (index % 64)
-	return p[index%pageBits/64].Or(mask)&mask == 0
-}
-
-func (b *bitmap) get(index int64) bool {
-	p := b.pages[index/pageBits].Load()
-	return p != nil && p[index%pageBits/64].Load()>>(index%64)&1 == 1
-}
-
 // NewView returns an empty view, which refuses everything until [View.Load].
 func NewView() *View {
-	return &View{behind: make(chan struct{}, 1), lists: xsync.NewMap[listKey, *bitmap](), cutoffs: xsync.NewMap[cutoffKey, cutoffValue]()}
+	return &View{behind: make(chan struct{}, 1), lists: xsync.NewMap[listKey, *places](), cutoffs: xsync.NewMap[cutoffKey, cutoffValue]()}
 }
 
 // Load adds everything that the store has. Subscribe [View.Apply] to changes
 // before, so that nothing falls between. A view that was loaded once stays so
 // when a later Load fails: it still has all changes.
 func (v *View) Load(ctx context.Context, s Store) error {
-	bits, err := s.StatusBits(ctx)
-	if err != nil {
+	if err := s.EachStatusBit(ctx, v.addBit); err != nil {
 		return fmt.Errorf("revocation: status bits: %w", err)
 	}
-	cuts, err := s.Cutoffs(ctx)
-	if err != nil {
+	if err := s.EachCutoff(ctx, v.addCutoff); err != nil {
 		return fmt.Errorf("revocation: cut-offs: %w", err)
-	}
-	for _, b := range bits {
-		if err := v.addBit(b); err != nil {
-			return err
-		}
-	}
-	for _, c := range cuts {
-		if err := v.addCutoff(c); err != nil {
-			return err
-		}
 	}
 	v.loaded.Store(true)
 	return nil
@@ -194,9 +157,9 @@ func (v *View) addBit(b StatusBit) error {
 	if expires <= v.dropped.Load() {
 		return nil // the list was dropped; its places are refused as a whole
 	}
-	m, _ := v.lists.LoadOrCompute(listKey{b.Realm, b.List}, func() (*bitmap, bool) { return new(bitmap), false })
+	m, _ := v.lists.LoadOrCompute(listKey{b.Realm, b.List}, func() (*places, bool) { return new(places), false })
 	raise(&m.expires, expires)
-	if m.set(b.Index) {
+	if m.add(b.Index) {
 		v.bits.Add(1)
 	}
 	return nil
@@ -239,7 +202,7 @@ func (v *View) Revoked(r Ref) (revoked bool, reason string) {
 		if !ValidPlace(r.List, r.Index) {
 			return true, ReasonStatus
 		}
-		if m, ok := v.lists.Load(listKey{r.Realm, r.List}); ok && m.get(r.Index) {
+		if m, ok := v.lists.Load(listKey{r.Realm, r.List}); ok && m.has(r.Index) {
 			return true, ReasonToken
 		}
 		// After the look-up: a list that is dropped meanwhile is refused here.
@@ -276,7 +239,7 @@ func (v *View) cut(kind uint8, realm, id string, issued int64) bool {
 func (v *View) Purge(now time.Time) int {
 	n := 0
 	raise(&v.dropped, now.Unix())
-	v.lists.Range(func(k listKey, m *bitmap) bool {
+	v.lists.Range(func(k listKey, m *places) bool {
 		if m.expires.Load() <= now.Unix() {
 			v.lists.Delete(k)
 			v.bits.Add(-m.count())
@@ -295,19 +258,6 @@ func (v *View) Purge(now time.Time) int {
 		})
 		return true
 	})
-	return n
-}
-
-func (b *bitmap) count() (n int64) {
-	for i := range b.pages {
-		if p := b.pages[i].Load(); p != nil {
-			for j := range p {
-				for w := p[j].Load(); w != 0; w &= w - 1 {
-					n++
-				}
-			}
-		}
-	}
 	return n
 }
 
@@ -330,13 +280,17 @@ func (v *View) Stats() Stats {
 func (v *View) Bits(realm string, list int64) []byte {
 	out := make([]byte, ListSize/8)
 	if m, ok := v.lists.Load(listKey{realm, list}); ok {
-		for i := range m.pages {
-			if p := m.pages[i].Load(); p != nil {
-				for j := range p {
-					binary.LittleEndian.PutUint64(out[i*pageBits/8+j*8:], p[j].Load())
-				}
-			}
-		}
+		m.writeBits(out)
 	}
 	return out
+}
+
+// Version tells how many places of the list are revoked: it grows with each, and
+// two equal answers mean that nothing changed in between. Ask before [View.Bits]:
+// those then hold at least what the version counts.
+func (v *View) Version(realm string, list int64) uint64 {
+	if m, ok := v.lists.Load(listKey{realm, list}); ok {
+		return m.version.Load()
+	}
+	return 0
 }

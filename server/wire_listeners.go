@@ -71,9 +71,12 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	tokens.Register(mux)
-	lists := newStatusLists(s.view.Bits, s.ring.Signer, s.realmIssuer, s.now)
+	lists, err := endpoint.NewStatusLists(endpoint.StatusListsConfig{Source: s.view, Signer: s.ring.Signer, Issuer: s.realmIssuer, Now: s.now})
+	if err != nil {
+		return nil, err
+	}
 	published, err := endpoint.New(endpoint.Config{Realm: newRealmCache(s.db).Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
-		StatusList: lists.get, Problems: s.problems})
+		StatusList: lists.Get, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}

@@ -56,32 +56,49 @@ func one[T any](ctx context.Context, c conn, scan func(row) (T, error), query st
 
 // many returns all rows of query, never nil.
 func many[T any](ctx context.Context, c conn, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	if err := bind(args); err != nil {
+	out := []T{}
+	err := each(ctx, c, scan, func(v T) error {
+		out = append(out, v)
+		return nil
+	}, query, args...)
+	if err != nil {
 		return nil, err
-	}
-	rows, err := c.query(ctx, query, args)
-	if err != nil {
-		return nil, public(err)
-	}
-	out, err := collect(rows, scan)
-	if err != nil {
-		c.broken(err)
-		return nil, public(err)
 	}
 	return out, nil
 }
 
-func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (out []T, err error) {
+// each gives take the rows of query, one after the other. An error of take ends
+// the reading and is returned as it is.
+func each[T any](ctx context.Context, c conn, scan func(row) (T, error), take func(T) error, query string, args ...any) (err error) {
+	if err := bind(args); err != nil {
+		return err
+	}
+	rows, err := c.query(ctx, query, args)
+	if err != nil {
+		return public(err)
+	}
+	taken, err := walk(rows, scan, take)
+	if err != nil {
+		c.broken(err)
+		return public(err)
+	}
+	return taken
+}
+
+// walk keeps apart what take answered and what the database did: only the latter
+// breaks a transaction.
+func walk[T any](rows *sql.Rows, scan func(row) (T, error), take func(T) error) (taken, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	out = []T{}
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, v)
+		if err := take(v); err != nil {
+			return err, nil
+		}
 	}
-	return out, rows.Err()
+	return nil, rows.Err()
 }
 
 // exec runs a statement and returns how many rows it touched.

@@ -97,6 +97,31 @@ func (q Queries) Users(ctx context.Context, realm, after string, limit int) ([]i
 		realm, after, limit)
 }
 
+// RoleHolders returns the ids of up to limit users who hold a role themselves, in
+// no order; with enabled, of those only who are not disabled. The database looks
+// through the users and hands out whom it found.
+func (q Queries) RoleHolders(ctx context.Context, realm, role string, enabled bool, limit int) ([]string, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	quoted, err := document{role}.encode()
+	if err != nil {
+		return nil, err
+	}
+	name, ok := quoted.(string)
+	if !ok {
+		return nil, internal("a role is no text")
+	}
+	// In the stored list a name stands behind a bracket or a comma; inside of a name
+	// no quote does. Both databases have replace, and it minds letter case, which
+	// SQLite's LIKE does not.
+	return many(ctx, q.c, func(r row) (id string, err error) {
+		err = r.Scan(&id)
+		return id, err
+	}, `SELECT id FROM users WHERE realm=$1 AND replace(replace(roles_json, $2, ''), $3, '')<>roles_json AND NOT (disabled AND $4)
+		LIMIT $5`+q.share, realm, "["+name, ","+name, enabled, limit)
+}
+
 // InsertUser adds a user; an id or username key in use is Conflict.
 func (t *Tx) InsertUser(ctx context.Context, u identity.User) error {
 	err := insert(ctx, t.c, `INSERT INTO users (`+userColumns+`)
@@ -225,7 +250,8 @@ func (t *Tx) InsertOpaqueToken(ctx context.Context, v credential.OpaqueToken) er
 		v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt)
 }
 
-// PurgeOpaqueTokens removes tokens that expired before the given time.
-func (t *Tx) PurgeOpaqueTokens(ctx context.Context, before time.Time) (int64, error) {
-	return exec(ctx, t.c, `DELETE FROM opaque_tokens WHERE expires_at<$1`, before)
+// PurgeOpaqueTokens removes up to limit tokens that expired before the given time,
+// and returns how many.
+func (t *Tx) PurgeOpaqueTokens(ctx context.Context, before time.Time, limit int) (int64, error) {
+	return purge(ctx, t.c, "opaque_tokens", "hash", before, limit)
 }

@@ -83,15 +83,22 @@ func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.T
 	return len(ended), nil
 }
 
-// PurgeGrants removes the grants whose absolute end was before the given time,
-// with their refresh tokens. An ended grant stays until then, so that a replayed
-// refresh token is still recognised as one.
-func (t *Tx) PurgeGrants(ctx context.Context, before time.Time) (int64, error) {
-	n, err := exec(ctx, t.c, `DELETE FROM grants WHERE expires_at<$1`, before)
-	if err != nil || n == 0 {
-		return 0, err
+// PurgeGrants removes up to limit grants whose absolute end was before the given
+// time, with their refresh tokens, and returns how many. An ended grant stays
+// until then, so that a replayed refresh token is still recognised as one. Nobody
+// is told: what has expired by itself is refused without its record as with it.
+func (t *Tx) PurgeGrants(ctx context.Context, before time.Time, limit int) (int64, error) {
+	return purge(ctx, t.c, "grants", "realm, id", before, limit)
+}
+
+// purge deletes up to limit rows that ended before the given time. The names are
+// fixed in this package; key is the table's primary key.
+func purge(ctx context.Context, c conn, table, key string, before time.Time, limit int) (int64, error) {
+	if limit < 1 {
+		return 0, errLimit
 	}
-	return n, t.changed(nil, gatehouse.TopicGrant, "", "", nil)
+	return exec(ctx, c, `DELETE FROM `+table+` WHERE (`+key+`) IN
+		(SELECT `+key+` FROM `+table+` WHERE expires_at<$1 ORDER BY expires_at LIMIT $2)`, before, limit)
 }
 
 // ---- refresh tokens ----
@@ -130,9 +137,10 @@ func scanStatusBit(r row) (v revocation.StatusBit, err error) {
 	return v, err
 }
 
-// StatusBits returns every status bit of every realm that is not yet purged.
-func (q Queries) StatusBits(ctx context.Context) ([]revocation.StatusBit, error) {
-	return many(ctx, q.c, scanStatusBit, `SELECT realm, list, position, expires_at FROM status_bits ORDER BY realm, list, position`)
+// EachStatusBit gives take every status bit of every realm that is not yet
+// purged, in the order of realm, list and place.
+func (q Queries) EachStatusBit(ctx context.Context, take func(revocation.StatusBit) error) error {
+	return each(ctx, q.c, scanStatusBit, take, `SELECT realm, list, position, expires_at FROM status_bits ORDER BY realm, list, position`)
 }
 
 // InsertStatusBit sets a status bit. Setting it again is fine, and keeps it
@@ -151,9 +159,9 @@ func scanCutoff(r row) (v revocation.Cutoff, err error) {
 	return v, err
 }
 
-// Cutoffs returns every cut-off of every realm that is not yet purged.
-func (q Queries) Cutoffs(ctx context.Context) ([]revocation.Cutoff, error) {
-	return many(ctx, q.c, scanCutoff, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs ORDER BY realm, kind, id`)
+// EachCutoff gives take every cut-off of every realm that is not yet purged.
+func (q Queries) EachCutoff(ctx context.Context, take func(revocation.Cutoff) error) error {
+	return each(ctx, q.c, scanCutoff, take, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs ORDER BY realm, kind, id`)
 }
 
 // PutCutoff sets a cut-off. Of two for the same thing the later Before and the
@@ -169,16 +177,14 @@ func (t *Tx) PutCutoff(ctx context.Context, c revocation.Cutoff) error {
 	return t.changed(err, gatehouse.TopicRevocation, c.Realm, "", stored)
 }
 
-// PurgeRevocations removes status bits and cut-offs whose tokens had all expired
-// by themselves before the given time. Those with a zero end stay for ever.
-func (t *Tx) PurgeRevocations(ctx context.Context, before time.Time) (int64, error) {
-	bits, err := exec(ctx, t.c, `DELETE FROM status_bits WHERE expires_at<$1`, before)
-	if err != nil {
-		return 0, err
+// PurgeRevocations removes up to limit status bits and cut-offs whose tokens had
+// all expired by themselves before the given time, and returns how many. Those with
+// a zero end stay for ever. Nobody is told, as with [Tx.PurgeGrants].
+func (t *Tx) PurgeRevocations(ctx context.Context, before time.Time, limit int) (int64, error) {
+	bits, err := purge(ctx, t.c, "status_bits", "realm, list, position", before, limit)
+	if err != nil || bits == int64(limit) {
+		return bits, err
 	}
-	cuts, err := exec(ctx, t.c, `DELETE FROM cutoffs WHERE expires_at<$1`, before)
-	if err != nil || bits+cuts == 0 {
-		return 0, err
-	}
-	return bits + cuts, t.changed(nil, gatehouse.TopicRevocation, "", "", nil)
+	cuts, err := purge(ctx, t.c, "cutoffs", "realm, kind, id", before, limit-int(bits))
+	return bits + cuts, err
 }

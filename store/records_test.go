@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -216,7 +218,7 @@ func TestKeys(t *testing.T) {
 		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertOpaqueToken(ctx, tok) }), gatehouse.Conflict)
 		for _, c := range []struct{ before, n int }{{10, 0}, {11, 1}} {
 			do(t, db, func(ctx context.Context, tx *store.Tx) error {
-				n, err := tx.PurgeOpaqueTokens(ctx, moment(c.before))
+				n, err := tx.PurgeOpaqueTokens(ctx, moment(c.before), 100)
 				if n != int64(c.n) {
 					t.Errorf("purged %d", n)
 				}
@@ -345,17 +347,17 @@ func TestGrants(t *testing.T) {
 		same(t, changes(), one(gatehouse.TopicGrant, "main", "grt_1", g))
 
 		do(t, db, func(ctx context.Context, tx *store.Tx) error {
-			n, err := tx.PurgeGrants(ctx, moment(100))
+			n, err := tx.PurgeGrants(ctx, moment(100), 100)
 			same(t, n, int64(0)) // ends at 100: not before 100
 			return err
 		})
 		same(t, changes(), nil)
 		do(t, db, func(ctx context.Context, tx *store.Tx) error {
-			n, err := tx.PurgeGrants(ctx, moment(101))
+			n, err := tx.PurgeGrants(ctx, moment(101), 100)
 			same(t, n, int64(1))
 			return err
 		})
-		same(t, changes(), one(gatehouse.TopicGrant, "", "", nil))
+		same(t, changes(), nil) // what expired by itself is news to nobody
 		_, err = db.Refresh(ctx, []byte("r0"))
 		wantKind(t, err, gatehouse.NotFound)
 	})
@@ -363,7 +365,7 @@ func TestGrants(t *testing.T) {
 
 func TestRevocations(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
-		ctx, db := t.Context(), open(t, cfg)
+		db := open(t, cfg)
 		changes := changesOf(db)
 		bit := revocation.StatusBit{Realm: "main", List: 5, Index: 9, ExpiresAt: moment(10)}
 		sooner := bit
@@ -372,7 +374,7 @@ func TestRevocations(t *testing.T) {
 			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertStatusBit(ctx, b) })
 			same(t, changes(), one(gatehouse.TopicRevocation, "main", "", bit)) // also when it was there: somebody relies on it
 		}
-		same(t, must(db.StatusBits(ctx))(t), []revocation.StatusBit{bit})
+		same(t, eachOf(t, db.EachStatusBit), []revocation.StatusBit{bit})
 
 		cut := revocation.Cutoff{Realm: "main", Kind: revocation.CutoffSubject, ID: "usr_1", Before: moment(5), ExpiresAt: moment(20)}
 		back := cut
@@ -388,13 +390,13 @@ func TestRevocations(t *testing.T) {
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, cut) })
 		whole := revocation.Cutoff{Realm: "main", Kind: revocation.CutoffRealm, Before: moment(1), ExpiresAt: moment(10)}
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, whole) })
-		same(t, must(db.Cutoffs(ctx))(t), []revocation.Cutoff{whole, forever})
+		same(t, eachOf(t, db.EachCutoff), []revocation.Cutoff{whole, forever})
 		changes()
 
 		purge := func(at int, want int64) {
 			t.Helper()
 			do(t, db, func(ctx context.Context, tx *store.Tx) error {
-				n, err := tx.PurgeRevocations(ctx, moment(at))
+				n, err := tx.PurgeRevocations(ctx, moment(at), 100)
 				if n != want {
 					t.Errorf("purged %d, want %d", n, want)
 				}
@@ -404,9 +406,9 @@ func TestRevocations(t *testing.T) {
 		purge(10, 0)
 		same(t, changes(), nil)
 		purge(11, 2)
-		same(t, changes(), one(gatehouse.TopicRevocation, "", "", nil))
-		same(t, must(db.StatusBits(ctx))(t), []revocation.StatusBit{})
-		same(t, must(db.Cutoffs(ctx))(t), []revocation.Cutoff{forever})
+		same(t, changes(), nil)
+		same(t, eachOf(t, db.EachStatusBit), []revocation.StatusBit{})
+		same(t, eachOf(t, db.EachCutoff), []revocation.Cutoff{forever})
 	})
 }
 
@@ -488,4 +490,101 @@ func usageOf(key string) []credential.KeyUsage {
 
 func opaqueOf(realm string) credential.OpaqueToken {
 	return credential.OpaqueToken{Hash: []byte("h"), ID: "tok_1", Realm: realm, IssuedAt: moment(0), ExpiresAt: moment(10)}
+}
+
+// eachOf collects what a reading gives, never nil.
+func eachOf[T any](t *testing.T, read func(context.Context, func(T) error) error) []T {
+	t.Helper()
+	out := []T{}
+	if err := read(t.Context(), func(v T) error { out = append(out, v); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestEachEnds: an error of whoever reads comes back as it is, and breaks no
+// transaction.
+func TestEachEnds(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db := open(t, cfg)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for i := range int64(3) {
+				if err := tx.InsertStatusBit(ctx, revocation.NewStatusBit("main", 1_300_000, i)); err != nil {
+					return err
+				}
+			}
+			enough, n := errors.New("enough"), 0
+			err := tx.EachStatusBit(ctx, func(revocation.StatusBit) error { n++; return enough })
+			if err != enough || n != 1 { //nolint:errorlint // it must be the very one
+				t.Errorf("%v after %d", err, n)
+			}
+			return tx.InsertStatusBit(ctx, revocation.NewStatusBit("main", 1_300_000, 3))
+		})
+		same(t, len(eachOf(t, db.EachStatusBit)), 4)
+	})
+}
+
+// TestPurgeInPieces: a purge never takes more than it was told to, of either
+// table, and nothing that is still needed.
+func TestPurgeInPieces(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db := open(t, cfg)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for i := range int64(5) {
+				bit := revocation.StatusBit{Realm: "main", List: i, Index: 1, ExpiresAt: moment(int(i))}
+				if err := tx.InsertStatusBit(ctx, bit); err != nil {
+					return err
+				}
+				cut := revocation.Cutoff{Realm: "main", Kind: revocation.CutoffSubject, ID: fmt.Sprint(i), Before: moment(0), ExpiresAt: moment(int(i))}
+				if err := tx.PutCutoff(ctx, cut); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for _, want := range []int64{2, 2, 2, 2, 0} { // of each kind four ended before 4
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				n, err := tx.PurgeRevocations(ctx, moment(4), 2)
+				if n != want {
+					t.Errorf("purged %d, want %d", n, want)
+				}
+				return err
+			})
+		}
+		same(t, eachOf(t, db.EachStatusBit)[0].List, int64(4))
+		same(t, eachOf(t, db.EachCutoff)[0].ID, "4")
+	})
+}
+
+// TestRoleHolders: a role is held by whoever has its very name in his list.
+func TestRoleHolders(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for i, roles := range [][]string{nil, {}, {"boss"}, {"a", "boss", "b"}, {"BOSS"}, {"bosses"}, {`x"boss`}, {`,"boss`}, {"%"}, {"é"}, {"boss"}} {
+				u := exampleUser()
+				u.ID, u.Roles, u.Disabled = fmt.Sprintf("usr_%02d", i), roles, i == 10
+				u.UsernameKey = u.ID
+				if err := tx.InsertUser(ctx, u); err != nil {
+					return err
+				}
+			}
+			other := exampleUser()
+			other.Realm, other.ID, other.Roles = "other", "usr_other", []string{"boss"}
+			return tx.InsertUser(ctx, other)
+		})
+		for _, c := range []struct {
+			role    string
+			enabled bool
+			want    string
+		}{{"boss", true, "[usr_02 usr_03]"}, {"boss", false, "[usr_02 usr_03 usr_10]"}, {"BOSS", true, "[usr_04]"}, {"os", true, "[]"},
+			{`x"boss`, true, "[usr_06]"}, {"%", true, "[usr_08]"}, {"é", true, "[usr_09]"}, {"", true, "[]"}} {
+			ids := must(db.RoleHolders(ctx, "main", c.role, c.enabled, 100))(t)
+			slices.Sort(ids)
+			if got := fmt.Sprint(ids); got != c.want {
+				t.Errorf("%q, enabled %v: %s, want %s", c.role, c.enabled, got, c.want)
+			}
+		}
+		same(t, len(must(db.RoleHolders(ctx, "main", "boss", false, 1))(t)), 1)
+	})
 }

@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/piecewise"
 )
 
 // keepEnded is how long grants and opaque tokens stay after their end, so that
 // an operator who is asked "why was I logged out" still finds them.
 const keepEnded = 24 * time.Hour
 
-// PurgeTx is what the expiry job writes.
+// PurgeTx is what the expiry job writes: each removes up to limit records.
 type PurgeTx interface {
-	PurgeGrants(ctx context.Context, before time.Time) (int64, error)
-	PurgeOpaqueTokens(ctx context.Context, before time.Time) (int64, error)
+	PurgeGrants(ctx context.Context, before time.Time, limit int) (int64, error)
+	PurgeOpaqueTokens(ctx context.Context, before time.Time, limit int) (int64, error)
 }
 
 // Expiry removes grants (with their refresh tokens) and opaque tokens a day
@@ -35,14 +36,22 @@ func (e *Expiry) Purge(ctx context.Context) (grants, tokens int64, err error) {
 		return 0, 0, errors.New("grant: Expiry needs Run and Now")
 	}
 	before := e.Now().Add(-keepEnded)
-	err = e.Run(ctx, func(ctx context.Context, tx PurgeTx) (err error) {
-		if grants, err = tx.PurgeGrants(ctx, before); err != nil {
-			return err
-		}
-		tokens, err = tx.PurgeOpaqueTokens(ctx, before)
-		return err
-	})
+	// Whoever logs in or out meanwhile writes to the same tables, and must not wait.
+	if grants, err = e.purge(ctx, before, PurgeTx.PurgeGrants); err != nil {
+		return grants, 0, err
+	}
+	tokens, err = e.purge(ctx, before, PurgeTx.PurgeOpaqueTokens)
 	return grants, tokens, err
+}
+
+func (e *Expiry) purge(ctx context.Context, before time.Time, some func(PurgeTx, context.Context, time.Time, int) (int64, error)) (int64, error) {
+	return piecewise.Do(ctx, func(ctx context.Context, limit int) (n int64, err error) {
+		err = e.Run(ctx, func(ctx context.Context, tx PurgeTx) error {
+			n, err = some(tx, ctx, before, limit)
+			return err
+		})
+		return n, err
+	})
 }
 
 // Loop purges at every interval until ctx ends. A round that fails is logged
