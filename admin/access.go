@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
@@ -57,10 +58,10 @@ func isSelf(actor *gatehouse.Principal, realm, userID string) bool {
 // credential that carries all scopes, change it only with a login. A leaked API
 // key must not be able to make itself a successor.
 func selfMay(actor *gatehouse.Principal, action string) *gatehouse.Error {
-	switch {
-	case !actor.HasScope(gatehouse.ScopeAll):
+	if !actor.HasScope(gatehouse.ScopeAll) {
 		return errScope
-	case action != policy.AdminRead && actor.Scheme == gatehouse.SchemeAPIKey:
+	}
+	if kind, _ := authn.KindOf(actor.Scheme); action != policy.AdminRead && !kind.FromLogin() {
 		return errLogin
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -94,8 +95,9 @@ func (s *Service) RevokeToken(ctx context.Context, actor *gatehouse.Principal, r
 	if err != nil {
 		return err
 	}
+	kind, _ := authn.KindOf(p.Scheme)
 	switch {
-	case p.Scheme == gatehouse.SchemeAPIKey && !p.Foreign:
+	case kind.Record == authn.RecordKey && !p.Foreign:
 		_, err := s.RevokeKey(ctx, actor, realm, p.CredentialID)
 		return err
 	case p.GrantID == "" || p.Foreign:

@@ -97,18 +97,9 @@ type Config struct {
 	Now       func() time.Time // nil: time.Now
 }
 
-// verifyFunc turns a presented credential of one scheme into a principal. Its
-// errors are precise; [Authenticator.Authenticate] makes them uniform.
-type verifyFunc func(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error)
-
 // Authenticator verifies presented credentials. It is safe for concurrent use.
 type Authenticator struct {
-	cfg Config
-	// table is ordered, so that nothing depends on the order of a map.
-	table []struct {
-		scheme gatehouse.Scheme
-		verify verifyFunc
-	}
+	cfg      Config
 	trusts   *records[*trust]
 	keys     *records[credential.Key]
 	opaque   *records[*opaqueEntry]
@@ -172,27 +163,13 @@ func New(cfg Config) (*Authenticator, error) {
 		suspects: make(turnstile, suspectSlots),
 	}
 	a.usage.init()
-	add := func(s gatehouse.Scheme, v verifyFunc) {
-		a.table = append(a.table, struct {
-			scheme gatehouse.Scheme
-			verify verifyFunc
-		}{s, v})
-	}
-	add(gatehouse.SchemeJWT, a.verifyJWT)
-	add(gatehouse.SchemeAPIKey, a.verifyKey)
-	add(gatehouse.SchemeOpaque, a.verifyOpaque)
-	add(gatehouse.SchemeBasic, a.verifyBasic)
 	return a, nil
 }
 
 // Supports reports whether credentials of scheme s can be verified.
 func (a *Authenticator) Supports(s gatehouse.Scheme) bool {
-	for _, row := range a.table {
-		if row.scheme == s {
-			return true
-		}
-	}
-	return false
+	k, known := KindOf(s)
+	return known && k.verify != nil
 }
 
 // Authenticate verifies what was presented against realm and rule.
@@ -210,31 +187,30 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 	if len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme) {
 		return nil, errNotAccepted
 	}
-	if p.Scheme == gatehouse.SchemeBasic && !rule.Secure {
+	k, known := KindOf(p.Scheme)
+	switch {
+	case !known || k.verify == nil:
+		return nil, errNotAccepted
+	case k.NeedsTLS && !rule.Secure:
 		return nil, errHTTPS
 	}
-	for _, row := range a.table {
-		if row.scheme != p.Scheme {
-			continue
-		}
-		t, err := a.trust(ctx, realm)
-		if err == nil {
-			var principal *gatehouse.Principal
-			if principal, err = row.verify(ctx, t, p, rule); err == nil {
-				return principal, nil
-			}
-		}
-		return nil, uniform(p.Scheme, err)
+	t, err := a.trust(ctx, realm)
+	if err != nil {
+		return nil, uniform(k, err)
 	}
-	return nil, errNotAccepted
+	principal, err := k.verify(a, ctx, t, p, rule)
+	if err != nil {
+		return nil, uniform(k, err)
+	}
+	return principal, nil
 }
 
 // uniform hides from the caller why a credential was refused.
-func uniform(s gatehouse.Scheme, err error) error {
+func uniform(k Kind, err error) error {
 	switch gatehouse.KindOf(err) {
 	case gatehouse.Unauthenticated, gatehouse.NotFound, gatehouse.Denied,
 		gatehouse.Invalid, gatehouse.TooLarge, gatehouse.HeaderTooLarge, gatehouse.Unprocessable:
-		if s == gatehouse.SchemeBasic {
+		if k.Login {
 			return errInvalidCredentials.With(err)
 		}
 		return errInvalidToken.With(err)

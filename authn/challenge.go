@@ -7,37 +7,54 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
+// Auth-schemes of challenges (RFC 9110 §11.1).
+const (
+	challengeBearer = "Bearer" // RFC 6750
+	challengeBasic  = "Basic"  // RFC 7617
+)
+
 // Challenges returns the WWW-Authenticate lines for an answer to err, one field
-// line for each accepted scheme (RFC 9110 §11.6.1): Bearer for keys and tokens,
-// Basic with its charset (RFC 7617 §2.1). schemes empty means all.
+// line for each auth-scheme of the accepted kinds (RFC 9110 §11.6.1). schemes
+// empty means all.
 //
 // The Bearer line carries the error of RFC 6750 §3.1, which is fixed text; no
 // error when nothing was presented. scopes, given with an "insufficient_scope"
 // error, are the ones needed.
 func Challenges(realm string, schemes []gatehouse.Scheme, err error, scopes ...string) []string {
-	accepts := func(s ...gatehouse.Scheme) bool {
-		return len(schemes) == 0 || slices.ContainsFunc(s, func(x gatehouse.Scheme) bool { return slices.Contains(schemes, x) })
-	}
 	q := quote(realm)
 	var lines []string
-	if accepts(gatehouse.SchemeAPIKey, gatehouse.SchemeJWT, gatehouse.SchemeOpaque) {
-		line := "Bearer realm=" + q
-		switch code := bearerError(err); code {
-		case "":
-		case "insufficient_scope":
-			line += `, error="insufficient_scope"`
-			if len(scopes) > 0 {
-				line += ", scope=" + quote(strings.Join(scopes, " "))
-			}
-		default:
-			line += `, error="` + code + `"`
+	var last string
+	for _, k := range kinds { // those of one auth-scheme stand together
+		if k.Challenge == last || len(schemes) > 0 && !slices.Contains(schemes, k.Scheme) {
+			continue
+		}
+		last = k.Challenge
+		line := k.Challenge + " realm=" + q
+		switch k.Challenge {
+		case challengeBearer:
+			line += bearerParameters(err, scopes)
+		case challengeBasic:
+			line += `, charset="UTF-8"` // RFC 7617 §2.1
 		}
 		lines = append(lines, line)
 	}
-	if accepts(gatehouse.SchemeBasic) {
-		lines = append(lines, "Basic realm="+q+`, charset="UTF-8"`)
-	}
 	return lines
+}
+
+// bearerParameters tells what was wrong with a bearer credential.
+func bearerParameters(err error, scopes []string) string {
+	switch code := bearerError(err); code {
+	case "":
+		return ""
+	case "insufficient_scope":
+		line := `, error="insufficient_scope"`
+		if len(scopes) > 0 {
+			line += ", scope=" + quote(strings.Join(scopes, " "))
+		}
+		return line
+	default:
+		return `, error="` + code + `"`
+	}
 }
 
 // bearerError maps err to a code of RFC 6750 §3.1.

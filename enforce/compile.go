@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
@@ -177,9 +178,7 @@ func (p *Pipeline) checkAccess(c *compiled) error {
 		return errors.New("anonymous contradicts authenticated, scopes and roles")
 	}
 	for _, s := range c.Schemes {
-		switch s {
-		case gatehouse.SchemeBasic, gatehouse.SchemeAPIKey, gatehouse.SchemeJWT, gatehouse.SchemeOpaque:
-		default:
+		if _, known := authn.KindOf(s); !known {
 			return fmt.Errorf("scheme %q is not known", s)
 		}
 		if !p.cfg.Authenticator.Supports(s) {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -155,7 +156,7 @@ func appendClaims(b []byte, p *gatehouse.Principal, roles []string, issuer, audi
 		return nil, errors.New("gateway: an assertion needs an issuer and an audience")
 	}
 	credential := ""
-	if p.Scheme == gatehouse.SchemeAPIKey {
+	if kind, _ := authn.KindOf(p.Scheme); kind.Record == authn.RecordKey {
 		credential = p.CredentialID
 	}
 	for _, m := range [...]struct{ name, value string }{{`{"iss":`, issuer}, {`,"aud":`, audience}, {`,"sub":`, p.ID},

@@ -158,5 +158,5 @@ func (s *Server) authenticateAdmin(r *http.Request) (*gatehouse.Principal, error
 	if _, err2 := s.db.Realm(r.Context(), realm); err2 != nil {
 		return nil, err
 	}
-	return s.authenticate(r, realm, gatehouse.SchemeAPIKey, gatehouse.SchemeJWT, gatehouse.SchemeOpaque)
+	return s.authenticate(r, realm, authn.Schemes(func(k authn.Kind) bool { return !k.Login })...)
 }

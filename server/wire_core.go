@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -88,7 +89,7 @@ func (s *Server) sealedSetting(ctx context.Context, name string, n int) ([]byte,
 }
 
 func (s *Server) wireAudit(ctx context.Context) error {
-	s.metrics = telemetry.NewMetrics()
+	s.metrics = telemetry.NewMetrics(authn.Schemes(nil)...)
 	seed, err := s.sealedSetting(ctx, settingAuditKey, ed25519.SeedSize)
 	if err != nil {
 		return err

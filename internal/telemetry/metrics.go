@@ -20,7 +20,6 @@ const other = "other"
 // Closed sets of label values. Reasons are the stable codes of package errors.
 var (
 	outcomes = set("allowed", "denied", "unauthenticated", "limited", "not_found", "invalid", "error")
-	schemes  = set("none", string(gatehouse.SchemeBasic), string(gatehouse.SchemeAPIKey), string(gatehouse.SchemeJWT), string(gatehouse.SchemeOpaque))
 	reasons  = set("credential_missing", "credential_malformed", "credential_conflict", "credential_in_url", "invalid_credentials",
 		"too_many_attempts", "api_key_unknown", "api_key_malformed", "api_key_expired", "api_key_revoked", "api_key_address",
 		"token_malformed", "token_expired", "token_not_yet_valid", "token_signature_invalid", "token_wrong_issuer",
@@ -55,6 +54,7 @@ type Metrics struct {
 	registry *prometheus.Registry
 	routes   atomic.Pointer[map[string]*routeMetrics]
 	other    *routeMetrics                 // of routes that are not known
+	schemes  labels                        // kinds of credentials
 	decided  map[string]prometheus.Counter // by code; closed
 
 	requests  *prometheus.CounterVec
@@ -64,9 +64,13 @@ type Metrics struct {
 	cache     *prometheus.CounterVec
 }
 
-// NewMetrics registers everything on a registry of its own.
-func NewMetrics() *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
+// NewMetrics registers everything on a registry of its own. schemes are the kinds
+// of credentials that requests are counted by; another one is counted as "other".
+func NewMetrics(schemes ...gatehouse.Scheme) *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), schemes: set("none")}
+	for _, s := range schemes {
+		m.schemes[string(s)] = struct{}{}
+	}
 	m.routes.Store(&map[string]*routeMetrics{})
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gatehouse", Name: name, Help: help}, labels)
@@ -95,17 +99,18 @@ func NewMetrics() *Metrics {
 type routeMetrics struct {
 	requests *prometheus.CounterVec
 	latency  prometheus.Observer
+	schemes  labels
 	counters sync.Map // requestKey → prometheus.Counter; closed sets
 }
 
 type requestKey struct{ outcome, scheme string }
 
 func (m *Metrics) newRoute(id string) *routeMetrics {
-	return &routeMetrics{requests: m.requests.MustCurryWith(prometheus.Labels{"route": id}), latency: m.latency.WithLabelValues(id)}
+	return &routeMetrics{requests: m.requests.MustCurryWith(prometheus.Labels{"route": id}), latency: m.latency.WithLabelValues(id), schemes: m.schemes}
 }
 
 func (r *routeMetrics) count(outcome, scheme string) {
-	key := requestKey{outcomes.of(outcome), schemes.of(scheme)}
+	key := requestKey{outcomes.of(outcome), r.schemes.of(scheme)}
 	c, ok := r.counters.Load(key)
 	if !ok {
 		c, _ = r.counters.LoadOrStore(key, r.requests.WithLabelValues(key.outcome, key.scheme))

@@ -139,7 +139,7 @@ func TestTrace(t *testing.T) {
 }
 
 func TestMetricsLabelsAreClosed(t *testing.T) {
-	m := NewMetrics()
+	m := NewMetrics(gatehouse.SchemeJWT)
 	m.SetRoutes([]string{"documents"})
 	for i := range 50 {
 		evil := strings.Repeat("x", i)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -159,7 +160,7 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if p.Foreign || p.GrantID == "" || p.Scheme != gatehouse.SchemeJWT && p.Scheme != gatehouse.SchemeOpaque {
+	if kind, _ := authn.KindOf(p.Scheme); p.Foreign || p.GrantID == "" || kind.Record != authn.RecordGrant {
 		return errNotAToken
 	}
 	ctx := gatehouse.WithPrincipal(r.Context(), p)

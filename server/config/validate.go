@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 )
 
@@ -164,12 +165,10 @@ func (r Route) Pipeline(upstreams []string) (enforce.Route, error) {
 	}
 	for _, s := range r.Schemes {
 		scheme := gatehouse.Scheme(s)
-		switch scheme {
-		case gatehouse.SchemeBasic, gatehouse.SchemeAPIKey, gatehouse.SchemeJWT, gatehouse.SchemeOpaque:
-			out.Schemes = append(out.Schemes, scheme)
-		default:
-			return out, fmt.Errorf("schemes: %q is none of basic, api_key, jwt, opaque", s)
+		if _, known := authn.KindOf(scheme); !known {
+			return out, fmt.Errorf("schemes: %q is none of %v", s, authn.Schemes(nil))
 		}
+		out.Schemes = append(out.Schemes, scheme)
 	}
 	var err error
 	if out.RateAddress, err = ParseRate(r.RateAddress); err != nil {

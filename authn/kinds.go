@@ -1,0 +1,76 @@
+package authn
+
+import (
+	"context"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Record is what the public id of a credential names, and what ending it ends.
+type Record uint8
+
+const (
+	RecordNone  Record = iota // it has no record of its own: a password
+	RecordKey                 // an API key
+	RecordGrant               // the grant that a token comes from
+)
+
+// Kind is one row of the table of credential kinds. Whoever needs to treat two
+// kinds differently asks a column, never the name: a new kind is a row here, a
+// verifier, and a place to be read from (see [Reader]).
+type Kind struct {
+	Scheme gatehouse.Scheme
+	// Challenge is the auth-scheme (RFC 9110 §11.1) by which a 401 invites it.
+	Challenge string
+	// Ambient: browsers add it unasked to every request for this host, so that its
+	// presence shows no intent of the user (CSRF).
+	Ambient bool
+	// NeedsTLS: it lives long enough, or opens enough, that one request which others
+	// could read exposes too much.
+	NeedsTLS bool
+	// Login: presenting it is a login. It carries all of the user's own authority,
+	// and a failure says that name or password is wrong.
+	Login  bool
+	Record Record
+
+	verify verifyFunc
+}
+
+// FromLogin reports whether somebody logged in for it: with it, or for the grant
+// that it comes from. Keys are handed to programs and can leak from there.
+func (k Kind) FromLogin() bool { return k.Login || k.Record == RecordGrant }
+
+// verifyFunc turns a presented credential of one kind into a principal. Its
+// errors are precise; [Authenticator.Authenticate] makes them uniform.
+type verifyFunc func(a *Authenticator, ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error)
+
+// kinds is the table. Its order is that of challenges and of lists that are shown.
+var kinds = [...]Kind{
+	{Scheme: gatehouse.SchemeJWT, Challenge: challengeBearer, Record: RecordGrant, verify: (*Authenticator).verifyJWT},
+	{Scheme: gatehouse.SchemeAPIKey, Challenge: challengeBearer, Record: RecordKey, verify: (*Authenticator).verifyKey},
+	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
+	{Scheme: gatehouse.SchemeBasic, Challenge: challengeBasic, Ambient: true, NeedsTLS: true, Login: true, verify: (*Authenticator).verifyBasic},
+}
+
+// KindOf returns the row of s. A scheme without one gets the strictest answer to
+// every question, and known false.
+func KindOf(s gatehouse.Scheme) (k Kind, known bool) {
+	for i := range kinds {
+		if kinds[i].Scheme == s {
+			return kinds[i], true
+		}
+	}
+	return Kind{Scheme: s, Ambient: true, NeedsTLS: true}, false
+}
+
+// Schemes returns the names of the kinds for which keep is true, or of all when
+// keep is nil.
+func Schemes(keep func(Kind) bool) []gatehouse.Scheme {
+	var out []gatehouse.Scheme
+	for _, k := range kinds {
+		if keep == nil || keep(k) {
+			out = append(out, k.Scheme)
+		}
+	}
+	return out
+}
