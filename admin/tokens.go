@@ -6,12 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -51,7 +50,10 @@ func (s *Service) InspectToken(ctx context.Context, actor *gatehouse.Principal, 
 		return out, errTokenForm
 	}
 	out.Kind = "jwt"
-	if json.Unmarshal(u.Header, &out.Header) != nil || json.Unmarshal(u.Claims, &out.Claims) != nil {
+	if out.Header, err = exactjson.Object(u.Header); err == nil {
+		out.Claims, err = exactjson.Object(u.Claims)
+	}
+	if err != nil {
 		return out, errTokenForm
 	}
 	return out, nil

@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -15,7 +16,8 @@ type Page[T any] struct {
 	Next  string `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one"`
 }
 
-// Duration goes over the wire as Go writes durations: "10m0s", "720h".
+// Duration goes over the wire as [duration.Parse] reads it: "10m", "720h", "90d". It
+// is written as Go writes durations: "10m0s".
 type Duration time.Duration
 
 // MarshalText implements encoding.TextMarshaler.
@@ -23,18 +25,15 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(b []byte) error {
-	if len(b) > 32 {
-		return errDuration
-	}
-	v, err := time.ParseDuration(string(b))
+	v, err := duration.Parse(string(b))
 	if err != nil {
-		return errDuration // the parser's text quotes the input
+		return errDuration
 	}
 	*d = Duration(v)
 	return nil
 }
 
-var errDuration = gatehouse.E(gatehouse.Unprocessable, "duration_invalid", `A duration is a number with a unit, such as "10m" or "720h".`)
+var errDuration = gatehouse.E(gatehouse.Unprocessable, "duration_invalid", "must be written otherwise: "+duration.Form)
 
 // Realm is a realm as the API shows it.
 type Realm struct {

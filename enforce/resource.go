@@ -2,7 +2,6 @@ package enforce
 
 import (
 	"bytes"
-	encjson "encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -10,10 +9,9 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -134,25 +132,17 @@ func (p *Pipeline) bodyMembers(rt *Route, r *http.Request) (map[string]any, erro
 }
 
 // parseObject reads one JSON object strictly: no duplicate names, valid UTF-8,
-// nothing after it. Whole numbers stay exact.
+// nothing after it, numbers as they were written.
 func parseObject(b []byte) (map[string]any, error) {
 	if !shallow(b) {
 		return nil, errors.New("nests too deep")
 	}
-	var raw map[string]jsontext.Value
-	if err := json.Unmarshal(b, &raw); err != nil {
+	out, err := exactjson.Object(b)
+	if err != nil {
 		return nil, err
 	}
-	if raw == nil || len(raw) > maxMembers {
-		return nil, errors.New("not an object, or one with too many members")
-	}
-	out := make(map[string]any, len(raw))
-	for k, v := range raw {
-		x, err := plain(v)
-		if err != nil {
-			return nil, err
-		}
-		out[k] = x
+	if len(out) > maxMembers {
+		return nil, errors.New("too many members")
 	}
 	return out, nil
 }
@@ -176,54 +166,6 @@ func shallow(b []byte) bool {
 		}
 	}
 	return true
-}
-
-// plain turns JSON into Go values that policies understand.
-func plain(v jsontext.Value) (any, error) {
-	switch v.Kind() {
-	case 'n':
-		return nil, nil
-	case 't', 'f':
-		return v.Kind() == 't', nil
-	case '0':
-		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-			return n, nil
-		}
-		return encjson.Number(v), nil
-	case '"':
-		var s string
-		err := json.Unmarshal(v, &s)
-		return s, err
-	case '[':
-		var raw []jsontext.Value
-		if err := json.Unmarshal(v, &raw); err != nil {
-			return nil, err
-		}
-		out := make([]any, len(raw))
-		for i := range raw {
-			x, err := plain(raw[i])
-			if err != nil {
-				return nil, err
-			}
-			out[i] = x
-		}
-		return out, nil
-	case '{':
-		var raw map[string]jsontext.Value
-		if err := json.Unmarshal(v, &raw); err != nil {
-			return nil, err
-		}
-		out := make(map[string]any, len(raw))
-		for k := range raw {
-			x, err := plain(raw[k])
-			if err != nil {
-				return nil, err
-			}
-			out[k] = x
-		}
-		return out, nil
-	}
-	return nil, errors.New("not JSON")
 }
 
 // collidesByCase reports names that a reader without regard to case (many JSON
@@ -308,9 +250,9 @@ func reference(typ string, v any) (any, error) {
 		return gatehouse.EntityRef{Type: typ, ID: v}, nil
 	case int64:
 		return gatehouse.EntityRef{Type: typ, ID: strconv.FormatInt(v, 10)}, nil
-	case float64:
-		if n := int64(v); float64(n) == v {
-			return gatehouse.EntityRef{Type: typ, ID: strconv.FormatInt(n, 10)}, nil
+	case decimal.Number: // an id beyond int64 is as good as any; a fraction is none
+		if !strings.Contains(v.String(), ".") {
+			return gatehouse.EntityRef{Type: typ, ID: v.String()}, nil
 		}
 	case []any:
 		refs := make([]any, len(v))

@@ -20,6 +20,10 @@ func TestBodyResource(t *testing.T) {
 	}{
 		{name: "good", body: ` {"owner":"usr_1", "size":9007199254740993,"tags":["a"],"other":{"x":1}} `,
 			attrs: map[string]any{"owner": gatehouse.EntityRef{Type: "User", ID: "usr_1"}, "size": int64(9007199254740993), "tags": []any{"a"}, "kind": "new"}},
+		{name: "numeric owner", body: `{"owner":1234567890123456789}`, attrs: map[string]any{"owner": gatehouse.EntityRef{Type: "User", ID: "1234567890123456789"}, "kind": "new"}},
+		{name: "owner as 1e0", body: `{"owner":12e1}`, attrs: map[string]any{"owner": gatehouse.EntityRef{Type: "User", ID: "120"}, "kind": "new"}},
+		{name: "owner beyond int64", body: `{"owner":98765432109876543210}`, attrs: map[string]any{"owner": gatehouse.EntityRef{Type: "User", ID: "98765432109876543210"}, "kind": "new"}},
+		{name: "owner is a fraction", body: `{"owner":1234567890123456789.5}`, code: "resource_invalid"},
 		{name: "static wins", body: `{"kind":"old"}`, attrs: map[string]any{"kind": "new"}},
 		{name: "null is absent", body: `{"owner":null}`, attrs: map[string]any{"kind": "new"}},
 		{name: "other case of a name that counts", body: `{"Owner":"usr_2"}`, code: "body_ambiguous"},

@@ -10,12 +10,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
 // OpenAPIOptions say what every route that is read gets.
@@ -149,7 +149,7 @@ func parseOpenAPI(document []byte) (*openAPI, error) {
 	var doc openAPI
 	var err error
 	if bytes.HasPrefix(bytes.TrimLeft(document, " \t\r\n"), []byte("{")) {
-		err = json.Unmarshal(document, &doc)
+		err = exactjson.Unmarshal(document, &doc)
 	} else {
 		err = unmarshalYAML(document, &doc)
 	}

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -12,10 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -186,9 +186,9 @@ func (s *Resolver) fetch(ctx context.Context, up *upstream, realm string, u *url
 	if int64(len(body)) > s.cfg.MaxBytes {
 		return nil, errEntity.With(errors.New("the resource is too large"))
 	}
-	var members map[string]any
-	if err := json.Unmarshal(body, &members); err != nil || members == nil {
-		return nil, errEntity.With(errors.Join(errors.New("the resource is not a JSON object"), err))
+	members, err := exactjson.Object(body)
+	if err != nil {
+		return nil, errEntity.With(fmt.Errorf("the resource is not a JSON object that can be read exactly: %w", err))
 	}
 	return members, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
 )
 
 func newResolver(t *testing.T, h http.Handler, now func() time.Time) (*gateway.Resolver, *gateway.Upstreams) {
@@ -38,7 +39,7 @@ func TestResolverAnswers(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		switch r.URL.Path {
 		case "/base/ok b":
-			fmt.Fprintf(w, `{"owner":"usr_a","n":3,"assertion":%t,"auth":%q}`, r.Header.Get("X-Gatehouse-Assertion") != "", r.Header.Get("Authorization"))
+			fmt.Fprintf(w, `{"owner":1234567890123456789,"n":3.0,"f":0.10,"assertion":%t,"auth":%q}`, r.Header.Get("X-Gatehouse-Assertion") != "", r.Header.Get("Authorization"))
 		case "/base/missing":
 			w.WriteHeader(404)
 		case "/base/gone":
@@ -65,7 +66,7 @@ func TestResolverAnswers(t *testing.T) {
 	}), time.Now)
 	route := &enforce.Route{Upstream: "api", Realm: "main"}
 	m, err := res.FetchEntity(context.Background(), route, "/ok%20b")
-	if err != nil || m["owner"] != "usr_a" || m["n"] != 3.0 || m["assertion"] != true || m["auth"] != "" {
+	if err != nil || m["owner"] != int64(1234567890123456789) || m["n"] != int64(3) || m["f"] != decimal.Number("0.1") || m["assertion"] != true || m["auth"] != "" {
 		t.Errorf("%v %v", m, err)
 	}
 	for path, want := range map[string]gatehouse.Kind{
@@ -101,7 +102,7 @@ func TestResolverCache(t *testing.T) {
 	fetch := func(path string, want int) {
 		t.Helper()
 		m, err := res.FetchEntity(context.Background(), route, path)
-		if err != nil || m["n"] != float64(want) {
+		if err != nil || m["n"] != int64(want) {
 			t.Errorf("%s: %v %v, want %d", path, m, err, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
 )
 
 func TestNormalizeUsername(t *testing.T) {
@@ -100,8 +101,8 @@ func TestValidateUser(t *testing.T) {
 }
 
 func TestNormalizeAttributes(t *testing.T) {
-	got, err := NormalizeAttributes(map[string]any{"i": 3, "f": float64(4), "s": []string{"x"}, "m": map[string]any{"b": true}})
-	if err != nil || got["i"] != int64(3) || got["f"] != int64(4) || got["s"].([]any)[0] != "x" || got["m"].(map[string]any)["b"] != true {
+	got, err := NormalizeAttributes(map[string]any{"i": 3, "f": int64(1234567890123456789), "s": []string{"x"}, "m": map[string]any{"b": true}})
+	if err != nil || got["i"] != int64(3) || got["f"] != int64(1234567890123456789) || got["s"].([]any)[0] != "x" || got["m"].(map[string]any)["b"] != true {
 		t.Errorf("%v %v", got, err)
 	}
 	deep := map[string]any{}
@@ -112,7 +113,7 @@ func TestNormalizeAttributes(t *testing.T) {
 	for i := range MaxAttributes + 1 {
 		wide["k"+strings.Repeat("x", i%90)+string(rune('a'+i/90))] = true
 	}
-	for name, bad := range map[string]map[string]any{"deep": deep, "wide": wide, "list": {"x": make([]any, 1<<16)}, "large number": {"x": 1e17}, "other type": {"x": struct{}{}}, "NUL": {"x": "a\x00"}, "key": {"a\nb": true}} {
+	for name, bad := range map[string]map[string]any{"deep": deep, "wide": wide, "list": {"x": make([]any, 1<<16)}, "float": {"x": 4.0}, "fraction": {"x": decimal.Number("1.5")}, "large number": {"x": decimal.Number("9223372036854775808")}, "other type": {"x": struct{}{}}, "NUL": {"x": "a\x00"}, "key": {"a\nb": true}} {
 		if _, err := NormalizeAttributes(bad); gatehouse.CodeOf(err) != "attributes_invalid" {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"math"
 	"regexp"
 	"strings"
 	"unicode"
@@ -116,9 +115,6 @@ func normalizeValue(v any, depth int, left *int) (any, bool) {
 		return int64(v), true
 	case int64:
 		return v, true
-	case float64:
-		// Beyond 2^53 the JSON number may have been another one.
-		return int64(v), v == math.Trunc(v) && math.Abs(v) <= 1<<53
 	case []string:
 		list := make([]any, len(v))
 		for i, s := range v {

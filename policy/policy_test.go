@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
 )
 
 func ref(typ, id string) gatehouse.EntityRef { return gatehouse.EntityRef{Type: typ, ID: id} }
@@ -356,7 +358,8 @@ func TestValues(t *testing.T) {
 	for i := range many {
 		many[i] = true
 	}
-	for name, v := range map[string]any{"deep": deep, "many": many, "float": 1.00001, "huge": 1e300, "NaN": math.NaN(), "Inf": math.Inf(1),
+	for name, v := range map[string]any{"deep": deep, "many": many, "float": 1.00001, "rounded": float64(1 << 53), "rounded decimal": 12345678901234.5, "long fraction": decimal.Number("1.00001"),
+		"beyond int64": decimal.Number("9223372036854775808"), "no number": json.Number("1x"), "huge": 1e300, "NaN": math.NaN(), "Inf": math.Inf(1),
 		"uint64": uint64(math.MaxUint64), "struct": struct{}{}, "channel": make(chan int), "nil in a set": []any{nil},
 		"not UTF-8": "\xff", "long": strings.Repeat("x", MaxValueBytes+1), "bad type": ref("no type", "x"), "no type": ref("", "x"),
 		"long id": ref("User", strings.Repeat("x", 2000)), "no address": netip.Addr{}} {
@@ -365,10 +368,10 @@ func TestValues(t *testing.T) {
 		}
 	}
 	s := compile(t, text1(`permit(principal, action, resource) when {
-  resource.s == "x" && resource.b && resource.i == 7 && resource.f == 7 && resource.d == decimal("19.99") &&
+  resource.s == "x" && resource.b && resource.i == 7 && resource.f == 7 && resource.d == decimal("19.99") && resource.n == 1234567890123456789 && resource.t == decimal("0.1") && resource.j == 1000 &&
   resource.l.contains("a") && resource.r.x.y == 1 && resource.e == User::"u" && resource.ip.isInRange(ip("10.0.0.0/8")) &&
   !(resource has nothing) && resource.refs.contains(User::"u") && resource.plain has "__entity"};`))
-	r := entity(t, "T", "x", map[string]any{"s": "x", "b": true, "i": int32(7), "f": 7.0, "d": 19.99, "l": []string{"a"},
+	r := entity(t, "T", "x", map[string]any{"s": "x", "b": true, "i": int32(7), "f": 7.0, "d": 19.99, "n": int64(1234567890123456789), "t": decimal.Number("0.1"), "j": json.Number("1.0e3"), "l": []string{"a"},
 		"r": map[string]any{"x": map[string]any{"y": 1}}, "e": ref("User", "u"), "ip": netip.MustParseAddr("::ffff:10.1.2.3"), "nothing": nil,
 		"refs": []gatehouse.EntityRef{ref("User", "u")}, "plain": map[string]any{"__entity": map[string]any{"type": "User", "id": "u"}}})
 	if d := s.Evaluate(Request{Principal: entity(t, "User", "u", nil), Action: "a", Resource: r}); !d.Allowed {

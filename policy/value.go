@@ -15,6 +15,7 @@ import (
 	"github.com/cedar-policy/cedar-go/types"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
 )
 
 // Limits on one entity or context.
@@ -71,9 +72,9 @@ func (e Entity) Ref() gatehouse.EntityRef {
 
 // NewEntity converts attributes and parents for evaluation.
 //
-// Values: string; bool; every Go integer that fits int64; float64 and JSON
-// numbers, as Long when whole and as decimal when they have at most four
-// decimals, else an error; []any, []string and []gatehouse.EntityRef as sets;
+// Values: string; bool; every Go integer that fits int64; JSON numbers kept as
+// text, and float64 that cannot have been rounded, as Long when whole and as decimal
+// when they have at most four decimals, else an error; []any, []string and []gatehouse.EntityRef as sets;
 // map[string]any as a record; gatehouse.EntityRef as an entity;
 // netip.Addr and netip.Prefix as ipaddr; time.Time as datetime. A nil member is
 // left out. Anything else is an error, and an error must deny.
@@ -300,26 +301,41 @@ func integer(v any) (cedar.Value, error) {
 		Int64() (int64, error)
 		String() string
 	}:
-		if n, err := v.Int64(); err == nil {
-			return cedar.Long(n), nil
+		n, err := decimal.Parse(v.String())
+		if err != nil {
+			return nil, errNumber
 		}
-		return decimal(v.String())
+		if whole, err := n.Int64(); err == nil {
+			return cedar.Long(whole), nil
+		}
+		return decimalValue(n)
 	}
 	return nil, fmt.Errorf("values of type %T have no Cedar form", v)
 }
 
+// number converts a float64 that a Go program passed. From 2^53 on it may stand for
+// another number than the one that was meant; with four decimals, sooner.
 func number(f float64) (cedar.Value, error) {
-	const exact = 1 << 53 // beyond it a float64 skips integers
-	if f == math.Trunc(f) && f >= -exact && f <= exact {
+	const whole, fraction = 1<<53 - 1, (1<<53 - 1) / 10_000
+	switch {
+	case f == math.Trunc(f) && math.Abs(f) <= whole:
 		return cedar.Long(f), nil
+	case math.Abs(f) <= fraction:
+		n, err := decimal.Parse(strconv.FormatFloat(f, 'f', -1, 64))
+		if err != nil {
+			return nil, errNumber
+		}
+		return decimalValue(n)
 	}
-	return decimal(strconv.FormatFloat(f, 'f', -1, 64))
+	return nil, errNumber
 }
 
-func decimal(s string) (cedar.Value, error) {
-	d, err := types.ParseDecimal(s)
+var errNumber = errors.New("number has neither a Long nor a decimal form")
+
+func decimalValue(n decimal.Number) (cedar.Value, error) {
+	d, err := types.ParseDecimal(n.String())
 	if err != nil {
-		return nil, errors.New("number has neither a Long nor a decimal form")
+		return nil, errNumber
 	}
 	return d, nil
 }

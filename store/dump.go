@@ -18,6 +18,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
 // tables are all tables with data, in an order in which they can be filled.
@@ -315,7 +317,7 @@ func newTarget(ctx context.Context, tx *sql.Tx, raw jsontext.Value) (_ *target, 
 
 func (t *target) insert(ctx context.Context, in *jsontext.Decoder) error {
 	var values []any
-	if err := json.UnmarshalDecode(in, &values, json.WithUnmarshalers(json.UnmarshalFromFunc(number))); err != nil {
+	if err := exactjson.UnmarshalDecode(in, &values); err != nil {
 		return errBackup.With(err)
 	}
 	if len(values) != t.width {

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,6 +12,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
+
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
 // maxPage is the most rows of one listing.
@@ -245,29 +246,10 @@ func (s scanned) Scan(src any) error {
 		reflect.ValueOf(s.v).Elem().SetZero()
 		return nil
 	case string:
-		return json.Unmarshal([]byte(v), s.v, jsonv1.FormatDurationAsNano(true), json.WithUnmarshalers(json.UnmarshalFromFunc(number)))
+		return exactjson.Unmarshal([]byte(v), s.v, jsonv1.FormatDurationAsNano(true))
 	default:
 		return errors.New("store: a document is not text")
 	}
-}
-
-// number reads whole numbers inside attributes as int64, as policies need them,
-// and others as float64.
-func number(dec *jsontext.Decoder, v *any) error {
-	if dec.PeekKind() != '0' {
-		return errors.ErrUnsupported // left to the default
-	}
-	raw, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
-		*v = n
-		return nil
-	}
-	f, err := strconv.ParseFloat(string(raw), 64)
-	*v = f
-	return err
 }
 
 // enum scans text into a named string type.

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
 	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -72,7 +73,7 @@ func exampleRealm() gatehouse.Realm {
 func exampleUser() identity.User {
 	return identity.User{ID: "usr_1", Realm: "main", Kind: gatehouse.KindUser, Username: "Zoë", UsernameKey: "zoë", DisplayName: "Zoë 🦊",
 		Email: "z@example.org", Roles: []string{"a", "b"}, Groups: []string{}, Attributes: map[string]any{
-			"level": int64(9007199254740993), "ratio": 1.5, "on": true, "none": nil, "list": []any{int64(1), "x"}, "map": map[string]any{"k": "v"}},
+			"level": int64(9007199254740993), "ratio": decimal.Number("1.5"), "on": true, "none": nil, "list": []any{int64(1), "x"}, "map": map[string]any{"k": "v"}},
 		PasswordHash: "$argon2id$", PasswordAt: moment(2), CreatedAt: moment(3), UpdatedAt: moment(4), Version: 1}
 }
 

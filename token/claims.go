@@ -3,13 +3,14 @@ package token
 import (
 	"bytes"
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
 )
 
 // Claims are the claims of a verified token (RFC 7519 §4, RFC 9068 §2.2).
@@ -233,11 +234,16 @@ func (d *numericDate) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		d.Time = time.Unix(n, 0)
 		return nil
 	}
-	f, err := strconv.ParseFloat(string(v), 64)
-	if err != nil || !(f >= 0 && f <= maxNumericDate) { // NaN fails too
+	exact, err := decimal.Parse(v)
+	if err != nil {
+		return err
+	}
+	whole, fraction, _ := strings.Cut(exact.String(), ".")
+	sec, err := strconv.ParseInt(whole, 10, 64)
+	if err != nil || sec > maxNumericDate || sec == maxNumericDate && fraction != "" {
 		return errors.New("NumericDate out of range")
 	}
-	sec, frac := math.Modf(f)
-	d.Time = time.Unix(int64(sec), int64(frac*1e6)*1000) // doubles hold microseconds here
+	nano, _ := strconv.ParseInt((fraction + "000000000")[:9], 10, 64) // what is finer is cut
+	d.Time = time.Unix(sec, nano)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const maxJWKBytes = 64 << 10
@@ -38,24 +39,24 @@ type ParseOptions struct {
 // wireKey is a JWK as sent (RFC 7517, 7518 §6, 8037). Members are pointers so
 // that absent and empty differ. x5c, x5t, x5u are deliberately not read.
 type wireKey struct {
-	Kty    string   `json:"kty"`
-	Kid    *string  `json:"kid"`
-	Alg    *string  `json:"alg"`
-	Use    *string  `json:"use"`
-	KeyOps []string `json:"key_ops"`
-	Crv    string   `json:"crv"`
-	X      *string  `json:"x"`
-	Y      *string  `json:"y"`
-	D      *string  `json:"d"`
-	N      *string  `json:"n"`
-	E      *string  `json:"e"`
-	P      *string  `json:"p"`
-	Q      *string  `json:"q"`
-	DP     *string  `json:"dp"`
-	DQ     *string  `json:"dq"`
-	QI     *string  `json:"qi"`
-	Oth    any      `json:"oth"`
-	K      *string  `json:"k"`
+	Kty    string          `json:"kty"`
+	Kid    *string         `json:"kid"`
+	Alg    *string         `json:"alg"`
+	Use    *string         `json:"use"`
+	KeyOps []string        `json:"key_ops"`
+	Crv    string          `json:"crv"`
+	X      *string         `json:"x"`
+	Y      *string         `json:"y"`
+	D      *string         `json:"d"`
+	N      *string         `json:"n"`
+	E      *string         `json:"e"`
+	P      *string         `json:"p"`
+	Q      *string         `json:"q"`
+	DP     *string         `json:"dp"`
+	DQ     *string         `json:"dq"`
+	QI     *string         `json:"qi"`
+	Oth    *jsontext.Value `json:"oth"`
+	K      *string         `json:"k"`
 }
 
 // ParseJWK reads one JSON Web Key. It fails with jwk_invalid or jwk_weak.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -99,7 +100,7 @@ func (a *api) config() huma.Config {
 			Info: &huma.Info{Title: "Gatehouse management API", Version: version,
 				Description: "Everything that the commands and the console can do. Lists are paged with `after` and `limit`; errors are problem documents with a stable `code`."},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+				Schemas: schemas(),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"basic":  {Type: "http", Scheme: "basic", Description: "Username and password (RFC 7617)"},
 					"bearer": {Type: "http", Scheme: "bearer", Description: "Access token or API key (RFC 6750)"},
@@ -112,6 +113,22 @@ func (a *api) config() huma.Config {
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{a.asProblem},
 	}
+}
+
+// schemas makes the registry of the document's schemas.
+func schemas() huma.Registry {
+	r := huma.NewMapRegistry("#/components/schemas/", schemaName)
+	r.RegisterTypeAlias(reflect.TypeFor[admin.Duration](), reflect.TypeFor[durationSchema]())
+	return r
+}
+
+// durationSchema describes [admin.Duration] in the document.
+type durationSchema string
+
+func (durationSchema) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString, Pattern: duration.Pattern, PatternDescription: "a duration", MaxLength: new(32), Examples: []any{"10m", "720h", "90d"}}
+	s.PrecomputeMessages()
+	return s
 }
 
 // schemaName keeps types of one name apart.

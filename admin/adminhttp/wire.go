@@ -29,20 +29,41 @@ func format() huma.Format {
 			return json.MarshalWrite(w, v, reveal, json.Deterministic(true))
 		},
 		// Called twice for each body: into an any for the schema's validation, then
-		// into the type. Unknown members are the validation's to refuse.
+		// into the type. The validation names unknown members, but takes a known one in
+		// another letter case for the known one; the type refuses that.
 		Unmarshal: func(data []byte, v any) error {
-			if err := json.Unmarshal(data, v); err != nil {
-				return errJSON // the parser's text quotes the input
-			}
-			if tree, ok := v.(*any); ok && hasNUL(*tree) {
+			err := web.UnmarshalStrict(data, v)
+			if tree, ok := v.(*any); ok && err == nil && hasNUL(*tree) {
 				return errJSON
 			}
-			return nil
+			var e *gatehouse.Error
+			if !errors.As(err, &e) {
+				return err
+			}
+			for pointer, what := range e.Fields { // one at most
+				return &memberFault{strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", "."), what}
+			}
+			return errJSON // the parser's text quotes the input
 		},
 	}
 }
 
 var errJSON = errors.New("is not the JSON that is expected here")
+
+// memberFault says which member of a body cannot be read, and why. The router hands
+// on its text only.
+type memberFault struct{ member, what string }
+
+func (f *memberFault) Error() string { return f.member + ": " + f.what }
+
+// fieldOf finds the member that an error of the router is about.
+func fieldOf(d *huma.ErrorDetail) (member, what string, ok bool) {
+	member, what = strings.TrimPrefix(d.Location, "body."), d.Message
+	if m, w, cut := strings.Cut(what, ": "); cut && d.Location == "body" {
+		member, what = m, w
+	}
+	return member, what, plainPlace(member)
+}
 
 // hasNUL finds NUL in any string: one database stores it, the other refuses it.
 func hasNUL(v any) bool {
@@ -127,8 +148,11 @@ func fromRouter(m *huma.ErrorModel) *gatehouse.Error {
 		e := *errInput
 		e.Fields = map[string]string{}
 		for _, d := range m.Errors {
-			if d != nil && plainPlace(d.Location) && len(e.Fields) < 50 {
-				e.Fields[strings.TrimPrefix(d.Location, "body.")] = d.Message
+			if d == nil || len(e.Fields) == 50 {
+				continue
+			}
+			if member, what, ok := fieldOf(d); ok {
+				e.Fields[member] = what
 			}
 		}
 		return &e

@@ -1,7 +1,7 @@
 // Package client talks to the management API (/admin/v1). It is what the
 // commands use, and what Go programs may use.
 //
-// It must never import anything of this module but the nouns.
+// It must never import anything of this module but the nouns and the reader of JSON.
 package client
 
 import (
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
 // maxAnswer bounds an answer before it is parsed.
@@ -55,7 +56,8 @@ func loopback(host string) bool {
 }
 
 // Do sends in (nil for no body) as JSON to a path below /admin/v1 and decodes
-// the answer into out (nil to ignore it). A refusal is a *gatehouse.Error with
+// the answer into out (nil to ignore it), numbers exactly: in an any they are int64
+// or decimal.Number, and a float64 is an error. A refusal is a *gatehouse.Error with
 // the code, text and fields of the server's problem; a server that cannot be
 // reached is kind Unavailable, code "server_unreachable".
 func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
@@ -95,7 +97,7 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	case out == nil || len(b) == 0:
 		return nil
 	}
-	if err := json.Unmarshal(b, out); err != nil {
+	if err := exactjson.Unmarshal(b, out); err != nil {
 		return fmt.Errorf("the answer is not what was expected: %w", err)
 	}
 	return nil
@@ -110,7 +112,7 @@ func problem(resp *http.Response, body []byte) error {
 		RequestID string            `json:"request_id"`
 		Fields    map[string]string `json:"fields"`
 	}
-	_ = json.Unmarshal(body, &p) // a proxy's page is no problem document
+	_ = exactjson.Unmarshal(body, &p) // a proxy's page is no problem document
 	e := &gatehouse.Error{Kind: kindOf(resp.StatusCode), Code: p.Code, Public: p.Detail, Fields: p.Fields}
 	if e.Code == "" {
 		e.Code = "status_" + strconv.Itoa(resp.StatusCode)

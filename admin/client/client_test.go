@@ -34,7 +34,9 @@ func TestDo(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, `{"name":"acme"}`)
 	})
-	var out struct{ Name string }
+	var out struct {
+		Name string `json:"name"`
+	}
 	if err := c.Do(t.Context(), "POST", "/realms", map[string]string{"name": "acme"}, &out); err != nil || out.Name != "acme" {
 		t.Fatalf("%+v %v", out, err)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +9,15 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
+	"github.com/gatehouse-auth/gatehouse/internal/decimal"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
 const defaultURL = "http://127.0.0.1:8080"
@@ -39,7 +43,7 @@ func (a *app) savedLogin() (login, bool) {
 		return login{}, false
 	}
 	var l login
-	return l, json.Unmarshal(b, &l) == nil && l.Token != ""
+	return l, exactjson.Unmarshal(b, &l) == nil && l.Token != ""
 }
 
 // server returns the base URL to talk to.
@@ -117,6 +121,15 @@ func (a *app) call(ctx context.Context, method, path string, in, out any) error 
 
 // object is a JSON object as the API gave it.
 type object = map[string]any
+
+// jsonObject reads an object that somebody wrote by hand; name says where.
+func jsonObject(name string, b []byte) (object, error) {
+	o, err := exactjson.Object(b)
+	if err != nil {
+		return nil, usagef("%s: not a JSON object: %v", name, err)
+	}
+	return o, nil
+}
 
 // page is one page of a list.
 type page struct {
@@ -229,8 +242,10 @@ func text(v any) string {
 			parts[i] = text(e)
 		}
 		return strings.Join(parts, " ")
-	case float64:
-		return strings.TrimSuffix(fmt.Sprintf("%.3f", v), ".000")
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case decimal.Number:
+		return v.String()
 	}
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -90,15 +89,18 @@ func (a *app) policyExplain() *cobra.Command {
 		}
 		res := object{"type": typ, "id": id}
 		body := object{"principal": principal, "action": action, "resource": res}
-		for flag, into := range map[string]func(object){attributes: func(o object) { res["attributes"] = o }, contextJSON: func(o object) { body["context"] = o }} {
-			if flag == "" {
+		for _, f := range []struct {
+			name, text string
+			into       object
+		}{{"attributes", attributes, res}, {"context", contextJSON, body}} {
+			if f.text == "" {
 				continue
 			}
-			var o object
-			if err := json.Unmarshal([]byte(flag), &o); err != nil {
-				return usagef("not a JSON object: --attributes and --context take one")
+			o, err := jsonObject("--"+f.name, []byte(f.text))
+			if err != nil {
+				return err
 			}
-			into(o)
+			f.into[f.name] = o
 		}
 		var out object
 		if err := a.call(c.Context(), "POST", a.realmPath("decisions"), body, &out); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -29,9 +28,9 @@ func (a *app) realmCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var body object
-			if err := json.Unmarshal(b, &body); err != nil {
-				return usagef("%s: not a JSON object", args[1])
+			body, err := jsonObject(args[1], b)
+			if err != nil {
+				return err
 			}
 			a.realm = args[0]
 			// The API replaces settings as a whole: keep those that are not named.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 
@@ -59,9 +58,9 @@ func (f *userFlags) body(c *cobra.Command) (object, error) {
 		}
 	}
 	if c.Flags().Changed("attributes") {
-		var attrs object
-		if err := json.Unmarshal([]byte(f.attributes), &attrs); err != nil {
-			return nil, usagef("--attributes: not a JSON object")
+		attrs, err := jsonObject("--attributes", []byte(f.attributes))
+		if err != nil {
+			return nil, err
 		}
 		out["attributes"] = attrs
 	}

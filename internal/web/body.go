@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
 // DefaultJSONBytes bounds a JSON body where the caller names no bound.
@@ -123,7 +124,8 @@ func AllowUnknownMembers() json.Options { return json.RejectUnknownMembers(false
 // DecodeJSON reads the body of r, at most limit bytes (0: [DefaultJSONBytes]),
 // as one JSON value into dst. It refuses another content type, compression,
 // duplicate and unknown members, names that differ in case, invalid UTF-8 and
-// trailing data; so no other parser can have understood it differently.
+// trailing data, and keeps numbers exact ([exactjson.Unmarshal]); so no other
+// parser can have understood it differently.
 func DecodeJSON(w http.ResponseWriter, r *http.Request, dst any, limit int64, opts ...json.Options) error {
 	if limit <= 0 {
 		limit = DefaultJSONBytes
@@ -146,8 +148,7 @@ func DecodeJSON(w http.ResponseWriter, r *http.Request, dst any, limit int64, op
 
 // UnmarshalStrict is the decoding half of [DecodeJSON] for bytes at hand.
 func UnmarshalStrict(body []byte, dst any, opts ...json.Options) error {
-	opts = append([]json.Options{json.RejectUnknownMembers(true)}, opts...)
-	err := json.Unmarshal(body, dst, opts...)
+	err := exactjson.Unmarshal(body, dst, append([]json.Options{exactjson.Strict()}, opts...)...)
 	if err == nil {
 		return nil
 	}
@@ -159,7 +160,12 @@ func UnmarshalStrict(body []byte, dst any, opts ...json.Options) error {
 	var syntactic *jsontext.SyntacticError
 	switch {
 	case errors.As(err, &semantic):
-		out.Fields = fieldAt(string(semantic.JSONPointer), "has not the form that is expected")
+		what := "has not the form that is expected"
+		var own *gatehouse.Error
+		if errors.As(semantic.Err, &own) && own.Public != "" { // a type of ours says what it wants
+			what = own.Public
+		}
+		out.Fields = fieldAt(string(semantic.JSONPointer), what)
 	case errors.As(err, &syntactic):
 		out.Fields = fieldAt(string(syntactic.JSONPointer), "is not valid JSON")
 	}

@@ -6,6 +6,8 @@ package config
 import (
 	"fmt"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 )
 
 // Config is gatehouse.yaml. Its comments are the reference manual; `gatehouse
@@ -178,11 +180,11 @@ type CORS struct {
 // Duration is a time.Duration that is written "15m" in files.
 type Duration time.Duration
 
-// UnmarshalText reads the form of time.ParseDuration.
+// UnmarshalText reads "15m", "24h", "90d".
 func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
+	v, err := duration.Parse(string(b))
 	if err != nil {
-		return fmt.Errorf("not a duration such as 15m or 24h")
+		return err
 	}
 	*d = Duration(v)
 	return nil
