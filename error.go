@@ -27,11 +27,12 @@ const (
 	BadGateway                   // 502
 	GatewayTimeout               // 504
 	MethodNotAllowed             // 405
+	RequestTimeout               // 408
 )
 
 var kindNames = [...]string{"internal", "invalid", "unauthenticated", "denied", "not_found", "conflict",
 	"too_large", "unsupported", "unprocessable", "rate_limited", "header_too_large", "unavailable",
-	"bad_gateway", "gateway_timeout", "method_not_allowed"}
+	"bad_gateway", "gateway_timeout", "method_not_allowed", "request_timeout"}
 
 func (k Kind) Error() string { return k.String() }
 

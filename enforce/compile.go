@@ -273,7 +273,7 @@ func checkLimits(c *compiled) error {
 	if err := errors.Join(c.rateAddress.Validate(), c.ratePrincipal.Validate()); err != nil {
 		return err
 	}
-	if c.MaxBodyBytes < 0 || c.Timeout < 0 {
+	if c.MaxBodyBytes < 0 || c.Timeout < 0 || c.IdleTimeout < 0 || c.StreamLifetime < 0 {
 		return errors.New("bounds must not be negative")
 	}
 	// The realm is part of the scope: ids of principals are unique within one.

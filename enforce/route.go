@@ -30,12 +30,15 @@ type Route struct {
 	// HideExistence answers 404 where 403 would tell that something exists.
 	HideExistence bool
 
-	MaxBodyBytes  int64         // 0: the gateway's default
-	Timeout       time.Duration // whole exchange; 0: the gateway's default
-	ContentTypes  []string      // of request bodies; empty accepts any
-	RateAddress   Rate          // per client address
-	RatePrincipal Rate          // per principal
-	CORS          *CORS
+	MaxBodyBytes int64         // 0: the gateway's default
+	Timeout      time.Duration // whole exchange, streams excepted; 0: the gateway's default
+	IdleTimeout  time.Duration // how long it may stand still (gateway only); 0: the gateway's default
+	// StreamLifetime is the longest life of a stream (gateway only); 0: the gateway's default.
+	StreamLifetime time.Duration
+	ContentTypes   []string // of request bodies; empty accepts any
+	RateAddress    Rate     // per client address
+	RatePrincipal  Rate     // per principal
+	CORS           *CORS
 	// Filter drops the elements of a JSON list answer that the caller may not read.
 	Filter *ListFilter
 }

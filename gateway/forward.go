@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -77,19 +78,18 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		r.Header.Del("Upgrade")
 		r.Header.Del("Http2-Settings")
 	}
-	timeout := v.Route.Timeout
-	if timeout <= 0 {
-		timeout = g.cfg.Timeout
-	}
 	e.ctx, e.end = context.WithCancelCause(r.Context())
 	defer e.end(nil)
-	e.timer = time.AfterFunc(timeout, func() { e.end(errTimeout) })
-	defer func() { e.timer.Stop() }()
 	e.in = r
+	e.time.start(e)
+	defer e.time.stop()
 	if r.Body != nil && r.Body != http.NoBody {
 		e.body = &inboundBody{ReadCloser: http.MaxBytesReader(w, r.Body, e.maxBody()), e: e}
+		// An API may answer before it has read the whole body. Else HTTP/1 would
+		// hold that answer back until the caller sent more.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	if write := r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions; write && g.cfg.Resolver != nil {
+	if g.cfg.Resolver != nil && !safeMethod(r.Method) {
 		// Before, so that nobody decides on what is about to change; after, so
 		// that what somebody fetched meanwhile goes too.
 		g.cfg.Resolver.Forget(e.up.Name, r.URL.Path)
@@ -102,8 +102,9 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		out := r.WithContext(context.WithValue(e.ctx, exchangeKey{}, e))
 		if e.body != nil {
 			out.Body = e.body
+			defer func() { _ = e.body.Close() }() // ReverseProxy does not
 		}
-		g.proxies[e.up.Name].ServeHTTP(&informing{t, r.ProtoAtLeast(1, 1)}, out)
+		g.proxies[e.up.Name].ServeHTTP(&answerWriter{t, e}, out)
 	}
 	e.whole = true
 }
@@ -237,21 +238,59 @@ type inboundBody struct {
 	e   *exchange
 	in  *http.Request
 	out http.Header // announced trailers
+
+	whole  atomic.Bool // it was read to its end
+	closed atomic.Bool
+}
+
+// Close implements io.Closer. Who answers before it has read the whole body must not
+// wait for a caller who sends nothing more: net/http's own Close waits for a Read
+// that is under way.
+func (b *inboundBody) Close() error {
+	if b.closed.Swap(true) {
+		return nil
+	}
+	if b.e.time.reading.Load() {
+		b.e.patience.Cut()
+	}
+	return b.ReadCloser.Close()
 }
 
 func (b *inboundBody) Read(p []byte) (int, error) {
+	// Before it is asked whether the body was closed: Close looks the other way round.
+	b.e.time.reading.Store(true)
+	if b.closed.Load() {
+		b.e.time.reading.Store(false)
+		return 0, http.ErrBodyReadAfterClose
+	}
 	n, err := b.ReadCloser.Read(p)
+	b.e.time.reading.Store(false)
+	b.e.time.progress()
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
 	case errors.Is(err, io.EOF):
+		b.whole.Store(true)
 		for name := range b.out {
 			b.out[name] = b.in.Trailer[name]
 		}
 	case errors.As(err, &tooLarge):
 		b.e.end(web.Classify(err))
+	case b.e.ctx.Err() == nil && !b.closed.Load():
+		// A chunk that is none, or the end of a connection in the middle: the
+		// caller's doing, which the API must not be blamed for.
+		b.e.end(web.ErrBodyUnreadable.With(err))
 	}
 	return n, err
+}
+
+// closeUnread ends a connection of HTTP/1 with an answer that comes before the end of
+// the request's body. Since EnableFullDuplex, net/http does not do that by itself: it
+// would take what is left of the body for the next request.
+func (e *exchange) closeUnread(h http.Header) {
+	if e.body != nil && e.in.ProtoMajor == 1 && !e.body.whole.Load() {
+		h["Connection"] = []string{"close"}
+	}
 }
 
 func upgradeType(h http.Header) string {
@@ -267,7 +306,8 @@ func modifyResponse(res *http.Response) error {
 	e := exchangeOf(res.Request.Context())
 	h := res.Header
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		e.stream()
+		e.time.answer()
+		e.time.endless()
 		e.upgraded = true
 		h[headerRequestID] = []string{e.id}
 		return nil
@@ -280,8 +320,13 @@ func modifyResponse(res *http.Response) error {
 			delete(h, name)
 		}
 	}
+	if len(res.Trailer) > 0 && e.in.ProtoMajor == 1 {
+		// HTTP/2 may have both a length and trailers, HTTP/1.1 has trailers after
+		// chunks only.
+		delete(h, "Content-Length")
+	}
 	e.dress(h)
-	res.Body = &trailerBody{res.Body, res}
+	res.Body = &trailerBody{res.Body, res, e}
 	return nil
 }
 
@@ -289,6 +334,16 @@ func modifyResponse(res *http.Response) error {
 type trailerBody struct {
 	io.ReadCloser
 	res *http.Response
+	e   *exchange
+}
+
+// Close implements io.Closer. Over HTTP/2 the transport's Close waits for its read
+// of the request's body, so that one has to end first.
+func (b *trailerBody) Close() error {
+	if b.e.body != nil {
+		_ = b.e.body.Close()
+	}
+	return b.ReadCloser.Close()
 }
 
 func (b *trailerBody) Read(p []byte) (int, error) {
@@ -309,17 +364,32 @@ func filterTrailer(h http.Header) {
 	}
 }
 
-// informing passes informational answers of the upstream on as what it is: its
-// lines pass the same filter as those of the last answer, and HTTP/1.0 gets none
-// (RFC 9110 §15.2).
-type informing struct {
+// answerWriter is what ReverseProxy writes the answer to. Informational answers
+// pass the same filter as the last one, and HTTP/1.0 gets none (RFC 9110 §15.2).
+type answerWriter struct {
 	*web.Tracked
-	may bool
+	e *exchange
 }
 
-func (w *informing) WriteHeader(status int) {
+func (w *answerWriter) Write(p []byte) (int, error) {
+	w.e.time.waitsForCaller()
+	defer w.e.time.wrote()
+	return w.Tracked.Write(p)
+}
+
+// FlushError is what http.ResponseController calls.
+func (w *answerWriter) FlushError() error {
+	w.e.time.waitsForCaller()
+	defer w.e.time.wrote()
+	return http.NewResponseController(w.Tracked).Flush()
+}
+
+func (w *answerWriter) WriteHeader(status int) {
+	if status >= 200 {
+		w.e.closeUnread(w.Header())
+	}
 	if status < 200 && status != http.StatusSwitchingProtocols {
-		if !w.may {
+		if !w.e.in.ProtoAtLeast(1, 1) {
 			return
 		}
 		h := w.Header()
@@ -339,9 +409,10 @@ func (e *exchange) judgeAnswer(res *http.Response) error {
 	if res.StatusCode < 100 {
 		return errStatus
 	}
+	e.time.answer()
 	filterTrailer(res.Trailer)
-	if isStream(res.Header) {
-		e.stream()
+	if e.g.streams(res.Header) {
+		e.time.endless()
 	}
 	if e.v.Route.Filter != nil {
 		return e.filterList(res)
@@ -398,47 +469,17 @@ func (e *exchange) localLocation(loc string) string {
 	return loc
 }
 
-// isStream tells answers that have no natural end.
-func isStream(h http.Header) bool {
-	v := h.Get("Content-Type")
-	if v == "application/json" {
-		return false // nearly always; the parser allocates
-	}
-	t, _, _ := mime.ParseMediaType(v)
-	return t == "text/event-stream" || t == "application/grpc" || strings.HasPrefix(t, "application/grpc+")
+// answerBody notes that the upstream's body moves, while all of it is read before
+// any of it goes on.
+type answerBody struct {
+	io.Reader
+	e *exchange
 }
 
-// stream replaces the time-out of the exchange by the end of the stream's life:
-// a stream must not outlive the credential that opened it.
-func (e *exchange) stream() {
-	if !e.timer.Stop() {
-		return // it fired already
-	}
-	life := e.g.cfg.StreamLifetime
-	if p := e.v.Principal; p != nil && !p.ExpiresAt.IsZero() {
-		life = min(life, max(p.ExpiresAt.Sub(e.g.cfg.Now()), 0))
-	}
-	e.timer = time.AfterFunc(life, func() { e.end(errEnded) })
-	go e.watch()
-}
-
-// watch ends the stream when it would not be allowed any more.
-func (e *exchange) watch() {
-	t := time.NewTicker(e.g.cfg.StreamCheck)
-	defer t.Stop()
-	for {
-		select {
-		case <-e.ctx.Done():
-			return
-		case <-t.C:
-		}
-		if err := e.g.cfg.Enforcer.Recheck(e.in); err != nil && e.ctx.Err() == nil {
-			e.g.cfg.Logger.InfoContext(e.in.Context(), "a stream was ended: it would not be allowed now", slog.String("request_id", e.id),
-				slog.String("upstream", e.up.Name), slog.String("code", gatehouse.CodeOf(err)))
-			e.end(errTakenBack.With(err))
-			return
-		}
-	}
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.e.time.progress()
+	return n, err
 }
 
 var (
@@ -467,7 +508,7 @@ func (e *exchange) filterList(res *http.Response) error {
 		enc != "" && !strings.EqualFold(enc, "identity") || res.StatusCode == http.StatusPartialContent {
 		return errListType
 	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, e.g.cfg.MaxListBytes+1))
+	body, err := io.ReadAll(io.LimitReader(&answerBody{res.Body, e}, e.g.cfg.MaxListBytes+1))
 	if err != nil {
 		return err
 	}

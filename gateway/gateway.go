@@ -3,11 +3,12 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -59,17 +60,6 @@ func (x pipelineExchange) FilterList(ctx context.Context, v enforce.Verdict, bod
 	return x.p.FilterList(ctx, x.Exchange, v, body)
 }
 
-// Defaults of Config.
-const (
-	DefaultMaxBody        = 10 << 20
-	DefaultTimeout        = time.Minute
-	DefaultMaxHeaderBytes = 32 << 10
-	DefaultMaxHeaderLines = 100
-	DefaultMaxList        = 8 << 20
-	DefaultStreamLifetime = time.Hour
-	DefaultStreamCheck    = 5 * time.Second
-)
-
 // Config is what a Gateway needs. Enforcer, Upstreams and Asserter are required.
 type Config struct {
 	Enforcer  Enforcer
@@ -81,23 +71,8 @@ type Config struct {
 	Problems *web.Problems
 	Logger   *slog.Logger // nil discards
 
-	MaxBodyBytes   int64         // where the route says nothing
-	Timeout        time.Duration // where the route says nothing
-	MaxHeaderBytes int           // of a request's header, names and values
-	MaxHeaderLines int
-	MaxListBytes   int64 // of an answer whose list is filtered
-	// StreamLifetime bounds upgraded connections and event streams, which the
-	// route's Timeout does not. They also end when the credential expires.
-	StreamLifetime time.Duration
-	// StreamCheck is how often they are judged again, so that they end soon after
-	// the credential was revoked or a permission taken back.
-	StreamCheck time.Duration
-	// StripHeaders names further request headers that callers may not set.
-	StripHeaders []string
-	// ResponseHeaders are set on forwarded answers that lack them, beside the
-	// ones every answer gets.
-	ResponseHeaders http.Header
-	Now             func() time.Time
+	Options
+	Now func() time.Time // nil: time.Now
 }
 
 // Gateway is the reverse proxy. It is immutable and safe for concurrent use.
@@ -107,10 +82,11 @@ type Config struct {
 // each exchange is bounded here, but for a caller that does not read its answer:
 // the connection has to bound that, as the server's listeners do.
 type Gateway struct {
-	cfg     Config
-	strip   map[string]bool
-	proxies map[string]http.Handler
-	buffers buffers
+	cfg         Config
+	strip       map[string]bool
+	streamTypes map[string]bool // further ones, in lower case
+	proxies     map[string]http.Handler
+	buffers     buffers
 }
 
 var (
@@ -119,11 +95,12 @@ var (
 	errPath           = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
 	errUpstream       = gatehouse.E(gatehouse.BadGateway, "upstream_failed", "The API behind the gateway gave no valid answer.")
 	errTimeout        = gatehouse.E(gatehouse.GatewayTimeout, "upstream_timeout", "The API behind the gateway did not answer in time.")
+	errCallerSlow     = gatehouse.E(gatehouse.RequestTimeout, "caller_too_slow", "The request did not come, or its answer was not taken, in time.")
 	errNoUpstream     = gatehouse.E(gatehouse.Internal, "upstream_unknown", "")
 	errAssertion      = gatehouse.E(gatehouse.Unavailable, "assertion_unavailable", "The gateway cannot vouch for callers at the moment.")
 	errNoVerdict      = gatehouse.E(gatehouse.Internal, "no_verdict", "")
 	errEnded          = errors.New("gateway: the stream reached its end of life")
-	errTakenBack      = gatehouse.E(gatehouse.Denied, "access_ended", "")
+	errTakenBack      = gatehouse.E(gatehouse.Denied, "access_ended", "This is not allowed any more.")
 )
 
 // bodyTimeout bounds how long the caller may take for a body that is read before
@@ -148,38 +125,23 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	defaults(&cfg.MaxBodyBytes, DefaultMaxBody)
-	defaults(&cfg.Timeout, DefaultTimeout)
-	defaults(&cfg.MaxHeaderBytes, DefaultMaxHeaderBytes)
-	defaults(&cfg.MaxHeaderLines, DefaultMaxHeaderLines)
-	defaults(&cfg.MaxListBytes, DefaultMaxList)
-	defaults(&cfg.StreamLifetime, DefaultStreamLifetime)
-	defaults(&cfg.StreamCheck, DefaultStreamCheck)
-	g := &Gateway{cfg: cfg, strip: map[string]bool{}, proxies: map[string]http.Handler{}}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	cfg.fillDefaults()
 	cfg.ResponseHeaders = sealed(cfg.ResponseHeaders)
+	g := &Gateway{cfg: cfg, strip: map[string]bool{}, streamTypes: map[string]bool{}, proxies: map[string]http.Handler{}}
 	for _, name := range cfg.StripHeaders {
 		g.strip[normalName(name)] = true
+	}
+	for _, t := range cfg.StreamTypes {
+		mediaType, _, _ := mime.ParseMediaType(t)
+		g.streamTypes[mediaType] = true
 	}
 	for name, up := range cfg.Upstreams.byName {
 		g.proxies[name] = g.newProxy(up)
 	}
 	return g, nil
-}
-
-// sealed returns a copy of h that all answers may share: adding to one of its
-// lists makes another, so that no answer writes into what the next one reads.
-func sealed(h http.Header) http.Header {
-	out := make(http.Header, len(h))
-	for name, values := range h {
-		out[name] = slices.Clip(slices.Clone(values))
-	}
-	return out
-}
-
-func defaults[T int | int64 | time.Duration](v *T, d T) {
-	if *v <= 0 {
-		*v = d
-	}
 }
 
 // exchange is one request on its way through the gateway.
@@ -197,7 +159,7 @@ type exchange struct {
 	assertion string
 	ctx       context.Context
 	end       context.CancelCauseFunc
-	timer     *time.Timer
+	time      supervisor
 	body      *inboundBody
 	patience  *web.Patience
 	failure   *gatehouse.Error // what the forward step failed with
@@ -342,6 +304,7 @@ func (e *exchange) maxBody() int64 {
 func (e *exchange) refuse(t *web.Tracked, r *http.Request, err error) {
 	h := t.Header()
 	web.APIHeaders(h, e.secure)
+	e.closeUnread(h)
 	e.v.SetHeader(h)
 	if e.id != "" {
 		h[headerRequestID] = []string{e.id}

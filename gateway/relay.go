@@ -206,7 +206,7 @@ func (x *relay) answer(res *http.Response) error {
 
 // copy copies the body. One of unknown length goes out as it comes in.
 func (x *relay) copy(res *http.Response) error {
-	streams := res.ContentLength < 0 || isStream(res.Header)
+	streams := res.ContentLength < 0 || x.e.g.streams(res.Header)
 	if body, ok := res.Body.(*directBody); streams && ok && body.waits(len(res.TransferEncoding) > 0) {
 		x.flush() // the header must not wait for a body that may take its time
 	}
@@ -215,7 +215,10 @@ func (x *relay) copy(res *http.Response) error {
 	for {
 		n, err := res.Body.Read(buf[:])
 		if n > 0 {
-			if _, err := x.t.Write(buf[:n]); err != nil {
+			x.e.time.waitsForCaller()
+			_, err := x.t.Write(buf[:n])
+			x.e.time.wrote()
+			if err != nil {
 				return err
 			}
 			if streams {
@@ -231,7 +234,11 @@ func (x *relay) copy(res *http.Response) error {
 	}
 }
 
-func (x *relay) flush() { _ = http.NewResponseController(x.t).Flush() }
+func (x *relay) flush() {
+	x.e.time.waitsForCaller()
+	_ = http.NewResponseController(x.t).Flush()
+	x.e.time.wrote()
+}
 
 // hopByHop reports lines that belong to one connection (RFC 9110 §7.6.1), whether
 // Connection names them or not.

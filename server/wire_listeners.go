@@ -49,12 +49,12 @@ func (s *Server) wirePipeline(context.Context) error {
 	s.metrics.SetRoutes(ids)
 	enforcer := gateway.Pipeline(s.pipeline)
 	s.gateway, err = gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: up, Asserter: asserter, Resolver: resolver,
-		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Now: s.now})
+		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Options: s.cfg.Gateway.Options(), Now: s.now})
 	if err != nil {
 		return err
 	}
 	s.forwardAuth, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{Enforcer: enforcer, Asserter: asserter, Upstreams: up,
-		Proxies: s.proxies, Problems: s.problems, Logger: s.log})
+		Proxies: s.proxies, Problems: s.problems, Logger: s.log, StripHeaders: s.cfg.Gateway.StripHeaders})
 	return err
 }
 

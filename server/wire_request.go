@@ -169,7 +169,7 @@ func (s *Server) upstreams() (*gateway.Upstreams, error) {
 	var list []gateway.Upstream
 	for name, u := range s.cfg.Upstreams {
 		up := gateway.Upstream{Name: name, URL: u.URL, HTTP2: u.HTTP2, PassAuthorization: u.PassAuthorization,
-			PlainHeaders: u.PlainHeaders, Headers: u.Headers}
+			PlainHeaders: u.PlainHeaders, Headers: u.Headers, PreserveHost: u.PreserveHost, DropCookies: u.DropCookies}
 		if u.CAFile != "" {
 			pem, err := os.ReadFile(u.CAFile)
 			if err != nil {

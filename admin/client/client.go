@@ -144,6 +144,8 @@ func kindOf(status int) gatehouse.Kind {
 		return gatehouse.NotFound
 	case 405:
 		return gatehouse.MethodNotAllowed
+	case 408:
+		return gatehouse.RequestTimeout
 	case 409:
 		return gatehouse.Conflict
 	case 413:

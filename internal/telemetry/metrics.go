@@ -163,7 +163,7 @@ func OutcomeOf(err error) string {
 	case gatehouse.NotFound:
 		return "not_found"
 	case gatehouse.Invalid, gatehouse.TooLarge, gatehouse.Unsupported, gatehouse.Unprocessable, gatehouse.HeaderTooLarge,
-		gatehouse.MethodNotAllowed, gatehouse.Conflict:
+		gatehouse.MethodNotAllowed, gatehouse.RequestTimeout, gatehouse.Conflict:
 		return "invalid"
 	}
 	return "error"

@@ -25,7 +25,7 @@ var (
 	errBodyMissing     = gatehouse.E(gatehouse.Invalid, "body_missing", "A body is required.")
 	errJSON            = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
 	errUnknownMember   = gatehouse.E(gatehouse.Invalid, "json_unknown_member", "The body has a member that is not known here.")
-	errBodyRead        = gatehouse.E(gatehouse.Invalid, "body_unreadable", "The body could not be read.")
+	ErrBodyUnreadable  = gatehouse.E(gatehouse.Invalid, "body_unreadable", "The body could not be read.")
 )
 
 // LimitBody bounds r.Body to limit bytes. A declared length above it is refused
@@ -59,7 +59,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		if errors.As(err, &tooLarge) {
 			return nil, errBodyTooLarge.With(err)
 		}
-		return nil, errBodyRead.With(err)
+		return nil, ErrBodyUnreadable.With(err)
 	}
 	return buf.Bytes(), nil
 }

@@ -76,6 +76,8 @@ func infoOf(k gatehouse.Kind) kindInfo {
 		return kindInfo{http.StatusBadGateway, "The upstream gave no valid answer"}
 	case gatehouse.GatewayTimeout:
 		return kindInfo{http.StatusGatewayTimeout, "The upstream did not answer in time"}
+	case gatehouse.RequestTimeout:
+		return kindInfo{http.StatusRequestTimeout, "The request did not come in time"}
 	case gatehouse.MethodNotAllowed:
 		return kindInfo{http.StatusMethodNotAllowed, "The method is not allowed here"}
 	default:

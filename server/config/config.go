@@ -36,6 +36,7 @@ type Config struct {
 	Limits         Limits    `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
 	// KeyPrefix begins every API key: ghk_live_…
 	KeyPrefix string              `json:"key_prefix,omitempty" doc:"How API keys begin; ghk when empty." pattern:"^[a-z][a-z0-9]{1,9}$"`
+	Gateway   Gateway             `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
 	Upstreams map[string]Upstream `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
 	Routes    []Route             `json:"routes,omitempty" doc:"What may be called, and by whom. What no route matches does not exist."`
 
@@ -102,6 +103,33 @@ type Limits struct {
 	Admin  string `json:"admin,omitempty" doc:"The management API: 1200/1m when empty."`
 }
 
+// Gateway holds the bounds and defaults of the gateway.
+type Gateway struct {
+	// IdleTimeout bounds how long an exchange may stand still: the wait for the
+	// API's answer, and each pause in what comes from the caller or the API. What
+	// flows is not cut by it, and streams are excepted.
+	IdleTimeout Duration `json:"idle_timeout,omitempty" doc:"How long an exchange may stand still, streams excepted; 60s when empty."`
+	// Timeout bounds the whole exchange, whether it flows or not. Streams are
+	// excepted.
+	Timeout        Duration `json:"timeout,omitempty" doc:"Bound of a whole exchange, streams excepted; none when empty."`
+	MaxBodyBytes   int64    `json:"max_body_bytes,omitempty" minimum:"0" doc:"Of a request's body; 10 MiB when 0."`
+	MaxHeaderBytes int      `json:"max_header_bytes,omitempty" minimum:"0" maximum:"65536" doc:"Of a request's header; 32 KiB when 0."`
+	MaxHeaderLines int      `json:"max_header_lines,omitempty" minimum:"0" maximum:"1000" doc:"Lines of a request's header; 100 when 0."`
+	MaxListBytes   int64    `json:"max_list_bytes,omitempty" minimum:"0" doc:"Of an answer whose list is filtered; 8 MiB when 0."`
+	// StreamLifetime bounds WebSockets and answers of a stream type.
+	StreamLifetime Duration `json:"stream_lifetime,omitempty" doc:"Longest life of a WebSocket or other stream; 1h when empty."`
+	// StreamCheck is how often whatever is still open is judged again.
+	StreamCheck Duration `json:"stream_check,omitempty" doc:"How often what is still open is judged again; 5s when empty."`
+	// StreamTypes are media types of answers without a natural end, beside those
+	// that are known as such (server-sent events, gRPC, JSON lines and the like).
+	StreamTypes []string `json:"stream_types,omitempty" doc:"Further media types of answers without a natural end: application/vnd.log."`
+	// StripHeaders names request headers that callers may not set, in any spelling.
+	StripHeaders []string `json:"strip_headers,omitempty" doc:"Further request headers that callers may not set."`
+	// ResponseHeaders are set on forwarded answers that lack them.
+	ResponseHeaders map[string]string `json:"response_headers,omitempty" doc:"Set on forwarded answers that lack them: header name → value."`
+	CORS            *CORS             `json:"cors,omitempty" doc:"Which browser origins may call routes that have no cors of their own."`
+}
+
 // Upstream is an API behind the gateway.
 type Upstream struct {
 	URL string `json:"url" doc:"http:// or https:// base URL."`
@@ -113,6 +141,10 @@ type Upstream struct {
 	// Headers names further plain lines: header → subject, username, roles,
 	// scopes, realm, client or credential.
 	Headers map[string]string `json:"headers,omitempty" doc:"Further identity lines: header name → subject|username|roles|scopes|realm|client|credential."`
+	// PreserveHost sends the Host that the caller used, in place of the URL's.
+	PreserveHost bool `json:"preserve_host,omitempty" doc:"Send the Host that the caller used, in place of the URL's."`
+	// DropCookies removes the Cookie line.
+	DropCookies bool `json:"drop_cookies,omitempty" doc:"Remove the Cookie line."`
 	// HTTP2 speaks HTTP/2 without TLS (h2c) to an http:// upstream.
 	HTTP2 bool `json:"http2,omitempty" doc:"Speak HTTP/2 without TLS to an http:// upstream."`
 	// CAFile verifies an https:// upstream instead of the system's roots.
@@ -131,20 +163,22 @@ type Route struct {
 	Schemes     []string `json:"schemes,omitempty" doc:"Accepted: basic, api_key, jwt, opaque; all when empty."`
 	Environment string   `json:"environment,omitempty" enum:"live,test" doc:"Which API keys count; live when empty."`
 
-	Anonymous     bool        `json:"anonymous,omitempty" doc:"May be called without a credential."`
-	Authenticated bool        `json:"authenticated,omitempty" doc:"Any authenticated caller."`
-	Scopes        []string    `json:"scopes,omitempty" doc:"All of these scopes."`
-	Roles         []string    `json:"roles,omitempty" doc:"Any of these roles."`
-	Action        string      `json:"action,omitempty" doc:"Action that the policies must permit on the resource."`
-	Resource      *Resource   `json:"resource,omitempty" doc:"What the action is done to."`
-	HideExistence bool        `json:"hide_existence,omitempty" doc:"Answer 404 in place of 403."`
-	MaxBodyBytes  int64       `json:"max_body_bytes,omitempty" minimum:"0" doc:"10 MiB when 0."`
-	Timeout       Duration    `json:"timeout,omitempty" doc:"Whole exchange; 60s when empty, streams excepted."`
-	ContentTypes  []string    `json:"content_types,omitempty" doc:"Accepted types of request bodies; any when empty."`
-	RateAddress   string      `json:"rate_address,omitempty" doc:"Per client address: 100/1m."`
-	RatePrincipal string      `json:"rate_principal,omitempty" doc:"Per principal: 600/1m."`
-	CORS          *CORS       `json:"cors,omitempty" doc:"Which browser origins may call."`
-	Filter        *ListFilter `json:"filter,omitempty" doc:"Drop elements of a JSON list that the caller may not see."`
+	Anonymous      bool        `json:"anonymous,omitempty" doc:"May be called without a credential."`
+	Authenticated  bool        `json:"authenticated,omitempty" doc:"Any authenticated caller."`
+	Scopes         []string    `json:"scopes,omitempty" doc:"All of these scopes."`
+	Roles          []string    `json:"roles,omitempty" doc:"Any of these roles."`
+	Action         string      `json:"action,omitempty" doc:"Action that the policies must permit on the resource."`
+	Resource       *Resource   `json:"resource,omitempty" doc:"What the action is done to."`
+	HideExistence  bool        `json:"hide_existence,omitempty" doc:"Answer 404 in place of 403."`
+	MaxBodyBytes   int64       `json:"max_body_bytes,omitempty" minimum:"0" doc:"10 MiB when 0."`
+	Timeout        Duration    `json:"timeout,omitempty" doc:"Bound of the whole exchange, streams excepted; gateway.timeout when empty."`
+	IdleTimeout    Duration    `json:"idle_timeout,omitempty" doc:"How long it may stand still; gateway.idle_timeout when empty."`
+	StreamLifetime Duration    `json:"stream_lifetime,omitempty" doc:"Longest life of a stream; gateway.stream_lifetime when empty."`
+	ContentTypes   []string    `json:"content_types,omitempty" doc:"Accepted types of request bodies; any when empty."`
+	RateAddress    string      `json:"rate_address,omitempty" doc:"Per client address: 100/1m."`
+	RatePrincipal  string      `json:"rate_principal,omitempty" doc:"Per principal: 600/1m."`
+	CORS           *CORS       `json:"cors,omitempty" doc:"Which browser origins may call."`
+	Filter         *ListFilter `json:"filter,omitempty" doc:"Drop elements of a JSON list that the caller may not see."`
 }
 
 // Resource builds the resource that the policies judge.

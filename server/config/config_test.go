@@ -1,11 +1,15 @@
 package config
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/gateway"
 )
 
 const goodConfig = `
@@ -63,6 +67,11 @@ func TestParseRefuses(t *testing.T) {
 		"half of tls":         {`auth: {address: "127.0.0.1:8080"}`, `auth: {address: "127.0.0.1:8080", cert_file: c}`, "belong together"},
 		"the clock":           {"data: d", "data: d\nNow: x", "Now"},
 		"the clock, unnamed":  {"data: d", "data: d\n\"-\": x", "-"},
+		"stream type":         {"data: d", "data: d\ngateway: {stream_types: [log]}", "gateway.stream_types"},
+		"negative bound":      {"data: d", "data: d\ngateway: {idle_timeout: -1s}", "gateway.idle_timeout"},
+		"strip what frames":   {"data: d", "data: d\ngateway: {strip_headers: [Content-Length]}", "gateway.strip_headers"},
+		"header with a line":  {"data: d", "data: d\ngateway: {response_headers: {X-A: \"a\\nX-B: b\"}}", "gateway.response_headers"},
+		"header that frames":  {"data: d", "data: d\ngateway: {response_headers: {Transfer-Encoding: chunked}}", "gateway.response_headers"},
 		"reserved prefix":     {"data: d", "data: d\nkey_prefix: ght", "key_prefix"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,5 +128,49 @@ func TestEnvironment(t *testing.T) {
 	_, err = Parse([]byte(goodConfig), []string{"GATEHOUSE_AUDIT_QUEUE=hunter2"})
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("the error shows the value: %v", err)
+	}
+}
+
+// TestGatewayOptions: what is set for the whole gateway arrives there, from the file and
+// from the environment, and the CORS rule is that of every route without one.
+func TestGatewayOptions(t *testing.T) {
+	text := strings.Replace(goodConfig, "data: d", `data: d
+gateway:
+  idle_timeout: 30s
+  timeout: 10m
+  max_body_bytes: 1
+  max_header_bytes: 2
+  max_header_lines: 3
+  max_list_bytes: 4
+  stream_lifetime: 5h
+  stream_check: 6s
+  stream_types: [application/vnd.log]
+  strip_headers: [X-Team]
+  response_headers: {x-frame-options: DENY}
+  cors: {origins: ["https://app.example"]}`, 1)
+	text = strings.Replace(text, "    anonymous: true", "    anonymous: true\n    cors: {origins: []}\n    idle_timeout: 1s\n    stream_lifetime: 2s", 1)
+	c, err := Parse([]byte(text), []string{"GATEHOUSE_GATEWAY_IDLE_TIMEOUT=45s", "GATEHOUSE_GATEWAY_STREAM_TYPES=a/b,c/d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := c.Gateway.Options()
+	want := gateway.Options{IdleTimeout: 45 * time.Second, Timeout: 10 * time.Minute, MaxBodyBytes: 1, MaxHeaderBytes: 2, MaxHeaderLines: 3,
+		MaxListBytes: 4, StreamLifetime: 5 * time.Hour, StreamCheck: 6 * time.Second, StreamTypes: []string{"a/b", "c/d"},
+		StripHeaders: []string{"X-Team"}, ResponseHeaders: http.Header{"X-Frame-Options": {"DENY"}}}
+	if !reflect.DeepEqual(o, want) {
+		t.Errorf("%+v", o)
+	}
+	public, err := c.Routes[0].Pipeline([]string{"documents"})
+	if err != nil || public.CORS != nil || public.IdleTimeout != time.Second || public.StreamLifetime != 2*time.Second {
+		t.Errorf("%+v %v", public, err)
+	}
+	documents, err := c.Routes[1].Pipeline([]string{"documents"})
+	if err != nil || documents.CORS == nil || documents.CORS.Origins[0] != "https://app.example" {
+		t.Errorf("%+v %v", documents, err)
+	}
+	for _, bad := range []string{"GATEHOUSE_GATEWAY_IDLE_TIMEOUT=soon", "GATEHOUSE_GATEWAY_CORS=x"} {
+		if _, err := Parse([]byte(goodConfig), []string{bad}); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
 	}
 }

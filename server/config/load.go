@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"io"
@@ -171,6 +172,11 @@ func (c *Config) FillDefaults() {
 	if c.Passwords.Queue == 0 {
 		c.Passwords.Queue = 64
 	}
+	for i := range c.Routes {
+		if c.Routes[i].CORS == nil {
+			c.Routes[i].CORS = c.Gateway.CORS
+		}
+	}
 }
 
 func (c *Config) resolvePaths(dir string) {
@@ -261,6 +267,9 @@ func overlayStruct(v reflect.Value, prefix string, vars map[string]string, used 
 }
 
 func setScalar(f reflect.Value, text string) error {
+	if t, ok := f.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return t.UnmarshalText([]byte(text))
+	}
 	switch f.Kind() {
 	case reflect.String:
 		f.SetString(text)

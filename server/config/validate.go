@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 )
 
 var prefixPattern = regexp.MustCompile(`^[a-z][a-z0-9]{1,9}$`)
@@ -67,6 +69,12 @@ func (c *Config) Validate() error {
 	}
 	if !prefixPattern.MatchString(c.KeyPrefix) || slices.Contains([]string{"ght", "ghr"}, c.KeyPrefix) {
 		bad("key_prefix: a letter, then 1 to 9 letters or digits; not ght or ghr")
+	}
+	options := c.Gateway.Options()
+	if err := options.Validate(); err != nil {
+		for _, err := range err.(interface{ Unwrap() []error }).Unwrap() { //nolint:errorlint // errors.Join made it
+			bad("gateway.%w", err)
+		}
 	}
 	names := make([]string, 0, len(c.Upstreams))
 	for name, u := range c.Upstreams {
@@ -142,12 +150,33 @@ func parseNetworks(list []string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
+// Options turns the bounds and defaults of the gateway into its own.
+func (g Gateway) Options() gateway.Options {
+	out := gateway.Options{MaxBodyBytes: g.MaxBodyBytes, IdleTimeout: time.Duration(g.IdleTimeout), Timeout: time.Duration(g.Timeout),
+		MaxHeaderBytes: g.MaxHeaderBytes, MaxHeaderLines: g.MaxHeaderLines, MaxListBytes: g.MaxListBytes,
+		StreamLifetime: time.Duration(g.StreamLifetime), StreamTypes: g.StreamTypes, StreamCheck: time.Duration(g.StreamCheck),
+		StripHeaders: g.StripHeaders}
+	if len(g.ResponseHeaders) > 0 {
+		out.ResponseHeaders = http.Header{}
+		for name, value := range g.ResponseHeaders {
+			out.ResponseHeaders.Set(name, value)
+		}
+	}
+	return out
+}
+
+// nobody reports that a route has no origins on purpose, where gateway.cors has some.
+func (c *CORS) nobody() bool {
+	return len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) == 0 && !c.Credentials && c.MaxAge == 0
+}
+
 // route turns the configuration of a route into the pipeline's.
 func (r Route) Pipeline(upstreams []string) (enforce.Route, error) {
 	out := enforce.Route{ID: r.ID, Host: r.Host, Pattern: r.Match, Upstream: r.Upstream, Realm: r.Realm,
 		Environment: gatehouse.Environment(r.Environment), Anonymous: r.Anonymous, Authenticated: r.Authenticated,
 		Scopes: r.Scopes, Roles: r.Roles, Action: r.Action, HideExistence: r.HideExistence, MaxBodyBytes: r.MaxBodyBytes,
-		Timeout: time.Duration(r.Timeout), ContentTypes: r.ContentTypes}
+		Timeout: time.Duration(r.Timeout), IdleTimeout: time.Duration(r.IdleTimeout),
+		StreamLifetime: time.Duration(r.StreamLifetime), ContentTypes: r.ContentTypes}
 	if out.ID == "" {
 		out.ID = r.Match
 	}
@@ -184,7 +213,7 @@ func (r Route) Pipeline(upstreams []string) (enforce.Route, error) {
 	if out.Action != "" && out.Resource == nil {
 		return out, errors.New("resource: an action needs a resource")
 	}
-	if r.CORS != nil {
+	if r.CORS != nil && !r.CORS.nobody() {
 		out.CORS = &enforce.CORS{Origins: r.CORS.Origins, Methods: r.CORS.Methods, Headers: r.CORS.Headers,
 			Expose: r.CORS.Expose, Credentials: r.CORS.Credentials, MaxAge: time.Duration(r.CORS.MaxAge)}
 	}
