@@ -71,8 +71,8 @@ func (s *Service) Role(ctx context.Context, actor *gatehouse.Principal, realm, n
 	return RoleView{r, false}, orMissing(err, errRoleMissing)
 }
 
-// change runs one change of a realm's rules: the candidate is compiled with all
-// other rules inside the transaction that writes it, so that what was committed
+// changeRules runs one change of a realm's rules: the candidate is judged before,
+// and confirmed inside the transaction that writes it, so that what was committed
 // always loads.
 func (s *Service) changeRules(ctx context.Context, actor *gatehouse.Principal, typ, realm, id, kind string, c authz.Candidate,
 	write func(ctx context.Context, tx PolicyTx, e *gatehouse.Event) error) error {
@@ -82,18 +82,18 @@ func (s *Service) changeRules(ctx context.Context, actor *gatehouse.Principal, t
 	if _, err := s.realm(ctx, realm); err != nil {
 		return err
 	}
-	var reuse *policy.Set
-	if s.c.CurrentSet != nil {
-		reuse = s.c.CurrentSet(realm)
+	change, err := s.c.Prepare(realm, c)
+	if err != nil {
+		return err
 	}
 	target, _, _ := strings.Cut(kind, ".")
 	return s.c.Policies(ctx, func(ctx context.Context, tx PolicyTx) error {
 		e := s.event(ctx, actor, realm, kind, target, id)
 		e.Detail = changes(e.Detail)
-		if err := authz.Check(ctx, tx, realm, c, reuse); err != nil {
+		if err := write(ctx, tx, &e); err != nil {
 			return err
 		}
-		if err := write(ctx, tx, &e); err != nil {
+		if err := change.Confirm(ctx, tx); err != nil {
 			return err
 		}
 		return tx.AppendEvents(ctx, e)
@@ -118,16 +118,13 @@ func (s *Service) PutRole(ctx context.Context, actor *gatehouse.Principal, realm
 
 // DeleteRole removes a role that nobody holds and no role inherits.
 func (s *Service) DeleteRole(ctx context.Context, actor *gatehouse.Principal, realm, name string) error {
-	return s.changeRules(ctx, actor, policy.AdminRole, realm, name, audit.KindRoleDelete, authz.Candidate{},
+	return s.changeRules(ctx, actor, policy.AdminRole, realm, name, audit.KindRoleDelete, authz.Candidate{DeleteRole: name},
 		func(ctx context.Context, tx PolicyTx, _ *gatehouse.Event) error {
 			if _, err := tx.Role(ctx, realm, name); err != nil {
 				return orMissing(err, errRoleMissing)
 			}
 			if used, err := roleInUse(ctx, tx, realm, name); err != nil || used {
 				return errOr(err, errRoleInUse)
-			}
-			if err := authz.Check(ctx, tx, realm, authz.Candidate{DeleteRole: name}, nil); err != nil {
-				return err
 			}
 			return tx.DeleteRole(ctx, realm, name)
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -37,9 +38,9 @@ type Config struct {
 	Roles func(ctx context.Context, p *gatehouse.Principal) ([]string, error)
 	// Access answers an application's question (authz.Decider.Decide).
 	Access func(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision
-	// CurrentSet gives the compiled set of a realm, to spare compiling again what
-	// a change leaves alone. Nil compiles everything.
-	CurrentSet func(realm string) *policy.Set
+	// Prepare tries a change of a realm's rules before it is stored
+	// (authz.Decider.Prepare).
+	Prepare func(realm string, c authz.Candidate) (*authz.Prepared, error)
 
 	Passwords Passwords
 	Signing   SigningKeys

@@ -17,6 +17,7 @@ type Store interface {
 	Rules
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	Realms(ctx context.Context) ([]gatehouse.Realm, error)
+	Policy(ctx context.Context, realm, id string) (policy.Document, error)
 	Entity(ctx context.Context, realm, typ, id string) (policy.EntityRecord, error)
 }
 
@@ -88,6 +89,9 @@ type snapshot struct {
 	realm   string
 	set     *policy.Set
 	passing bool // decisions must not be remembered
+	// tried is the set with the change that was prepared last: what was compiled to
+	// judge a document need not be compiled again when it is stored.
+	tried   atomic.Pointer[policy.Set]
 	fault   string
 	retryAt time.Time // when a decision may try again; zero: never by itself
 	retried atomic.Bool
@@ -148,6 +152,10 @@ func (d *Decider) Apply(c gatehouse.Change) {
 			}
 			return
 		}
+		if c.Topic == gatehouse.TopicPolicy && c.ID != "" {
+			d.replace(context.Background(), c.Realm, c.ID)
+			return
+		}
 		d.rebuild(context.Background(), c.Realm, string(c.Topic))
 	case gatehouse.TopicUser:
 		if c.ID == "" {
@@ -169,6 +177,39 @@ func (d *Decider) Apply(c gatehouse.Change) {
 func (d *Decider) rebuild(ctx context.Context, realm, why string) *snapshot {
 	d.write.Lock()
 	defer d.write.Unlock()
+	return d.rebuildLocked(ctx, realm, why)
+}
+
+// replace puts one document into the rules in force as the store has it now, so
+// that the cost of a change does not grow with the realm.
+func (d *Decider) replace(ctx context.Context, realm, id string) {
+	d.write.Lock()
+	defer d.write.Unlock()
+	old := (*d.realms.Load())[realm]
+	if old != nil && old.set != nil {
+		ctx, cancel := context.WithTimeout(ctx, d.loadTimeout)
+		defer cancel()
+		doc, err := d.store.Policy(ctx, realm, id)
+		stored := &doc
+		if errors.Is(err, gatehouse.NotFound) {
+			stored, err = nil, nil
+		}
+		var set *policy.Set
+		if err == nil {
+			set, err = old.set.Replace(id, stored, old.tried.Load(), true)
+		}
+		if err == nil {
+			d.swap(realm, &snapshot{realm: realm, set: set, passing: passing(set)})
+			if d.metrics != nil {
+				d.metrics.Rebuilt(realm, true, set.Len())
+			}
+			return
+		}
+	}
+	d.rebuildLocked(ctx, realm, string(gatehouse.TopicPolicy))
+}
+
+func (d *Decider) rebuildLocked(ctx context.Context, realm, why string) *snapshot {
 	ctx, cancel := context.WithTimeout(ctx, d.loadTimeout)
 	defer cancel()
 	old := (*d.realms.Load())[realm]
@@ -206,6 +247,7 @@ func (d *Decider) load(ctx context.Context, name string, old, s *snapshot) error
 	if err != nil {
 		return err
 	}
+	in.Stored = true
 	if old != nil {
 		in.Reuse = old.set
 	}

@@ -66,6 +66,17 @@ func (w *world) Policies(_ context.Context, realm string) ([]policy.Document, er
 	return slices.Clone(w.docs[realm]), nil
 }
 
+func (w *world) Policy(_ context.Context, realm, id string) (policy.Document, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, d := range w.docs[realm] {
+		if d.ID == id {
+			return d, w.rules
+		}
+	}
+	return policy.Document{}, notFound()
+}
+
 func (w *world) Schema(_ context.Context, realm string) (policy.Schema, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -19,14 +20,84 @@ type Candidate struct {
 	PutSchema    *policy.Schema
 }
 
-// Check tells whether the realm's rules would still load with the change. Give
-// it the transaction that will write: then no other change can come between, and
-// what was committed always loads. The error is Unprocessable "policy_invalid"
-// with what is wrong in Fields, keyed by place, or the error of the store.
-func Check(ctx context.Context, r Rules, realm string, c Candidate, reuse *policy.Set) error {
+// Prepared is a change that was tried against the rules in force. Confirm it in
+// the transaction that stores it.
+type Prepared struct {
+	realm  string
+	change Candidate
+	base   *policy.Set // that was in force
+	judged bool        // the change was tried on base
+}
+
+// Prepare tries a change outside of any transaction. For one policy document it
+// compiles just that one. The error is Unprocessable "policy_invalid" with what is
+// wrong in Fields, keyed by place, or Denied "role_built_in".
+func (d *Decider) Prepare(realm string, c Candidate) (*Prepared, error) {
 	if c.PutRole != nil && policy.IsBuiltinRole(c.PutRole.Name) || policy.IsBuiltinRole(c.DeleteRole) {
-		return gatehouse.E(gatehouse.Denied, "role_built_in", "Built-in roles cannot be changed or removed.")
+		return nil, gatehouse.E(gatehouse.Denied, "role_built_in", "Built-in roles cannot be changed or removed.")
 	}
+	p := &Prepared{realm: realm, change: c}
+	snap := (*d.realms.Load())[realm]
+	if snap == nil || snap.set == nil {
+		return p, nil
+	}
+	p.base = snap.set
+	if id, doc := c.document(); id != "" {
+		next, err := snap.set.Replace(id, doc, nil, false)
+		if err != nil {
+			return nil, Invalid(err)
+		}
+		snap.tried.Store(next)
+		p.judged = true
+	}
+	return p, nil
+}
+
+// document returns the one document that c changes, when it changes nothing else.
+func (c *Candidate) document() (id string, doc *policy.Document) {
+	switch {
+	case c.PutRole != nil || c.DeleteRole != "" || c.PutSchema != nil || c.PutPolicy != nil && c.DeletePolicy != "":
+		return "", nil
+	case c.PutPolicy != nil:
+		return c.PutPolicy.ID, c.compilable()
+	}
+	return c.DeletePolicy, nil
+}
+
+// compilable is the document to put, enabled: switching it on later must not fail.
+func (c *Candidate) compilable() *policy.Document {
+	doc := *c.PutPolicy
+	doc.Disabled = false
+	return &doc
+}
+
+// Confirm tells whether the realm's rules still load with the change. Give it the
+// transaction that wrote it: then no other change can come between, and what is
+// committed always loads. Errors are those of Prepare, or of the store.
+func (p *Prepared) Confirm(ctx context.Context, r Rules) error {
+	switch {
+	case p.judged:
+		// The schema is all that a document is judged by.
+		now, err := schemaText(ctx, r, p.realm)
+		if err != nil || now == p.base.SchemaText() {
+			return err
+		}
+	case p.base == nil && p.change.DeletePolicy != "":
+		return nil // rules that do not load are mended by taking something away
+	}
+	return check(ctx, r, p.realm, p.change, p.base)
+}
+
+func schemaText(ctx context.Context, r Rules, realm string) (string, error) {
+	s, err := r.Schema(ctx, realm)
+	if errors.Is(err, gatehouse.NotFound) {
+		return "", nil
+	}
+	return s.Text, err
+}
+
+// check compiles the realm's rules with the change.
+func check(ctx context.Context, r Rules, realm string, c Candidate, reuse *policy.Set) error {
 	in, err := readRules(ctx, r, realm)
 	if err != nil {
 		return err
@@ -43,11 +114,8 @@ func Check(ctx context.Context, r Rules, realm string, c Candidate, reuse *polic
 		in.Documents = slices.DeleteFunc(in.Documents, func(x policy.Document) bool { return x.ID == c.DeletePolicy })
 	}
 	if c.PutPolicy != nil {
-		// A disabled document is compiled too: switching it on later must not fail.
-		doc := *c.PutPolicy
-		doc.Disabled = false
-		in.Documents = slices.DeleteFunc(in.Documents, func(x policy.Document) bool { return x.ID == doc.ID })
-		in.Documents = append(in.Documents, doc)
+		in.Documents = slices.DeleteFunc(in.Documents, func(x policy.Document) bool { return x.ID == c.PutPolicy.ID })
+		in.Documents = append(in.Documents, *c.compilable())
 	}
 	if c.PutSchema != nil {
 		in.Schema = c.PutSchema
@@ -56,9 +124,13 @@ func Check(ctx context.Context, r Rules, realm string, c Candidate, reuse *polic
 	return Invalid(err)
 }
 
-// Check is [Check] on what is stored now, for trying a change without writing.
+// Check tries a change on what is stored now, without writing.
 func (d *Decider) Check(ctx context.Context, realm string, c Candidate) error {
-	return Check(ctx, d.store, realm, c, d.Set(realm))
+	p, err := d.Prepare(realm, c)
+	if err != nil {
+		return err
+	}
+	return p.Confirm(ctx, d.store)
 }
 
 // Invalid turns the error of policy.Compile into one that may be shown to whoever

@@ -62,6 +62,9 @@ func (people) Roles(context.Context, string) ([]policy.Role, error) {
 func (people) Policies(context.Context, string) ([]policy.Document, error) {
 	return []policy.Document{{Realm: "main", ID: "documents", Text: policy.ExampleDocuments()}}, nil
 }
+func (people) Policy(context.Context, string, string) (policy.Document, error) {
+	return policy.Document{}, gatehouse.NotFound
+}
 func (people) Schema(context.Context, string) (policy.Schema, error) {
 	return policy.Schema{Realm: "main", Text: policy.ExampleDocumentsSchema()}, nil
 }

@@ -391,6 +391,14 @@ func (s remoteRules) Roles(context.Context, string) ([]policy.Role, error) { ret
 func (s remoteRules) Policies(context.Context, string) ([]policy.Document, error) {
 	return s.documents(), nil
 }
+func (s remoteRules) Policy(_ context.Context, _, id string) (policy.Document, error) {
+	for _, d := range s.documents() {
+		if d.ID == id {
+			return d, nil
+		}
+	}
+	return policy.Document{}, gatehouse.NotFound
+}
 func (s remoteRules) Schema(context.Context, string) (policy.Schema, error) {
 	if s.cfg.Schema == "" {
 		return policy.Schema{}, gatehouse.NotFound

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,23 +43,30 @@ type Input struct {
 	// before this check is better ineffective, and said to be, than a realm that
 	// denies everything. What is taken from Reuse is not checked again.
 	CheckFacts bool
+	// Stored says that all of this was accepted before. The bounds are twice as wide
+	// then: two changes at once may each have kept to them, and a realm must load.
+	Stored bool
 }
 
 // Set is a compiled set of policies. It is immutable and safe for concurrent
 // use. A nil or zero Set denies everything.
 type Set struct {
-	policies []compiled
-	byID     map[string]int32
+	byID     layered[string, *compiled]
+	docs     layered[string, *compiledDocument]
+	count    int // policies
+	bytes    int // texts of all documents
+	cost     int64
 	index    *index
 	roles    *hierarchy
 	schema   *compiledSchema
 	entities map[cedar.EntityUID]cedar.Entity // roles
-	docs     map[string]compiledDocument
+	reads    contextReads
 	// contextNames are the context attributes that some policy reads; nil when
 	// one uses the context as a whole.
 	contextNames []string
 }
 
+// compiled is one policy.
 type compiled struct {
 	id     cedar.PolicyID
 	note   string
@@ -66,19 +74,50 @@ type compiled struct {
 	policy *cedar.Policy
 }
 
-type namedPolicy struct {
-	id, source, note string
-	policy           *cedar.Policy
+// compiledDocument is one document; a disabled one has no policies.
+type compiledDocument struct {
+	Document
+	schema   *compiledSchema // that it was checked against
+	policies []*compiled
+	cost     int64 // of checking it
 }
 
-type compiledDocument struct {
-	text, schema string
-	policies     []namedPolicy
+// contextReads counts the policies that read each attribute of the context.
+type contextReads struct {
+	names map[string]int
+	whole int // that use the context as a whole
+}
+
+func (c *contextReads) add(p *compiled, n int) {
+	names := map[string]bool{}
+	if contextUse(p.policy, names) {
+		c.whole += n
+	}
+	for name := range names {
+		if c.names[name] += n; c.names[name] == 0 {
+			delete(c.names, name)
+		}
+	}
+}
+
+// list returns the attributes that are read, sorted; nil when some policy uses the
+// context as a whole.
+func (c *contextReads) list() []string {
+	if c.whole > 0 {
+		return nil
+	}
+	out := make([]string, 0, len(c.names))
+	for n := range c.names {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Compile checks and compiles everything, or nothing: the error is [Problems].
 func Compile(in Input) (*Set, error) {
-	c := compiler{set: &Set{byID: map[string]int32{}, docs: map[string]compiledDocument{}}, reuse: in.Reuse, strict: in.CheckFacts}
+	c := compiler{set: &Set{byID: newLayered[string, *compiled](len(in.Documents)), docs: newLayered[string, *compiledDocument](len(in.Documents)),
+		reads: contextReads{names: map[string]int{}}}, reuse: in.Reuse, strict: in.CheckFacts, stored: in.Stored}
 	if in.Schema != nil && strings.TrimSpace(in.Schema.Text) != "" {
 		if c.reuse != nil && c.reuse.schema != nil && c.reuse.schema.text == in.Schema.Text {
 			c.set.schema = c.reuse.schema
@@ -96,6 +135,7 @@ func Compile(in Input) (*Set, error) {
 		return nil, problems
 	}
 	c.set.roles = h
+	c.set.index = newIndex(c.set.schema)
 	for _, r := range ordered {
 		policies := rolePolicies(r)
 		c.check(policies)
@@ -103,19 +143,54 @@ func Compile(in Input) (*Set, error) {
 	}
 	c.documents(in.Documents, "", "policy ")
 	c.documents(in.BuiltIn, "gatehouse:", "built-in policy ")
+	c.finish()
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
-	return c.finish()
+	return c.set, nil
+}
+
+// Replace returns a set in which d has taken the place of the document of its
+// name, or in which that document is gone when d is nil. Only d is compiled, and
+// not even d if tried, which may be nil, or s has it already; s stays as it is.
+// stored says that d was accepted before, see [Input]; else it must fit [Facts].
+// The error is [Problems].
+func (s *Set) Replace(id string, d *Document, tried *Set, stored bool) (*Set, error) {
+	next := *s
+	next.byID, next.docs, next.index = s.byID.fork(), s.docs.fork(), s.index.fork()
+	next.reads.names = maps.Clone(s.reads.names)
+	c := compiler{set: &next, reuse: s, strict: !stored, stored: stored}
+	if tried != nil && tried.schema == s.schema {
+		c.reuse = tried
+	}
+	if old, ok := next.docs.get(id); ok && old != nil {
+		c.remove(old)
+		next.docs.set(id, nil)
+	}
+	if d != nil {
+		c.documents([]Document{*d}, "", "policy ")
+	}
+	c.finish()
+	if len(c.problems) > 0 {
+		return nil, c.problems
+	}
+	return &next, nil
 }
 
 type compiler struct {
 	set      *Set
 	reuse    *Set
 	strict   bool // see Input.CheckFacts
+	stored   bool // see Input.Stored
 	problems Problems
-	bytes    int
-	cost     int64
+	tooMuch  bool // said once; nothing more is checked
+}
+
+func (c *compiler) bound(n int) int {
+	if c.stored {
+		return 2 * n
+	}
+	return n
 }
 
 func (c *compiler) problem(p Problem) {
@@ -129,48 +204,63 @@ func (c *compiler) documents(docs []Document, prefix, source string) {
 	slices.SortStableFunc(docs, func(a, b Document) int { return cmp.Compare(a.ID, b.ID) })
 	for i, d := range docs {
 		src := source + clip(d.ID)
-		c.bytes += len(d.Text)
+		c.set.bytes += len(d.Text)
 		switch {
 		case !ValidName(d.ID):
 			c.problem(Problem{Source: src, Message: fmt.Sprintf("the name may have letters, digits and . _ - only, at most %d", maxNameBytes)})
 		case i > 0 && docs[i-1].ID == d.ID:
 			c.problem(Problem{Source: src, Message: "two documents have this name"})
-		case c.bytes > MaxTextBytes:
+		case c.set.bytes > c.bound(MaxTextBytes):
 			c.problem(Problem{Source: src, Message: fmt.Sprintf("all documents together are longer than %d bytes", MaxTextBytes)})
 			return
-		case !d.Disabled:
+		default:
 			c.document(d, prefix+d.ID, src)
 		}
 	}
 }
 
+// document adds one document; id is its name with the prefix of its kind.
 func (c *compiler) document(d Document, id, source string) {
-	schema := ""
-	if c.set.schema != nil {
-		schema = c.set.schema.text
-	}
-	if c.reuse != nil {
-		if old, ok := c.reuse.docs[id]; ok && old.text == d.Text && old.schema == schema {
-			c.set.docs[id] = old
-			c.add(old.policies)
-			return
+	doc := &compiledDocument{Document: d, schema: c.set.schema}
+	if !d.Disabled {
+		if c.reuse != nil {
+			if old, ok := c.reuse.docs.get(id); ok && old != nil && !old.Disabled && old.Text == d.Text && old.schema == c.set.schema {
+				doc = old
+			}
+		}
+		if doc.policies == nil {
+			var problem *Problem
+			if doc.policies, problem = parseDocument(d.Text, id, source); problem != nil {
+				c.problem(*problem)
+				return
+			}
+			doc.cost = c.check(doc.policies)
+			if c.strict {
+				c.checkFacts(doc.policies)
+			}
+		} else {
+			c.spend(doc.cost, doc.policies[0])
 		}
 	}
-	policies, problem := parseDocument(d.Text, id, source)
-	if problem != nil {
-		c.problem(*problem)
-		return
+	c.set.docs.set(id, doc)
+	c.add(doc.policies)
+}
+
+// remove takes a document out of a set that is being changed.
+func (c *compiler) remove(doc *compiledDocument) {
+	s := c.set
+	s.bytes -= len(doc.Text)
+	s.cost -= doc.cost
+	s.count -= len(doc.policies)
+	for _, p := range doc.policies {
+		s.byID.set(string(p.id), nil)
+		s.reads.add(p, -1)
 	}
-	c.check(policies)
-	if c.strict {
-		c.checkFacts(policies)
-	}
-	c.set.docs[id] = compiledDocument{text: d.Text, schema: schema, policies: policies}
-	c.add(policies)
+	s.index.remove(doc.policies)
 }
 
 // parseDocument parses a text and names its policies.
-func parseDocument(text, id, source string) ([]namedPolicy, *Problem) {
+func parseDocument(text, id, source string) ([]*compiled, *Problem) {
 	if p := scanText(text, MaxDocumentBytes, false); p != nil {
 		p.Source = source
 		return nil, p
@@ -184,7 +274,7 @@ func parseDocument(text, id, source string) ([]namedPolicy, *Problem) {
 	if len(list) == 0 {
 		return nil, &Problem{Source: source, Message: "the document holds no policy"}
 	}
-	out := make([]namedPolicy, len(list))
+	out := make([]*compiled, len(list))
 	seen := make(map[string]bool, len(list))
 	for i, p := range list {
 		notes := p.Annotations()
@@ -205,7 +295,7 @@ func parseDocument(text, id, source string) ([]namedPolicy, *Problem) {
 		if note == "" {
 			note = string(notes["description"])
 		}
-		out[i] = namedPolicy{id: name, source: source, note: clipNote(note), policy: p}
+		out[i] = &compiled{id: cedar.PolicyID(name), source: source, note: clipNote(note), policy: p}
 	}
 	return out, nil
 }
@@ -223,48 +313,74 @@ func clipNote(s string) string {
 	return s
 }
 
-// check type-checks policies when there is a schema.
-func (c *compiler) check(policies []namedPolicy) {
-	if c.set.schema == nil || c.cost >= maxCheckCost {
-		return
+// check type-checks policies when there is a schema, and returns what that cost.
+func (c *compiler) check(policies []*compiled) (cost int64) {
+	if c.set.schema == nil {
+		return 0
 	}
 	for _, p := range policies {
-		if len(c.problems) >= maxProblems {
-			return
+		if len(c.problems) >= maxProblems || c.tooMuch {
+			return cost
 		}
-		pos := p.policy.Position()
-		if c.cost += c.set.schema.cost(p.policy); c.cost > maxCheckCost {
-			c.problem(Problem{Source: p.source, Policy: p.id, Line: pos.Line, Column: pos.Column,
-				Message: "checking this set against the schema takes too long; use fewer `has` in one policy, or narrower scopes"})
-			c.cost = maxCheckCost // said once; nothing more is checked
-			return
+		n := c.set.schema.cost(p.policy)
+		cost += n
+		if !c.spend(n, p) {
+			return cost
 		}
 		if err := c.set.schema.check(p.policy); err != nil {
-			c.problem(Problem{Source: p.source, Policy: p.id, Line: pos.Line, Column: pos.Column, Message: oneLine(err.Error())})
+			c.problem(p.problem(oneLine(err.Error())))
 		}
 	}
+	return cost
 }
 
-func (c *compiler) add(policies []namedPolicy) {
+// spend counts work that loading the set takes, whether or not it was saved this
+// time: what was stored piece by piece must load in one go after a restart.
+func (c *compiler) spend(cost int64, p *compiled) bool {
+	c.set.cost += cost
+	if c.set.cost > int64(c.bound(maxCheckCost)) && !c.tooMuch {
+		c.tooMuch = true
+		c.problem(p.problem("checking this set against the schema takes too long; use fewer `has` in one policy, or narrower scopes"))
+	}
+	return !c.tooMuch
+}
+
+// problem is what is wrong with p.
+func (p *compiled) problem(message string) Problem {
+	pos := p.policy.Position()
+	return Problem{Source: p.source, Policy: string(p.id), Line: pos.Line, Column: pos.Column, Message: message}
+}
+
+func (c *compiler) add(policies []*compiled) {
+	s := c.set
 	for _, p := range policies {
-		if len(c.set.policies) >= MaxPolicies {
+		if s.count >= c.bound(MaxPolicies) {
 			if len(c.problems) == 0 || c.problems[len(c.problems)-1].Source != "policies" {
 				c.problem(Problem{Source: "policies", Message: fmt.Sprintf("more than %d policies", MaxPolicies)})
 			}
 			return
 		}
-		if _, clash := c.set.byID[p.id]; clash {
-			c.problem(Problem{Source: p.source, Policy: p.id, Message: "two policies have this id"})
+		if other, _ := s.byID.get(string(p.id)); other != nil {
+			c.problem(Problem{Source: p.source, Policy: string(p.id), Message: "two policies have this id"})
 			continue
 		}
-		c.set.byID[p.id] = int32(len(c.set.policies))
-		c.set.policies = append(c.set.policies, compiled{id: cedar.PolicyID(p.id), note: p.note, source: p.source, policy: p.policy})
+		s.byID.set(string(p.id), p)
+		s.count++
+		s.reads.add(p, 1)
+		s.index.add(p)
 	}
 }
 
 // finish builds what evaluation needs beside the policies.
-func (c *compiler) finish() (*Set, error) {
+func (c *compiler) finish() {
 	s := c.set
+	s.contextNames = s.reads.list()
+	if s.index.full() {
+		c.problem(Problem{Source: "policies", Message: "too many different names in the scopes of policies"})
+	}
+	if s.entities != nil {
+		return // roles did not change
+	}
 	s.entities = make(map[cedar.EntityUID]cedar.Entity, len(s.roles.closure))
 	for name, above := range s.roles.closure {
 		uid := cedar.NewEntityUID(typeRole, cedar.String(name))
@@ -280,22 +396,6 @@ func (c *compiler) finish() (*Set, error) {
 		}
 		s.entities[uid] = e
 	}
-	names, whole := map[string]bool{}, false
-	for _, p := range s.policies {
-		whole = contextUse(p.policy, names) || whole
-	}
-	if !whole {
-		s.contextNames = make([]string, 0, len(names))
-		for n := range names {
-			s.contextNames = append(s.contextNames, n)
-		}
-		slices.Sort(s.contextNames)
-	}
-	var err error
-	if s.index, err = newIndex(s.policies, s.schema); err != nil {
-		return nil, Problems{{Source: "policies", Message: err.Error()}}
-	}
-	return s, nil
 }
 
 // Len returns how many policies the set has.
@@ -303,7 +403,15 @@ func (s *Set) Len() int {
 	if s == nil {
 		return 0
 	}
-	return len(s.policies)
+	return s.count
+}
+
+// SchemaText returns the schema's text, or "" when there is none.
+func (s *Set) SchemaText() string {
+	if s == nil || s.schema == nil {
+		return ""
+	}
+	return s.schema.text
 }
 
 // HasSchema reports whether requests are checked against a schema.
@@ -323,11 +431,16 @@ func (s *Set) PolicyText(id string) (string, bool) {
 	if s == nil {
 		return "", false
 	}
-	i, ok := s.byID[id]
-	if !ok {
+	p, _ := s.byID.get(id)
+	if p == nil {
 		return "", false
 	}
-	return string(s.policies[i].policy.MarshalCedar()), true
+	return string(p.policy.MarshalCedar()), true
+}
+
+// policies yields every policy.
+func (s *Set) policies(yield func(*compiled) bool) {
+	s.byID.all(func(_ string, p *compiled) bool { return p == nil || yield(p) })
 }
 
 // PolicyIDs returns the ids of all policies, sorted.
@@ -335,9 +448,9 @@ func (s *Set) PolicyIDs() []string {
 	if s == nil {
 		return nil
 	}
-	out := make([]string, 0, len(s.policies))
-	for id := range s.byID {
-		out = append(out, id)
+	out := make([]string, 0, s.count)
+	for p := range s.policies {
+		out = append(out, string(p.id))
 	}
 	slices.Sort(out)
 	return out
@@ -346,8 +459,7 @@ func (s *Set) PolicyIDs() []string {
 // reason describes policy i as a [gatehouse.Reason].
 func (s *Set) reason(id cedar.PolicyID) gatehouse.Reason {
 	r := gatehouse.Reason{PolicyID: string(id)}
-	if i, ok := s.byID[r.PolicyID]; ok {
-		p := &s.policies[i]
+	if p, _ := s.byID.get(r.PolicyID); p != nil {
 		r.Note, r.Effect = p.note, effect(p.policy)
 	}
 	return r

@@ -125,21 +125,22 @@ func conform(t *testing.T, name string, read files) (decisions int, ok bool) {
 	}
 	// Compiled from the list: the corpus has empty policy sets, which are not
 	// documents, and names its policies policy0, policy1, ….
-	com := compiler{set: &Set{byID: map[string]int32{}, roles: &hierarchy{}}}
-	for i, p := range list {
-		com.add([]namedPolicy{{id: "policy" + strconv.Itoa(i), policy: p}})
-	}
+	com := compiler{set: &Set{byID: newLayered[string, *compiled](0), roles: &hierarchy{}, reads: contextReads{names: map[string]int{}}, index: newIndex(nil)}}
 	if s, p := compileSchema(string(read(c.Schema))); p == nil {
-		com.set.schema = s
+		com.set.schema, com.set.index = s, newIndex(s)
 		valid := !slices.ContainsFunc(list, func(p *cedar.Policy) bool { return s.check(p) != nil })
 		if c.ShouldValidate && !valid {
 			t.Errorf("%s: does not validate, but should", name)
 		}
 	}
-	set, err := com.finish()
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+	for i, p := range list {
+		com.add([]*compiled{{id: cedar.PolicyID("policy" + strconv.Itoa(i)), policy: p}})
 	}
+	com.finish()
+	if len(com.problems) > 0 {
+		t.Fatalf("%s: %v", name, com.problems)
+	}
+	set := com.set
 	world := readWorld(t, name, read(c.Entities), read(c.Schema))
 	for _, r := range c.Requests {
 		var ctx cedar.Record

@@ -74,7 +74,7 @@ func (e *evaluation) run(s *Set, r *Request) (d gatehouse.Decision) {
 	var verdict cedar.Decision
 	var diag cedar.Diagnostic
 	if e.full {
-		verdict, diag = cedar.Authorize(everything(s.policies), &e.g, e.req)
+		verdict, diag = cedar.Authorize(everything{s}, &e.g, e.req)
 	} else {
 		if err := e.find(s, r.Principal.kept); err != nil {
 			return failed(err)

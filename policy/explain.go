@@ -63,8 +63,8 @@ func (s *Set) Explain(r Request) (x Explanation) {
 	}
 	x.Considered = len(considered)
 	var hits, misses []Trace
-	for i := range s.policies {
-		t, scopeHolds := s.trace(&s.policies[i], &e)
+	for p := range s.policies {
+		t, scopeHolds := s.trace(p, &e)
 		switch {
 		case t.Outcome != "not met":
 			hits = append(hits, t)

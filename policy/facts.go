@@ -114,7 +114,7 @@ func (f Fact) Parse(v any) (any, error) {
 
 // unknownFacts tells which attributes of the context a policy reads that no
 // request has; nil when all are known.
-func unknownFacts(p namedPolicy) []string {
+func unknownFacts(p *compiled) []string {
 	names := map[string]bool{}
 	contextUse(p.policy, names)
 	var out []string
@@ -129,12 +129,10 @@ func unknownFacts(p namedPolicy) []string {
 
 // checkFacts refuses a document that reads what no request has: a forbid with
 // such a condition would stand there and never apply.
-func (c *compiler) checkFacts(policies []namedPolicy) {
+func (c *compiler) checkFacts(policies []*compiled) {
 	for _, p := range policies {
 		for _, name := range unknownFacts(p) {
-			pos := p.policy.Position()
-			c.problem(Problem{Source: p.source, Policy: p.id, Line: pos.Line, Column: pos.Column,
-				Message: fmt.Sprintf("no request has context.%s; a policy can read %s", clip(name), factNames())})
+			c.problem(p.problem(fmt.Sprintf("no request has context.%s; a policy can read %s", clip(name), factNames())))
 		}
 	}
 }

@@ -125,8 +125,8 @@ func (h *hierarchy) close(name string, state map[string]int, depth int) string {
 
 // rolePolicies makes the Cedar policies of r. They are built as syntax trees:
 // no name can break out of its place.
-func rolePolicies(r Role) []namedPolicy {
-	out := make([]namedPolicy, 0, len(r.Permissions))
+func rolePolicies(r Role) []*compiled {
+	out := make([]*compiled, 0, len(r.Permissions))
 	for i, p := range r.Permissions {
 		pol := ast.Permit().PrincipalIn(cedar.NewEntityUID(typeRole, cedar.String(r.Name)))
 		if !slices.Contains(p.Actions, All) {
@@ -142,8 +142,8 @@ func rolePolicies(r Role) []namedPolicy {
 		if p.ResourceType != All {
 			pol = pol.ResourceIs(cedar.EntityType(p.ResourceType))
 		}
-		out = append(out, namedPolicy{
-			id:     fmt.Sprintf("role:%s#%d", r.Name, i+1),
+		out = append(out, &compiled{
+			id:     cedar.PolicyID(fmt.Sprintf("role:%s#%d", r.Name, i+1)),
 			source: "role " + r.Name,
 			note:   "role " + r.Name + ": " + strings.Join(p.Actions, ", ") + " on " + p.ResourceType,
 			policy: cedar.NewPolicyFromAST(pol),
