@@ -57,12 +57,23 @@ type RealmSettings struct {
 
 // TrustedIssuer is a foreign issuer and the fixed rules for its tokens.
 type TrustedIssuer struct {
-	Issuer     string   `json:"issuer"`   // compared exactly
-	Audience   string   `json:"audience"` // required; must be in aud
-	JWKSURL    string   `json:"jwks_url,omitempty"`
-	JWKS       string   `json:"jwks,omitempty"` // the set itself; one of the two
+	Issuer string `json:"issuer"` // compared exactly
+	// Audience and Audiences are who the issuer's tokens may be meant for: at least
+	// one is required, and one of them must be in aud.
+	Audience  string   `json:"audience,omitempty"`
+	Audiences []string `json:"audiences,omitempty"`
+	// JWKSURL is where the key set is, JWKS the set itself. Without both, the issuer's
+	// metadata is asked (OpenID Connect Discovery, RFC 8414).
+	JWKSURL string `json:"jwks_url,omitempty"`
+	JWKS    string `json:"jwks,omitempty"`
+	// CA are the certificates, in PEM, that vouch for the issuer's host in place of
+	// those of the system.
+	CA         string   `json:"ca,omitempty"`
 	Algorithms []string `json:"algorithms"`     // required allow-list, asymmetric only
 	Type       string   `json:"type,omitempty"` // required typ; "" accepts at+jwt and JWT or none
+	// RequiredClaims must be there beside iss, sub, aud, exp and iat: "jti", say,
+	// which large issuers do not write.
+	RequiredClaims []string `json:"required_claims,omitempty"`
 	// ScopeClaim, RolesClaim, NameClaim name the claims to map; empty maps none,
 	// except ScopeClaim ("scope").
 	ScopeClaim string `json:"scope_claim,omitempty"`
@@ -74,6 +85,14 @@ type TrustedIssuer struct {
 	AttributeClaims map[string]string `json:"attribute_claims,omitempty"`
 	// AllowPrivateAddress lets JWKSURL resolve to loopback or private addresses.
 	AllowPrivateAddress bool `json:"allow_private_address,omitempty"`
+}
+
+// Accepts lists all audiences of t.
+func (t TrustedIssuer) Accepts() []string {
+	if t.Audience == "" {
+		return t.Audiences
+	}
+	return append([]string{t.Audience}, t.Audiences...)
 }
 
 // Defaults returns s with every zero field set to its default.

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"maps"
@@ -249,8 +250,15 @@ func (f faults) issuers(at string, list []gatehouse.TrustedIssuer) {
 		if slices.ContainsFunc(list[:i], func(o gatehouse.TrustedIssuer) bool { return o.Issuer == t.Issuer }) {
 			f.add(here+".issuer", "is listed twice")
 		}
-		if t.Audience == "" || len(t.Audience) > 512 {
-			f.add(here+".audience", "is required, at most 512 characters")
+		audiences := t.Accepts()
+		if len(audiences) == 0 || len(audiences) > 20 || slices.ContainsFunc(audiences, func(a string) bool { return a == "" || len(a) > 512 }) {
+			f.add(here+".audience", "is required here or in audiences: 1 to 20, each of at most 512 characters")
+		}
+		if len(t.RequiredClaims) > 20 {
+			f.add(here+".required_claims", "has more than 20 entries")
+		}
+		for _, name := range t.RequiredClaims {
+			f.text(here+".required_claims", name, true)
 		}
 		if len(t.Algorithms) == 0 {
 			f.add(here+".algorithms", "needs at least one entry")
@@ -264,16 +272,22 @@ func (f faults) issuers(at string, list []gatehouse.TrustedIssuer) {
 			algorithms = append(algorithms, a)
 		}
 		switch {
-		case (t.JWKSURL == "") == (t.JWKS == ""):
-			f.add(here, "needs exactly one of jwks_url and jwks")
-		case t.JWKSURL != "" && !issuerForm(t.JWKSURL, t.AllowPrivateAddress):
-			f.add(here+".jwks_url", "must be an https URL without fragment")
+		case t.JWKSURL != "" && t.JWKS != "":
+			f.add(here, "takes one of jwks_url and jwks; without both, the issuer's metadata says where its keys are")
+		case t.JWKSURL != "" && !addressForm(t.JWKSURL, t.AllowPrivateAddress):
+			f.add(here+".jwks_url", "must be an https URL without user name and fragment")
 		case t.JWKS != "":
 			if len(t.JWKS) > 64<<10 {
 				f.add(here+".jwks", "is longer than 64 KiB")
 			} else if _, err := token.ParseJWKSet([]byte(t.JWKS), token.ParseOptions{Algorithms: algorithms}); err != nil {
 				f.add(here+".jwks", "is not a set of public keys")
 			}
+		}
+		if t.CA != "" && (len(t.CA) > 64<<10 || !x509.NewCertPool().AppendCertsFromPEM([]byte(t.CA))) {
+			f.add(here+".ca", "must hold certificates in PEM, at most 64 KiB")
+		}
+		if t.CA != "" && t.JWKS != "" {
+			f.add(here+".ca", "has no use where jwks is given: nothing is fetched")
 		}
 		if len(t.RoleMap) > maxList || len(t.AttributeClaims) > maxList {
 			f.add(here, "has more than 200 entries in a map")
@@ -286,10 +300,15 @@ func (f faults) issuers(at string, list []gatehouse.TrustedIssuer) {
 	}
 }
 
-// issuerForm accepts absolute https URLs; http only where private addresses were
-// allowed on purpose, which is for trying things out.
+// issuerForm accepts the address form without a query (RFC 8414 §2).
 func issuerForm(s string, private bool) bool {
+	return addressForm(s, private) && !strings.Contains(s, "?")
+}
+
+// addressForm accepts absolute https URLs; http only where private addresses were
+// allowed on purpose, which is for trying things out.
+func addressForm(s string, private bool) bool {
 	u, err := url.Parse(s)
-	return err == nil && len(s) <= 512 && u.Host != "" && u.User == nil && u.Fragment == "" && u.RawQuery == "" &&
+	return err == nil && len(s) <= 512 && u.Host != "" && u.User == nil && !strings.Contains(s, "#") &&
 		(u.Scheme == "https" || private && u.Scheme == "http")
 }

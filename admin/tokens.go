@@ -70,7 +70,7 @@ func (s *Service) VerifyToken(ctx context.Context, actor *gatehouse.Principal, r
 		if k := gatehouse.KindOf(err); k == gatehouse.Internal || k == gatehouse.Unavailable {
 			return TokenVerification{}, err // nothing was found out about the token
 		}
-		return TokenVerification{Reason: gatehouse.CodeOf(err), Scopes: []string{}}, nil
+		return TokenVerification{Reason: authn.Reason(err), Detail: authn.Detail(err), Scopes: []string{}}, nil
 	}
 	return TokenVerification{Active: true, Subject: p.ID, Name: p.Name, Scheme: string(p.Scheme), Issuer: p.Issuer,
 		Scopes: some(p.Scopes), GrantID: p.GrantID, TokenID: p.TokenID, IssuedAt: p.IssuedAt, ExpiresAt: p.ExpiresAt}, nil

@@ -257,7 +257,8 @@ type TokenInspection struct {
 // TokenVerification is the answer of the verifier that guards requests.
 type TokenVerification struct {
 	Active    bool      `json:"active"`
-	Reason    string    `json:"reason,omitempty" doc:"Error code, when not active"`
+	Reason    string    `json:"reason,omitempty" doc:"When not active: the code of the rule that was broken, which the caller of a request does not see"`
+	Detail    string    `json:"detail,omitempty" doc:"What the rule missed: the claim, the audiences that are accepted"`
 	Subject   string    `json:"subject,omitempty"`
 	Name      string    `json:"name,omitempty"`
 	Scheme    string    `json:"scheme,omitempty"`

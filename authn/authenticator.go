@@ -243,6 +243,24 @@ func Reason(err error) string {
 	}
 }
 
+// Detail returns what is behind the code of [Reason], for an operator: the claim
+// that is missing, the audiences that are accepted. It never quotes a credential;
+// "" when there is nothing to add.
+func Detail(err error) string {
+	var e *gatehouse.Error
+	for errors.As(err, &e) {
+		var inner *gatehouse.Error
+		if e.Cause == nil || e.Kind != gatehouse.Unauthenticated {
+			return ""
+		}
+		if !errors.As(e.Cause, &inner) {
+			return e.Cause.Error()
+		}
+		err = e.Cause
+	}
+	return ""
+}
+
 // Apply drops what a committed change has made stale. It must be subscribed to
 // the store, which calls it before the writer is told of the commit.
 func (a *Authenticator) Apply(c gatehouse.Change) {

@@ -62,7 +62,7 @@ func (a *Authenticator) loadTrust(ctx context.Context, name string) (*trust, err
 	own, err := token.NewVerifier(token.VerifierConfig{
 		Issuer: t.issuer, Audience: t.audience, Algorithms: token.Algorithms(), Types: []string{"at+jwt"},
 		Keys: a.cfg.Keys(name), Leeway: a.cfg.Leeway, MaxBytes: MaxTokenBytes,
-		RequireClaims: []string{"client_id", "status"}, Now: a.cfg.Now,
+		RequireClaims: []string{"jti", "client_id", "status"}, Now: a.cfg.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (a *Authenticator) foreignVerifier(realm string, f *gatehouse.TrustedIssuer
 		types = []string{"at+jwt", "JWT", ""}
 	}
 	return token.NewVerifier(token.VerifierConfig{
-		Issuer: f.Issuer, Audience: []string{f.Audience}, Algorithms: algorithms, Types: types,
+		Issuer: f.Issuer, Audience: f.Accepts(), Algorithms: algorithms, Types: types, RequireClaims: f.RequiredClaims,
 		Keys: keys, Leeway: a.cfg.Leeway, MaxBytes: MaxTokenBytes, Now: a.cfg.Now,
 	})
 }

@@ -152,6 +152,9 @@ func (x *Exchange) fail(name string, err *gatehouse.Error) {
 	}
 	if s.Code != err.Code {
 		s.Note = "answered as " + err.Code
+		if detail := authn.Detail(err); detail != "" {
+			s.Note += "; " + detail
+		}
 	}
 	if name == "authorize" && !x.decision.Allowed && x.decision.Code != "" {
 		s.Code, s.Reasons = x.decision.Code, x.decision.Reasons

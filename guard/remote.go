@@ -179,7 +179,7 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 		types = []string{typeAssertion}
 	}
 	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: cfg.Issuer, Audience: []string{cfg.Audience},
-		Algorithms: cfg.Algorithms, Types: types, Keys: f.keys, Leeway: leeway, Now: cfg.Now})
+		Algorithms: cfg.Algorithms, Types: types, RequireClaims: []string{"jti"}, Keys: f.keys, Leeway: leeway, Now: cfg.Now})
 	if err != nil {
 		return nil, err
 	}

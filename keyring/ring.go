@@ -240,7 +240,10 @@ type source struct {
 // Key finds a key by kid alone: every token we sign carries one.
 func (s source) Key(kid string, _ token.Algorithm) (*token.Key, error) {
 	snap := s.ring.snapshot(s.realm)
-	if snap == nil || kid == "" {
+	if snap == nil { // the keys could not be read: no fault of the token
+		return nil, errNoKey
+	}
+	if kid == "" {
 		return nil, errUnknown
 	}
 	k := snap.byKID[kid]

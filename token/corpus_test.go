@@ -74,6 +74,7 @@ func (c corpusCase) judge(t *testing.T, line []byte) (valid bool, reason string)
 		t.Fatalf("%s: %v", c.Name, err)
 	}
 	cfg := config(keySet(t, k))
+	cfg.RequireClaims = []string{"jti"}
 	cfg.Issuer, cfg.Audience = c.Verifier.Issuer, []string{c.Verifier.Audience}
 	cfg.Now = func() time.Time { return time.Unix(c.Verifier.Now, 0) }
 	if _, err := newVerifier(t, cfg).Verify(c.JWS); err != nil {

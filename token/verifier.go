@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 const (
@@ -32,8 +34,9 @@ type VerifierConfig struct {
 	Leeway time.Duration
 	// MaxBytes bounds the compact text; 0 means [DefaultMaxBytes], at most 64 KiB.
 	MaxBytes int
-	// RequireClaims must be there besides exp, sub, iss, aud, iat and jti, which
-	// always must. "status" requires the form described at [Claims].
+	// RequireClaims must be there besides exp, sub, iss, aud and iat, which always
+	// must: without iat no cut-off could tell whether it meets the token. "status"
+	// requires the form described at [Claims].
 	RequireClaims []string
 	Now           func() time.Time // nil: time.Now
 }
@@ -96,7 +99,9 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 func (v *Verifier) Issuer() string { return v.issuer }
 
 // Verify checks everything about a compact token and returns its claims. Errors
-// are *gatehouse.Error of kind Unauthenticated; their codes begin with "token_".
+// are *gatehouse.Error: of kind Unauthenticated with a code that begins with
+// "token_", or of kind Unavailable when the key source could not be asked, so
+// that nothing was found out about the token.
 func (v *Verifier) Verify(compact string) (*Claims, error) {
 	payload, key, err := v.open(compact)
 	if err != nil {
@@ -118,7 +123,7 @@ func (v *Verifier) check(c *Claims) error {
 		name    string
 		present bool
 	}{{"iss", c.Issuer != ""}, {"sub", c.Subject != ""}, {"aud", len(c.Audience) > 0},
-		{"exp", !c.ExpiresAt.IsZero()}, {"iat", !c.IssuedAt.IsZero()}, {"jti", c.ID != ""}} {
+		{"exp", !c.ExpiresAt.IsZero()}, {"iat", !c.IssuedAt.IsZero()}} {
 		if !claim.present {
 			return errClaimMissing.With(errors.New(claim.name))
 		}
@@ -127,7 +132,7 @@ func (v *Verifier) check(c *Claims) error {
 		return errWrongIssuer
 	}
 	if !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
-		return errWrongAudience
+		return errWrongAudience.With(errors.New("accepted here: " + strings.Join(v.audience, ", ")))
 	}
 	now := v.now()
 	if !now.Before(c.ExpiresAt.Add(v.leeway)) {
@@ -147,8 +152,10 @@ func (v *Verifier) check(c *Claims) error {
 // has answers for the usual claims from the fields and looks for others.
 func (v *Verifier) has(c *Claims, name string) bool {
 	switch name {
-	case "iss", "sub", "aud", "exp", "iat", "jti":
+	case "iss", "sub", "aud", "exp", "iat":
 		return true
+	case "jti":
+		return c.ID != ""
 	case "nbf":
 		return !c.NotBefore.IsZero()
 	case "client_id":
@@ -222,6 +229,9 @@ func (o *opener) open(compact string) ([]byte, *Key, error) {
 		return nil, nil, errMalformed
 	}
 	key, err := o.keys.Key(h.kid, h.alg)
+	if errors.Is(err, gatehouse.Unavailable) {
+		return nil, nil, err // no fault of the token: an issuer out of reach must not log everybody out
+	}
 	if err != nil || key == nil {
 		return nil, nil, errKeyUnknown.With(err)
 	}

@@ -1,7 +1,6 @@
 package token_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -77,7 +76,7 @@ func TestClaimRules(t *testing.T) {
 		"no iss":                   {map[string]any{"iss": nil}, "token_claim_missing"},
 		"no aud":                   {map[string]any{"aud": nil}, "token_claim_missing"},
 		"no iat":                   {map[string]any{"iat": nil}, "token_claim_missing"},
-		"no jti":                   {map[string]any{"jti": nil}, "token_claim_missing"},
+		"no jti":                   {map[string]any{"jti": nil}, ""}, // large issuers write none; who needs it requires it
 		"empty sub":                {map[string]any{"sub": ""}, "token_claim_missing"},
 		"empty audience":           {map[string]any{"aud": []string{}}, "token_claim_missing"},
 		"expired":                  {map[string]any{"exp": now - 31}, "token_expired"},
@@ -305,10 +304,10 @@ func (noKeys) Key(string, token.Algorithm) (*token.Key, error) { return nil, nil
 
 func TestKeySourceFailuresRefuse(t *testing.T) {
 	text := signed(t, newKey(t, token.ES256), token.TypeAccess, claims(nil))
-	_, err := newVerifier(t, config(failingKeys{})).Verify(text)
-	wantCode(t, "failing source", err, "token_key_unknown")
-	if !errors.Is(err, gatehouse.Unavailable) {
-		t.Error("the cause is lost")
+	// Nothing was found out about the token: not its fault, and not its advantage.
+	c, err := newVerifier(t, config(failingKeys{})).Verify(text)
+	if gatehouse.KindOf(err) != gatehouse.Unavailable || c != nil {
+		t.Errorf("failing source: %v, %v", c, err)
 	}
 	_, err = newVerifier(t, config(noKeys{})).Verify(text)
 	wantCode(t, "no key and no error", err, "token_key_unknown")
@@ -316,14 +315,17 @@ func TestKeySourceFailuresRefuse(t *testing.T) {
 
 func TestRequiredClaims(t *testing.T) {
 	k := newKey(t, token.Ed25519)
-	for name, value := range map[string]any{"client_id": "c", "sid": "s", "scope": "a", "grant_id": "g", "acr": "1", "amr": []string{"pwd"},
+	for name, value := range map[string]any{"jti": "tok_1", "client_id": "c", "sid": "s", "scope": "a", "grant_id": "g", "acr": "1", "amr": []string{"pwd"},
 		"auth_time": 1, "nbf": 1, "custom": map[string]any{"x": 1}, "roles": []string{"a"},
 		"status": map[string]any{"status_list": map[string]any{"idx": 3, "uri": issuer + "/status/12"}}} {
 		cfg := config(keySet(t, k))
 		cfg.RequireClaims = []string{name, "exp"}
 		v := newVerifier(t, cfg)
-		_, err := v.Verify(signed(t, k, token.TypeAccess, claims(nil)))
+		_, err := v.Verify(signed(t, k, token.TypeAccess, claims(map[string]any{name: nil})))
 		wantCode(t, "without "+name, err, "token_claim_missing")
+		if !strings.HasSuffix(err.Error(), ": "+name) {
+			t.Errorf("the error does not name %s: %v", name, err)
+		}
 		c, err := v.Verify(signed(t, k, token.TypeAccess, claims(map[string]any{name: value})))
 		wantCode(t, "with "+name, err, "")
 		if c != nil && c.Lookup(name) == nil {

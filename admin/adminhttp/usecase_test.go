@@ -289,7 +289,6 @@ func TestRealmSettingsBounds(t *testing.T) {
 		"no algorithm":        issuer(map[string]any{"algorithms": []string{}}),
 		"symmetric algorithm": issuer(map[string]any{"algorithms": []string{"HS256"}}),
 		"http":                issuer(map[string]any{"jwks_url": "http://idp.example/keys"}),
-		"no keys":             issuer(map[string]any{"jwks_url": ""}),
 		"two sources":         issuer(map[string]any{"jwks": `{"keys":[]}`}),
 		"admin role":          issuer(map[string]any{"role_map": map[string]string{"boss": "gatehouse-admin"}}),
 	} {

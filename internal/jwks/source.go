@@ -23,9 +23,12 @@ const (
 	// staleAfter ends the use of a set that could not be renewed.
 	staleAfter = 24 * time.Hour
 	cooldown   = 30 * time.Second
-	firstWait  = 3 * time.Second
-	fetchTime  = 10 * time.Second
-	accept     = "application/jwk-set+json, application/json"
+	// quickFetches may follow a good fetch within the cool-down, for an issuer
+	// that changes its keys twice in a short time.
+	quickFetches = 2
+	maxWait      = 3 * time.Second
+	fetchTime    = 10 * time.Second
+	accept       = "application/jwk-set+json, application/json"
 )
 
 var (
@@ -38,11 +41,14 @@ type Fetcher interface {
 	Fetch(ctx context.Context, address, accept string) (body []byte, header http.Header, err error)
 }
 
-// Config of a [Source]. Either Static or URL and Fetcher.
+// Config of a [Source]: Static, or a Fetcher with either URL or Discover.
 type Config struct {
-	Issuer string // for logs
+	Issuer string
 	Static []byte // the set itself
 	URL    string
+	// Discover finds the address of the set in the metadata of Issuer (OpenID
+	// Connect Discovery §4, RFC 8414 §3), which must name Issuer exactly.
+	Discover bool
 	// Fetcher must refuse addresses that may not be reached.
 	Fetcher Fetcher
 	// Algorithms are those allowed for the issuer; asymmetric only. They also bind
@@ -54,8 +60,7 @@ type Config struct {
 
 // Source answers for the keys of one issuer. It is safe for concurrent use.
 type Source struct {
-	cfg     Config
-	options token.ParseOptions
+	cfg Config
 	// current is nil until the first good answer.
 	current atomic.Pointer[snapshot]
 
@@ -64,8 +69,14 @@ type Source struct {
 	stop context.CancelFunc
 	wg   sync.WaitGroup
 
+	// The address that was discovered, and when. Only fetch uses them.
+	found   string
+	foundAt time.Time
+
 	mu      sync.Mutex
 	tried   time.Time     // when the last fetch began
+	failed  bool          // whether the last fetch that ended had failed
+	spare   int           // quick fetches that are left
 	pending chan struct{} // closed when the fetch that runs has ended
 	closed  bool
 }
@@ -85,10 +96,16 @@ func New(cfg Config) (*Source, error) {
 	if slices.ContainsFunc(cfg.Algorithms, func(a token.Algorithm) bool { return !a.Valid() || a.Symmetric() }) {
 		return nil, errors.New("jwks: only asymmetric algorithms can be trusted with a foreign issuer")
 	}
-	if (cfg.Static == nil) == (cfg.URL == "") {
-		return nil, errors.New("jwks: exactly one of a set and an address is needed")
+	given := 0
+	for _, way := range [...]bool{cfg.Static != nil, cfg.URL != "", cfg.Discover} {
+		if way {
+			given++
+		}
 	}
-	if cfg.URL != "" && cfg.Fetcher == nil {
+	if given != 1 || cfg.Discover && cfg.Issuer == "" {
+		return nil, errors.New("jwks: exactly one of a set, an address and an issuer to ask is needed")
+	}
+	if cfg.Static == nil && cfg.Fetcher == nil {
 		return nil, errors.New("jwks: no fetcher")
 	}
 	if cfg.Now == nil {
@@ -97,10 +114,11 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Source{cfg: cfg, options: token.ParseOptions{Algorithms: slices.Clone(cfg.Algorithms)}}
+	cfg.Algorithms = slices.Clone(cfg.Algorithms)
+	s := &Source{cfg: cfg}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if cfg.Static != nil {
-		set, err := token.ParseJWKSet(cfg.Static, s.options)
+		set, err := token.ParseJWKSet(cfg.Static, token.ParseOptions{Algorithms: cfg.Algorithms})
 		if err != nil {
 			return nil, err
 		}
@@ -119,49 +137,65 @@ func (s *Source) Close() {
 	s.wg.Wait()
 }
 
-// Key implements token.KeySource.
+// Key implements token.KeySource. When no key in memory fits, it asks the issuer
+// and waits for the answer a bounded time: the first token under a new key is as
+// good as the second. The error is of kind Unavailable when the issuer could not
+// be asked, so that nobody knows whether the key exists.
 func (s *Source) Key(kid string, alg token.Algorithm) (*token.Key, error) {
 	snap := s.current.Load()
-	if s.cfg.URL == "" {
+	if s.cfg.Static != nil {
 		return snap.set.Key(kid, alg)
 	}
 	now := s.cfg.Now()
-	if snap == nil {
-		if snap = s.first(now); snap == nil {
-			return nil, errUnavailable
+	if snap.good(now) {
+		if !now.Before(snap.refresh) {
+			s.start(now)
+		}
+		if k, err := snap.set.Key(kid, alg); err == nil {
+			return k, nil
 		}
 	}
-	if now.Sub(snap.fetched) >= staleAfter {
-		s.start(now)
-		return nil, errUnavailable.With(errors.New("the key set could not be renewed for a day"))
-	}
-	if !now.Before(snap.refresh) {
-		s.start(now)
+	s.wait(s.start(now))
+	snap = s.current.Load()
+	if !snap.good(now) {
+		return nil, errUnavailable.With(errors.New("the key set could not be fetched"))
 	}
 	k, err := snap.set.Key(kid, alg)
-	if err != nil {
-		s.start(now) // the issuer may have a new key
-		return nil, errUnknown.With(err)
+	switch {
+	case err == nil:
+		return k, nil
+	case s.inDoubt():
+		return nil, errUnavailable.With(errors.New("the key is not known, and the key set could not be fetched again"))
 	}
-	return k, nil
+	return nil, errUnknown.With(err)
 }
 
-// first fetches for the first time and waits for the answer, but not long.
-func (s *Source) first(now time.Time) *snapshot {
-	done := s.start(now)
+// good reports whether the set still counts.
+func (s *snapshot) good(now time.Time) bool { return s != nil && now.Sub(s.fetched) < staleAfter }
+
+// wait waits for a fetch, but not long.
+func (s *Source) wait(done <-chan struct{}) {
 	if done == nil {
-		return s.current.Load()
+		return
 	}
-	timer := time.NewTimer(firstWait)
+	timer := time.NewTimer(maxWait)
 	defer timer.Stop()
 	select {
 	case <-done:
 	case <-timer.C:
 	}
-	return s.current.Load()
 }
 
-// start begins a fetch unless one runs or the cool-down lasts. It returns the
+// inDoubt reports whether the issuer's last word is unknown: the last fetch
+// failed, or one still runs.
+func (s *Source) inDoubt() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed || s.pending != nil
+}
+
+// start begins a fetch unless one runs or the cool-down lasts, which spares
+// issuers from invented key ids. It returns the
 // channel that is closed when the running fetch ends, or nil when none runs.
 func (s *Source) start(now time.Time) <-chan struct{} {
 	s.mu.Lock()
@@ -169,8 +203,15 @@ func (s *Source) start(now time.Time) <-chan struct{} {
 	if s.pending != nil {
 		return s.pending
 	}
-	if s.closed || (!s.tried.IsZero() && now.Sub(s.tried) < cooldown) {
+	switch {
+	case s.closed:
 		return nil
+	case s.tried.IsZero() || now.Sub(s.tried) >= cooldown:
+		s.spare = quickFetches
+	case s.failed || s.spare == 0:
+		return nil
+	default:
+		s.spare--
 	}
 	s.tried = now
 	done := make(chan struct{})
@@ -178,31 +219,33 @@ func (s *Source) start(now time.Time) <-chan struct{} {
 	s.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, fetchTime)
 		defer cancel()
-		if err := s.fetch(ctx); err != nil {
+		err := s.fetch(ctx)
+		if err != nil {
 			s.cfg.Logger.Warn("fetching the key set of an issuer failed", "issuer", s.cfg.Issuer, "error", err)
 		}
 		s.mu.Lock()
-		s.pending = nil
+		s.pending, s.failed = nil, err != nil
 		s.mu.Unlock()
 		close(done)
 	})
 	return done
 }
 
-// Refresh fetches now, whatever the cool-down, for a command of an operator.
-func (s *Source) Refresh(ctx context.Context) error {
-	if s.cfg.URL == "" {
-		return nil
-	}
-	return s.fetch(ctx)
-}
-
+// fetch gets the set. Only one runs at a time.
 func (s *Source) fetch(ctx context.Context) error {
-	body, header, err := s.cfg.Fetcher.Fetch(ctx, s.cfg.URL, accept)
+	address, err := s.address(ctx)
 	if err != nil {
 		return err
 	}
-	set, err := token.ParseJWKSet(body, s.options)
+	body, header, err := s.cfg.Fetcher.Fetch(ctx, address, accept)
+	if err != nil {
+		s.found = "" // the issuer may have moved it
+		return err
+	}
+	set, skipped, err := token.ParsePublishedJWKSet(body, s.cfg.Algorithms)
+	for _, reason := range skipped {
+		s.cfg.Logger.Info("a key of an issuer is left out", "issuer", s.cfg.Issuer, "reason", reason)
+	}
 	if err != nil {
 		return err
 	}

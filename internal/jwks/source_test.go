@@ -86,40 +86,108 @@ func TestFirstQuestionWaitsBounded(t *testing.T) {
 		if _, err := s.Key("x", token.ES256); !errors.Is(err, gatehouse.Unavailable) {
 			t.Errorf("err = %v", err)
 		}
-		if d := time.Since(begin); d != firstWait {
+		if d := time.Since(begin); d != maxWait {
 			t.Errorf("waited %v", d)
 		}
 	})
 }
 
-func TestUnknownKidRefreshesWithCooldown(t *testing.T) {
-	old, fresh := newKey(t), newKey(t)
+// TestFirstTokenUnderANewKey: the token that makes us ask for the new key is not
+// refused, also soon after the last fetch, and when the answer takes its time.
+func TestFirstTokenUnderANewKey(t *testing.T) {
+	for _, after := range []time.Duration{0, time.Second, cooldown, time.Hour} {
+		old, fresh := newKey(t), newKey(t)
+		synctest.Test(t, func(t *testing.T) {
+			is := &issuer{body: token.MarshalJWKSet([]*token.Key{old}), age: "max-age=86400"}
+			s := newSource(t, is)
+			if _, err := s.Key(old.KID, token.ES256); err != nil {
+				t.Fatal(err)
+			}
+			is.set(func() { is.body, is.delay = token.MarshalJWKSet([]*token.Key{old, fresh}), time.Second })
+			time.Sleep(after)
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() {
+					if _, err := s.Key(fresh.KID, token.ES256); err != nil {
+						t.Errorf("%v after the last fetch: %v", after, err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := is.count(); n != 2 {
+				t.Errorf("%d fetches, want 2", n)
+			}
+		})
+	}
+}
+
+func TestInventedKidsDoNotHammer(t *testing.T) {
+	k := newKey(t)
 	synctest.Test(t, func(t *testing.T) {
-		is := &issuer{body: token.MarshalJWKSet([]*token.Key{old}), age: "max-age=86400"}
+		is := &issuer{body: token.MarshalJWKSet([]*token.Key{k}), age: "max-age=86400"}
 		s := newSource(t, is)
-		if _, err := s.Key(old.KID, token.ES256); err != nil {
+		if _, err := s.Key(k.KID, token.ES256); err != nil {
 			t.Fatal(err)
 		}
-		is.set(func() { is.body = token.MarshalJWKSet([]*token.Key{old, fresh}) })
-		for range 100 { // invented kids inside the cool-down: no fetch
-			if _, err := s.Key("invented", token.ES256); !errors.Is(err, gatehouse.Unauthenticated) {
-				t.Fatalf("err = %v", err)
+		for range 10 {
+			before := is.count()
+			for range 100 {
+				_, err := s.Key("invented", token.ES256)
+				if !errors.Is(err, gatehouse.Unauthenticated) {
+					t.Fatalf("err = %v", err)
+				}
 			}
+			if n := is.count() - before; n > 1+quickFetches {
+				t.Fatalf("%d fetches inside the cool-down, want at most %d", n, 1+quickFetches)
+			}
+			time.Sleep(cooldown)
 		}
-		synctest.Wait()
-		if n := is.count(); n != 1 {
-			t.Fatalf("%d fetches inside the cool-down, want 1", n)
-		}
-		time.Sleep(cooldown)
-		if _, err := s.Key(fresh.KID, token.ES256); err == nil {
-			t.Error("an unknown kid must not wait for the fetch")
-		}
-		synctest.Wait()
-		if _, err := s.Key(fresh.KID, token.ES256); err != nil {
-			t.Errorf("after the refresh: %v", err)
-		}
-		if n := is.count(); n != 2 {
-			t.Errorf("%d fetches, want 2", n)
+	})
+}
+
+// TestUnknownWhileOutOfReach: when the issuer cannot be asked, nobody knows that a
+// key is wrong. What is in memory goes on answering.
+func TestUnknownWhileOutOfReach(t *testing.T) {
+	k, fresh := newKey(t), newKey(t)
+	for name, broken := range map[string]func(*issuer){
+		"down":       func(i *issuer) { i.err = errors.New("down") },
+		"slow":       func(i *issuer) { i.delay = time.Hour },
+		"no key set": func(i *issuer) { i.body = []byte("<html>") },
+		"no keys":    func(i *issuer) { i.body = []byte(`{"keys":[]}`) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			is := &issuer{body: token.MarshalJWKSet([]*token.Key{k}), age: "max-age=86400"}
+			s := newSource(t, is)
+			if _, err := s.Key(k.KID, token.ES256); err != nil {
+				t.Fatal(err)
+			}
+			is.set(func() { broken(is) })
+			for range 3 {
+				if _, err := s.Key(fresh.KID, token.ES256); !errors.Is(err, gatehouse.Unavailable) || errors.Is(err, gatehouse.Unauthenticated) {
+					t.Errorf("%s: %v", name, err)
+				}
+				if _, err := s.Key(k.KID, token.ES256); err != nil {
+					t.Errorf("%s: a known key: %v", name, err)
+				}
+			}
+			is.set(func() { is.err, is.delay, is.body = nil, 0, token.MarshalJWKSet([]*token.Key{k, fresh}) })
+			time.Sleep(cooldown)
+			if _, err := s.Key(fresh.KID, token.ES256); err != nil {
+				t.Errorf("%s, afterwards: %v", name, err)
+			}
+		})
+	}
+}
+
+// TestOneBadKeyOfASet: the others still count.
+func TestOneBadKeyOfASet(t *testing.T) {
+	k := newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		body := token.MarshalJWKSet([]*token.Key{k})
+		bad := `{"keys":[{"kty":"EC","crv":"P-256","kid":"bad","x":"AA","y":"AA"},` + string(body[len(`{"keys":[`):])
+		s := newSource(t, &issuer{body: []byte(bad)})
+		if _, err := s.Key(k.KID, token.ES256); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -201,12 +269,15 @@ func TestConfigRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, cfg := range map[string]Config{
-		"nothing":        {Algorithms: es},
-		"both":           {Static: []byte("{}"), URL: "https://x", Fetcher: &issuer{}, Algorithms: es},
-		"no fetcher":     {URL: "https://x", Algorithms: es},
-		"no algorithms":  {URL: "https://x", Fetcher: &issuer{}},
-		"symmetric":      {URL: "https://x", Fetcher: &issuer{}, Algorithms: []token.Algorithm{token.HS256}},
-		"private static": {Static: append(append([]byte(`{"keys":[`), priv...), "]}"...), Algorithms: es},
+		"nothing":             {Algorithms: es},
+		"both":                {Static: []byte("{}"), URL: "https://x", Fetcher: &issuer{}, Algorithms: es},
+		"no fetcher":          {URL: "https://x", Algorithms: es},
+		"no algorithms":       {URL: "https://x", Fetcher: &issuer{}},
+		"symmetric":           {URL: "https://x", Fetcher: &issuer{}, Algorithms: []token.Algorithm{token.HS256}},
+		"all three":           {Static: []byte("{}"), URL: "https://x", Discover: true, Issuer: "https://i", Fetcher: &issuer{}, Algorithms: es},
+		"address found twice": {URL: "https://x", Discover: true, Issuer: "https://i", Fetcher: &issuer{}, Algorithms: es},
+		"discovery of nobody": {Discover: true, Fetcher: &issuer{}, Algorithms: es},
+		"private static":      {Static: append(append([]byte(`{"keys":[`), priv...), "]}"...), Algorithms: es},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: accepted", name)

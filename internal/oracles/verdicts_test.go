@@ -140,7 +140,7 @@ func newWorld(t testing.TB, keys []*testKey) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.ours, err = token.NewVerifier(token.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Algorithms: token.Algorithms(),
+	w.ours, err = token.NewVerifier(token.VerifierConfig{Issuer: issuer, Audience: []string{audience}, Algorithms: token.Algorithms(), RequireClaims: []string{"jti"},
 		Types: types, Keys: set, Now: func() time.Time { return clock }})
 	if err != nil {
 		t.Fatal(err)
