@@ -2,8 +2,10 @@ package authn
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -33,13 +35,13 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	if !p.Key.IsAPIKey(a.cfg.KeyPrefix) {
 		return nil, errKeyUnknown
 	}
-	k, err := lookup(ctx, a, a.keys, p.Key.ID, rule.Address, a.cfg.Store.Key)
+	k, err := lookup(ctx, a, a.keys, p.Key.ID, rule.Address, a.loadKey)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
 		return nil, errKeyUnknown
 	case err != nil:
 		return nil, err
-	case !credential.MatchKey(k.Hash, p.Secret.Reveal()):
+	case !credential.MatchKey(k.hash[:], p.Secret.Reveal()):
 		return nil, a.missed(rule.Address, errKeyMismatch)
 	}
 	now := a.cfg.Now()
@@ -48,43 +50,87 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 		env = gatehouse.EnvironmentLive
 	}
 	switch {
-	case k.Realm != t.realm.Name:
+	case k.realm != t.realm.Name:
 		return nil, errKeyRealm
-	case !k.LeakedAt.IsZero():
-		return nil, errKeyLeaked
-	case !k.RevokedAt.IsZero():
-		return nil, errKeyRevoked
-	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+	case k.ended != nil:
+		return nil, k.ended
+	case k.expires != 0 && now.UnixMicro() >= k.expires:
 		return nil, errKeyExpired
-	case k.Environment != env:
+	case k.environment != env:
 		return nil, errKeyEnvironment
-	case !allowedFrom(k.AllowedNets, rule.Address):
+	case !credential.AllowsAddress(k.nets, rule.Address):
 		return nil, errKeyAddress
 	}
-	s, err := a.subject(ctx, k.Realm, k.OwnerID)
+	s, err := a.subject(ctx, k.realm, k.owner)
 	if err != nil {
 		return nil, err
 	}
-	a.usage.count(k.ID, k.Realm, now)
+	a.usage.count(k.id, k.realm, now)
 	return &gatehouse.Principal{
-		Realm: k.Realm, Kind: s.Kind, ID: s.ID, Name: s.Name,
-		Scopes: k.Scopes, RoleLimit: k.RoleLimit, Scheme: gatehouse.SchemeAPIKey, Environment: k.Environment,
-		CredentialID: k.ID, Issuer: t.issuer, IssuedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt,
+		Realm: k.realm, Kind: s.Kind, ID: s.ID, Name: s.Name,
+		Scopes: k.scopes, RoleLimit: k.roleLimit, Scheme: gatehouse.SchemeAPIKey, Environment: k.environment,
+		CredentialID: k.id, Issuer: t.issuer, IssuedAt: fromMicro(k.created), ExpiresAt: fromMicro(k.expires),
 	}, nil
 }
 
-// allowedFrom reports whether addr is in one of nets; an unknown address is not.
-func allowedFrom(nets []netip.Prefix, addr netip.Addr) bool {
-	if len(nets) == 0 {
-		return true
+// keyEntry is what is kept in memory of a key in use. There may be very many, so
+// what keys have in common is kept once, and times are Unix microseconds, 0 for
+// none.
+type keyEntry struct {
+	*keyRights
+	hash             [sha256.Size]byte
+	id, owner        string
+	created, expires int64
+	ended            error // why the key is good for nothing; nil for one that is
+}
+
+// keyRights is what many keys have in common. It is shared and never changed.
+type keyRights struct {
+	realm             string
+	environment       gatehouse.Environment
+	scopes, roleLimit []string
+	nets              []netip.Prefix
+}
+
+func (a *Authenticator) loadKey(ctx context.Context, id string) (*keyEntry, error) {
+	k, err := a.cfg.Store.Key(ctx, id)
+	if err != nil {
+		return nil, err
 	}
-	addr = addr.Unmap().WithZone("")
-	for _, n := range nets {
-		if n.Contains(addr) {
-			return true
-		}
+	e := &keyEntry{id: k.ID, owner: k.OwnerID, created: toMicro(k.CreatedAt), expires: toMicro(k.ExpiresAt)}
+	if len(k.Hash) == len(e.hash) {
+		copy(e.hash[:], k.Hash)
+	} // else it stays all zeros, which nobody knows a text for
+	switch {
+	case !k.LeakedAt.IsZero():
+		e.ended = errKeyLeaked
+	case !k.RevokedAt.IsZero():
+		e.ended = errKeyRevoked
 	}
-	return false
+	rights := &keyRights{realm: k.Realm, environment: k.Environment, scopes: k.Scopes, roleLimit: k.RoleLimit, nets: k.AllowedNets}
+	// %#v tells nil, which is all roles, from an empty list, which is none.
+	same := fmt.Sprintf("%q %q %#v %#v %v", rights.realm, rights.environment, rights.scopes, rights.roleLimit, rights.nets)
+	if known, ok := a.rights.Get(same); ok {
+		e.keyRights = known
+	} else {
+		e.keyRights = rights
+		a.rights.Set(same, rights)
+	}
+	return e, nil
+}
+
+func toMicro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicro(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n)
 }
 
 // opaqueEntry is a random access token with what its principal is made of.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/cache"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -72,7 +73,8 @@ type Revocations interface {
 type Config struct {
 	Store       Store
 	Revocations Revocations
-	// Subject finds the owner of a credential.
+	// Subject finds the owner of a credential, from memory where it can: it is
+	// asked at each request.
 	Subject func(ctx context.Context, realm, id string) (Subject, error)
 	// Grant finds the grant of an opaque token.
 	Grant func(ctx context.Context, realm, id string) (Grant, error)
@@ -101,9 +103,9 @@ type Config struct {
 type Authenticator struct {
 	cfg      Config
 	trusts   *records[*trust]
-	keys     *records[credential.Key]
+	keys     *records[*keyEntry]
+	rights   *cache.Cache[string, *keyRights]
 	opaque   *records[*opaqueEntry]
-	subjects *records[Subject]
 	tokens   *tokenCache
 	suspects turnstile
 	usage    usageCounter
@@ -156,9 +158,9 @@ func New(cfg Config) (*Authenticator, error) {
 	}
 	a := &Authenticator{cfg: cfg,
 		trusts:   newRecords[*trust](4096, trustAge, cfg.Now),
-		keys:     newRecords[credential.Key](cfg.CacheSize, recordAge, cfg.Now),
+		keys:     newRecords[*keyEntry](cfg.CacheSize, recordAge, cfg.Now),
+		rights:   cache.New[string, *keyRights](1024),
 		opaque:   newRecords[*opaqueEntry](cfg.CacheSize, recordAge, cfg.Now),
-		subjects: newRecords[Subject](cfg.CacheSize, recordAge, cfg.Now),
 		tokens:   newTokenCache(cfg.CacheSize),
 		suspects: make(turnstile, suspectSlots),
 	}
@@ -267,12 +269,6 @@ func (a *Authenticator) Apply(c gatehouse.Change) {
 	switch c.Topic {
 	case gatehouse.TopicKey:
 		a.keys.drop(c.ID)
-	case gatehouse.TopicUser:
-		if c.ID == "" {
-			a.subjects.drop("")
-		} else {
-			a.subjects.drop(subjectKey(c.Realm, c.ID))
-		}
 	case gatehouse.TopicRealm, gatehouse.TopicSigningKey:
 		// A new trust makes every token verified under the old one unknown.
 		a.trusts.drop(c.Realm)
@@ -283,9 +279,7 @@ func (a *Authenticator) Apply(c gatehouse.Change) {
 
 // subject returns an owner that exists and is not disabled.
 func (a *Authenticator) subject(ctx context.Context, realm, id string) (Subject, error) {
-	s, err := a.subjects.get(ctx, subjectKey(realm, id), func(ctx context.Context, _ string) (Subject, error) {
-		return a.cfg.Subject(ctx, realm, id)
-	})
+	s, err := a.cfg.Subject(ctx, realm, id)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
 		return Subject{}, errSubjectUnknown
@@ -298,6 +292,3 @@ func (a *Authenticator) subject(ctx context.Context, realm, id string) (Subject,
 	}
 	return s, nil
 }
-
-// subjectKey: realm names contain no slash.
-func subjectKey(realm, id string) string { return realm + "/" + id }

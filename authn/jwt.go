@@ -118,7 +118,6 @@ type tokenEntry struct {
 	principal *gatehouse.Principal
 	ref       revocation.Ref
 	expires   time.Time
-	subject   string // subjectKey; "" for a foreign subject
 }
 
 func newTokenCache(size int) *tokenCache {
@@ -154,12 +153,9 @@ func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ 
 
 // local checks that the subject of an own token is still in the directory.
 func (a *Authenticator) local(ctx context.Context, e *tokenEntry) (*gatehouse.Principal, error) {
-	s, ok := a.subjects.peek(e.subject)
-	if !ok || s.Disabled || s.ID != e.principal.ID {
-		var err error
-		if s, err = a.subject(ctx, e.principal.Realm, e.principal.ID); err != nil {
-			return nil, err
-		}
+	s, err := a.subject(ctx, e.principal.Realm, e.principal.ID)
+	if err != nil {
+		return nil, err
 	}
 	if s.Kind == e.principal.Kind && s.Name == e.principal.Name {
 		return e.principal, nil
@@ -189,7 +185,6 @@ func (a *Authenticator) verifyToken(ctx context.Context, t *trust, text string) 
 		e.principal = foreignPrincipal(t.realm.Name, ti.foreign, claims)
 	} else {
 		e.principal = ownPrincipal(t.realm.Name, claims)
-		e.subject = subjectKey(t.realm.Name, e.principal.ID)
 		s, err := a.subject(ctx, t.realm.Name, e.principal.ID)
 		if err != nil {
 			return nil, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	lru "github.com/gatehouse-auth/gatehouse/internal/cache"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -60,8 +61,8 @@ type Config struct {
 	Logger    *slog.Logger
 	Metrics   Metrics          // may be nil
 	Now       func() time.Time // nil: time.Now
-	// CacheSize bounds the subjects, and the pushed entities, that are kept ready;
-	// 0 is 20,000 each, negative keeps none.
+	// CacheSize bounds the pushed entities that are kept ready, and the subjects as
+	// far as they are not bound to 4,096; 0 is 20,000, negative keeps none.
 	CacheSize int
 	// LoadTimeout bounds one rebuild; 0 is 15 seconds.
 	LoadTimeout time.Duration
@@ -78,6 +79,8 @@ type Decider struct {
 	admin       *policy.Set
 	subjects    *cache[subjectKey, *subject]
 	entities    *cache[entityKey, entityValue]
+	memberships *lru.Cache[string, *policy.Membership]
+	facts       *lru.Cache[string, *facts]
 
 	realms atomic.Pointer[map[string]*snapshot] // copied on write
 	write  sync.Mutex                           // one rebuild at a time
@@ -100,6 +103,14 @@ type snapshot struct {
 const (
 	retryEvery   = time.Second
 	defaultCache = 20_000
+	// maxSubjects is how many callers are kept ready for decisions. Others are made
+	// ready from what the directory has in memory, which takes some microseconds;
+	// one that is kept takes a kilobyte.
+	maxSubjects = 4096
+	// maxMemberships is how many combinations of roles and groups are kept ready.
+	maxMemberships = 1024
+	// maxFacts is how many combinations of what credentials say are kept once.
+	maxFacts = 1024
 )
 
 // New loads every realm. A realm whose policies do not compile is logged and
@@ -123,7 +134,8 @@ func New(ctx context.Context, c Config) (*Decider, error) {
 	}
 	d := &Decider{store: c.Store, directory: c.Directory, log: c.Logger, metrics: c.Metrics, now: c.Now,
 		loadTimeout: c.LoadTimeout, admin: admin,
-		subjects: newCache[subjectKey, *subject](c.CacheSize), entities: newCache[entityKey, entityValue](c.CacheSize)}
+		subjects: newCache[subjectKey, *subject](min(c.CacheSize, maxSubjects)), entities: newCache[entityKey, entityValue](c.CacheSize),
+		memberships: lru.New[string, *policy.Membership](maxMemberships), facts: lru.New[string, *facts](maxFacts)}
 	d.realms.Store(&map[string]*snapshot{})
 	realms, err := c.Store.Realms(ctx)
 	if err != nil {

@@ -54,7 +54,7 @@ func (d *Decider) decide(ctx context.Context, r *gatehouse.AccessRequest) gateho
 	}
 	dec = q.set.Evaluate(q.Request)
 	if keep && !q.source.asked && len(dec.Errors) == 0 {
-		subj.answers.keep(r, dec)
+		d.keep(&subj.answers, r, dec)
 	}
 	return dec
 }

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -42,7 +43,7 @@ func (d *Decider) resolve(ctx context.Context, snap *snapshot, p *gatehouse.Prin
 		return &subject{entity: e}, "", nil
 	case p.Foreign || p.Kind == gatehouse.KindClient:
 		// Not in the directory: the verified claims, as the realm maps them.
-		s, err := build(snap, p.Realm, p.ID, p.RoleLimit, Subject{Kind: p.Kind, Username: p.Name,
+		s, err := d.build(snap, p.Realm, p.ID, p.RoleLimit, Subject{Kind: p.Kind, Username: p.Name,
 			Roles: p.Roles, Groups: p.Groups, Attributes: p.Attributes})
 		if err != nil {
 			return nil, policy.CodeEvaluationError, err
@@ -78,7 +79,7 @@ func (d *Decider) local(ctx context.Context, snap *snapshot, realm, id string, l
 	}
 	s := &subject{snap: snap, disabled: true}
 	if !acc.Disabled {
-		if s, err = build(snap, realm, id, limit, acc); err != nil {
+		if s, err = d.build(snap, realm, id, limit, acc); err != nil {
 			return nil, err
 		}
 	}
@@ -87,38 +88,46 @@ func (d *Decider) local(ctx context.Context, snap *snapshot, realm, id string, l
 }
 
 // build computes the effective roles and the entity of an account.
-func build(snap *snapshot, realm, id string, limit []string, acc Subject) (*subject, error) {
-	s := &subject{snap: snap, roles: withBuiltin(snap.set, realm, acc.Roles)}
+func (d *Decider) build(snap *snapshot, realm, id string, limit []string, acc Subject) (*subject, error) {
+	roles := withBuiltin(snap.set, realm, acc.Roles)
 	if limit != nil {
 		// The limit's closure, not its names: a key limited to "user" keeps what
 		// user inherits; a role beside it, or above it, is gone.
 		allowed := withBuiltin(snap.set, realm, limit)
-		s.roles = slices.DeleteFunc(s.roles, func(r string) bool { return !slices.Contains(allowed, r) })
+		roles = slices.DeleteFunc(roles, func(r string) bool { return !slices.Contains(allowed, r) })
 	}
-	attrs := make(map[string]any, len(acc.Attributes)+6)
+	m, err := d.membership(roles, acc.Groups)
+	if err != nil {
+		return nil, err
+	}
+	attrs := make(map[string]any, len(acc.Attributes)+3)
 	for k, v := range acc.Attributes {
 		attrs[k] = v
 	}
 	delete(attrs, "email") // reserved even when empty
+	delete(attrs, "roles")
+	delete(attrs, "groups")
 	attrs["username"] = acc.Username
 	attrs["realm"] = realm
-	attrs["roles"] = s.roles
-	attrs["groups"] = acc.Groups
 	if acc.Email != "" {
 		attrs["email"] = acc.Email
 	}
-	parents := make([]gatehouse.EntityRef, 0, len(s.roles)+len(acc.Groups))
-	for _, r := range s.roles {
-		parents = append(parents, gatehouse.EntityRef{Type: policy.TypeRole, ID: r})
-	}
-	for _, g := range acc.Groups {
-		parents = append(parents, gatehouse.EntityRef{Type: policy.TypeGroup, ID: g})
-	}
-	var err error
-	if s.entity, err = policy.NewEntity(gatehouse.EntityRef{Type: typeOf(acc.Kind), ID: id}, attrs, parents); err == nil {
-		s.entity = s.entity.Keep()
-	}
+	s := &subject{snap: snap, roles: m.Roles}
+	s.entity, err = policy.NewPrincipal(gatehouse.EntityRef{Type: typeOf(acc.Kind), ID: id}, attrs, m)
 	return s, err
+}
+
+// membership returns what all principals with these roles and groups share.
+func (d *Decider) membership(roles, groups []string) (*policy.Membership, error) {
+	key := fmt.Sprintf("%q %q", roles, groups)
+	if m, ok := d.memberships.Get(key); ok {
+		return m, nil
+	}
+	m, err := policy.NewMembership(roles, slices.Clone(groups))
+	if err == nil {
+		d.memberships.Set(key, m)
+	}
+	return m, err
 }
 
 // withBuiltin adds the built-in roles, which stand outside the realm's

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ type answers [4]atomic.Pointer[answer]
 type answer struct {
 	action   string
 	resource gatehouse.Resource
-	facts    facts
+	facts    *facts // shared by all that are alike
 	decision gatehouse.Decision
 }
 
@@ -79,7 +80,7 @@ func (a *answers) recall(r *gatehouse.AccessRequest) (gatehouse.Decision, bool) 
 		return gatehouse.Decision{}, false
 	}
 	f := factsOf(r.Principal)
-	if !k.facts.equal(&f) {
+	if !f.equal(k.facts) {
 		return gatehouse.Decision{}, false
 	}
 	return k.decision, true
@@ -88,11 +89,21 @@ func (a *answers) recall(r *gatehouse.AccessRequest) (gatehouse.Decision, bool) 
 // keep remembers a decision. The answer holds the attributes, so that no other
 // map can come to lie at their address, and copies what callers may write into.
 // The id is a piece of the request's path, which must not be kept with it.
-func (a *answers) keep(r *gatehouse.AccessRequest, d gatehouse.Decision) {
-	k := &answer{r.Action, r.Resource, factsOf(r.Principal), d}
+func (d *Decider) keep(a *answers, r *gatehouse.AccessRequest, dec gatehouse.Decision) {
+	k := &answer{r.Action, r.Resource, d.shared(factsOf(r.Principal)), dec}
 	k.resource.ID = strings.Clone(r.Resource.ID)
-	k.facts.scopes, k.facts.amr = slices.Clone(k.facts.scopes), slices.Clone(k.facts.amr)
 	a.slot(r).Store(k)
+}
+
+// shared returns facts like f that may be kept. Most credentials have the same.
+func (d *Decider) shared(f facts) *facts {
+	key := fmt.Sprintf("%+v", f) // may be the same for others, so what is found is compared
+	if known, ok := d.facts.Get(key); ok && known.equal(&f) {
+		return known
+	}
+	f.scopes, f.amr = slices.Clone(f.scopes), slices.Clone(f.amr)
+	d.facts.Set(key, &f)
+	return &f
 }
 
 // identity tells maps apart without looking into them.

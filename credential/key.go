@@ -32,27 +32,22 @@ func (k *Key) Status(now time.Time) KeyStatus {
 	return KeyActive
 }
 
-// AllowsAddress reports whether k may be used from addr. A key without nets may
-// be used from anywhere; a key with nets never from an unknown address.
-func (k *Key) AllowsAddress(addr netip.Addr) bool {
-	if len(k.AllowedNets) == 0 {
+// AllowsAddress reports whether a key that is bound to nets may be used from
+// addr. Without nets it may be used from anywhere; with nets never from an
+// unknown address.
+func AllowsAddress(nets []netip.Prefix, addr netip.Addr) bool {
+	if len(nets) == 0 {
 		return true
 	}
 	// ::ffff:192.0.2.1 is 192.0.2.1 that came in on an IPv6 socket; a zone is
 	// the name of our own interface, not part of where the caller is.
 	addr = addr.Unmap().WithZone("")
-	for _, net := range k.AllowedNets {
+	for _, net := range nets {
 		if net.Contains(addr) {
 			return true
 		}
 	}
 	return false
-}
-
-// AllowsEnvironment reports whether k belongs to env. A key without a known
-// environment belongs to none.
-func (k *Key) AllowsEnvironment(env gatehouse.Environment) bool {
-	return validEnvironment(env) && k.Environment == env
 }
 
 // MaxNets is the most networks that a key may list.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"strconv"
 	"sync"
@@ -27,7 +28,7 @@ const (
 	// assertionReuse is left for the upstream to read it.
 	assertionReuse = 15 * time.Second
 	// maxAssertions bounds one generation of the cache.
-	maxAssertions = 4096
+	maxAssertions = 2048
 )
 
 // Keys gives the realm's signing key; keyring.Ring is one.
@@ -63,8 +64,12 @@ type Asserter struct {
 
 	mu        sync.Mutex
 	turned    time.Time
-	cur, prev map[string]signed // claims without times → assertion
+	cur, prev map[claimsSum]signed
 }
+
+// claimsSum is the SHA-256 of the claims without times. It stands for them, which
+// would be half of what the cache holds.
+type claimsSum [sha256.Size]byte
 
 type signed struct {
 	text string
@@ -80,7 +85,7 @@ func NewAsserter(cfg AsserterConfig) (*Asserter, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Asserter{cfg: cfg, cur: map[string]signed{}}, nil
+	return &Asserter{cfg: cfg, cur: map[claimsSum]signed{}}, nil
 }
 
 // vouch returns the roles that p holds now, and an assertion about it. Roles that
@@ -120,8 +125,8 @@ func (a *Asserter) assert(p *gatehouse.Principal, roles []string, audience strin
 	if err != nil {
 		return "", err
 	}
-	now := a.cfg.Now()
-	if s, ok := a.lookup(claims, now); ok && s.key == key {
+	now, sum := a.cfg.Now(), claimsSum(sha256.Sum256(claims))
+	if s, ok := a.lookup(sum, now); ok && s.key == key {
 		return s.text, nil
 	}
 	text, err := key.Sign(TypeAssertion, appendTimes(claims, now))
@@ -129,22 +134,22 @@ func (a *Asserter) assert(p *gatehouse.Principal, roles []string, audience strin
 		return "", err
 	}
 	a.mu.Lock()
-	a.cur[string(claims)] = signed{text, now, key}
+	a.cur[sum] = signed{text, now, key}
 	a.mu.Unlock()
 	return text, nil
 }
 
 // lookup finds an assertion young enough. Generations turn with time and size,
 // which bounds the cache without a clock of its own.
-func (a *Asserter) lookup(claims []byte, now time.Time) (signed, bool) {
+func (a *Asserter) lookup(sum claimsSum, now time.Time) (signed, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if now.Sub(a.turned) >= assertionReuse || len(a.cur) >= maxAssertions {
-		a.prev, a.cur, a.turned = a.cur, map[string]signed{}, now
+		a.prev, a.cur, a.turned = a.cur, map[claimsSum]signed{}, now
 	}
-	s, ok := a.cur[string(claims)]
+	s, ok := a.cur[sum]
 	if !ok {
-		s, ok = a.prev[string(claims)]
+		s, ok = a.prev[sum]
 	}
 	age := now.Sub(s.at)
 	return s, ok && age >= 0 && age < assertionReuse

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,10 +24,11 @@ type DirectoryStore interface {
 type DirectoryConfig struct {
 	Store DirectoryStore   // required
 	Now   func() time.Time // required
-	// Size is how many users are kept: 10,000.
+	// Size is how many users are kept: 32,768.
 	Size int
-	// MaxAge bounds how long a user is kept without being read again, in case a
-	// change was not announced: 1 minute.
+	// MaxAge bounds how long a user is used without being read again, in case a
+	// change was not announced: 2 minutes. One who is asked for is read again from
+	// half of that on, beside the caller.
 	MaxAge time.Duration
 }
 
@@ -37,6 +39,9 @@ type Directory struct {
 	cfg     DirectoryConfig
 	users   *cache.Cache[subject, cached]
 	flights singleflight.Group
+	// renewals has an element for each read that nobody waits for.
+	renewals chan struct{}
+	seed     maphash.Seed
 
 	// changes counts what Apply was told. A record read while it moved may be
 	// the one from before the change, so it is not kept. mu makes "compare, then
@@ -49,16 +54,22 @@ type Directory struct {
 
 type subject struct{ realm, id string }
 
+// cached is a user with the times, in Unix nanoseconds, from which it is read again
+// and until which it may be used.
 type cached struct {
-	user  *User
-	until int64 // Unix nanoseconds
+	user         *User
+	renew, until int64
 }
 
 // DirectoryStats counts look-ups.
 type DirectoryStats struct{ Hits, Misses int64 }
 
-// loadTimeout bounds a read whose callers may all have left.
-const loadTimeout = 10 * time.Second
+const (
+	// loadTimeout bounds a read whose callers may all have left.
+	loadTimeout = 10 * time.Second
+	// maxRenewals is how many users are read again at once.
+	maxRenewals = 2
+)
 
 // NewDirectory returns a Directory, or an error when something is missing.
 func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
@@ -66,12 +77,12 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 		return nil, errors.New("identity: the directory needs a store and a clock")
 	}
 	if cfg.Size <= 0 {
-		cfg.Size = 10_000
+		cfg.Size = 1 << 15
 	}
 	if cfg.MaxAge <= 0 {
-		cfg.MaxAge = time.Minute
+		cfg.MaxAge = 2 * time.Minute
 	}
-	return &Directory{cfg: cfg, users: cache.New[subject, cached](cfg.Size)}, nil
+	return &Directory{cfg: cfg, users: cache.New[subject, cached](cfg.Size), renewals: make(chan struct{}, maxRenewals), seed: maphash.MakeSeed()}, nil
 }
 
 // Stats returns the counters.
@@ -85,17 +96,44 @@ func (d *Directory) Stats() DirectoryStats {
 // returned from memory when the store failed.
 func (d *Directory) Subject(ctx context.Context, realm, id string) (*User, error) {
 	key := subject{realm, id}
-	if c, ok := d.users.Get(key); ok && d.cfg.Now().UnixNano() < c.until {
+	now := d.cfg.Now().UnixNano()
+	if c, ok := d.users.Get(key); ok && now < c.until {
 		d.hits.Add(1)
+		if now >= c.renew {
+			d.renew(ctx, key)
+		}
 		return c.user, nil
 	}
 	d.misses.Add(1)
+	return d.fill(ctx, key)
+}
+
+// renew reads a user again and does not wait for it. When as many are read as may
+// be, nothing happens: the next use asks again.
+func (d *Directory) renew(ctx context.Context, key subject) {
+	select {
+	case d.renewals <- struct{}{}:
+	default:
+		return
+	}
+	go func() {
+		defer func() { <-d.renewals }()
+		if c, ok := d.users.Get(key); ok && d.cfg.Now().UnixNano() >= c.renew { // nobody was quicker
+			if _, err := d.fill(context.WithoutCancel(ctx), key); errors.Is(err, gatehouse.NotFound) {
+				d.users.Forget(key)
+			}
+		}
+	}()
+}
+
+// fill reads a user and keeps it, unless a change came meanwhile.
+func (d *Directory) fill(ctx context.Context, key subject) (*User, error) {
 	d.mu.RLock()
 	began := d.changes
 	d.mu.RUnlock()
 	// Callers join a read only if it began after the last change they may know
 	// of: one that began before could give them the past.
-	flight := strconv.FormatUint(began, 10) + "\x00" + realm + "\x00" + id
+	flight := strconv.FormatUint(began, 10) + "\x00" + key.realm + "\x00" + key.id
 	ch := d.flights.DoChan(flight, func() (result any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
@@ -135,7 +173,10 @@ func (d *Directory) load(ctx context.Context, key subject, began uint64) (*User,
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.changes == began {
-		d.users.Set(key, cached{&u, d.cfg.Now().Add(d.cfg.MaxAge).UnixNano()})
+		now, half := d.cfg.Now().UnixNano(), int64(d.cfg.MaxAge/2)
+		// Those that came in together must not all be due together.
+		spread := int64(maphash.Comparable(d.seed, key) % uint64(half/2+1))
+		d.users.Set(key, cached{&u, now + half + spread, now + int64(d.cfg.MaxAge)})
 	}
 	return &u, nil
 }

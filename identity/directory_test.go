@@ -77,7 +77,7 @@ func TestDirectory(t *testing.T) {
 	version(2, 4)
 	c.advance(time.Minute - time.Nanosecond)
 	version(2, 4)
-	c.advance(time.Nanosecond)
+	c.advance(time.Minute + time.Nanosecond)
 	version(2, 5)
 	if got := d.Stats(); got.Misses != 5 || got.Hits != 3 {
 		t.Errorf("%+v", got)
@@ -86,11 +86,36 @@ func TestDirectory(t *testing.T) {
 		t.Error("a user of another realm:", err)
 	}
 	// A store that fails is not papered over with what was known before.
-	c.advance(time.Minute)
+	c.advance(2 * time.Minute)
 	s.err = errors.New("database away")
 	if u, err := d.Subject(ctx, "main", "usr_a"); err == nil || u != nil {
 		t.Errorf("%v %v", u, err)
 	}
+}
+
+// A user who is asked for is read again in time, and nobody waits for that.
+func TestDirectoryRenews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		s := &shelf{user: User{Realm: "main", ID: "usr_a", Version: 1}}
+		d := newDirectory(t, s, c)
+		if _, err := d.Subject(t.Context(), "main", "usr_a"); err != nil {
+			t.Fatal(err)
+		}
+		gate := make(chan struct{})
+		s.set(User{Realm: "main", ID: "usr_a", Version: 2}, gate)
+		c.advance(90*time.Second + time.Nanosecond)
+		for range 3 { // the read hangs, and they are answered
+			if u, err := d.Subject(t.Context(), "main", "usr_a"); err != nil || u.Version != 1 {
+				t.Fatalf("%+v %v", u, err)
+			}
+		}
+		close(gate)
+		synctest.Wait()
+		if u, err := d.Subject(t.Context(), "main", "usr_a"); err != nil || u.Version != 2 || s.reads.Load() != 2 {
+			t.Fatalf("%+v %v after %d reads", u, err, s.reads.Load())
+		}
+	})
 }
 
 // A read that began before a change and ends after it must neither be kept nor

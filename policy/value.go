@@ -190,22 +190,30 @@ func (c *converter) record(m map[string]any, depth int) (cedar.Record, error) {
 	}
 	out := make(cedar.RecordMap, len(m))
 	for k, v := range m {
-		if v == nil {
-			continue
-		}
-		if !utf8.ValidString(k) {
-			return cedar.Record{}, errors.New("a member's name is not UTF-8")
-		}
-		if err := c.spend(0, len(k)); err != nil {
+		if err := c.member(out, k, v, depth); err != nil {
 			return cedar.Record{}, err
 		}
-		x, err := c.value(v, depth+1)
-		if err != nil {
-			return cedar.Record{}, fmt.Errorf("%s: %w", clip(k), err)
-		}
-		out[cedar.String(k)] = x
 	}
 	return cedar.NewRecord(out), nil
+}
+
+// member adds one member to a record; null is as if it were not there.
+func (c *converter) member(out cedar.RecordMap, k string, v any, depth int) error {
+	if v == nil {
+		return nil
+	}
+	if !utf8.ValidString(k) {
+		return errors.New("a member's name is not UTF-8")
+	}
+	if err := c.spend(0, len(k)); err != nil {
+		return err
+	}
+	x, err := c.value(v, depth+1)
+	if err != nil {
+		return fmt.Errorf("%s: %w", clip(k), err)
+	}
+	out[cedar.String(k)] = x
+	return nil
 }
 
 func (c *converter) set(n int, at func(int) any, depth int) (cedar.Value, error) {
