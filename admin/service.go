@@ -36,8 +36,9 @@ type Config struct {
 	// Roles are those that p's directory entry and credential give at this
 	// moment, inherited ones included.
 	Roles func(ctx context.Context, p *gatehouse.Principal) ([]string, error)
-	// Access answers an application's question (authz.Decider.Decide).
-	Access func(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision
+	// Explain answers what somebody may do, and why, with documents that are not
+	// stored yet (authz.Decider.Explain).
+	Explain func(ctx context.Context, r gatehouse.AccessRequest, documents ...policy.Document) (policy.Explanation, error)
 	// Prepare tries a change of a realm's rules before it is stored
 	// (authz.Decider.Prepare).
 	Prepare func(realm string, c authz.Candidate) (*authz.Prepared, error)
@@ -140,7 +141,7 @@ func New(c Config) (*Service, error) {
 	}{
 		{"Store", c.Store == nil}, {"Realms", c.Realms == nil}, {"Users", c.Users == nil}, {"Keys", c.Keys == nil},
 		{"Policies", c.Policies == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil},
-		{"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Access", c.Access == nil},
+		{"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil},
 		{"Grants", c.Grants == nil}, {"Verify", c.Verify == nil}, {"Audit", c.Audit == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 	} {

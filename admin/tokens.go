@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -245,6 +247,9 @@ func (s *Service) Me(ctx context.Context, actor *gatehouse.Principal) (Me, error
 		ACR: actor.ACR, AMR: some(actor.AMR), AuthTime: actor.AuthTime, ExpiresAt: actor.ExpiresAt}, nil
 }
 
+// maxTried bounds the documents that one question may bring.
+const maxTried = 20
+
 // Decide answers what a user of the realm may do, with the reasons, as if he had
 // asked with a credential of his own that carries all scopes.
 func (s *Service) Decide(ctx context.Context, actor *gatehouse.Principal, realm string, q Question) (Answer, error) {
@@ -256,6 +261,9 @@ func (s *Service) Decide(ctx context.Context, actor *gatehouse.Principal, realm 
 	f.text("resource.type", q.Resource.Type, true)
 	f.text("resource.id", q.Resource.ID, true)
 	simulated := f.simulated("context", q.Context)
+	if len(q.Policies) > maxTried {
+		f.add("policies", "has more than %d entries", maxTried)
+	}
 	if err := f.err(); err != nil {
 		return Answer{}, err
 	}
@@ -274,12 +282,17 @@ func (s *Service) Decide(ctx context.Context, actor *gatehouse.Principal, realm 
 	// The question is about a request of the principal: nothing of the one that asks
 	// may count, its address least of all.
 	about := gatehouse.WithRequest(ctx, gatehouse.RequestFacts{ID: gatehouse.RequestIDFrom(ctx)})
-	d := s.c.Access(about, gatehouse.AccessRequest{Principal: p, Action: q.Action, Resource: r, Simulated: simulated})
-	out := Answer{Allowed: d.Allowed, Code: d.Code, Reasons: d.Reasons, Errors: some(d.Errors), Missing: some(d.Missing)}
-	if out.Reasons == nil {
-		out.Reasons = []gatehouse.Reason{}
+	tried := make([]policy.Document, 0, len(q.Policies))
+	for _, id := range slices.Sorted(maps.Keys(q.Policies)) {
+		tried = append(tried, policy.Document{Realm: realm, ID: id, Text: q.Policies[id]})
 	}
-	return out, nil
+	x, err := s.c.Explain(about, gatehouse.AccessRequest{Principal: p, Action: q.Action, Resource: r, Simulated: simulated}, tried...)
+	if err != nil {
+		return Answer{}, err
+	}
+	d := x.Decision
+	return Answer{Allowed: d.Allowed, Code: d.Code, Reasons: some(d.Reasons), Errors: some(d.Errors), Missing: some(d.Missing),
+		Considered: x.Considered, Total: x.Total, Policies: some(x.Policies)}, nil
 }
 
 // simulated reads facts that somebody wrote for a question to the decision point.

@@ -106,9 +106,9 @@ func paged[R, V any](items []R, limit int, id func(R) string, view func(R) V) Pa
 }
 
 // some makes an absent list an empty one, so that JSON says [] and not null.
-func some(list []string) []string {
+func some[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

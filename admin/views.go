@@ -304,6 +304,8 @@ type Question struct {
 	Action    string         `json:"action"`
 	Resource  Resource       `json:"resource"`
 	Context   map[string]any `json:"context,omitempty" doc:"Facts of the request to assume, such as address, method or time; what is left out is unknown, and time is now"`
+	// Policies are tried without being stored.
+	Policies map[string]string `json:"policies,omitempty" doc:"Texts of policy documents by id, to be tried beside those stored or in place of those of the same id; nothing is stored"`
 }
 
 // Resource is what the question is about.
@@ -327,6 +329,10 @@ type Answer struct {
 	Reasons []gatehouse.Reason `json:"reasons"`
 	Errors  []string           `json:"errors"`
 	Missing []string           `json:"missing"`
+	// Considered is how many policies could apply by their scope, of Total.
+	Considered int            `json:"considered" doc:"How many policies could apply by their scope"`
+	Total      int            `json:"total" doc:"How many policies there are"`
+	Policies   []policy.Trace `json:"policies" doc:"The policies that matched or failed, then the permits that came nearest, with what they lack"`
 }
 
 // RoleInput is what a role is replaced with.

@@ -653,11 +653,14 @@ func TestCheck(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	d, _, _ := newDecider(t, newWorld())
-	x := d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "bob"), Action: "read", Resource: document("zoe", "red", "private")})
+	x, err := d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "bob"), Action: "read", Resource: document("zoe", "red", "private")})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if x.Decision.Allowed || len(x.Policies) == 0 || !strings.Contains(x.String(), "owner-reads") {
 		t.Errorf("%s", x)
 	}
-	x = d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "ghost"), Action: "read"})
+	x, _ = d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "ghost"), Action: "read"})
 	if x.Decision.Code != CodeSubjectDisabled || x.String() == "" {
 		t.Errorf("%+v", x)
 	}

@@ -59,17 +59,29 @@ func (d *Decider) decide(ctx context.Context, r *gatehouse.AccessRequest) gateho
 	return dec
 }
 
-// Explain decides like [Decider.Decide] and tells how.
-func (d *Decider) Explain(ctx context.Context, r gatehouse.AccessRequest) policy.Explanation {
-	snap, subj, dec := d.asker(ctx, r.Principal)
-	var q *question
-	if subj != nil {
-		q, dec = d.question(ctx, snap, subj, &r)
-	}
-	if q == nil {
+// Explain decides like [Decider.Decide] and tells how. With documents it decides
+// as if they were stored, in place of those of the same names; what does not
+// compile is the error of [Decider.Prepare].
+func (d *Decider) Explain(ctx context.Context, r gatehouse.AccessRequest, documents ...policy.Document) (policy.Explanation, error) {
+	nothing := func(dec gatehouse.Decision) policy.Explanation {
 		return policy.Explanation{Action: r.Action, Resource: r.Resource.Type + "::" + r.Resource.ID, Decision: dec}
 	}
-	return q.set.Explain(q.Request)
+	snap, subj, dec := d.asker(ctx, r.Principal)
+	if subj == nil {
+		return nothing(dec), nil
+	}
+	set := snap.set
+	for i := range documents {
+		var err error
+		if set, err = set.Replace(documents[i].ID, &documents[i], nil, false); err != nil {
+			return policy.Explanation{}, Invalid(err)
+		}
+	}
+	q, dec := d.question(ctx, &snapshot{realm: snap.realm, set: set}, subj, &r)
+	if q == nil {
+		return nothing(dec), nil
+	}
+	return set.Explain(q.Request), nil
 }
 
 func (d *Decider) count(p *gatehouse.Principal, dec gatehouse.Decision, start time.Time) {

@@ -24,16 +24,16 @@ type Explanation struct {
 
 // Trace is what one policy said.
 type Trace struct {
-	PolicyID string
-	Effect   string // "permit" or "forbid"
-	Source   string // "role admin", "policy documents"
-	Note     string
-	Line     int    // of the policy in its document; 0 for roles
-	Outcome  string // "matched", "error", "not met"
+	PolicyID string `json:"policy"`
+	Effect   string `json:"effect"` // "permit" or "forbid"
+	Source   string `json:"source"` // "role admin", "policy documents"
+	Note     string `json:"note,omitempty"`
+	Line     int    `json:"line,omitempty" doc:"Of the policy in its document; absent for roles"`
+	Outcome  string `json:"outcome" doc:"matched, error or not met"`
 	// Failed are the parts that did not hold, in the order of the policy:
 	// "principal in Role::\"admin\"", "when { … }".
-	Failed []string
-	Error  string
+	Failed []string `json:"failed,omitempty" doc:"The parts that did not hold, in the order of the policy"`
+	Error  string   `json:"error,omitempty"`
 }
 
 const maxMisses = 20

@@ -22,7 +22,7 @@ import (
 func (s *Server) wireAdmin(ctx context.Context) error {
 	cfg := admin.Config{
 		Store: s.db, Decide: s.decider.DecideAdmin, Audit: s.db, AuditKey: s.auditVerifier,
-		Roles: s.decider.Roles, Access: s.decider.Decide, Prepare: s.decider.Prepare,
+		Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Signing: s.ring, Grants: openGrants{s.db, s.grants}, Verify: tokenVerifier{s.auth},
 		Backup: s.backup, Record: s.record.Record, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
 	}

@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -67,9 +71,12 @@ func (a *app) policySchema() *cobra.Command {
 // policyExplain asks the live decision point, and says why.
 func (a *app) policyExplain() *cobra.Command {
 	var action, resource, attributes, contextJSON string
+	var files []string
 	c := &cobra.Command{
-		Use:     "explain --principal USER --action ACTION --resource TYPE/ID",
-		Short:   "Ask whether somebody may do something, and why; exit code 3 when denied",
+		Use:   "explain --principal USER --action ACTION --resource TYPE/ID",
+		Short: "Ask whether somebody may do something, and why; exit code 3 when denied",
+		Long: "Ask the live decision point whether somebody may do something, and why. With --try FILE it answers as if the file were\n" +
+			"stored under its name without .cedar; nothing is stored. Exit code 3 when denied.",
 		Example: `  gatehouse policy explain --principal bob --action read --resource Document/1 --attributes '{"visibility":"public"}'`,
 		Args:    cobra.NoArgs,
 	}
@@ -78,7 +85,8 @@ func (a *app) policyExplain() *cobra.Command {
 	c.Flags().StringVar(&action, "action", "", "action")
 	c.Flags().StringVar(&resource, "resource", "", "TYPE/ID")
 	c.Flags().StringVar(&attributes, "attributes", "", "attributes of the resource, as a JSON object")
-	c.Flags().StringVar(&contextJSON, "context", "", "context, as a JSON object")
+	c.Flags().StringVar(&contextJSON, "context", "", "facts of the request to assume, as a JSON object, such as {\"address\":\"192.0.2.1\"}")
+	c.Flags().StringArrayVar(&files, "try", nil, "policy file to try without storing it; may be given again")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if principal == "" || action == "" || resource == "" {
 			return usagef("--principal, --action and --resource are needed; see %s --help", c.CommandPath())
@@ -102,14 +110,31 @@ func (a *app) policyExplain() *cobra.Command {
 			}
 			f.into[f.name] = o
 		}
-		var out object
+		if len(files) > 0 {
+			texts := object{}
+			for _, file := range files {
+				b, err := a.readFileOrStdin(file, maxPolicyFile)
+				if err != nil {
+					return err
+				}
+				texts[strings.TrimSuffix(filepath.Base(file), ".cedar")] = string(b)
+			}
+			body["policies"] = texts
+		}
+		var out admin.Answer
 		if err := a.call(c.Context(), "POST", a.realmPath("decisions"), body, &out); err != nil {
 			return err
 		}
-		if err := a.show(out); err != nil {
+		x := policy.Explanation{Principal: principal, Action: action, Resource: resource, Considered: out.Considered, Total: out.Total, Policies: out.Policies,
+			Decision: gatehouse.Decision{Allowed: out.Allowed, Code: out.Code, Errors: out.Errors}}
+		if err := a.print(out, func(w io.Writer) {
+			for line := range strings.Lines(x.String()) {
+				fmt.Fprintln(w, printable(strings.TrimSuffix(line, "\n")))
+			}
+		}); err != nil {
 			return err
 		}
-		if allowed, _ := out["allowed"].(bool); !allowed {
+		if !out.Allowed {
 			return &silentError{exitDenied}
 		}
 		return nil

@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
 // empty is a store that holds nothing. The methods that it lacks must not be
@@ -66,8 +67,10 @@ func api(f *testing.F) http.Handler {
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
 			return gatehouse.Decision{}
 		},
-		Roles:   func(context.Context, *gatehouse.Principal) ([]string, error) { return nil, nil },
-		Access:  func(context.Context, gatehouse.AccessRequest) gatehouse.Decision { return gatehouse.Decision{} },
+		Roles: func(context.Context, *gatehouse.Principal) ([]string, error) { return nil, nil },
+		Explain: func(context.Context, gatehouse.AccessRequest, ...policy.Document) (policy.Explanation, error) {
+			return policy.Explanation{}, nil
+		},
 		Prepare: func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable }, Passwords: noHash{}, Signing: noRing{}, Grants: noGrants{}, Verify: none, Record: func(*gatehouse.Event) {},
 		AuditKey: func(string) (audit.Key, error) { return audit.Key{}, errors.New("no key") }})
 	if err != nil {
