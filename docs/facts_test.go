@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -108,6 +109,12 @@ func valuesOf(file, name string) ([]string, error) {
 			if len(n.Lhs) == 1 && len(n.Rhs) == 1 && selects(n.Lhs[0], name) {
 				give(n.Rhs[0])
 			}
+		case *ast.TypeSpec: // type Of struct { Name … `default:"value"` }
+			if fields, ok := n.Type.(*ast.StructType); ok {
+				if d := defaultTag(fields, strings.TrimPrefix(name, n.Name.Name+".")); d != "" {
+					found[d] = true
+				}
+			}
 		case *ast.CallExpr: // or(&x.Name, value)
 			if len(n.Args) == 2 {
 				if and, ok := n.Args[0].(*ast.UnaryExpr); ok && and.Op == token.AND && selects(and.X, name) {
@@ -121,6 +128,17 @@ func valuesOf(file, name string) ([]string, error) {
 		return nil, fmt.Errorf("nothing of that name has a value that the test can read")
 	}
 	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// defaultTag returns the default in the tag of a field; "" without one.
+func defaultTag(of *ast.StructType, name string) string {
+	for _, f := range of.Fields.List {
+		if f.Tag != nil && len(f.Names) == 1 && f.Names[0].Name == name {
+			tag, _ := strconv.Unquote(f.Tag.Value)
+			return reflect.StructTag(tag).Get("default")
+		}
+	}
+	return ""
 }
 
 // selects reports whether e ends in name, which may be "Name" or "Of.Name".

@@ -29,21 +29,21 @@ func (p *Pipeline) extract(x *Exchange, r *http.Request) error {
 
 // limitAddress bounds what one client address may ask of the route.
 func (p *Pipeline) limitAddress(x *Exchange, _ *http.Request) error {
-	if x.route.rateAddress.IsZero() {
+	if x.route.RateAddress.IsZero() {
 		return nil
 	}
-	res := p.cfg.Limiter.AllowAddress(x.route.scopeAddress, x.address, x.route.rateAddress)
-	return x.limited(0, limit.Item{Name: "address", Rate: x.route.rateAddress, Result: res})
+	res := p.cfg.Limiter.AllowAddress(x.route.scopeAddress, x.address, x.route.RateAddress)
+	return x.limited(0, limit.Item{Name: "address", Rate: x.route.RateAddress, Result: res})
 }
 
 // limitPrincipal bounds what one principal may ask of the route. An anonymous
 // caller is bounded by its address alone.
 func (p *Pipeline) limitPrincipal(x *Exchange, _ *http.Request) error {
-	if x.route.ratePrincipal.IsZero() || !x.principal.Authenticated() {
+	if x.route.RatePrincipal.IsZero() || !x.principal.Authenticated() {
 		return nil
 	}
-	res := p.cfg.Limiter.AllowIn(x.route.scopePrincipal, x.principal.ID, x.route.ratePrincipal)
-	return x.limited(1, limit.Item{Name: "principal", Rate: x.route.ratePrincipal, Result: res})
+	res := p.cfg.Limiter.AllowIn(x.route.scopePrincipal, x.principal.ID, x.route.RatePrincipal)
+	return x.limited(1, limit.Item{Name: "principal", Rate: x.route.RatePrincipal, Result: res})
 }
 
 func (x *Exchange) limited(i int, item limit.Item) error {

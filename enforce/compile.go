@@ -10,7 +10,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
-	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
 // compiled is a route that was checked, with what can be prepared.
@@ -18,8 +17,6 @@ type compiled struct {
 	Route
 	wildcards      []string
 	id, fetch      template
-	rateAddress    limit.Rate
-	ratePrincipal  limit.Rate
 	scopeAddress   string
 	scopePrincipal string
 	reasons        []gatehouse.Reason // of a route that asks no policy
@@ -28,6 +25,38 @@ type compiled struct {
 
 // maxRoutes bounds a table; conflicts are looked for in pairs.
 const maxRoutes = 10_000
+
+// RouteError is what is wrong with one route of a list.
+type RouteError struct {
+	Index int    // in the list
+	Name  string // as its events would show it
+	Err   error
+}
+
+// Error implements error.
+func (e *RouteError) Error() string {
+	return fmt.Sprintf("route %d (%s): %v", e.Index+1, e.Name, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *RouteError) Unwrap() error { return e.Err }
+
+// CheckRoutes checks routes as [Pipeline.SetRoutes] of a gateway does, and
+// returns a [RouteError] for each that is wrong, joined. It starts nothing.
+func CheckRoutes(routes []Route) error {
+	gateway := &Pipeline{cfg: Config{Authenticator: everyScheme{}, Resolver: anyResource{}}}
+	_, err := gateway.compile(routes)
+	return err
+}
+
+// everyScheme and anyResource stand for a gateway's parts while routes are only
+// checked: they are asked for nothing else.
+type (
+	everyScheme struct{ Authenticator }
+	anyResource struct{ Resolver }
+)
+
+func (everyScheme) Supports(gatehouse.Scheme) bool { return true }
 
 // compile checks all routes and builds the table.
 func (p *Pipeline) compile(routes []Route) (*table, error) {
@@ -44,7 +73,7 @@ func (p *Pipeline) compile(routes []Route) (*table, error) {
 			err = errors.New("another route has the same id")
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("route %d (%s): %w", i+1, name(&routes[i]), err))
+			errs = append(errs, &RouteError{i, name(&routes[i]), err})
 			continue
 		}
 		ids[c.ID] = true
@@ -61,10 +90,11 @@ func (p *Pipeline) compile(routes []Route) (*table, error) {
 			}
 		}
 		if err := handle(mux, c); err != nil {
-			errs = append(errs, fmt.Errorf("route %d (%s): %w", i+1, name(&c.Route), conflict(byHost[c.Host], c, err)))
+			errs = append(errs, &RouteError{i, name(&c.Route), conflict(byHost[c.Host], c, err)})
 			continue
 		}
 		byHost[c.Host] = append(byHost[c.Host], c)
+		t.ids = append(t.ids, c.ID)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -269,8 +299,7 @@ func (p *Pipeline) checkResource(c *compiled) error {
 }
 
 func checkLimits(c *compiled) error {
-	c.rateAddress, c.ratePrincipal = limit.Rate(c.RateAddress), limit.Rate(c.RatePrincipal)
-	if err := errors.Join(c.rateAddress.Validate(), c.ratePrincipal.Validate()); err != nil {
+	if err := errors.Join(c.RateAddress.Validate(), c.RatePrincipal.Validate()); err != nil {
 		return err
 	}
 	if c.MaxBodyBytes < 0 || c.Timeout < 0 || c.IdleTimeout < 0 || c.StreamLifetime < 0 {
@@ -282,6 +311,9 @@ func checkLimits(c *compiled) error {
 }
 
 func checkCORS(c *compiled) error {
+	if c.CORS != nil && c.CORS.nobody() {
+		c.CORS = nil
+	}
 	if c.CORS == nil {
 		return nil
 	}

@@ -61,6 +61,7 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 type table struct {
 	hosts map[string]*http.ServeMux // by canonical host
 	any   *http.ServeMux
+	ids   []string // of all routes, as events show them
 }
 
 // find looks in the routes of the request's host first, then in those of every

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
 func TestMatch(t *testing.T) {
@@ -193,7 +194,7 @@ func TestSetRoutesRefuses(t *testing.T) {
 		{"fetch is no path", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream", Fetch: "http://x/{id}"}}}, "path"},
 		{"fetch has a fragment", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "upstream", Fetch: "/x#{id}"}}}, "fragment"},
 		{"stored without id", []Route{{Pattern: "/a/{id}", Action: "read", Resource: &ResourceRule{Type: "D", Source: "stored"}}}, "stored"},
-		{"rate", []Route{{Pattern: "/a", Authenticated: true, RateAddress: Rate{Limit: 5}}}, "window"},
+		{"rate", []Route{{Pattern: "/a", Authenticated: true, RateAddress: limit.Rate{Limit: 5}}}, "window"},
 		{"cors with everything", []Route{{Pattern: "/a", Authenticated: true, CORS: &CORS{Origins: []string{"*"}, Credentials: true}}}, "any site"},
 		{"cors pattern", []Route{{Pattern: "/a", Authenticated: true, CORS: &CORS{Origins: []string{"https://*.test"}}}}, "exact"},
 		{"filter", []Route{{Pattern: "/a", Authenticated: true, Filter: &ListFilter{Action: "read"}}}, "filter"},

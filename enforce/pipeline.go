@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -107,6 +108,9 @@ func (p *Pipeline) SetRoutes(routes []Route) error {
 	p.routes.Store(t)
 	return nil
 }
+
+// RouteIDs returns the ids of the routes in force, as events show them.
+func (p *Pipeline) RouteIDs() []string { return slices.Clone(p.routes.Load().ids) }
 
 // step is one link of the pipeline. It returns nil to go on; an error ends the
 // request with a denial. A step never calls another.

@@ -359,8 +359,8 @@ func TestCredentialNeverInTheRecord(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	f := newFakes()
-	p := f.pipeline(t, Route{ID: "a", Pattern: "/a", Authenticated: true, RateAddress: Rate{Limit: 2, Window: time.Hour}},
-		Route{ID: "p", Pattern: "/p", Authenticated: true, RatePrincipal: Rate{Limit: 1, Window: time.Hour}})
+	p := f.pipeline(t, Route{ID: "a", Pattern: "/a", Authenticated: true, RateAddress: limit.Rate{Limit: 2, Window: time.Hour}},
+		Route{ID: "p", Pattern: "/p", Authenticated: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}})
 	get := func(path, remote string) Verdict {
 		r := request("GET", path, "", "Authorization", bearer, "X-Forwarded-For", fmt.Sprint(f.authCalls)+".2.3.4")
 		r.RemoteAddr = remote
@@ -390,7 +390,7 @@ func TestLimits(t *testing.T) {
 // budget, and two principals behind one address do not.
 func TestBudgetBelongsToThePrincipal(t *testing.T) {
 	f := newFakes()
-	p := f.pipeline(t, Route{Pattern: "/p", Authenticated: true, RatePrincipal: Rate{Limit: 2, Window: time.Hour}})
+	p := f.pipeline(t, Route{Pattern: "/p", Authenticated: true, RatePrincipal: limit.Rate{Limit: 2, Window: time.Hour}})
 	as := func(id, credential string, scheme gatehouse.Scheme) bool {
 		who := *alice
 		who.ID, who.CredentialID, who.GrantID, who.SessionID, who.TokenID, who.Scheme = id, credential, credential, credential, credential, scheme
@@ -446,7 +446,7 @@ func TestConfigRefused(t *testing.T) {
 func BenchmarkCheck(b *testing.B) {
 	f := newFakes()
 	p := f.pipeline(b, Route{Pattern: "GET /documents/{id}", Action: "read", Resource: &ResourceRule{Type: "Document", ID: "{id}"},
-		RateAddress: Rate{Limit: 1 << 20, Window: time.Second}}, Route{Pattern: "GET /documents", Authenticated: true})
+		RateAddress: limit.Rate{Limit: 1 << 20, Window: time.Second}}, Route{Pattern: "GET /documents", Authenticated: true})
 	r := request("GET", "/documents/42", "", "Authorization", bearer)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
 // TestRecheck: everything that would keep a request out now is found, and nothing
 // is recorded, used up or changed by looking.
 func TestRecheck(t *testing.T) {
 	route := Route{Pattern: "GET /stream/{id}", Authenticated: true, Roles: []string{"user"}, Action: "read",
-		Resource: &ResourceRule{Type: "Document", ID: "{id}"}, RatePrincipal: Rate{Limit: 1, Window: time.Hour}}
+		Resource: &ResourceRule{Type: "Document", ID: "{id}"}, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}}
 	for name, change := range map[string]func(f *fakes, p *Pipeline){
 		"":                      func(*fakes, *Pipeline) {},
 		"credential revoked":    func(f *fakes, _ *Pipeline) { f.authErr = gatehouse.E(gatehouse.Unauthenticated, "token_revoked", "") },

@@ -4,89 +4,78 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
 // Route says what one pattern accepts, needs and limits. A route that requires
 // nothing (no Anonymous, Authenticated, Scopes, Roles or Action) denies.
+//
+// It is also a route of gatehouse.yaml: the tags name the keys, and say what the
+// reference and the check say of them (see server/config).
 type Route struct {
-	ID       string // shown in events; the pattern when empty
-	Host     string // "" matches every host
-	Pattern  string // net/http ServeMux pattern without host: "GET /documents/{id}"
-	Upstream string // name of the upstream (gateway only)
-	Realm    string // realm whose credentials count
+	ID       string `json:"id,omitempty" doc:"Name in the log; host and match when empty."`
+	Host     string `json:"host,omitempty" doc:"Host name; empty matches every host."`
+	Pattern  string `json:"match" required:"true" doc:"Pattern of net/http: 'GET /documents/{id}', '/files/{path...}'. A path alone takes every method."`
+	Upstream string `json:"upstream,omitempty" doc:"Name of the upstream; the only one when there is one."`
+	Realm    string `json:"realm,omitempty" default:"main" doc:"Realm whose credentials count."`
 
-	// Schemes that are accepted; empty accepts every scheme of first-party and
-	// trusted credentials.
-	Schemes     []gatehouse.Scheme
-	Environment gatehouse.Environment // keys of the other environment are refused; "" is live
+	Schemes     []gatehouse.Scheme    `json:"schemes,omitempty" doc:"Accepted kinds of credentials: basic, api_key, jwt, opaque; all when empty."`
+	Environment gatehouse.Environment `json:"environment,omitempty" enum:"live,test" default:"live" doc:"Which API keys count; those of the other environment are refused."`
 
-	Anonymous     bool     // may be called without a credential; a wrong one is still refused
-	Authenticated bool     // any authenticated caller
-	Scopes        []string // all of them
-	Roles         []string // any of them, inherited roles count
-	// Action is asked of the policies, on Resource.
-	Action   string
-	Resource *ResourceRule
-	// HideExistence answers 404 where 403 would tell that something exists.
-	HideExistence bool
+	Anonymous     bool          `json:"anonymous,omitempty" doc:"May be called without a credential; a wrong one is still refused."`
+	Authenticated bool          `json:"authenticated,omitempty" doc:"Any authenticated caller."`
+	Scopes        []string      `json:"scopes,omitempty" doc:"All of these scopes."`
+	Roles         []string      `json:"roles,omitempty" doc:"Any of these roles; inherited ones count."`
+	Action        string        `json:"action,omitempty" doc:"Action that the policies must permit on the resource."`
+	Resource      *ResourceRule `json:"resource,omitempty" doc:"What the action is done to."`
+	HideExistence bool          `json:"hide_existence,omitempty" doc:"Answer 404 where 403 would tell that something exists."`
 
-	MaxBodyBytes int64         // 0: the gateway's default
-	Timeout      time.Duration // whole exchange, streams excepted; 0: the gateway's default
-	IdleTimeout  time.Duration // how long it may stand still (gateway only); 0: the gateway's default
-	// StreamLifetime is the longest life of a stream (gateway only); 0: the gateway's default.
-	StreamLifetime time.Duration
-	ContentTypes   []string // of request bodies; empty accepts any
-	RateAddress    Rate     // per client address
-	RatePrincipal  Rate     // per principal
-	CORS           *CORS
-	// Filter drops the elements of a JSON list answer that the caller may not read.
-	Filter *ListFilter
-}
-
-// Rate allows Limit requests per Window; the zero Rate does not limit.
-type Rate struct {
-	Limit  int
-	Window time.Duration
-	Burst  int // 0: Limit
+	MaxBodyBytes   int64         `json:"max_body_bytes,omitempty" minimum:"0" doc:"Bytes of a request's body; 'gateway.max_body_bytes' when 0."`
+	Timeout        time.Duration `json:"timeout,omitempty" minimum:"0s" doc:"Bound of the whole exchange, streams excepted; 'gateway.timeout' when empty."`
+	IdleTimeout    time.Duration `json:"idle_timeout,omitempty" minimum:"0s" doc:"How long it may stand still; 'gateway.idle_timeout' when empty."`
+	StreamLifetime time.Duration `json:"stream_lifetime,omitempty" minimum:"0s" doc:"Longest life of a stream; 'gateway.stream_lifetime' when empty."`
+	ContentTypes   []string      `json:"content_types,omitempty" doc:"Accepted types of request bodies; any when empty."`
+	RateAddress    limit.Rate    `json:"rate_address,omitempty" doc:"Requests per client address; unlimited when empty."`
+	RatePrincipal  limit.Rate    `json:"rate_principal,omitempty" doc:"Requests per principal; unlimited when empty."`
+	CORS           *CORS         `json:"cors,omitempty" doc:"Which browser origins may call; 'gateway.cors' when absent. '{origins: []}' lets none, whatever that says."`
+	Filter         *ListFilter   `json:"filter,omitempty" doc:"Drop the elements of a JSON list that the caller may not see."`
 }
 
 // ResourceRule builds the resource of the decision.
 type ResourceRule struct {
-	Type string
-	// ID is a template over path parameters: "{id}". With Source "body" it may
-	// be empty.
-	ID string
-	// Source of the attributes: "" none, "upstream" (Fetch is asked), "body"
-	// (the request's JSON body), "stored" (entities pushed to Gatehouse).
-	Source string
-	// Fetch is the upstream path template for Source "upstream", "/documents/{id}".
-	Fetch string
-	// MaxAge lets a fetched entity be used again for that long; 0 fetches each time.
-	MaxAge time.Duration
-	// Attributes: Cedar attribute → JSON member. Empty takes all scalar members.
-	Attributes map[string]string
-	// Entities: Cedar attribute → entity type, for members that hold an id of
-	// an entity ("owner": "User").
-	Entities map[string]string
-	// Static attributes that every such resource has. What they hold must not be
-	// changed after SetRoutes.
-	Static map[string]any
+	Type   string `json:"type" required:"true" doc:"Entity type: Document."`
+	ID     string `json:"id,omitempty" doc:"Template over path parameters: '{id}'. With source body it may be empty."`
+	Source string `json:"source,omitempty" enum:"upstream,body,stored" doc:"Where its attributes come from: the upstream's answer to fetch, the request's JSON body, or entities stored in Gatehouse; nowhere when empty."`
+	Fetch  string `json:"fetch,omitempty" doc:"Upstream path for source upstream: '/documents/{id}'."`
+	// MaxAge lets a fetched entity be used again for that long.
+	MaxAge     time.Duration     `json:"max_age,omitempty" minimum:"0s" doc:"How long a fetched resource may be used again; 0s asks each time."`
+	Attributes map[string]string `json:"attributes,omitempty" doc:"Attribute: JSON member; all scalar members when empty."`
+	Entities   map[string]string `json:"entities,omitempty" doc:"Attribute: entity type, for members that hold ids: 'owner: User'."`
+	// Static attributes must not be changed after SetRoutes.
+	Static map[string]any `json:"static,omitempty" doc:"Attribute: text that every such resource has."`
 }
 
-// ListFilter filters an answer's JSON array.
+// ListFilter drops elements of a JSON list answer.
 type ListFilter struct {
-	Items    string // "" when the body itself is the array, else the member name
-	IDMember string
-	Action   string
-	Resource ResourceRule // Source is ignored: the element itself is the source
+	Items    string `json:"items,omitempty" doc:"Member that holds the list; empty when the body is the list."`
+	IDMember string `json:"id_member" required:"true" doc:"Member that holds an element's id."`
+	Action   string `json:"action" required:"true" doc:"Action that must be permitted on each element."`
+	// Source of the resource is ignored: the element itself is the source.
+	Resource ResourceRule `json:"resource" doc:"How an element becomes a resource."`
 }
 
-// CORS of a route.
+// CORS says which browser origins may call.
 type CORS struct {
-	Origins     []string // exact; "*" only without Credentials
-	Methods     []string
-	Headers     []string
-	Expose      []string
-	Credentials bool
-	MaxAge      time.Duration
+	Origins     []string      `json:"origins" required:"true" doc:"Exact origins: https://app.example; '*' only without credentials."`
+	Methods     []string      `json:"methods,omitempty" doc:"Methods beyond GET, HEAD and POST."`
+	Headers     []string      `json:"headers,omitempty" doc:"Request headers that scripts may set."`
+	Expose      []string      `json:"expose,omitempty" doc:"Response headers that scripts may read."`
+	Credentials bool          `json:"credentials,omitempty" doc:"Allow credentials; needs exact origins."`
+	MaxAge      time.Duration `json:"max_age,omitempty" minimum:"0s" doc:"How long a preflight may be cached."`
+}
+
+// nobody reports that a route has no origins on purpose, where every other route
+// may have some.
+func (c *CORS) nobody() bool {
+	return len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) == 0 && !c.Credentials && c.MaxAge == 0
 }

@@ -130,8 +130,8 @@ func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[strin
 	}
 	for name, at := range hosts {
 		cfg.Upstreams[name] = server.UpstreamConfig{URL: at}
-		for _, r := range []server.RouteConfig{{Match: "GET /public", Anonymous: true}, {Match: "GET /private", Authenticated: true}} {
-			r.ID, r.Host, r.Upstream = name+" "+r.Match, name+".test", name
+		for _, r := range []server.Route{{Pattern: "GET /public", Anonymous: true}, {Pattern: "GET /private", Authenticated: true}} {
+			r.ID, r.Host, r.Upstream = name+" "+r.Pattern, name+".test", name
 			cfg.Routes = append(cfg.Routes, r)
 		}
 	}

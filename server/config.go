@@ -1,6 +1,9 @@
 package server
 
-import "github.com/gatehouse-auth/gatehouse/server/config"
+import (
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/server/config"
+)
 
 // The configuration is a package of its own, which knows no database, so that
 // everything that reads it can be fuzzed. Whoever starts a server needs only
@@ -24,16 +27,8 @@ type (
 	LimitsConfig = config.Limits
 	// UpstreamConfig is an API behind the gateway.
 	UpstreamConfig = config.Upstream
-	// RouteConfig is one rule of the gateway.
-	RouteConfig = config.Route
-	// ResourceConfig builds the resource that the policies judge.
-	ResourceConfig = config.Resource
-	// ListFilterConfig drops elements of a JSON list answer.
-	ListFilterConfig = config.ListFilter
-	// CORSConfig says which browser origins may call.
-	CORSConfig = config.CORS
-	// Duration is a time.Duration that is written "15m" in files.
-	Duration = config.Duration
+	// Route is one rule of the gateway.
+	Route = enforce.Route
 )
 
 // LoadConfig reads a configuration file, overlays the environment and checks
@@ -42,3 +37,9 @@ func LoadConfig(path string, environ []string) (Config, error) { return config.L
 
 // ParseConfig is LoadConfig on bytes; relative paths stay as they are.
 func ParseConfig(data []byte, environ []string) (Config, error) { return config.Parse(data, environ) }
+
+// ConfigSchema returns the JSON Schema of gatehouse.yaml, for editors.
+func ConfigSchema() ([]byte, error) { return config.Schema() }
+
+// ConfigReference returns the page about every key of gatehouse.yaml, in Markdown.
+func ConfigReference() string { return config.Reference() }

@@ -15,7 +15,9 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
+	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/examples/documents"
+	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -143,13 +145,14 @@ func freshDemoData(dir string) error {
 // demoConfig is the gatehouse.yaml of the demo; docs/policies.md shows it.
 func demoConfig(cfg DemoConfig, upstream string) Config {
 	owner := map[string]string{"owner": "User"}
+	plenty, perSecond := limit.Rate{Limit: 100_000, Window: time.Minute}, limit.Rate{Limit: 100_000, Window: time.Second}
 	attributes := map[string]string{"owner": "owner", "team": "team", "visibility": "visibility"}
-	document := func(action string) RouteConfig {
-		return RouteConfig{Action: action, HideExistence: true, Resource: &ResourceConfig{Type: "Document", ID: "{id}",
+	document := func(action string) Route {
+		return Route{Action: action, HideExistence: true, Resource: &enforce.ResourceRule{Type: "Document", ID: "{id}",
 			Source: "upstream", Fetch: "/documents/{id}", Attributes: attributes, Entities: owner}}
 	}
 	read, update, remove := document("read"), document("update"), document("delete")
-	read.Match, update.Match, remove.Match = "GET /documents/{id}", "PUT /documents/{id}", "DELETE /documents/{id}"
+	read.Pattern, update.Pattern, remove.Pattern = "GET /documents/{id}", "PUT /documents/{id}", "DELETE /documents/{id}"
 	update.ContentTypes = []string{"application/json"}
 	c := Config{
 		Issuer: "http://" + cfg.Listen,
@@ -159,23 +162,23 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 		Log:    cfg.Log,
 		// The demo's proxies, should somebody put one in front, are on this machine.
 		TrustedProxies: []string{"127.0.0.0/8", "::1"},
-		Limits:         LimitsConfig{Tokens: "100000/1m", Admin: "100000/1m"}, // for trying things by script
+		Limits:         LimitsConfig{Tokens: plenty, Admin: plenty}, // for trying things by script
 		Upstreams:      map[string]UpstreamConfig{"documents": {URL: upstream, PlainHeaders: true}},
-		Routes: []RouteConfig{
-			{Match: "GET /public", Anonymous: true},
+		Routes: []Route{
+			{Pattern: "GET /public", Anonymous: true},
 			// A page is a document too: one that is public to everybody who is known.
-			{Match: "GET /private", Action: "read", Resource: &ResourceConfig{Type: "Document", ID: "private",
-				Static: map[string]string{"visibility": "public"}}},
-			{Match: "GET /documents", Action: "list", Resource: &ResourceConfig{Type: "Document"},
-				Filter: &ListFilterConfig{Items: "documents", IDMember: "id", Action: "read",
-					Resource: ResourceConfig{Type: "Document", Attributes: attributes, Entities: owner}}},
-			{Match: "POST /documents", Action: "create", ContentTypes: []string{"application/json"},
-				Resource: &ResourceConfig{Type: "Document", Source: "body", Attributes: attributes, Entities: owner}},
+			{Pattern: "GET /private", Action: "read", Resource: &enforce.ResourceRule{Type: "Document", ID: "private",
+				Static: map[string]any{"visibility": "public"}}},
+			{Pattern: "GET /documents", Action: "list", Resource: &enforce.ResourceRule{Type: "Document"},
+				Filter: &enforce.ListFilter{Items: "documents", IDMember: "id", Action: "read",
+					Resource: enforce.ResourceRule{Type: "Document", Attributes: attributes, Entities: owner}}},
+			{Pattern: "POST /documents", Action: "create", ContentTypes: []string{"application/json"},
+				Resource: &enforce.ResourceRule{Type: "Document", Source: "body", Attributes: attributes, Entities: owner}},
 			read, update, remove,
 		},
 	}
 	for i := range c.Routes {
-		c.Routes[i].RateAddress, c.Routes[i].RatePrincipal = "100000/1s", "100000/1s"
+		c.Routes[i].RateAddress, c.Routes[i].RatePrincipal = perSecond, perSecond
 	}
 	c.Now = cfg.clock
 	c.FillDefaults()

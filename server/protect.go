@@ -13,7 +13,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
-	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -29,18 +28,15 @@ func ProtectConfig(upstream, openAPI, data, listen, gatewayAddr string) (Config,
 		Upstreams: map[string]UpstreamConfig{"api": {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
 	}
 	if openAPI == "" {
-		c.Routes = []RouteConfig{{ID: "everything", Match: "/", Authenticated: true}}
+		c.Routes = []Route{{ID: "everything", Pattern: "/", Authenticated: true}}
 	} else {
 		doc, err := os.ReadFile(openAPI)
 		if err != nil {
 			return c, err
 		}
-		routes, err := gateway.OpenAPIRoutes(doc, gateway.OpenAPIOptions{Upstream: "api", Realm: gatehouse.MainRealm})
+		c.Routes, err = gateway.OpenAPIRoutes(doc, gateway.OpenAPIOptions{Upstream: "api", Realm: gatehouse.MainRealm})
 		if err != nil {
 			return c, fmt.Errorf("%s: %w", openAPI, err)
-		}
-		for _, r := range routes {
-			c.Routes = append(c.Routes, routeConfig(r))
 		}
 	}
 	c.FillDefaults()
@@ -91,32 +87,15 @@ func PrepareProtect(upstream, openAPI, data, listen, gatewayAddr string, environ
 // without knowing anything about the API and that is not open to everybody.
 func (p Protect) TryPath() string {
 	for _, r := range p.Config.Routes {
-		method, path, ok := strings.Cut(r.Match, " ")
+		method, path, ok := strings.Cut(r.Pattern, " ")
 		if !ok {
-			method, path = "GET", r.Match
+			method, path = "GET", r.Pattern
 		}
 		if method == "GET" && !r.Anonymous && !strings.Contains(path, "{") {
 			return path
 		}
 	}
 	return "/"
-}
-
-// routeConfig writes a route as it would stand in gatehouse.yaml.
-func routeConfig(r enforce.Route) RouteConfig {
-	out := RouteConfig{Match: r.Pattern, Host: r.Host, Anonymous: r.Anonymous, Authenticated: r.Authenticated, Scopes: r.Scopes,
-		Roles: r.Roles, Action: r.Action, HideExistence: r.HideExistence, ContentTypes: r.ContentTypes}
-	if r.ID != r.Pattern {
-		out.ID = r.ID
-	}
-	if r.Resource != nil {
-		out.Resource = &ResourceConfig{Type: r.Resource.Type, ID: r.Resource.ID, Source: r.Resource.Source, Fetch: r.Resource.Fetch,
-			MaxAge: Duration(r.Resource.MaxAge), Attributes: r.Resource.Attributes, Entities: r.Resource.Entities}
-	}
-	for _, s := range r.Schemes {
-		out.Schemes = append(out.Schemes, string(s))
-	}
-	return out
 }
 
 // InitConfig makes DIR with a commented gatehouse.yaml and a master key. It

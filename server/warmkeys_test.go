@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -139,10 +140,7 @@ func TestManyKeys(t *testing.T) {
 // Our own limits count the networks that customers have, as those of routes do.
 func TestOwnLimitsCountNetworks(t *testing.T) {
 	d, _ := manyKeys(t, 0, 1)
-	allow, err := d.server.allow("tokens", "1/1m")
-	if err != nil {
-		t.Fatal(err)
-	}
+	allow := d.server.allow("tokens", limit.Rate{Limit: 1, Window: time.Minute})
 	for _, tt := range []struct {
 		address string
 		ok      bool

@@ -135,15 +135,11 @@ func (s *Server) adminHandler() http.Handler {
 }
 
 func (s *Server) buildAdmin() (http.Handler, error) {
-	allow, err := s.allow("admin", s.cfg.Limits.Admin)
-	if err != nil {
-		return nil, err
-	}
 	return adminhttp.New(adminhttp.Config{Service: s.admin, Authenticate: s.authenticateAdmin, Problems: s.problems,
 		Challenges: func(*http.Request) []string {
 			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)
 		},
-		Allow: allow})
+		Allow: s.allow("admin", s.cfg.Limits.Admin)})
 }
 
 // authenticateAdmin takes credentials of the realm main, whose administrators

@@ -35,18 +35,10 @@ func (s *Server) wirePipeline(context.Context) error {
 	if err != nil {
 		return err
 	}
-	routes, err := s.routes()
-	if err != nil {
+	if err := s.pipeline.SetRoutes(s.cfg.Routes); err != nil {
 		return err
 	}
-	if err := s.pipeline.SetRoutes(routes); err != nil {
-		return err
-	}
-	ids := make([]string, len(routes))
-	for i, r := range routes {
-		ids[i] = r.ID
-	}
-	s.metrics.SetRoutes(ids)
+	s.metrics.SetRoutes(s.pipeline.RouteIDs())
 	enforcer := gateway.Pipeline(s.pipeline)
 	s.gateway, err = gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: up, Asserter: asserter, Resolver: resolver,
 		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Options: s.cfg.Gateway.Options(), Now: s.now})
@@ -61,12 +53,8 @@ func (s *Server) wirePipeline(context.Context) error {
 // authHandler serves tokens, keys and the management API.
 func (s *Server) authHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	allow, err := s.allow("tokens", s.cfg.Limits.Tokens)
-	if err != nil {
-		return nil, err
-	}
 	tokens, err := grant.NewHandler(grant.HTTPConfig{Service: s.grants, Authenticate: s.authenticate, Challenges: s.challenges,
-		Allow: allow, Problems: s.problems})
+		Allow: s.allow("tokens", s.cfg.Limits.Tokens), Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}

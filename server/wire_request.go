@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -13,12 +12,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
-	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/revocation"
-	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -39,17 +36,12 @@ func (m misses) Count(addr netip.Addr)      { m.limiter.AllowAddress(missScope, 
 
 // allow returns the limit of one of our own endpoints by client address. An
 // address that cannot be read shares the limit of all that cannot.
-func (s *Server) allow(name, rate string) (func(context.Context, string) (time.Duration, bool), error) {
-	r, err := config.ParseRate(rate)
-	if err != nil {
-		return nil, fmt.Errorf("limits.%s: %w", name, err)
-	}
-	bound := limit.Rate{Limit: r.Limit, Window: r.Window, Burst: r.Limit}
+func (s *Server) allow(name string, rate limit.Rate) func(context.Context, string) (time.Duration, bool) {
 	return func(_ context.Context, address string) (time.Duration, bool) {
 		addr, _ := netip.ParseAddr(address)
-		res := s.limiter.AllowAddress(name, addr, bound)
+		res := s.limiter.AllowAddress(name, addr, rate)
 		return res.RetryAfter, res.OK
-	}, nil
+	}
 }
 
 func (s *Server) wireDecisions(ctx context.Context) (err error) {
@@ -183,21 +175,4 @@ func (s *Server) upstreams() (*gateway.Upstreams, error) {
 		list = append(list, up)
 	}
 	return gateway.NewUpstreams(list)
-}
-
-func (s *Server) routes() ([]enforce.Route, error) {
-	names := make([]string, 0, len(s.cfg.Upstreams))
-	for name := range s.cfg.Upstreams {
-		names = append(names, name)
-	}
-	var out []enforce.Route
-	var errs []error
-	for _, rc := range s.cfg.Routes {
-		r, err := rc.Pipeline(names)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("route %q: %w", rc.Match, err))
-		}
-		out = append(out, r)
-	}
-	return out, errors.Join(errs...)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func (a *app) configCommand() *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print its schema"}
+	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print what can be in one"}
 	c.AddCommand(&cobra.Command{
 		Use:   "check [FILE]",
 		Short: "Check a configuration without starting anything",
@@ -39,6 +39,14 @@ func (a *app) configCommand() *cobra.Command {
 				return err
 			}
 			_, err = fmt.Fprintf(a.out, "%s\n", b)
+			return err
+		},
+	}, &cobra.Command{
+		Use:   "reference",
+		Short: "Print the page about every key, in Markdown",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, err := io.WriteString(a.out, server.ConfigReference())
 			return err
 		},
 	})

@@ -35,12 +35,12 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if time.Duration(c.Routes[1].Timeout) != 15*time.Second {
+	if c.Routes[1].Timeout != 15*time.Second {
 		t.Errorf("timeout %v", c.Routes[1].Timeout)
 	}
-	r, err := c.Routes[1].Pipeline([]string{"documents"})
-	if err != nil || r.Upstream != "documents" || r.Realm != "main" || r.RateAddress.Limit != 100 || r.RateAddress.Window != time.Minute {
-		t.Errorf("route %+v, %v", r, err)
+	r := c.Routes[1]
+	if r.Upstream != "documents" || r.Realm != "main" || r.RateAddress.Limit != 100 || r.RateAddress.Window != time.Minute {
+		t.Errorf("route %+v", r)
 	}
 }
 
@@ -56,7 +56,7 @@ func TestParseRefuses(t *testing.T) {
 		"bad duration":        {"timeout: 15s", "timeout: soon", "duration"},
 		"issuer slash":        {"issuer: http://127.0.0.1:8080", "issuer: http://127.0.0.1:8080/", "issuer"},
 		"issuer user":         {"issuer: http://127.0.0.1:8080", "issuer: http://a:b@127.0.0.1", "issuer"},
-		"open to nobody":      {"anonymous: true", "id: x", "says nobody may call"},
+		"open to nobody":      {"anonymous: true", "id: x", "who may call"},
 		"action, no resource": {`resource: {type: Document, id: "{id}", source: upstream, fetch: "/documents/{id}"}`, "", "resource"},
 		"unknown scheme":      {"anonymous: true", "anonymous: true\n    schemes: [digest]", "digest"},
 		"bad rate":            {"rate_address: 100/1m", "rate_address: lots", "rate_address"},
@@ -131,6 +131,102 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestEveryMistakeAtOnce: one check tells all that is wrong, each at its place,
+// mistakes of form beside mistakes of meaning, in the order of the file.
+func TestEveryMistakeAtOnce(t *testing.T) {
+	_, err := Parse([]byte(`issuer: http://127.0.0.1:8080/
+lisen: {}
+audit: {queue: many, overflow: bolck}
+passwords: {parallel: 65, queue: "3"}
+listen:
+  auth: {address: 127.0.0.1:8080}
+  gateway: {address: 127.0.0.1:8080}
+upstreams:
+  api: {url: "ftp://x", headers: {X-User: usrname}, plain_headers: yes}
+routes:
+  - match: GET /a
+    anonymus: true
+    timeout: 5 minutes
+  - match: get /b
+    roles: boss
+  - match: GET /c
+    authenticated: true
+    rate_address: lots
+    resource: {id: x}
+`), []string{"GATEHOUSE_AUDT_QUEUE=hunter2"})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	got := err.Error()
+	at := 0
+	for _, want := range []string{
+		"environment: GATEHOUSE_AUDT_QUEUE: names no setting; did you mean GATEHOUSE_AUDIT_QUEUE?",
+		"1:1: issuer: no trailing slash",
+		"2:1: lisen: unknown key; did you mean listen?",
+		"audit.queue: a whole number",
+		"audit.overflow: one of block, drop; did you mean block?",
+		"passwords.parallel: 0 to 64",
+		"passwords.queue: a whole number",
+		"7:13: listen.gateway.address: listen.auth has this port already",
+		"upstreams.api.url: an absolute http:// or https:// URL",
+		"upstreams.api.headers.X-User: one of subject, username",
+		"upstreams.api.plain_headers: true or false",
+		"routes[0]: GET /a: it says not who may call",
+		"12:5: routes[0].anonymus: unknown key; did you mean anonymous?",
+		"13:14: routes[0].timeout: a duration is a number with a unit",
+		"routes[1]: get /b: methods are upper-case",
+		"routes[1].roles: a list, such as [one, two]",
+		"routes[2]: GET /c: a resource without an action decides nothing",
+		"routes[2].rate_address: so many in so long",
+		"routes[2].resource.type: needed",
+	} {
+		i := strings.Index(got, want)
+		if i < 0 {
+			t.Errorf("not told: %s", want)
+		} else if i < at {
+			t.Errorf("out of order: %s", want)
+		}
+		at = max(at, i)
+	}
+	if strings.Contains(got, "hunter2") || strings.ContainsRune(got, '\uFFFD') {
+		t.Error("shows a value or a spoiled character")
+	}
+	if t.Failed() {
+		t.Log("\n" + got)
+	}
+}
+
+// TestSyntax: a file that is no YAML is told with its place, and without an
+// excerpt, which may hold a secret.
+func TestSyntax(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"bracket":  {"data: d\nissuer: [hunter2", "2:"},
+		"tab":      {"data: d\nstore:\n\tdsn: hunter2", "3:"},
+		"alias":    {"data: *nothing", "an alias of nothing"},
+		"list":     {"- hunter2", "a mapping"},
+		"in self":  {"trusted_proxies: &a [*a]", ""},
+		"no value": {"issuer: {a: &b [*b, *b]}", ""},
+	} {
+		_, err := Parse([]byte(tc.text), nil)
+		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAnchors: what stands once can be used in several places, and a merged
+// mapping gives way to what stands beside it.
+func TestAnchors(t *testing.T) {
+	c, err := Parse([]byte(strings.Replace(goodConfig, "  - match: GET /public\n    anonymous: true\n",
+		"  - &public {match: GET /public, anonymous: true, timeout: 3s}\n  - {<<: *public, match: GET /other}\n", 1)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Routes[1]; r.Pattern != "GET /other" || !r.Anonymous || r.Timeout != 3*time.Second {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestGatewayOptions: what is set for the whole gateway arrives there, from the file and
 // from the environment, and the CORS rule is that of every route without one.
 func TestGatewayOptions(t *testing.T) {
@@ -160,13 +256,11 @@ gateway:
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("%+v", o)
 	}
-	public, err := c.Routes[0].Pipeline([]string{"documents"})
-	if err != nil || public.CORS != nil || public.IdleTimeout != time.Second || public.StreamLifetime != 2*time.Second {
-		t.Errorf("%+v %v", public, err)
+	if public := c.Routes[0]; len(public.CORS.Origins) != 0 || public.IdleTimeout != time.Second || public.StreamLifetime != 2*time.Second {
+		t.Errorf("%+v", public)
 	}
-	documents, err := c.Routes[1].Pipeline([]string{"documents"})
-	if err != nil || documents.CORS == nil || documents.CORS.Origins[0] != "https://app.example" {
-		t.Errorf("%+v %v", documents, err)
+	if documents := c.Routes[1]; documents.CORS == nil || documents.CORS.Origins[0] != "https://app.example" {
+		t.Errorf("%+v", documents)
 	}
 	for _, bad := range []string{"GATEHOUSE_GATEWAY_IDLE_TIMEOUT=soon", "GATEHOUSE_GATEWAY_CORS=x"} {
 		if _, err := Parse([]byte(goodConfig), []string{bad}); err == nil {

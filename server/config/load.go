@@ -1,31 +1,20 @@
 package config
 
 import (
-	"bytes"
-	"encoding"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strconv"
-	"strings"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 )
 
 // MaxBytes bounds a configuration before it is parsed.
 const MaxBytes = 1 << 20
 
-// Load reads a configuration file, overlays the environment and checks
-// the whole. Relative paths inside are relative to the file's directory. The
-// error names the line and column, and never shows a value, since values may
-// be secrets.
+// Load reads a configuration file, overlays the environment and checks the
+// whole. Relative paths inside are relative to the file's directory. What is
+// wrong comes as [*Problems], all at once, and shows no value that may be a
+// secret.
 func Load(path string, environ []string) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -37,10 +26,13 @@ func Load(path string, environ []string) (Config, error) {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	c, err := Parse(data, environ)
-	if err != nil {
-		return Config{}, fmt.Errorf("%s: %w", path, err)
+	if p, ok := err.(*Problems); ok {
+		p.File = path
 	}
-	c.resolvePaths(filepath.Dir(path))
+	if err != nil {
+		return Config{}, err
+	}
+	resolvePaths(reflect.ValueOf(&c).Elem(), filepath.Dir(path))
 	return c, nil
 }
 
@@ -50,248 +42,78 @@ func Parse(data []byte, environ []string) (Config, error) {
 	if len(data) > MaxBytes {
 		return c, fmt.Errorf("larger than %d bytes", MaxBytes)
 	}
-	if err := decode(data, &c); err != nil {
-		return c, err
+	d := decode(data, &c)
+	found := &Problems{List: append(d.problems, overlayEnvironment(&c, environ, func(path string) { d.at[path] = nil })...)}
+	c.fillDefaults(func(path string) bool { _, ok := d.at[path]; return ok })
+	told := map[string]bool{}
+	for _, p := range found.List {
+		told[p.Key] = true
 	}
-	if err := overlayEnvironment(&c, environ); err != nil {
-		return c, err
+	c.validate(func(path string, err error) {
+		if told[path] {
+			return // it could not even be read
+		}
+		p := Problem{Key: path, Err: err}
+		if pos := d.place(path); pos != nil {
+			p.Line, p.Column = pos.Line, pos.Column
+		}
+		found.List = append(found.List, p)
+	})
+	if len(found.List) == 0 {
+		return c, nil
 	}
-	c.FillDefaults()
-	return c, c.Validate()
+	found.sort()
+	return c, found
 }
 
-// decode reads the one document of a file. Errors never show a value.
-func decode(data []byte, c *Config) (err error) {
-	// The YAML library is not ours: whatever it trips over is a wrong file.
-	defer func() {
-		if recover() != nil {
-			err = errors.New("cannot be read as YAML")
-		}
-	}()
-	// The excerpt that goccy can print may hold a neighbouring secret.
-	plain := func(err error) error { return errors.New(strings.TrimSpace(yaml.FormatError(err, false, false))) }
-	tokens := lexer.Tokenize(string(data))
-	if err := checkDepth(tokens); err != nil {
-		return err
-	}
-	file, err := parser.Parse(tokens, 0)
-	if err != nil {
-		return plain(err)
-	}
-	documents := 0
-	for _, d := range file.Docs {
-		if d.Body == nil {
-			continue
-		}
-		documents++
-		var tags tagFinder
-		ast.Walk(&tags, d.Body)
-		if tags.at != nil {
-			return fmt.Errorf("[%d:%d] a YAML tag (!) has no meaning here", tags.at.Line, tags.at.Column)
-		}
-	}
-	if documents > 1 {
-		return errors.New("holds a second YAML document; only one is read")
-	}
-	err = yaml.NewDecoder(bytes.NewReader(data), yaml.Strict(), yaml.DisallowUnknownField()).Decode(c)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return plain(err)
-	}
-	return nil
-}
+// FillDefaults gives every key that is empty its default.
+func (c *Config) FillDefaults() { c.fillDefaults(func(string) bool { return false }) }
 
-// maxDepth bounds lists and mappings within each other; the format itself needs
-// nine. The parser's time grows with the square of it.
-const maxDepth = 64
-
-// checkDepth counts what opens at once: brackets, and the dashes of one line.
-func checkDepth(tokens token.Tokens) error {
-	brackets, dashes, line := 0, 0, 0
-	for _, t := range tokens {
-		if t.Position.Line != line {
-			dashes, line = 0, t.Position.Line
-		}
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			brackets++
-		case token.SequenceEndType, token.MappingEndType:
-			brackets--
-		case token.SequenceEntryType:
-			dashes++
-		}
-		if brackets > maxDepth || dashes > maxDepth {
-			return fmt.Errorf("[%d:%d] more than %d levels", t.Position.Line, t.Position.Column, maxDepth)
-		}
-	}
-	return nil
-}
-
-// tagFinder finds the first tag of a document.
-type tagFinder struct{ at *token.Position }
-
-// Visit implements ast.Visitor.
-func (f *tagFinder) Visit(n ast.Node) ast.Visitor {
-	if n.Type() == ast.TagType && f.at == nil {
-		f.at = n.GetToken().Position
-	}
-	return f
-}
-
-// FillDefaults sets what neither the file nor the environment did.
-func (c *Config) FillDefaults() {
-	if c.Data == "" {
-		c.Data = "data"
-	}
-	if c.Store.Driver == "" {
-		c.Store.Driver = "sqlite"
-	}
+func (c *Config) fillDefaults(written func(path string) bool) {
+	setDefaults(reflect.ValueOf(c).Elem(), "", written)
 	if c.MasterKeyFile == "" {
 		c.MasterKeyFile = filepath.Join(c.Data, "master.key")
-	}
-	if c.KeyPrefix == "" {
-		c.KeyPrefix = "ghk"
-	}
-	if c.Log.Level == "" {
-		c.Log.Level = "info"
-	}
-	if c.Log.Format == "" {
-		c.Log.Format = "text"
-	}
-	if c.Audit.Overflow == "" {
-		c.Audit.Overflow = "block"
-	}
-	if c.Audit.Queue == 0 {
-		c.Audit.Queue = 8192
-	}
-	if c.Limits.Tokens == "" {
-		c.Limits.Tokens = "600/1m"
-	}
-	if c.Limits.Admin == "" {
-		c.Limits.Admin = "1200/1m"
-	}
-	if c.Passwords.Queue == 0 {
-		c.Passwords.Queue = 64
 	}
 	for i := range c.Routes {
 		if c.Routes[i].CORS == nil {
 			c.Routes[i].CORS = c.Gateway.CORS
 		}
 	}
-}
-
-func (c *Config) resolvePaths(dir string) {
-	for _, p := range []*string{&c.Data, &c.MasterKeyFile, &c.Audit.File, &c.Listen.Auth.CertFile, &c.Listen.Auth.KeyFile,
-		&c.Listen.Gateway.CertFile, &c.Listen.Gateway.KeyFile, &c.Listen.Metrics.CertFile, &c.Listen.Metrics.KeyFile} {
-		if *p != "" && !filepath.IsAbs(*p) {
-			*p = filepath.Join(dir, *p)
-		}
-	}
-	for name, u := range c.Upstreams {
-		if u.CAFile != "" && !filepath.IsAbs(u.CAFile) {
-			u.CAFile = filepath.Join(dir, u.CAFile)
-			c.Upstreams[name] = u
-		}
-	}
-}
-
-const envPrefix = "GATEHOUSE_"
-
-// overlayEnvironment sets scalar members from GATEHOUSE_<PATH>, or from the
-// file that GATEHOUSE_<PATH>_FILE names. Maps and lists of rules stay in the
-// file. A variable that names no member is an error, so that a typing mistake
-// in the name of a security setting is not silently nothing; the client's own
-// variables (GATEHOUSE_URL, GATEHOUSE_TOKEN, …) are none of ours.
-func overlayEnvironment(c *Config, environ []string) error {
-	vars := map[string]string{}
-	for _, kv := range environ {
-		k, v, _ := strings.Cut(kv, "=")
-		if name, ok := strings.CutPrefix(k, envPrefix); ok {
-			vars[name] = v
-		}
-	}
-	for _, reserved := range []string{"URL", "TOKEN", "TOKEN_FILE", "REALM", "CONFIG", "TEST_STRICT", "TEST_POSTGRES_URL", "MASTER_KEY"} {
-		delete(vars, reserved)
-	}
-	used := map[string]bool{}
-	err := overlayStruct(reflect.ValueOf(c).Elem(), "", vars, used)
-	if err != nil {
-		return err
-	}
-	for name := range vars {
-		if !used[name] {
-			return fmt.Errorf("environment: %s%s names no setting", envPrefix, name)
-		}
-	}
-	return nil
-}
-
-func overlayStruct(v reflect.Value, prefix string, vars map[string]string, used map[string]bool) error {
-	for i := range v.NumField() {
-		field := v.Type().Field(i)
-		tag, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if tag == "-" {
-			continue // no setting
-		}
-		name := prefix + strings.ToUpper(tag)
-		f := v.Field(i)
-		if f.Kind() == reflect.Struct {
-			if err := overlayStruct(f, name+"_", vars, used); err != nil {
-				return err
+	if len(c.Upstreams) == 1 {
+		for only := range c.Upstreams {
+			for i := range c.Routes {
+				if c.Routes[i].Upstream == "" {
+					c.Routes[i].Upstream = only
+				}
 			}
-			continue
-		}
-		text, direct := vars[name]
-		file, fromFile := vars[name+"_FILE"]
-		// A member whose own name ends in _file is set by its own variable.
-		if direct && fromFile {
-			return fmt.Errorf("environment: both %s%s and %s%s_FILE are set", envPrefix, name, envPrefix, name)
-		}
-		if fromFile {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				return fmt.Errorf("environment: %s%s_FILE: %w", envPrefix, name, err)
-			}
-			text, direct = strings.TrimRight(string(b), "\r\n"), true
-			used[name+"_FILE"] = true
-		} else if direct {
-			used[name] = true
-		}
-		if !direct {
-			continue
-		}
-		if err := setScalar(f, text); err != nil {
-			return fmt.Errorf("environment: %s%s: %w", envPrefix, name, err)
 		}
 	}
-	return nil
 }
 
-func setScalar(f reflect.Value, text string) error {
-	if t, ok := f.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return t.UnmarshalText([]byte(text))
-	}
-	switch f.Kind() {
-	case reflect.String:
-		f.SetString(text)
-	case reflect.Int, reflect.Int64:
-		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return errors.New("not a number")
+// resolvePaths makes the paths below v relative to dir.
+func resolvePaths(v reflect.Value, dir string) {
+	switch v.Kind() {
+	case reflect.Struct:
+		if shapeOf(v.Type()) != shapeGroup {
+			return
 		}
-		f.SetInt(n)
-	case reflect.Bool:
-		b, err := strconv.ParseBool(text)
-		if err != nil {
-			return errors.New("not true or false")
+		for _, k := range keysOf(v.Type()) {
+			f := v.Field(k.index)
+			if k.tag.Get("form") == "path" && f.String() != "" && !filepath.IsAbs(f.String()) {
+				f.SetString(filepath.Join(dir, f.String()))
+			}
+			resolvePaths(f, dir)
 		}
-		f.SetBool(b)
 	case reflect.Slice:
-		if f.Type().Elem().Kind() != reflect.String {
-			return errors.New("can only be set in the file")
+		for i := range v.Len() {
+			resolvePaths(v.Index(i), dir)
 		}
-		f.Set(reflect.ValueOf(strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })))
-	default:
-		return errors.New("can only be set in the file")
+	case reflect.Map:
+		for _, name := range v.MapKeys() {
+			e := reflect.New(v.Type().Elem()).Elem()
+			e.Set(v.MapIndex(name))
+			resolvePaths(e, dir)
+			v.SetMapIndex(name, e)
+		}
 	}
-	return nil
 }

@@ -1,10 +1,11 @@
 package configfuzz
 
 import (
-	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -19,8 +20,8 @@ routes:
   - {match: "POST /documents", scopes: [write], content_types: [application/json], cors: {origins: ["https://app.example"], max_age: 1h}}
 `
 
-// FuzzConfig: a configuration that is read, written down as JSON (which is YAML)
-// and read again is the same, so nothing in it was understood by halves; and each
+// FuzzConfig: a configuration that is read, written down and
+// read again is the same, so nothing in it was understood by halves; and each
 // route says who may call.
 func FuzzConfig(f *testing.F) {
 	for _, s := range []string{small, "", "{}", strings.Replace(small, "anonymous: true", "", 1), strings.Replace(small, "issuer:", "issuer: x\nissuer:", 1), small + "---\nissuer: x\n",
@@ -38,7 +39,7 @@ func FuzzConfig(f *testing.F) {
 				t.Fatalf("a route that does not say who may call: %+v", r)
 			}
 		}
-		text, err := json.Marshal(c)
+		text, err := write(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,11 +47,16 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s is not read again: %v", text, err)
 		}
-		second, err := json.Marshal(again)
+		second, err := write(again)
 		if err != nil || string(second) != string(text) {
 			t.Fatalf("%s became %s (%v)", text, second, err)
 		}
 	})
+}
+
+// write is how the server writes a configuration (server.WriteConfig).
+func write(c config.Config) ([]byte, error) {
+	return yaml.MarshalWithOptions(c, yaml.UseJSONMarshaler(), yaml.IndentSequence(true))
 }
 
 // FuzzEnvironment: a variable sets the one setting it names or stops the start,
