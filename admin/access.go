@@ -106,7 +106,7 @@ func (s *Service) mayGrant(ctx context.Context, actor *gatehouse.Principal, real
 func (s *Service) mayScope(ctx context.Context, actor *gatehouse.Principal, realm string, scopes []string) error {
 	for _, sc := range scopes {
 		if !actor.HasScope(sc) {
-			return s.refused(ctx, actor, policy.AdminWrite, policy.AdminKey, realm, "", errScopeGrant)
+			return s.refused(ctx, actor, policy.AdminWrite, policy.AdminKey, realm, "", naming(errScopeGrant, "scopes", sc))
 		}
 	}
 	return nil

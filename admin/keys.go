@@ -20,7 +20,13 @@ import (
 const aDay = 24 * time.Hour
 
 // maxOverlap bounds how long an old key goes on working beside its successor.
-const maxOverlap = 90 * aDay
+const (
+	maxOverlap     = 90 * aDay
+	defaultOverlap = aDay
+)
+
+// maxKeyLife bounds the end of a key: what lies beyond is a slip of the pen.
+const maxKeyLife = 36_500 * aDay
 
 var (
 	errKeyUnknown  = gatehouse.E(gatehouse.NotFound, "key_not_found", "There is no such API key.")
@@ -56,7 +62,24 @@ func (s *Service) Keys(ctx context.Context, actor *gatehouse.Principal, realm, o
 	if err != nil {
 		return Page[Key]{}, err
 	}
-	return paged(list, limit, func(k credential.Key) string { return k.ID }, s.keyView), nil
+	if len(list) == 0 && owner != "" { // an empty list would say that he has none
+		if _, err := findUser(ctx, s.c.Store, realm, owner); err != nil {
+			return Page[Key]{}, err
+		}
+	}
+	names := map[string]string{}
+	return paged(list, limit, func(k credential.Key) string { return k.ID }, func(k credential.Key) Key {
+		v := s.keyView(k)
+		if _, seen := names[k.OwnerID]; !seen {
+			u, err := s.c.Store.User(ctx, realm, k.OwnerID)
+			if err != nil {
+				u.Username = "" // deleted meanwhile: the id remains
+			}
+			names[k.OwnerID] = u.Username
+		}
+		v.OwnerName = names[k.OwnerID]
+		return v
+	}), nil
 }
 
 // key reads a key of the realm and authorizes the action on it. Somebody who
@@ -169,6 +192,8 @@ func (s *Service) newKey(in NewKey) (credential.Key, error) {
 	}
 	if !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(now) {
 		f.add("expires_at", "must be in the future")
+	} else if in.ExpiresAt.After(now.Add(maxKeyLife)) {
+		f.add("expires_at", "must be within 100 years; without it, the key does not end")
 	}
 	nets, err := credential.ParseNets(in.AllowedNets)
 	if err != nil {
@@ -186,12 +211,12 @@ func (s *Service) fitsKey(ctx context.Context, tx KeyTx, k credential.Key, owner
 	}
 	for _, sc := range k.Scopes {
 		if _, ok := rl.Settings.Scopes[sc]; !ok && sc != gatehouse.ScopeAll && sc != authz.ScopeAdminRead && sc != authz.ScopeAdminWrite {
-			return errKeyScope
+			return naming(errKeyScope, "scopes", sc)
 		}
 	}
 	for _, r := range k.RoleLimit {
 		if !slices.Contains(owner.Roles, r) {
-			return errKeyRole
+			return naming(errKeyRole, "role_limit", r)
 		}
 	}
 	return nil
@@ -341,7 +366,10 @@ func (s *Service) RotateKey(ctx context.Context, actor *gatehouse.Principal, rea
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	overlap := time.Duration(in.Overlap)
+	overlap := defaultOverlap
+	if in.Overlap != nil {
+		overlap = time.Duration(*in.Overlap)
+	}
 	if overlap < 0 || overlap > maxOverlap {
 		f := faults{}
 		f.add("overlap", "must be from 0 to %s", maxOverlap)

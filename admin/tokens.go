@@ -128,6 +128,11 @@ func (s *Service) Grants(ctx context.Context, actor *gatehouse.Principal, realm,
 	if err != nil {
 		return Page[Grant]{}, err
 	}
+	if len(list) == 0 && user != "" {
+		if _, err := findUser(ctx, s.c.Store, realm, user); err != nil {
+			return Page[Grant]{}, err
+		}
+	}
 	same := func(g Grant) Grant { return g }
 	return paged(list, limit, func(g Grant) string { return g.ID }, same), nil
 }

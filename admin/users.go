@@ -153,7 +153,7 @@ func knownRoles(ctx context.Context, tx interface {
 	have = append(have, policy.BuiltinRoles(realm)...)
 	for _, r := range roles {
 		if !slices.ContainsFunc(have, func(h policy.Role) bool { return h.Name == r }) {
-			return errRoleUnknown
+			return naming(errRoleUnknown, "roles", r)
 		}
 	}
 	return nil

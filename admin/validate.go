@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -28,7 +29,8 @@ func (f faults) add(member, format string, args ...any) {
 	}
 }
 
-// err is nil when nothing is wrong. The texts never hold what was sent.
+// err is nil when nothing is wrong. The texts hold names of scopes, roles and groups
+// that were sent, and nothing else of it.
 func (f faults) err() error {
 	if len(f) == 0 {
 		return nil
@@ -36,6 +38,22 @@ func (f faults) err() error {
 	e := gatehouse.E(gatehouse.Unprocessable, "input_invalid", "Some members of the input are not valid.")
 	e.Fields = f
 	return e
+}
+
+// naming says which name of a list an error is about. Names of scopes and roles are
+// no secrets, and the form of a name was checked before.
+func naming(err *gatehouse.Error, member, name string) *gatehouse.Error {
+	e := *err
+	e.Fields = map[string]string{member: "about " + quoted(name)}
+	return &e
+}
+
+// quoted shows a name that was sent, cut where it is too long to be one.
+func quoted(name string) string {
+	if len(name) > 128 {
+		name = name[:128] + "…"
+	}
+	return strconv.QuoteToASCII(name)
 }
 
 // text checks a short line for people.
@@ -60,10 +78,10 @@ func (f faults) names(member string, list []string) {
 	}
 	for i, s := range list {
 		if !nameForm(s) {
-			f.add(member, "has an entry that is not a name of at most 128 plain characters")
+			f.add(member, "%s is not a name of at most 128 plain characters", quoted(s))
 		}
 		if slices.Contains(list[:i], s) {
-			f.add(member, "has an entry twice")
+			f.add(member, "has %s twice", quoted(s))
 		}
 	}
 }

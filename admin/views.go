@@ -148,6 +148,8 @@ type Key struct {
 	Realm string `json:"realm"`
 	Name  string `json:"name"`
 	Owner string `json:"owner" doc:"Id of the user or service"`
+	// OwnerName is absent when the owner is gone.
+	OwnerName string `json:"owner_name,omitempty" doc:"Username of the owner"`
 	// RoleLimit is what the key may use of its owner's roles; absent: all.
 	RoleLimit   []string  `json:"role_limit,omitzero" doc:"Most that the key may use of its owner's roles; absent means all, empty none"`
 	Scopes      []string  `json:"scopes"`
@@ -192,7 +194,7 @@ type KeyPatch struct {
 
 // KeyRotation replaces a key.
 type KeyRotation struct {
-	Overlap Duration `json:"overlap,omitzero" doc:"How long the old key goes on working, at most 2160h; absent: it stops at once"`
+	Overlap *Duration `json:"overlap,omitempty" doc:"How long the old key goes on working, 0 to 90d, 24h by default; 0 ends it at once"`
 }
 
 // KeyUsage is the number of uses on one day.

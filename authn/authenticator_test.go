@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -468,6 +469,21 @@ func TestForeignIssuer(t *testing.T) {
 		!reflect.DeepEqual(who.Roles, []string{"manager"}) || !reflect.DeepEqual(who.Scopes, []string{"read"}) || who.HasScope("write") ||
 		!reflect.DeepEqual(who.Attributes, map[string]any{"team": "red", "level": int64(3)}) {
 		t.Errorf("%+v", who)
+	}
+	for claims, want := range map[string][]string{
+		`"resource_access":{"my.api.client":{"roles":["boss"]}},`:                                         {"manager"},
+		`"resource_access.my.api.client.roles":["boss"],`:                                                 {"manager"},
+		`"resource_access":{"my":{"api":{"client":{"roles":["boss"]}}}},`:                                 {"manager"},
+		`"resource_access":{"my.api":{"x":1},"my.api.client":{"roles":["boss"]}},`:                        {"manager"},
+		`"resource_access":{"my.api":{"client":{"roles":["boss"]}},"my":{"api.client":{"roles":["x"]}}},`: nil, // which is meant?
+		`"resource_access":{"my.api.other":{"roles":["boss"]}},`:                                          nil,
+	} {
+		trusted.RolesClaim = "resource_access.my.api.client.roles"
+		w.realms["main"] = gatehouse.Realm{Name: "main", Settings: gatehouse.RealmSettings{TrustedIssuers: []gatehouse.TrustedIssuer{trusted}}}
+		w.a.Apply(gatehouse.Change{Topic: gatehouse.TopicRealm, Realm: "main"})
+		if who := w.check(t, sign(w.foreign, "JWT", claims), secure, "", ""); !slices.Equal(who.Roles, want) {
+			t.Errorf("%s: %v", claims, who.Roles)
+		}
 	}
 	if !who.IssuedAt.Equal(w.now.Truncate(time.Second)) {
 		t.Error("a foreign jti dates the token")

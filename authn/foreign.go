@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,26 +80,51 @@ func foreignID(issuer, subject string) string {
 	return "ext_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
 }
 
-// claim finds a claim by its exact name, else, for a name with dots, inside
-// nested objects ("realm_access.roles").
+// claim finds a claim by its exact name, else, for a name with dots, inside nested
+// objects ("realm_access.roles"). A member's own name may have dots too, as client ids
+// do ("resource_access.my.client.roles"): every way to split the name is tried, and
+// when two of them lead somewhere, nothing is taken.
 func claim(c *token.Claims, name string) jsontext.Value {
 	if v := c.Lookup(name); v != nil {
 		return v
 	}
-	first, rest, ok := strings.Cut(name, ".")
-	if !ok {
+	var found []jsontext.Value
+	for first, rest := range splits(name) {
+		found = append(found, inside(c.Lookup(first), rest)...)
+	}
+	if len(found) != 1 {
 		return nil
 	}
-	v := c.Lookup(first)
-	for ok && v != nil {
-		var object map[string]jsontext.Value
-		if json.Unmarshal(v, &object) != nil {
-			return nil
-		}
-		first, rest, ok = strings.Cut(rest, ".")
-		v = object[first]
+	return found[0]
+}
+
+// inside returns every member of an object that name can mean, two at most.
+func inside(object jsontext.Value, name string) []jsontext.Value {
+	var members map[string]jsontext.Value
+	if object.Kind() != '{' || json.Unmarshal(object, &members) != nil {
+		return nil
 	}
-	return v
+	var found []jsontext.Value
+	if v := members[name]; v != nil {
+		found = append(found, v)
+	}
+	for first, rest := range splits(name) {
+		if len(found) < 2 {
+			found = append(found, inside(members[first], rest)...)
+		}
+	}
+	return found
+}
+
+// splits yields what stands before and after each dot of name.
+func splits(name string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for i := range len(name) {
+			if name[i] == '.' && !yield(name[:i], name[i+1:]) {
+				return
+			}
+		}
+	}
 }
 
 // texts reads a string (split at spaces with split) or an array of strings.

@@ -34,6 +34,18 @@ func edit(t *testing.T, jwk []byte, change map[string]any) []byte {
 	return b
 }
 
+// TestKIDsCanBePasted: no kid of ours is taken for a flag. One thumbprint in 64 begins
+// with a dash.
+func TestKIDsCanBePasted(t *testing.T) {
+	for _, alg := range []token.Algorithm{token.Ed25519, token.ES256, token.HS256} {
+		for range 700 { // (63/64)^700 is 1 in 60,000
+			if k := newKey(t, alg); k.KID[0] == '-' {
+				t.Fatalf("%s: %s", alg, k.KID)
+			}
+		}
+	}
+}
+
 func TestPublicJWKRoundTrip(t *testing.T) {
 	for _, alg := range token.Algorithms() {
 		k := newKey(t, alg)

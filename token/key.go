@@ -47,10 +47,20 @@ func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String())
 // rsaBits is the size of RSA keys we make; 128-bit strength (NIST SP 800-57).
 const rsaBits = 3072
 
-// GenerateKey makes a new signing key. The kid is the RFC 7638 thumbprint, or
+// GenerateKey makes a new signing key. Its kid never begins with "-", so that it can be
+// pasted behind any command. The kid is the RFC 7638 thumbprint, or
 // random for HMAC keys, whose thumbprint would let anybody test guesses
 // (RFC 7638 §7).
 func GenerateKey(alg Algorithm) (*Key, error) {
+	for {
+		k, err := generateKey(alg)
+		if err != nil || k.KID[0] != '-' { // one thumbprint in 64 does
+			return k, err
+		}
+	}
+}
+
+func generateKey(alg Algorithm) (*Key, error) {
 	s := alg.spec()
 	k := &Key{Algorithm: alg}
 	switch s.family {

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"path"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +52,8 @@ type Config struct {
 type api struct {
 	c    Config
 	huma huma.API
+	// methods of each documented path, without HEAD, which comes with GET.
+	methods map[string][]string
 }
 
 // New returns the handler for everything under [Prefix].
@@ -61,7 +65,7 @@ func New(c Config) (http.Handler, error) {
 		c.Problems = &web.Problems{}
 	}
 	mux := http.NewServeMux()
-	a := &api{c: c}
+	a := &api{c: c, methods: map[string][]string{}}
 	a.huma = humago.New(mux, a.config())
 	a.operations()
 	a.serveDocument(mux)
@@ -72,7 +76,7 @@ func New(c Config) (http.Handler, error) {
 // and the copy that is kept in the documentation.
 func Document(version string) ([]byte, error) {
 	mux := http.NewServeMux()
-	a := &api{c: Config{Version: version, Problems: &web.Problems{}}}
+	a := &api{c: Config{Version: version, Problems: &web.Problems{}}, methods: map[string][]string{}}
 	a.huma = humago.New(mux, a.config())
 	a.operations()
 	return a.document()
@@ -97,6 +101,7 @@ func (a *api) config() huma.Config {
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
+			Servers: []*huma.Server{{URL: "/", Description: "The server that this document comes from"}},
 			Info: &huma.Info{Title: "Gatehouse management API", Version: version,
 				Description: "Everything that the commands and the console can do. Lists are paged with `after` and `limit`; errors are problem documents with a stable `code`."},
 			Components: &huma.Components{
@@ -138,8 +143,11 @@ func schemaName(t reflect.Type, hint string) string {
 	for base.Kind() == reflect.Pointer || base.Kind() == reflect.Slice {
 		base = base.Elem()
 	}
-	if strings.HasSuffix(base.PkgPath(), "/audit") {
+	switch {
+	case strings.HasSuffix(base.PkgPath(), "/audit"):
 		return "Audit" + name
+	case name == "Schema": // generated clients have a Schema of their own
+		return "PolicySchema"
 	}
 	return name
 }
@@ -160,6 +168,7 @@ func (a *api) document() ([]byte, error) {
 // serveDocument serves the OpenAPI document, rendered when it is first asked for.
 func (a *api) serveDocument(mux *http.ServeMux) {
 	document := sync.OnceValues(a.document)
+	a.methods[Prefix+"/openapi.json"] = []string{http.MethodGet}
 	mux.Handle("GET "+Prefix+"/openapi.json", a.c.Problems.Handler(func(w http.ResponseWriter, _ *http.Request) error {
 		body, err := document()
 		if err != nil {
@@ -174,7 +183,7 @@ func (a *api) serveDocument(mux *http.ServeMux) {
 
 var (
 	errOrigin  = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "Requests of other web pages are not accepted here.")
-	errPath    = gatehouse.E(gatehouse.Invalid, "path_invalid", "The path or query is not clean UTF-8 text.")
+	errPath    = gatehouse.E(gatehouse.Invalid, "path_invalid", "The path or query is not clean: it has control characters, bytes that are no UTF-8, or empty or dot segments.")
 	errNoPath  = gatehouse.E(gatehouse.NotFound, "path_not_found", "There is nothing at this path.")
 	errLimited = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many requests; try again later.")
 )
@@ -195,7 +204,7 @@ func (a *api) front(mux *http.ServeMux) http.Handler {
 			return &e
 		}
 		if _, pattern := mux.Handler(r); pattern == "" {
-			return unrouted(mux, r)
+			return a.unrouted(r)
 		}
 		mux.ServeHTTP(w, r)
 		return nil
@@ -204,9 +213,13 @@ func (a *api) front(mux *http.ServeMux) http.Handler {
 
 // bounds refuses what no operation takes.
 func (a *api) bounds(w http.ResponseWriter, r *http.Request) error {
-	query, err := unescape(r.URL.RawQuery)
-	if err != nil || !clean(r.URL.Path) || !clean(query) || path.Clean(r.URL.Path) != r.URL.Path {
+	query, err := url.QueryUnescape(r.URL.RawQuery)
+	at, slash := strings.CutSuffix(r.URL.Path, "/")
+	switch {
+	case err != nil || !clean(r.URL.Path) || !clean(query) || path.Clean(at) != at:
 		return errPath
+	case slash:
+		return errNoPath // a list with an empty name behind it is not the list
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.ContentLength == 0 {
 		return nil
@@ -222,30 +235,34 @@ func (a *api) bounds(w http.ResponseWriter, r *http.Request) error {
 func clean(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl) }
 
 // unrouted asks the router why it knows no handler, and says it as a problem.
-func unrouted(mux *http.ServeMux, r *http.Request) error {
-	var h header
-	mux.ServeHTTP(&h, r)
-	if h.status == http.StatusMethodNotAllowed {
-		return web.MethodNotAllowed(h.Header().Get("Allow"))
+func (a *api) unrouted(r *http.Request) error {
+	if methods := a.allowed(r.URL.EscapedPath()); methods != nil {
+		return web.MethodNotAllowed(strings.Join(methods, ", "))
 	}
 	return errNoPath
 }
 
-// header is a response writer that keeps status and header and drops the body.
-type header struct {
-	h      http.Header
-	status int
+// allowed returns the methods of the one documented path that a request's path is, nil
+// when it is none. The router would add those of the path with a slash behind it.
+func (a *api) allowed(path string) []string {
+	best := ""
+	for template := range a.methods {
+		if fits(template, path) && (best == "" || strings.Count(template, "{") < strings.Count(best, "{")) {
+			best = template
+		}
+	}
+	methods := slices.Clone(a.methods[best])
+	if slices.Contains(methods, http.MethodGet) {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	return methods
 }
 
-func (h *header) Header() http.Header {
-	if h.h == nil {
-		h.h = http.Header{}
-	}
-	return h.h
-}
-func (h *header) Write(b []byte) (int, error) { return len(b), nil }
-func (h *header) WriteHeader(status int) {
-	if h.status == 0 {
-		h.status = status
-	}
+// fits tells whether path is one of template's, whose parameters stand for one segment
+// each.
+func fits(template, path string) bool {
+	return slices.EqualFunc(strings.Split(template, "/"), strings.Split(path, "/"), func(want, have string) bool {
+		return want == have || strings.HasPrefix(want, "{") && have != ""
+	})
 }

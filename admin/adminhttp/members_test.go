@@ -189,15 +189,14 @@ func TestNumbersStayExact(t *testing.T) {
 			}
 		}
 	}
-	h.want(200, root, "PUT", "/realms/main/policies/own", map[string]any{"text": `permit (principal, action, resource) when { resource.owner == ` + big + ` && context.n == ` + big + ` };`})
-	question := `{"principal":"bob","action":"read","resource":{"type":"Team","id":"x","attributes":{"owner":` + big + `}},"context":{"n":` + big + `}}`
+	h.want(200, root, "PUT", "/realms/main/policies/own", map[string]any{"text": `permit (principal, action, resource) when { resource.owner == ` + big + ` };`})
+	question := `{"principal":"bob","action":"read","resource":{"type":"Team","id":"x","attributes":{"owner":` + big + `}}}`
 	if r := send("POST", "/decisions", question); r.json["allowed"] != true {
 		t.Errorf("the owner: %s", r.body)
 	}
-	for n := range 2 { // the neighbour that a float64 cannot tell apart
-		if r := send("POST", "/decisions", strings.Replace(question, big, "1234567890123456768", 1+n)); r.json["allowed"] != false {
-			t.Errorf("a neighbour of the owner: %s", r.body)
-		}
+	// The neighbour that a float64 cannot tell apart.
+	if r := send("POST", "/decisions", strings.Replace(question, big, "1234567890123456768", 1)); r.json["allowed"] != false {
+		t.Errorf("a neighbour of the owner: %s", r.body)
 	}
 	// {"alg":"none"} . {"n":1234567890123456789} . nothing
 	if r := send("POST", "/tokens/inspect", `{"token":"eyJhbGciOiJub25lIn0.eyJuIjoxMjM0NTY3ODkwMTIzNDU2Nzg5fQ."}`); !strings.Contains(r.body, big) {

@@ -58,10 +58,13 @@ func handle[I, O any](a *api, op operation, fn func(ctx context.Context, actor *
 		Tags: []string{op.tag}, DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
 		Responses: a.errors(op, reflect.TypeFor[I]()),
 	}
+	a.methods[h.Path] = append(a.methods[h.Path], op.method)
+	h.Security = []map[string][]string{} // said, so that no reader has to guess
 	if !op.public {
 		h.Security = []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"basic": {}}}
 		h.Middlewares = huma.Middlewares{a.authenticate}
 	}
+	h.Middlewares = append(h.Middlewares, a.queries(reflect.TypeFor[I]()))
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		o, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
 		if err != nil {
@@ -98,6 +101,41 @@ func (a *api) errors(op operation, input reflect.Type) map[string]*huma.Response
 		}
 	}
 	return out
+}
+
+// queries refuses query parameters that have no value, come twice, or are numbers in
+// another spelling than the plain one ("+5", "05"): each reader would take its own.
+func (a *api) queries(input reflect.Type) func(huma.Context, func(huma.Context)) {
+	numbers := map[string]bool{}
+	for _, f := range reflect.VisibleFields(input) {
+		if name := f.Tag.Get("query"); name != "" {
+			numbers[name] = f.Type.Kind() == reflect.Int || f.Type.Kind() == reflect.Int64
+		}
+	}
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(ctx)
+		e := *errInput
+		e.Fields = map[string]string{}
+		for name, values := range r.URL.Query() {
+			what := ""
+			switch n, err := strconv.ParseInt(values[0], 10, 64); {
+			case len(values) > 1:
+				what = "is there more than once"
+			case values[0] == "":
+				what = "is empty; leave it out"
+			case numbers[name] && (err != nil || strconv.FormatInt(n, 10) != values[0]):
+				what = "is not a whole number"
+			}
+			if place := "query." + name; what != "" && plainPlace(place) {
+				e.Fields[place] = what
+			}
+		}
+		if len(e.Fields) > 0 {
+			a.c.Problems.Write(w, r, &e)
+			return
+		}
+		next(ctx)
+	}
 }
 
 // authenticate verifies the caller before the body is read: whoever has no

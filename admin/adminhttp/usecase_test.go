@@ -198,10 +198,32 @@ func TestKeyLifecycle(t *testing.T) {
 		if r := h.call(root, "POST", "/realms/main/keys/"+id+"/rotate", nil); r.status != 409 || r.str("code") != "key_already_rotated" {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
-		next := h.want(201, root, "POST", "/realms/main/keys/"+r.str("key", "id")+"/rotate", nil)
+		next := h.want(201, root, "POST", "/realms/main/keys/"+r.str("key", "id")+"/rotate", map[string]any{"overlap": "0s"})
 		h.want(401, r.str("text"), "GET", "/me", nil) // no overlap
 		h.want(200, next.str("text"), "GET", "/me", nil)
-		h.want(422, root, "POST", "/realms/main/keys/"+next.str("key", "id")+"/rotate", map[string]any{"overlap": "9000h"})
+		for _, overlap := range []string{"9000h", "-1h", "106751d", "5 minutes"} {
+			h.want(422, root, "POST", "/realms/main/keys/"+next.str("key", "id")+"/rotate", map[string]any{"overlap": overlap})
+		}
+		text, id = h.key(root, "main", "bob", "documents:read")
+		h.want(201, root, "POST", "/realms/main/keys/"+id+"/rotate", nil) // a day, as the command gives
+		h.want(200, text, "GET", "/me", nil)
+		if end := h.want(200, root, "GET", "/realms/main/keys/"+id, nil).str("expires_at"); !near(end, 24*time.Hour) {
+			t.Fatalf("the old key ends %s", end)
+		}
+	})
+	t.Run("names", func(t *testing.T) {
+		h.key(root, "main", "bob", "documents:read")
+		if r := h.want(200, root, "GET", "/realms/main/keys?owner=bob", nil); !strings.Contains(r.body, `"owner_name":"bob"`) {
+			t.Fatal(r.body)
+		}
+		for _, path := range []string{"/realms/main/keys?owner=nobody", "/realms/main/users/nobody/grants"} {
+			if r := h.call(root, "GET", path, nil); r.status != 404 || r.str("code") != "user_not_found" {
+				t.Errorf("%s: %d %s", path, r.status, r.body)
+			}
+		}
+		for end, status := range map[string]int{"2020-01-01T00:00:00Z": 422, "9999-01-01T00:00:00Z": 422, "2100-01-01T00:00:00Z": 201} {
+			h.want(status, root, "POST", "/realms/main/keys", map[string]any{"name": "x", "owner": "bob", "scopes": []string{}, "expires_at": end})
+		}
 	})
 	t.Run("narrow", func(t *testing.T) {
 		_, id := h.key(root, "main", "bob", "documents:read")
@@ -231,6 +253,12 @@ func TestKeyLifecycle(t *testing.T) {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
 	})
+}
+
+// near tells whether a time of an answer is about so long from now.
+func near(text string, from time.Duration) bool {
+	at, err := time.Parse(time.RFC3339, text)
+	return err == nil && (time.Until(at)-from).Abs() < time.Minute
 }
 
 func TestRules(t *testing.T) {

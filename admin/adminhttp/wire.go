@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,8 +14,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
-
-func unescape(query string) (string, error) { return url.QueryUnescape(query) }
 
 // format is how bodies are read and written. It is the one place where a
 // [gatehouse.Secret] is written out: on its way to the one who may see it once.

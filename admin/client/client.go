@@ -103,6 +103,12 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return nil
 }
 
+// RequestError is the cause of a refusal by the server: the request's id, under which
+// `gatehouse explain` and the server's log have more.
+type RequestError struct{ ID string }
+
+func (e *RequestError) Error() string { return "request " + e.ID }
+
 // problem turns a refusal into the error it was made from.
 func problem(resp *http.Response, body []byte) error {
 	var p struct {
@@ -124,7 +130,7 @@ func problem(resp *http.Response, body []byte) error {
 		e.Public = resp.Status
 	}
 	if p.RequestID != "" {
-		e.Cause = fmt.Errorf("request %s", p.RequestID)
+		e.Cause = &RequestError{ID: p.RequestID}
 	}
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
 		e.RetryAfter = time.Duration(s) * time.Second

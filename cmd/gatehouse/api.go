@@ -65,8 +65,8 @@ func (a *app) server() string {
 func (a *app) token() (gatehouse.Secret, error) {
 	file := a.tokenFile
 	if file == "" {
-		if t := a.env("GATEHOUSE_TOKEN"); t != "" {
-			return gatehouse.Secret(t), nil
+		if t := strings.TrimSpace(a.env("GATEHOUSE_TOKEN")); t != "" { // $(cat file) under some shells, secret mounts
+			return credentialText(t)
 		}
 		file = a.env("GATEHOUSE_TOKEN_FILE")
 	}
@@ -75,7 +75,7 @@ func (a *app) token() (gatehouse.Secret, error) {
 		if err != nil {
 			return "", err
 		}
-		return gatehouse.Secret(strings.TrimSpace(string(b))), nil
+		return credentialText(strings.TrimSpace(string(b)))
 	}
 	if l, ok := a.savedLogin(); ok {
 		// A saved token is only for the server it came from.
@@ -85,6 +85,14 @@ func (a *app) token() (gatehouse.Secret, error) {
 		return gatehouse.Secret(l.Token), nil
 	}
 	return "", gatehouse.E(gatehouse.Unauthenticated, "not_logged_in", "No credential: run `gatehouse login`, or set GATEHOUSE_TOKEN.")
+}
+
+// credentialText refuses what no header can carry, without repeating it.
+func credentialText(t string) (gatehouse.Secret, error) {
+	if t == "" || strings.ContainsFunc(t, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+		return "", usagef("GATEHOUSE_TOKEN or the token file does not hold one API key or token: it is empty, or has blanks or line ends inside")
+	}
+	return gatehouse.Secret(t), nil
 }
 
 func (a *app) realmName() string {

@@ -15,9 +15,9 @@ func (a *app) keyCommand() *cobra.Command {
 		if owner != "" {
 			q.Set("owner", owner)
 		}
-		return a.list(c.Context(), a.realmPath("keys"), q, "id", "name", "owner", "environment", "status", "scopes", "expires_at", "last_used_at")
+		return a.list(c.Context(), a.realmPath("keys"), q, "id", "name", "owner_name", "environment", "status", "scopes", "expires_at", "last_used_at")
 	}}
-	list.Flags().StringVar(&owner, "owner", "", "only keys of this user, by id")
+	list.Flags().StringVar(&owner, "owner", "", "only keys of this user, by id or username")
 	c.AddCommand(a.keyCreate(), a.keyRotate(), a.keyLeaked(), list,
 		&cobra.Command{Use: "show KEY", Short: "Show a key, by id", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			return a.get(c.Context(), a.realmPath("keys", args[0]))
@@ -38,7 +38,7 @@ func (a *app) keyCommand() *cobra.Command {
 func (a *app) keyCreate() *cobra.Command {
 	var name, owner, environment string
 	var scopes, roles, nets []string
-	var expires time.Duration
+	expires := lifetime{least: time.Minute, most: 36_500 * 24 * time.Hour}
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Create a key; it is shown once",
@@ -60,8 +60,8 @@ func (a *app) keyCreate() *cobra.Command {
 			if len(nets) > 0 {
 				body["allowed_nets"] = nets
 			}
-			if expires > 0 {
-				body["expires_at"] = time.Now().Add(expires).UTC().Format(time.RFC3339)
+			if expires.value > 0 {
+				body["expires_at"] = time.Now().Add(expires.value).UTC().Format(time.RFC3339)
 			}
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("keys"), body, &out); err != nil {
@@ -76,25 +76,25 @@ func (a *app) keyCreate() *cobra.Command {
 	c.Flags().StringSliceVar(&scopes, "scope", nil, "what the key may do; may be repeated")
 	c.Flags().StringSliceVar(&roles, "role", nil, "use only these of the owner's roles; may be repeated")
 	c.Flags().StringSliceVar(&nets, "allow-from", nil, "accept the key only from this network; may be repeated")
-	c.Flags().DurationVar(&expires, "expires", 0, "end the key after this long: 2160h")
+	lifetimeVar(c, &expires, "expires", "end the key after this long: 90d, 2160h; without it, it does not end")
 	return c
 }
 
 func (a *app) keyRotate() *cobra.Command {
-	var overlap time.Duration
+	overlap := lifetime{value: 24 * time.Hour, most: 90 * 24 * time.Hour}
 	c := &cobra.Command{
 		Use:   "rotate KEY",
 		Short: "Make a successor; the old key goes on for the overlap",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var out object
-			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "rotate"), object{"overlap": overlap.String()}, &out); err != nil {
+			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "rotate"), object{"overlap": overlap.value.String()}, &out); err != nil {
 				return err
 			}
 			return a.showSecret(out, "key", "text")
 		},
 	}
-	c.Flags().DurationVar(&overlap, "overlap", 24*time.Hour, "how long both keys work")
+	lifetimeVar(c, &overlap, "overlap", "how long both keys work, at most 90d; 0 ends the old one at once")
 	return c
 }
 

@@ -30,7 +30,7 @@ func main() {
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, environ []string) int {
 	a := &app{in: in, out: out, errOut: errOut, environ: environ}
 	root := a.command()
-	root.SetArgs(args)
+	root.SetArgs(operands(root, args))
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/client"
 )
 
 // app is what every command shares: where it reads and writes, and the flags
@@ -65,6 +67,9 @@ func requireSubcommands(c *cobra.Command) {
 			if err := check(c, args); err != nil {
 				return usagef("%v: %s", err, c.UseLine())
 			}
+			if slices.Contains(args, "") { // would be the path of a whole list
+				return usagef("an empty argument: %s", c.UseLine())
+			}
 			return nil
 		}
 	}
@@ -75,7 +80,7 @@ func requireSubcommands(c *cobra.Command) {
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("%s: no command %q; see %s --help", c.CommandPath(), args[0], c.CommandPath())
+				return usagef("%s: no command %q%s; see %s --help", c.CommandPath(), args[0], didYouMean(c, args[0]), c.CommandPath())
 			}
 			if c.HasParent() {
 				_ = c.Help()
@@ -84,6 +89,15 @@ func requireSubcommands(c *cobra.Command) {
 			return c.Help()
 		}
 	}
+}
+
+// didYouMean names the commands that a mistyped one may have meant.
+func didYouMean(c *cobra.Command, typed string) string {
+	c.SuggestionsMinimumDistance = 2
+	if close := c.SuggestionsFor(typed); len(close) > 0 {
+		return "; did you mean " + strings.Join(close, " or ") + "?"
+	}
+	return ""
 }
 
 // env returns the value of an environment variable that run was given.
@@ -135,6 +149,16 @@ func printable(s string) string {
 	}, s)
 }
 
+// paragraph is printable for texts of several lines, such as an excerpt of a file: all
+// but the first are indented, so that none can pass for a message of its own.
+func paragraph(s string) string {
+	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
+	for i := range lines {
+		lines[i] = printable(strings.TrimSuffix(lines[i], "\r"))
+	}
+	return strings.Join(lines, "\n    ")
+}
+
 func (a *app) printError(err error) {
 	if a.json {
 		out := map[string]any{"error": gatehouse.CodeOf(err), "message": err.Error()}
@@ -152,16 +176,22 @@ func (a *app) printError(err error) {
 	}
 	var e *gatehouse.Error
 	if !errors.As(err, &e) {
-		fmt.Fprintf(a.errOut, "gatehouse: %s\n", printable(err.Error()))
+		fmt.Fprintf(a.errOut, "gatehouse: %s\n", paragraph(err.Error()))
 		return
 	}
 	text := e.Public
 	if text == "" {
 		text = e.Kind.String()
 	}
-	fmt.Fprintf(a.errOut, "gatehouse: %s (%s)\n", printable(text), printable(e.Code))
-	if e.Cause != nil {
-		fmt.Fprintf(a.errOut, "  cause: %s\n", printable(e.Cause.Error()))
+	fmt.Fprintf(a.errOut, "gatehouse: %s (%s)\n", paragraph(text), printable(e.Code))
+	var request *client.RequestError
+	switch {
+	case errors.As(e.Cause, &request):
+		if e.Kind == gatehouse.Internal { // what went wrong is in the server's log, under this id
+			fmt.Fprintf(a.errOut, "  request: %s\n", printable(request.ID))
+		}
+	case e.Cause != nil:
+		fmt.Fprintf(a.errOut, "  cause: %s\n", paragraph(e.Cause.Error()))
 	}
 	names := make([]string, 0, len(e.Fields))
 	for n := range e.Fields {
@@ -169,7 +199,7 @@ func (a *app) printError(err error) {
 	}
 	sort.Strings(names)
 	for _, n := range names {
-		fmt.Fprintf(a.errOut, "  %s: %s\n", printable(n), printable(e.Fields[n]))
+		fmt.Fprintf(a.errOut, "  %s: %s\n", printable(n), paragraph(e.Fields[n]))
 	}
 }
 
