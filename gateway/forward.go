@@ -203,12 +203,6 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// trailerAllowed keeps out of trailers what is kept out of headers: some servers
-// merge the two.
-func trailerAllowed(name string, e *exchange) bool {
-	return httpguts.ValidTrailerHeader(name) && !identityName(name, e.g.strip, e.up.protected) && !credentialName(name)
-}
-
 // setForwarded tells the upstream where the request came from.
 func (e *exchange) setForwarded(h http.Header) {
 	if who := e.forwardedFor(); who != "" {
@@ -354,16 +348,6 @@ func (b *trailerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// filterTrailer keeps out of an answer's trailers what is kept out of its header
-// or said there by us: clients may merge the two.
-func filterTrailer(h http.Header) {
-	for name := range h {
-		if !answers(name) || hopByHop(name) || name == headerRequestID || strings.HasPrefix(name, "Access-Control-") {
-			delete(h, name)
-		}
-	}
-}
-
 // answerWriter is what ReverseProxy writes the answer to. Informational answers
 // pass the same filter as the last one, and HTTP/1.0 gets none (RFC 9110 §15.2).
 type answerWriter struct {
@@ -398,6 +382,7 @@ func (w *answerWriter) WriteHeader(status int) {
 				delete(h, name)
 			}
 		}
+		w.e.outerReferences(h)
 	}
 	w.Tracked.WriteHeader(status)
 }
@@ -435,9 +420,7 @@ func answers(name string) bool {
 
 // dress sets the lines of ours on the header of an answer.
 func (e *exchange) dress(h http.Header) {
-	if loc := h.Get("Location"); loc != "" && !e.up.PreserveHost {
-		h.Set("Location", e.localLocation(loc))
-	}
+	e.outerReferences(h)
 	web.UpstreamHeaders(h, e.secure)
 	for name, values := range e.g.cfg.ResponseHeaders {
 		if len(h[name]) == 0 {
@@ -450,23 +433,6 @@ func (e *exchange) dress(h http.Header) {
 	e.v.SetHeader(h)
 	h[headerRequestID] = []string{e.id}
 	setCORS(h, e.v.Route.CORS, e.in)
-}
-
-// localLocation turns a redirect to the upstream's own address into a path.
-func (e *exchange) localLocation(loc string) string {
-	origin := e.up.base.Scheme + "://" + e.up.base.Host
-	rest, ok := strings.CutPrefix(loc, origin)
-	switch {
-	case !ok:
-		return loc
-	case rest == "":
-		return "/"
-	case rest[0] == '/' && !strings.HasPrefix(rest, "//"):
-		return rest
-	case rest[0] == '?':
-		return "/" + rest
-	}
-	return loc
 }
 
 // answerBody notes that the upstream's body moves, while all of it is read before

@@ -98,6 +98,7 @@ func (x *relay) inform(status int, lines http.Header) error {
 	h := x.t.Header()
 	before := maps.Clone(h)
 	addAnswer(h, lines)
+	x.e.outerReferences(h)
 	x.t.WriteHeader(status)
 	clear(h)
 	maps.Copy(h, before)

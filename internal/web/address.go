@@ -173,7 +173,7 @@ func (p *Proxies) saidHTTPS(r *http.Request) (said, https bool) {
 		https = true
 		for _, hop := range p.hops(r) {
 			said = true
-			https = https && hop.proto == "https"
+			https = https && secureScheme(hop.proto)
 			if !p.Trusted(hop.addr) {
 				break
 			}
@@ -186,10 +186,16 @@ func (p *Proxies) saidHTTPS(r *http.Request) (said, https bool) {
 	https = true
 	for _, line := range r.Header["X-Forwarded-Proto"] {
 		for v := range strings.SplitSeq(line, ",") {
-			https = https && strings.EqualFold(strings.TrimSpace(v), "https")
+			https = https && secureScheme(v)
 		}
 	}
 	return true, https
+}
+
+// secureScheme reports the schemes that use TLS: proxies name a WebSocket by its own.
+func secureScheme(s string) bool {
+	s = strings.TrimSpace(s)
+	return strings.EqualFold(s, "https") || strings.EqualFold(s, "wss")
 }
 
 // local reports whether both ends of the connection are on this machine.
