@@ -65,6 +65,10 @@ func (p *Pipeline) policies(x *Exchange, r *http.Request) error {
 	if rt.Action == "" {
 		return nil
 	}
+	if x.before != nil && rt.Resource.Source == sourceBody {
+		x.decision = x.before.decision
+		return nil
+	}
 	x.event.Target = gatehouse.Target{Type: rt.Resource.Type}
 	if err := p.buildResource(x, r); err != nil {
 		return err

@@ -22,6 +22,8 @@ const KindRequest = "request.decide"
 // called from anywhere and any number of times.
 type Exchange struct {
 	p        *Pipeline
+	point    Point
+	before   *Exchange // the first judgement, when this is another of the same request
 	event    gatehouse.Event
 	chain    [6]gatehouse.Step // room for the usual chain
 	start    time.Time
@@ -45,12 +47,12 @@ type Exchange struct {
 	limits    [2]limit.Item
 }
 
-// Begin receives a request: it gives it an id (or takes the one that our own
+// Begin receives a request at an enforcement point: it gives it an id (or takes the one that our own
 // middleware put into the context), finds the client's address by the
 // trusted-proxy rules and opens the event. The caller must see to it that
 // [Exchange.Finish] is called, also after a panic.
-func (p *Pipeline) Begin(r *http.Request) *Exchange {
-	x := &Exchange{p: p, start: p.cfg.Now(), address: p.cfg.Proxies.Client(r), secure: p.cfg.Proxies.Secure(r)}
+func (p *Pipeline) Begin(at Point, r *http.Request) *Exchange {
+	x := &Exchange{p: p, point: at, start: p.cfg.Now(), address: p.cfg.Proxies.Client(r), secure: p.cfg.Proxies.Secure(r)}
 	id := gatehouse.RequestIDFrom(r.Context())
 	if id == "" {
 		id = web.NewRequestID(x.start)

@@ -117,21 +117,27 @@ func (p *Pipeline) RouteIDs() []string { return slices.Clone(p.routes.Load().ids
 type step struct {
 	name string
 	run  func(p *Pipeline, x *Exchange, r *http.Request) error
+	// again: it is judged again while the request is being answered, by the routes,
+	// accounts, roles and policies of then. The others are about what cannot change
+	// (the credential is the one that was presented), or count, or record.
+	again bool
 }
 
 // steps is the order in which a request is judged. The limit by address stands
 // before anything costly; the one by principal needs to know who calls. Whether
 // there is room in the record is asked last, of what would otherwise pass.
 var steps = [...]step{
-	{"match", (*Pipeline).match},
-	{"extract", (*Pipeline).extract},
-	{"origin", (*Pipeline).origin},
-	{"limit", (*Pipeline).limitAddress},
-	{"authenticate", (*Pipeline).authenticate},
-	{"limit", (*Pipeline).limitPrincipal},
-	{"authorize", (*Pipeline).requirements},
-	{"authorize", (*Pipeline).policies},
-	{"record", (*Pipeline).admit},
+	{"match", (*Pipeline).match, true},
+	{"extract", (*Pipeline).extract, false},
+	{"origin", (*Pipeline).origin, true},
+	{"limit", (*Pipeline).limitAddress, false},
+	{"authenticate", (*Pipeline).authenticate, true},
+	{"limit", (*Pipeline).limitPrincipal, false},
+	{"authorize", (*Pipeline).requirements, true},
+	{"authorize", (*Pipeline).fits, true},
+	{"body", (*Pipeline).body, false},
+	{"authorize", (*Pipeline).policies, true},
+	{"record", (*Pipeline).admit, false},
 }
 
 // admit refuses what could not be recorded.

@@ -99,7 +99,7 @@ func request(method, target, body string, header ...string) *http.Request {
 
 // do runs one request and finishes its exchange as a caller would.
 func (f *fakes) do(p *Pipeline, r *http.Request) Verdict {
-	x := p.Begin(r)
+	x := p.Begin(AtGateway, r)
 	v := p.Check(x, r)
 	status := 200
 	if v.Err != nil {
@@ -255,7 +255,7 @@ func TestZeroVerdictAndSecondCheck(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{Pattern: "/x", Anonymous: true})
 	r := request("GET", "/x", "")
-	x := p.Begin(r)
+	x := p.Begin(AtGateway, r)
 	if !p.Check(x, r).Allowed {
 		t.Fatal("denied")
 	}
@@ -263,7 +263,7 @@ func TestZeroVerdictAndSecondCheck(t *testing.T) {
 		t.Errorf("an exchange can be checked twice: %+v", v)
 	}
 	// Never checked: recorded all the same, in the main realm.
-	p.Begin(r).Finish(204, 0)
+	p.Begin(AtGateway, r).Finish(204, 0)
 	if e := f.events[0]; len(f.events) != 1 || e.Realm != "main" || e.Outcome != gatehouse.OutcomeSuccess {
 		t.Errorf("%+v", f.events)
 	}
@@ -273,7 +273,7 @@ func TestRecordAfterForwarding(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{ID: "docs", Pattern: "GET /x/{id}", Action: "read", Resource: &ResourceRule{Type: "Document", ID: "{id}"}})
 	r := request("GET", "/x/7", "", "Authorization", bearer, "X-Request-Id", "theirs-1")
-	x := p.Begin(r)
+	x := p.Begin(AtGateway, r)
 	v := p.Check(x, r)
 	x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: "upstream_failed"})
 	x.Finish(502, 12)
@@ -451,7 +451,7 @@ func BenchmarkCheck(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		f.asked, f.events = f.asked[:0], f.events[:0]
-		x := p.Begin(r)
+		x := p.Begin(AtGateway, r)
 		if v := p.Check(x, r); !v.Allowed {
 			b.Fatal(v.Err)
 		}

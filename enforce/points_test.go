@@ -263,7 +263,7 @@ func TestPointsAgree(t *testing.T) {
 
 		{name: "identity in a folding spelling", method: "GET", target: "/any", header: as(basic, secure, []string{"Remote_User", "admin"}),
 			but: map[string]string{"forward-auth": "header_name_ambiguous"}}, // gateway and guard have the request itself, and take the line away
-		{name: "method override in a folding spelling", method: "POST", target: "/any", header: as(basic, secure, []string{"X_HTTP_Method-Override", "DELETE"}),
+		{name: "method override in a folding spelling", method: "POST", target: "/any", header: as(basic, secure, []string{"X_HTTP_Method-Override", "DELETE"}), want: "method_override",
 			but: map[string]string{"forward-auth": "header_name_ambiguous"}},
 
 		{name: "scope", method: "GET", target: "/write", header: as("Bearer " + key.Reveal()), want: "insufficient_scope"},
@@ -279,10 +279,12 @@ func TestPointsAgree(t *testing.T) {
 		{name: "limit by principal", method: "GET", target: "/each", header: as(basic, secure), twice: true, want: "rate_limited"},
 		{name: "no room in the record", method: "GET", target: "/any", header: as(basic, secure), full: true, want: "audit_unavailable"},
 		{name: "content type", method: "POST", target: "/upload", body: "{}", header: as(basic, secure, []string{"Content-Type", "application/json"}), want: "content_type_unsupported"},
+		{name: "no content type", method: "POST", target: "/upload", body: "x", header: as(basic, secure), want: "content_type_unsupported",
+			but: map[string]string{"forward-auth": ""}}, // whether there is a body, the proxy alone knows
 		{name: "too much", method: "POST", target: "/upload", body: strings.Repeat("a", 11), header: as(basic, secure, []string{"Content-Type", "text/plain"}), want: "body_too_large",
 			but: map[string]string{"forward-auth": ""}}, // the proxy keeps the body, and has a bound of its own
 		{name: "body that decides", method: "POST", target: "/create", body: `{"id":"x"}`, header: as(basic, secure, []string{"Content-Type", "application/json"}), want: "access_denied",
-			but: map[string]string{"forward-auth": "body_missing"}}, // the proxy keeps the body
+			but: map[string]string{"forward-auth": "route_needs_gateway"}},
 		{name: "list that is filtered", method: "GET", target: "/list", header: as(basic, secure),
 			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}},
 	} {

@@ -9,33 +9,34 @@ import (
 // Recheck judges again a request that was allowed and is still being answered,
 // such as an open WebSocket: by the credential that it came with, and by the
 // routes, accounts, roles and policies of now. Any error, a panic included, means
-// that it would not be let in again. Limits and record are left alone, and a body
-// that decided is not read a second time.
+// that it would not be let in again. Limits and record are left alone, and what a
+// body decided stands: it is not there a second time.
 //
-// r is not changed; it may be served by another goroutine meanwhile.
-func (p *Pipeline) Recheck(r *http.Request) (err error) {
+// Neither x nor r is changed; another goroutine may serve the request meanwhile.
+func (x *Exchange) Recheck(r *http.Request) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			err = errStepPanicked.With(fmt.Errorf("panic: %v\n%s", value, debug.Stack()))
 		}
 	}()
-	x := p.Begin(r)
-	x.table = p.routes.Load()
-	x.ctx = x.Context(r)
-	r = r.WithContext(x.ctx)
-	for _, step := range [...]func(*Pipeline, *Exchange, *http.Request) error{
-		(*Pipeline).match, (*Pipeline).extract, (*Pipeline).origin, (*Pipeline).authenticate, (*Pipeline).requirements} {
-		if err := step(p, x, r); err != nil {
+	if !x.allowed {
+		return errDenied
+	}
+	p := x.p
+	y := p.Begin(x.point, r)
+	y.before, y.presented = x, x.presented
+	y.table = p.routes.Load()
+	y.ctx = y.Context(r)
+	r = r.WithContext(y.ctx)
+	for i := range steps {
+		if !steps[i].again {
+			continue
+		}
+		if err := steps[i].run(p, y, r); err != nil {
 			return err
 		}
 	}
-	if rule := x.route.Resource; rule != nil && rule.Source == sourceBody {
-		return nil
-	}
-	if err := p.policies(x, r); err != nil {
-		return err
-	}
-	if !x.decision.Allowed {
+	if !y.decision.Allowed {
 		return errDenied
 	}
 	return nil

@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -26,13 +27,15 @@ func TestRecheck(t *testing.T) {
 			f.roles = []string{"user"}
 			p := f.pipeline(t, route)
 			r := request("GET", "/stream/7", "", "Authorization", bearer)
-			if v := f.do(p, r); !v.Allowed {
+			x := p.Begin(AtGateway, r)
+			if v := x.Check(r); !v.Allowed {
 				t.Fatalf("%+v", v.Err)
 			}
+			x.Finish(200, 0)
 			before := r.PathValue("id")
 			change(f, p)
 			for range 3 { // more often than the rate allows requests
-				if err := p.Recheck(r); (err != nil) != (name != "") {
+				if err := x.Recheck(r); (err != nil) != (name != "") {
 					t.Fatalf("%v", err)
 				}
 			}
@@ -54,15 +57,17 @@ func TestRecheckWithoutBody(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{Pattern: "POST /ask", Action: "ask", Resource: &ResourceRule{Type: "Question", Source: "body", Attributes: map[string]string{"q": "q"}}})
 	r := request("POST", "/ask", `{"q":"why"}`, "Authorization", bearer, "Content-Type", "application/json")
-	if v := f.do(p, r); !v.Allowed {
+	x := p.Begin(AtGateway, r)
+	if v := x.Check(r); !v.Allowed {
 		t.Fatalf("%+v", v.Err)
 	}
+	r.Body = http.NoBody // the API has read it
 	f.decide = refuse
-	if err := p.Recheck(r); err != nil {
+	if err := x.Recheck(r); err != nil {
 		t.Errorf("%v", err)
 	}
 	f.authErr = gatehouse.E(gatehouse.Unauthenticated, "token_revoked", "")
-	if err := p.Recheck(r); err == nil {
+	if err := x.Recheck(r); err == nil {
 		t.Error("the revoked credential was not seen")
 	}
 }

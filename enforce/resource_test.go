@@ -215,7 +215,7 @@ func TestFilterList(t *testing.T) {
 		fl.Items = tt.items
 		p := f.pipeline(t, Route{Pattern: "GET /d", Authenticated: true, Filter: &fl})
 		r := request("GET", "/d", "", "Authorization", bearer)
-		x := p.Begin(r)
+		x := p.Begin(AtGateway, r)
 		v := p.Check(x, r)
 		got, err := p.FilterList(r.Context(), x, v, []byte(tt.in))
 		if tt.code != "" {
@@ -234,7 +234,7 @@ func TestFilterList(t *testing.T) {
 		t.Error("filtered for nobody")
 	}
 	r := request("GET", "/d", "", "Authorization", bearer)
-	x := p.Begin(r)
+	x := p.Begin(AtGateway, r)
 	v := p.Check(x, r)
 	f.decide = func(gatehouse.AccessRequest) gatehouse.Decision {
 		return gatehouse.Decision{Code: "policy_unavailable"}

@@ -66,7 +66,6 @@ var (
 	errUntrustedProxy = gatehouse.E(gatehouse.Denied, "untrusted_proxy", "Only a trusted proxy may ask this.")
 	errOriginal       = gatehouse.E(gatehouse.Denied, "original_request_unclear", "The proxy did not say clearly which request it asks about.")
 	errNameFolds      = gatehouse.E(gatehouse.Invalid, "header_name_ambiguous", "Programs that fold header names would take one of these for a line that only the proxy may write.")
-	errNeedsGateway   = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
 	errDialect        = gatehouse.E(gatehouse.NotFound, "not_found", "")
 )
 
@@ -116,59 +115,66 @@ func NewForwardAuth(cfg ForwardAuthConfig) (*ForwardAuth, error) {
 
 // ServeHTTP implements http.Handler.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t := web.Track(w)
 	d, known := dialects[r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]]
+	q := &asking{f: f, t: web.Track(w), d: d}
 	original, err := f.original(r, d, known)
-	asked := original
-	if err != nil {
-		asked = r // the record is then about the question itself
+	if q.unclear = err; err != nil {
+		original = r // the record is then about the question itself
 	}
-	x := f.cfg.Enforcer.Begin(asked)
-	id := x.RequestID()
-	defer func() {
-		v := recover()
-		if v != nil && !t.Started() {
-			f.cfg.Logger.ErrorContext(r.Context(), "panic in forward-auth", slog.String("request_id", id), slog.Any("value", v))
-			f.answer(t, asked, d, enforce.Verdict{}, id, gatehouse.E(gatehouse.Internal, "internal", ""))
-		}
-		x.Finish(t.Status(), t.Bytes())
-		if v != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}()
-	if err != nil {
-		x.Step(gatehouse.Step{Name: "receive", Outcome: gatehouse.OutcomeFailure, Code: gatehouse.CodeOf(err)})
-		f.answer(t, asked, d, enforce.Verdict{}, id, err)
+	q.x = f.cfg.Enforcer.Begin(enforce.AtProxy, original)
+	enforce.Run(q.x, q, q.t, original, f.cfg.Logger)
+}
+
+// asking is one question of a proxy. It implements enforce.Handling.
+type asking struct {
+	f       *ForwardAuth
+	x       Exchange
+	t       *web.Tracked
+	d       dialect
+	unclear *gatehouse.Error // why the question is none
+}
+
+func (q *asking) Receive(*http.Request) (bool, *gatehouse.Error) { return false, q.unclear }
+
+func (q *asking) Serve(r *http.Request, v enforce.Verdict) {
+	h := q.t.Header()
+	if err := q.f.vouch(r, h, v, q.x); err != nil {
+		q.Refuse(r, v, err)
 		return
 	}
-	v := x.Check(asked)
-	refused := refusalOf(v)
-	if refused == nil && (v.Route.Filter != nil || v.Route.Resource != nil && v.Route.Resource.Source == "body") {
-		refused = errNeedsGateway
-		x.Step(gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeFailure, Code: errNeedsGateway.Code})
+	q.begin(h)
+	if q.d.limits {
+		v.SetHeader(h)
 	}
-	if refused == nil && len(v.Route.ContentTypes) > 0 && len(asked.Header["Content-Type"]) > 0 {
-		refused = web.ContentType(asked, v.Route.ContentTypes...)
-	}
-	if refused == nil {
-		refused = f.vouch(asked, t.Header(), v, x)
-	}
-	f.answer(t, asked, d, v, id, refused)
+	q.t.WriteHeader(http.StatusOK)
 }
 
-// refusalOf returns why a verdict does not let pass, or nil.
-func refusalOf(v enforce.Verdict) error {
-	switch {
-	case v.Allowed && v.Route != nil:
-		return nil
-	case v.Err == nil:
-		return errNoVerdict // an allowed verdict without a route is no permission
+// Refuse answers in the dialect of the proxy.
+func (q *asking) Refuse(r *http.Request, v enforce.Verdict, err error) {
+	h := q.t.Header()
+	q.begin(h)
+	v.SetHeader(h)
+	if q.d.plain {
+		// nginx copies one challenge line only.
+		if lines := h["Www-Authenticate"]; len(lines) > 1 {
+			h["Www-Authenticate"] = []string{strings.Join(lines, ", ")}
+		}
+		err = plainRefusal(err)
 	}
-	return v.Err
+	q.f.cfg.Problems.Write(q.t, r.WithContext(gatehouse.WithRequestID(r.Context(), q.x.RequestID())), err)
 }
+
+// begin sets the lines of every answer.
+func (q *asking) begin(h http.Header) {
+	h["Cache-Control"] = noStore // a cached yes would be everybody's yes
+	h[headerRequestID] = []string{q.x.RequestID()}
+}
+
+// Unsent: a question that nobody answered.
+func (q *asking) Unsent(bool) int { return 0 }
 
 // original builds the request that the proxy asks about.
-func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Request, error) {
+func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Request, *gatehouse.Error) {
 	if !known {
 		return nil, errDialect
 	}
@@ -311,29 +317,6 @@ func (f *ForwardAuth) vouch(r *http.Request, h http.Header, v enforce.Verdict, x
 	h[HeaderAssertion] = []string{text}
 	setPlain(h, plain, v.Principal, roles)
 	return nil
-}
-
-// answer writes 200, or the refusal in the dialect of the proxy.
-func (f *ForwardAuth) answer(t *web.Tracked, r *http.Request, d dialect, v enforce.Verdict, id string, err error) {
-	h := t.Header()
-	h["Cache-Control"] = noStore // a cached yes would be everybody's yes
-	h[headerRequestID] = []string{id}
-	if err != nil || d.limits {
-		v.SetHeader(h)
-	}
-	if err == nil {
-		t.WriteHeader(http.StatusOK)
-		return
-	}
-	r = r.WithContext(gatehouse.WithRequestID(r.Context(), id))
-	if d.plain {
-		// nginx copies one challenge line only.
-		if lines := h["Www-Authenticate"]; len(lines) > 1 {
-			h["Www-Authenticate"] = []string{strings.Join(lines, ", ")}
-		}
-		err = plainRefusal(err)
-	}
-	f.cfg.Problems.Write(t, r, err)
 }
 
 // plainRefusal maps a refusal to the statuses that nginx passes on: any status

@@ -225,8 +225,6 @@ func TestForwardAuthStatuses(t *testing.T) {
 		{"400", deny(gatehouse.E(gatehouse.Invalid, "credentials_compete", ""), nil), 403, 400},
 		{"500", func(*http.Request) enforce.Verdict { return enforce.Verdict{} }, 500, 500},
 		{"panic", func(*http.Request) enforce.Verdict { panic("boom") }, 500, 500},
-		{"body decides", allow(enforce.Route{Resource: &enforce.ResourceRule{Source: "body"}}, alice), 403, 403},
-		{"list is filtered", allow(enforce.Route{Filter: &enforce.ListFilter{}}, alice), 403, 403},
 	} {
 		f.verdict = c.verdict
 		for style, want := range map[string]int{"nginx": c.nginx, "caddy": c.caddy} {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -20,26 +19,21 @@ import (
 // Enforcer opens the record of each request; [Pipeline] makes one of an
 // *enforce.Pipeline.
 type Enforcer interface {
-	Begin(r *http.Request) Exchange
+	Begin(at enforce.Point, r *http.Request) Exchange
 	// Match returns the route of a request without judging it, or nil. It is
 	// asked for CORS preflights, which carry no credential.
 	Match(r *http.Request) *enforce.Route
-	// Recheck judges a request again while it is being answered, without a record;
-	// an error means that it would not be let in now.
-	Recheck(r *http.Request) error
 }
 
 // Exchange is one request's way through the pipeline.
 type Exchange interface {
-	RequestID() string
-	// Check runs every step up to the decision. It may replace r.Body.
-	Check(r *http.Request) enforce.Verdict
+	enforce.Judgement
+	// Recheck judges the request again while it is being answered, without a record;
+	// an error means that it would not be let in now.
+	Recheck(r *http.Request) error
 	// FilterList drops the elements of a JSON list answer that the caller of v
 	// may not see. An error means that nothing of it may be shown.
 	FilterList(ctx context.Context, v enforce.Verdict, body []byte) ([]byte, error)
-	// Step adds to the record; Finish closes it, exactly once.
-	Step(s gatehouse.Step)
-	Finish(status int, bytes int64)
 }
 
 // Pipeline makes an Enforcer of a pipeline.
@@ -47,8 +41,8 @@ func Pipeline(p *enforce.Pipeline) Enforcer { return pipeline{p} }
 
 type pipeline struct{ *enforce.Pipeline }
 
-func (p pipeline) Begin(r *http.Request) Exchange {
-	return pipelineExchange{p.Pipeline.Begin(r), p.Pipeline}
+func (p pipeline) Begin(at enforce.Point, r *http.Request) Exchange {
+	return pipelineExchange{p.Pipeline.Begin(at, r), p.Pipeline}
 }
 
 type pipelineExchange struct {
@@ -98,7 +92,6 @@ var (
 	errCallerSlow     = gatehouse.E(gatehouse.RequestTimeout, "caller_too_slow", "The request did not come, or its answer was not taken, in time.")
 	errNoUpstream     = gatehouse.E(gatehouse.Internal, "upstream_unknown", "")
 	errAssertion      = gatehouse.E(gatehouse.Unavailable, "assertion_unavailable", "The gateway cannot vouch for callers at the moment.")
-	errNoVerdict      = gatehouse.E(gatehouse.Internal, "no_verdict", "")
 	errEnded          = errors.New("gateway: the stream reached its end of life")
 	errTakenBack      = gatehouse.E(gatehouse.Denied, "access_ended", "This is not allowed any more.")
 )
@@ -106,10 +99,6 @@ var (
 // bodyTimeout bounds how long the caller may take for a body that is read before
 // the decision, or that nobody reads.
 const bodyTimeout = 15 * time.Second
-
-// statusClientGone is recorded when the client left before an answer was sent.
-// It never goes over the wire.
-const statusClientGone = 499
 
 // New checks cfg and fills in its defaults.
 func New(cfg Config) (*Gateway, error) {
@@ -148,6 +137,8 @@ func New(cfg Config) (*Gateway, error) {
 type exchange struct {
 	g       *Gateway
 	x       Exchange
+	w       http.ResponseWriter
+	t       *web.Tracked // around w
 	v       enforce.Verdict
 	in      *http.Request
 	up      *upstream
@@ -171,34 +162,50 @@ type exchangeKey struct{}
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := g.cfg.Enforcer.Begin(r)
-	e := &exchange{g: g, x: x, id: x.RequestID(), started: g.cfg.Now()}
+	at := enforce.AtGateway
+	at.MaxBody = g.cfg.MaxBodyBytes
+	x := g.cfg.Enforcer.Begin(at, r)
+	e := &exchange{g: g, x: x, id: x.RequestID(), w: w, t: web.Track(w), started: g.cfg.Now()}
 	r = r.WithContext(gatehouse.WithRequestID(r.Context(), e.id))
-	t := web.Track(w)
-	defer e.finish(t, r)
-	e.patience = web.BoundBody(t, r, bodyTimeout)
-	defer e.patience.Done()
 	e.in = r
 	e.secure = g.cfg.Proxies.Scheme(r) == "https"
-	if err := g.bounds(r); err != nil {
-		x.Step(gatehouse.Step{Name: "receive", Outcome: gatehouse.OutcomeFailure, Code: err.Code})
-		e.refuse(t, r, err)
-		return
+	e.patience = web.BoundBody(e.t, r, bodyTimeout)
+	defer e.patience.Done()
+	enforce.Run(x, e, e.t, r, g.cfg.Logger)
+}
+
+// Receive implements enforce.Handling, as the methods after it do.
+func (e *exchange) Receive(r *http.Request) (answered bool, err *gatehouse.Error) {
+	if err := e.g.bounds(r); err != nil {
+		return false, err
 	}
-	if g.preflight(t, r) {
-		return
-	}
-	e.v = x.Check(r)
-	if err := e.refusal(r); err != nil {
-		e.refuse(t, r, err)
-		return
-	}
+	return e.g.preflight(e.t, r), nil
+}
+
+// Serve forwards the request.
+func (e *exchange) Serve(r *http.Request, v enforce.Verdict) {
+	e.v = v
 	if e.patience != nil {
 		// From here on the body has as long as the exchange.
 		e.patience.Allow(0)
 		r.Body = &exchangeBody{ReadCloser: r.Body, e: e}
 	}
-	e.forward(t, w, r)
+	e.forward(e.t, e.w, r)
+}
+
+// Refuse answers with a problem, the verdict's header lines and CORS, so that a
+// script that may read the answer can read the refusal too.
+func (e *exchange) Refuse(r *http.Request, v enforce.Verdict, err error) {
+	e.v = v
+	e.refuse(e.t, r, err)
+}
+
+// Unsent: an upgrade went over the connection itself.
+func (e *exchange) Unsent(bool) int {
+	if e.upgraded {
+		return http.StatusSwitchingProtocols
+	}
+	return 0
 }
 
 // exchangeBody is a body that ends with its exchange: a caller that is slow to
@@ -219,35 +226,6 @@ func (b *exchangeBody) Read(p []byte) (int, error) {
 		})
 	})
 	return b.ReadCloser.Read(p)
-}
-
-// finish records the exchange, whatever way it ends. A panic becomes a 500 when
-// nothing was sent yet, and a cut connection otherwise.
-func (e *exchange) finish(t *web.Tracked, r *http.Request) {
-	v := recover()
-	abort := v == http.ErrAbortHandler
-	if v != nil && !abort {
-		e.g.cfg.Logger.ErrorContext(r.Context(), "panic in the gateway", slog.String("request_id", e.id),
-			slog.Any("value", v), slog.String("stack", string(debug.Stack())))
-		if !t.Started() {
-			e.g.cfg.Problems.Write(t, r, gatehouse.E(gatehouse.Internal, "internal", ""))
-			v = nil
-		}
-	}
-	status := t.Status()
-	if status == 0 && e.upgraded {
-		status = http.StatusSwitchingProtocols // it went over the connection itself
-	}
-	if status == 0 {
-		status = statusClientGone
-		if v == nil {
-			v = http.ErrAbortHandler // nothing was answered: do not let the server send an empty 200
-		}
-	}
-	e.x.Finish(status, t.Bytes())
-	if v != nil {
-		panic(http.ErrAbortHandler)
-	}
 }
 
 // bounds refuses requests before anything reads them.
@@ -271,27 +249,6 @@ func (g *Gateway) bounds(r *http.Request) *gatehouse.Error {
 	return nil
 }
 
-// refusal returns why the request does not go on after Check, or nil.
-func (e *exchange) refusal(r *http.Request) error {
-	v := &e.v
-	if !v.Allowed || v.Route == nil {
-		if v.Err == nil {
-			return errNoVerdict // an allowed verdict without a route is no permission
-		}
-		return v.Err
-	}
-	hasBody := r.ContentLength != 0
-	if hasBody && len(v.Route.ContentTypes) > 0 {
-		if err := web.ContentType(r, v.Route.ContentTypes...); err != nil {
-			return err
-		}
-	}
-	if limit := e.maxBody(); r.ContentLength > limit {
-		return &http.MaxBytesError{Limit: limit}
-	}
-	return nil
-}
-
 func (e *exchange) maxBody() int64 {
 	if e.v.Route.MaxBodyBytes > 0 {
 		return e.v.Route.MaxBodyBytes
@@ -299,8 +256,7 @@ func (e *exchange) maxBody() int64 {
 	return e.g.cfg.MaxBodyBytes
 }
 
-// refuse answers with a problem, the verdict's header lines and CORS, so that a
-// script that may read the answer can read the refusal too.
+// refuse answers in place of the upstream.
 func (e *exchange) refuse(t *web.Tracked, r *http.Request, err error) {
 	h := t.Header()
 	web.APIHeaders(h, e.secure)

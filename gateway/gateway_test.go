@@ -44,7 +44,7 @@ type record struct {
 	asked    *http.Request
 }
 
-func (f *fake) Begin(*http.Request) gateway.Exchange {
+func (f *fake) Begin(enforce.Point, *http.Request) gateway.Exchange {
 	return &record{f: f, id: gatehouse.NewID("req", time.Now())}
 }
 func (f *fake) Match(r *http.Request) *enforce.Route {
@@ -53,8 +53,8 @@ func (f *fake) Match(r *http.Request) *enforce.Route {
 	}
 	return f.match(r)
 }
-func (f *fake) Recheck(r *http.Request) error {
-	if v := f.verdict(r); v.Err != nil {
+func (x *record) Recheck(r *http.Request) error {
+	if v := x.f.verdict(r); v.Err != nil {
 		return v.Err
 	}
 	return nil

@@ -101,7 +101,7 @@ func (s *supervisor) tick() {
 	judge := time.Since(s.began) >= s.checked+s.check
 	s.mu.Unlock()
 	if judge && s.judged() {
-		if err := s.e.g.cfg.Enforcer.Recheck(s.e.in); err != nil {
+		if err := s.e.x.Recheck(s.e.in); err != nil {
 			s.takeBack(err)
 			return
 		}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -44,12 +43,7 @@ type Guard struct {
 	close     func()
 }
 
-var (
-	errNoVerdict    = gatehouse.E(gatehouse.Internal, "no_verdict", "")
-	errNeedsGateway = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
-	errPanic        = gatehouse.E(gatehouse.Internal, "internal", "")
-	errAssertions   = gatehouse.E(gatehouse.Invalid, "assertion_repeated", "The assertion must occur once.")
-)
+var errAssertions = gatehouse.E(gatehouse.Invalid, "assertion_repeated", "The assertion must occur once.")
 
 // New makes a guard around a pipeline, which holds the routes.
 func New(cfg Config) (*Guard, error) {
@@ -85,79 +79,66 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 func (g *Guard) Protect(next http.HandlerFunc) http.Handler { return g.Handler(next) }
 
 func (g *Guard) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	t := &response{Tracked: web.Track(w)}
-	r, credentialErr := g.clean(r)
-	x := g.pipeline.Begin(r)
-	ctx := x.Context(r)
-	r = r.WithContext(ctx)
-	defer func() {
-		v := recover()
-		abort := v == http.ErrAbortHandler
-		if v != nil && !abort {
-			g.log.ErrorContext(ctx, "panic in a guarded handler", slog.String("request_id", x.RequestID()),
-				slog.Any("value", v), slog.String("stack", string(debug.Stack())))
-			x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: errPanic.Code})
-			if t.status() == 0 {
-				g.problems.Write(t, r, errPanic)
-				v = nil
-			}
-		}
-		status := t.status()
-		if status == 0 && v == nil {
-			status = http.StatusOK // the server sends it for a handler that wrote nothing
-		}
-		x.Finish(status, t.Bytes())
-		if v != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}()
-	h := t.Header()
-	h["X-Request-Id"] = []string{x.RequestID()}
-	if credentialErr != nil {
-		x.Step(gatehouse.Step{Name: "extract", Outcome: gatehouse.OutcomeFailure, Code: gatehouse.CodeOf(credentialErr)})
-		g.problems.Write(t, r, credentialErr)
+	h := &handling{g: g, w: w, t: &response{Tracked: web.Track(w)}, next: next}
+	r, h.cleanErr = g.clean(r)
+	at := enforce.AtHandler
+	at.MaxBody = g.maxBody
+	h.x = g.pipeline.Begin(at, r)
+	enforce.Run(h.x, h, h.t.Tracked, r.WithContext(h.x.Context(r)), g.log)
+}
+
+// handling is one request on its way through a guard. It implements
+// enforce.Handling.
+type handling struct {
+	g        *Guard
+	x        *enforce.Exchange
+	w        http.ResponseWriter
+	t        *response
+	next     http.Handler
+	cleanErr *gatehouse.Error // of the lines that only the gateway may write
+}
+
+func (h *handling) Receive(*http.Request) (bool, *gatehouse.Error) {
+	h.t.Header()["X-Request-Id"] = []string{h.x.RequestID()}
+	return false, h.cleanErr
+}
+
+func (h *handling) Refuse(r *http.Request, v enforce.Verdict, err error) {
+	v.SetHeader(h.t.Header())
+	h.g.problems.Write(h.t, r, err)
+}
+
+func (h *handling) Serve(r *http.Request, v enforce.Verdict) {
+	limit := h.g.maxBody
+	if v.Route.MaxBodyBytes > 0 {
+		limit = v.Route.MaxBodyBytes
+	}
+	if err := web.LimitBody(h.w, r, limit); err != nil { // one whose length is not told
+		h.Refuse(r, v, err)
 		return
 	}
-	v := x.Check(r)
-	v.SetHeader(h)
-	if err := g.refusal(w, r, v, x); err != nil {
-		g.problems.Write(t, r, err)
-		return
-	}
+	v.SetHeader(h.t.Header())
 	if v.Principal.Authenticated() {
-		h["Cache-Control"] = []string{"no-store"} // the handler may say otherwise
+		h.t.Header()["Cache-Control"] = []string{"no-store"} // the handler may say otherwise
 	}
-	ctx = context.WithValue(gatehouse.WithPrincipal(r.Context(), v.Principal), guardKey{}, g)
+	ctx := context.WithValue(gatehouse.WithPrincipal(r.Context(), v.Principal), guardKey{}, h.g)
 	if d := v.Route.Timeout; d > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	next.ServeHTTP(t, r.WithContext(ctx))
+	h.next.ServeHTTP(h.t, r.WithContext(ctx))
 }
 
-// refusal returns why the request goes no further, or nil, and bounds its body.
-func (g *Guard) refusal(w http.ResponseWriter, r *http.Request, v enforce.Verdict, x *enforce.Exchange) error {
-	if !v.Allowed || v.Route == nil {
-		if v.Err == nil {
-			return errNoVerdict // an allowed verdict without a route is no permission
-		}
-		return v.Err
+// Unsent: net/http sends a 200 for a handler that wrote nothing.
+func (h *handling) Unsent(panicked bool) int {
+	switch {
+	case h.t.hijacked:
+		return http.StatusSwitchingProtocols
+	case panicked:
+		return 0
 	}
-	if v.Route.Filter != nil || v.Route.CORS != nil {
-		x.Step(gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeFailure, Code: errNeedsGateway.Code})
-		return errNeedsGateway
-	}
-	if r.ContentLength != 0 && len(v.Route.ContentTypes) > 0 {
-		if err := web.ContentType(r, v.Route.ContentTypes...); err != nil {
-			return err
-		}
-	}
-	limit := g.maxBody
-	if v.Route.MaxBodyBytes > 0 {
-		limit = v.Route.MaxBodyBytes
-	}
-	return web.LimitBody(w, r, limit)
+	return http.StatusOK
 }
 
 // assertionHeader is where the gateway puts its assertion.
@@ -167,7 +148,7 @@ const assertionHeader = "X-Gatehouse-Assertion"
 // handler can take a caller's for the gateway's. For a guard of assertions, the
 // assertion takes the place of every other credential: behind the gateway, it
 // alone says who calls.
-func (g *Guard) clean(r *http.Request) (*http.Request, error) {
+func (g *Guard) clean(r *http.Request) (*http.Request, *gatehouse.Error) {
 	touched := g.assertion
 	for name := range r.Header {
 		touched = touched || ours(name)
@@ -232,13 +213,6 @@ func Allowed(ctx context.Context, action string, resource gatehouse.Resource) ga
 type response struct {
 	*web.Tracked
 	hijacked bool
-}
-
-func (w *response) status() int {
-	if w.hijacked && w.Tracked.Status() == 0 {
-		return http.StatusSwitchingProtocols
-	}
-	return w.Tracked.Status()
 }
 
 // Flush implements http.Flusher.

@@ -59,7 +59,7 @@ func FuzzPath(f *testing.F) {
 		}
 		r := &http.Request{Method: "GET", URL: u, Host: host, Header: http.Header{}, RequestURI: target, RemoteAddr: "192.0.2.1:1"}
 		before := a.events
-		x := p.Begin(r)
+		x := p.Begin(enforce.AtGateway, r)
 		v := p.Check(x, r)
 		x.Finish(200, 0)
 		x.Finish(200, 0)
@@ -102,7 +102,7 @@ func FuzzBody(f *testing.F) {
 		if chunked {
 			r.ContentLength = -1
 		}
-		x := p.Begin(r)
+		x := p.Begin(enforce.AtGateway, r)
 		v := p.Check(x, r)
 		if !v.Allowed {
 			return
@@ -132,7 +132,7 @@ func FuzzRoutes(f *testing.F) {
 		err := p.SetRoutes([]enforce.Route{r})
 		ask := func(method, path, host string) (enforce.Verdict, bool) {
 			q := &http.Request{Method: method, URL: &url.URL{Path: path}, Host: host, Header: http.Header{}, RequestURI: path, RemoteAddr: "192.0.2.1:1", Body: http.NoBody}
-			x := p.Begin(q)
+			x := p.Begin(enforce.AtGateway, q)
 			defer x.Finish(200, 0)
 			v := p.Check(x, q)
 			return v, v.Allowed

@@ -1,0 +1,68 @@
+package enforce
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// Point is a row of the table of enforcement points: what one of them has of a
+// request and can do with it. A route that needs more is refused there
+// ("route_needs_gateway") rather than served without its rule. Everything else is
+// decided in the same way at all of them.
+type Point struct {
+	Name string
+	// Body: it has the body, so that a decision can read it and its size is bounded.
+	Body bool
+	// Answer: it has the answer, so that a list in it can be filtered.
+	Answer bool
+	// MaxBody bounds bodies where the route says nothing; 0 does not.
+	MaxBody int64
+	// CORS: somebody who follows the route's CORS rule writes the answer's lines.
+	CORS bool
+}
+
+// The enforcement points.
+var (
+	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true}
+	// AtProxy answers proxies that keep the body, the answer, and CORS with it.
+	AtProxy = Point{Name: "forward-auth", CORS: true}
+	// AtHandler stands in a program, whose own affair the answer is.
+	AtHandler = Point{Name: "guard", Body: true}
+)
+
+var errNeedsGateway = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
+
+// fits refuses a route that the point cannot follow.
+func (p *Pipeline) fits(x *Exchange, _ *http.Request) error {
+	rt := x.route
+	if rt.Filter != nil && !x.point.Answer || rt.CORS != nil && !x.point.CORS ||
+		rt.Resource != nil && rt.Resource.Source == sourceBody && !x.point.Body {
+		return errNeedsGateway
+	}
+	return nil
+}
+
+// body refuses a body that the route does not take, before anything reads it. One
+// whose length is not told is bounded as it is read.
+func (p *Pipeline) body(x *Exchange, r *http.Request) error {
+	rt := x.route
+	described := r.ContentLength != 0 || !x.point.Body && len(r.Header["Content-Type"]) > 0
+	if described && len(rt.ContentTypes) > 0 {
+		if err := web.ContentType(r, rt.ContentTypes...); err != nil {
+			return err
+		}
+	}
+	if limit := x.maxBody(); limit > 0 && r.ContentLength > limit {
+		return &http.MaxBytesError{Limit: limit}
+	}
+	return nil
+}
+
+func (x *Exchange) maxBody() int64 {
+	if x.route.MaxBodyBytes > 0 {
+		return x.route.MaxBodyBytes
+	}
+	return x.point.MaxBody
+}
