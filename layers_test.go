@@ -36,6 +36,7 @@ var levels = map[string]int{
 	"internal/web":       2,
 	"internal/egress":    2,
 	"internal/telemetry": 2,
+	"internal/secrets":   2,
 	"internal/jwks":      3, // fetches through egress
 	"authn":              3,
 	"authz":              3,

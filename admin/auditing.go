@@ -72,7 +72,10 @@ func (s *Service) VerifyLog(ctx context.Context, actor *gatehouse.Principal, rea
 	if err != nil {
 		return LogReport{}, err
 	}
-	var opts audit.VerifyOptions
+	opts := audit.VerifyOptions{Now: s.c.Now}
+	if s.c.AuditHead != nil {
+		opts.Head = s.c.AuditHead(realm)
+	}
 	for _, c := range in.Checkpoints {
 		opts.Saved = append(opts.Saved, []byte(c))
 	}

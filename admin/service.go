@@ -33,6 +33,9 @@ type Config struct {
 	// Audit reads the log, AuditKey gives the public half of its checkpoint key.
 	Audit    audit.Reader
 	AuditKey func(realm string) (audit.Key, error)
+	// AuditHead is the newest checkpoint that the server signed, as it is kept apart
+	// from the store. Nil: nothing is kept.
+	AuditHead func(realm string) []byte
 	// Roles are those that p's directory entry and credential give at this
 	// moment, inherited ones included.
 	Roles func(ctx context.Context, p *gatehouse.Principal) ([]string, error)

@@ -50,10 +50,12 @@ const (
 	KindAdminBootstrap = "admin.bootstrap"
 	KindAdminDenied    = "admin.denied"
 	KindBackupCreate   = "backup.create"
+	KindBackupRestore  = "backup.restore"
 	KindServerStart    = "server.start"
 	KindServerStop     = "server.stop"
 	KindConfigReload   = "config.reload"
 
+	KindAuditBroken  = "audit.broken" // the log is no continuation of what was signed for it
 	KindAuditDropped = "audit.dropped"
 	KindAuditVerify  = "audit.verify"
 )

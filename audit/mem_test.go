@@ -32,6 +32,7 @@ type memory struct {
 	tiles   map[tileKey]audit.Tile
 	points  map[string][]audit.SignedCheckpoint // newest first
 	heads   map[string]int64
+	gaps    []audit.Gap
 	fail    func(call string) error // may be nil
 	commit  error                   // after a commit that worked
 }
@@ -166,6 +167,21 @@ func (m *memory) AuditTiles(ctx context.Context, realm string, level int, n int6
 func (m *memory) Checkpoints(ctx context.Context, realm string, limit int) ([]audit.SignedCheckpoint, error) {
 	defer m.mu.Unlock()
 	return m.lock().Checkpoints(ctx, realm, limit)
+}
+
+func (m *memory) AuditWaiting(_ context.Context, realm string) (w audit.Waiting, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w.Gaps = m.gaps
+	for _, b := range m.batches {
+		if b.Realm == realm && b.FirstIndex < 0 {
+			if w.Events == 0 {
+				w.First, w.Since = b.Position, b.MaxTime
+			}
+			w.Events += b.Count
+		}
+	}
+	return w, nil
 }
 
 func (m *memory) Batches(_ context.Context, realm string, q audit.BatchQuery) ([]audit.Batch, error) {

@@ -29,6 +29,12 @@ type SequencerConfig struct {
 	Origin func(realm string) string
 	// Key signs checkpoints. It is kept sealed, apart from the log.
 	Key ed25519.PrivateKey
+	// Heads remembers what was signed, apart from the store. Nil remembers it only
+	// while the sequencer lives.
+	Heads *HeadFile
+	// Broken is told once when the log of a realm turns out to be no continuation of
+	// what was signed for it ([ErrHistory]). Nil tells nobody.
+	Broken func(realm string, err error)
 	// Interval is how often the sequencer looks for new events: 1 s.
 	Interval time.Duration
 	Now      func() time.Time
@@ -40,8 +46,10 @@ type SequencerConfig struct {
 type Sequencer struct {
 	cfg SequencerConfig
 
-	mu    sync.Mutex
-	sizes map[string]int64 // realm → size of the last checkpoint seen here
+	mu     sync.Mutex
+	heads  map[string]Checkpoint // realm → the last one signed or checked here
+	unkept map[string][]byte     // signed notes that are not in Heads yet
+	broken map[string]error      // realms whose history does not hold
 }
 
 // One sequencing transaction takes up to maxBatches batches or, beyond the first
@@ -72,7 +80,7 @@ func NewSequencer(cfg SequencerConfig) (*Sequencer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Sequencer{cfg: cfg, sizes: map[string]int64{}}, nil
+	return &Sequencer{cfg: cfg, heads: map[string]Checkpoint{}, unkept: map[string][]byte{}, broken: map[string]error{}}, nil
 }
 
 // Run sequences every realm at each interval until ctx ends, then once more, so
@@ -104,18 +112,88 @@ func (s *Sequencer) all(ctx context.Context) {
 	}
 	for _, r := range realms {
 		if ctx.Err() != nil {
-			return
+			break
 		}
-		if err := s.Sequence(ctx, r.Name); err != nil && ctx.Err() == nil {
+		if err := s.sequence(ctx, r.Name); err != nil && ctx.Err() == nil {
 			s.cfg.Logger.Error("audit log could not be sequenced", "realm", r.Name, "error", err)
 		}
 	}
+	if err := s.keep(); err != nil {
+		s.cfg.Logger.Error("the heads of the audit logs could not be kept", "error", err)
+	}
+}
+
+// keep writes what was signed since the last time to Heads.
+func (s *Sequencer) keep() error {
+	s.mu.Lock()
+	notes := s.unkept
+	s.unkept = map[string][]byte{}
+	s.mu.Unlock()
+	if s.cfg.Heads == nil || len(notes) == 0 {
+		return nil
+	}
+	err := s.cfg.Heads.Keep(notes)
+	if err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for realm, note := range notes { // what was signed meanwhile is newer
+			if _, newer := s.unkept[realm]; !newer {
+				s.unkept[realm] = note
+			}
+		}
+	}
+	return err
 }
 
 // Sequence integrates what the realm has in store and returns when nothing is
 // left, or with [ErrHistory] or the store's error. After a crash it simply goes
 // on: leaves, tiles and checkpoint are written in one transaction.
 func (s *Sequencer) Sequence(ctx context.Context, realm string) error {
+	return errors.Join(s.sequence(ctx, realm), s.keep())
+}
+
+func (s *Sequencer) sequence(ctx context.Context, realm string) error {
+	err := s.continues(ctx, realm)
+	if err == nil {
+		err = s.extend(ctx, realm)
+	}
+	s.mu.Lock()
+	before := s.broken[realm]
+	switch {
+	case errors.Is(err, ErrHistory):
+		s.broken[realm] = err
+	case err == nil:
+		delete(s.broken, realm)
+	}
+	s.mu.Unlock()
+	if errors.Is(err, ErrHistory) && before == nil && s.cfg.Broken != nil {
+		s.cfg.Broken(realm, err)
+	}
+	return err
+}
+
+// continues finds out whether the log still is a continuation of what was signed
+// for it, also when nothing new waits: whoever cuts off its end must not be safe
+// until the next event. The first time for a realm everything is compared, later
+// the size alone; [Sequencer.integrate] compares the rest before it signs.
+func (s *Sequencer) continues(ctx context.Context, realm string) error {
+	if _, known := s.head(realm); !known {
+		return s.cfg.Run(ctx, func(ctx context.Context, tx SequencerTx) error {
+			size, err := tx.AuditHead(ctx, realm)
+			if err != nil {
+				return err
+			}
+			return s.checkHistory(ctx, tx, newEdge(ctx, tx, realm, size), realm, size)
+		})
+	}
+	size, err := s.cfg.Pending.AuditHead(ctx, realm)
+	if err != nil {
+		return err
+	}
+	return s.notShrunk(realm, size)
+}
+
+func (s *Sequencer) extend(ctx context.Context, realm string) error {
 	conflicts := 0
 	for {
 		waiting, err := s.cfg.Pending.UnsequencedBatches(ctx, realm, 1)
@@ -137,51 +215,86 @@ func (s *Sequencer) Sequence(ctx context.Context, realm string) error {
 	}
 }
 
-// Size returns the size of the log at the last checkpoint signed here, for metrics.
-func (s *Sequencer) Size(realm string) int64 {
+// Events returns how many events the logs of all realms hold, as far as they were
+// looked at here; for metrics.
+func (s *Sequencer) Events() (n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sizes[realm]
+	for _, c := range s.heads {
+		n += c.Size
+	}
+	return n
+}
+
+// Size returns the size of the log at the last checkpoint signed here.
+func (s *Sequencer) Size(realm string) int64 {
+	c, _ := s.head(realm)
+	return c.Size
+}
+
+// Broken returns how many realms have a log that is no continuation of what was
+// signed for it, and the error of one of them.
+func (s *Sequencer) Broken() (realms int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, err = range s.broken {
+		break
+	}
+	return len(s.broken), err
+}
+
+func (s *Sequencer) head(realm string) (Checkpoint, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.heads[realm]
+	return c, ok
 }
 
 // step integrates some batches in one transaction.
 func (s *Sequencer) step(ctx context.Context, realm string) error {
-	var size int64
+	var done *signedHead
 	err := s.cfg.Run(ctx, func(ctx context.Context, tx SequencerTx) error {
 		var err error
-		size, err = s.integrate(ctx, tx, realm)
+		done, err = s.integrate(ctx, tx, realm)
 		return err
 	})
-	if err == nil && size > 0 {
+	if err == nil && done != nil {
 		s.mu.Lock()
-		s.sizes[realm] = size
+		s.heads[realm] = done.Checkpoint
+		s.unkept[realm] = done.note
 		s.mu.Unlock()
 	}
 	return err
 }
 
-func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string) (int64, error) {
+// signedHead is a checkpoint with its signed form.
+type signedHead struct {
+	Checkpoint
+	note []byte
+}
+
+func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string) (*signedHead, error) {
 	old, err := tx.AuditHead(ctx, realm)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	tree := newEdge(ctx, tx, realm, old)
 	size := old
 	for taken, bytes := 0, 0; taken < maxBatches && bytes < maxBytes; {
 		batches, err := tx.UnsequencedBatches(ctx, realm, batchPage)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		if len(batches) == 0 {
 			break
 		}
 		if taken == 0 {
 			if err := s.checkHistory(ctx, tx, tree, realm, old); err != nil {
-				return 0, err
+				return nil, err
 			}
 		}
 		if size, err = addLeaves(ctx, tx, tree, realm, size, batches); err != nil {
-			return 0, err
+			return nil, err
 		}
 		taken += len(batches)
 		for i := range batches {
@@ -189,9 +302,9 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 		}
 	}
 	if size == old {
-		return 0, nil
+		return nil, nil
 	}
-	return size, s.seal(ctx, tx, tree, realm, old, size)
+	return s.seal(ctx, tx, tree, realm, old, size)
 }
 
 // addLeaves adds the events of the batches to the tree, whose size it returns,
@@ -219,71 +332,110 @@ func addLeaves(ctx context.Context, tx SequencerTx, tree *edge, realm string, si
 }
 
 // seal writes the tiles that grew and signs the root.
-func (s *Sequencer) seal(ctx context.Context, tx SequencerTx, tree *edge, realm string, old, size int64) error {
+func (s *Sequencer) seal(ctx context.Context, tx SequencerTx, tree *edge, realm string, old, size int64) (*signedHead, error) {
 	var tiles []Tile
 	for _, t := range tlog.NewTiles(tileHeight, old, size) {
 		data, err := tlog.ReadTileData(t, tree)
 		if err != nil {
-			return fmt.Errorf("audit: realm %s: %w", realm, err)
+			return nil, fmt.Errorf("audit: realm %s: %w", realm, err)
 		}
 		tiles = append(tiles, Tile{Realm: realm, Level: t.L, N: t.N, Width: t.W, Data: data})
 	}
 	if err := tx.PutTiles(ctx, tiles); err != nil {
-		return err
+		return nil, err
 	}
 	root, err := tlog.TreeHash(size, tree)
 	if err != nil {
-		return fmt.Errorf("audit: realm %s: %w", realm, err)
+		return nil, fmt.Errorf("audit: realm %s: %w", realm, err)
 	}
-	signed, err := sign(Checkpoint{Origin: s.cfg.Origin(realm), Size: size, Root: root}, s.cfg.Key)
+	head := Checkpoint{Origin: s.cfg.Origin(realm), Size: size, Root: root}
+	signed, err := sign(head, s.cfg.Key)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return tx.PutCheckpoint(ctx, SignedCheckpoint{Realm: realm, Size: size, Time: s.cfg.Now().UTC(), Note: signed})
+	return &signedHead{head, signed}, tx.PutCheckpoint(ctx, SignedCheckpoint{Realm: realm, Size: size, Time: s.cfg.Now().UTC(), Note: signed})
 }
 
 // checkHistory compares the tree in store with what was signed for it, before
-// anything is built on it.
+// anything is built on it: with the newest checkpoint beside it, and with the last
+// head that this server signed.
 func (s *Sequencer) checkHistory(ctx context.Context, tx SequencerTx, tree *edge, realm string, size int64) error {
 	last, err := tx.Checkpoints(ctx, realm, 1)
 	if err != nil {
 		return err
 	}
-	if len(last) == 0 {
-		if size != 0 {
-			return fmt.Errorf("%w: realm %s has %d events and no checkpoint", ErrHistory, realm, size)
-		}
-		return s.notShrunk(realm, 0)
+	if len(last) == 0 && size != 0 {
+		return fmt.Errorf("%w: realm %s has %d events and no checkpoint", ErrHistory, realm, size)
 	}
-	key, err := NewKey(realm, s.cfg.Key.Public().(ed25519.PublicKey))
-	if err != nil {
+	var c Checkpoint
+	if len(last) > 0 {
+		if c, err = s.open(realm, last[0].Note); err != nil {
+			return err
+		}
+		if c.Size != size || last[0].Size != size {
+			return fmt.Errorf("%w: realm %s has %d events, its checkpoint says %d", ErrHistory, realm, size, c.Size)
+		}
+		root, err := tlog.TreeHash(size, tree)
+		if err != nil {
+			return fmt.Errorf("%w: realm %s: %w", ErrHistory, realm, err)
+		}
+		if root != c.Root {
+			return fmt.Errorf("%w: realm %s at size %d", ErrHistory, realm, size)
+		}
+	}
+	if err := s.continuesHead(ctx, tx, realm, c); err != nil {
 		return err
 	}
-	c, err := key.Open(last[0].Note)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heads[realm] = c
+	return nil
+}
+
+func (s *Sequencer) open(realm string, note []byte) (Checkpoint, error) {
+	key, err := NewKey(realm, s.cfg.Key.Public().(ed25519.PublicKey))
 	if err != nil {
-		return fmt.Errorf("%w: realm %s: %w", ErrHistory, realm, err)
+		return Checkpoint{}, err
 	}
-	if c.Size != size || last[0].Size != size {
-		return fmt.Errorf("%w: realm %s has %d events, its checkpoint says %d", ErrHistory, realm, size, c.Size)
-	}
-	root, err := tlog.TreeHash(size, tree)
+	c, err := key.Open(note)
 	if err != nil {
-		return fmt.Errorf("%w: realm %s: %w", ErrHistory, realm, err)
+		return c, fmt.Errorf("%w: realm %s: %w", ErrHistory, realm, err)
 	}
-	if root != c.Root {
-		return fmt.Errorf("%w: realm %s at size %d", ErrHistory, realm, size)
+	return c, nil
+}
+
+// continuesHead proves that the log of c begins with everything that the last
+// known head covers. A head of another key is that of another database.
+func (s *Sequencer) continuesHead(ctx context.Context, tx SequencerTx, realm string, c Checkpoint) error {
+	if err := s.notShrunk(realm, c.Size); err != nil {
+		return err
 	}
-	return s.notShrunk(realm, size)
+	head, known := s.head(realm)
+	if !known && s.cfg.Heads != nil {
+		kept := s.cfg.Heads.Head(realm)
+		if kept == nil {
+			return nil
+		}
+		var err error
+		if head, err = s.open(realm, kept); err != nil {
+			return fmt.Errorf("the head kept beside the master key: %w", err)
+		}
+		if c.Size < head.Size {
+			return fmt.Errorf("%w: realm %s went back from %d to %d events", ErrHistory, realm, head.Size, c.Size)
+		}
+	}
+	if _, err := proveConsistency(ctx, tx, realm, head, c); err != nil {
+		return fmt.Errorf("%w: realm %s does not continue its head of %d events: %w", ErrHistory, realm, head.Size, err)
+	}
+	return nil
 }
 
 // notShrunk remembers the sizes seen by this process: a store that was set back
 // (a restored backup under a running server) would get a second root signed for
 // a size that has one.
 func (s *Sequencer) notShrunk(realm string, size int64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if seen := s.sizes[realm]; size < seen {
-		return fmt.Errorf("%w: realm %s went back from %d to %d events", ErrHistory, realm, seen, size)
+	if head, _ := s.head(realm); size < head.Size {
+		return fmt.Errorf("%w: realm %s went back from %d to %d events", ErrHistory, realm, head.Size, size)
 	}
 	return nil
 }

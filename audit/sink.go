@@ -23,10 +23,43 @@ type Sink interface {
 }
 
 // Cursors keeps how far a sink has got: the next index of a realm, 0 when
-// nothing was kept. The server keeps them in settings of the store.
+// nothing was kept.
 type Cursors interface {
 	Cursor(ctx context.Context, sink, realm string) (int64, error)
 	SetCursor(ctx context.Context, sink, realm string, next int64) error
+}
+
+// SettingWriter is the transaction of [SettingCursors].
+type SettingWriter interface {
+	PutSetting(ctx context.Context, key, value string) error
+}
+
+// SettingCursors keeps cursors among the settings of a store.
+type SettingCursors struct {
+	// Setting is gatehouse.NotFound for a name without a value.
+	Setting func(ctx context.Context, key string) (string, error)
+	Run     gatehouse.Runner[SettingWriter]
+}
+
+func cursorKey(sink, realm string) string { return "audit.cursor." + sink + "." + realm }
+
+// Cursor implements [Cursors].
+func (c SettingCursors) Cursor(ctx context.Context, sink, realm string) (int64, error) {
+	text, err := c.Setting(ctx, cursorKey(sink, realm))
+	if errors.Is(err, gatehouse.NotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(text, 10, 64)
+}
+
+// SetCursor implements [Cursors].
+func (c SettingCursors) SetCursor(ctx context.Context, sink, realm string, next int64) error {
+	return c.Run(ctx, func(ctx context.Context, tx SettingWriter) error {
+		return tx.PutSetting(ctx, cursorKey(sink, realm), strconv.FormatInt(next, 10))
+	})
 }
 
 // Forwarder copies sequenced events to a sink, at least once and in order. What

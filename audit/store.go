@@ -49,7 +49,23 @@ type Reader interface {
 	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
 	// Checkpoints returns the newest limit checkpoints, newest first.
 	Checkpoints(ctx context.Context, realm string, limit int) ([]SignedCheckpoint, error)
+	// AuditWaiting tells what of the realm is outside of the log.
+	AuditWaiting(ctx context.Context, realm string) (Waiting, error)
 }
+
+// Waiting is what is stored and not yet in the log, and what should be stored and
+// is not.
+type Waiting struct {
+	Events int64
+	First  int64     // Position of the oldest batch; 0: none waits
+	Since  time.Time // the latest event of that batch
+	// Gaps are runs of positions without a batch: positions are given out without
+	// a hole, so each of them was removed. At most 100 are told.
+	Gaps []Gap
+}
+
+// Gap is a run of missing positions, both ends included.
+type Gap struct{ First, Last int64 }
 
 // BatchWriter is the transaction of the [Recorder].
 type BatchWriter interface {
@@ -84,4 +100,5 @@ type SequencerTx interface {
 type PendingReader interface {
 	Realms(ctx context.Context) ([]gatehouse.Realm, error)
 	UnsequencedBatches(ctx context.Context, realm string, limit int) ([]Batch, error)
+	AuditHead(ctx context.Context, realm string) (int64, error)
 }

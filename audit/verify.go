@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -27,7 +28,9 @@ const (
 	ProblemHead              = "head_unsigned"      // events have an index, and no checkpoint covers them
 	ProblemSavedInvalid      = "saved_invalid"      // the saved checkpoint is not of this log and key
 	ProblemSavedRoot         = "saved_root"         // the log was rewritten since the checkpoint was saved
-	ProblemTruncated         = "log_truncated"      // the log is shorter than a checkpoint that was saved or stored
+	ProblemTruncated         = "log_truncated"      // the log is shorter than a checkpoint that was signed for it
+	ProblemUnsequenced       = "events_unsequenced" // events have waited for long to be taken into the log
+	ProblemBatchesRemoved    = "batches_removed"    // batches are missing: their positions are
 )
 
 // Problem is one thing that verification found wrong.
@@ -45,10 +48,16 @@ type Report struct {
 	Root  string `json:"root"` // base64, recomputed from the lines
 	// Checkpoints is how many stored checkpoints were checked. Older is set when
 	// the store has more of them than were read.
-	Checkpoints int       `json:"checkpoints"`
-	Older       bool      `json:"older_checkpoints,omitempty"`
-	Saved       int       `json:"saved_checkpoints"`
-	Problems    []Problem `json:"problems"`
+	Checkpoints int  `json:"checkpoints"`
+	Older       bool `json:"older_checkpoints,omitempty"`
+	Saved       int  `json:"saved_checkpoints"`
+	// Head is the size of the last head that the server signed; -1 when it is not
+	// known.
+	Head int64 `json:"head"`
+	// Waiting counts events that were stored since the newest checkpoint; they are
+	// not covered by anything that this report says.
+	Waiting  int64     `json:"waiting"`
+	Problems []Problem `json:"problems"`
 	// Suppressed counts problems beyond the first 100.
 	Suppressed int `json:"suppressed,omitempty"`
 }
@@ -71,6 +80,11 @@ type VerifyOptions struct {
 	// Saved are checkpoints that were kept outside of the store. Only they show
 	// that a log was not written anew by somebody who holds the key.
 	Saved [][]byte
+	// Head is the newest checkpoint that the server signed, as it is kept apart from
+	// the store ([HeadFile]); nil when there is none.
+	Head []byte
+	// Now is the clock, for how long events have been waiting; time.Now when nil.
+	Now func() time.Time
 	// MaxCheckpoints bounds how many stored checkpoints are checked, newest
 	// first: 100,000 by default.
 	MaxCheckpoints int
@@ -86,7 +100,13 @@ func VerifyLog(ctx context.Context, r Reader, key Key, opts VerifyOptions) (*Rep
 	if opts.MaxCheckpoints <= 0 {
 		opts.MaxCheckpoints = 100_000
 	}
-	v := &verification{ctx: ctx, r: r, key: key, report: &Report{Realm: key.realm, Problems: []Problem{}}, opts: opts}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	v := &verification{ctx: ctx, r: r, key: key, report: &Report{Realm: key.realm, Head: -1, Problems: []Problem{}}, opts: opts}
+	if err := v.waiting(); err != nil {
+		return nil, err
+	}
 	if err := v.head(); err != nil {
 		return nil, err
 	}
@@ -172,7 +192,60 @@ func (v *verification) head() error {
 	return nil
 }
 
+const (
+	// maxWait is how old an event may be that is not in the log: the sequencer looks
+	// each second.
+	maxWait = time.Minute
+	// patience is how long verification waits for the sequencer to take it after all:
+	// the event of a long stream is old when it is written.
+	patience = 5 * time.Second
+)
+
+// waiting reports what is outside of the log: whoever removes or holds up events
+// before they are sequenced must not be safe from verification.
+func (v *verification) waiting() error {
+	w, err := v.r.AuditWaiting(v.ctx, v.key.realm)
+	if err != nil {
+		return err
+	}
+	v.report.Waiting = w.Events
+	for _, g := range w.Gaps {
+		v.report.add(ProblemBatchesRemoved, -1, "", "the batches at positions %d to %d are missing", g.First, g.Last)
+	}
+	for end := time.Now().Add(patience); w.Events > 0 && v.opts.Now().Sub(w.Since) > maxWait; {
+		before := w.First
+		if time.Now().After(end) {
+			v.report.add(ProblemUnsequenced, -1, "", "%d events are not in the log, the oldest since %s", w.Events, w.Since.UTC().Format(time.RFC3339))
+			return nil
+		}
+		pause := time.NewTimer(patience / 50)
+		select {
+		case <-pause.C:
+		case <-v.ctx.Done():
+			pause.Stop()
+			return v.ctx.Err()
+		}
+		if w, err = v.r.AuditWaiting(v.ctx, v.key.realm); err != nil || w.First != before {
+			return err
+		}
+	}
+	return nil
+}
+
 func (v *verification) saved() {
+	if v.opts.Head != nil {
+		c, err := v.key.Open(v.opts.Head)
+		switch {
+		case err != nil:
+			v.report.add(ProblemSavedInvalid, 0, "", "the head that the server kept: %v", err)
+		case c.Size > v.size:
+			v.report.Head = c.Size
+			v.report.add(ProblemTruncated, v.size, "", "the log has %d events, the last head that this server signed was of %d: its end was cut off", v.size, c.Size)
+		default:
+			v.report.Head = c.Size
+			v.points = append(v.points, point{Checkpoint: c, saved: true})
+		}
+	}
 	for _, text := range v.opts.Saved {
 		c, err := v.key.Open(text)
 		switch {
@@ -415,12 +488,30 @@ func VerifyBetween(ctx context.Context, r Reader, key Key, older, newer []byte) 
 	if a.Size == 0 || a.Size == b.Size {
 		return nil, CheckConsistency(key, older, newer, nil)
 	}
-	hashes := tlog.TileHashReader(tlog.Tree{N: b.Size, Hash: b.Root}, tileReader{ctx, r, key.realm})
-	proof, err := tlog.ProveTree(b.Size, a.Size, hashes)
+	proof, err := proveConsistency(ctx, r, key.realm, a, b)
 	if err != nil {
 		return nil, errProof(err)
 	}
 	return proof, CheckConsistency(key, older, newer, proof)
+}
+
+// proveConsistency makes and checks the proof (RFC 6962 §2.1.2) that the tree of b
+// begins with that of a, from the tiles in store.
+func proveConsistency(ctx context.Context, s tileStore, realm string, a, b Checkpoint) (tlog.TreeProof, error) {
+	switch {
+	case a.Size > b.Size:
+		return nil, errors.New("the older one covers more")
+	case a.Size == b.Size && a.Root != b.Root:
+		return nil, errors.New("two roots were signed for one size")
+	case a.Size == 0 || a.Size == b.Size:
+		return nil, nil
+	}
+	hashes := tlog.TileHashReader(tlog.Tree{N: b.Size, Hash: b.Root}, tileReader{ctx, s, realm})
+	proof, err := tlog.ProveTree(b.Size, a.Size, hashes)
+	if err != nil {
+		return nil, err
+	}
+	return proof, tlog.CheckTree(proof, b.Size, b.Root, a.Size, a.Root)
 }
 
 // CheckConsistency checks the proof of [VerifyBetween] without a store.

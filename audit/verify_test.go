@@ -6,6 +6,9 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -39,7 +42,7 @@ func grow(t testing.TB, m *memory, realm string, sizes ...int) {
 
 func verify(t testing.TB, m *memory, saved ...[]byte) *audit.Report {
 	t.Helper()
-	r, err := audit.VerifyLog(t.Context(), m, publicKey(t, "main"), audit.VerifyOptions{Saved: saved})
+	r, err := audit.VerifyLog(t.Context(), m, publicKey(t, "main"), audit.VerifyOptions{Saved: saved, Now: func() time.Time { return epoch }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,4 +458,189 @@ func TestKeys(t *testing.T) {
 	if _, err := audit.NewSequencer(audit.SequencerConfig{Key: testKey}); err == nil {
 		t.Error("nothing configured")
 	}
+}
+
+// TestCutTailIsFound: whoever can write to the store alone, and cuts off the end
+// of a log together with its checkpoints and tiles, leaves a log that verifies. The
+// head that the server kept tells that there was more: to verification, and to the
+// sequencer, at once while it runs and at its next start.
+func TestCutTailIsFound(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "heads")
+	heads := func() *audit.HeadFile {
+		h, err := audit.OpenHeadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	var told []string
+	start := func(m *memory) *audit.Sequencer {
+		s, err := audit.NewSequencer(audit.SequencerConfig{Run: run[audit.SequencerTx](m), Pending: m, Origin: origin, Key: testKey, Heads: heads(),
+			Broken: func(realm string, err error) { told = append(told, realm+": "+err.Error()) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	m := newMemory()
+	s := start(m)
+	m.append(t, event("main", "a.b", 1), event("main", "a.b", 2))
+	if err := s.Sequence(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	short := *newMemory()
+	short.batches, short.tiles, short.heads, short.points = slices.Clone(m.batches), maps.Clone(m.tiles), maps.Clone(m.heads), maps.Clone(m.points)
+	m.append(t, event("main", "a.b", 3))
+	if err := s.Sequence(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := s.Broken(); n != 0 || len(told) != 0 {
+		t.Fatalf("a good log is broken: %v", told)
+	}
+	m.batches, m.tiles, m.heads, m.points = short.batches, short.tiles, short.heads, short.points
+
+	if r := verify(t, m); !r.OK() {
+		t.Errorf("what is left should verify by itself: %+v", r.Problems)
+	}
+	r, err := audit.VerifyLog(t.Context(), m, publicKey(t, "main"), audit.VerifyOptions{Head: heads().Head("main"), Now: func() time.Time { return epoch }})
+	if err != nil || len(r.Problems) != 1 || r.Problems[0].Code != audit.ProblemTruncated || r.Head != 3 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for name, s := range map[string]*audit.Sequencer{"running, idle": s, "started anew": start(m)} {
+		told = nil
+		for range 2 {
+			if err := s.Sequence(t.Context(), "main"); !errors.Is(err, audit.ErrHistory) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if n, err := s.Broken(); n != 1 || err == nil || len(told) != 1 {
+			t.Errorf("%s: %d, %v, told %q", name, n, err, told)
+		}
+	}
+	// What comes afterwards covers nothing up: not one event, and not as many as were
+	// cut off.
+	m.append(t, event("main", "a.b", 4))
+	m.append(t, event("main", "a.b", 5))
+	if err := start(m).Sequence(t.Context(), "main"); !errors.Is(err, audit.ErrHistory) || len(m.points["main"]) != 1 {
+		t.Errorf("%v, %d checkpoints", err, len(m.points["main"]))
+	}
+}
+
+// TestForeignHead: a log of the same length, or longer, that does not begin with
+// what the head covers, is another log; so is one of another key.
+func TestForeignHead(t *testing.T) {
+	note := func(events ...gatehouse.Event) []byte {
+		m := newMemory()
+		m.append(t, events...)
+		if err := sequencer(t, m).Sequence(t.Context(), "main"); err != nil {
+			t.Fatal(err)
+		}
+		return m.points["main"][0].Note
+	}
+	one, two, other := event("main", "a.b", 1), event("main", "a.b", 2), event("main", "a.b", 9)
+	for _, e := range []*gatehouse.Event{&one, &two, &other} {
+		audit.Complete(e, epoch)
+	}
+	for name, c := range map[string]struct {
+		head []byte
+		ok   bool
+	}{
+		"same":        {note(one, two), true},
+		"its begin":   {note(one), true},
+		"other end":   {note(one, other), false},
+		"other begin": {note(other), false},
+		"longer":      {note(one, two, other), false},
+		"no note":     {[]byte("x"), false},
+	} {
+		m := newMemory()
+		m.append(t, one, two)
+		if err := sequencer(t, m).Sequence(t.Context(), "main"); err != nil {
+			t.Fatal(err)
+		}
+		h, err := audit.OpenHeadFile(filepath.Join(t.TempDir(), "heads"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Keep(map[string][]byte{"main": c.head}); err != nil {
+			t.Fatal(err)
+		}
+		s, err := audit.NewSequencer(audit.SequencerConfig{Run: run[audit.SequencerTx](m), Pending: m, Origin: origin, Key: testKey, Heads: h})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Sequence(t.Context(), "main"); errors.Is(err, audit.ErrHistory) == c.ok || c.ok && err != nil {
+			t.Errorf("%s: the sequencer says %v", name, err)
+		}
+		r, err := audit.VerifyLog(t.Context(), m, publicKey(t, "main"), audit.VerifyOptions{Head: h.Head("main"), Now: func() time.Time { return epoch }})
+		if err != nil || r.OK() != c.ok {
+			t.Errorf("%s: verification says %+v, %v", name, r, err)
+		}
+	}
+}
+
+// TestHeadFile: what was kept is there after a restart, for its owner alone, and a
+// file that is spoiled is no file without heads.
+func TestHeadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "heads")
+	h, err := audit.OpenHeadFile(path)
+	if err != nil || h.Head("main") != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(h.Keep(map[string][]byte{"main": []byte("one"), "b": []byte("x\n")}), h.Keep(map[string][]byte{"main": []byte("two")})); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = audit.OpenHeadFile(path); err != nil || string(h.Head("main")) != "two" || string(h.Head("b")) != "x\n" {
+		t.Errorf("%q %q %v", h.Head("main"), h.Head("b"), err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info, err)
+	}
+	if err := h.Reset(map[string][]byte{"b": []byte("y")}); err != nil || h.Head("main") != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".heads-*")); len(left) > 0 {
+		t.Error(left)
+	}
+	for _, bad := range []string{"", "{", `{"main":1}`, "[]"} {
+		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := audit.OpenHeadFile(path); err == nil {
+			t.Errorf("%q was taken for heads", bad)
+		}
+	}
+}
+
+// TestVerifyLooksOutsideOfTheLog: events that are held up, and places of batches
+// that are gone before they were sequenced, are reported.
+func TestVerifyLooksOutsideOfTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		grow(t, m, "main", 2)
+		m.append(t, event("main", "a.b", 1), event("main", "a.b", 2))
+		at := func(d time.Duration) *audit.Report {
+			r, err := audit.VerifyLog(t.Context(), m, publicKey(t, "main"), audit.VerifyOptions{Now: func() time.Time { return epoch.Add(d) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		if r := at(30 * time.Second); !r.OK() || r.Waiting != 2 {
+			t.Errorf("events of a moment ago: %+v", r)
+		}
+		if r := at(2 * time.Minute); len(r.Problems) != 1 || r.Problems[0].Code != audit.ProblemUnsequenced {
+			t.Errorf("events that wait for minutes: %+v", r)
+		}
+		go func() { // the event of a long stream is old when it comes, and taken soon
+			time.Sleep(time.Second)
+			_ = sequencer(t, m).Sequence(t.Context(), "main")
+		}()
+		if r := at(2 * time.Hour); !r.OK() {
+			t.Errorf("an old event that was taken: %+v", r)
+		}
+		m.gaps = []audit.Gap{{First: 3, Last: 3}}
+		if r := at(0); len(r.Problems) != 1 || r.Problems[0].Code != audit.ProblemBatchesRemoved {
+			t.Errorf("a gap: %+v", r)
+		}
+	})
 }

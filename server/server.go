@@ -47,8 +47,9 @@ type Server struct {
 
 	auditKey  ed25519.PrivateKey
 	recorder  *audit.Recorder
-	record    *eventCounter
+	record    *telemetry.Events
 	sequencer *audit.Sequencer
+	heads     *audit.HeadFile
 	view      *revocation.View
 	ring      *keyring.Ring
 	foreign   *foreignKeys

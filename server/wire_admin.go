@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/ed25519"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,7 +20,7 @@ import (
 
 func (s *Server) wireAdmin(ctx context.Context) error {
 	cfg := admin.Config{
-		Store: s.db, Decide: s.decider.DecideAdmin, Audit: s.db, AuditKey: s.auditVerifier,
+		Store: s.db, Decide: s.decider.DecideAdmin, Audit: s.db, AuditKey: s.auditVerifier, AuditHead: s.heads.Head,
 		Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Signing: s.ring, Grants: openGrants{s.db, s.grants}, Verify: tokenVerifier{s.auth},
 		Backup: s.backup, Record: s.record.Record, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
@@ -72,19 +71,6 @@ func (s *Server) backup(ctx context.Context) (name string, size int64, err error
 		return "", 0, err
 	}
 	return name, st.Size(), nil
-}
-
-// Restore loads a backup into the empty store of a configuration.
-func Restore(ctx context.Context, cfg Config, file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return err
-	}
-	return store.Restore(ctx, storeConfig(cfg, slog.Default()), f)
 }
 
 // openGrants lets administration see and end grants.

@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
@@ -19,7 +18,7 @@ import (
 const settingAccountKey = "identity.account_key"
 
 func (s *Server) wirePeople(ctx context.Context) error {
-	accountKey, err := s.sealedSetting(ctx, settingAccountKey, 32)
+	accountKey, err := s.secret(ctx, settingAccountKey, 32)
 	if err != nil {
 		return err
 	}
@@ -55,7 +54,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		AuditRecorded:   func() float64 { return float64(s.recorder.Stats().Recorded) },
 		AuditDropped:    func() float64 { return float64(s.recorder.Stats().Dropped) },
 		AuditFailures:   func() float64 { return float64(s.recorder.Stats().Failures) },
-		AuditLogSize:    func() float64 { return float64(s.sequencer.Size(gatehouse.MainRealm)) },
+		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
+		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
 		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
 		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
 		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },

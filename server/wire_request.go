@@ -112,7 +112,7 @@ func (s *Server) grantOf(ctx context.Context, realm, id string) (authn.Grant, er
 }
 
 func (s *Server) wireGrants(ctx context.Context) error {
-	successor, err := s.sealedSetting(ctx, settingSuccessorKey, 32)
+	successor, err := s.secret(ctx, settingSuccessorKey, 32)
 	if err != nil {
 		return err
 	}

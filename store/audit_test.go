@@ -286,3 +286,39 @@ func TestBatchesAreCompressed(t *testing.T) {
 		}
 	})
 }
+
+// TestAuditWaiting: what is outside of the log is counted, and a position without
+// a batch is a gap, at the beginning, in the middle and at the end.
+func TestAuditWaiting(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db, raw := t.Context(), open(t, cfg), rawDB(t, cfg)
+		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Gaps: []audit.Gap{}})
+		add := func(realm string) {
+			t.Helper()
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				e := gatehouse.Event{Realm: realm, Kind: "a.b", Time: moment(1)}
+				return tx.AppendEvents(ctx, e, e)
+			})
+		}
+		for range 6 {
+			add("main")
+		}
+		add("other")
+		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 12, First: 1, Since: moment(1), Gaps: []audit.Gap{}})
+		waiting := must(db.UnsequencedBatches(ctx, "main", 10))(t)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.SequenceBatches(ctx, "main", 0, []string{waiting[0].ID}, []int64{2})
+		})
+		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 10, First: 2, Since: moment(1), Gaps: []audit.Gap{}})
+		for _, c := range []struct {
+			gone int
+			gaps []audit.Gap
+		}{{3, []audit.Gap{{First: 4, Last: 4}}}, {2, []audit.Gap{{First: 3, Last: 4}}}, {0, []audit.Gap{{First: 1, Last: 1}, {First: 3, Last: 4}}},
+			{5, []audit.Gap{{First: 1, Last: 1}, {First: 3, Last: 4}, {First: 6, Last: 6}}}} {
+			if _, err := raw.ExecContext(ctx, `DELETE FROM audit_batches WHERE id='`+waiting[c.gone].ID+`'`); err != nil {
+				t.Fatal(err)
+			}
+			same(t, must(db.AuditWaiting(ctx, "main"))(t).Gaps, c.gaps)
+		}
+	})
+}

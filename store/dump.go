@@ -168,8 +168,10 @@ func packBytes(b []byte) dumpBytes {
 
 // Restore loads a backup into an empty database, which it makes if need be: all
 // of it or nothing. The schema is then brought up to date. A backup of a newer
-// Gatehouse is refused.
-func Restore(ctx context.Context, cfg Config, r io.Reader) (err error) {
+// Gatehouse is refused. mark, when it is not empty, is the name of a setting that is
+// stored with the rest: who opens the database then knows that a backup was loaded
+// and that what must follow is still to be done.
+func Restore(ctx context.Context, cfg Config, r io.Reader, mark string) (err error) {
 	if err := cfg.defaults(); err != nil {
 		return err
 	}
@@ -196,7 +198,7 @@ func Restore(ctx context.Context, cfg Config, r io.Reader) (err error) {
 	if err := migrate(ctx, b, head.Schema); err != nil {
 		return err
 	}
-	if err := load(ctx, b, in); err != nil {
+	if err := load(ctx, b, in, mark); err != nil {
 		return public(err)
 	}
 	return migrate(ctx, b, latest)
@@ -219,7 +221,7 @@ func openDump(r io.Reader) (*jsontext.Decoder, error) {
 	return jsontext.NewDecoder(z), nil
 }
 
-func load(ctx context.Context, b *base, in *jsontext.Decoder) error {
+func load(ctx context.Context, b *base, in *jsontext.Decoder, mark string) error {
 	tx, err := b.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -255,6 +257,11 @@ func load(ctx context.Context, b *base, in *jsontext.Decoder) error {
 			if json.Unmarshal(raw, &end, json.RejectUnknownMembers(true)) == nil && end.Rows != nil {
 				if *end.Rows != rows {
 					return errBackup.With(fmt.Errorf("it holds %d rows and says %d", rows, *end.Rows))
+				}
+				if mark != "" {
+					if _, err := tx.ExecContext(ctx, `INSERT INTO settings (name, value) VALUES ($1,'1')`, mark); err != nil {
+						return err
+					}
 				}
 				return tx.Commit()
 			}

@@ -249,10 +249,10 @@ func TestBackup(t *testing.T) {
 			for to := range makers {
 				t.Run("to "+to, func(t *testing.T) {
 					cfg := makers[to](t)
-					if err := store.Restore(ctx, cfg, reader(t, path)); err != nil {
+					if err := store.Restore(ctx, cfg, reader(t, path), ""); err != nil {
 						t.Fatal(err)
 					}
-					wantCode(t, store.Restore(ctx, cfg, reader(t, path)), "store_not_empty")
+					wantCode(t, store.Restore(ctx, cfg, reader(t, path), ""), "store_not_empty")
 					copied := open(t, cfg)
 					do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutSetting(ctx, "busy", "") })
 					do(t, copied, func(ctx context.Context, tx *store.Tx) error { return tx.PutSetting(ctx, "busy", "") })
@@ -325,7 +325,7 @@ func TestBadBackups(t *testing.T) {
 		"object as row": {replace("[", "{"), "backup_invalid"},
 	} {
 		cfg := sqliteConfig(t)
-		err := store.Restore(t.Context(), cfg, strings.NewReader(c.text))
+		err := store.Restore(t.Context(), cfg, strings.NewReader(c.text), "")
 		if gatehouse.CodeOf(err) != c.code {
 			t.Errorf("%s: %v, want %s", name, err, c.code)
 		}

@@ -204,6 +204,35 @@ func (t *Tx) flush(ctx context.Context) error {
 	return nil
 }
 
+// AuditWaiting tells what of the realm is not in its log, and which positions have
+// no batch; see [audit.Waiting].
+func (q Queries) AuditWaiting(ctx context.Context, realm string) (w audit.Waiting, err error) {
+	// The last position first: a batch that comes in between is then no gap.
+	last, err := one(ctx, q.c, func(r row) (v int64, err error) { err = r.Scan(&v); return v, err },
+		`SELECT COALESCE((SELECT position FROM audit_positions WHERE realm=$1),0)`, realm)
+	if err != nil {
+		return w, err
+	}
+	newest := int64(0)
+	_, err = one(ctx, q.c, func(r row) (struct{}, error) {
+		err := r.Scan(&w.Events, &w.First, at(&w.Since), &newest)
+		return struct{}{}, err
+	}, `SELECT CAST(COALESCE(SUM(CASE WHEN first_index<0 THEN event_count END),0) AS BIGINT),
+		COALESCE(MIN(CASE WHEN first_index<0 THEN position END),0), MIN(CASE WHEN first_index<0 THEN max_time END),
+		COALESCE(MAX(position),0) FROM audit_batches WHERE realm=$1`, realm)
+	if err != nil {
+		return w, err
+	}
+	w.Gaps, err = many(ctx, q.c, func(r row) (g audit.Gap, err error) { err = r.Scan(&g.First, &g.Last); return g, err },
+		`SELECT before+1, position-1 FROM
+			(SELECT position, LAG(position,1,0) OVER (ORDER BY position) AS before FROM audit_batches WHERE realm=$1) AS b
+		WHERE position<>before+1 ORDER BY position LIMIT 100`, realm)
+	if err == nil && newest < last {
+		w.Gaps = append(w.Gaps, audit.Gap{First: newest + 1, Last: last})
+	}
+	return w, err
+}
+
 // SequenceBatches gives the batches ids[0], ids[1], … the indexes firstIndex,
 // firstIndex+counts[0], … It is Conflict when firstIndex is not the head, or a
 // batch is unknown, has an index already or has another count.

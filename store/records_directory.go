@@ -59,6 +59,17 @@ func (t *Tx) PutSetting(ctx context.Context, key, value string) error {
 	return err
 }
 
+// InsertSetting adds a value; a name in use is Conflict.
+func (t *Tx) InsertSetting(ctx context.Context, name, value string) error {
+	return insert(ctx, t.c, `INSERT INTO settings (name, value) VALUES ($1,$2) ON CONFLICT DO NOTHING`, name, value)
+}
+
+// SwapSetting replaces a value if it is the given one, and tells whether it was.
+func (t *Tx) SwapSetting(ctx context.Context, name, old, value string) (swapped bool, err error) {
+	n, err := exec(ctx, t.c, `UPDATE settings SET value=$3 WHERE name=$1 AND value=$2`, name, old, value)
+	return n > 0, err
+}
+
 // TakeSetting removes a value if it is the given one, and tells whether it was:
 // of all that try with the right value, exactly one wins.
 func (t *Tx) TakeSetting(ctx context.Context, key, value string) (taken bool, err error) {
@@ -178,6 +189,13 @@ func (q Queries) Keys(ctx context.Context, realm, ownerID, after string, limit i
 	}
 	return many(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE realm=$1 AND owner_id=$2 AND id>$3
 		ORDER BY id LIMIT $4`+q.share, realm, ownerID, after, limit)
+}
+
+// ActiveKeys counts the API keys of all realms that are neither revoked nor leaked
+// nor expired.
+func (q Queries) ActiveKeys(ctx context.Context, now time.Time) (int64, error) {
+	return one(ctx, q.c, func(r row) (n int64, err error) { err = r.Scan(&n); return n, err },
+		`SELECT COUNT(*) FROM api_keys WHERE revoked_at IS NULL AND leaked_at IS NULL AND (expires_at IS NULL OR expires_at>$1)`, now)
 }
 
 // InsertKey adds an API key; an id in use is Conflict.

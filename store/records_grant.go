@@ -83,6 +83,33 @@ func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.T
 	return len(ended), nil
 }
 
+// EndGrants ends every open grant of a realm, sets their status bits, and returns
+// how many there were. It is for a store that is not in use yet: who subscribed
+// loads everything anew.
+func (t *Tx) EndGrants(ctx context.Context, realm string, when time.Time, reason string) (int64, error) {
+	if when.IsZero() {
+		return 0, internal("grants do not end at the zero time")
+	}
+	lists, err := many(ctx, t.c, func(r row) (list int64, err error) { err = r.Scan(&list); return list, err },
+		`SELECT DISTINCT status_list FROM grants WHERE realm=$1 AND ended_at IS NULL`, realm)
+	if err != nil {
+		return 0, err
+	}
+	for _, list := range lists {
+		if _, err := exec(ctx, t.c, `INSERT INTO status_bits (realm, list, position, expires_at)
+			SELECT realm, status_list, status_index, $3 FROM grants WHERE realm=$1 AND status_list=$2 AND ended_at IS NULL
+			ON CONFLICT DO NOTHING`, realm, list, revocation.ListExpires(list)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := exec(ctx, t.c, `UPDATE grants SET ended_at=$2, end_reason=$3 WHERE realm=$1 AND ended_at IS NULL`, realm, when, reason)
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	t.changes = append(t.changes, gatehouse.Change{Topic: gatehouse.TopicGrant, Realm: realm}, gatehouse.Change{Topic: gatehouse.TopicRevocation})
+	return n, nil
+}
+
 // PurgeGrants removes up to limit grants whose absolute end was before the given
 // time, with their refresh tokens, and returns how many. An ended grant stays
 // until then, so that a replayed refresh token is still recognised as one. Nobody

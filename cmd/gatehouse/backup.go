@@ -31,16 +31,33 @@ func (a *app) restoreCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "restore BACKUP",
 		Short: "Load a backup into an empty store (the server must not run)",
-		Args:  cobra.ExactArgs(1),
+		Long: `Loads a backup into an empty store, with the master key that it was made under in place. What was revoked after the
+backup was made is not in it, so every token and login that was issued until now is ended, and recorded as such with the
+checkpoint that the backup ends with. API keys and passwords are as they were at the time of the backup.`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := server.LoadConfig(config, a.environ)
 			if err != nil {
 				return usagef("%v", err)
 			}
-			if err := server.Restore(c.Context(), cfg, args[0]); err != nil {
+			done, err := server.Restore(c.Context(), cfg, args[0])
+			if err != nil {
 				return err
 			}
-			return a.print(object{"ok": true}, func(w io.Writer) { fmt.Fprintln(w, "restored") })
+			return a.print(done, func(w io.Writer) {
+				asOf := "the time of the backup"
+				if !done.AsOf.IsZero() {
+					asOf = done.AsOf.Local().Format("2006-01-02 15:04:05 MST")
+				}
+				fmt.Fprintf(w, `restored: everything is as of %s
+%d logins are ended, and no token that was issued until now is accepted: everybody logs in again.
+Take care of what nobody can know any more:
+  - API keys that were revoked or reported as leaked since then are good again (%d can be used). Look at
+    gatehouse key list, and revoke them again.
+  - Passwords, roles, policies and accounts that were changed, disabled or deleted since then are as they were.
+  - Programs that check tokens by themselves, without status lists, accept access tokens until they expire.
+`, asOf, done.Grants, done.Keys)
+			})
 		},
 	}
 	c.Flags().StringVar(&config, "config", "gatehouse.yaml", "configuration file")

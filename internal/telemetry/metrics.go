@@ -28,7 +28,6 @@ var (
 		"revocation_unknown", "status_invalid", "scheme_not_accepted", "insecure_transport", "environment_mismatch", "user_disabled")
 	decisions = set("permitted", "no_permit", "forbidden", "evaluation_error", "insufficient_scope", "role_required",
 		"unauthenticated", "environment_mismatch")
-	caches = set("token", "api_key", "basic", "entity", "jwks", "decision")
 )
 
 type labels map[string]struct{}
@@ -61,7 +60,6 @@ type Metrics struct {
 	latency   *prometheus.HistogramVec
 	authn     *prometheus.CounterVec
 	decisions *prometheus.CounterVec
-	cache     *prometheus.CounterVec
 }
 
 // NewMetrics registers everything on a registry of its own. schemes are the kinds
@@ -80,7 +78,6 @@ func NewMetrics(schemes ...gatehouse.Scheme) *Metrics {
 	m.requests = counter("requests_total", "Requests through the pipeline.", "route", "outcome", "scheme")
 	m.authn = counter("authentication_failures_total", "Credentials that were refused.", "reason")
 	m.decisions = counter("decisions_total", "Answers of the decision point.", "outcome")
-	m.cache = counter("cache_lookups_total", "Look-ups in caches.", "cache", "hit")
 	m.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "gatehouse", Name: "request_seconds",
 		Help:    "Time of a whole request, with the upstream's.",
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"})
@@ -131,7 +128,7 @@ func (m *Metrics) SetRoutes(ids []string) {
 }
 
 // Request counts one request through the pipeline. outcome is one of allowed,
-// denied, unauthenticated, limited, not_found, invalid, error; see [OutcomeOf].
+// denied, unauthenticated, limited, not_found, invalid, error.
 func (m *Metrics) Request(route, outcome string, scheme gatehouse.Scheme, took time.Duration) {
 	if m == nil {
 		return
@@ -148,27 +145,6 @@ func (m *Metrics) Request(route, outcome string, scheme gatehouse.Scheme, took t
 	r.latency.Observe(took.Seconds())
 }
 
-// OutcomeOf names the outcome of a request by its error; nil is "allowed".
-func OutcomeOf(err error) string {
-	if err == nil {
-		return "allowed"
-	}
-	switch gatehouse.KindOf(err) {
-	case gatehouse.Unauthenticated:
-		return "unauthenticated"
-	case gatehouse.Denied:
-		return "denied"
-	case gatehouse.RateLimited:
-		return "limited"
-	case gatehouse.NotFound:
-		return "not_found"
-	case gatehouse.Invalid, gatehouse.TooLarge, gatehouse.Unsupported, gatehouse.Unprocessable, gatehouse.HeaderTooLarge,
-		gatehouse.MethodNotAllowed, gatehouse.RequestTimeout, gatehouse.Conflict:
-		return "invalid"
-	}
-	return "error"
-}
-
 // AuthnFailure counts a refused credential by the stable code of the refusal.
 func (m *Metrics) AuthnFailure(code string) {
 	if m != nil {
@@ -183,19 +159,6 @@ func (m *Metrics) Decision(code string) {
 	}
 }
 
-// CacheLookup counts a look-up in one of the caches token, api_key, basic,
-// entity, jwks, decision.
-func (m *Metrics) CacheLookup(cache string, hit bool) {
-	if m == nil {
-		return
-	}
-	h := "false"
-	if hit {
-		h = "true"
-	}
-	m.cache.WithLabelValues(caches.of(cache), h).Inc()
-}
-
 // Watch are values that their owners keep and that are read when the metrics
 // are. A nil function leaves its metric out. They must be quick and safe for
 // concurrent use.
@@ -205,6 +168,7 @@ type Watch struct {
 	AuditDropped    func() float64
 	AuditFailures   func() float64
 	AuditLogSize    func() float64 // sequenced events of all realms
+	AuditBroken     func() float64 // realms whose log is no continuation of what was signed
 	StatusBits      func() float64
 	Cutoffs         func() float64
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
@@ -231,6 +195,7 @@ func (m *Metrics) Watch(w Watch) {
 	counter("audit_dropped_total", "Decision events that were dropped because the queue was full.", w.AuditDropped)
 	counter("audit_store_failures_total", "Attempts to store decision events that failed.", w.AuditFailures)
 	gauge("audit_log_events", "Events in the Merkle logs.", w.AuditLogSize)
+	gauge("audit_broken_logs", "Realms whose log is no continuation of what was signed for it.", w.AuditBroken)
 	gauge("revocation_status_bits", "Revoked status bits in memory.", w.StatusBits)
 	gauge("revocation_cutoffs", "Cut-offs in memory.", w.Cutoffs)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)

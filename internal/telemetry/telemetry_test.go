@@ -146,10 +146,9 @@ func TestMetricsLabelsAreClosed(t *testing.T) {
 		m.Request(evil, evil, gatehouse.Scheme("q"+evil), time.Millisecond)
 		m.AuthnFailure(evil)
 		m.Decision(evil)
-		m.CacheLookup(evil, i%2 == 0)
 	}
-	m.Request("documents", OutcomeOf(gatehouse.E(gatehouse.Denied, "x", "y")), gatehouse.SchemeJWT, time.Second)
-	m.Request("documents", OutcomeOf(nil), "", time.Second)
+	m.Request("documents", outcomeOfStatus(403), gatehouse.SchemeJWT, time.Second)
+	m.Request("documents", "allowed", "", time.Second)
 	m.AuthnFailure("token_expired")
 	if got := testutil.CollectAndCount(m.requests); got != 3 {
 		t.Errorf("%d series of requests, want 3", got)
@@ -174,18 +173,52 @@ func TestMetricsLabelsAreClosed(t *testing.T) {
 	none.Request("a", "b", "c", 0)
 	none.AuthnFailure("x")
 	none.Decision("x")
-	none.CacheLookup("x", true)
 	none.SetRoutes(nil)
 	none.Watch(Watch{})
 }
 
-func TestOutcomeOf(t *testing.T) {
-	for kind, want := range map[gatehouse.Kind]string{
-		gatehouse.Internal: "error", gatehouse.Unavailable: "error", gatehouse.Unauthenticated: "unauthenticated", gatehouse.Denied: "denied",
-		gatehouse.NotFound: "not_found", gatehouse.RateLimited: "limited", gatehouse.TooLarge: "invalid", gatehouse.BadGateway: "error",
-	} {
-		if got := OutcomeOf(gatehouse.E(kind, "c", "")); got != want {
-			t.Errorf("%v: %s, want %s", kind, got, want)
+// kept is a recorder that keeps nothing but the number.
+type kept struct{ n int }
+
+func (k *kept) Admit(context.Context) error     { return nil }
+func (k *kept) RecordAdmitted(*gatehouse.Event) { k.n++ }
+func (k *kept) Record(*gatehouse.Event)         { k.n++ }
+
+// TestEventsAreCounted: each request once by its outcome, each refused credential
+// once, whichever event tells of it.
+func TestEventsAreCounted(t *testing.T) {
+	m, k := NewMetrics(gatehouse.SchemeJWT, gatehouse.SchemeBasic), &kept{}
+	m.SetRoutes([]string{"r"})
+	c := &Events{Next: k, Metrics: m}
+	jwt, basic := gatehouse.Actor{Scheme: gatehouse.SchemeJWT}, gatehouse.Actor{Scheme: gatehouse.SchemeBasic}
+	request := func(status int, reason string, who gatehouse.Actor) {
+		e := &gatehouse.Event{Kind: "request.decide", Route: "r", Status: status, Reason: reason, Actor: who, Outcome: gatehouse.OutcomeFailure}
+		if status == 200 {
+			e.Outcome = gatehouse.OutcomeSuccess
+			c.RecordAdmitted(e)
+			return
+		}
+		c.Record(e)
+	}
+	request(200, "", jwt)
+	for _, status := range []int{401, 403, 404, 429, 413, 502} {
+		request(status, "token_expired", jwt)
+	}
+	request(401, "invalid_credentials", basic) // and the event of the password:
+	c.Record(&gatehouse.Event{Kind: "login.failure", Reason: "invalid_credentials"})
+	c.Record(&gatehouse.Event{Kind: "login.throttled", Reason: "too_many_attempts"})
+	c.Record(&gatehouse.Event{Kind: "user.create"})
+	if k.n != 11 {
+		t.Errorf("%d events were passed on", k.n)
+	}
+	for outcome, want := range map[string]float64{"allowed": 1, "denied": 1, "not_found": 1, "limited": 1, "invalid": 1, "error": 1, "unauthenticated": 1} {
+		if got := testutil.ToFloat64(m.requests.WithLabelValues("r", outcome, "jwt")); got != want {
+			t.Errorf("%s: %v, want %v", outcome, got, want)
+		}
+	}
+	for reason, want := range map[string]float64{"token_expired": 1, "invalid_credentials": 1, "too_many_attempts": 1} {
+		if got := testutil.ToFloat64(m.authn.WithLabelValues(reason)); got != want {
+			t.Errorf("%s: %v, want %v", reason, got, want)
 		}
 	}
 }

@@ -1,0 +1,167 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+// settingRestored marks a database that a backup was loaded into and whose old
+// tokens are not ended yet.
+const settingRestored = "restore.unfinished"
+
+// Restored says what a restore did and what it could not know.
+type Restored struct {
+	// AsOf is when the last event of the backup was: passwords, API keys, roles and
+	// policies are as they were then. What was changed, or revoked, later is not.
+	AsOf time.Time `json:"as_of"`
+	// Grants is how many logins were ended.
+	Grants int64 `json:"grants_ended"`
+	// Keys is how many API keys can be used again, or still.
+	Keys int64 `json:"active_keys"`
+}
+
+// restoreTx is what ends everything that was issued before a restore.
+type restoreTx interface {
+	PutCutoff(ctx context.Context, c revocation.Cutoff) error
+	EndGrants(ctx context.Context, realm string, when time.Time, reason string) (int64, error)
+	TakeSetting(ctx context.Context, key, value string) (bool, error)
+	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+}
+
+// Restore loads a backup into the empty store of a configuration and ends every
+// token and login that was issued until now: what was revoked since the backup was
+// made is not known any more, and must not come back to life. A server that is
+// started after a crash in between does the second half first.
+func Restore(ctx context.Context, cfg Config, file string) (_ Restored, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer f.Close()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return Restored{}, err
+	}
+	if err := store.Restore(ctx, storeConfig(cfg, slog.Default()), f, settingRestored); err != nil {
+		return Restored{}, err
+	}
+	db, err := store.Open(ctx, storeConfig(cfg, slog.Default()))
+	if err != nil {
+		return Restored{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	heads, err := audit.OpenHeadFile(headsPath(cfg))
+	if err != nil { // what it said of the log before is lost, and the restore is not
+		slog.Default().Warn("the heads of the audit logs cannot be read and are replaced", "error", err)
+		heads = audit.NewHeadFile(headsPath(cfg))
+	}
+	return finishRestore(ctx, db, heads, filepath.Base(file), clockOf(cfg)())
+}
+
+// finishRestore does what must follow after a backup was loaded, once.
+func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, file string, now time.Time) (Restored, error) {
+	run, err := store.Run[restoreTx](db)
+	if err != nil {
+		return Restored{}, err
+	}
+	realms, err := db.Realms(ctx)
+	if err != nil {
+		return Restored{}, err
+	}
+	var out Restored
+	kept, events := map[string][]byte{}, []gatehouse.Event{}
+	for _, r := range realms {
+		point, last, err := lastKnown(ctx, db, r.Name)
+		if err != nil {
+			return Restored{}, err
+		}
+		if last.After(out.AsOf) {
+			out.AsOf = last
+		}
+		e := gatehouse.Event{Realm: r.Name, Kind: audit.KindBackupRestore, Outcome: gatehouse.OutcomeSuccess, Time: now,
+			Target: gatehouse.Target{Type: "backup", ID: file}, Detail: map[string]string{"checkpoint": string(point)}}
+		if point != nil {
+			kept[r.Name] = point
+		}
+		if !last.IsZero() {
+			e.Detail["as_of"] = last.UTC().Format(time.RFC3339)
+		}
+		if before := heads.Head(r.Name); before != nil {
+			e.Detail["replaced_head"] = string(before)
+		}
+		events = append(events, e)
+	}
+	err = run(ctx, func(ctx context.Context, tx restoreTx) error {
+		out.Grants = 0
+		for i, r := range realms {
+			// The longest that anything issued before may live, whatever the realm's
+			// settings were then.
+			cut := revocation.Cutoff{Realm: r.Name, Kind: revocation.CutoffRealm, Before: now, ExpiresAt: now.Add(gatehouse.MaxGrantTTL + time.Hour)}
+			if err := tx.PutCutoff(ctx, cut); err != nil {
+				return err
+			}
+			n, err := tx.EndGrants(ctx, r.Name, now, "restored")
+			if err != nil {
+				return err
+			}
+			events[i].Detail["grants_ended"] = strconv.FormatInt(n, 10)
+			out.Grants += n
+		}
+		taken, err := tx.TakeSetting(ctx, settingRestored, "1")
+		if err == nil && !taken {
+			err = errors.New("the restore was finished by somebody else")
+		}
+		if err != nil {
+			return err
+		}
+		return tx.AppendEvents(ctx, events...)
+	})
+	if err != nil {
+		return Restored{}, fmt.Errorf("what was issued before the restore could not be ended: %w", err)
+	}
+	if err := heads.Reset(kept); err != nil {
+		return Restored{}, err
+	}
+	out.Keys, err = db.ActiveKeys(ctx, now)
+	return out, err
+}
+
+// lastKnown returns the newest checkpoint of a realm, nil for none, and when its last
+// event was.
+func lastKnown(ctx context.Context, db *store.DB, realm string) (note []byte, last time.Time, err error) {
+	note, err = audit.LatestCheckpoint(ctx, db, realm)
+	if err != nil && !errors.Is(err, gatehouse.NotFound) {
+		return nil, last, err
+	}
+	batches, err := db.Batches(ctx, realm, audit.BatchQuery{Descending: true, Limit: 1})
+	if err == nil && len(batches) > 0 {
+		last = batches[0].MaxTime
+	}
+	return note, last, err
+}
+
+// finishRestoreAtStart does the second half of a restore that was cut off.
+func (s *Server) finishRestoreAtStart(ctx context.Context) error {
+	_, err := s.db.Setting(ctx, settingRestored)
+	if errors.Is(err, gatehouse.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	done, err := finishRestore(ctx, s.db, s.heads, "", s.now())
+	if err == nil {
+		s.log.Warn("a restore was cut off and is finished now", "as_of", done.AsOf, "grants_ended", done.Grants)
+	}
+	return err
+}
