@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -312,6 +313,55 @@ func TestAssertions(t *testing.T) {
 	tokens, _ := remote(t, guard.RemoteConfig{JWKS: jwksOf(t, key)})
 	if res, _ := call(t, "GET", tokens.URL+"/private", "", bearer(text)); res.StatusCode != 401 {
 		t.Errorf("an assertion was taken for an access token: %d", res.StatusCode)
+	}
+}
+
+// TestExpiryAfterACacheHit: a token or an assertion that was seen shortly before its
+// end is refused when one that was never seen would be, and not when the cache
+// forgets it; nor does a hit make its life longer.
+func TestExpiryAfterACacheHit(t *testing.T) {
+	const leeway = 5 * time.Second
+	key := newKey(t)
+	begin := time.Now().Truncate(time.Second)
+	end := begin.Add(20 * time.Second)
+	for name, c := range map[string]struct {
+		assertions bool
+		header     func() http.Header
+	}{
+		"token": {false, func() http.Header {
+			return bearer(access(t, key, func(a *token.Access) { a.IssuedAt, a.ExpiresAt = begin, end }))
+		}},
+		"assertion": {true, func() http.Header {
+			text, err := key.Sign("gatehouse-assertion+jwt", fmt.Appendf(nil, `{"iss":%q,"sub":"usr_alice","aud":%q,"jti":%q,"iat":%d,"exp":%d,"kind":"user"}`,
+				issuer, audience, gatehouse.NewID("tok", begin), begin.Unix(), end.Unix()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return http.Header{gateway.HeaderAssertion: {text}}
+		}},
+	} {
+		var at atomic.Pointer[time.Time]
+		set := func(now time.Time) { at.Store(&now) }
+		set(begin)
+		srv, _ := remote(t, guard.RemoteConfig{JWKS: jwksOf(t, key), Assertions: c.assertions, Now: func() time.Time { return *at.Load() }})
+		often, late := c.header(), c.header()
+		for _, step := range []struct {
+			at   time.Time
+			want int
+		}{{begin, 200}, {end.Add(-time.Second), 200}, {end.Add(leeway - time.Millisecond), 200}, {end.Add(leeway), 401}, {end.Add(30 * time.Second), 401}} {
+			set(step.at)
+			if res, body := call(t, "GET", srv.URL+"/private", "", often); res.StatusCode != step.want {
+				t.Errorf("%s, seen before, %v after its end: %d %s", name, step.at.Sub(end), res.StatusCode, body)
+			}
+		}
+		set(end.Add(-time.Second)) // seen once, at the last moment
+		if res, _ := call(t, "GET", srv.URL+"/private", "", late); res.StatusCode != 200 {
+			t.Errorf("%s: %d before its end", name, res.StatusCode)
+		}
+		set(end.Add(leeway))
+		if res, _ := call(t, "GET", srv.URL+"/private", "", late); res.StatusCode != 401 {
+			t.Errorf("%s, seen once: %d after its end", name, res.StatusCode)
+		}
 	}
 }
 
