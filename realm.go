@@ -37,8 +37,15 @@ type RealmSettings struct {
 	// again by a client that lost the answer: 10 seconds; the same successor
 	// family goes on. Negative switches it off.
 	RefreshGrace time.Duration `json:"refresh_grace,omitempty"`
-	// Audience is the default audience of access tokens; the issuer if empty.
+	// Audience is the default audience of access tokens; the issuer if empty. Our own
+	// gateway accepts both.
 	Audience string `json:"audience,omitempty"`
+	// Audiences are further ones that tokens can be asked for ("resource", RFC 8707),
+	// by name. Our own gateway accepts none of them, unless it is Audience.
+	Audiences map[string]AudienceRules `json:"audiences,omitempty"`
+	// AccessTokenType is the typ of signed access tokens: "at+jwt" (RFC 9068), or
+	// "JWT" for checkers that refuse the other.
+	AccessTokenType string `json:"access_token_type,omitempty"`
 	// Scopes is the catalogue: name → meaning. Only these can be asked for.
 	Scopes map[string]string `json:"scopes,omitempty"`
 	// PasswordMinLength is 15 by default (NIST 800-63B-4 single factor), at least 8.
@@ -53,6 +60,19 @@ type RealmSettings struct {
 	KeyPropagation time.Duration `json:"key_propagation,omitempty"`
 	// TrustedIssuers are foreign issuers whose JWTs this realm accepts.
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
+}
+
+// AudienceRules are what tokens for one audience are like. The issuer and
+// [RealmSettings.Audience] may have rules too.
+type AudienceRules struct {
+	// Claims that are added about the user: preferred_username, name, email, roles,
+	// groups. None by default: whoever holds a token can read it.
+	Claims []string `json:"claims,omitempty"`
+}
+
+// AudienceClaims are the claims that [AudienceRules] can add.
+func AudienceClaims() []string {
+	return []string{"preferred_username", "name", "email", "roles", "groups"}
 }
 
 // TrustedIssuer is a foreign issuer and the fixed rules for its tokens.
@@ -104,6 +124,9 @@ func (s RealmSettings) Defaults() RealmSettings {
 	}
 	if s.TokenFormat == "" {
 		s.TokenFormat = "signed"
+	}
+	if s.AccessTokenType == "" {
+		s.AccessTokenType = "at+jwt"
 	}
 	if s.SigningAlgorithm == "" {
 		s.SigningAlgorithm = "ES256"

@@ -26,6 +26,6 @@
 //     end, compared in constant time, and taken out in the transaction that uses it.
 //   - Refusals are recorded with who asked for what.
 //
-// It must never import gateway, guard, oauth/grant, oauth/endpoint, store or
+// It must never import gateway, guard, oauth/token, oauth/endpoint, store or
 // server.
 package admin

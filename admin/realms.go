@@ -34,6 +34,7 @@ func settingsView(s gatehouse.RealmSettings) RealmSettings {
 		TokenFormat: s.TokenFormat, SigningAlgorithm: s.SigningAlgorithm,
 		AccessTokenTTL: Duration(s.AccessTokenTTL), RefreshTokenTTL: Duration(s.RefreshTokenTTL),
 		GrantTTL: Duration(s.GrantTTL), RefreshGrace: Duration(s.RefreshGrace), Audience: s.Audience,
+		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
 		KeyRotation: Duration(s.KeyRotation), KeyPropagation: Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
@@ -44,6 +45,7 @@ func (s RealmSettings) settings() gatehouse.RealmSettings {
 		TokenFormat: s.TokenFormat, SigningAlgorithm: s.SigningAlgorithm,
 		AccessTokenTTL: time.Duration(s.AccessTokenTTL), RefreshTokenTTL: time.Duration(s.RefreshTokenTTL),
 		GrantTTL: time.Duration(s.GrantTTL), RefreshGrace: time.Duration(s.RefreshGrace), Audience: s.Audience,
+		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
 		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
@@ -231,6 +233,22 @@ func (f faults) settings(at string, s gatehouse.RealmSettings) {
 	}
 	if s.Audience != "" && !nameForm(s.Audience) {
 		f.add(at+".audience", "must be at most 128 plain characters")
+	}
+	if d.AccessTokenType != token.TypeAccess && d.AccessTokenType != token.TypeJWT {
+		f.add(at+".access_token_type", "must be at+jwt or JWT")
+	}
+	if len(s.Audiences) > 50 {
+		f.add(at+".audiences", "has more than 50 entries")
+	}
+	for name, rules := range s.Audiences {
+		if !nameForm(name) {
+			f.add(at+".audiences", "has a name that is not 1 to 128 plain characters")
+		}
+		for _, claim := range rules.Claims {
+			if !slices.Contains(gatehouse.AudienceClaims(), claim) {
+				f.add(at+".audiences", "has a claim that is none of %s", strings.Join(gatehouse.AudienceClaims(), ", "))
+			}
+		}
 	}
 	f.issuers(at+".trusted_issuers", s.TrustedIssuers)
 }

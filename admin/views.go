@@ -47,19 +47,21 @@ type Realm struct {
 
 // RealmSettings: see [gatehouse.RealmSettings]. An absent member has its default.
 type RealmSettings struct {
-	TokenFormat       string                    `json:"token_format,omitempty" enum:"signed,opaque" doc:"Form of access tokens; signed by default"`
-	SigningAlgorithm  string                    `json:"signing_algorithm,omitempty" doc:"Of new signing keys; ES256 by default"`
-	AccessTokenTTL    Duration                  `json:"access_token_ttl,omitzero" doc:"1m to 1h, 10m by default"`
-	RefreshTokenTTL   Duration                  `json:"refresh_token_ttl,omitzero" doc:"Life of an unused refresh token, 168h by default"`
-	GrantTTL          Duration                  `json:"grant_ttl,omitzero" doc:"Absolute end of a login however often renewed, 720h by default"`
-	RefreshGrace      Duration                  `json:"refresh_grace,omitzero" doc:"How long a lost answer is given again, at most 30s, 10s by default, negative never"`
-	Audience          string                    `json:"audience,omitempty" doc:"Audience of access tokens; the issuer by default"`
-	Scopes            map[string]string         `json:"scopes,omitempty" doc:"Catalogue: scope name to meaning"`
-	PasswordMinLength int                       `json:"password_min_length,omitzero" doc:"8 to 128, 15 by default"`
-	BannedWords       []string                  `json:"banned_words,omitempty"`
-	KeyRotation       Duration                  `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`
-	KeyPropagation    Duration                  `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default, 5m at least: longer than verifiers keep their copy of the key set"`
-	TrustedIssuers    []gatehouse.TrustedIssuer `json:"trusted_issuers,omitempty"`
+	TokenFormat       string                             `json:"token_format,omitempty" enum:"signed,opaque" doc:"Form of access tokens; signed by default"`
+	SigningAlgorithm  string                             `json:"signing_algorithm,omitempty" doc:"Of new signing keys; ES256 by default"`
+	AccessTokenTTL    Duration                           `json:"access_token_ttl,omitzero" doc:"1m to 1h, 10m by default"`
+	RefreshTokenTTL   Duration                           `json:"refresh_token_ttl,omitzero" doc:"Life of an unused refresh token, 168h by default"`
+	GrantTTL          Duration                           `json:"grant_ttl,omitzero" doc:"Absolute end of a login however often renewed, 720h by default"`
+	RefreshGrace      Duration                           `json:"refresh_grace,omitzero" doc:"How long a lost answer is given again, at most 30s, 10s by default, negative never"`
+	Audience          string                             `json:"audience,omitempty" doc:"Audience of access tokens; the issuer by default"`
+	Audiences         map[string]gatehouse.AudienceRules `json:"audiences,omitempty" doc:"Further audiences that tokens can be asked for by resource, and the claims about the user that tokens for an audience carry: preferred_username, name, email, roles, groups"`
+	AccessTokenType   string                             `json:"access_token_type,omitempty" enum:"at+jwt,JWT" doc:"typ of signed access tokens; at+jwt by default, JWT for checkers that refuse it"`
+	Scopes            map[string]string                  `json:"scopes,omitempty" doc:"Catalogue: scope name to meaning"`
+	PasswordMinLength int                                `json:"password_min_length,omitzero" doc:"8 to 128, 15 by default"`
+	BannedWords       []string                           `json:"banned_words,omitempty"`
+	KeyRotation       Duration                           `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`
+	KeyPropagation    Duration                           `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default, 5m at least: longer than verifiers keep their copy of the key set"`
+	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
 }
 
 // NewRealm makes a realm.

@@ -59,8 +59,12 @@ func (a *Authenticator) loadTrust(ctx context.Context, name string) (*trust, err
 	if realm.Settings.Audience != "" {
 		t.audience = append(t.audience, realm.Settings.Audience)
 	}
+	types := []string{token.TypeAccess}
+	if realm.Settings.AccessTokenType == token.TypeJWT { // nothing else that a realm signs has that typ
+		types = append(types, token.TypeJWT)
+	}
 	own, err := token.NewVerifier(token.VerifierConfig{
-		Issuer: t.issuer, Audience: t.audience, Algorithms: token.Algorithms(), Types: []string{"at+jwt"},
+		Issuer: t.issuer, Audience: t.audience, Algorithms: token.Algorithms(), Types: types,
 		Keys: a.cfg.Keys(name), Leeway: a.cfg.Leeway, MaxBytes: MaxTokenBytes,
 		RequireClaims: []string{"jti", "client_id", "status"}, Now: a.cfg.Now,
 	})

@@ -30,6 +30,6 @@
 // that shared caches keep; browsers that add cached Basic passwords to requests
 // of other sites; proxies that nobody trusts and that ask as if they were.
 //
-// It must never import guard, oauth/grant, oauth/endpoint, admin, store or
+// It must never import guard, oauth/token, oauth/endpoint, admin, store or
 // server, and never decides: that is enforce's.
 package gateway

@@ -34,6 +34,6 @@
 // the gateway, which learns at once. Assertions have no status and need none: the
 // gateway makes them for a request that it has just checked.
 //
-// It must never import gateway, oauth/grant, oauth/endpoint, admin, store or
+// It must never import gateway, oauth/token, oauth/endpoint, admin, store or
 // server.
 package guard

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	oauthtoken "github.com/gatehouse-auth/gatehouse/oauth/token"
 )
 
 // wirePipeline makes the pipeline and the gateway's parts.
@@ -53,7 +53,7 @@ func (s *Server) wirePipeline(context.Context) error {
 // authHandler serves tokens, keys and the management API.
 func (s *Server) authHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	tokens, err := grant.NewHandler(grant.HTTPConfig{Service: s.grants, Authenticate: s.authenticate, Challenges: s.challenges,
+	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Challenges: s.challenges,
 		Allow: s.allow("tokens", s.cfg.Limits.Tokens), Problems: s.problems})
 	if err != nil {
 		return nil, err

@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/limit"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -128,7 +128,7 @@ func (s *Server) wireGrants(ctx context.Context) error {
 				return "", err
 			}
 			return key.SignAccess(a)
-		}, Logger: s.log, Now: s.now})
+		}, Now: s.now})
 	if err != nil {
 		return err
 	}

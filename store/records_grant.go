@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
@@ -47,18 +47,31 @@ func (t *Tx) InsertGrant(ctx context.Context, g grant.Grant) error {
 	return t.changed(err, gatehouse.TopicGrant, g.Realm, g.ID, g)
 }
 
-// EndGrant ends a grant that is not yet ended, and tells whether it did: of all
-// that try, exactly one does. A grant that does not exist is not ended.
-func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, reason string) (ended bool, err error) {
+// EndGrant ends a grant and sets its status bit. It returns the grant as it is
+// then; ended tells whether this call ended it: of all that try, exactly one does.
+// A grant that does not exist is NotFound.
+func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, reason string) (g grant.Grant, ended bool, err error) {
 	if when.IsZero() {
-		return false, internal("a grant cannot end at the zero time")
+		return g, false, internal("a grant cannot end at the zero time")
 	}
 	stored, err := many(ctx, t.c, scanGrant, `UPDATE grants SET ended_at=$3, end_reason=$4
 		WHERE realm=$1 AND id=$2 AND ended_at IS NULL RETURNING `+grantColumns, realm, id, when, reason)
-	if err != nil || len(stored) == 0 {
-		return false, err
+	if err != nil {
+		return g, false, err
 	}
-	return true, t.changed(nil, gatehouse.TopicGrant, realm, id, stored[0])
+	if len(stored) == 0 {
+		g, err = t.Grant(ctx, realm, id)
+		return g, false, err
+	}
+	return stored[0], true, t.ended(ctx, stored[0])
+}
+
+// ended tells of the end of g and sets its status bit.
+func (t *Tx) ended(ctx context.Context, g grant.Grant) error {
+	if err := t.changed(nil, gatehouse.TopicGrant, g.Realm, g.ID, g); err != nil {
+		return err
+	}
+	return t.InsertStatusBit(ctx, revocation.NewStatusBit(g.Realm, g.StatusList, g.StatusIdx))
 }
 
 // EndGrantsOf ends every open grant of a subject and sets their status bits, and
@@ -73,10 +86,7 @@ func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.T
 		return 0, err
 	}
 	for _, g := range ended {
-		if err := t.changed(nil, gatehouse.TopicGrant, realm, g.ID, g); err != nil {
-			return 0, err
-		}
-		if err := t.InsertStatusBit(ctx, revocation.NewStatusBit(realm, g.StatusList, g.StatusIdx)); err != nil {
+		if err := t.ended(ctx, g); err != nil {
 			return 0, err
 		}
 	}
@@ -138,6 +148,34 @@ func (q Queries) Refresh(ctx context.Context, hash []byte) (grant.Refresh, error
 		err = r.Scan(blob(&v.Hash), &v.GrantID, &v.Realm, &v.Sequence, at(&v.IssuedAt), at(&v.ExpiresAt), at(&v.UsedAt))
 		return v, err
 	}, `SELECT `+refreshColumns+` FROM refresh_tokens WHERE hash=$1`+q.own, hash)
+}
+
+// Family returns a refresh token by the hash of its text, with its grant.
+func (q Queries) Family(ctx context.Context, hash []byte) (r grant.Refresh, g grant.Grant, err error) {
+	if r, err = q.Refresh(ctx, hash); err != nil {
+		return r, g, err
+	}
+	g, err = q.Grant(ctx, r.Realm, r.GrantID)
+	return r, g, err
+}
+
+// InsertIssued adds what is there of a grant, its refresh token and an opaque
+// token, in that order; see the methods for each.
+func (t *Tx) InsertIssued(ctx context.Context, i grant.Issued) error {
+	if i.Grant != nil {
+		if err := t.InsertGrant(ctx, *i.Grant); err != nil {
+			return err
+		}
+	}
+	if i.Refresh != nil {
+		if err := t.InsertRefresh(ctx, *i.Refresh); err != nil {
+			return err
+		}
+	}
+	if i.Opaque != nil {
+		return t.InsertOpaqueToken(ctx, *i.Opaque)
+	}
+	return nil
 }
 
 // InsertRefresh adds a refresh token; a hash in use, or a grant that does not

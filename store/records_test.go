@@ -14,9 +14,9 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/decimal"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -336,7 +336,7 @@ func TestGrants(t *testing.T) {
 		changes()
 		for _, want := range []bool{true, false} {
 			do(t, db, func(ctx context.Context, tx *store.Tx) error {
-				ended, err := tx.EndGrant(ctx, "main", "grt_1", moment(3), "logout")
+				_, ended, err := tx.EndGrant(ctx, "main", "grt_1", moment(3), "logout")
 				if ended != want {
 					t.Errorf("ended %v", ended)
 				}
@@ -345,7 +345,21 @@ func TestGrants(t *testing.T) {
 		}
 		g.EndedAt, g.EndReason = moment(3), "logout"
 		same(t, must(db.Grant(ctx, "main", "grt_1"))(t), g)
-		same(t, changes(), one(gatehouse.TopicGrant, "main", "grt_1", g))
+		bit := revocation.NewStatusBit("main", g.StatusList, g.StatusIdx)
+		same(t, changes(), append(one(gatehouse.TopicGrant, "main", "grt_1", g), one(gatehouse.TopicRevocation, "main", "", bit)...)) // once
+		err = db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+			_, _, err := tx.EndGrant(ctx, "main", "grt_none", moment(3), "logout")
+			return err
+		})
+		wantKind(t, err, gatehouse.NotFound)
+		family, of, err := db.Family(ctx, []byte("r0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, family, r)
+		same(t, of, g)
+		_, _, err = db.Family(ctx, []byte("r9"))
+		wantKind(t, err, gatehouse.NotFound)
 
 		do(t, db, func(ctx context.Context, tx *store.Tx) error {
 			n, err := tx.PurgeGrants(ctx, moment(100), 100)

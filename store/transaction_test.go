@@ -14,7 +14,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -273,7 +273,7 @@ func TestOneRefreshWins(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					b, err := tx.EndGrant(ctx, "main", "grt_1", moment(1), "x")
+					_, b, err := tx.EndGrant(ctx, "main", "grt_1", moment(1), "x")
 					if a {
 						taken.Add(1)
 					}

@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,6 +29,18 @@ type Access struct {
 	// lists; every token we sign has one, which is how it dies early.
 	StatusList  int64
 	StatusIndex int64
+	// Type is the typ of the header: [TypeAccess] when empty, or [TypeJWT].
+	Type string
+	// More are claims about the subject that an audience wants. Empty ones are left
+	// out; a name of another claim is refused.
+	More []Claim
+}
+
+// Claim is a claim of one text or of a list of them.
+type Claim struct {
+	Name string
+	Text string
+	List []string
 }
 
 // SignAccess issues a as an at+jwt.
@@ -36,7 +49,13 @@ func (k *Key) SignAccess(a *Access) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return k.Sign(TypeAccess, claims)
+	switch a.Type {
+	case "":
+		return k.Sign(TypeAccess, claims)
+	case TypeAccess, TypeJWT:
+		return k.Sign(a.Type, claims)
+	}
+	return "", errors.New("access token: unknown typ")
 }
 
 // AppendJSON appends the claims set to dst. It fails when a required claim is
@@ -70,6 +89,13 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 	w.list("amr", a.AMR)
 	w.text("sid", a.SessionID)
 	w.text("grant_id", a.GrantID)
+	for i, c := range a.More {
+		if reserved(c.Name) || slices.ContainsFunc(a.More[:i], func(o Claim) bool { return o.Name == c.Name }) {
+			return nil, errors.New("access token: a further claim is there already")
+		}
+		w.text(c.Name, c.Text)
+		w.list(c.Name, c.List)
+	}
 	w.name("status")
 	w.buf = append(w.buf, `{"status_list":{"idx":`...)
 	w.buf = strconv.AppendInt(w.buf, a.StatusIndex, 10)
@@ -77,6 +103,16 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 	w.quote(a.Issuer + statusPath + strconv.FormatInt(a.StatusList, 10))
 	w.buf = append(w.buf, "}}}"...)
 	return w.buf, w.err
+}
+
+// reserved reports whether a claim is one that [Access] has a field for, or that
+// would change what others make of the token.
+func reserved(name string) bool {
+	switch name {
+	case "", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "acr", "amr", "sid", "grant_id", "status", "cnf", "act":
+		return true
+	}
+	return false
 }
 
 // claimWriter appends members to an open JSON object and keeps the first error.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/grant"
 )
 
 // ASVS: 6.3.2, 13.2.3
@@ -150,14 +151,14 @@ func TestEndsLogins(t *testing.T) {
 			key := h.bootstrap()
 			id := h.person(key, "main", "bob")
 			p := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: id, AuthTime: time.Now()}
-			tokens, err := h.grants.IssueForUser(t.Context(), "main", p, nil)
+			tokens, err := h.grants.Open(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient}, p)
 			if err != nil {
 				t.Fatal(err)
 			}
 			h.want(200, tokens.AccessToken.Reveal(), "GET", "/me", nil)
 			end(h, key)
 			h.want(401, tokens.AccessToken.Reveal(), "GET", "/me", nil)
-			if _, err := h.grants.Refresh(t.Context(), "main", tokens.RefreshToken, nil); gatehouse.CodeOf(err) != "invalid_grant" {
+			if _, err := h.grants.Renew(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient}, tokens.RefreshToken); gatehouse.CodeOf(err) != "invalid_grant" {
 				t.Fatalf("the refresh token lives on: %v", err)
 			}
 		})
@@ -359,7 +360,7 @@ func TestAuditAndTokens(t *testing.T) {
 	}
 
 	p := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: id, AuthTime: time.Now()}
-	tokens, err := h.grants.IssueForUser(t.Context(), "main", p, nil)
+	tokens, err := h.grants.Open(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient}, p)
 	if err != nil {
 		t.Fatal(err)
 	}

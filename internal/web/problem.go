@@ -38,6 +38,9 @@ type Problems struct {
 	DocsBase string
 	// Logger receives the cause of internal errors and of panics; nil discards.
 	Logger *slog.Logger
+	// Form gives the body of a problem where a protocol has a form of its own; nil is
+	// the problem itself.
+	Form func(Problem) (contentType string, body any)
 }
 
 // kindInfo is what a kind of error looks like from outside.
@@ -186,10 +189,14 @@ func (p *Problems) Write(w http.ResponseWriter, r *http.Request, err error) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", RetryAfter(e.RetryAfter))
 	}
-	h.Set("Content-Type", "application/problem+json")
+	contentType, form := "application/problem+json", any(problem)
+	if p != nil && p.Form != nil {
+		contentType, form = p.Form(problem)
+	}
+	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	body, merr := json.Marshal(problem, json.Deterministic(true))
+	body, merr := json.Marshal(form, json.Deterministic(true))
 	if merr != nil { // only invalid UTF-8 in a constant could do it
 		body = []byte(`{"type":"about:blank","title":"Something went wrong","status":500,"code":"internal"}`)
 	}

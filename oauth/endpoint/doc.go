@@ -16,5 +16,5 @@
 // key ring as finished bytes, made of public parts only. A realm that does not
 // exist and one that is disabled look the same.
 //
-// It must never import admin, gateway, guard, oauth/grant, store or server.
+// It must never import admin, gateway, guard, oauth/token, store or server.
 package endpoint

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -76,7 +76,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 	if err := h.view.Load(t.Context(), h.db); err != nil {
 		t.Fatal(err)
 	}
-	h.user = identity.User{ID: gatehouse.NewID("usr", h.clock), Realm: "main", Kind: gatehouse.KindUser, Username: "bob", UsernameKey: "bob",
+	h.user = identity.User{ID: gatehouse.NewID("usr", h.clock), Realm: "main", Kind: gatehouse.KindUser, Username: "bob", UsernameKey: "bob", Roles: []string{"editor"},
 		CreatedAt: h.clock, UpdatedAt: h.clock, PasswordAt: h.clock, Version: 1}
 	h.setup(func(ctx context.Context, tx setupTx) error {
 		for _, name := range []string{"main", "acme"} {
@@ -121,13 +121,16 @@ type uniqueTx struct {
 	taken map[[2]int64]bool
 }
 
-func (tx uniqueTx) InsertGrant(ctx context.Context, g grant.Grant) error {
-	place := [2]int64{g.StatusList, g.StatusIdx}
+func (tx uniqueTx) InsertIssued(ctx context.Context, i grant.Issued) error {
+	if i.Grant == nil {
+		return tx.Tx.InsertIssued(ctx, i)
+	}
+	place := [2]int64{i.Grant.StatusList, i.Grant.StatusIdx}
 	if tx.taken[place] {
 		return gatehouse.Conflict
 	}
 	tx.taken[place] = true
-	return tx.Tx.InsertGrant(ctx, g)
+	return tx.Tx.InsertIssued(ctx, i)
 }
 
 func (h *house) principal() *gatehouse.Principal {
@@ -135,9 +138,17 @@ func (h *house) principal() *gatehouse.Principal {
 		Scopes: []string{gatehouse.ScopeAll}, AuthTime: h.now(), AMR: []string{"pwd"}, ACR: "1"}
 }
 
+func (h *house) open(realm string, p *gatehouse.Principal, scopes ...string) (grant.Tokens, error) {
+	return h.svc.Open(h.t.Context(), grant.Order{Realm: realm, Client: grant.FirstPartyClient, Scopes: scopes}, p)
+}
+
+func (h *house) renew(realm string, text gatehouse.Secret, scopes ...string) (grant.Tokens, error) {
+	return h.svc.Renew(h.t.Context(), grant.Order{Realm: realm, Client: grant.FirstPartyClient, Scopes: scopes}, text)
+}
+
 func (h *house) issue(scopes ...string) grant.Tokens {
 	h.t.Helper()
-	t, err := h.svc.IssueForUser(h.t.Context(), "main", h.principal(), scopes)
+	t, err := h.open("main", h.principal(), scopes...)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -145,7 +156,7 @@ func (h *house) issue(scopes ...string) grant.Tokens {
 }
 
 func (h *house) refresh(text gatehouse.Secret) (grant.Tokens, error) {
-	return h.svc.Refresh(h.t.Context(), "main", text, nil)
+	return h.renew("main", text)
 }
 
 // claims verifies an access token as a checker would, revocation included.

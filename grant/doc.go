@@ -1,15 +1,27 @@
-// Package grant issues, renews and ends the tokens of first-party logins: the
-// token endpoint of a realm.
+// Package grant is the life of a grant: it opens grants, renews their tokens and
+// ends them. It knows nothing of HTTP, and nothing of how somebody proved who he
+// is: whoever calls it does.
 //
-// Paths (for the realm "main"; other realms have them under /realms/{realm}):
+// # Phases
 //
-//	POST   /tokens          Basic → access token and refresh token
-//	POST   /tokens/refresh  refresh token → new access token, next refresh token
-//	DELETE /tokens          access token → its grant ends, with all that came from it
+// Every kind of grant goes through the same phases, in one transaction and in this
+// order ([Service] has them as one list, so that no kind can leave one out):
+//
+//	1 realm     may this realm issue tokens
+//	2 origin    a new grant, or the one that a refresh token belongs to
+//	3 subject   may he still have tokens
+//	4 scope     what was asked of what he may give
+//	5 resource  whom the tokens are for
+//	6 binding   does the grant belong to the client that asks
+//	7 issue     the records of grant, refresh token and opaque token
+//	8 record    the audit event
+//
+// Signing comes after the commit: what was not stored is never handed out. A kind
+// (open.go, renew.go) only says what differs in phases 2 and 7.
 //
 // # State
 //
-// A [Grant] is open from the login until it is ended or its absolute end comes.
+// A [Grant] is open from its opening until it is ended or its absolute end comes.
 // It owns one status index, which every signed token of it carries, and a chain
 // of refresh tokens of which only the last one is unused:
 //
@@ -34,5 +46,5 @@
 // returns. A user who was disabled, removed or given another password after the
 // grant began gets no further token.
 //
-// It must never import admin, gateway, guard, oauth/endpoint, store or server.
+// It must never import net/http, or a package of protocols above it.
 package grant

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -36,7 +36,7 @@ func TestIssue(t *testing.T) {
 		t.Errorf("narrow scope: %s", c.Scope)
 	}
 	for _, bad := range []string{"documents:write", "", "a b"} {
-		if _, err := h.svc.IssueForUser(t.Context(), "main", h.principal(), []string{bad}); gatehouse.CodeOf(err) != "invalid_scope" {
+		if _, err := h.open("main", h.principal(), bad); gatehouse.CodeOf(err) != "invalid_scope" {
 			t.Errorf("scope %q: %v", bad, err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestIssue(t *testing.T) {
 	gone := h.principal()
 	gone.ID = gatehouse.NewID("usr", h.now())
 	for name, p := range map[string]*gatehouse.Principal{"nobody": nil, "foreign": foreign, "other realm": other, "gone": gone} {
-		if _, err := h.svc.IssueForUser(t.Context(), "main", p, nil); gatehouse.KindOf(err) != gatehouse.Unauthenticated {
+		if _, err := h.open("main", p); gatehouse.KindOf(err) != gatehouse.Unauthenticated {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -64,7 +64,7 @@ func TestStatusCollision(t *testing.T) {
 		t.Fatalf("indexes %d and %d", a.StatusIndex, b.StatusIndex)
 	}
 	h.draws = []int64{5, 5, 5, 5, 5, 5}
-	if _, err := h.svc.IssueForUser(t.Context(), "main", h.principal(), nil); gatehouse.KindOf(err) != gatehouse.Unavailable {
+	if _, err := h.open("main", h.principal()); gatehouse.KindOf(err) != gatehouse.Unavailable {
 		t.Fatalf("no free index: %v", err)
 	}
 }
@@ -89,10 +89,10 @@ func TestRotation(t *testing.T) {
 		}
 		tokens = next
 	}
-	if _, err := h.svc.Refresh(t.Context(), "main", tokens.RefreshToken, []string{"unknown"}); gatehouse.CodeOf(err) != "invalid_scope" {
+	if _, err := h.renew("main", tokens.RefreshToken, "unknown"); gatehouse.CodeOf(err) != "invalid_scope" {
 		t.Fatalf("%v", err)
 	}
-	narrow, err := h.svc.Refresh(t.Context(), "main", tokens.RefreshToken, []string{"documents:read"})
+	narrow, err := h.renew("main", tokens.RefreshToken, "documents:read")
 	if err != nil || must(h.claims(narrow.AccessToken)).Scope != "documents:read" {
 		t.Fatalf("an error used the token up, or the scope is not narrowed: %v", err)
 	}
@@ -272,7 +272,7 @@ func TestRefusedRefresh(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := h.svc.Refresh(t.Context(), "acme", tokens.RefreshToken, nil); gatehouse.CodeOf(err) != "invalid_grant" {
+	if _, err := h.renew("acme", tokens.RefreshToken); gatehouse.CodeOf(err) != "invalid_grant" {
 		t.Errorf("in another realm: %v", err)
 	}
 }
@@ -350,9 +350,6 @@ func TestOpaque(t *testing.T) {
 func TestNewRefusesMissingParts(t *testing.T) {
 	if _, err := grant.New(grant.Config{}); err == nil {
 		t.Fatal("a service without parts")
-	}
-	if _, err := grant.NewHandler(grant.HTTPConfig{}); err == nil {
-		t.Fatal("a handler without parts")
 	}
 }
 

@@ -1,4 +1,4 @@
-package grant_test
+package token_test
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/oauth/grant"
+	endpoint "github.com/gatehouse-auth/gatehouse/oauth/token"
 )
 
 // site is the handler of a house, with a stand-in for authn: "bob:secret" by
 // Basic, access tokens by Bearer, "ghk_key" as an API key.
 func site(h *house, limited *bool) http.Handler {
 	mux := http.NewServeMux()
-	must(grant.NewHandler(grant.HTTPConfig{Service: h.svc,
+	must(endpoint.NewHandler(endpoint.Config{Grants: h.svc,
 		Authenticate: func(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error) {
 			no := gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The user name or the password is wrong.")
 			accepts := func(s gatehouse.Scheme) bool {
@@ -185,5 +185,47 @@ func TestTokenEndpointRefusals(t *testing.T) {
 		if c.status == 405 && a.header.Get("Allow") == "" {
 			t.Errorf("%s: no Allow", name)
 		}
+	}
+}
+
+// TestBothForms: a client of OAuth that asks for JSON reads error and
+// error_description; nobody else's answer changes.
+func TestBothForms(t *testing.T) {
+	h := newHouse(t, gatehouse.RealmSettings{})
+	limited := false
+	s := site(h, &limited)
+	nonsense := `{"refresh_token":"x"}`
+	for accept, want := range map[string]string{"": problem, "*/*": problem, "text/html": problem, "application/problem+json": problem,
+		"application/json, application/problem+json": problem, "application/json": jsonCT, "application/json, text/plain, */*": jsonCT,
+		"Application/JSON;q=0.9": jsonCT, "application/jsonx": problem} {
+		a := call(s, "POST", "/tokens/refresh", nonsense, "Content-Type", jsonCT, "Accept", accept)
+		if a.code != 400 || a.str("code") != "invalid_grant" || a.header.Get("Content-Type") != want || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("Accept %q: %d %v %s", accept, a.code, a.header, a.raw)
+		}
+		if text := a.str("error_description"); (a.str("error") == "invalid_grant") != (want == jsonCT) || (text != "") != (want == jsonCT) {
+			t.Errorf("Accept %q: %s", accept, a.raw)
+		}
+	}
+	for name, c := range map[string]struct {
+		body, auth string
+		status     int
+		want       string
+	}{
+		"wrong password": {"", "Basic Ym9iOndyb25n", 401, "invalid_client"},
+		"unknown scope":  {"scope=x", basic, 400, "invalid_scope"},
+		"unknown target": {"resource=https%3A%2F%2Fx.example", basic, 400, "invalid_target"},
+		"twice":          {"scope=x&scope=y", basic, 400, "invalid_request"},
+	} {
+		a := call(s, "POST", "/tokens", c.body, "Content-Type", formCT, "Accept", jsonCT, "Authorization", c.auth)
+		if a.code != c.status || a.str("error") != c.want || (c.status == 401) != (a.header.Get("WWW-Authenticate") != "") {
+			t.Errorf("%s: %d %v %s", name, a.code, a.header, a.raw)
+		}
+	}
+	if a := call(s, "POST", "/tokens/refresh", "refresh_token=x&grant_type=password", "Content-Type", formCT); a.str("code") != "unsupported_grant_type" {
+		t.Errorf("another grant type: %s", a.raw)
+	}
+	limited = true
+	if a := call(s, "POST", "/tokens", "", "Accept", jsonCT, "Authorization", basic); a.code != 429 || a.str("error") != "temporarily_unavailable" {
+		t.Errorf("limited: %d %s", a.code, a.raw)
 	}
 }

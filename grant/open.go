@@ -1,0 +1,77 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
+)
+
+// Open opens a grant for a subject who has just proved who he is, and returns its
+// first tokens. p carries realm, subject, amr, acr and auth_time; it is a user, or
+// the client that asks. Without scopes the tokens are the subject's own
+// ([gatehouse.ScopeAll]); asked scopes must be in the realm's catalogue (code
+// invalid_scope), an asked resource among its audiences (code invalid_target).
+func (s *Service) Open(ctx context.Context, o Order, p *gatehouse.Principal) (Tokens, error) {
+	if !p.Authenticated() || p.Foreign || p.Realm != o.Realm || p.Kind == gatehouse.KindClient && p.ID != o.Client {
+		return Tokens{}, errSubject
+	}
+	return s.run(ctx, o, opening{s, p})
+}
+
+// opening is the kind of grant that begins.
+type opening struct {
+	s *Service
+	p *gatehouse.Principal
+}
+
+func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
+	settings := i.realm.Settings.Defaults()
+	i.kind = audit.KindTokenIssue
+	i.available = []string{gatehouse.ScopeAll}
+	i.audiences = k.s.audiences(i.realm)
+	i.grant = Grant{
+		ID:        gatehouse.NewID("grt", i.now),
+		Realm:     i.realm.Name,
+		Subject:   k.p.ID,
+		ClientID:  i.order.Client,
+		SessionID: k.p.SessionID,
+		AuthTime:  k.p.AuthTime,
+		AMR:       k.p.AMR,
+		ACR:       k.p.ACR,
+		CreatedAt: i.now,
+		ExpiresAt: i.now.Add(settings.GrantTTL),
+	}
+	if i.grant.AuthTime.IsZero() {
+		i.grant.AuthTime = i.now
+	}
+	i.grant.StatusList, i.grant.StatusIdx = k.s.c.NewStatus(i.grant.ExpiresAt)
+	return nil
+}
+
+// audiences are all that a realm's tokens can be for, the default one first.
+func (s *Service) audiences(rl gatehouse.Realm) []string {
+	list := []string{s.c.Issuer(rl.Name)}
+	if a := rl.Settings.Audience; a != "" && a != list[0] {
+		list = []string{a, list[0]}
+	}
+	for _, a := range slices.Sorted(maps.Keys(rl.Settings.Audiences)) {
+		if !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func (k opening) issue(ctx context.Context, tx Tx, i *issue) error {
+	i.grant.Scopes, i.grant.Audience = i.scopes, []string{i.audience}
+	err := k.s.store(ctx, tx, i, Issued{Grant: &i.grant, Refresh: k.s.newRefresh(i, mint(credential.PrefixRefresh), 0)})
+	if errors.Is(err, gatehouse.Conflict) {
+		return errStatusTaken
+	}
+	return err
+}

@@ -1,0 +1,232 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+)
+
+// Order is what every kind of grant is asked for.
+type Order struct {
+	Realm  string
+	Client string // the client that asks
+	// Scopes that are asked for; none takes all that the subject may give.
+	Scopes []string
+	// Resource is whom the tokens are for (RFC 8707): the realm's issuer or one of
+	// its audiences; "" takes the default of the realm or of the grant.
+	Resource string
+}
+
+// kind is what one kind of grant adds to the phases.
+type kind interface {
+	// origin finds or makes the grant, with the scopes that it can give and the
+	// audiences that it can name, the default one first (phase 2).
+	origin(ctx context.Context, tx Tx, i *issue) error
+	// issue stores what the phases before decided (phase 7).
+	issue(ctx context.Context, tx Tx, i *issue) error
+}
+
+// issue gathers what one transaction decides, for the answer after it.
+type issue struct {
+	order Order
+	now   time.Time // before the transaction: a later cut-off covers the token
+
+	realm     gatehouse.Realm
+	grant     Grant
+	user      identity.User // zero for a client's own grant
+	available []string      // scopes that the origin can give
+	audiences []string      // that it can name, the default one first
+	audience  string
+	scopes    []string // of the access token
+
+	refresh gatehouse.Secret
+	opaque  gatehouse.Secret // set when the realm's tokens are opaque
+	kind    string           // of the event
+	reason  string
+	// refused says that the caller gets nothing, although the transaction commits:
+	// what was ended because of him stays ended.
+	refused bool
+}
+
+// run takes one order through the phases.
+func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
+	phases := [...]func(context.Context, Tx, *issue) error{
+		s.openRealm,   // 1
+		k.origin,      // 2
+		s.subject,     // 3
+		chooseScopes,  // 4
+		s.resource,    // 5
+		checkBinding,  // 6
+		k.issue,       // 7
+		recordOutcome, // 8
+	}
+	now := s.c.Now()
+	var out issue
+	err := s.retryStatus(ctx, func(ctx context.Context, tx Tx) error {
+		out = issue{order: o, now: now}
+		for _, phase := range phases {
+			if err := phase(ctx, tx, &out); err != nil || out.refused {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	if out.refused {
+		return Tokens{}, errInvalidGrant // the caller is not told why
+	}
+	return s.answer(ctx, &out)
+}
+
+// errStatusTaken says that the transaction must run again with another status
+// index: the random one is in use.
+var errStatusTaken = errors.New("grant: status index taken")
+
+// retryStatus runs fn again while the status index it drew is taken. Lists are
+// sparse, so a few attempts are far more than enough.
+func (s *Service) retryStatus(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error {
+	var err error
+	for range 5 {
+		if err = s.c.Run(ctx, fn); !errors.Is(err, errStatusTaken) {
+			return err
+		}
+	}
+	return gatehouse.E(gatehouse.Unavailable, "temporarily_unavailable", "The server cannot do this at the moment.").With(err)
+}
+
+// openRealm is phase 1.
+func (s *Service) openRealm(ctx context.Context, tx Tx, i *issue) (err error) {
+	if i.realm, err = tx.Realm(ctx, i.order.Realm); err != nil {
+		return err
+	}
+	if i.realm.Disabled {
+		return gatehouse.E(gatehouse.NotFound, "realm_not_found", "There is no such realm.")
+	}
+	return nil
+}
+
+// subject is phase 3. It looks at the user as he is now, and at the cut-offs. A
+// grant that exists ends with its subject; a new one is refused.
+func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
+	reason, err := s.mayNotGoOn(ctx, tx, i)
+	switch {
+	case err != nil || reason == "":
+		return err
+	case i.kind == audit.KindTokenIssue:
+		return errSubject // gone between the check and this transaction
+	}
+	i.refused = true
+	_, err = end(ctx, tx, i.grant.Realm, i.grant.ID, i.now, audit.KindGrantEnd, reason)
+	return err
+}
+
+// mayNotGoOn returns why the subject gets no token, or "".
+func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason string, err error) {
+	g := i.grant
+	if !g.ofClient() {
+		u, err := tx.User(ctx, g.Realm, g.Subject)
+		switch {
+		case errors.Is(err, gatehouse.NotFound):
+			return ReasonUserDisabled, nil
+		case err != nil:
+			return "", err
+		case u.Disabled:
+			return ReasonUserDisabled, nil
+		case u.PasswordAt.After(g.CreatedAt):
+			return ReasonPassword, nil
+		}
+		i.user = u
+	}
+	if i.kind == audit.KindTokenIssue {
+		return "", nil // a cut-off covers what was issued until then, and this is later
+	}
+	if cut, _ := s.c.Revoked(revocation.Ref{Realm: g.Realm, Subject: g.Subject, Client: g.ClientID, Session: g.SessionID,
+		IssuedAt: g.CreatedAt, HasStatus: true, List: g.StatusList, Index: g.StatusIdx}); cut {
+		return ReasonRevoked, nil
+	}
+	return "", nil
+}
+
+// maxScopes bounds what one request may ask for.
+const maxScopes = 100
+
+// chooseScopes is phase 4: all that is available, or the asked part of it.
+// [gatehouse.ScopeAll] covers the realm's catalogue and the administrative scopes,
+// which still need the roles behind them.
+func chooseScopes(_ context.Context, _ Tx, i *issue) error {
+	asked, have := i.order.Scopes, i.available
+	if len(asked) == 0 {
+		i.scopes = have
+		return nil
+	}
+	if len(asked) > maxScopes {
+		return errInvalidScope
+	}
+	all := slices.Contains(have, gatehouse.ScopeAll)
+	out := make([]string, 0, len(asked))
+	for _, a := range asked {
+		_, known := i.realm.Settings.Scopes[a]
+		known = known || i.realm.Name == gatehouse.MainRealm && (a == "admin:read" || a == "admin:write")
+		if !(all && (known || a == gatehouse.ScopeAll) || slices.Contains(have, a)) {
+			return errInvalidScope
+		}
+		if !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	slices.Sort(out)
+	i.scopes = out
+	return nil
+}
+
+// resource is phase 5. Whoever checks a token outside knows nothing of our "*",
+// and would hold everything if he did: for another audience than the issuer it is
+// written out as the realm's catalogue.
+func (s *Service) resource(_ context.Context, _ Tx, i *issue) error {
+	i.audience = i.order.Resource
+	if i.audience == "" {
+		i.audience = i.audiences[0]
+	}
+	if !slices.Contains(i.audiences, i.audience) {
+		return errInvalidTarget
+	}
+	house := s.c.Issuer(i.realm.Name)
+	if i.audience == house {
+		return nil
+	}
+	if i.wantsOpaque() && i.audience != i.realm.Settings.Audience {
+		return errInvalidTarget.With(errors.New("nobody outside can check an opaque token"))
+	}
+	if slices.Contains(i.scopes, gatehouse.ScopeAll) {
+		i.scopes = slices.DeleteFunc(slices.Clone(i.scopes), func(s string) bool { return s == gatehouse.ScopeAll })
+		for name := range i.realm.Settings.Scopes {
+			if !slices.Contains(i.scopes, name) {
+				i.scopes = append(i.scopes, name)
+			}
+		}
+		slices.Sort(i.scopes)
+	}
+	return nil
+}
+
+// checkBinding is phase 6: a refresh token serves the client it was given to, and
+// no other that came by it (RFC 6749 §6, §10.4).
+func checkBinding(_ context.Context, _ Tx, i *issue) error {
+	if i.order.Client == "" || i.grant.ClientID != i.order.Client {
+		return errInvalidGrant
+	}
+	return nil
+}
+
+// recordOutcome is phase 8.
+func recordOutcome(ctx context.Context, tx Tx, i *issue) error {
+	return tx.AppendEvents(ctx, event(ctx, i.grant, i.now, i.kind, i.reason, i.user.Username))
+}

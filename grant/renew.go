@@ -1,0 +1,108 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+)
+
+// Renew renews the tokens of a grant with its unused refresh token: the token is
+// used up and its successor stored in one transaction, and of concurrent calls
+// exactly one does it. The order may narrow the scopes of the new access token and
+// choose among the grant's audiences; the grant keeps its own.
+//
+// A token that was used before ends the whole family (RFC 9700 §4.14.2), except
+// within the realm's RefreshGrace of its use and while its successor is unused:
+// then the client has lost the answer, and gets the same successor again.
+func (s *Service) Renew(ctx context.Context, o Order, presented gatehouse.Secret) (Tokens, error) {
+	hash, err := parseRefresh(presented)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.run(ctx, o, &renewal{s: s, hash: hash, next: s.successor(presented)})
+}
+
+// renewal is the kind of grant that a refresh token renews.
+type renewal struct {
+	s    *Service
+	hash []byte
+	next minted
+	old  Refresh
+}
+
+// origin reads the presented token and its grant. One that is gone, over or of
+// another realm is refused.
+func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {
+	r, g, err := tx.Family(ctx, k.hash)
+	if errors.Is(err, gatehouse.NotFound) {
+		i.refused = true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if r.Realm != i.realm.Name || g.Realm != i.realm.Name || !g.EndedAt.IsZero() || !i.now.Before(g.ExpiresAt) || !i.now.Before(r.ExpiresAt) {
+		i.refused = true
+		return nil
+	}
+	k.old, i.grant, i.kind = r, g, audit.KindTokenRefresh
+	i.available, i.audiences = g.Scopes, g.Audience
+	return nil
+}
+
+// issue uses up the old token and stores the next, or finds out that it was used
+// already.
+func (k *renewal) issue(ctx context.Context, tx Tx, i *issue) error {
+	usedAt := k.old.UsedAt
+	if usedAt.IsZero() {
+		won, err := tx.UseRefresh(ctx, k.old.Hash, i.now)
+		if err != nil {
+			return err
+		}
+		if won {
+			return k.s.store(ctx, tx, i, Issued{Refresh: k.s.newRefresh(i, k.next, k.old.Sequence+1)})
+		}
+		again, _, err := tx.Family(ctx, k.old.Hash) // somebody else won meanwhile
+		if err != nil {
+			return err
+		}
+		usedAt = again.UsedAt
+	}
+	lost, err := k.lostAnswer(ctx, tx, i, usedAt)
+	if err != nil {
+		return err
+	}
+	if lost {
+		i.refresh, i.reason = k.next.text, "repeated"
+		return k.s.store(ctx, tx, i, Issued{})
+	}
+	i.refused = true
+	_, err = end(ctx, tx, i.grant.Realm, i.grant.ID, i.now, audit.KindTokenReuse, ReasonReuse)
+	return err
+}
+
+// lostAnswer reports whether a used token is shown again by a client that lost
+// the answer: soon after its use, and while nobody has used the successor. A
+// thief who is that quick shares the successor with the owner, and the second
+// use of that one ends the family.
+func (k *renewal) lostAnswer(ctx context.Context, tx Tx, i *issue, usedAt time.Time) (bool, error) {
+	grace := i.realm.Settings.Defaults().RefreshGrace
+	if grace <= 0 || usedAt.IsZero() || i.now.After(usedAt.Add(min(grace, maxGrace))) {
+		return false, nil
+	}
+	child, _, err := tx.Family(ctx, k.next.hash)
+	if errors.Is(err, gatehouse.NotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return child.UsedAt.IsZero() && child.GrantID == i.grant.ID && i.now.Before(child.ExpiresAt), nil
+}
+
+// maxGrace bounds RefreshGrace whatever a realm says: a longer one would be a
+// second lifetime for stolen tokens.
+const maxGrace = 30 * time.Second

@@ -1,0 +1,132 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// FirstPartyClient is the client_id of tokens that a user obtains for himself
+// with his password, without a registered client in between.
+const FirstPartyClient = "gatehouse-first-party"
+
+// Why a grant ended, as stored in Grant.EndReason and in the event.
+const (
+	ReasonLogout       = "logout"
+	ReasonReuse        = "refresh_reuse"
+	ReasonUserDisabled = "user_disabled"
+	ReasonPassword     = "password_changed"
+	ReasonRevoked      = "revoked"
+)
+
+// Tx is the service's view of a transaction.
+type Tx interface {
+	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	User(ctx context.Context, realm, id string) (identity.User, error)
+	// Family returns a refresh token by its hash, with its grant.
+	Family(ctx context.Context, hash []byte) (Refresh, Grant, error)
+	// UseRefresh marks the token used. Of all callers exactly one wins.
+	UseRefresh(ctx context.Context, hash []byte, at time.Time) (won bool, err error)
+	// InsertIssued stores what is there of a grant, a refresh and an opaque token.
+	InsertIssued(ctx context.Context, i Issued) error
+	// EndGrant ends a grant and sets its status bit. It returns the grant; ended
+	// tells whether this call did it. An unknown grant is NotFound.
+	EndGrant(ctx context.Context, realm, id string, at time.Time, reason string) (g Grant, ended bool, err error)
+	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+}
+
+// Config is what a [Service] needs. Every field without a remark is required.
+type Config struct {
+	Run gatehouse.Runner[Tx]
+	// Sign signs an access token with the realm's active key.
+	Sign func(ctx context.Context, realm string, a *token.Access) (string, error)
+	// Issuer gives the issuer identifier of a realm.
+	Issuer func(realm string) string
+	// NewStatus allocates a random status list index that lives until expires.
+	NewStatus func(expires time.Time) (list, index int64)
+	// Revoked asks the local revocation view about a grant: a cut-off for its
+	// subject, client, session or realm stops refresh tokens too.
+	Revoked func(ref revocation.Ref) (revoked bool, reason string)
+	// SuccessorKey is a secret of 32 bytes or more from which each refresh token's
+	// successor is derived. It must be the same on all nodes and stay the same
+	// over restarts; when it changes, answers lost at that moment are not given
+	// again.
+	SuccessorKey []byte
+	Now          func() time.Time // nil is time.Now
+}
+
+// Service opens, renews and ends grants.
+type Service struct{ c Config }
+
+// New checks c and returns the service.
+func New(c Config) (*Service, error) {
+	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil || c.Revoked == nil {
+		return nil, errors.New("grant: Run, Sign, Issuer, NewStatus and Revoked are required")
+	}
+	if len(c.SuccessorKey) < 32 {
+		return nil, errors.New("grant: SuccessorKey must have 32 bytes or more")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Service{c: c}, nil
+}
+
+// Tokens is what a grant gives (RFC 6749 §5.1).
+type Tokens struct {
+	AccessToken  gatehouse.Secret
+	TokenType    string // "Bearer"
+	ExpiresIn    time.Duration
+	RefreshToken gatehouse.Secret
+	Scopes       []string
+	GrantID      string
+}
+
+var (
+	errInvalidGrant = gatehouse.E(gatehouse.Invalid, "invalid_grant", "The refresh token is not valid: it is unknown, expired, already used, or its grant has ended. Log in again.")
+	errInvalidScope = gatehouse.E(gatehouse.Invalid, "invalid_scope", "A requested scope is unknown, malformed or beyond what was granted.")
+	// RFC 8707 §2.
+	errInvalidTarget = gatehouse.E(gatehouse.Invalid, "invalid_target", "No token can be had here for the resource that was asked for. The realm's audiences list those that can.")
+	errSubject       = gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The user name or the password is wrong.")
+)
+
+// End ends a grant: it, its status bit and the event are written in one
+// transaction, and no checker accepts its tokens once End has returned. Ending
+// a grant that has ended is no error; ended tells whether this call did it.
+func (s *Service) End(ctx context.Context, realm, grantID, reason string) (ended bool, err error) {
+	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) (err error) {
+		ended, err = end(ctx, tx, realm, grantID, s.c.Now(), audit.KindGrantEnd, reason)
+		return err
+	})
+	return ended, err
+}
+
+// end ends a grant inside tx, and records it when it had not ended before.
+func end(ctx context.Context, tx Tx, realm, id string, now time.Time, kind, reason string) (bool, error) {
+	g, ended, err := tx.EndGrant(ctx, realm, id, now, reason)
+	if err != nil || !ended {
+		return false, err
+	}
+	return true, tx.AppendEvents(ctx, event(ctx, g, now, kind, reason, ""))
+}
+
+// event describes something that happened to g. Who did it is the principal of
+// the context, or g's own subject (a refresh token names nobody else).
+func event(ctx context.Context, g Grant, now time.Time, kind, reason, name string) gatehouse.Event {
+	actor := gatehouse.Actor{Kind: g.subjectKind(), ID: g.Subject, Name: name, Credential: g.ID}
+	if p := gatehouse.PrincipalFrom(ctx); p.Authenticated() {
+		actor = gatehouse.Actor{Kind: p.Kind, ID: p.ID, Name: p.Name, Credential: p.CredentialID, Scheme: p.Scheme}
+	}
+	return gatehouse.Event{
+		Time: now, Realm: g.Realm, Kind: kind, Actor: actor,
+		Target: gatehouse.Target{Type: "grant", ID: g.ID}, Outcome: gatehouse.OutcomeSuccess, Reason: reason,
+		RequestID: gatehouse.RequestIDFrom(ctx), Address: gatehouse.AddressFrom(ctx),
+		Detail: map[string]string{"subject": g.Subject, "client_id": g.ClientID},
+	}
+}

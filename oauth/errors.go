@@ -1,0 +1,90 @@
+package oauth
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// Handler adapts fn as [web.Problems.Handler] does, and answers its errors in the
+// form that the client reads.
+func Handler(p *web.Problems, fn web.HandlerFunc) http.Handler {
+	plain, oauth := *p, *p
+	oauth.Form = errorForm
+	problems, errors := plain.Handler(fn), oauth.Handler(fn)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wantsJSON(r) {
+			errors.ServeHTTP(w, r)
+			return
+		}
+		problems.ServeHTTP(w, r)
+	})
+}
+
+// wantsJSON reports whether the client asks for plain JSON by name, and not for
+// problems. Without a word about either it gets a problem.
+func wantsJSON(r *http.Request) bool {
+	found := false
+	for _, line := range r.Header["Accept"] {
+		for item := range strings.SplitSeq(line, ",") {
+			mediaType, _, _ := strings.Cut(item, ";")
+			switch strings.ToLower(strings.TrimSpace(mediaType)) {
+			case "application/problem+json":
+				return false
+			case "application/json":
+				found = true
+			}
+		}
+	}
+	return found
+}
+
+// errorBody is an error response (RFC 6749 §5.2) with the members of a problem.
+type errorBody struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+	web.Problem
+}
+
+func errorForm(p web.Problem) (contentType string, body any) {
+	return "application/json", errorBody{Error: errorName(p), Description: description(p.Detail), Problem: p}
+}
+
+// errorName is the name that RFC 6749 §5.2 and RFC 8707 §2 have for a problem. Ours
+// that are not among them fall under one by their status.
+func errorName(p web.Problem) string {
+	switch p.Code {
+	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+		"invalid_target", "temporarily_unavailable":
+		return p.Code
+	}
+	switch p.Status {
+	case http.StatusUnauthorized: // with the challenge of the scheme that the client used
+		return "invalid_client"
+	case http.StatusForbidden:
+		return "unauthorized_client"
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return "temporarily_unavailable"
+	case http.StatusInternalServerError:
+		return "server_error"
+	}
+	return "invalid_request"
+}
+
+// description drops what RFC 6749 §5.2 does not allow in the text.
+func description(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// Errors of reading a request, for all endpoints.
+var (
+	ErrQuery   = gatehouse.E(gatehouse.Invalid, "query_not_allowed", "This endpoint takes no query parameters; secrets never belong into a URL.")
+	ErrRequest = gatehouse.E(gatehouse.Invalid, "invalid_request", "The form is malformed or repeats a parameter.")
+)

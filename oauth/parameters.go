@@ -1,0 +1,43 @@
+package oauth
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// MaxBody bounds the body of a request, in bytes.
+const MaxBody = 16 << 10
+
+// Parameters are those of one request; a parameter that is absent reads as "".
+type Parameters map[string]string
+
+// HasBody reports whether r brings a body at all.
+func HasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+// ReadForm reads an urlencoded body in which no parameter is given twice (RFC
+// 6749 §3.2).
+func ReadForm(w http.ResponseWriter, r *http.Request) (Parameters, error) {
+	if err := web.ContentType(r, "application/x-www-form-urlencoded"); err != nil {
+		return nil, err
+	}
+	body, err := web.ReadBody(w, r, MaxBody)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, ErrRequest // its text would quote the input
+	}
+	out := make(Parameters, len(form))
+	for name, values := range form {
+		if len(values) > 1 {
+			return nil, ErrRequest
+		}
+		out[name] = values[0]
+	}
+	return out, nil
+}

@@ -1,0 +1,216 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/oauth"
+)
+
+// Config is what the handlers need. Every field without a remark is required.
+type Config struct {
+	Grants *grant.Service
+	// Authenticate verifies the credential of r in a realm, of one of the given
+	// schemes, exactly as the rest of Gatehouse does: same throttle, same rule
+	// for plain HTTP, same one error for unknown, wrong and disabled.
+	Authenticate func(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error)
+	// Challenges gives the WWW-Authenticate lines for a realm and schemes.
+	Challenges func(realm string, schemes ...gatehouse.Scheme) []string
+	// Allow is asked once per request with the client's address; false refuses
+	// for retryAfter.
+	Allow    func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
+	Problems *web.Problems // nil uses the zero value
+}
+
+// Handler serves the token endpoint of every realm.
+type Handler struct{ c Config }
+
+// NewHandler checks c.
+func NewHandler(c Config) (*Handler, error) {
+	if c.Grants == nil || c.Authenticate == nil || c.Challenges == nil || c.Allow == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Challenges and Allow are required")
+	}
+	if c.Problems == nil {
+		c.Problems = &web.Problems{}
+	}
+	return &Handler{c: c}, nil
+}
+
+// Register adds the paths of this package to mux. The patterns take every method:
+// a wrong one is answered as a problem with its Allow line.
+func (h *Handler) Register(mux *http.ServeMux) {
+	tokens := oauth.Handler(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
+		switch r.Method {
+		case http.MethodPost:
+			return h.exchange(w, r, firstParty{h})
+		case http.MethodDelete:
+			return h.end(w, r)
+		}
+		return web.MethodNotAllowed(http.MethodPost, http.MethodDelete)
+	})
+	refresh := oauth.Handler(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodPost {
+			return web.MethodNotAllowed(http.MethodPost)
+		}
+		return h.exchange(w, r, refresh{h})
+	})
+	mux.Handle("/tokens", tokens)
+	mux.Handle("/tokens/refresh", refresh)
+	mux.Handle("/realms/{realm}/tokens", tokens)
+	mux.Handle("/realms/{realm}/tokens/refresh", refresh)
+}
+
+// grantType is what one type of grant adds to the phases.
+type grantType interface {
+	// client finds out who asks, and sets order.Client (phase 1).
+	client(x *exchange) error
+	// read sets the parameters, and refuses what the type cannot do without (phase 2).
+	read(x *exchange) error
+	// issue asks package grant for the tokens (phase 6).
+	issue(x *exchange) error
+}
+
+// exchange is one request on its way through the phases.
+type exchange struct {
+	w         http.ResponseWriter
+	r         *http.Request
+	principal *gatehouse.Principal // who proved himself; nil where the grant itself is the proof
+	params    oauth.Parameters
+	order     grant.Order
+	tokens    grant.Tokens
+}
+
+// exchange takes one request through the phases.
+func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, t grantType) error {
+	realm, err := h.begin(w, r)
+	if err != nil {
+		return err
+	}
+	x := &exchange{w: w, r: r, order: grant.Order{Realm: realm}}
+	for _, phase := range [...]func(*exchange) error{
+		t.client,     // 1
+		t.read,       // 2
+		readScope,    // 3
+		readResource, // 4
+		bind,         // 5
+		t.issue,      // 6
+		writeTokens,  // 7
+	} {
+		if err := phase(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var (
+	errLimited   = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many requests; try again later.")
+	errNotAToken = gatehouse.E(gatehouse.Denied, "not_a_token", "This credential is not an access token of this realm, so it cannot be ended here.")
+	errNoClient  = gatehouse.E(gatehouse.Unauthenticated, "invalid_client", "It is not clear which client asks.")
+)
+
+// begin does what all requests share and returns the realm.
+func (h *Handler) begin(w http.ResponseWriter, r *http.Request) (string, error) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache") // RFC 6749 §5.1
+	if r.URL.RawQuery != "" {
+		return "", oauth.ErrQuery
+	}
+	if after, ok := h.c.Allow(r.Context(), gatehouse.AddressFrom(r.Context())); !ok {
+		e := *errLimited
+		e.RetryAfter = after
+		return "", &e
+	}
+	if name := r.PathValue("realm"); name != "" {
+		return name, nil
+	}
+	return gatehouse.MainRealm, nil
+}
+
+func readScope(x *exchange) error {
+	x.order.Scopes = strings.Fields(x.params["scope"])
+	return nil
+}
+
+func readResource(x *exchange) error {
+	x.order.Resource = x.params["resource"]
+	return nil
+}
+
+// bind makes sure that there is a client: what is issued is bound to it, so that a
+// refresh token serves nobody else.
+func bind(x *exchange) error {
+	if x.order.Client == "" {
+		return errNoClient
+	}
+	return nil
+}
+
+// answerBody is the success response (RFC 6749 §5.1).
+type answerBody struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
+}
+
+func writeTokens(x *exchange) error {
+	t := x.tokens
+	return web.WriteJSON(x.w, http.StatusOK, answerBody{
+		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn / time.Second),
+		RefreshToken: t.RefreshToken.Reveal(), Scope: strings.Join(t.Scopes, " "),
+	})
+}
+
+// end answers DELETE /tokens: whoever holds a token may end its grant.
+func (h *Handler) end(w http.ResponseWriter, r *http.Request) error {
+	realm, err := h.begin(w, r)
+	if err != nil {
+		return err
+	}
+	p, err := h.authenticate(r, realm, gatehouse.SchemeJWT, gatehouse.SchemeOpaque, gatehouse.SchemeAPIKey)
+	if err != nil {
+		return err
+	}
+	if p.Foreign || p.GrantID == "" || p.Scheme != gatehouse.SchemeJWT && p.Scheme != gatehouse.SchemeOpaque {
+		return errNotAToken
+	}
+	ctx := gatehouse.WithPrincipal(r.Context(), p)
+	if _, err := h.c.Grants.End(ctx, p.Realm, p.GrantID, grant.ReasonLogout); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// authenticate verifies the credential and gives a failure its challenges. An
+// anonymous caller is as good as none here.
+func (h *Handler) authenticate(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error) {
+	p, err := h.c.Authenticate(r, realm, schemes...)
+	if err == nil && (!p.Authenticated() || p.Realm != realm) {
+		err = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
+	}
+	if err != nil {
+		return nil, h.challenge(err, realm, schemes...)
+	}
+	return p, nil
+}
+
+// challenge adds the WWW-Authenticate lines to a 401. API keys are accepted at
+// DELETE only to be refused with a clear text, so they are never invited.
+func (h *Handler) challenge(err error, realm string, schemes ...gatehouse.Scheme) error {
+	if gatehouse.KindOf(err) != gatehouse.Unauthenticated {
+		return err
+	}
+	if len(schemes) > 1 {
+		schemes = schemes[:1]
+	}
+	return web.WithHeader(err, http.Header{"Www-Authenticate": h.c.Challenges(realm, schemes...)})
+}
