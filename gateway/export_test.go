@@ -42,3 +42,16 @@ func Relayed(u *Upstreams, name string) bool {
 	_, ok := u.byName[name].way.(*direct)
 	return ok
 }
+
+// ProtectedNames are names that callers may not set: each one that is listed, and one
+// for each prefix.
+func ProtectedNames() []string {
+	var out []string
+	for name := range strippedNames {
+		out = append(out, name)
+	}
+	for _, p := range strippedPrefixes {
+		out = append(out, p+"user")
+	}
+	return out
+}

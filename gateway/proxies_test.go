@@ -10,10 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/gateway"
 )
 
 // program finds a program that a test drives for real. Without it the test is
@@ -388,6 +391,26 @@ func proxyChecks(t *testing.T, auth *site, url string, notFound int) {
 		e := auth.tape.find(res.Header.Get("X-Request-Id"))
 		if e == nil || e.Method != c.method || e.Path != c.path {
 			t.Errorf("%s %s: recorded %+v", c.method, c.path, e)
+		}
+	}
+	// No protected name reaches the API in a spelling that CGI-like programs fold: it is
+	// removed, or the whole request is refused.
+	for names := range slices.Chunk(gateway.ProtectedNames(), 20) {
+		for _, spell := range []func(string) string{
+			func(n string) string { return strings.ReplaceAll(n, "-", "_") },
+			func(n string) string { return strings.ToUpper(strings.Replace(n, "-", "_", 1)) },
+			func(n string) string { return strings.ReplaceAll(n, "-", ".") },
+			func(n string) string { return strings.Replace(n, "-", "~", 1) },
+		} {
+			folded := http.Header{}
+			for _, n := range names {
+				if s := spell(n); !strings.EqualFold(s, n) {
+					folded[s] = []string{"evil"}
+				}
+			}
+			if _, body := ask("GET", "/private", "bob", folded); strings.Contains(body, "evil") {
+				t.Errorf("the API was told %s", body)
+			}
 		}
 	}
 	// Two credentials are never "first wins".

@@ -9,7 +9,7 @@ local function clean(s)
 end
 
 -- Names by which callers pose as somebody, or make the API do something else than was
--- judged. Compared in lower case with "_" as "-", as CGI-like programs see them.
+-- judged. Compared in lower case.
 local prefixes = { "x-gatehouse-", "x-forwarded-", "x-auth-request-", "x-webauth-", "x-original-", "x-http-method" }
 local names = {
 	["remote-user"] = true, ["x-remote-user"] = true, ["x-user"] = true, ["x-user-id"] = true, ["x-user-name"] = true,
@@ -18,7 +18,10 @@ local names = {
 }
 
 local function spoofed(name)
-	name = name:lower():gsub("[^%w]", "-")
+	if name:find("[^%w-]") then -- a name that CGI-like programs fold into another
+		return true
+	end
+	name = name:lower()
 	if names[name] then
 		return true
 	end
