@@ -25,15 +25,10 @@ const (
 // fixed rules. Nothing that is not mapped arrives; what does not fit is dropped,
 // which can only lessen what the caller may do.
 func foreignPrincipal(realm string, f *gatehouse.TrustedIssuer, c *token.Claims) *gatehouse.Principal {
-	p := &gatehouse.Principal{
-		Realm: realm, Kind: gatehouse.KindUser, ID: foreignID(c.Issuer, c.Subject), Foreign: true,
-		Scheme: gatehouse.SchemeJWT, Environment: gatehouse.EnvironmentLive, ClientID: c.ClientID, TokenID: c.ID, Issuer: c.Issuer,
-		// jti is the foreign issuer's choice: its form must not date the token.
-		IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
-	}
-	if c.ClientID != "" && c.ClientID == c.Subject {
-		p.Kind = gatehouse.KindClient // RFC 9068 §2.2: a client that acts for itself
-	}
+	p := FromClaims(realm, c) // dated by iat: jti is the foreign issuer's choice
+	p.ID, p.Foreign = foreignID(c.Issuer, c.Subject), true
+	// Grants and sessions are ours, scopes are mapped below.
+	p.CredentialID, p.GrantID, p.SessionID, p.Scopes = "", "", "", nil
 	scopeClaim := f.ScopeClaim
 	if scopeClaim == "" {
 		scopeClaim = "scope"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -149,8 +148,8 @@ func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ 
 	if revoked, reason := a.cfg.Revocations.Revoked(e.ref); revoked {
 		return nil, errRevoked.With(errors.New(reason))
 	}
-	if e.principal.Foreign {
-		return e.principal, nil
+	if e.principal.Foreign || e.principal.Kind == gatehouse.KindClient {
+		return e.principal, nil // not in the directory
 	}
 	return a.local(ctx, e)
 }
@@ -189,6 +188,8 @@ func (a *Authenticator) verifyToken(ctx context.Context, t *trust, text string) 
 		e.principal = foreignPrincipal(t.realm.Name, ti.foreign, claims)
 	} else {
 		e.principal = ownPrincipal(t.realm.Name, claims)
+	}
+	if ti.foreign == nil && e.principal.Kind != gatehouse.KindClient { // a client has no account
 		s, err := a.subject(ctx, t.realm.Name, e.principal.ID)
 		if err != nil {
 			return nil, err
@@ -219,17 +220,4 @@ func (t *trust) issuerOf(text string) (*trustedIssuer, error) {
 		}
 	}
 	return nil, errWrongIssuer
-}
-
-func ownPrincipal(realm string, c *token.Claims) *gatehouse.Principal {
-	issued := c.IssuedAt
-	if at, ok := gatehouse.IDTime(c.ID); ok {
-		issued = at // to the millisecond, for cut-offs
-	}
-	return &gatehouse.Principal{
-		Realm: realm, ID: c.Subject,
-		Scopes: strings.Fields(c.Scope), Scheme: gatehouse.SchemeJWT, Environment: gatehouse.EnvironmentLive,
-		CredentialID: c.GrantID, GrantID: c.GrantID, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
-		Issuer: c.Issuer, IssuedAt: issued, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
-	}
 }

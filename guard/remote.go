@@ -46,6 +46,9 @@ type RemoteConfig struct {
 	// AllowPrivateAddress lets JWKSURL and StatusURL lead to loopback and private
 	// addresses, and there without TLS.
 	AllowPrivateAddress bool
+	// Type is the typ of the realm's access tokens, at+jwt when empty; a realm may be
+	// set to JWT (access_token_type).
+	Type string
 	// Algorithms that are accepted; ES256, Ed25519, PS256 and RS256 when empty.
 	Algorithms []token.Algorithm
 	// Assertions makes the guard read the assertion that a Gatehouse gateway adds,
@@ -175,8 +178,13 @@ func checkURL(client *egress.Client, address string) error {
 
 func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 	types := []string{token.TypeAccess}
-	if cfg.Assertions {
+	switch {
+	case cfg.Type != "" && cfg.Type != token.TypeAccess && cfg.Type != token.TypeJWT, cfg.Type != "" && cfg.Assertions:
+		return nil, errors.New("guard: Type is at+jwt or JWT, and not for assertions")
+	case cfg.Assertions:
 		types = []string{typeAssertion}
+	case cfg.Type != "":
+		types = []string{cfg.Type}
 	}
 	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: cfg.Issuer, Audience: []string{cfg.Audience},
 		Algorithms: cfg.Algorithms, Types: types, RequireClaims: []string{"jti"}, Keys: f.keys, Leeway: leeway, Now: cfg.Now})
@@ -325,12 +333,8 @@ func (a *remoteAuthenticator) verify(realm, text string) (verified, error) {
 // principal maps the claims of a Gatehouse token or assertion. It is Foreign
 // because this program has no directory: what the token says is all there is.
 func (a *remoteAuthenticator) principal(realm string, c *token.Claims) *gatehouse.Principal {
-	p := &gatehouse.Principal{
-		Realm: realm, Kind: kindOf(c), ID: c.Subject, Name: text(c, "name"), Foreign: true, Roles: texts(c, a.cfg.RolesClaim),
-		Scopes: strings.Fields(c.Scope), Scheme: gatehouse.SchemeJWT, Environment: gatehouse.EnvironmentLive,
-		CredentialID: c.GrantID, GrantID: c.GrantID, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
-		Issuer: c.Issuer, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
-	}
+	p := authn.FromClaims(realm, c)
+	p.Kind, p.Name, p.Foreign, p.Roles = kindOf(c), text(c, "name"), true, texts(c, a.cfg.RolesClaim)
 	if a.cfg.Assertions {
 		p.CredentialID = text(c, "credential")
 	}

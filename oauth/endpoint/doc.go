@@ -7,6 +7,8 @@
 //	GET /.well-known/jwks.json                    public signing keys (RFC 7517)
 //	GET /status/{list}                            status list token
 //	GET /.well-known/oauth-authorization-server   metadata (RFC 8414)
+//	GET /.well-known/openid-configuration         the same, where OpenID clients look;
+//	                                              a realm has it behind its issuer
 //
 // # Threat model
 //

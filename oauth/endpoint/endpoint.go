@@ -59,6 +59,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	get("/realms/{realm}/.well-known/jwks.json", h.jwks)
 	get("/.well-known/oauth-authorization-server", h.metadata)
 	get("/.well-known/oauth-authorization-server/realms/{realm}", h.metadata)
+	get("/.well-known/openid-configuration", h.metadata)
+	get("/realms/{realm}/.well-known/openid-configuration", h.metadata)
 	if h.c.StatusList != nil {
 		get("/status/{list}", h.status)
 		get("/realms/{realm}/status/{list}", h.status)
@@ -149,13 +151,16 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
 	return serve(w, r, "application/json", "", keyring.KeySetMaxAge, body)
 }
 
-// metadataPath reports whether path is where RFC 8414 §3.1 puts the metadata of
-// issuer: the well-known part between host and path. A client that compares the
-// issuer would refuse the document from anywhere else.
+// metadataPath reports whether path is where the metadata of issuer belongs: the
+// well-known part between host and path (RFC 8414 §3.1), or behind the path (§5,
+// OpenID Connect Discovery §4), where many checkers of tokens look and nowhere else.
+// The document is the same and claims no OpenID provider: what we do not serve is
+// absent from it. A client that compares the issuer would refuse it from elsewhere.
 func metadataPath(path, issuer string) bool {
 	u, err := url.Parse(issuer)
 	if err != nil {
 		return false
 	}
-	return path == "/.well-known/oauth-authorization-server"+strings.TrimSuffix(u.Path, "/")
+	base := strings.TrimSuffix(u.Path, "/")
+	return path == "/.well-known/oauth-authorization-server"+base || path == base+"/.well-known/openid-configuration"
 }

@@ -147,6 +147,8 @@ func TestMetadata(t *testing.T) {
 	for path, issuer := range map[string]string{
 		"/.well-known/oauth-authorization-server":             "https://id.example",
 		"/.well-known/oauth-authorization-server/realms/acme": "https://id.example/realms/acme",
+		"/.well-known/openid-configuration":                   "https://id.example",
+		"/realms/acme/.well-known/openid-configuration":       "https://id.example/realms/acme",
 	} {
 		w := call(h, "GET", path)
 		var m map[string]any
