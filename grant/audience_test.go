@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -140,5 +141,42 @@ func TestClientWithoutAUser(t *testing.T) {
 	}
 	if _, err := h.claims(tokens.AccessToken); gatehouse.CodeOf(err) != "token_revoked" {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestCutoffsEndRenewals: every kind of cut-off that can name a grant ends it at its
+// next renewal; one that names somebody else, or was before its opening, does not.
+func TestCutoffsEndRenewals(t *testing.T) {
+	for _, kind := range []revocation.CutoffKind{revocation.CutoffRealm, revocation.CutoffSubject, revocation.CutoffClient, revocation.CutoffSession} {
+		h := newHouse(t, gatehouse.RealmSettings{})
+		p := h.principal()
+		p.SessionID = "session-1"
+		tokens, err := h.open("main", p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened := h.now()
+		id := map[revocation.CutoffKind]string{revocation.CutoffRealm: "", revocation.CutoffSubject: h.user.ID,
+			revocation.CutoffClient: grant.FirstPartyClient, revocation.CutoffSession: "session-1"}[kind]
+		cut := func(realm, id string, before time.Time) {
+			h.view.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation, Realm: realm,
+				Value: revocation.Cutoff{Realm: realm, Kind: kind, ID: id, Before: before, ExpiresAt: before.Add(time.Hour)}})
+		}
+		cut("acme", id, opened.Add(time.Hour))
+		cut("main", id, opened.Add(-time.Millisecond))
+		if kind != revocation.CutoffRealm {
+			cut("main", "somebody-else", opened.Add(time.Hour))
+		}
+		h.pass(time.Second)
+		if tokens, err = h.renew("main", tokens.RefreshToken); err != nil {
+			t.Fatalf("%s: a cut-off that does not name it: %v", kind, err)
+		}
+		cut("main", id, opened)
+		if _, err := h.renew("main", tokens.RefreshToken); gatehouse.CodeOf(err) != "invalid_grant" {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if _, err := h.claims(tokens.AccessToken); gatehouse.CodeOf(err) != "token_revoked" {
+			t.Errorf("%s: the grant did not end: %v", kind, err)
+		}
 	}
 }

@@ -405,3 +405,28 @@ func TestOutsideOfAHandler(t *testing.T) {
 		t.Error("allowed without a guard")
 	}
 }
+
+// TestTypeOfTokens: a realm with typ JWT is read where that was said, and then no
+// other typ is.
+func TestTypeOfTokens(t *testing.T) {
+	key := newKey(t)
+	for _, typ := range []string{"", token.TypeAccess, token.TypeJWT} {
+		srv, _ := remote(t, guard.RemoteConfig{JWKS: jwksOf(t, key), Type: typ})
+		for _, theirs := range []string{token.TypeAccess, token.TypeJWT} {
+			want := 401
+			if theirs == typ || typ == "" && theirs == token.TypeAccess {
+				want = 200
+			}
+			text := access(t, key, func(a *token.Access) { a.Type = theirs })
+			if res, body := call(t, "GET", srv.URL+"/private", "", bearer(text)); res.StatusCode != want {
+				t.Errorf("typ %s at a guard of %q: %d %s", theirs, typ, res.StatusCode, body)
+			}
+		}
+	}
+	for _, bad := range []guard.RemoteConfig{{Type: "jwt"}, {Type: token.TypeJWT, Assertions: true}} {
+		bad.Issuer, bad.Audience, bad.Routes, bad.JWKS, bad.Logger = issuer, audience, routes, jwksOf(t, key), slog.New(slog.DiscardHandler)
+		if _, err := guard.NewRemote(bad); err == nil {
+			t.Errorf("%q: accepted", bad.Type)
+		}
+	}
+}
