@@ -31,12 +31,13 @@ func (a *app) auditList() *cobra.Command {
 			return err
 		}
 		return a.print(p.Items, func(w io.Writer) {
-			rows := [][]string{{"TIME", "KIND", "OUTCOME", "ACTOR", "TARGET", "REASON", "REQUEST"}}
+			rows := [][]string{{"TIME", "KIND", "OUTCOME", "ACTOR", "TARGET", "METHOD", "PATH", "STATUS", "REASON", "REQUEST"}}
 			for _, e := range p.Items {
 				actor, _ := e["actor"].(object)
 				target, _ := e["target"].(object)
 				rows = append(rows, []string{text(e["time"]), text(e["kind"]), text(e["outcome"]), first(actor["name"], actor["id"]),
-					strings.TrimSuffix(text(target["type"])+" "+text(target["id"]), " "), text(e["reason"]), text(e["request_id"])})
+					strings.TrimSuffix(text(target["type"])+" "+text(target["id"]), " "),
+					text(e["method"]), text(e["path"]), text(e["status"]), text(e["reason"]), text(e["request_id"])})
 			}
 			table(w, rows)
 		})
