@@ -358,7 +358,9 @@ func TestRevokedEverywhere(t *testing.T) {
 		"its owner": func(p person, _ string) {
 			w.admin(t, "PATCH", "/realms/main/users/"+p.id, object{"disabled": true}, 200)
 		},
-		"rotated":      func(_ person, id string) { w.admin(t, "POST", "/realms/main/keys/"+id+"/rotate", object{}, 201) },
+		"rotated": func(_ person, id string) {
+			w.admin(t, "POST", "/realms/main/keys/"+id+"/rotate", object{"overlap": "0s"}, 201)
+		},
 		"owner erased": func(p person, _ string) { w.admin(t, "DELETE", "/realms/main/users/"+p.id, nil, 204) },
 	} {
 		p, twin := w.person(t, "main"), w.person(t, "main")

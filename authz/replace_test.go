@@ -59,7 +59,7 @@ func TestOnePolicy(t *testing.T) {
 		t.Errorf("all policies were read %d times", c.all-begun)
 	}
 	// Another schema was stored after the document was judged.
-	p, err = d.Prepare("main", Candidate{PutPolicy: &policy.Document{ID: "late", Text: `forbid(principal is Service, action, resource is Document) when { resource.team == "red" };`}})
+	_, err = d.Prepare("main", Candidate{PutPolicy: &policy.Document{ID: "late", Text: `forbid(principal is Service, action, resource is Document) when { resource.team == "red" };`}})
 	if err == nil { // team is optional in the schema of the examples
 		t.Fatal("a policy that does not fit the schema was taken")
 	}

@@ -43,7 +43,7 @@ func (s *supervisor) start(e *exchange) {
 	s.idle, s.whole, s.check = firstPositive(route.IdleTimeout, cfg.IdleTimeout), firstPositive(route.Timeout, cfg.Timeout), cfg.StreamCheck
 	s.mu.Lock() // the timer may fire before it is stored
 	defer s.mu.Unlock()
-	_, wait := s.due(0)
+	wait, _ := s.due(0)
 	s.timer = time.AfterFunc(wait, s.tick)
 }
 
@@ -90,7 +90,7 @@ func (s *supervisor) endless() {
 	defer s.mu.Unlock()
 	now := time.Since(s.began)
 	s.stream, s.ends = true, now+life
-	if _, wait := s.due(now); !s.stopped {
+	if wait, _ := s.due(now); !s.stopped {
 		s.timer.Reset(wait)
 	}
 }
@@ -115,7 +115,7 @@ func (s *supervisor) tick() {
 	if judge {
 		s.checked = now
 	}
-	err, wait := s.due(now)
+	wait, err := s.due(now)
 	if err != nil {
 		s.e.end(err)
 		return
@@ -149,13 +149,13 @@ func (s *supervisor) takeBack(err error) {
 
 // due returns why the exchange has to end now, or how long that need not be asked.
 // s.mu is held.
-func (s *supervisor) due(now time.Duration) (error, time.Duration) {
-	wait := s.checked + s.check - now
+func (s *supervisor) due(now time.Duration) (wait time.Duration, end error) {
+	wait = s.checked + s.check - now
 	if s.stream {
 		if now >= s.ends {
-			return errEnded, 0
+			return 0, errEnded
 		}
-		return nil, max(min(wait, s.ends-now), 0)
+		return max(min(wait, s.ends-now), 0), nil
 	}
 	idle := time.Duration(s.moved.Load()) + s.idle
 	if now >= idle && s.writing.Load() {
@@ -163,13 +163,13 @@ func (s *supervisor) due(now time.Duration) (error, time.Duration) {
 	}
 	if now >= idle || s.whole > 0 && now >= s.whole {
 		if s.reading.Load() || s.writing.Load() {
-			return errCallerSlow, 0
+			return 0, errCallerSlow
 		}
-		return errTimeout, 0
+		return 0, errTimeout
 	}
 	wait = min(wait, idle-now)
 	if s.whole > 0 {
 		wait = min(wait, s.whole-now)
 	}
-	return nil, max(wait, 0)
+	return max(wait, 0), nil
 }

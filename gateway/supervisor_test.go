@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"bufio"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -12,8 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
@@ -299,7 +296,9 @@ func TestAnswerBeforeTheBodyEnds(t *testing.T) {
 				defer front.Close()
 				var client http.RoundTripper = &http.Transport{}
 				if caller2 {
-					client = &http2.Transport{AllowHTTP: true, DialTLS: func(network, addr string, _ *tls.Config) (net.Conn, error) { return net.Dial(network, addr) }}
+					protocols := new(http.Protocols)
+					protocols.SetUnencryptedHTTP2(true)
+					client = &http.Transport{Protocols: protocols}
 				}
 				pr, pw := io.Pipe()
 				defer pw.Close() // long after the answer

@@ -54,7 +54,7 @@ type Config struct {
 // Store says where everything is stored.
 type Store struct {
 	Driver string `json:"driver,omitempty" enum:"sqlite,postgres" default:"sqlite" doc:"sqlite keeps 'gatehouse.db' in 'data'."`
-	DSN    string `json:"dsn,omitempty" secret:"true" doc:"PostgreSQL's connection string, 'postgres://user:password@host/db'; better through GATEHOUSE_STORE_DSN_FILE."`
+	DSN    string `json:"dsn,omitempty" doc:"PostgreSQL's connection string, 'postgres://user:password@host/db'; better through GATEHOUSE_STORE_DSN_FILE."`
 }
 
 // Listen says where Gatehouse listens.

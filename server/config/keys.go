@@ -30,7 +30,6 @@ func keysOf(t reflect.Type) []key {
 }
 
 func (k key) required() bool { return k.tag.Get("required") == "true" }
-func (k key) secret() bool   { return k.tag.Get("secret") == "true" }
 
 // enum returns the values that are allowed; nil allows all.
 func (k key) enum() []string {
