@@ -5,8 +5,11 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
@@ -46,7 +49,8 @@ func (s *Service) keyView(k credential.Key) Key {
 	return Key{ID: k.ID, Realm: k.Realm, Name: k.Name, Owner: k.OwnerID, RoleLimit: k.RoleLimit, Scopes: some(k.Scopes),
 		Environment: string(k.Environment), AllowedNets: nets, Status: string(k.Status(s.c.Now())),
 		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LeakedAt: k.LeakedAt,
-		LastUsedAt: k.LastUsedAt, RotatedTo: k.RotatedTo, Version: k.Version}
+		LastUsedAt: k.LastUsedAt, RotatedTo: k.RotatedTo, DisabledAt: k.DisabledAt,
+		Metadata: k.Metadata, QuotaDay: k.QuotaDay, QuotaMonth: k.QuotaMonth, Version: k.Version}
 }
 
 // Keys lists the API keys of a realm, or of one owner (id, username, "me").
@@ -199,7 +203,10 @@ func (s *Service) newKey(in NewKey) (credential.Key, error) {
 	if err != nil {
 		f.add("allowed_nets", "must be addresses or CIDR prefixes without host bits, at most 64")
 	}
-	return credential.Key{Name: in.Name, Scopes: in.Scopes, RoleLimit: in.RoleLimit, Environment: env,
+	f.metadata(in.Metadata)
+	f.quota("quota_day", in.QuotaDay)
+	f.quota("quota_month", in.QuotaMonth)
+	return credential.Key{Metadata: in.Metadata, QuotaDay: in.QuotaDay, QuotaMonth: in.QuotaMonth, Name: in.Name, Scopes: in.Scopes, RoleLimit: in.RoleLimit, Environment: env,
 		AllowedNets: nets, CreatedAt: now, ExpiresAt: in.ExpiresAt}, f.err()
 }
 
@@ -248,8 +255,14 @@ func (s *Service) keyOwner(ctx context.Context, tx KeyTx, actor *gatehouse.Princ
 
 // UpdateKey renames or narrows a key.
 func (s *Service) UpdateKey(ctx context.Context, actor *gatehouse.Principal, realm, id string, in KeyPatch) (Key, error) {
-	if _, err := s.key(ctx, actor, policy.AdminWrite, realm, id); err != nil {
+	before, err := s.key(ctx, actor, policy.AdminWrite, realm, id)
+	if err != nil {
 		return Key{}, err
+	}
+	if in.loosens(before) { // the limits of a customer's key are not the customer's to lift
+		if err := s.authorize(ctx, actor, policy.AdminWrite, policy.AdminKey, realm, before.OwnerID); err != nil {
+			return Key{}, err
+		}
 	}
 	f := faults{}
 	if in.Name != nil {
@@ -263,15 +276,68 @@ func (s *Service) UpdateKey(ctx context.Context, actor *gatehouse.Principal, rea
 			f.add("allowed_nets", "must be addresses or CIDR prefixes without host bits, at most 64")
 		}
 	}
+	if in.ExpiresAt != nil && !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(s.c.Now()) {
+		f.add("expires_at", "must be in the future; to end the key now, revoke it")
+	}
+	if in.Metadata != nil {
+		f.metadata(*in.Metadata)
+	}
+	for name, quota := range map[string]*int64{"quota_day": in.QuotaDay, "quota_month": in.QuotaMonth} {
+		if quota != nil {
+			f.quota(name, *quota)
+		}
+	}
 	if err := f.err(); err != nil {
 		return Key{}, err
 	}
+	loosening := in.loosens(before)
 	return s.changeKey(ctx, actor, realm, id, in.Version, audit.KindKeyUpdate, func(k *credential.Key, e *gatehouse.Event) error {
-		if k.Status(e.Time) != credential.KeyActive {
+		if status := k.Status(e.Time); status != credential.KeyActive && status != credential.KeyDisabled {
 			return errKeyInactive
+		}
+		if in.loosens(*k) && !loosening {
+			return errVersion // what was authorized was another change
 		}
 		return in.apply(k, e)
 	})
+}
+
+// loosens reports whether the change lifts a limit that an administrator set on k.
+func (in KeyPatch) loosens(k credential.Key) bool {
+	raises := func(to *int64, from int64) bool { return to != nil && from > 0 && (*to == 0 || *to > from) }
+	return raises(in.QuotaDay, k.QuotaDay) || raises(in.QuotaMonth, k.QuotaMonth) ||
+		in.Disabled != nil && !*in.Disabled && !k.DisabledAt.IsZero()
+}
+
+const (
+	maxMetadata      = 32
+	maxMetadataName  = 64
+	maxMetadataValue = 512
+	maxQuota         = 1_000_000_000_000
+)
+
+func (f faults) metadata(m map[string]string) {
+	if len(m) > maxMetadata {
+		f.add("metadata", "must have at most %d members", maxMetadata)
+		return
+	}
+	for name, value := range m {
+		if name == "" || len(name) > maxMetadataName || len(value) > maxMetadataValue || !plainText(name) || !plainText(value) {
+			f.add("metadata", "must have names of 1 to %d bytes and values of at most %d, without control characters", maxMetadataName, maxMetadataValue)
+			return
+		}
+	}
+}
+
+// plainText reports whether s can be shown in a line of a terminal.
+func plainText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func (f faults) quota(name string, n int64) {
+	if n < 0 || n > maxQuota {
+		f.add(name, "must be from 0, which is any number, to %d", int64(maxQuota))
+	}
 }
 
 // apply narrows k.
@@ -302,6 +368,21 @@ func (in KeyPatch) apply(k *credential.Key, e *gatehouse.Event) error {
 			}
 		}
 		k.AllowedNets, e.Detail["allowed_nets"] = nets, strings.Join(*in.AllowedNets, " ")
+	}
+	if in.Disabled != nil && *in.Disabled != !k.DisabledAt.IsZero() {
+		k.DisabledAt, e.Detail["disabled"] = time.Time{}, strconv.FormatBool(*in.Disabled)
+		if *in.Disabled {
+			k.DisabledAt = e.Time
+		}
+	}
+	if in.Metadata != nil {
+		k.Metadata, e.Detail["metadata"] = *in.Metadata, "replaced"
+	}
+	if in.QuotaDay != nil {
+		k.QuotaDay, e.Detail["quota_day"] = *in.QuotaDay, strconv.FormatInt(*in.QuotaDay, 10)
+	}
+	if in.QuotaMonth != nil {
+		k.QuotaMonth, e.Detail["quota_month"] = *in.QuotaMonth, strconv.FormatInt(*in.QuotaMonth, 10)
 	}
 	if in.ExpiresAt != nil {
 		if in.ExpiresAt.IsZero() || !k.ExpiresAt.IsZero() && in.ExpiresAt.After(k.ExpiresAt) {

@@ -157,25 +157,33 @@ type Key struct {
 	Scopes      []string  `json:"scopes"`
 	Environment string    `json:"environment" enum:"live,test"`
 	AllowedNets []string  `json:"allowed_nets"`
-	Status      string    `json:"status" enum:"active,expired,revoked,leaked"`
+	Status      string    `json:"status" enum:"active,disabled,expired,revoked,leaked"`
 	CreatedAt   time.Time `json:"created_at"`
 	ExpiresAt   time.Time `json:"expires_at,omitzero"`
 	RevokedAt   time.Time `json:"revoked_at,omitzero"`
 	LeakedAt    time.Time `json:"leaked_at,omitzero"`
 	LastUsedAt  time.Time `json:"last_used_at,omitzero"`
 	RotatedTo   string    `json:"rotated_to,omitempty"`
-	Version     int64     `json:"version"`
+	DisabledAt  time.Time `json:"disabled_at,omitzero"`
+	// Metadata are notes; nothing decides by them.
+	Metadata   map[string]string `json:"metadata,omitempty"`
+	QuotaDay   int64             `json:"quota_day,omitzero" doc:"Most uses in a day (UTC); absent: any number"`
+	QuotaMonth int64             `json:"quota_month,omitzero" doc:"Most uses in a month (UTC); absent: any number"`
+	Version    int64             `json:"version"`
 }
 
 // NewKey makes an API key.
 type NewKey struct {
-	Name        string    `json:"name" doc:"For people"`
-	Owner       string    `json:"owner,omitempty" doc:"Id or username; the caller by default"`
-	Scopes      []string  `json:"scopes" doc:"From the realm's catalogue, or admin:read, admin:write, *"`
-	RoleLimit   []string  `json:"role_limit,omitzero" doc:"Roles of the owner that the key may use; absent means all, empty none"`
-	Environment string    `json:"environment,omitempty" enum:"live,test" doc:"live by default"`
-	ExpiresAt   time.Time `json:"expires_at,omitzero" doc:"Absent: does not expire"`
-	AllowedNets []string  `json:"allowed_nets,omitempty" doc:"Addresses or CIDR prefixes; empty: from anywhere"`
+	Name        string            `json:"name" doc:"For people"`
+	Owner       string            `json:"owner,omitempty" doc:"Id or username; the caller by default"`
+	Scopes      []string          `json:"scopes" doc:"From the realm's catalogue, or admin:read, admin:write, *"`
+	RoleLimit   []string          `json:"role_limit,omitzero" doc:"Roles of the owner that the key may use; absent means all, empty none"`
+	Environment string            `json:"environment,omitempty" enum:"live,test" doc:"live by default"`
+	ExpiresAt   time.Time         `json:"expires_at,omitzero" doc:"Absent: does not expire"`
+	AllowedNets []string          `json:"allowed_nets,omitempty" doc:"Addresses or CIDR prefixes; empty: from anywhere"`
+	Metadata    map[string]string `json:"metadata,omitempty" doc:"Notes, at most 32 of 64 and 512 bytes; never a secret"`
+	QuotaDay    int64             `json:"quota_day,omitzero" minimum:"0" doc:"Most uses in a day (UTC); 0 or absent: any number"`
+	QuotaMonth  int64             `json:"quota_month,omitzero" minimum:"0" doc:"Most uses in a month (UTC); 0 or absent: any number"`
 }
 
 // CreatedKey is a new key with its text.
@@ -184,14 +192,19 @@ type CreatedKey struct {
 	Text gatehouse.Secret `json:"text" doc:"The key itself; shown this once"`
 }
 
-// KeyPatch changes the members that are present. Scopes and nets only narrow
-// what the key may; widening takes a new key.
+// KeyPatch changes the members that are present. Scopes, nets and end only narrow
+// what the key may; widening takes a new key. Its owner may lower a quota and
+// disable the key; raising one and enabling it again take the right to write keys.
 type KeyPatch struct {
-	Name        *string    `json:"name,omitempty"`
-	Scopes      *[]string  `json:"scopes,omitempty"`
-	AllowedNets *[]string  `json:"allowed_nets,omitempty"`
-	ExpiresAt   *time.Time `json:"expires_at,omitempty"`
-	Version     *int64     `json:"version,omitempty" doc:"When present, the change is refused unless the key still has this version"`
+	Name        *string            `json:"name,omitempty"`
+	Scopes      *[]string          `json:"scopes,omitempty"`
+	AllowedNets *[]string          `json:"allowed_nets,omitempty"`
+	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
+	Disabled    *bool              `json:"disabled,omitempty" doc:"Refuse the key until it is enabled again"`
+	Metadata    *map[string]string `json:"metadata,omitempty" doc:"Replaces all of them"`
+	QuotaDay    *int64             `json:"quota_day,omitempty" minimum:"0" doc:"0: any number"`
+	QuotaMonth  *int64             `json:"quota_month,omitempty" minimum:"0" doc:"0: any number"`
+	Version     *int64             `json:"version,omitempty" doc:"When present, the change is refused unless the key still has this version"`
 }
 
 // KeyRotation replaces a key.

@@ -21,6 +21,7 @@ var (
 	errKeyRealm       = gatehouse.E(gatehouse.Unauthenticated, "key_wrong_realm", "")
 	errKeyRevoked     = gatehouse.E(gatehouse.Unauthenticated, "key_revoked", "")
 	errKeyLeaked      = gatehouse.E(gatehouse.Unauthenticated, "key_leaked", "")
+	errKeyDisabled    = gatehouse.E(gatehouse.Unauthenticated, "key_disabled", "")
 	errKeyExpired     = gatehouse.E(gatehouse.Unauthenticated, "key_expired", "")
 	errKeyEnvironment = gatehouse.E(gatehouse.Unauthenticated, "key_environment_mismatch", "")
 	errOpaqueUnknown  = gatehouse.E(gatehouse.Unauthenticated, "token_unknown", "")
@@ -65,6 +66,11 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	if err != nil {
 		return nil, err
 	}
+	if k.quota != nil {
+		if err := k.quota.take(now, k.quota.perDay, k.quota.perMonth); err != nil {
+			return nil, err
+		}
+	}
 	a.usage.count(k.id, k.realm, now)
 	return &gatehouse.Principal{
 		Realm: k.realm, Kind: s.Kind, ID: s.ID, Name: s.Name,
@@ -82,6 +88,13 @@ type keyEntry struct {
 	id, owner        string
 	created, expires int64
 	ended            error // why the key is good for nothing; nil for one that is
+	quota            *keyQuota
+}
+
+// keyQuota is how often a key was used and may be.
+type keyQuota struct {
+	*tally
+	perDay, perMonth int64
 }
 
 // keyRights is what many keys have in common. It is shared and never changed.
@@ -106,6 +119,15 @@ func (a *Authenticator) loadKey(ctx context.Context, id string) (*keyEntry, erro
 		e.ended = errKeyLeaked
 	case !k.RevokedAt.IsZero():
 		e.ended = errKeyRevoked
+	case !k.DisabledAt.IsZero():
+		e.ended = errKeyDisabled
+	}
+	if k.QuotaDay > 0 || k.QuotaMonth > 0 {
+		t, err := a.quotas.of(ctx, a, &k)
+		if err != nil {
+			return nil, err
+		}
+		e.quota = &keyQuota{t, k.QuotaDay, k.QuotaMonth}
 	}
 	rights := &keyRights{realm: k.Realm, environment: k.Environment, scopes: k.Scopes, roleLimit: k.RoleLimit, nets: k.AllowedNets}
 	// %#v tells nil, which is all roles, from an empty list, which is none.

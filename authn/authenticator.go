@@ -62,6 +62,7 @@ type Store interface {
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	Key(ctx context.Context, id string) (credential.Key, error)
 	OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error)
+	KeyUsage(ctx context.Context, keyID, fromDay string) ([]credential.KeyUsage, error)
 }
 
 // Revocations is the in-memory view of what is no longer valid.
@@ -109,6 +110,7 @@ type Authenticator struct {
 	tokens   *tokenCache
 	suspects turnstile
 	usage    usageCounter
+	quotas   quotas
 }
 
 // ErrNone says that nothing was presented where something must be. It is the
@@ -165,6 +167,7 @@ func New(cfg Config) (*Authenticator, error) {
 		suspects: make(turnstile, suspectSlots),
 	}
 	a.usage.init()
+	a.quotas = newQuotas()
 	return a, nil
 }
 

@@ -33,9 +33,10 @@ type world struct {
 	revoked  func(revocation.Ref) bool
 	fail     error
 	lookups  atomic.Int64
-	onKey    func()       // runs inside a look-up of a key, after it was read
-	misses   atomic.Int64 // counted
-	spent    bool         // the address has spent its misses
+	used     []credential.KeyUsage // stored
+	onKey    func()                // runs inside a look-up of a key, after it was read
+	misses   atomic.Int64          // counted
+	spent    bool                  // the address has spent its misses
 	signing  *token.Key
 	foreign  *token.Key
 	a        *Authenticator
@@ -55,6 +56,15 @@ func (w *world) Key(_ context.Context, id string) (credential.Key, error) {
 		w.onKey()
 	}
 	return k, err
+}
+func (w *world) KeyUsage(_ context.Context, id, fromDay string) ([]credential.KeyUsage, error) {
+	var out []credential.KeyUsage
+	for _, u := range w.used {
+		if u.KeyID == id && u.Day >= fromDay {
+			out = append(out, u)
+		}
+	}
+	return out, w.fail
 }
 func (w *world) Revoked(ref revocation.Ref) (bool, string) {
 	return w.revoked != nil && w.revoked(ref), "token_revoked"
@@ -199,6 +209,7 @@ func TestAPIKeys(t *testing.T) {
 		{"good", nil, secure, ""},
 		{"revoked", func(w *world, k *credential.Key) { k.RevokedAt = past(w) }, secure, "key_revoked"},
 		{"leaked", func(w *world, k *credential.Key) { k.LeakedAt = past(w) }, secure, "key_leaked"},
+		{"disabled", func(w *world, k *credential.Key) { k.DisabledAt = past(w) }, secure, "key_disabled"},
 		{"expired", func(w *world, k *credential.Key) { k.ExpiresAt = past(w) }, secure, "key_expired"},
 		{"expires now", func(w *world, k *credential.Key) { k.ExpiresAt = w.now }, secure, "key_expired"},
 		{"not yet expired", func(w *world, k *credential.Key) { k.ExpiresAt = w.now.Add(time.Second) }, secure, ""},

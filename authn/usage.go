@@ -60,9 +60,10 @@ const flushBatch = 1000
 
 // FlushUsage writes the counts of API key uses since the last call. Counts that
 // could not be written are kept for the next call; at most those of one interval
-// are lost when the process is killed, and no decision depends on them.
+// are lost when the process is killed, for quotas too.
 func (a *Authenticator) FlushUsage(ctx context.Context, run gatehouse.Runner[UsageTx]) error {
 	today := a.cfg.Now().Unix() / secondsPerDay
+	a.quotas.sweep(today)
 	var keys []usageKey
 	var batch []credential.KeyUsage
 	flush := func() error {

@@ -16,10 +16,12 @@ const (
 	KeyExpired KeyStatus = "expired"
 	KeyRevoked KeyStatus = "revoked"
 	KeyLeaked  KeyStatus = "leaked"
+	// KeyDisabled is the only one that can be taken back.
+	KeyDisabled KeyStatus = "disabled"
 )
 
 // Status returns the status of k at now. A leak outranks a revocation, which
-// outranks expiry: the operator sees the gravest. Only [KeyActive] may be used.
+// outranks expiry, which outranks being disabled: the operator sees the gravest. Only [KeyActive] may be used.
 func (k *Key) Status(now time.Time) KeyStatus {
 	switch {
 	case !k.LeakedAt.IsZero():
@@ -28,6 +30,8 @@ func (k *Key) Status(now time.Time) KeyStatus {
 		return KeyRevoked
 	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
 		return KeyExpired
+	case !k.DisabledAt.IsZero():
+		return KeyDisabled
 	}
 	return KeyActive
 }

@@ -133,3 +133,19 @@ func TestWeight(t *testing.T) {
 		}
 	}
 }
+
+// A word of the context in digits and signs that look like its letters is still the
+// word, and nothing else is wrong with such a password.
+func TestPasswordContextInOtherLetters(t *testing.T) {
+	p := NewPasswordPolicy()
+	for _, tt := range []struct{ password, word string }{
+		{"Zq9-w1nt3rm0th-xV", "wintermoth"}, {"xk#w1nt3rm0th#9Vq", "Wintermoth"}, {"Kx7 gr4n1t3l4nt3rn Vq9", "granitelantern"},
+	} {
+		if got := p.Check(gatehouse.Secret(tt.password), 0, []string{tt.word}); !slices.Equal(got, []Problem{PasswordContext}) {
+			t.Errorf("%q beside %q: %v, want that alone", tt.password, tt.word, got)
+		}
+		if got := p.Check(gatehouse.Secret(tt.password), 0, []string{"other"}); got != nil {
+			t.Errorf("%q beside another word: %v", tt.password, got)
+		}
+	}
+}

@@ -24,9 +24,13 @@ type Key struct {
 	ExpiresAt   time.Time // zero: never
 	RevokedAt   time.Time
 	LeakedAt    time.Time // reported as leaked; disabled
+	DisabledAt  time.Time // switched off, perhaps for a while; zero: it is on
 	RotatedTo   string    // successor's id; this key ends at ExpiresAt
 	LastUsedAt  time.Time
-	Version     int64 // compare-and-swap
+	Metadata    map[string]string // notes of the operator; nothing decides by them
+	QuotaDay    int64             // most uses in a day (UTC); 0: any number
+	QuotaMonth  int64             // most uses in a month (UTC); 0: any number
+	Version     int64             // compare-and-swap
 }
 
 // KeyUsage is a count of uses of one key on one day (UTC, "2006-01-02").

@@ -164,12 +164,13 @@ func (t *Tx) DeleteUser(ctx context.Context, realm, id string) error {
 // ---- API keys ----
 
 const keyColumns = `id, realm, name, hash, owner_id, scopes_json, role_limit_json, environment, allowed_nets_json,
-	created_at, expires_at, revoked_at, leaked_at, rotated_to, last_used_at, version`
+	created_at, expires_at, revoked_at, leaked_at, rotated_to, last_used_at, version,
+	disabled_at, metadata_json, quota_day, quota_month`
 
 func scanKey(r row) (v credential.Key, err error) {
 	err = r.Scan(&v.ID, &v.Realm, &v.Name, blob(&v.Hash), &v.OwnerID, from(&v.Scopes), from(&v.RoleLimit), enum(&v.Environment),
 		from(&v.AllowedNets), at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.RevokedAt), at(&v.LeakedAt), &v.RotatedTo,
-		at(&v.LastUsedAt), &v.Version)
+		at(&v.LastUsedAt), &v.Version, at(&v.DisabledAt), from(&v.Metadata), &v.QuotaDay, &v.QuotaMonth)
 	return v, err
 }
 
@@ -201,9 +202,10 @@ func (q Queries) ActiveKeys(ctx context.Context, now time.Time) (int64, error) {
 // InsertKey adds an API key; an id in use is Conflict.
 func (t *Tx) InsertKey(ctx context.Context, k credential.Key) error {
 	err := insert(ctx, t.c, `INSERT INTO api_keys (`+keyColumns+`)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) ON CONFLICT DO NOTHING`,
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20) ON CONFLICT DO NOTHING`,
 		k.ID, k.Realm, k.Name, k.Hash, k.OwnerID, document{k.Scopes}, document{k.RoleLimit}, string(k.Environment),
-		document{k.AllowedNets}, k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LeakedAt, k.RotatedTo, k.LastUsedAt, k.Version)
+		document{k.AllowedNets}, k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LeakedAt, k.RotatedTo, k.LastUsedAt, k.Version,
+		k.DisabledAt, document{k.Metadata}, k.QuotaDay, k.QuotaMonth)
 	return t.changed(err, gatehouse.TopicKey, k.Realm, k.ID, k)
 }
 
@@ -214,9 +216,11 @@ func (t *Tx) UpdateKey(ctx context.Context, k credential.Key) error {
 	stored, err := update(ctx, t.c, errChanged, scanKey, `UPDATE api_keys SET name=$3, scopes_json=$4, role_limit_json=$5, environment=$6,
 		allowed_nets_json=$7, expires_at=$8, revoked_at=$9, leaked_at=$10, rotated_to=$11,
 		last_used_at=CASE WHEN last_used_at IS NULL OR last_used_at<CAST($12 AS BIGINT) THEN CAST($12 AS BIGINT) ELSE last_used_at END,
+		disabled_at=$13, metadata_json=$14, quota_day=$15, quota_month=$16,
 		version=version+1 WHERE id=$1 AND version=$2 RETURNING `+keyColumns,
 		k.ID, k.Version, k.Name, document{k.Scopes}, document{k.RoleLimit}, string(k.Environment), document{k.AllowedNets},
-		k.ExpiresAt, k.RevokedAt, k.LeakedAt, k.RotatedTo, k.LastUsedAt)
+		k.ExpiresAt, k.RevokedAt, k.LeakedAt, k.RotatedTo, k.LastUsedAt,
+		k.DisabledAt, document{k.Metadata}, k.QuotaDay, k.QuotaMonth)
 	return t.changed(err, gatehouse.TopicKey, stored.Realm, k.ID, stored)
 }
 

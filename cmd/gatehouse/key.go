@@ -8,7 +8,7 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "key", Short: "API keys: create, rotate, revoke, report as leaked"}
+	c := &cobra.Command{Use: "key", Short: "API keys: create, update, rotate, disable, revoke, report as leaked"}
 	var owner string
 	list := &cobra.Command{Use: "list", Short: "List keys", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 		q := url.Values{}
@@ -18,7 +18,7 @@ func (a *app) keyCommand() *cobra.Command {
 		return a.list(c.Context(), a.realmPath("keys"), q, "id", "name", "owner_name", "environment", "status", "scopes", "expires_at", "last_used_at")
 	}}
 	list.Flags().StringVar(&owner, "owner", "", "only keys of this user, by id or username")
-	c.AddCommand(a.keyCreate(), a.keyRotate(), a.keyLeaked(), list,
+	c.AddCommand(a.keyCreate(), a.keyUpdate(), a.keySwitch("disable", true), a.keySwitch("enable", false), a.keyRotate(), a.keyLeaked(), list,
 		&cobra.Command{Use: "show KEY", Short: "Show a key, by id", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			return a.get(c.Context(), a.realmPath("keys", args[0]))
 		}},
@@ -38,6 +38,7 @@ func (a *app) keyCommand() *cobra.Command {
 func (a *app) keyCreate() *cobra.Command {
 	var name, owner, environment string
 	var scopes, roles, nets []string
+	var limits keyLimits
 	expires := lifetime{least: time.Minute, most: 36_500 * 24 * time.Hour}
 	c := &cobra.Command{
 		Use:   "create",
@@ -63,6 +64,9 @@ func (a *app) keyCreate() *cobra.Command {
 			if expires.value > 0 {
 				body["expires_at"] = time.Now().Add(expires.value).UTC().Format(time.RFC3339)
 			}
+			if err := limits.put(c, body); err != nil {
+				return err
+			}
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("keys"), body, &out); err != nil {
 				return err
@@ -70,6 +74,7 @@ func (a *app) keyCreate() *cobra.Command {
 			return a.showSecret(out, "key", "text")
 		},
 	}
+	limits.add(c)
 	c.Flags().StringVar(&name, "name", "", "what the key is for (required)")
 	c.Flags().StringVar(&owner, "owner", "", "user or service that the key speaks for; yourself when empty")
 	c.Flags().StringVar(&environment, "environment", "live", "live or test")
