@@ -66,12 +66,14 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	if err != nil {
 		return nil, err
 	}
-	if k.quota != nil {
-		if err := k.quota.take(now, k.quota.perDay, k.quota.perMonth); err != nil {
-			return nil, err
+	if !rule.Uncounted {
+		if k.quota != nil {
+			if err := k.quota.take(now, k.quota.perDay, k.quota.perMonth); err != nil {
+				return nil, err
+			}
 		}
+		a.usage.count(k.id, k.realm, now)
 	}
-	a.usage.count(k.id, k.realm, now)
 	return &gatehouse.Principal{
 		Realm: k.realm, Kind: s.Kind, ID: s.ID, Name: s.Name,
 		Scopes: k.scopes, RoleLimit: k.roleLimit, Scheme: gatehouse.SchemeAPIKey, Environment: k.environment,

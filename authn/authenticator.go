@@ -25,6 +25,10 @@ type Rule struct {
 	Secure bool
 	// Address of the client; invalid when unknown.
 	Address netip.Addr
+	// Uncounted: the credential is looked at, not used anew: a request that is judged
+	// again while it is answered, or an operator's question. It is no use of a key and
+	// takes nothing from its quota, and a quota that is used up does not refuse it.
+	Uncounted bool
 }
 
 // Subject is what the directory says about the owner of a credential.

@@ -36,11 +36,18 @@ func TestQuotas(t *testing.T) {
 	use(time.Hour)
 	w.check(t, p, Rule{Environment: "test"}, "invalid_token", "key_environment_mismatch") // is not a use
 	w.check(t, other, secure, "", "")
+	// A stream that was let in is judged again although nothing is left.
+	again := secure
+	again.Uncounted = true
+	w.check(t, p, again, "", "")
 	// A change of the key does not begin anew.
 	w.a.Apply(gatehouse.Change{Topic: gatehouse.TopicKey, Realm: "main", ID: p.ID})
 	use(time.Hour)
 	w.advance(time.Hour) // 31 January
 	use(0)
+	for range 5 { // takes nothing from what is left
+		w.check(t, p, again, "", "")
+	}
 	use(0)
 	use(24 * time.Hour) // 7 this month, though 2 today
 	w.advance(-2 * time.Hour)

@@ -34,10 +34,16 @@ func TestRecheck(t *testing.T) {
 			x.Finish(200, 0)
 			before := r.PathValue("id")
 			change(f, p)
+			if f.rule.Uncounted {
+				t.Error("the first judgement is no use of the credential")
+			}
 			for range 3 { // more often than the rate allows requests
 				if err := x.Recheck(r); (err != nil) != (name != "") {
 					t.Fatalf("%v", err)
 				}
+			}
+			if f.authCalls > 1 && !f.rule.Uncounted {
+				t.Error("a look at an open request was counted as a use of the credential")
 			}
 			if len(f.events) != 1 {
 				t.Errorf("%d events for one request", len(f.events))

@@ -104,7 +104,7 @@ func (v tokenVerifier) VerifyToken(ctx context.Context, realm string, token gate
 	if err != nil {
 		return nil, err
 	}
-	return v.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true})
+	return v.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true, Uncounted: true})
 }
 
 // adminHandler builds the management API at its first request: describing some
