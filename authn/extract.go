@@ -50,23 +50,7 @@ var (
 // unrecognisable token is gatehouse.Unauthenticated: it was a try, so it must
 // not pass for "nothing presented". The Presented that comes with an error holds
 // the scheme as far as it is known, and no secret.
-func Extract(r *http.Request) (Presented, error) {
-	if urlHoldsCredential(r.URL) {
-		return Presented{}, errInURL
-	}
-	auth, key := r.Header["Authorization"], r.Header["X-Api-Key"]
-	switch {
-	case len(auth) > 1:
-		return Presented{}, errRepeated
-	case len(auth) == 1 && len(key) > 0, len(key) > 1:
-		return Presented{}, errConflict
-	case len(auth) == 1:
-		return parseAuthorization(auth[0])
-	case len(key) == 1:
-		return parseAPIKey(key[0])
-	}
-	return Presented{}, nil
-}
+func Extract(r *http.Request) (Presented, error) { return standard.Read(r) }
 
 func parseAuthorization(value string) (Presented, error) {
 	if len(value) > MaxTokenBytes+len("Bearer ") {
@@ -227,12 +211,12 @@ var credentialNames = map[string]bool{
 // as, a credential: URLs end up in logs, histories and Referer fields. The
 // query is taken apart by hand, since url.ParseQuery drops what it cannot read
 // and an upstream may be less strict.
-func urlHoldsCredential(u *url.URL) bool {
+func (rd *Reader) urlHoldsCredential(u *url.URL) bool {
 	if u.User != nil {
 		return true
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
-		if isOurs(segment) {
+		if rd.isOurs(segment) {
 			return true
 		}
 	}
@@ -249,10 +233,10 @@ func urlHoldsCredential(u *url.URL) bool {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		name, value = unescape(name), unescape(value)
-		if value != "" && credentialNames[strings.ToLower(name)] {
+		if lower := strings.ToLower(name); value != "" && credentialNames[lower] && !rd.anyQuery && !rd.queries[lower] {
 			return true
 		}
-		if isOurs(value) || isOurs(name) {
+		if rd.isOurs(value) || rd.isOurs(name) {
 			return true
 		}
 	}
@@ -265,16 +249,28 @@ func isOurs(s string) bool {
 	if len(s) < 20 {
 		return false
 	}
-	s = strings.TrimSpace(s)
-	if scheme, rest, ok := strings.Cut(s, " "); ok && strings.EqualFold(scheme, "bearer") {
-		s = strings.TrimSpace(rest)
-	}
-	// "eyJ" is base64url of `{"`, how every JOSE header begins in practice.
-	if strings.HasPrefix(s, "eyJ") && bearerForm(s) == formJWT {
+	s = bare(s)
+	if signedToken(s) {
 		return true
 	}
 	_, err := credential.ParseKey(s)
 	return err == nil
+}
+
+// bare is s without the scheme of a bearer token.
+func bare(s string) string {
+	s = strings.TrimSpace(s)
+	if scheme, rest, ok := strings.Cut(s, " "); ok && strings.EqualFold(scheme, "bearer") {
+		s = strings.TrimSpace(rest)
+	}
+	return s
+}
+
+// signedToken reports the form of a JWT. "eyJ" is base64url of `{"`, how every
+// JOSE header begins in practice.
+func signedToken(s string) bool {
+	s = bare(s)
+	return strings.HasPrefix(s, "eyJ") && bearerForm(s) == formJWT
 }
 
 // unescape decodes what it can: a malformed escape must not hide the rest.

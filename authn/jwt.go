@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -220,4 +221,19 @@ func (t *trust) issuerOf(text string) (*trustedIssuer, error) {
 		}
 	}
 	return nil, errWrongIssuer
+}
+
+// Recognizes reports whether a signed token claims to be of an issuer that realm
+// believes: its own or a trusted one. It verifies nothing. A realm that cannot be
+// asked about recognizes everything.
+func (a *Authenticator) Recognizes(ctx context.Context, realm, text string) bool {
+	issuer, err := token.UnverifiedIssuer(text)
+	if err != nil {
+		return false
+	}
+	t, err := a.trust(ctx, realm)
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(t.issuers, func(ti trustedIssuer) bool { return ti.issuer == issuer })
 }

@@ -12,7 +12,8 @@ var errLimited = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many re
 
 // extract finds the one credential that is presented.
 func (p *Pipeline) extract(x *Exchange, r *http.Request) error {
-	presented, err := authn.Extract(r)
+	presented, err := x.route.reader.Read(r)
+	x.foreign = x.route.reader.Foreign(r.Header)
 	x.event.Actor.Scheme = presented.Scheme
 	x.event.Actor.Credential = presented.ID
 	if err != nil {

@@ -20,7 +20,8 @@ type compiled struct {
 	scopeAddress   string
 	scopePrincipal string
 	reasons        []gatehouse.Reason // of a route that asks no policy
-	static         map[string]any     // of a resource that has no other attributes; never nil
+	reader         *authn.Reader
+	static         map[string]any // of a resource that has no other attributes; never nil
 }
 
 // maxRoutes bounds a table; conflicts are looked for in pairs.
@@ -172,7 +173,7 @@ func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 	if r.Host != "" && (c.Host == "" || strings.ContainsAny(c.Host, "/* ,@")) {
 		return nil, errors.New("the host must be one host name, without wildcards")
 	}
-	for _, check := range []func(*compiled) error{p.checkAccess, p.checkResource, checkLimits, checkCORS, checkFilter} {
+	for _, check := range []func(*compiled) error{p.checkAccess, p.checkCarriers, p.checkResource, checkLimits, checkCORS, checkFilter} {
 		if err := check(c); err != nil {
 			return nil, err
 		}

@@ -40,6 +40,7 @@ type Exchange struct {
 	route     *compiled
 	params    map[string]string
 	presented authn.Presented
+	foreign   []string // header fields that are the API's own
 	principal *gatehouse.Principal
 	decision  gatehouse.Decision
 	resource  gatehouse.Resource
@@ -203,6 +204,7 @@ func (x *Exchange) verdict(err *gatehouse.Error) Verdict {
 	}
 	if x.route != nil {
 		v.Route = &x.route.Route
+		v.Credentials, v.Foreign = x.route.reader.Fields(), x.foreign
 	}
 	if x.limits[0].Name != "" || x.limits[1].Name != "" {
 		v.Limits = x.limits[:]

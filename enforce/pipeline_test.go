@@ -150,7 +150,7 @@ func TestVerdicts(t *testing.T) {
 			status: 500, code: "internal", reason: "internal"},
 		{name: "two credentials", route: Route{Anonymous: true}, header: []string{"Authorization", bearer, "X-API-Key", sampleKey.Reveal()},
 			status: 400, code: "credentials_conflict", reason: "credentials_conflict"},
-		{name: "credential in the query", route: Route{Anonymous: true}, target: "/x/1?access_token=a", status: 400, code: "credential_in_url", reason: "credential_in_url"},
+		{name: "credential in the query", route: Route{Authenticated: true}, target: "/x/1?access_token=a", status: 400, code: "credential_in_url", reason: "credential_in_url"},
 		{name: "scope held", route: Route{Scopes: []string{"read"}}, header: []string{"Authorization", bearer}, status: 200, reason: "permitted"},
 		{name: "scope missing", route: Route{Scopes: []string{"read", "write"}}, header: []string{"Authorization", bearer},
 			status: 403, code: "insufficient_scope", reason: "insufficient_scope",

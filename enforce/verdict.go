@@ -21,6 +21,10 @@ type Verdict struct {
 	// Limits are the rates this request was counted under; they become the
 	// RateLimit fields of the response either way.
 	Limits []limit.Item
+	// Credentials are the header fields in which the route reads credentials; they
+	// end here, as Authorization and X-API-Key always do but where Foreign names
+	// them: fields that the route does not read and that hold nothing of ours.
+	Credentials, Foreign []string
 	// Params are the path parameters of the match.
 	Params map[string]string
 }

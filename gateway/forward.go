@@ -174,7 +174,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if up.PreserveHost {
 		out.Host = pr.In.Host
 	}
-	strip(h, !up.PassAuthorization, e.g.strip, up.protected)
+	strip(h, !up.PassAuthorization, &e.v, e.g.strip, up.protected)
 	if up.DropCookies {
 		delete(h, "Cookie")
 	}

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/enforce"
 )
 
 // Response and request header names of ours.
@@ -98,11 +100,24 @@ func credentialName(name string) bool {
 	return false
 }
 
+// endsHere reports whether the header carries a credential for us, by the verdict
+// on its request, so that no upstream is to see it.
+func endsHere(name string, v *enforce.Verdict) bool {
+	if credentialName(name) {
+		return !slices.Contains(v.Foreign, name)
+	}
+	if len(v.Route.Credentials) == 0 {
+		return false
+	}
+	n := normalName(name)
+	return slices.ContainsFunc(v.Credentials, func(field string) bool { return n == normalName(field) })
+}
+
 // strip removes what the caller may not tell the upstream from a header or
 // trailer.
-func strip(h http.Header, credentials bool, more ...map[string]bool) {
+func strip(h http.Header, credentials bool, v *enforce.Verdict, more ...map[string]bool) {
 	for name := range h {
-		if identityName(name, more...) || credentials && credentialName(name) {
+		if identityName(name, more...) || credentials && endsHere(name, v) {
 			delete(h, name)
 		}
 	}

@@ -144,7 +144,7 @@ func (x *relay) passes(name string) bool {
 	if x.e.v.Route.Filter != nil && (name == "Accept-Encoding" || slices.Contains(unfilterable[:], name)) {
 		return false
 	}
-	return !identityName(name, x.e.g.strip, up.protected) && (up.PassAuthorization || !credentialName(name))
+	return !identityName(name, x.e.g.strip, up.protected) && (up.PassAuthorization || !endsHere(name, &x.e.v))
 }
 
 // appendOurs appends what the gateway says to the upstream. The caller's lines of

@@ -37,6 +37,6 @@ func filterTrailer(h http.Header) {
 // some servers merge the two.
 func trailerAllowed(name string, e *exchange) bool {
 	n := normalName(name)
-	return httpguts.ValidTrailerHeader(name) && !identityName(name, e.g.strip, e.up.protected) && !credentialName(name) &&
+	return httpguts.ValidTrailerHeader(name) && !identityName(name, e.g.strip, e.up.protected) && !credentialName(name) && !endsHere(name, &e.v) &&
 		n != "cookie" && n != "host" && !forbiddenTrailers[n]
 }

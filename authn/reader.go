@@ -1,0 +1,183 @@
+package authn
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/credential"
+)
+
+// Header fields that carry credentials where nothing else is said.
+const (
+	FieldAuthorization = "Authorization" // RFC 9110 §11.6.2
+	FieldAPIKey        = "X-Api-Key"     // keys only, as every field of another name
+)
+
+// NoCarrier in place of names says that no credential is read.
+const NoCarrier = "none"
+
+// ReaderConfig says where a request may carry a credential.
+type ReaderConfig struct {
+	// Fields are names of header fields: "Authorization", and any other carries API
+	// keys. Empty reads Authorization and X-API-Key; the one name "none" reads none.
+	Fields []string
+	// QueryNames are query parameters that are the API's own although they are named
+	// like a credential ("token"). AnyQueryName allows all. A value that is one of
+	// our credentials is refused under every name.
+	QueryNames   []string
+	AnyQueryName bool
+	// Ours tells our own and trusted signed tokens from those of others, which may
+	// stand in the URL under an allowed name; nil takes every one for ours.
+	Ours func(token string) bool
+}
+
+// Reader finds the credential of a request where it may stand. It is immutable.
+type Reader struct {
+	fields   []string
+	unread   []string // well-known fields that are not read
+	anyQuery bool
+	queries  map[string]bool // lower case
+	ours     func(string) bool
+}
+
+// standard reads what is read where nothing else is said.
+var standard = &Reader{fields: []string{FieldAuthorization, FieldAPIKey}}
+
+// NewReader checks cfg.
+func NewReader(cfg ReaderConfig) (*Reader, error) {
+	rd := &Reader{anyQuery: cfg.AnyQueryName, ours: cfg.Ours, queries: map[string]bool{}}
+	for _, n := range cfg.QueryNames {
+		if n == "" {
+			return nil, errors.New("a query parameter needs a name")
+		}
+		rd.queries[strings.ToLower(n)] = true
+	}
+	switch {
+	case len(cfg.Fields) == 0:
+		rd.fields = standard.fields
+	case slices.Contains(cfg.Fields, NoCarrier):
+		if len(cfg.Fields) > 1 {
+			return nil, errors.New(`"none" stands alone`)
+		}
+	default:
+		for _, n := range cfg.Fields {
+			field := http.CanonicalHeaderKey(n)
+			if !ownField(field) {
+				return nil, fmt.Errorf("%q cannot carry a credential: it must be Authorization or a header name of letters, digits and dashes that has no other meaning", n)
+			}
+			if slices.Contains(rd.fields, field) {
+				return nil, fmt.Errorf("%q is there twice", n)
+			}
+			rd.fields = append(rd.fields, field)
+		}
+	}
+	for _, field := range standard.fields {
+		if !slices.Contains(rd.fields, field) {
+			rd.unread = append(rd.unread, field)
+		}
+	}
+	return rd, nil
+}
+
+// ownField refuses names that mean something else to HTTP, to browsers or to us.
+func ownField(field string) bool {
+	if field == FieldAuthorization || field == FieldAPIKey {
+		return true
+	}
+	for _, c := range []byte(field) {
+		if c != '-' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	switch field {
+	case "", "Cookie", "Host", "Origin", "Referer", "Connection", "Upgrade", "Te", "Trailer", "Transfer-Encoding", "Keep-Alive", "Expect",
+		"Proxy-Authorization", "Proxy-Connection", "Forwarded", "X-Request-Id", "Via", "Date", "Range", "User-Agent":
+		return false
+	}
+	for _, p := range [...]string{"Accept", "Content-", "If-", "Sec-", "X-Forwarded-", "X-Gatehouse-", "X-Http-Method", "Access-Control-"} {
+		if strings.HasPrefix(field, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// Fields are the canonical names of the header fields that are read. They must not
+// be changed.
+func (rd *Reader) Fields() []string { return rd.orStandard().fields }
+
+// orStandard: no reader reads what is read where nothing else is said.
+func (rd *Reader) orStandard() *Reader {
+	if rd == nil {
+		return standard
+	}
+	return rd
+}
+
+// Read returns the one credential that r presents, or the zero Presented; see
+// [Extract] for what it refuses.
+func (rd *Reader) Read(r *http.Request) (Presented, error) {
+	rd = rd.orStandard()
+	if rd.urlHoldsCredential(r.URL) {
+		return Presented{}, errInURL
+	}
+	var field, value string
+	for _, f := range rd.fields {
+		lines := r.Header[f]
+		switch {
+		case len(lines) == 0:
+			continue
+		case len(lines) > 1 && f == FieldAuthorization:
+			return Presented{}, errRepeated
+		case len(lines) > 1 || field != "":
+			return Presented{}, errConflict
+		}
+		field, value = f, lines[0]
+	}
+	switch field {
+	case "":
+		return Presented{}, nil
+	case FieldAuthorization:
+		return parseAuthorization(value)
+	}
+	return parseAPIKey(value)
+}
+
+// Foreign returns the well-known fields of r that are not read, and so are the
+// API's own. One that holds a credential of ours is not among them: it must not
+// reach an API.
+func (rd *Reader) Foreign(h http.Header) []string {
+	rd = rd.orStandard()
+	if len(rd.unread) == 0 {
+		return nil
+	}
+	var out []string
+	for _, f := range rd.unread {
+		if len(h[f]) > 0 && !slices.ContainsFunc(h[f], rd.lineHoldsOurs) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// lineHoldsOurs looks behind the auth-scheme, into the pair of Basic, and at each
+// element of a list.
+func (rd *Reader) lineHoldsOurs(line string) bool {
+	for part := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '"' }) {
+		if rd.isOurs(part) {
+			return true
+		}
+		if user, password, err := credential.ParseBasic(part); err == nil && (rd.isOurs(user) || rd.isOurs(password.Reveal())) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOurs is [isOurs] with what is known of other people's signed tokens.
+func (rd *Reader) isOurs(s string) bool {
+	return isOurs(s) && (rd.ours == nil || !signedToken(s) || rd.ours(bare(s)))
+}

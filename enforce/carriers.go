@@ -1,0 +1,31 @@
+package enforce
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse-auth/gatehouse/authn"
+)
+
+// recognizer is an [Authenticator] that tells tokens it believes from those of
+// others; *authn.Authenticator is one. Without it every signed token counts as ours.
+type recognizer interface {
+	Recognizes(ctx context.Context, realm, text string) bool
+}
+
+// checkCarriers prepares where the route's requests carry their credential.
+func (p *Pipeline) checkCarriers(c *compiled) error {
+	cfg := authn.ReaderConfig{Fields: c.Credentials, QueryNames: c.QueryNames, AnyQueryName: c.Anonymous}
+	if k, ok := p.cfg.Authenticator.(recognizer); ok {
+		realm := c.Realm
+		cfg.Ours = func(text string) bool { return k.Recognizes(context.Background(), realm, text) }
+	}
+	var err error
+	if c.reader, err = authn.NewReader(cfg); err != nil {
+		return err
+	}
+	if len(c.reader.Fields()) == 0 && !c.Anonymous {
+		return errors.New("credentials: a route that reads none is for anonymous callers")
+	}
+	return nil
+}
