@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -279,9 +280,6 @@ func (s *Service) UpdateKey(ctx context.Context, actor *gatehouse.Principal, rea
 	if in.ExpiresAt != nil && !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(s.c.Now()) {
 		f.add("expires_at", "must be in the future; to end the key now, revoke it")
 	}
-	if in.Metadata != nil {
-		f.metadata(*in.Metadata)
-	}
 	for name, quota := range map[string]*int64{"quota_day": in.QuotaDay, "quota_month": in.QuotaMonth} {
 		if quota != nil {
 			f.quota(name, *quota)
@@ -327,6 +325,23 @@ func (f faults) metadata(m map[string]string) {
 			return
 		}
 	}
+}
+
+// mergeNotes applies a merge patch to the notes of a key; a nil patch takes all away.
+func mergeNotes(notes map[string]string, patch map[string]*string) map[string]string {
+	if patch == nil {
+		return nil
+	}
+	out := make(map[string]string, len(notes)+len(patch))
+	maps.Copy(out, notes)
+	for name, value := range patch {
+		if value == nil {
+			delete(out, name)
+			continue
+		}
+		out[name] = *value
+	}
+	return out
 }
 
 // plainText reports whether s can be shown in a line of a terminal.
@@ -376,7 +391,12 @@ func (in KeyPatch) apply(k *credential.Key, e *gatehouse.Event) error {
 		}
 	}
 	if in.Metadata != nil {
-		k.Metadata, e.Detail["metadata"] = *in.Metadata, "replaced"
+		merged := mergeNotes(k.Metadata, *in.Metadata)
+		f := faults{}
+		if f.metadata(merged); f.err() != nil {
+			return f.err()
+		}
+		k.Metadata, e.Detail["metadata"] = merged, "changed"
 	}
 	if in.QuotaDay != nil {
 		k.QuotaDay, e.Detail["quota_day"] = *in.QuotaDay, strconv.FormatInt(*in.QuotaDay, 10)

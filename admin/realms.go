@@ -26,8 +26,12 @@ var (
 
 func realmView(r gatehouse.Realm) Realm {
 	return Realm{Name: r.Name, Title: r.Title, Disabled: r.Disabled, Settings: settingsView(r.Settings),
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt}
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Version: realmVersion(r)}
 }
+
+// realmVersion tells one state of a realm from every other: no two changes have the
+// same time, to the microsecond that the store keeps.
+func realmVersion(r gatehouse.Realm) int64 { return r.UpdatedAt.UnixMicro() }
 
 func settingsView(s gatehouse.RealmSettings) RealmSettings {
 	return RealmSettings{
@@ -137,13 +141,21 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 	if in.Title != nil {
 		f.text("title", *in.Title, false)
 	}
+	before, err := s.realm(ctx, name)
+	if err != nil {
+		return Realm{}, err
+	}
+	settings := before.Settings
 	if in.Settings != nil {
-		f.settings("settings", in.Settings.settings())
+		if settings, err = in.Settings.apply(before.Settings); err != nil {
+			return Realm{}, err
+		}
+		f.settings("settings", settings)
 	}
 	if err := f.err(); err != nil {
 		return Realm{}, err
 	}
-	if in.Disabled != nil || in.Settings != nil && reachesInside(in.Settings.TrustedIssuers) {
+	if in.Disabled != nil || in.Settings != nil && reachesInside(settings.TrustedIssuers) {
 		if err := s.authorize(ctx, actor, policy.AdminManage, policy.AdminRealm, name, name); err != nil {
 			return Realm{}, err
 		}
@@ -152,10 +164,14 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 		return Realm{}, errRealmMain
 	}
 	var out gatehouse.Realm
-	err := s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
+	err = s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
 		r, err := readRealm(ctx, tx, name)
 		if err != nil {
 			return err
+		}
+		// What was checked above was checked about this state.
+		if in.Version != nil && *in.Version != realmVersion(r) || realmVersion(r) != realmVersion(before) {
+			return errVersion
 		}
 		e := s.event(ctx, actor, name, audit.KindRealmUpdate, "realm", name)
 		e.Detail = changes(e.Detail)
@@ -166,9 +182,12 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 			r.Disabled, e.Detail["disabled"] = *in.Disabled, fmt.Sprint(*in.Disabled)
 		}
 		if in.Settings != nil {
-			r.Settings, e.Detail["settings"] = in.Settings.settings(), "replaced"
+			r.Settings, e.Detail["settings"] = settings, strings.Join(slices.Sorted(maps.Keys(in.Settings.members)), " ")
 		}
 		r.UpdatedAt = e.Time
+		if next := before.UpdatedAt.Add(time.Microsecond); r.UpdatedAt.Before(next) { // two changes at once, or a clock set back
+			r.UpdatedAt = next
+		}
 		out = r
 		if err := tx.UpdateRealm(ctx, r); err != nil {
 			return err

@@ -299,11 +299,15 @@ func (in UserPatch) apply(u *identity.User, e *gatehouse.Event) error {
 		u.Groups = *in.Groups
 	}
 	if in.Attributes != nil {
-		attributes, err := identity.NormalizeAttributes(*in.Attributes)
+		merged := map[string]any{} // null takes all of them away
+		if *in.Attributes != nil {
+			merged = mergePatch(u.Attributes, *in.Attributes)
+		}
+		attributes, err := identity.NormalizeAttributes(merged)
 		if err != nil {
 			return err
 		}
-		u.Attributes, e.Detail["attributes"] = attributes, "replaced"
+		u.Attributes, e.Detail["attributes"] = attributes, "changed"
 	}
 	if in.Disabled != nil {
 		u.Disabled, e.Detail["disabled"] = *in.Disabled, fmt.Sprint(*in.Disabled)

@@ -43,6 +43,7 @@ type Realm struct {
 	Settings  RealmSettings `json:"settings"`
 	CreatedAt time.Time     `json:"created_at"`
 	UpdatedAt time.Time     `json:"updated_at"`
+	Version   int64         `json:"version" doc:"Changes with every change"`
 }
 
 // RealmSettings: see [gatehouse.RealmSettings]. An absent member has its default.
@@ -71,11 +72,12 @@ type NewRealm struct {
 	Settings RealmSettings `json:"settings,omitzero"`
 }
 
-// RealmPatch changes the members that are present; Settings are replaced whole.
+// RealmPatch is a merge patch of a realm.
 type RealmPatch struct {
 	Title    *string        `json:"title,omitempty"`
 	Disabled *bool          `json:"disabled,omitempty"`
-	Settings *RealmSettings `json:"settings,omitempty"`
+	Settings *SettingsPatch `json:"settings,omitempty"`
+	Version  *int64         `json:"version,omitempty" doc:"When present, the change is refused unless the realm still has this version"`
 }
 
 // User is a person or a service as the API shows it.
@@ -121,7 +123,7 @@ type CreatedUser struct {
 	Password gatehouse.Secret `json:"password,omitempty" doc:"Shown this once, when it was generated"`
 }
 
-// UserPatch changes the members that are present; lists and maps are replaced.
+// UserPatch is a merge patch of a user; lists are replaced.
 type UserPatch struct {
 	DisplayName *string         `json:"display_name,omitempty"`
 	Email       *string         `json:"email,omitempty"`
@@ -192,19 +194,19 @@ type CreatedKey struct {
 	Text gatehouse.Secret `json:"text" doc:"The key itself; shown this once"`
 }
 
-// KeyPatch changes the members that are present. Scopes, nets and end only narrow
-// what the key may; widening takes a new key. Its owner may lower a quota and
+// KeyPatch is a merge patch of a key; lists are replaced. Scopes, nets and end only
+// narrow what the key may; widening takes a new key. Its owner may lower a quota and
 // disable the key; raising one and enabling it again take the right to write keys.
 type KeyPatch struct {
-	Name        *string            `json:"name,omitempty"`
-	Scopes      *[]string          `json:"scopes,omitempty"`
-	AllowedNets *[]string          `json:"allowed_nets,omitempty"`
-	ExpiresAt   *time.Time         `json:"expires_at,omitempty"`
-	Disabled    *bool              `json:"disabled,omitempty" doc:"Refuse the key until it is enabled again"`
-	Metadata    *map[string]string `json:"metadata,omitempty" doc:"Replaces all of them"`
-	QuotaDay    *int64             `json:"quota_day,omitempty" minimum:"0" doc:"0: any number"`
-	QuotaMonth  *int64             `json:"quota_month,omitempty" minimum:"0" doc:"0: any number"`
-	Version     *int64             `json:"version,omitempty" doc:"When present, the change is refused unless the key still has this version"`
+	Name        *string             `json:"name,omitempty"`
+	Scopes      *[]string           `json:"scopes,omitempty"`
+	AllowedNets *[]string           `json:"allowed_nets,omitempty"`
+	ExpiresAt   *time.Time          `json:"expires_at,omitempty"`
+	Disabled    *bool               `json:"disabled,omitempty" doc:"Refuse the key until it is enabled again"`
+	Metadata    *map[string]*string `json:"metadata,omitempty" doc:"Merged name by name; null takes a name, or all of them, away"`
+	QuotaDay    *int64              `json:"quota_day,omitempty" minimum:"0" doc:"0: any number"`
+	QuotaMonth  *int64              `json:"quota_month,omitempty" minimum:"0" doc:"0: any number"`
+	Version     *int64              `json:"version,omitempty" doc:"When present, the change is refused unless the key still has this version"`
 }
 
 // KeyRotation replaces a key.

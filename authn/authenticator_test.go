@@ -482,12 +482,12 @@ func TestForeignIssuer(t *testing.T) {
 		t.Errorf("%+v", who)
 	}
 	for claims, want := range map[string][]string{
-		`"resource_access":{"my.api.client":{"roles":["boss"]}},`:                                         {"manager"},
-		`"resource_access.my.api.client.roles":["boss"],`:                                                 {"manager"},
-		`"resource_access":{"my":{"api":{"client":{"roles":["boss"]}}}},`:                                 {"manager"},
-		`"resource_access":{"my.api":{"x":1},"my.api.client":{"roles":["boss"]}},`:                        {"manager"},
-		`"resource_access":{"my.api":{"client":{"roles":["boss"]}},"my":{"api.client":{"roles":["x"]}}},`: nil, // which is meant?
-		`"resource_access":{"my.api.other":{"roles":["boss"]}},`:                                          nil,
+		`"resource_access":{"my.api.client":{"roles":["boss"]}},`:                                            {"manager"},
+		`"resource_access.my.api.client.roles":["boss"],`:                                                    {"manager"},
+		`"resource_access":{"my":{"api":{"client":{"roles":["boss"]}}}},`:                                    {"manager"},
+		`"resource_access":{"my.api":{"x":1},"my.api.client":{"roles":["boss"]}},`:                           {"manager"},
+		`"resource_access":{"my.api":{"client":{"roles":["boss"]}},"my":{"api.client":{"roles":["boss"]}}},`: nil, // which is meant?
+		`"resource_access":{"my.api.other":{"roles":["boss"]}},`:                                             nil,
 	} {
 		trusted.RolesClaim = "resource_access.my.api.client.roles"
 		w.realms["main"] = gatehouse.Realm{Name: "main", Settings: gatehouse.RealmSettings{TrustedIssuers: []gatehouse.TrustedIssuer{trusted}}}

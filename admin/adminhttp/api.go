@@ -124,7 +124,37 @@ func (a *api) config() huma.Config {
 func schemas() huma.Registry {
 	r := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	r.RegisterTypeAlias(reflect.TypeFor[admin.Duration](), reflect.TypeFor[durationSchema]())
+	r.RegisterTypeAlias(reflect.TypeFor[admin.SettingsPatch](), reflect.TypeFor[settingsSchema]())
 	return r
+}
+
+// settingsSchema describes [admin.SettingsPatch]: the settings, of which each can be
+// null, and of the objects among them each member.
+type settingsSchema struct{}
+
+func (settingsSchema) Schema(r huma.Registry) *huma.Schema {
+	of := r.SchemaFromRef(r.Schema(reflect.TypeFor[admin.RealmSettings](), true, "").Ref)
+	s := &huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{}, AdditionalProperties: false, Nullable: true}
+	for name, p := range of.Properties {
+		member := *p
+		member.Nullable, member.Enum = true, append(slices.Clone(p.Enum), nulls(p.Enum)...)
+		if values, ok := p.AdditionalProperties.(*huma.Schema); ok {
+			each := *values
+			each.Nullable = true
+			member.AdditionalProperties = &each
+		}
+		s.Properties[name] = &member
+	}
+	s.PrecomputeMessages()
+	return s
+}
+
+// nulls makes null one of the values where only some are allowed.
+func nulls(enum []any) []any {
+	if enum == nil {
+		return nil
+	}
+	return []any{nil}
 }
 
 // durationSchema describes [admin.Duration] in the document.
@@ -155,7 +185,10 @@ func schemaName(t reflect.Type, hint string) string {
 // document renders the OpenAPI document.
 func (a *api) document() ([]byte, error) {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
-	for _, s := range schemas {
+	for name, s := range schemas {
+		if strings.HasSuffix(name, "Patch") {
+			continue // null takes a value away (RFC 7396)
+		}
 		for _, p := range s.Properties {
 			p.Nullable = false // lists are written [] when empty, never null
 		}
@@ -224,7 +257,11 @@ func (a *api) bounds(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.ContentLength == 0 {
 		return nil
 	}
-	if err := web.ContentType(r, "application/json"); err != nil {
+	accept := []string{"application/json"}
+	if r.Method == http.MethodPatch {
+		accept = append(accept, "application/merge-patch+json") // RFC 7396
+	}
+	if err := web.ContentType(r, accept...); err != nil {
 		return err
 	}
 	return web.LimitBody(w, r, maxBody)

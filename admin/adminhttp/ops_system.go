@@ -58,7 +58,7 @@ func (a *api) realms() {
 			return answer(s.Realm(ctx, actor, in.Realm))
 		})
 	handle(a, operation{method: http.MethodPatch, path: "/realms/{realm}", id: "update-realm", tag: "realms", conflicts: true,
-		summary: "Change the members that are present", maxBody: maxBody},
+		summary: "Change the members that are present (RFC 7396); null sets the default", maxBody: maxBody},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			RealmPath
 			Body admin.RealmPatch

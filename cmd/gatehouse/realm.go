@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -20,7 +23,7 @@ func (a *app) realmCommand() *cobra.Command {
 	create.Flags().StringVar(&title, "title", "", "name for people, shown in login prompts")
 	set := &cobra.Command{
 		Use:     "set NAME FILE",
-		Short:   "Change a realm's settings: a JSON object with the members to change (- is standard input)",
+		Short:   "Change what a JSON file names; null sets a default (RFC 7396; - is standard input)",
 		Example: `  echo '{"settings":{"access_token_ttl":"5m","password_min_length":15}}' | gatehouse realm set main -`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -33,19 +36,6 @@ func (a *app) realmCommand() *cobra.Command {
 				return err
 			}
 			a.realm = args[0]
-			// The API replaces settings as a whole: keep those that are not named.
-			if settings, ok := body["settings"].(object); ok {
-				var now object
-				if err := a.call(c.Context(), "GET", a.realmPath(), nil, &now); err != nil {
-					return err
-				}
-				merged, _ := now["settings"].(object)
-				if merged == nil {
-					merged = object{}
-				}
-				maps.Copy(merged, settings)
-				body["settings"] = merged
-			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath(), body, &out); err != nil {
 				return err
@@ -62,6 +52,47 @@ func (a *app) realmCommand() *cobra.Command {
 			return a.get(c.Context(), a.realmPath())
 		}},
 		a.signingKeyCommand(),
+		a.scopeCommand(),
+	)
+	return c
+}
+
+func (a *app) scopeCommand() *cobra.Command {
+	c := &cobra.Command{Use: "scope", Short: "The scopes that keys and tokens of the realm can be given"}
+	change := func(ctx context.Context, name string, meaning any) error {
+		body := object{"settings": object{"scopes": object{name: meaning}}}
+		return a.call(ctx, "PATCH", a.realmPath(), body, nil)
+	}
+	c.AddCommand(
+		&cobra.Command{Use: "add SCOPE MEANING", Short: "Add a scope, or say anew what it means", Args: cobra.ExactArgs(2), RunE: func(c *cobra.Command, args []string) error {
+			if err := change(c.Context(), args[0], args[1]); err != nil {
+				return err
+			}
+			return a.done("keys and tokens can be given %s", args[0])
+		}},
+		&cobra.Command{Use: "remove SCOPE", Short: "Remove a scope; keys and tokens that have it keep it", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := change(c.Context(), args[0], nil); err != nil {
+				return err
+			}
+			return a.done("%s is given no more", args[0])
+		}},
+		&cobra.Command{Use: "list", Short: "List the scopes and what they mean", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			var realm struct {
+				Settings struct {
+					Scopes map[string]string `json:"scopes"`
+				} `json:"settings"`
+			}
+			if err := a.call(c.Context(), "GET", a.realmPath(), nil, &realm); err != nil {
+				return err
+			}
+			return a.print(realm.Settings.Scopes, func(w io.Writer) {
+				rows := [][]string{{"SCOPE", "MEANING"}}
+				for _, name := range slices.Sorted(maps.Keys(realm.Settings.Scopes)) {
+					rows = append(rows, []string{name, realm.Settings.Scopes[name]})
+				}
+				table(w, rows)
+			})
+		}},
 	)
 	return c
 }

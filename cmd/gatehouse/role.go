@@ -59,7 +59,8 @@ func (a *app) roleCommand() *cobra.Command {
 func (a *app) roleAssign(use, short string, give bool) *cobra.Command {
 	return &cobra.Command{Use: use + " USER ROLE", Short: short, Args: cobra.ExactArgs(2), RunE: func(c *cobra.Command, args []string) error {
 		var u struct {
-			Roles []string `json:"roles"`
+			Roles   []string `json:"roles"`
+			Version int64    `json:"version"` // nobody's change in between is lost
 		}
 		path := a.realmPath("users", args[0])
 		var raw json.RawMessage
@@ -79,7 +80,7 @@ func (a *app) roleAssign(use, short string, give bool) *cobra.Command {
 			roles = append(roles, args[1])
 		}
 		var out object
-		if err := a.call(c.Context(), "PATCH", path, object{"roles": roles}, &out); err != nil {
+		if err := a.call(c.Context(), "PATCH", path, object{"roles": roles, "version": u.Version}, &out); err != nil {
 			return err
 		}
 		return a.show(out)
