@@ -80,7 +80,7 @@ func TestForeignIssuer(t *testing.T) {
 		call(t, "GET", d.Gateway+"/private", "bearer", bad).want(t, name, 401)
 	}
 	// Trust that is taken away is gone, for tokens that were seen before too.
-	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main", "bearer", d.AdminToken, "body", `{"settings":{}}`).want(t, "distrust", 200)
+	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main", "bearer", d.AdminToken, "body", `{"settings":{"trusted_issuers":null}}`).want(t, "distrust", 200)
 	call(t, "GET", d.Gateway+"/private", "bearer", good).want(t, "after the trust ended", 401)
 }
 
