@@ -138,6 +138,9 @@ func (d *Directory) fill(ctx context.Context, key subject) (*User, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		defer caught(&err)
+		if c, ok := d.users.Get(key); ok && d.cfg.Now().UnixNano() < c.renew {
+			return c.user, nil // another read ended since the caller looked
+		}
 		return d.load(ctx, key, began)
 	})
 	select {
