@@ -122,11 +122,14 @@ func TestSuspectLookupsTakeTurns(t *testing.T) {
 func TestRecordsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var loads atomic.Int64
-		slow := time.Duration(0)
-		var fail error
+		var slow atomic.Int64 // nanoseconds
+		var fail atomic.Pointer[error]
 		load := func(context.Context, string) (int, error) {
-			time.Sleep(slow)
-			return int(loads.Add(1)), fail
+			time.Sleep(time.Duration(slow.Load()))
+			if err := fail.Load(); err != nil {
+				return int(loads.Add(1)), *err
+			}
+			return int(loads.Add(1)), nil
 		}
 		c := newRecords[int](1024, time.Minute, time.Now)
 		get := func() int {
@@ -144,7 +147,7 @@ func TestRecordsAreRenewed(t *testing.T) {
 		if get() != 1 {
 			t.Fatal("not looked up")
 		}
-		slow = time.Second
+		slow.Store(int64(time.Second))
 		time.Sleep(29 * time.Second)
 		if get() != 1 || loads.Load() != 1 {
 			t.Fatal("renewed too soon")
@@ -166,25 +169,27 @@ func TestRecordsAreRenewed(t *testing.T) {
 		}
 		// Not in use, it does.
 		time.Sleep(2 * time.Minute)
-		slow = 0
+		slow.Store(int64(0))
 		before := loads.Load()
 		if get(); loads.Load() != before+1 {
 			t.Fatal("an old record was used")
 		}
 		// When it is gone, the old record goes with the renewal.
 		time.Sleep(46 * time.Second)
-		fail = fmt.Errorf("gone: %w", gatehouse.NotFound)
+		gone := fmt.Errorf("gone: %w", gatehouse.NotFound)
+		fail.Store(&gone)
 		get()
 		synctest.Wait()
 		if _, err := c.get(t.Context(), "k", load); !errors.Is(err, gatehouse.NotFound) {
 			t.Fatalf("a record that is gone: %v", err)
 		}
 		// A store that fails makes nobody's record last longer.
-		fail = nil
+		fail.Store(nil)
 		c.drop("k")
 		get()
 		time.Sleep(50 * time.Second)
-		fail = errors.New("down")
+		down := errors.New("down")
+		fail.Store(&down)
 		get()
 		time.Sleep(11 * time.Second)
 		if _, err := c.get(t.Context(), "k", load); err == nil {
@@ -197,13 +202,18 @@ func TestRecordsAreRenewed(t *testing.T) {
 func TestRenewalsDoNotUndoChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newRecords[int](16, time.Minute, time.Now)
-		value := 1
-		load := func(context.Context, string) (int, error) { v := value; time.Sleep(time.Second); return v, nil }
+		var value atomic.Int64
+		value.Store(1)
+		load := func(context.Context, string) (int, error) {
+			v := value.Load()
+			time.Sleep(time.Second)
+			return int(v), nil
+		}
 		_, _ = c.get(t.Context(), "k", load)
 		time.Sleep(50 * time.Second)
 		_, _ = c.get(t.Context(), "k", load) // begins a renewal, which reads 1
 		time.Sleep(time.Millisecond)
-		value = 2
+		value.Store(2)
 		c.drop("k")
 		time.Sleep(2 * time.Second)
 		if v, _ := c.get(t.Context(), "k", load); v != 2 {
