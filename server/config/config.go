@@ -11,7 +11,7 @@
 //   - required: "true" for a key that must be there
 //   - enum, pattern, minimum, maximum: what a value must be; bounds of durations
 //     are durations
-//   - form: base_url, network, host_port, path or header, for texts that are more
+//   - form: base_url, network, host_port or path, for texts that are more
 //     than texts; a path is relative to the file's directory
 //   - secret: "true" for a value that no message may show
 package config
@@ -81,7 +81,7 @@ type Log struct {
 type Audit struct {
 	Overflow string `json:"overflow,omitempty" enum:"block,drop" default:"block" doc:"When decision events come faster than they can be stored: block makes requests wait, and refuses them with 503 after five seconds, so that nothing passes unrecorded; drop lets them pass, and records how many were lost."`
 	Queue    int    `json:"queue,omitempty" minimum:"16" maximum:"1048576" default:"8192" doc:"Decision events that may wait."`
-	File     string `json:"file,omitempty" form:"path" doc:"Also write each event as a JSON line to this file. SIGHUP opens it again."`
+	File     string `json:"file,omitempty" form:"path" doc:"Also write each event as a JSON line to this file."`
 }
 
 // Passwords bounds the cost of password hashing.
