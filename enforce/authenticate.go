@@ -71,7 +71,7 @@ func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 		return nil
 	}
 	principal, err := p.cfg.Authenticator.Authenticate(x.ctx, x.route.Realm, x.presented, authn.Rule{
-		Schemes: x.route.Schemes, Environment: x.route.Environment, Secure: x.secure, Address: x.address,
+		Schemes: x.route.accepts, Environment: x.route.Environment, Secure: x.secure, Address: x.address,
 		Uncounted: x.before != nil, // whoever keeps a stream open has used the credential once
 	})
 	if err != nil {

@@ -28,14 +28,16 @@ func (p *Pipeline) requirements(x *Exchange, _ *http.Request) error {
 		x.decision = gatehouse.Decision{Code: "unauthenticated"}
 		return errDenied
 	}
-	for _, s := range rt.Scopes {
-		if !x.principal.HasScope(s) {
-			x.decision.Missing = append(x.decision.Missing, s)
+	if x.principal.Authenticated() {
+		way := rt.nearest(x.principal)
+		if way == nil {
+			x.decision = gatehouse.Decision{Code: "scheme_not_accepted"} // the authenticator refuses it before
+			return errDenied
 		}
-	}
-	if len(x.decision.Missing) > 0 {
-		x.decision.Code = "insufficient_scope"
-		return errScope
+		if missing := lacking(x.principal, way.Scopes); len(missing) > 0 {
+			x.decision = gatehouse.Decision{Code: "insufficient_scope", Missing: missing}
+			return errScope
+		}
 	}
 	if len(rt.Roles) > 0 {
 		held, err := p.cfg.Decider.Roles(x.ctx, x.principal)
@@ -105,5 +107,5 @@ func denial(rt *compiled, who *gatehouse.Principal, d gatehouse.Decision) error 
 var errAnonymousDenied = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
 
 func (c *compiled) requiresSomething() bool {
-	return c.Anonymous || c.Authenticated || len(c.Scopes) > 0 || len(c.Roles) > 0 || c.Action != ""
+	return c.Anonymous || c.Authenticated || len(c.Scopes) > 0 || len(c.AnyOf) > 0 || len(c.Roles) > 0 || c.Action != ""
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -15,7 +14,13 @@ import (
 // compiled is a route that was checked, with what can be prepared.
 type compiled struct {
 	Route
+	pattern        pattern
+	folded         pattern // as it is compared without regard to letter case
 	wildcards      []string
+	ways           []Requirement      // how a caller can meet what is asked of schemes and scopes
+	accepts        []gatehouse.Scheme // by any of them; empty is all
+	stricter       map[*compiled]bool // see rivals
+	fallback       bool               // some of them have to be looked for with every request
 	id, fetch      template
 	scopeAddress   string
 	scopePrincipal string
@@ -64,8 +69,7 @@ func (p *Pipeline) compile(routes []Route) (*table, error) {
 	if len(routes) > maxRoutes {
 		return nil, fmt.Errorf("enforce: %d routes are more than %d", len(routes), maxRoutes)
 	}
-	t := &table{hosts: map[string]*http.ServeMux{}}
-	byHost := map[string][]*compiled{}
+	t := newTable()
 	ids := map[string]bool{}
 	var errs []error
 	for i := range routes {
@@ -73,33 +77,19 @@ func (p *Pipeline) compile(routes []Route) (*table, error) {
 		if err == nil && ids[c.ID] {
 			err = errors.New("another route has the same id")
 		}
+		if err == nil {
+			err = t.add(c)
+		}
 		if err != nil {
 			errs = append(errs, &RouteError{i, name(&routes[i]), err})
 			continue
 		}
 		ids[c.ID] = true
-		mux := t.any
-		if c.Host != "" {
-			mux = t.hosts[c.Host]
-		}
-		if mux == nil {
-			mux = http.NewServeMux()
-			if c.Host == "" {
-				t.any = mux
-			} else {
-				t.hosts[c.Host] = mux
-			}
-		}
-		if err := handle(mux, c); err != nil {
-			errs = append(errs, &RouteError{i, name(&c.Route), conflict(byHost[c.Host], c, err)})
-			continue
-		}
-		byHost[c.Host] = append(byHost[c.Host], c)
-		t.ids = append(t.ids, c.ID)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	rivals(t.all)
 	return t, nil
 }
 
@@ -114,52 +104,15 @@ func name(r *Route) string {
 	return n
 }
 
-// handle registers c. ServeMux reports bad and conflicting patterns by panicking.
-func handle(mux *http.ServeMux, c *compiled) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = errors.New("the pattern is not valid, or in conflict with another")
-		}
-	}()
-	mux.Handle(c.Pattern, c)
-	return nil
-}
-
-// conflict names the route that c is in conflict with.
-func conflict(earlier []*compiled, c *compiled, err error) error {
-	if handle(http.NewServeMux(), c) != nil {
-		return errors.New("the pattern is not valid")
-	}
-	for _, e := range earlier {
-		mux := http.NewServeMux()
-		if handle(mux, e) == nil && handle(mux, c) != nil {
-			return fmt.Errorf("it matches requests that %s matches too, and neither is more specific", name(&e.Route))
-		}
-	}
-	return err
-}
-
 // compileRoute checks one route. What it lets through is enforced as written;
 // anything that could be meant in two ways is refused.
 func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 	c := &compiled{Route: r}
-	method, path, ok := strings.Cut(strings.TrimSpace(r.Pattern), " ")
-	if !ok {
-		method, path = "", method
+	var err error
+	if c.pattern, err = parsePattern(r.Pattern); err != nil {
+		return nil, err
 	}
-	path = strings.TrimSpace(path)
-	if !strings.HasPrefix(path, "/") {
-		return nil, errors.New(`the pattern must be "/path" or "METHOD /path"; the host has a field of its own`)
-	}
-	if method == http.MethodTrace || method == http.MethodConnect {
-		return nil, errors.New("TRACE and CONNECT are never served")
-	}
-	if method != strings.ToUpper(method) {
-		return nil, errors.New("methods are upper-case")
-	}
-	if c.wildcards, ok = wildcards(path); !ok {
-		return nil, errors.New("the pattern is not valid")
-	}
+	c.folded, c.wildcards = c.pattern.fold(), c.pattern.names()
 	if c.ID == "" {
 		c.ID = r.Pattern
 		if r.Host != "" {
@@ -181,48 +134,23 @@ func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 	return c, nil
 }
 
-// wildcards returns the names in a ServeMux path pattern.
-func wildcards(path string) ([]string, bool) {
-	var names []string
-	for segment := range strings.SplitSeq(path, "/") {
-		if !strings.HasPrefix(segment, "{") {
-			continue
-		}
-		n := strings.TrimSuffix(strings.TrimPrefix(segment, "{"), "}")
-		if n == "$" {
-			continue
-		}
-		n = strings.TrimSuffix(n, "...")
-		if n == "" {
-			return nil, false
-		}
-		names = append(names, n)
-	}
-	return names, true
-}
-
 func (p *Pipeline) checkAccess(c *compiled) error {
 	if !c.requiresSomething() {
-		return errors.New("it says not who may call: anonymous, authenticated, scopes, roles or action")
+		return errors.New("it says not who may call: anonymous, authenticated, scopes, any_of, roles or action")
 	}
-	if c.Anonymous && (c.Authenticated || len(c.Scopes) > 0 || len(c.Roles) > 0) {
-		return errors.New("anonymous contradicts authenticated, scopes and roles")
+	if c.Anonymous && (c.Authenticated || len(c.Scopes) > 0 || len(c.AnyOf) > 0 || len(c.Roles) > 0) {
+		return errors.New("anonymous contradicts authenticated, scopes, any_of and roles")
 	}
-	for _, s := range c.Schemes {
-		if _, known := authn.KindOf(s); !known {
-			return fmt.Errorf("scheme %q is not known", s)
-		}
-		if !p.cfg.Authenticator.Supports(s) {
-			return fmt.Errorf("scheme %q is not available", s)
-		}
+	if err := p.checkWays(c); err != nil {
+		return err
 	}
 	switch c.Environment {
 	case "", gatehouse.EnvironmentLive, gatehouse.EnvironmentTest:
 	default:
 		return fmt.Errorf("environment %q is neither live nor test", c.Environment)
 	}
-	if slices.Contains(c.Scopes, "") || slices.Contains(c.Scopes, gatehouse.ScopeAll) || slices.Contains(c.Roles, "") {
-		return errors.New(`scopes and roles need names, and "*" is none`)
+	if slices.Contains(c.Roles, "") {
+		return errors.New("roles need names")
 	}
 	if c.Action == "" {
 		switch {
@@ -238,6 +166,31 @@ func (p *Pipeline) checkAccess(c *compiled) error {
 	return nil
 }
 
+// checkWays checks schemes and scopes, those of alternatives too.
+func (p *Pipeline) checkWays(c *compiled) error {
+	for _, a := range append([]Requirement{{Schemes: c.Schemes, Scopes: c.Scopes}}, c.AnyOf...) {
+		for _, s := range a.Schemes {
+			if _, known := authn.KindOf(s); !known {
+				return fmt.Errorf("scheme %q is not known", s)
+			}
+			if !p.cfg.Authenticator.Supports(s) {
+				return fmt.Errorf("scheme %q is not available", s)
+			}
+		}
+		if slices.Contains(a.Scopes, "") || slices.Contains(a.Scopes, gatehouse.ScopeAll) {
+			return errors.New(`scopes need names, and "*" is none`)
+		}
+	}
+	for i, a := range c.AnyOf {
+		if _, ok := narrow(c.Schemes, a.Schemes); !ok {
+			return fmt.Errorf("any_of: no credential can meet alternative %d: the route itself accepts other schemes", i+1)
+		}
+	}
+	c.ways = c.alternatives()
+	c.accepts = acceptedBy(c.ways)
+	return nil
+}
+
 // accessReasons is what the record shows for a route that asks no policy.
 func accessReasons(r *Route) []gatehouse.Reason {
 	rule := "authenticated"
@@ -250,6 +203,8 @@ func accessReasons(r *Route) []gatehouse.Reason {
 		rule = "roles"
 	case len(r.Scopes) > 0:
 		rule = "scopes"
+	case len(r.AnyOf) > 0:
+		rule = "any_of"
 	}
 	return []gatehouse.Reason{{PolicyID: "route:" + r.ID, Effect: "permit", Note: rule}}
 }

@@ -36,7 +36,6 @@ type Exchange struct {
 
 	ctx       context.Context
 	table     *table
-	sink      sink
 	route     *compiled
 	params    map[string]string
 	presented authn.Presented

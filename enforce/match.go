@@ -1,6 +1,8 @@
 package enforce
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -17,27 +19,50 @@ var (
 // match finds the one route of the request. What no route matches is answered
 // as if it did not exist, whatever the reason.
 func (p *Pipeline) match(x *Exchange, r *http.Request) error {
-	if err := unfitRequest(r); err != nil {
-		if err == errMethod {
+	c, err := x.table.route(r)
+	if err != nil {
+		if errors.Is(err, errMethod) {
 			x.setHeader("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 		}
 		return err
 	}
-	x.table.find(&x.sink, r)
-	if x.sink.hit == nil {
-		return errNoRoute
-	}
-	x.route = x.sink.hit
-	x.event.Route = x.route.ID
-	x.event.Realm = x.route.Realm
-	if n := len(x.route.wildcards); n > 0 {
+	x.route = c
+	x.event.Route = c.ID
+	x.event.Realm = c.Realm
+	if n := len(c.wildcards); n > 0 {
 		x.params = make(map[string]string, n)
-		for _, name := range x.route.wildcards {
-			x.params[name] = r.PathValue(name)
+		if err := c.pattern.params(r.URL.EscapedPath(), x.params); err != nil {
+			return err
+		}
+		for name, value := range x.params {
+			r.SetPathValue(name, value)
 		}
 	}
-	x.pass("match", "", x.route.ID)
+	x.pass("match", "", c.ID)
 	return nil
+}
+
+// route returns the route that r is judged by, or why there is none.
+func (t *table) route(r *http.Request) (*compiled, error) {
+	if err := unfitRequest(r); err != nil {
+		return nil, err
+	}
+	path := r.URL.EscapedPath()
+	host := canonicalHost(r.Host)
+	c := t.find(host, r.Method, path)
+	if web.EncodesSlash(path) && (c == nil || !c.EncodedSlashes) {
+		return nil, errPath
+	}
+	if c == nil {
+		return nil, errNoRoute
+	}
+	if c.stricter != nil {
+		if o := t.meantFor(c, host, r.Method, path); o != nil {
+			return nil, errPath.With(fmt.Errorf("the API may take the path for one of route %q, which asks for more than %q; "+
+				"if it tells them apart, set strict_paths on its upstream", o.ID, c.ID))
+		}
+	}
+	return c, nil
 }
 
 // unfitRequest refuses requests whose method or path another program could take
@@ -46,7 +71,7 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 	if !web.ServableMethod(r.Method) {
 		return errMethod
 	}
-	if web.AmbiguousURL(r.URL) {
+	if web.AmbiguousURL(r.URL, true) {
 		return errPath
 	}
 	if overridesMethod(r) {
@@ -55,24 +80,79 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 	return nil
 }
 
-// table is one immutable set of routes. Patterns are matched by the standard
-// library's ServeMux, so that their meaning and precedence are the ones that its
-// documentation gives.
+// table is one immutable set of routes.
 type table struct {
-	hosts map[string]*http.ServeMux // by canonical host
-	any   *http.ServeMux
-	ids   []string // of all routes, as events show them
+	hosts map[string]*hostRoutes // by canonical host; "" is for every host
+	all   []*compiled            // in their order
 }
 
-// find looks in the routes of the request's host first, then in those of every
-// host. The mux is asked to serve into a sink: it only ever finds.
-func (t *table) find(s *sink, r *http.Request) {
-	if m := t.hosts[canonicalHost(r.Host)]; m != nil {
-		m.ServeHTTP(s, r)
+// hostRoutes are the routes of one host, by method; "" is every method.
+type hostRoutes struct {
+	exact, folded map[string]*tree
+	all           []*compiled
+}
+
+func newTable() *table { return &table{hosts: map[string]*hostRoutes{}} }
+
+// add adds c, unless it matches requests that another route of its host matches
+// too and neither is more specific: then it names that route.
+func (t *table) add(c *compiled) error {
+	h := t.hosts[c.Host]
+	if h == nil {
+		h = &hostRoutes{exact: map[string]*tree{}, folded: map[string]*tree{}}
+		t.hosts[c.Host] = h
 	}
-	if s.hit == nil && t.any != nil {
-		t.any.ServeHTTP(s, r)
+	for _, o := range h.all {
+		if rel := c.pattern.compare(&o.pattern); rel == equal || rel == overlapping {
+			return fmt.Errorf("it matches requests that %s matches too, and neither is more specific", name(&o.Route))
+		}
 	}
+	method := c.pattern.method
+	if h.exact[method] == nil {
+		h.exact[method], h.folded[method] = &tree{}, &tree{}
+	}
+	h.exact[method].add(&c.pattern, c)
+	h.folded[method].add(&c.folded, c)
+	h.all, t.all = append(h.all, c), append(t.all, c)
+	return nil
+}
+
+// find returns the most specific route of a request, nil when there is none. The
+// routes of its host come before those of every host.
+func (t *table) find(host, method, path string) *compiled {
+	var room [1]*compiled
+	if found := t.collect(host, method, path, reading{}, true, room[:0]); len(found) > 0 {
+		return found[0]
+	}
+	return nil
+}
+
+// collect appends the routes that match to out; with one, the first that is found.
+// host is canonical, path begins with a slash.
+func (t *table) collect(host, method, path string, m reading, one bool, out []*compiled) []*compiled {
+	for _, h := range [...]*hostRoutes{t.hosts[host], t.hosts[""]} {
+		if h == nil {
+			continue
+		}
+		trees := h.exact
+		if m.fold {
+			trees = h.folded
+		}
+		methods := [...]string{method, "GET", ""} // HEAD is served by what serves GET
+		for i, name := range methods {
+			root := trees[name]
+			if root == nil || i == 1 && method != http.MethodHead {
+				continue
+			}
+			if out = root.collect(path[1:], true, m, one, out); one && len(out) > 0 {
+				return out
+			}
+		}
+		if len(out) > 0 || host == "" {
+			return out
+		}
+	}
+	return out
 }
 
 // canonicalHost lowers s and cuts port and final dot: "API.Example.:443" must
@@ -82,27 +162,4 @@ func canonicalHost(s string) string {
 		s = s[:i]
 	}
 	return strings.ToLower(strings.TrimSuffix(s, "."))
-}
-
-// sink is the ResponseWriter that find serves into. What the mux itself answers
-// (redirects, 404, 405) leaves hit nil: no route.
-type sink struct {
-	hit    *compiled
-	header http.Header
-}
-
-func (s *sink) Header() http.Header {
-	if s.header == nil {
-		s.header = http.Header{}
-	}
-	return s.header
-}
-func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
-func (s *sink) WriteHeader(int)             {}
-
-// ServeHTTP notes that the mux chose c.
-func (c *compiled) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	if s, ok := w.(*sink); ok {
-		s.hit = c
-	}
 }

@@ -200,8 +200,45 @@ func TestSetRoutesRefuses(t *testing.T) {
 		{"filter", []Route{{Pattern: "/a", Authenticated: true, Filter: &ListFilter{Action: "read"}}}, "filter"},
 		{"pattern", []Route{{Pattern: "a", Authenticated: true}}, "pattern"},
 		{"pattern with host", []Route{{Pattern: "GET x.test/a", Authenticated: true}}, "host"},
-		{"bad wildcard", []Route{{Pattern: "/a/{}", Authenticated: true}}, "pattern"},
-		{"partial wildcard", []Route{{Pattern: "/a/b{x}", Authenticated: true}}, "pattern"},
+		{"bad wildcard", []Route{{Pattern: "/a/{}", Authenticated: true}}, "name alone"},
+		{"adjacent parameters", []Route{{Pattern: "/a/{x}{y}", Authenticated: true}}, "text between"},
+		{"rest within a segment", []Route{{Pattern: "/a/b{x...}", Authenticated: true}}, "end"},
+		{"rest in the middle", []Route{{Pattern: "/a/{x...}/b", Authenticated: true}}, "end"},
+		{"end in the middle", []Route{{Pattern: "/a/{$}/b", Authenticated: true}}, "end"},
+		{"same name twice", []Route{{Pattern: "/a/{x}/{x}", Authenticated: true}}, "one name"},
+		{"star", []Route{{Pattern: "/admin/*", Roles: []string{"boss"}}}, "{name...}"},
+		{"stars", []Route{{Pattern: "/admin/**", Roles: []string{"boss"}}}, "{name...}"},
+		{"star in a name", []Route{{Pattern: "/admin/{*path}", Roles: []string{"boss"}}}, "{name...}"},
+		{"star in a text", []Route{{Pattern: "/files/*.pdf", Roles: []string{"boss"}}}, "wildcard"},
+		{"colon", []Route{{Pattern: "GET /users/:id", Roles: []string{"boss"}}}, "{id}"},
+		{"angle brackets", []Route{{Pattern: "/users/<int:id>", Roles: []string{"boss"}}}, "{name}"},
+		{"typed parameter", []Route{{Pattern: "/users/{id:int}", Roles: []string{"boss"}}}, "name alone"},
+		{"regular expression", []Route{{Pattern: "/users/{id:[0-9]+}", Roles: []string{"boss"}}}, "name alone"},
+		{"optional parameter", []Route{{Pattern: "/users/{id?}", Roles: []string{"boss"}}}, "path alone"},
+		{"doubled slash", []Route{{Pattern: "/a//b", Roles: []string{"boss"}}}, "doubled"},
+		{"dots", []Route{{Pattern: "/a/../b", Roles: []string{"boss"}}}, "no request"},
+		{"dot", []Route{{Pattern: "/a/./b", Roles: []string{"boss"}}}, "no request"},
+		{"query", []Route{{Pattern: "/a?x=1", Roles: []string{"boss"}}}, "path alone"},
+		{"fragment", []Route{{Pattern: "/a#x", Roles: []string{"boss"}}}, "path alone"},
+		{"path parameter", []Route{{Pattern: "/a;x=1", Roles: []string{"boss"}}}, "path alone"},
+		{"backslash", []Route{{Pattern: `/a\d`, Roles: []string{"boss"}}}, "path alone"},
+		{"encoded slash", []Route{{Pattern: "/a/%2F", Roles: []string{"boss"}}}, "no request"},
+		{"encoded dot", []Route{{Pattern: "/a/%2e%2e/b", Roles: []string{"boss"}}}, "no request"},
+		{"encoded twice", []Route{{Pattern: "/a/%252f", Roles: []string{"boss"}}}, "no request"},
+		{"control character", []Route{{Pattern: "/a/%00", Roles: []string{"boss"}}}, "no request"},
+		{"malformed escape", []Route{{Pattern: "/a/%zz", Roles: []string{"boss"}}}, "escape"},
+		{"space in a path", []Route{{Pattern: "/a b", Roles: []string{"boss"}}}, "%20"},
+		{"two methods", []Route{{Pattern: "GET,POST /a", Roles: []string{"boss"}}}, "one method"},
+		{"slip of a method", []Route{{Pattern: "DELTE /a", Roles: []string{"boss"}}}, "DELETE"},
+		{"method that is none", []Route{{Pattern: "G$T /a", Roles: []string{"boss"}}}, "no method"},
+		{"empty", []Route{{Pattern: "", Roles: []string{"boss"}}}, "pattern"},
+		{"overlap of mixed segments", []Route{{ID: "first", Pattern: "/a/{x}.json", Authenticated: true}, {ID: "second", Pattern: "/a/x-{y}", Authenticated: true}}, "first"},
+		{"same mixed segment", []Route{{ID: "first", Pattern: "/a/{x}.json", Authenticated: true}, {ID: "second", Pattern: "/a/{y}.json", Authenticated: true}}, "first"},
+		{"method against path", []Route{{ID: "first", Pattern: "GET /", Authenticated: true}, {ID: "second", Pattern: "/a", Authenticated: true}}, "first"},
+		{"any_of with anonymous", []Route{{Pattern: "/a", Anonymous: true, AnyOf: []Requirement{{Scopes: []string{"x"}}}}}, "contradicts"},
+		{"any_of against schemes", []Route{{Pattern: "/a", Schemes: []gatehouse.Scheme{"jwt"}, AnyOf: []Requirement{{Schemes: []gatehouse.Scheme{"basic"}}}}}, "no credential"},
+		{"any_of with an unknown scheme", []Route{{Pattern: "/a", AnyOf: []Requirement{{Schemes: []gatehouse.Scheme{"magic"}}}}}, "not known"},
+		{"any_of with every scope", []Route{{Pattern: "/a", AnyOf: []Requirement{{Scopes: []string{"*"}}}}}, "none"},
 		{"lower-case method", []Route{{Pattern: "get /a", Authenticated: true}}, "upper"},
 		{"trace", []Route{{Pattern: "TRACE /a", Authenticated: true}}, "TRACE"},
 		{"wildcard host", []Route{{Host: "*.test", Pattern: "/a", Authenticated: true}}, "host"},
@@ -214,6 +251,17 @@ func TestSetRoutesRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
+	}
+	for _, good := range []string{"/", "/{$}", "/a/", "/a:b", "/a/{id}:archive", "/a/{from}-{to}", "/v1.0/{x}", "/a%20b", "/café", "/People('x')", "/@me", "/~a", "M-SEARCH /", "PURGE /a", "/a/{größe}"} {
+		if err := p.SetRoutes([]Route{{Pattern: good, Authenticated: true}}); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+	if err := p.SetRoutes([]Route{ok}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range tests {
+		_ = p.SetRoutes(tt.routes)
 	}
 	if p.Match(request("GET", "/a/1", "")) == nil {
 		t.Error("a refused set replaced the routes")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -93,7 +92,7 @@ func New(cfg Config) (*Pipeline, error) {
 	}
 	p := &Pipeline{cfg: cfg, sameOrigin: http.NewCrossOriginProtection()}
 	p.admitter, _ = cfg.Recorder.(Admitter)
-	p.routes.Store(&table{})
+	p.routes.Store(newTable())
 	return p, nil
 }
 
@@ -110,7 +109,14 @@ func (p *Pipeline) SetRoutes(routes []Route) error {
 }
 
 // RouteIDs returns the ids of the routes in force, as events show them.
-func (p *Pipeline) RouteIDs() []string { return slices.Clone(p.routes.Load().ids) }
+func (p *Pipeline) RouteIDs() []string {
+	all := p.routes.Load().all
+	ids := make([]string, len(all))
+	for i, c := range all {
+		ids[i] = c.ID
+	}
+	return ids
+}
 
 // step is one link of the pipeline. It returns nil to go on; an error ends the
 // request with a denial. A step never calls another.
@@ -192,15 +198,11 @@ func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 // when there is none. It is for questions about the route itself, such as a CORS
 // preflight; it is no permission.
 func (p *Pipeline) Match(r *http.Request) *Route {
-	if unfitRequest(r) != nil {
+	c, err := p.routes.Load().route(r)
+	if err != nil {
 		return nil
 	}
-	var s sink
-	p.routes.Load().find(&s, r)
-	if s.hit == nil {
-		return nil
-	}
-	return &s.hit.Route
+	return &c.Route
 }
 
 // challenge adds the WWW-Authenticate lines that a 401 must have and a 403 for
@@ -212,9 +214,9 @@ func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {
 	var lines []string
 	switch {
 	case e.Kind == gatehouse.Unauthenticated:
-		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.Schemes, e)
+		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e)
 	case e.Code == errScope.Code:
-		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.Schemes, e, x.route.Scopes...)
+		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e, x.route.scopesAsked(x.principal)...)
 	}
 	if len(lines) > 0 {
 		x.setHeader("Www-Authenticate", lines...)

@@ -238,9 +238,13 @@ func TestRouteWithoutRuleDenies(t *testing.T) {
 	if err := p.SetRoutes([]Route{{Pattern: "/x"}}); err == nil {
 		t.Error("accepted by SetRoutes")
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/x", &compiled{Route: Route{Pattern: "/x", Realm: "main"}})
-	p.routes.Store(&table{any: mux})
+	bare := &compiled{Route: Route{Pattern: "/x", Realm: "main"}}
+	bare.pattern, _ = parsePattern("/x")
+	routes := newTable()
+	if err := routes.add(bare); err != nil {
+		t.Fatal(err)
+	}
+	p.routes.Store(routes)
 	v := f.do(p, request("GET", "/x", "", "Authorization", bearer))
 	if v.Allowed || v.Err == nil || f.events[0].Reason != "route_without_rule" {
 		t.Errorf("%+v", v)

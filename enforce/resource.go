@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/decimal"
@@ -53,7 +52,8 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 		x.resource.Attributes, x.resource.Constant = x.route.static, true
 		return nil
 	case sourceUpstream:
-		members, err := p.cfg.Resolver.FetchEntity(x.ctx, &x.route.Route, x.route.fetch.expandURL(x.params))
+		members, err := p.cfg.Resolver.FetchEntity(x.ctx, &x.route.Route, x.route.fetch.expandURL(x.params, x.route.pattern.rest,
+			x.route.pattern.below(r.URL.EscapedPath())))
 		switch {
 		case errors.Is(err, gatehouse.NotFound):
 			return errHidden.With(err) // the answer of denial where existence is secret
@@ -174,32 +174,21 @@ func shallow(b []byte) bool {
 func collidesByCase(members map[string]any, rule *ResourceRule) bool {
 	seen := make(map[string]string, len(members)+len(rule.Attributes)+len(rule.Entities))
 	for _, member := range rule.Attributes {
-		seen[fold(member)] = member
+		seen[foldCase(member)] = member
 	}
 	if len(rule.Attributes) == 0 {
 		for attr := range rule.Entities {
-			seen[fold(attr)] = attr
+			seen[foldCase(attr)] = attr
 		}
 	}
 	for name := range members {
-		f := fold(name)
+		f := foldCase(name)
 		if other, ok := seen[f]; ok && other != name {
 			return true
 		}
 		seen[f] = name
 	}
 	return false
-}
-
-// fold maps every character to the least of those it folds with.
-func fold(s string) string {
-	return strings.Map(func(r rune) rune {
-		least := r
-		for x := unicode.SimpleFold(r); x != r; x = unicode.SimpleFold(x) {
-			least = min(least, x)
-		}
-		return least
-	}, s)
 }
 
 // attributes maps members to Cedar attributes. A member that is null counts as

@@ -27,6 +27,7 @@ type Route struct {
 	Anonymous     bool          `json:"anonymous,omitempty" doc:"May be called without a credential; a wrong one is still refused."`
 	Authenticated bool          `json:"authenticated,omitempty" doc:"Any authenticated caller."`
 	Scopes        []string      `json:"scopes,omitempty" doc:"All of these scopes."`
+	AnyOf         []Requirement `json:"any_of,omitempty" doc:"Alternatives; one of them must be met, beside schemes and scopes."`
 	Roles         []string      `json:"roles,omitempty" doc:"Any of these roles; inherited ones count."`
 	Action        string        `json:"action,omitempty" doc:"Action that the policies must permit on the resource."`
 	Resource      *ResourceRule `json:"resource,omitempty" doc:"What the action is done to."`
@@ -40,7 +41,20 @@ type Route struct {
 	RateAddress    limit.Rate    `json:"rate_address,omitempty" doc:"Requests per client address; unlimited when empty."`
 	RatePrincipal  limit.Rate    `json:"rate_principal,omitempty" doc:"Requests per principal; unlimited when empty."`
 	CORS           *CORS         `json:"cors,omitempty" doc:"Which browser origins may call; 'gateway.cors' when absent. '{origins: []}' lets none, whatever that says."`
+	EncodedSlashes bool          `json:"encoded_slashes,omitempty" doc:"Accept %2F within a segment of the path, and forward it as it is: only for APIs that tell it from a slash."`
 	Filter         *ListFilter   `json:"filter,omitempty" doc:"Drop the elements of a JSON list that the caller may not see."`
+
+	// StrictPaths says that the program behind tells paths apart that differ in letter
+	// case, a slash at the end or a suffix. Without it, a path that could be meant for
+	// a stricter route by a program that does not is refused. In gatehouse.yaml it is
+	// said of the upstream.
+	StrictPaths bool `json:"-"`
+}
+
+// Requirement is one alternative of a route.
+type Requirement struct {
+	Schemes []gatehouse.Scheme `json:"schemes,omitempty" doc:"Accepted kinds of credentials; all when empty."`
+	Scopes  []string           `json:"scopes,omitempty" doc:"All of these scopes."`
 }
 
 // ResourceRule builds the resource of the decision.

@@ -68,10 +68,11 @@ func (t template) expand(params map[string]string) string {
 }
 
 // expandURL fills the parameters into a path with an optional query, each escaped
-// for the place that it stands in. In the path, the slashes of a {rest...}
-// parameter stay slashes; in the query nothing of a value keeps a meaning there,
-// so that it can neither end the value nor add a parameter.
-func (t template) expandURL(params map[string]string) string {
+// for the place that it stands in. rest is the parameter that takes all below a
+// path, restPath its value as it came, percent-encoded: in the path its slashes
+// stay slashes. In the query nothing of a value keeps a meaning there, so that it
+// can neither end the value nor add a parameter.
+func (t template) expandURL(params map[string]string, rest, restPath string) string {
 	var b strings.Builder
 	inQuery := false
 	for _, p := range t.parts {
@@ -82,15 +83,15 @@ func (t template) expandURL(params map[string]string) string {
 		case inQuery:
 			// "%20", not "+": only forms read a plus sign as a space.
 			b.WriteString(strings.ReplaceAll(url.QueryEscape(params[p.text]), "+", "%20"))
-		default:
-			first := true
-			for segment := range strings.SplitSeq(params[p.text], "/") {
-				if !first {
+		case p.text == rest:
+			for i, segment := range strings.Split(restPath, "/") {
+				if i > 0 {
 					b.WriteByte('/')
 				}
-				first = false
-				b.WriteString(url.PathEscape(segment))
+				b.WriteString(url.PathEscape(reading{}.text(segment)))
 			}
+		default:
+			b.WriteString(url.PathEscape(params[p.text]))
 		}
 	}
 	return b.String()

@@ -191,7 +191,7 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, known bool) (*http.Re
 		return nil, errOriginal
 	}
 	u, err := url.ParseRequestURI(uri)
-	if err != nil || uri[0] != '/' || web.AmbiguousURL(u) {
+	if err != nil || uri[0] != '/' || web.AmbiguousURL(u, true) {
 		return nil, errOriginal
 	}
 	out := r.WithContext(r.Context()) // a copy

@@ -243,7 +243,7 @@ func (g *Gateway) bounds(r *http.Request) *gatehouse.Error {
 	if !web.ServableMethod(r.Method) {
 		return errMethod
 	}
-	if web.AmbiguousURL(r.URL) {
+	if web.AmbiguousURL(r.URL, true) {
 		return errPath
 	}
 	return nil

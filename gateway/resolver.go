@@ -42,7 +42,9 @@ type Resolver struct {
 	epoch map[string]uint64
 }
 
-type entityKey struct{ upstream, realm, path string }
+// entityKey names a resource. escaped tells "a%2Fb" from "a/b"; it is empty where
+// path says all.
+type entityKey struct{ upstream, realm, path, escaped string }
 
 type entity struct {
 	key     entityKey
@@ -79,11 +81,11 @@ func (s *Resolver) FetchEntity(ctx context.Context, route *enforce.Route, path s
 		return nil, errEntity.With(errors.New("no such upstream"))
 	}
 	u, err := url.Parse(path)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || web.AmbiguousURL(u) {
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || web.AmbiguousURL(u, route.EncodedSlashes) {
 		// The path is made of the caller's parameters; it must stay on the upstream.
 		return nil, errEntityNotFound
 	}
-	key := entityKey{up.Name, route.Realm, u.Path + "?" + u.RawQuery}
+	key := entityKey{up.Name, route.Realm, u.Path + "?" + u.RawQuery, u.RawPath}
 	var maxAge time.Duration
 	if route.Resource != nil {
 		maxAge = route.Resource.MaxAge

@@ -6,6 +6,16 @@ import (
 	"unicode/utf8"
 )
 
+// EncodesSlash reports whether the percent-encoded path has an encoded slash.
+func EncodesSlash(path string) bool {
+	for i := 0; i+2 < len(path); i++ {
+		if path[i] == '%' && path[i+1] == '2' && path[i+2]|0x20 == 'f' {
+			return true
+		}
+	}
+	return false
+}
+
 // AmbiguousURL reports request targets that a proxy and the program behind it are known to
 // read differently: encoded or doubled slashes, backslashes, dot segments in any
 // spelling, path parameters (";", which servlet containers cut off before they
@@ -13,7 +23,11 @@ import (
 // one decoding, and bytes that are not UTF-8 in the path; spaces and control
 // characters in the query, which HTTP/2 carries and which end the target on an
 // HTTP/1.1 request line. None of them is needed to name a resource.
-func AmbiguousURL(u *url.URL) bool {
+//
+// With slashes, an encoded slash is no reason: some APIs have it in the names of
+// their resources. What stands between two slashes of any kind is judged like a
+// segment then, since whoever decodes early would split there.
+func AmbiguousURL(u *url.URL, slashes bool) bool {
 	escaped := u.EscapedPath()
 	if escaped == "" || escaped[0] != '/' || u.Opaque != "" {
 		return true
@@ -25,6 +39,9 @@ func AmbiguousURL(u *url.URL) bool {
 	}
 	if strings.Contains(escaped, "//") || !utf8.ValidString(u.Path) {
 		return true
+	}
+	if slashes && EncodesSlash(escaped) {
+		escaped = strings.NewReplacer("%2f", "/", "%2F", "/").Replace(escaped)
 	}
 	for i := 0; i < len(escaped); i++ {
 		switch c := escaped[i]; {
