@@ -133,6 +133,7 @@ type Upstream struct {
 	PlainHeaders      bool              `json:"plain_headers,omitempty" doc:"Add X-Gatehouse-Subject, -Username, -Roles and -Scopes."`
 	Headers           map[string]string `json:"headers,omitempty" enum:"subject,username,roles,scopes,realm,client,credential" doc:"Further identity lines, header: what it tells."`
 	PreserveHost      bool              `json:"preserve_host,omitempty" doc:"Send the Host that the caller used, in place of the URL's."`
+	StrictPaths       bool              `json:"strict_paths,omitempty" doc:"The API tells paths apart that differ only in letter case, a slash at the end, a suffix or needless percent-escapes. Without it, a path that could be meant for a stricter route is refused."`
 	DropCookies       bool              `json:"drop_cookies,omitempty" doc:"Remove the Cookie line."`
 	HTTP2             bool              `json:"http2,omitempty" doc:"Speak HTTP/2 without TLS (h2c) to an http:// upstream."`
 	CAFile            string            `json:"ca_file,omitempty" form:"path" doc:"CA certificates (PEM) for an https:// upstream, in place of the system's."`

@@ -268,3 +268,20 @@ gateway:
 		}
 	}
 }
+
+// What is said of an upstream holds for its routes, and for no others.
+func TestStrictPaths(t *testing.T) {
+	c, err := Parse([]byte(`
+issuer: http://localhost:8080
+listen: {auth: {address: "127.0.0.1:8080"}, gateway: {address: "127.0.0.1:8081"}}
+upstreams:
+  strict: {url: "http://127.0.0.1:1", strict_paths: true}
+  common: {url: "http://127.0.0.1:2"}
+routes:
+  - {match: /a, upstream: strict, authenticated: true}
+  - {match: /b, upstream: common, authenticated: true}
+`), nil)
+	if err != nil || !c.Routes[0].StrictPaths || c.Routes[1].StrictPaths {
+		t.Errorf("%+v, %v", c.Routes, err)
+	}
+}

@@ -88,6 +88,9 @@ func (c *Config) fillDefaults(written func(path string) bool) {
 			}
 		}
 	}
+	for i := range c.Routes {
+		c.Routes[i].StrictPaths = c.Upstreams[c.Routes[i].Upstream].StrictPaths
+	}
 }
 
 // resolvePaths makes the paths below v relative to dir.
