@@ -404,7 +404,7 @@ func (in KeyPatch) apply(k *credential.Key, e *gatehouse.Event) error {
 	if in.QuotaMonth != nil {
 		k.QuotaMonth, e.Detail["quota_month"] = *in.QuotaMonth, strconv.FormatInt(*in.QuotaMonth, 10)
 	}
-	if in.ExpiresAt != nil {
+	if in.ExpiresAt != nil && !in.ExpiresAt.Equal(k.ExpiresAt) {
 		if in.ExpiresAt.IsZero() || !k.ExpiresAt.IsZero() && in.ExpiresAt.After(k.ExpiresAt) {
 			return errWider
 		}

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -75,7 +77,10 @@ func (p *KeyPatch) UnmarshalJSON(b []byte) error {
 }
 
 // SettingsPatch changes settings of a realm. The zero value takes all of them away.
-type SettingsPatch struct{ members map[string]any }
+type SettingsPatch struct {
+	members map[string]any
+	issuers []gatehouse.TrustedIssuer // among members; a list is replaced whole
+}
 
 var errZeroDuration = gatehouse.E(gatehouse.Unprocessable, "duration_invalid", "must not be zero; null sets the default")
 
@@ -96,8 +101,16 @@ func (p *SettingsPatch) UnmarshalJSON(b []byte) error {
 			return errZeroDuration
 		}
 	}
-	p.members = members
+	p.members, p.issuers = members, typed.TrustedIssuers
 	return nil
+}
+
+// names says for the record what is changed; "removed" when all are taken away.
+func (p SettingsPatch) names() string {
+	if p.members == nil {
+		return "removed"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(p.members)), " ")
 }
 
 // apply merges the patch into settings.

@@ -141,21 +141,10 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 	if in.Title != nil {
 		f.text("title", *in.Title, false)
 	}
-	before, err := s.realm(ctx, name)
-	if err != nil {
-		return Realm{}, err
-	}
-	settings := before.Settings
-	if in.Settings != nil {
-		if settings, err = in.Settings.apply(before.Settings); err != nil {
-			return Realm{}, err
-		}
-		f.settings("settings", settings)
-	}
 	if err := f.err(); err != nil {
 		return Realm{}, err
 	}
-	if in.Disabled != nil || in.Settings != nil && reachesInside(settings.TrustedIssuers) {
+	if in.Disabled != nil || in.Settings != nil && reachesInside(in.Settings.issuers) {
 		if err := s.authorize(ctx, actor, policy.AdminManage, policy.AdminRealm, name, name); err != nil {
 			return Realm{}, err
 		}
@@ -164,13 +153,12 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 		return Realm{}, errRealmMain
 	}
 	var out gatehouse.Realm
-	err = s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
+	err := s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
 		r, err := readRealm(ctx, tx, name)
 		if err != nil {
 			return err
 		}
-		// What was checked above was checked about this state.
-		if in.Version != nil && *in.Version != realmVersion(r) || realmVersion(r) != realmVersion(before) {
+		if in.Version != nil && *in.Version != realmVersion(r) {
 			return errVersion
 		}
 		e := s.event(ctx, actor, name, audit.KindRealmUpdate, "realm", name)
@@ -182,10 +170,19 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 			r.Disabled, e.Detail["disabled"] = *in.Disabled, fmt.Sprint(*in.Disabled)
 		}
 		if in.Settings != nil {
-			r.Settings, e.Detail["settings"] = settings, strings.Join(slices.Sorted(maps.Keys(in.Settings.members)), " ")
+			// Merged here, with what is stored: two changes of different members both last.
+			if r.Settings, err = in.Settings.apply(r.Settings); err != nil {
+				return err
+			}
+			f := faults{} // its own: a transaction may run twice
+			f.settings("settings", r.Settings)
+			if err := f.err(); err != nil {
+				return err
+			}
+			e.Detail["settings"] = in.Settings.names()
 		}
-		r.UpdatedAt = e.Time
-		if next := before.UpdatedAt.Add(time.Microsecond); r.UpdatedAt.Before(next) { // two changes at once, or a clock set back
+		next := r.UpdatedAt.Add(time.Microsecond) // two changes at once, or a clock set back
+		if r.UpdatedAt = e.Time; r.UpdatedAt.Before(next) {
 			r.UpdatedAt = next
 		}
 		out = r
