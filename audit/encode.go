@@ -135,19 +135,15 @@ func clip(s string, limit int) string {
 // Decode returns the events of a batch in order. It refuses a batch whose lines
 // do not match its count, or are not events of its realm.
 func Decode(b Batch) ([]gatehouse.Event, error) {
-	if b.Count < 0 || b.Count > int64(len(b.Data)) {
-		return nil, fmt.Errorf("audit: batch %s cannot hold %d events", b.ID, b.Count)
+	all, err := split(&b)
+	if err != nil {
+		return nil, err
 	}
-	out := make([]gatehouse.Event, 0, b.Count)
-	for line := range lines(b.Data) {
-		e, err := decodeLine(b.Realm, line)
-		if err != nil {
-			return nil, fmt.Errorf("audit: batch %s, line %d: %w", b.ID, len(out), err)
+	out := make([]gatehouse.Event, len(all))
+	for i, line := range all {
+		if out[i], err = decodeLine(b.Realm, line); err != nil {
+			return nil, lineError(&b, int64(i), err)
 		}
-		out = append(out, e)
-	}
-	if int64(len(out)) != b.Count {
-		return nil, fmt.Errorf("audit: batch %s has %d lines, not %d", b.ID, len(out), b.Count)
 	}
 	return out, nil
 }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strconv"
@@ -105,6 +104,7 @@ func (l *Log) List(ctx context.Context, realm string, q Query) (Page, error) {
 			bq.After = c.position + 1
 		}
 	}
+	needles := q.needles()
 	for scanned := 0; ; {
 		batches, err := l.Reader.Batches(ctx, realm, bq)
 		if err != nil {
@@ -115,7 +115,7 @@ func (l *Log) List(ctx context.Context, realm string, q Query) (Page, error) {
 			if b.Position != resume.position {
 				skip = 0
 			}
-			done, err := page.take(b, &q, skip)
+			done, err := page.take(b, &q, needles, skip)
 			if err != nil || done {
 				return page, err
 			}
@@ -139,18 +139,28 @@ func (l *Log) maxScan() int {
 }
 
 // take adds the matching events of b in the order of q; true when the page is
-// full, with Next set to the event after the last one.
-func (p *Page) take(b *Batch, q *Query, skip int64) (bool, error) {
-	events, err := Decode(*b)
+// full, with Next set to the event after the last one. Only lines that hold all
+// needles of q are decoded.
+func (p *Page) take(b *Batch, q *Query, needles needles, skip int64) (bool, error) {
+	if !needles.in(b.Data) {
+		return false, nil
+	}
+	all, err := split(b)
 	if err != nil {
 		return false, err
 	}
-	for n := skip; n < int64(len(events)); n++ {
+	for n := skip; n < int64(len(all)); n++ {
 		i := n
 		if !q.OldestFirst {
-			i = int64(len(events)) - 1 - n
+			i = int64(len(all)) - 1 - n
 		}
-		e := events[i]
+		if !needles.in(all[i]) {
+			continue
+		}
+		e, err := decodeLine(b.Realm, all[i])
+		if err != nil {
+			return false, lineError(b, i, err)
+		}
 		if !q.matches(&e) {
 			continue
 		}
@@ -218,7 +228,7 @@ func plain(s string) bool {
 }
 
 func (l *Log) scan(ctx context.Context, realm, requestID string, from, to time.Time) ([]Entry, error) {
-	needle := []byte(`"` + requestID + `"`)
+	needles := needles{needle(`,"request_id":`, requestID)}
 	q := BatchQuery{From: from, To: to, Limit: scanPage}
 	var out []Entry
 	for scanned := 0; ; {
@@ -229,13 +239,13 @@ func (l *Log) scan(ctx context.Context, realm, requestID string, from, to time.T
 		for i := range batches {
 			b := &batches[i]
 			q.After = b.Position
-			if !bytes.Contains(b.Data, needle) {
+			if !needles.in(b.Data) {
 				continue
 			}
 			n := int64(-1)
 			for line := range lines(b.Data) {
 				n++
-				if !bytes.Contains(line, needle) {
+				if !needles.in(line) {
 					continue
 				}
 				e, err := decodeLine(realm, line)
