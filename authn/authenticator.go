@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -89,6 +90,9 @@ type Config struct {
 	Password func(ctx context.Context, a PasswordAttempt) (Subject, error)
 	// Issuer is the issuer URL of a realm's own tokens.
 	Issuer func(realm string) string
+	// Realms lists all realms, so that tokens of their issuers are told from those
+	// of others ([Authenticator.Recognizes]). Nil: every signed token counts as ours.
+	Realms func(ctx context.Context) ([]gatehouse.Realm, error)
 	// Keys is the live key source of a realm's own tokens.
 	Keys func(realm string) token.KeySource
 	// ForeignKeys makes the key source for an issuer that a realm trusts. It is
@@ -106,15 +110,18 @@ type Config struct {
 
 // Authenticator verifies presented credentials. It is safe for concurrent use.
 type Authenticator struct {
-	cfg      Config
-	trusts   *records[*trust]
-	keys     *records[*keyEntry]
-	rights   *cache.Cache[string, *keyRights]
-	opaque   *records[*opaqueEntry]
-	tokens   *tokenCache
-	suspects turnstile
-	usage    usageCounter
-	quotas   quotas
+	cfg    Config
+	trusts *records[*trust]
+	// issuers of all realms; nil: to be read. realmChanges tells a late reader.
+	issuers      atomic.Pointer[map[string]bool]
+	realmChanges atomic.Uint64
+	keys         *records[*keyEntry]
+	rights       *cache.Cache[string, *keyRights]
+	opaque       *records[*opaqueEntry]
+	tokens       *tokenCache
+	suspects     turnstile
+	usage        usageCounter
+	quotas       quotas
 }
 
 // ErrNone says that nothing was presented where something must be. It is the
@@ -277,6 +284,8 @@ func (a *Authenticator) Apply(c gatehouse.Change) {
 	case gatehouse.TopicKey:
 		a.keys.drop(c.ID)
 	case gatehouse.TopicRealm, gatehouse.TopicSigningKey:
+		a.realmChanges.Add(1)
+		a.issuers.Store(nil)
 		// A new trust makes every token verified under the old one unknown.
 		a.trusts.drop(c.Realm)
 	case gatehouse.TopicGrant:

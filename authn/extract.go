@@ -216,7 +216,7 @@ func (rd *Reader) urlHoldsCredential(u *url.URL) bool {
 		return true
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
-		if rd.isOurs(segment) {
+		if isOurs(segment) {
 			return true
 		}
 	}
@@ -233,10 +233,12 @@ func (rd *Reader) urlHoldsCredential(u *url.URL) bool {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		name, value = unescape(name), unescape(value)
-		if lower := strings.ToLower(name); value != "" && credentialNames[lower] && !rd.anyQuery && !rd.queries[lower] {
+		lower := strings.ToLower(name)
+		theirs := rd.anyQuery || rd.queries[lower] // the API's own, unless the value is ours
+		switch {
+		case isOurs(name), theirs && rd.isOurs(value):
 			return true
-		}
-		if rd.isOurs(value) || rd.isOurs(name) {
+		case !theirs && (value != "" && credentialNames[lower] || isOurs(value)):
 			return true
 		}
 	}

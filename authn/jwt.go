@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -223,17 +222,46 @@ func (t *trust) issuerOf(text string) (*trustedIssuer, error) {
 	return nil, errWrongIssuer
 }
 
-// Recognizes reports whether a signed token claims to be of an issuer that realm
-// believes: its own or a trusted one. It verifies nothing. A realm that cannot be
-// asked about recognizes everything.
-func (a *Authenticator) Recognizes(ctx context.Context, realm, text string) bool {
+// Recognizes reports whether a signed token claims to be of an issuer that some
+// realm believes, its own or a trusted one. It verifies nothing. Where that cannot
+// be told it recognizes everything: what may be ours is not let through as the
+// API's own.
+func (a *Authenticator) Recognizes(ctx context.Context, text string) bool {
 	issuer, err := token.UnverifiedIssuer(text)
 	if err != nil {
-		return false
+		return false // no verifier of ours would take it either
 	}
-	t, err := a.trust(ctx, realm)
+	known := a.issuers.Load()
+	if known == nil {
+		if known, err = a.loadIssuers(ctx); err != nil {
+			return true
+		}
+	}
+	return (*known)[issuer]
+}
+
+var errNoRealms = errors.New("authn: no list of realms")
+
+// loadIssuers reads the issuers of all realms and keeps them until a realm changes.
+func (a *Authenticator) loadIssuers(ctx context.Context) (*map[string]bool, error) {
+	if a.cfg.Realms == nil {
+		return nil, errNoRealms
+	}
+	began := a.realmChanges.Load()
+	realms, err := a.cfg.Realms(ctx)
 	if err != nil {
-		return true
+		return nil, err
 	}
-	return slices.ContainsFunc(t.issuers, func(ti trustedIssuer) bool { return ti.issuer == issuer })
+	known := make(map[string]bool, len(realms))
+	for _, r := range realms {
+		known[a.cfg.Issuer(r.Name)] = true
+		for _, t := range r.Settings.TrustedIssuers {
+			known[t.Issuer] = true
+		}
+	}
+	a.issuers.Store(&known)
+	if a.realmChanges.Load() != began {
+		a.issuers.Store(nil) // read before the change, stored after it
+	}
+	return &known, nil
 }

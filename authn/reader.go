@@ -109,6 +109,12 @@ func ownField(field string) bool {
 // be changed.
 func (rd *Reader) Fields() []string { return rd.orStandard().fields }
 
+// OwnFields reports whether a field is read that nobody but the route knows for one
+// with a credential.
+func (rd *Reader) OwnFields() bool {
+	return slices.ContainsFunc(rd.Fields(), func(f string) bool { return !slices.Contains(standard.fields, f) })
+}
+
 // orStandard: no reader reads what is read where nothing else is said.
 func (rd *Reader) orStandard() *Reader {
 	if rd == nil {
@@ -163,9 +169,14 @@ func (rd *Reader) Foreign(h http.Header) []string {
 	return out
 }
 
-// lineHoldsOurs looks behind the auth-scheme, into the pair of Basic, and at each
-// element of a list.
+// lineHoldsOurs looks at every run of characters that a key or token may be made
+// of, wherever it stands in the line, and into the pair of Basic.
 func (rd *Reader) lineHoldsOurs(line string) bool {
+	for run := range strings.FieldsFuncSeq(line, func(c rune) bool { return !tokenRune(c) }) {
+		if rd.isOurs(run) {
+			return true
+		}
+	}
 	for part := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '"' }) {
 		if rd.isOurs(part) {
 			return true
@@ -175,6 +186,11 @@ func (rd *Reader) lineHoldsOurs(line string) bool {
 		}
 	}
 	return false
+}
+
+// tokenRune is what keys, opaque tokens and JWTs are made of.
+func tokenRune(c rune) bool {
+	return c == '-' || c == '_' || c == '.' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // isOurs is [isOurs] with what is known of other people's signed tokens.

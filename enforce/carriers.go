@@ -10,15 +10,14 @@ import (
 // recognizer is an [Authenticator] that tells tokens it believes from those of
 // others; *authn.Authenticator is one. Without it every signed token counts as ours.
 type recognizer interface {
-	Recognizes(ctx context.Context, realm, text string) bool
+	Recognizes(ctx context.Context, text string) bool
 }
 
 // checkCarriers prepares where the route's requests carry their credential.
 func (p *Pipeline) checkCarriers(c *compiled) error {
 	cfg := authn.ReaderConfig{Fields: c.Credentials, QueryNames: c.QueryNames, AnyQueryName: c.Anonymous}
 	if k, ok := p.cfg.Authenticator.(recognizer); ok {
-		realm := c.Realm
-		cfg.Ours = func(text string) bool { return k.Recognizes(context.Background(), realm, text) }
+		cfg.Ours = func(text string) bool { return k.Recognizes(context.Background(), text) }
 	}
 	var err error
 	if c.reader, err = authn.NewReader(cfg); err != nil {

@@ -17,6 +17,9 @@ type Point struct {
 	Body bool
 	// Answer: it has the answer, so that a list in it can be filtered.
 	Answer bool
+	// Header: it takes credentials out of the header before the API sees it. A proxy
+	// that asks does so for Authorization and X-API-Key alone.
+	Header bool
 	// MaxBody bounds bodies where the route says nothing; 0 does not.
 	MaxBody int64
 	// CORS: somebody who follows the route's CORS rule writes the answer's lines.
@@ -25,11 +28,11 @@ type Point struct {
 
 // The enforcement points.
 var (
-	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true}
+	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true, Header: true}
 	// AtProxy answers proxies that keep the body, the answer, and CORS with it.
 	AtProxy = Point{Name: "forward-auth", CORS: true}
 	// AtHandler stands in a program, whose own affair the answer is.
-	AtHandler = Point{Name: "guard", Body: true}
+	AtHandler = Point{Name: "guard", Body: true, Header: true}
 )
 
 var errNeedsGateway = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
@@ -38,7 +41,8 @@ var errNeedsGateway = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This
 func (p *Pipeline) fits(x *Exchange, _ *http.Request) error {
 	rt := x.route
 	if rt.Filter != nil && !x.point.Answer || rt.CORS != nil && !x.point.CORS ||
-		rt.Resource != nil && rt.Resource.Source == sourceBody && !x.point.Body {
+		rt.Resource != nil && rt.Resource.Source == sourceBody && !x.point.Body ||
+		!x.point.Header && rt.reader.OwnFields() {
 		return errNeedsGateway
 	}
 	return nil

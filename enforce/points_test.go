@@ -105,6 +105,7 @@ var matrixRoutes = []enforce.Route{
 	{Pattern: "GET /each", Authenticated: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}},
 	{Pattern: "POST /upload", Authenticated: true, MaxBodyBytes: 10, ContentTypes: []string{"text/plain"}},
 	{Pattern: "POST /create", Action: "create", Resource: &enforce.ResourceRule{Type: "Document", Source: "body"}},
+	{Pattern: "GET /own-line", Authenticated: true, Upstream: "api", Credentials: []string{"X-Acme-Key", "Authorization"}},
 	{Pattern: "GET /list", Authenticated: true, Filter: &enforce.ListFilter{IDMember: "id", Action: "read", Resource: enforce.ResourceRule{Type: "Document"}}},
 	{Pattern: "/cors", Authenticated: true, CORS: &enforce.CORS{Origins: []string{"https://app.example"}, Credentials: true}},
 	{Pattern: "/cors-plain", Authenticated: true, CORS: &enforce.CORS{Origins: []string{"https://app.example"}}},
@@ -285,6 +286,8 @@ func TestPointsAgree(t *testing.T) {
 			but: map[string]string{"forward-auth": ""}}, // the proxy keeps the body, and has a bound of its own
 		{name: "body that decides", method: "POST", target: "/create", body: `{"id":"x"}`, header: as(basic, secure, []string{"Content-Type", "application/json"}), want: "access_denied",
 			but: map[string]string{"forward-auth": "route_needs_gateway"}},
+		{name: "key in a line of its own", method: "GET", target: "/own-line", header: as(basic, secure),
+			but: map[string]string{"forward-auth": "route_needs_gateway"}}, // which the proxy would hand to the API
 		{name: "list that is filtered", method: "GET", target: "/list", header: as(basic, secure),
 			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}},
 	} {

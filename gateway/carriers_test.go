@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
@@ -22,11 +24,12 @@ func TestForeignCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := enforce.New(enforce.Config{Authenticator: world, Decider: noDecider{}, Recorder: &tape{}, Limiter: limit.New(limit.Config{})})
+	p, err := enforce.New(enforce.Config{Authenticator: keyed{world}, Decider: noDecider{}, Recorder: &tape{}, Limiter: limit.New(limit.Config{})})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.SetRoutes([]enforce.Route{
+		{Pattern: "/usual/{rest...}", Anonymous: true, Upstream: "api"},
 		{Pattern: "/usual", Anonymous: true, Upstream: "api"},
 		{Pattern: "/public", Anonymous: true, Upstream: "api", Credentials: []string{"none"}},
 		{Pattern: "/own", Authenticated: true, Upstream: "api", Credentials: []string{"X-Acme-Key"}},
@@ -40,6 +43,7 @@ func TestForeignCredentials(t *testing.T) {
 	}
 	srv := httptest.NewServer(g)
 	defer srv.Close()
+	const jwt = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL290aGVyLmV4YW1wbGUifQ.c2lnbmF0dXJl"
 	for _, c := range []struct {
 		name, method, target, line, value string
 		want                              int
@@ -55,11 +59,18 @@ func TestForeignCredentials(t *testing.T) {
 		{"reset link", "GET", "/usual?token=abc", "", "", 200, false},
 		{"our key in a link", "GET", "/usual?token=" + key.Reveal(), "", "", 400, false},
 		{"named parameter", "GET", "/named?token=abc", "", "", 401, false},
+		{"our key in its own line beside the API's Authorization", "GET", "/own", "Authorization", "Bearer abc", 200, true},
+		{"our key in a list of parameters", "GET", "/public", "Authorization", "Token token=" + key.Reveal(), 200, false},
+		{"a signed token in the path", "GET", "/usual/" + jwt, "", "", 400, false},
+		{"a signed token under another name", "GET", "/named?x=" + jwt, "", "", 400, false},
 		{"other parameter", "GET", "/named?access_token=abc", "", "", 400, false},
 	} {
 		req, _ := http.NewRequest(c.method, srv.URL+c.target, nil)
 		if c.line != "" {
 			req.Header.Set(c.line, c.value)
+		}
+		if strings.HasPrefix(c.name, "our key in its own line") {
+			req.Header.Set("X-Acme-Key", key.Reveal())
 		}
 		res, body := do(t, req)
 		if res.StatusCode != c.want {
@@ -76,3 +87,13 @@ func (noDecider) Decide(context.Context, gatehouse.AccessRequest) gatehouse.Deci
 	return gatehouse.Decision{}
 }
 func (noDecider) Roles(context.Context, *gatehouse.Principal) ([]string, error) { return nil, nil }
+
+// keyed also takes every API key for alice's.
+type keyed struct{ people }
+
+func (k keyed) Authenticate(ctx context.Context, realm string, c authn.Presented, rule authn.Rule) (*gatehouse.Principal, error) {
+	if c.Scheme == gatehouse.SchemeAPIKey {
+		return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: "usr_alice", Scopes: []string{"*"}, Scheme: c.Scheme}, nil
+	}
+	return k.people.Authenticate(ctx, realm, c, rule)
+}

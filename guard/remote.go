@@ -205,6 +205,8 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 			return nil, errors.New("guard: the routes of a remote guard are of one realm")
 		case r.CORS != nil || r.Filter != nil:
 			return nil, errors.New("guard: route " + r.Pattern + ": CORS and Filter are the gateway's")
+		case cfg.Assertions && len(r.Credentials) > 0:
+			return nil, errors.New("guard: route " + r.Pattern + ": the assertion takes the place of every other credential")
 		case r.Resource != nil && r.Resource.Source == "stored":
 			return nil, errors.New("guard: route " + r.Pattern + ": a remote guard has no stored resources")
 		}

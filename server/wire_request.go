@@ -62,7 +62,7 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 	s.auth, err = authn.New(authn.Config{
 		Store: s.db, Revocations: s.view,
 		Subject: s.subject, Grant: s.grantOf, Password: s.password,
-		Issuer: s.realmIssuer, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
+		Issuer: s.realmIssuer, Realms: s.db.Realms, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
 		Misses:    misses{s.limiter},
 		KeyPrefix: s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
 	})
