@@ -8,13 +8,20 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: mutants crash traefik help build run demo test deps check fmt unit race fuzz differential asvs bench docs clean
+.PHONY: mutants crash traefik help build install go run demo test deps check fmt unit race fuzz differential asvs bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
 
-build: ## build bin/gatehouse
-	go build -ldflags '$(LDFLAGS)' -o bin/gatehouse ./cmd/gatehouse
+go:
+	@scripts/need-go
+
+build: go ## build bin/gatehouse
+	@echo "Building bin/gatehouse: about two minutes the first time, seconds from then on."
+	@go build -ldflags '$(LDFLAGS)' -o bin/gatehouse ./cmd/gatehouse
+
+install: go ## install gatehouse where go install puts programs
+	go install -ldflags '$(LDFLAGS)' ./cmd/gatehouse
 
 run: build ## start Gatehouse on SQLite with a demo API behind it, and print lines to paste
 	./bin/gatehouse demo
@@ -52,7 +59,7 @@ traefik: ## deploy/traefik against Traefik itself, which is built first (minutes
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench
 
-test: ## everything that CI runs: dependencies, checks, all tests, race detector, short fuzzing
+test: go ## everything that CI runs: dependencies, checks, all tests, race detector, short fuzzing
 	@scripts/test
 
 clean: ## remove what was built

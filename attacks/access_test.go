@@ -3,6 +3,7 @@ package attacks_test
 import (
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -174,7 +175,7 @@ func TestAdminOfAnotherRealm(t *testing.T) {
 }
 
 // internals are words that a caller must never read.
-var internals = regexp.MustCompile(`(?i)goroutine|panic|runtime error|\.go:\d+|/work/|/home/|/tmp/|sqlite|postgres|sql:|select .* from|cedar|no_permit|stack|github\.com|golang|nil pointer|dial tcp|unknown_user|wrong_password|user_disabled|token_signature|key_secret_mismatch|subject_|policy_`)
+var internals = regexp.MustCompile(`(?i)goroutine|panic|runtime error|\.go:\d+|/home/|/tmp/|sqlite|postgres|sql:|select .* from|cedar|no_permit|stack|github\.com|golang|nil pointer|dial tcp|unknown_user|wrong_password|user_disabled|token_signature|key_secret_mismatch|subject_|policy_`)
 
 // TestVerboseErrors: a refusal says what the caller needs, and nothing about the
 // inside.
@@ -189,6 +190,10 @@ func TestVerboseErrors(t *testing.T) {
 	}
 	dead := "eyJhbGciOiJFUzI1NiIsImtpZCI6ImVjIiwidHlwIjoiYXQrand0In0.eyJpc3MiOiJ4In0.AAAA"
 	altered := p.key[:30] + "0000" + p.key[34:]
+	root, err := filepath.Abs("..") // where the program was built
+	if err != nil {
+		t.Fatal(err)
+	}
 	for what, a := range map[string]answer{
 		"nobody":             call(t, "GET", w.Gateway+"/private"),
 		"dead token":         call(t, "GET", w.Gateway+"/private", "bearer", dead),
@@ -213,6 +218,9 @@ func TestVerboseErrors(t *testing.T) {
 		}
 		if a.header.Get("Content-Type") != "application/problem+json" || a.text("request_id") == "" {
 			t.Errorf("%s: no problem document: %s", what, a.body)
+		}
+		if strings.Contains(a.body, root) {
+			t.Errorf("%s: tells where it was built: %s", what, a.body)
 		}
 		if m := internals.FindString(a.body); m != "" {
 			t.Errorf("%s: tells %q: %s", what, m, a.body)

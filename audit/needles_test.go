@@ -67,6 +67,38 @@ func TestSearchEqualsDecoding(t *testing.T) {
 	})
 }
 
+// TestSearchFindsEveryValue: a value is found by itself, whatever the log writes for
+// its characters.
+func TestSearchFindsEveryValue(t *testing.T) {
+	for _, id := range []string{"usr_1", `a"b`, `a\`, "a\nb", "<&>", "\u202ex", "\x7f", "\u0085", "\xff", "u\u0308", "\U0001f600"} {
+		for name, put := range map[string]func(*gatehouse.Event) *string{
+			"actor":  func(e *gatehouse.Event) *string { return &e.Actor.ID },
+			"target": func(e *gatehouse.Event) *string { return &e.Target.ID },
+			"kind":   func(e *gatehouse.Event) *string { return &e.Kind },
+		} {
+			m, e := newMemory(), event("main", "key.create", 1)
+			*put(&e) = id
+			var q audit.Query
+			stored, err := audit.Decode(m.append(t, event("main", "other", 0), e))
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch name {
+			case "actor":
+				q.ActorID = stored[1].Actor.ID
+			case "target":
+				q.TargetID = stored[1].Target.ID
+			case "kind":
+				q.Kind = stored[1].Kind
+			}
+			page, err := (&audit.Log{Reader: m}).List(t.Context(), "main", q)
+			if err != nil || len(page.Entries) != 1 || page.Entries[0].ID != stored[1].ID {
+				t.Errorf("%s %q: %d events, %v", name, id, len(page.Entries), err)
+			}
+		}
+	}
+}
+
 // BenchmarkSearchAbsent reads 102,400 events of which none is the actor's.
 func BenchmarkSearchAbsent(b *testing.B) {
 	m := newMemory()

@@ -35,9 +35,13 @@ func (a *app) auditList() *cobra.Command {
 			for _, e := range p.Items {
 				actor, _ := e["actor"].(object)
 				target, _ := e["target"].(object)
+				status := text(e["status"])
+				if status == "0" {
+					status = "" // no request
+				}
 				rows = append(rows, []string{text(e["time"]), text(e["kind"]), text(e["outcome"]), first(actor["name"], actor["id"]),
 					strings.TrimSuffix(text(target["type"])+" "+text(target["id"]), " "),
-					text(e["method"]), text(e["path"]), text(e["status"]), text(e["reason"]), text(e["request_id"])})
+					text(e["method"]), text(e["path"]), status, text(e["reason"]), text(e["request_id"])})
 			}
 			table(w, rows)
 		})

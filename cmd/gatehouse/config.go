@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
@@ -25,7 +26,12 @@ func (a *app) configCommand() *cobra.Command {
 				return usagef("%v", err)
 			}
 			summary := map[string]any{"ok": true, "file": path, "issuer": cfg.Issuer, "routes": len(cfg.Routes), "upstreams": len(cfg.Upstreams)}
+			warnings := append([]string{}, enforce.Warnings(cfg.Routes)...)
+			summary["warnings"] = warnings
 			return a.print(summary, func(w io.Writer) {
+				for _, text := range warnings {
+					fmt.Fprintf(w, "warning: %s\n", printable(text))
+				}
 				fmt.Fprintf(w, "%s is good: issuer %s, %d upstreams, %d routes\n", path, cfg.Issuer, len(cfg.Upstreams), len(cfg.Routes))
 			})
 		},

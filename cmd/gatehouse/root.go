@@ -34,7 +34,7 @@ func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gatehouse",
 		Short:         "Authentication and authorization for any API, in one program",
-		Version:       version,
+		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -54,7 +54,7 @@ func (a *app) command() *cobra.Command {
 	}
 	add("start", a.demoCommand(), a.protectCommand(), a.initCommand(), a.serveCommand(), a.configCommand(), a.loginCommand())
 	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.realmCommand(), a.policyCommand(), a.backupCommand(), a.restoreCommand())
-	add("inspect", a.tokenCommand(), a.auditCommand(), a.explainCommand(), a.joseCommand())
+	add("inspect", a.tokenCommand(), a.auditCommand(), a.explainCommand(), a.joseCommand(), a.versionCommand())
 	requireSubcommands(root)
 	return root
 }
