@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: mutants crash traefik help build install go run demo test deps check fmt unit race fuzz differential asvs bench docs clean
+.PHONY: mutants crash traefik clients help build install go run demo test deps check fmt unit race fuzz differential asvs bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -55,6 +55,9 @@ mutants: ## weaken the product line by line and see each weakening caught
 
 traefik: ## deploy/traefik against Traefik itself, which is built first (minutes; not in make test)
 	@scripts/test-traefik
+
+clients: ## read our tokens with the libraries of docs/clients.md, in five languages (minutes; not in make test)
+	@scripts/test-clients
 
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench

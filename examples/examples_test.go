@@ -230,17 +230,19 @@ func testAssertions(t *testing.T, h *house, f forger, audience, base string) {
 // TestNodePackages: what npm installs is pinned by content, and the lock file
 // says nothing of where it came from.
 func TestNodePackages(t *testing.T) {
-	lock, err := os.ReadFile("express/package-lock.json")
-	if err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"express/package-lock.json", "clients/node/package-lock.json"} {
+		lock, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(lock), `"resolved"`) {
+			t.Errorf("%s names the host of a registry; npm ci --omit-lockfile-registry-resolved leaves it out", file)
+		}
+		if packages, hashes := strings.Count(string(lock), `"node_modules/`), strings.Count(string(lock), `"integrity"`); packages == 0 || packages != hashes {
+			t.Errorf("%s: %d packages, %d hashes", file, packages, hashes)
+		}
 	}
-	if strings.Contains(string(lock), `"resolved"`) {
-		t.Error(`package-lock.json names the host of a registry; npm ci --omit-lockfile-registry-resolved leaves it out`)
-	}
-	if packages, hashes := strings.Count(string(lock), `"node_modules/`), strings.Count(string(lock), `"integrity"`); packages == 0 || packages != hashes {
-		t.Errorf("%d packages, %d hashes", packages, hashes)
-	}
-	for _, m := range []string{"express/node_modules", "fastapi/__pycache__", "flask/__pycache__"} {
+	for _, m := range []string{"express/node_modules", "clients/node/node_modules", "clients/rust/target", "fastapi/__pycache__", "flask/__pycache__"} {
 		if _, err := os.Stat(m); err == nil {
 			t.Errorf("%s does not belong into the checkout", m)
 		}
