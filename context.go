@@ -51,13 +51,6 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 	return WithRequest(ctx, f)
 }
 
-// WithAddress changes the client's address and keeps the request's other facts.
-func WithAddress(ctx context.Context, addr string) context.Context {
-	f := RequestFrom(ctx)
-	f.Address = addr
-	return WithRequest(ctx, f)
-}
-
 // RequestIDFrom returns the request id, or "".
 func RequestIDFrom(ctx context.Context) string { return RequestFrom(ctx).ID }
 

@@ -35,8 +35,8 @@ var levels = map[string]int{
 	"revocation":         2,
 	"internal/web":       2,
 	"internal/egress":    2,
-	"internal/telemetry": 2,
 	"internal/secrets":   2,
+	"internal/telemetry": 3, // counts events by the kinds of package audit
 	"internal/jwks":      3, // fetches through egress
 	"authn":              3,
 	"authz":              3,

@@ -100,22 +100,6 @@ func NewKey(realm string, public ed25519.PublicKey) (Key, error) {
 	return Key{realm: realm, public: public}, nil
 }
 
-// ParseKey reads the text of [VerifierKey]; the realm is the last element of the
-// origin in it.
-func ParseKey(text string) (Key, error) {
-	if _, err := note.NewVerifier(text); err != nil {
-		return Key{}, fmt.Errorf("audit: verifier key: %w", err)
-	}
-	origin, rest, _ := strings.Cut(text, "+")
-	_, encoded, _ := strings.Cut(rest, "+")
-	raw, err := base64.StdEncoding.DecodeString(encoded)
-	slash := strings.LastIndexByte(origin, '/')
-	if err != nil || len(raw) != 1+ed25519.PublicKeySize || slash < 0 {
-		return Key{}, errors.New("audit: verifier key is not of a log of ours")
-	}
-	return NewKey(origin[slash+1:], raw[1:])
-}
-
 // Open checks the signature of a checkpoint and returns what it says. Its origin
 // must end in the realm of the key. The host before it is free, so that a log
 // lives on when the issuer moves; it is still covered by the signature.

@@ -7,9 +7,9 @@
 // request path and writes together. The [Sequencer] gives every line its index
 // in the realm's Merkle log (RFC 6962 hashing), stores the tiles of the tree and
 // signs a checkpoint over size and root (C2SP tlog-checkpoint in a signed note).
-// [VerifyLog] recomputes all of it from the stored lines; [VerifyBetween] proves
-// that a log only grew; [ProveInclusion] and [CheckInclusion] show one event to
-// somebody who has nothing but a checkpoint. [Log] answers questions, and
+// [VerifyLog] recomputes all of it from the stored lines, and that it
+// continues what was signed before; [ProveInclusion] and [CheckInclusion] show one
+// event to somebody who has nothing but a checkpoint. [Log] answers questions, and
 // [Forwarder] copies the log to a [Sink] elsewhere.
 //
 // # Threat model

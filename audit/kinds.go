@@ -2,10 +2,9 @@ package audit
 
 // Kinds of events: the closed set of what is recorded. docs/audit-events.md says
 // of each when it is written and which members it has; a test keeps the two
-// equal. Packages below this one's level write the same text.
+// equal, and another one sees each of them written.
 const (
-	KindRequestDecide    = "request.decide"    // a request through the pipeline, with its chain
-	KindDecisionEvaluate = "decision.evaluate" // a question to the decision point itself
+	KindRequestDecide = "request.decide" // a request through the pipeline, with its chain
 
 	KindLoginSuccess   = "login.success"
 	KindLoginFailure   = "login.failure"
@@ -14,7 +13,6 @@ const (
 	KindTokenIssue   = "token.issue"
 	KindTokenRefresh = "token.refresh"
 	KindTokenReuse   = "token.reuse" // a spent refresh token came back
-	KindTokenRevoke  = "token.revoke"
 	KindGrantEnd     = "grant.end"
 	KindCutoffSet    = "cutoff.set"
 

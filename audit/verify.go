@@ -476,25 +476,6 @@ func errProof(err error) error {
 	return gatehouse.E(gatehouse.Unprocessable, "audit_proof_invalid", "the proof does not hold").With(err)
 }
 
-// VerifyBetween proves that the log of the newer checkpoint begins with the whole
-// log of the older one: nothing that the older one covers was changed or removed.
-// Both signatures are checked. The proof (RFC 6962 §2.1.2) is made from stored
-// tiles, each checked against the newer root, and returned for others to check.
-func VerifyBetween(ctx context.Context, r Reader, key Key, older, newer []byte) (tlog.TreeProof, error) {
-	a, b, err := openTwo(key, older, newer)
-	if err != nil {
-		return nil, err
-	}
-	if a.Size == 0 || a.Size == b.Size {
-		return nil, CheckConsistency(key, older, newer, nil)
-	}
-	proof, err := proveConsistency(ctx, r, key.realm, a, b)
-	if err != nil {
-		return nil, errProof(err)
-	}
-	return proof, CheckConsistency(key, older, newer, proof)
-}
-
 // proveConsistency makes and checks the proof (RFC 6962 §2.1.2) that the tree of b
 // begins with that of a, from the tiles in store.
 func proveConsistency(ctx context.Context, s tileStore, realm string, a, b Checkpoint) (tlog.TreeProof, error) {
@@ -512,34 +493,4 @@ func proveConsistency(ctx context.Context, s tileStore, realm string, a, b Check
 		return nil, err
 	}
 	return proof, tlog.CheckTree(proof, b.Size, b.Root, a.Size, a.Root)
-}
-
-// CheckConsistency checks the proof of [VerifyBetween] without a store.
-func CheckConsistency(key Key, older, newer []byte, proof tlog.TreeProof) error {
-	a, b, err := openTwo(key, older, newer)
-	switch {
-	case err != nil:
-		return err
-	case a.Size == b.Size && a.Root != b.Root:
-		return errProof(errors.New("two roots were signed for one size"))
-	case a.Size == 0 || a.Size == b.Size:
-		return nil
-	}
-	if err := tlog.CheckTree(proof, b.Size, b.Root, a.Size, a.Root); err != nil {
-		return errProof(err)
-	}
-	return nil
-}
-
-func openTwo(key Key, older, newer []byte) (a, b Checkpoint, err error) {
-	if a, err = key.Open(older); err != nil {
-		return a, b, errProof(fmt.Errorf("older checkpoint: %w", err))
-	}
-	if b, err = key.Open(newer); err != nil {
-		return a, b, errProof(fmt.Errorf("newer checkpoint: %w", err))
-	}
-	if a.Size > b.Size {
-		return a, b, errProof(fmt.Errorf("the older checkpoint has %d events, the newer %d", a.Size, b.Size))
-	}
-	return a, b, nil
 }

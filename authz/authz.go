@@ -316,12 +316,3 @@ func (d *Decider) snapshot(ctx context.Context, realm string) (*snapshot, string
 	}
 	return s, s.fault
 }
-
-// Set returns the compiled policies of a realm, or nil when there are none in
-// force; for review functions. A nil set denies everything.
-func (d *Decider) Set(realm string) *policy.Set {
-	if s := (*d.realms.Load())[realm]; s != nil {
-		return s.set
-	}
-	return nil
-}

@@ -45,7 +45,7 @@ func (d *Decider) Prepare(realm string, c Candidate) (*Prepared, error) {
 	if id, doc := c.document(); id != "" {
 		next, err := snap.set.Replace(id, doc, nil, false)
 		if err != nil {
-			return nil, Invalid(err)
+			return nil, invalid(err)
 		}
 		snap.tried.Store(next)
 		p.judged = true
@@ -121,21 +121,12 @@ func check(ctx context.Context, r Rules, realm string, c Candidate, reuse *polic
 		in.Schema = c.PutSchema
 	}
 	_, err = policy.Compile(in)
-	return Invalid(err)
+	return invalid(err)
 }
 
-// Check tries a change on what is stored now, without writing.
-func (d *Decider) Check(ctx context.Context, realm string, c Candidate) error {
-	p, err := d.Prepare(realm, c)
-	if err != nil {
-		return err
-	}
-	return p.Confirm(ctx, d.store)
-}
-
-// Invalid turns the error of policy.Compile into one that may be shown to whoever
+// invalid turns the error of policy.Compile into one that may be shown to whoever
 // wrote the policies; nil stays nil.
-func Invalid(err error) error {
+func invalid(err error) error {
 	if err == nil {
 		return nil
 	}

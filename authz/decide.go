@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -74,7 +73,7 @@ func (d *Decider) Explain(ctx context.Context, r gatehouse.AccessRequest, docume
 	for i := range documents {
 		var err error
 		if set, err = set.Replace(documents[i].ID, &documents[i], nil, false); err != nil {
-			return policy.Explanation{}, Invalid(err)
+			return policy.Explanation{}, invalid(err)
 		}
 	}
 	q, dec := d.question(ctx, &snapshot{realm: snap.realm, set: set}, subj, &r)
@@ -256,48 +255,4 @@ func errorOf(code string, cause error) error {
 		e = gatehouse.E(gatehouse.Denied, code, "This account may not be used.")
 	}
 	return e.With(cause)
-}
-
-// HasAnyRole reports whether the principal holds one of the roles; on any error
-// it does not.
-func (d *Decider) HasAnyRole(ctx context.Context, p *gatehouse.Principal, roles ...string) bool {
-	return d.CheckRoles(ctx, p, roles).Allowed
-}
-
-// CheckRoles decides what a route asks for with Roles: any of them, inherited
-// ones count. Missing names the roles when none is held. An empty list denies.
-func (d *Decider) CheckRoles(ctx context.Context, p *gatehouse.Principal, roles []string) gatehouse.Decision {
-	if !p.Authenticated() {
-		return deny(CodeUnauthenticated)
-	}
-	held, err := d.Roles(ctx, p)
-	if err != nil {
-		return deny(gatehouse.CodeOf(err), err)
-	}
-	for _, r := range roles {
-		if slices.Contains(held, r) {
-			return gatehouse.Decision{Allowed: true, Code: policy.CodePermitted,
-				Reasons: []gatehouse.Reason{{PolicyID: "role:" + r, Effect: "permit", Note: "the route accepts this role"}}}
-		}
-	}
-	return gatehouse.Decision{Code: CodeRoleRequired, Missing: slices.Clone(roles)}
-}
-
-// CheckScopes decides what a route asks for with Scopes: all of them. Missing
-// names the ones that the credential lacks. An empty list denies.
-func CheckScopes(p *gatehouse.Principal, scopes []string) gatehouse.Decision {
-	if !p.Authenticated() {
-		return deny(CodeUnauthenticated)
-	}
-	dec := gatehouse.Decision{Code: CodeInsufficientScope}
-	for _, s := range scopes {
-		if !p.HasScope(s) {
-			dec.Missing = append(dec.Missing, s)
-		}
-	}
-	if len(scopes) > 0 && dec.Missing == nil {
-		return gatehouse.Decision{Allowed: true, Code: policy.CodePermitted,
-			Reasons: []gatehouse.Reason{{PolicyID: "scope:" + strings.Join(scopes, " "), Effect: "permit", Note: "the credential has the scopes of the route"}}}
-	}
-	return dec
 }

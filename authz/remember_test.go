@@ -29,11 +29,15 @@ func TestRememberedDecisions(t *testing.T) {
 			}},
 		{"address", `permit(principal, action, resource) when { context has address && context.address == ip("192.0.2.1") };`,
 			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
-				*ctx = gatehouse.WithAddress(*ctx, "192.0.2.2")
+				facts := gatehouse.RequestFrom(*ctx)
+				facts.Address = "192.0.2.2"
+				*ctx = gatehouse.WithRequest(*ctx, facts)
 			}},
 		{"the whole context", `permit(principal, action, resource) when { context == context && (if context has address then context["address"] == ip("192.0.2.1") else false) };`,
 			func(_ *world, _ *Decider, _ *clock, _ *gatehouse.AccessRequest, ctx *context.Context) {
-				*ctx = gatehouse.WithAddress(*ctx, "192.0.2.2")
+				facts := gatehouse.RequestFrom(*ctx)
+				facts.Address = "192.0.2.2"
+				*ctx = gatehouse.WithRequest(*ctx, facts)
 			}},
 		{"scopes", `permit(principal, action, resource) when { context.scopes.contains("a") };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {

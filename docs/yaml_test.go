@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 var (
@@ -43,7 +43,7 @@ func TestConfigurationInPages(t *testing.T) {
 			if strings.Contains(m[1], "postgres") {
 				environ = []string{"GATEHOUSE_STORE_DSN=postgres://gatehouse@127.0.0.1/gatehouse"}
 			}
-			if _, err := server.ParseConfig([]byte(asWhole(m[1])), environ); err != nil {
+			if _, err := config.Parse([]byte(asWhole(m[1])), environ); err != nil {
 				t.Errorf("%s: %v in\n%s", page, err, m[1])
 			}
 		}

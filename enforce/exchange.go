@@ -9,13 +9,11 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
 )
-
-// KindRequest is the kind of the events that a pipeline records.
-const KindRequest = "request.decide"
 
 // Exchange is one request on its way through the pipeline, with its open event.
 // It belongs to the goroutine that serves the request; Finish alone may be
@@ -58,7 +56,7 @@ func (p *Pipeline) Begin(at Point, r *http.Request) *Exchange {
 		id = web.NewRequestID(x.start)
 	}
 	x.event = gatehouse.Event{
-		Time: x.start, Kind: KindRequest, Realm: gatehouse.MainRealm, RequestID: id,
+		Time: x.start, Kind: audit.KindRequestDecide, Realm: gatehouse.MainRealm, RequestID: id,
 		Method: clip(r.Method, 32), Host: clip(r.Host, 255), Path: authn.RedactPath(r.URL.Path),
 		Chain: x.chain[:0],
 	}
@@ -66,7 +64,7 @@ func (p *Pipeline) Begin(at Point, r *http.Request) *Exchange {
 		x.event.Address = x.address.String()
 	}
 	if theirs := web.ClientRequestID(r); theirs != "" {
-		x.Detail("client_request_id", theirs)
+		x.detail("client_request_id", theirs)
 	}
 	return x
 }
@@ -81,12 +79,6 @@ func (x *Exchange) Context(r *http.Request) context.Context {
 // RequestID returns the id of the request.
 func (x *Exchange) RequestID() string { return x.event.RequestID }
 
-// Address returns the client's address; it is invalid when unknown.
-func (x *Exchange) Address() netip.Addr { return x.address }
-
-// Secure reports whether nobody on the way could read the request.
-func (x *Exchange) Secure() bool { return x.secure }
-
 // Check is [Pipeline.Check] of the pipeline that began x.
 func (x *Exchange) Check(r *http.Request) Verdict { return x.p.Check(x, r) }
 
@@ -98,8 +90,8 @@ func (x *Exchange) Step(s gatehouse.Step) {
 	}
 }
 
-// Detail adds a fact to the event: a short value that is no secret.
-func (x *Exchange) Detail(key, value string) {
+// detail adds a fact to the event: a short value that is no secret.
+func (x *Exchange) detail(key, value string) {
 	if x.finished.Load() {
 		return
 	}

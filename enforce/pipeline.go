@@ -39,10 +39,10 @@ type Resolver interface {
 // Recorder takes the finished event of each request; *audit.Recorder is one.
 type Recorder interface{ Record(e *gatehouse.Event) }
 
-// Admitter is a [Recorder] that may have no room. It is asked when everything
+// admitter is a [Recorder] that may have no room. It is asked when everything
 // else allows a request: an error refuses it. What it admitted is recorded with
 // RecordAdmitted, which must not fail for want of room.
-type Admitter interface {
+type admitter interface {
 	Admit(ctx context.Context) error
 	RecordAdmitted(e *gatehouse.Event)
 }
@@ -71,7 +71,7 @@ const DefaultDecisionBody = 64 << 10
 // Pipeline enforces the current routes. It is safe for concurrent use.
 type Pipeline struct {
 	cfg        Config
-	admitter   Admitter // the recorder, when it is one
+	admitter   admitter // the recorder, when it is one
 	sameOrigin *http.CrossOriginProtection
 	routes     atomic.Pointer[table]
 }
@@ -91,7 +91,7 @@ func New(cfg Config) (*Pipeline, error) {
 		cfg.Title = func(realm string) string { return realm }
 	}
 	p := &Pipeline{cfg: cfg, sameOrigin: http.NewCrossOriginProtection()}
-	p.admitter, _ = cfg.Recorder.(Admitter)
+	p.admitter, _ = cfg.Recorder.(admitter)
 	p.routes.Store(newTable())
 	return p, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -218,7 +219,7 @@ func TestVerdicts(t *testing.T) {
 				t.Fatalf("%d events", len(f.events))
 			}
 			e := f.events[0]
-			if e.Reason != tt.reason || e.Status != tt.status || e.Realm != "main" || e.Kind != KindRequest || e.Address != "192.0.2.7" ||
+			if e.Reason != tt.reason || e.Status != tt.status || e.Realm != "main" || e.Kind != audit.KindRequestDecide || e.Address != "192.0.2.7" ||
 				(e.Outcome == gatehouse.OutcomeSuccess) != v.Allowed || len(e.Chain) == 0 || e.RequestID == "" {
 				t.Errorf("event %+v", e)
 			}
@@ -282,7 +283,7 @@ func TestRecordAfterForwarding(t *testing.T) {
 	x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: "upstream_failed"})
 	x.Finish(502, 12)
 	x.Step(gatehouse.Step{Name: "late"})
-	x.Detail("late", "x")
+	x.detail("late", "x")
 	e := f.events[0]
 	if !v.Allowed || e.Outcome != gatehouse.OutcomeError || e.Reason != "upstream_failed" || e.Bytes != 12 || e.Route != "docs" ||
 		e.Target != (gatehouse.Target{Type: "Document", ID: "7"}) || e.Detail["client_request_id"] != "theirs-1" || e.RequestID == "theirs-1" {

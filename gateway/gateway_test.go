@@ -311,6 +311,17 @@ func claimsOf(t *testing.T, compact string) map[string]any {
 	return m
 }
 
+// TestTraceContextPasses: the lines by which the logs of several programs are joined (W3C Trace Context) reach the API
+// as the caller wrote them.
+func TestTraceContextPasses(t *testing.T) {
+	s := start(t, http.HandlerFunc(echo))
+	const parent, state = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a=1,b=2"
+	_, body := get(t, s.url+"/x", http.Header{"Traceparent": {parent}, "Tracestate": {state}})
+	if h := seen(t, body); h.Get("Traceparent") != parent || h.Get("Tracestate") != state {
+		t.Errorf("%v", h)
+	}
+}
+
 func TestPassAuthorization(t *testing.T) {
 	s := start(t, http.HandlerFunc(echo), func(_ *gateway.Config, u *gateway.Upstream) { u.PassAuthorization, u.DropCookies = true, true })
 	_, body := get(t, s.url+"/", http.Header{"Authorization": {"Bearer t"}, "Cookie": {"a=b"}})

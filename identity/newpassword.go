@@ -8,11 +8,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 )
 
-// Problems returns what is wrong with a new password of u under the rules of
+// problems returns what is wrong with a new password of u under the rules of
 // realm; none means that it may be set. Words of the context are the username,
 // the local part of the e-mail address, the display name, name and title of the
 // realm, its banned words, and the name of this program.
-func (s *Service) Problems(realm gatehouse.Realm, u User, password gatehouse.Secret) []credential.Problem {
+func (s *Service) problems(realm gatehouse.Realm, u User, password gatehouse.Secret) []credential.Problem {
 	local, _, _ := strings.Cut(u.Email, "@")
 	words := append([]string{u.Username, u.UsernameKey, local, u.DisplayName, realm.Name, realm.Title, "gatehouse"}, realm.Settings.BannedWords...)
 	return s.cfg.Policy.Check(password, realm.Settings.PasswordMinLength, words)
@@ -23,8 +23,8 @@ func (s *Service) Problems(realm gatehouse.Realm, u User, password gatehouse.Sec
 // of all problems and whose cause is a [ProblemsError]; password_queue_full; and
 // those of ctx.
 func (s *Service) NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u User, password gatehouse.Secret) (string, error) {
-	if problems := s.Problems(realm, u, password); len(problems) > 0 {
-		e := errPassword.With(ProblemsError(problems))
+	if problems := s.problems(realm, u, password); len(problems) > 0 {
+		e := errPassword.With(problemsError(problems))
 		texts := make([]string, len(problems))
 		for i, p := range problems {
 			texts[i] = p.Text()
@@ -35,10 +35,10 @@ func (s *Service) NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u 
 	return s.cfg.Passwords.Hash(ctx, password)
 }
 
-// ProblemsError is the list of rules that a new password breaks.
-type ProblemsError []credential.Problem
+// problemsError is the list of rules that a new password breaks.
+type problemsError []credential.Problem
 
-func (e ProblemsError) Error() string {
+func (e problemsError) Error() string {
 	out := make([]string, len(e))
 	for i, p := range e {
 		out[i] = string(p)
@@ -62,10 +62,4 @@ func (s *Service) CheckPassword(ctx context.Context, u User, password gatehouse.
 func (s *Service) CheckHash(hash string) error {
 	_, err := credential.ParseHash(hash)
 	return err
-}
-
-// Normalize is [NormalizeUsername], for those who take the service as an
-// interface.
-func (s *Service) Normalize(username string) (name, key string, err error) {
-	return NormalizeUsername(username)
 }

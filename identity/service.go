@@ -100,7 +100,7 @@ type Stats struct {
 type Service struct {
 	cfg     Config
 	cache   *verified
-	known   *cache.Cache[AccountID, known] // who logged in lately: a hint, checked at each use
+	known   *cache.Cache[accountID, known] // who logged in lately: a hint, checked at each use
 	flights singleflight.Group
 
 	hits, good, failed, throttled, broken, rehashed atomic.Int64
@@ -139,7 +139,7 @@ func NewService(cfg Config) (*Service, error) {
 		cfg.AccountKey = make([]byte, 32)
 		_, _ = rand.Read(cfg.AccountKey)
 	}
-	return &Service{cfg: cfg, cache: newVerified(cfg.CacheSize, cfg.CacheTTL), known: cache.New[AccountID, known](cfg.CacheSize)}, nil
+	return &Service{cfg: cfg, cache: newVerified(cfg.CacheSize, cfg.CacheTTL), known: cache.New[accountID, known](cfg.CacheSize)}, nil
 }
 
 // Stats returns the counters.
@@ -176,7 +176,7 @@ const (
 func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	key, account := s.account(a.Realm, a.Username)
 	// Before anything that costs: a guesser pays first.
-	if err := s.cfg.Throttle.Peek(account, a.Address); err != nil {
+	if err := s.cfg.Throttle.peek(account, a.Address); err != nil {
 		return User{}, s.refused(ctx, a, account, nil, err)
 	}
 	if u, ok := s.recall(a, key, account); ok {
@@ -248,9 +248,9 @@ func usable(u *User) bool { return u.ID != "" && !u.Disabled && u.PasswordHash !
 // verify counts the attempt and evaluates exactly one password hash, whoever u
 // is; only a right password of a usable user takes the count back. The user it
 // returns with an error is for the record alone.
-func (s *Service) verify(ctx context.Context, a Attempt, account AccountID, u User) (_ User, err error) {
+func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u User) (_ User, err error) {
 	defer caught(&err)
-	ticket, err := s.cfg.Throttle.Begin(account, a.Address)
+	ticket, err := s.cfg.Throttle.begin(account, a.Address)
 	if err != nil {
 		return u, err
 	}
@@ -268,14 +268,14 @@ func (s *Service) verify(ctx context.Context, a Attempt, account AccountID, u Us
 	}
 	switch {
 	case err != nil:
-		ticket.Abort() // neither right nor wrong
+		ticket.abort() // neither right nor wrong
 		return u, err
 	case badHash:
 		return u, errInvalidCredentials.With(errBadHash)
 	case !ok:
 		return u, errInvalidCredentials
 	}
-	ticket.Success()
+	ticket.success()
 	if rehash {
 		u = s.rehash(ctx, a, u)
 	}
@@ -292,7 +292,7 @@ type known struct {
 
 // recall answers without the store when a password was verified a moment ago and
 // its user, as of now, is the one that it was verified for.
-func (s *Service) recall(a Attempt, key string, account AccountID) (User, bool) {
+func (s *Service) recall(a Attempt, key string, account accountID) (User, bool) {
 	k, ok := s.known.Get(account)
 	if !ok || key == "" || s.cfg.Subjects == nil || s.cfg.Now().UnixNano() >= k.until {
 		return User{}, false
@@ -346,7 +346,7 @@ func (s *Service) rehash(ctx context.Context, a Attempt, u User) User {
 }
 
 // refused counts and records a refused attempt and returns what the caller gets.
-func (s *Service) refused(ctx context.Context, a Attempt, account AccountID, u *User, err error) error {
+func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *User, err error) error {
 	kind, outcome, reason := audit.KindLoginFailure, gatehouse.OutcomeFailure, ""
 	switch code := gatehouse.CodeOf(err); {
 	case errors.Is(err, gatehouse.RateLimited):
@@ -381,7 +381,7 @@ func (s *Service) refused(ctx context.Context, a Attempt, account AccountID, u *
 
 // record leaves the event of an attempt. An unknown username is often a password
 // typed into the wrong field, so only its keyed hash is kept.
-func (s *Service) record(ctx context.Context, a Attempt, kind string, outcome gatehouse.Outcome, reason string, account AccountID, u *User) {
+func (s *Service) record(ctx context.Context, a Attempt, kind string, outcome gatehouse.Outcome, reason string, account accountID, u *User) {
 	e := &gatehouse.Event{Time: s.cfg.Now(), Realm: a.Realm, Kind: kind, Outcome: outcome, Reason: reason,
 		RequestID: gatehouse.RequestIDFrom(ctx), Address: a.Address,
 		Target: gatehouse.Target{Type: "account", ID: "acc_" + hex.EncodeToString(account[:])}}
@@ -396,7 +396,7 @@ func (s *Service) record(ctx context.Context, a Attempt, kind string, outcome ga
 
 // account returns the look-up key of a username, "" when no account can have
 // it, and what the throttle counts it under.
-func (s *Service) account(realm, username string) (key string, id AccountID) {
+func (s *Service) account(realm, username string) (key string, id accountID) {
 	_, key, err := NormalizeUsername(username)
 	name := key
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// AccountID stands for one account of one realm, existing or not: a keyed hash
+// accountID stands for one account of one realm, existing or not: a keyed hash
 // of realm and folded username. It is of fixed size whatever the caller sent.
-type AccountID [16]byte
+type accountID [16]byte
 
 // Steps says how one kind of counter slows its callers down.
 type Steps struct {
@@ -52,15 +52,15 @@ type Throttle struct {
 
 	mu       sync.Mutex
 	pairs    *lru[pairKey, *counter]
-	accounts *lru[AccountID, *counter]
+	accounts *lru[accountID, *counter]
 	networks *lru[netip.Prefix, *counter]
-	known    *lru[AccountID, []knownNetwork]
+	known    *lru[accountID, []knownNetwork]
 	global   float64 // level of the leaky bucket at globalAt
 	globalAt time.Time
 }
 
 type pairKey struct {
-	account AccountID
+	account accountID
 	network netip.Prefix
 }
 
@@ -77,10 +77,10 @@ type counter struct {
 	until time.Time // callers wait until then
 }
 
-// Ticket is one attempt that was let through. It counts as a failure until
-// Success or Abort is called, so that many attempts at once cannot all pass
+// ticket is one attempt that was let through. It counts as a failure until
+// success or Abort is called, so that many attempts at once cannot all pass
 // before the first has failed.
-type Ticket struct {
+type ticket struct {
 	t       *Throttle
 	pair    pairKey
 	known   bool
@@ -129,8 +129,8 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	if cfg.GlobalBurst < 1 || cfg.GlobalRate <= 0 || cfg.KnownFor < 0 || cfg.KnownNetworks < 1 || cfg.Entries < 1 {
 		return nil, errors.New("identity: the bounds of the throttle must be positive")
 	}
-	return &Throttle{cfg: cfg, pairs: newLRU[pairKey, *counter](cfg.Entries), accounts: newLRU[AccountID, *counter](cfg.Entries),
-		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[AccountID, []knownNetwork](cfg.Entries),
+	return &Throttle{cfg: cfg, pairs: newLRU[pairKey, *counter](cfg.Entries), accounts: newLRU[accountID, *counter](cfg.Entries),
+		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[accountID, []knownNetwork](cfg.Entries),
 		globalAt: cfg.Now()}, nil
 }
 
@@ -151,29 +151,29 @@ func network(address string) netip.Prefix {
 	return p
 }
 
-// Peek tells whether an attempt would be let through now, and counts nothing.
+// peek tells whether an attempt would be let through now, and counts nothing.
 // Error: too_many_attempts.
-func (t *Throttle) Peek(account AccountID, address string) error {
+func (t *Throttle) peek(account accountID, address string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	pair := pairKey{account, network(address)}
 	now := t.cfg.Now()
-	return t.peek(pair, t.isKnown(pair, now), now)
+	return t.refusal(pair, t.isKnown(pair, now), now)
 }
 
-// Begin lets an attempt through and counts it as a failure for the time being,
+// begin lets an attempt through and counts it as a failure for the time being,
 // or refuses it. A refused attempt counts for nothing and prolongs nothing.
 // Error: too_many_attempts, the same for accounts that exist and that do not.
-func (t *Throttle) Begin(account AccountID, address string) (*Ticket, error) {
+func (t *Throttle) begin(account accountID, address string) (*ticket, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	pair := pairKey{account, network(address)}
 	now := t.cfg.Now()
 	known := t.isKnown(pair, now)
-	if err := t.peek(pair, known, now); err != nil {
+	if err := t.refusal(pair, known, now); err != nil {
 		return nil, err
 	}
-	k := &Ticket{t: t, pair: pair, known: known}
+	k := &ticket{t: t, pair: pair, known: known}
 	k.charge(take(t.pairs, pair), t.cfg.Pair, now)
 	if !known {
 		k.charge(take(t.accounts, account), t.cfg.Account, now)
@@ -193,12 +193,12 @@ func take[K comparable](l *lru[K, *counter], key K) *counter {
 	return c
 }
 
-// Success takes the count back and notes the network as known for the account.
+// success takes the count back and notes the network as known for the account.
 // The failures of this network for this account are forgotten. Those of all
 // unknown networks together are forgotten only when this was one of them:
 // otherwise an owner who calls each second would give a guesser a fresh start
 // each second.
-func (k *Ticket) Success() {
+func (k *ticket) success() {
 	k.t.mu.Lock()
 	defer k.t.mu.Unlock()
 	k.refund()
@@ -209,15 +209,15 @@ func (k *Ticket) Success() {
 	k.t.remember(k.pair)
 }
 
-// Abort takes the count back: the attempt was neither right nor wrong, because
+// abort takes the count back: the attempt was neither right nor wrong, because
 // something broke.
-func (k *Ticket) Abort() {
+func (k *ticket) abort() {
 	k.t.mu.Lock()
 	defer k.t.mu.Unlock()
 	k.refund()
 }
 
-func (k *Ticket) charge(c *counter, s Steps, now time.Time) {
+func (k *ticket) charge(c *counter, s Steps, now time.Time) {
 	idle := max(0, now.Sub(c.last))
 	c.last = now
 	switch {
@@ -252,7 +252,7 @@ func (s Steps) wait(n int) time.Duration {
 	return min(w, s.Cap)
 }
 
-func (k *Ticket) refund() {
+func (k *ticket) refund() {
 	for _, ch := range k.charges {
 		ch.c.n = max(0, ch.c.n-1)
 		if ch.c.until.Equal(ch.myWait) {
@@ -265,7 +265,8 @@ func (k *Ticket) refund() {
 	k.charges = nil // a second call does nothing
 }
 
-func (t *Throttle) peek(pair pairKey, known bool, now time.Time) error {
+// refusal is the error for a pair that has to wait, or nil.
+func (t *Throttle) refusal(pair pairKey, known bool, now time.Time) error {
 	var wait time.Duration
 	check := func(c *counter) {
 		if c != nil {

@@ -34,8 +34,8 @@ func newThrottle(t *testing.T, c *clock, change func(*ThrottleConfig)) *Throttle
 // counted as a failure).
 func retry(t *testing.T, th *Throttle, account byte, address string) time.Duration {
 	t.Helper()
-	peek := th.Peek(AccountID{account}, address)
-	_, err := th.Begin(AccountID{account}, address)
+	peek := th.peek(accountID{account}, address)
+	_, err := th.begin(accountID{account}, address)
 	if (peek == nil) != (err == nil) {
 		t.Fatalf("Peek says %v, Begin %v", peek, err)
 	}
@@ -51,11 +51,11 @@ func retry(t *testing.T, th *Throttle, account byte, address string) time.Durati
 
 func succeed(t *testing.T, th *Throttle, account byte, address string) {
 	t.Helper()
-	k, err := th.Begin(AccountID{account}, address)
+	k, err := th.begin(accountID{account}, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Success()
+	k.success()
 }
 
 func addr(i int) string {
@@ -178,7 +178,7 @@ func TestKnownNetworkExpires(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.KnownNetworks = 2 })
 	known := func(a string) bool {
-		return th.isKnown(pairKey{AccountID{1}, network(a)}, c.now)
+		return th.isKnown(pairKey{accountID{1}, network(a)}, c.now)
 	}
 	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"} {
 		succeed(t, th, 1, a)
@@ -219,7 +219,7 @@ func TestAddressStuffing(t *testing.T) {
 	tries := 0
 	end := c.now.Add(24 * time.Hour)
 	for i := 0; c.now.Before(end); i++ { // another account each time, from one /64
-		k, err := th.Begin(AccountID{byte(i), byte(i >> 8), 7}, fmt.Sprintf("2001:db8::%x", i%65536))
+		k, err := th.begin(accountID{byte(i), byte(i >> 8), 7}, fmt.Sprintf("2001:db8::%x", i%65536))
 		if err != nil {
 			var e *gatehouse.Error
 			_ = errors.As(err, &e)
@@ -228,9 +228,9 @@ func TestAddressStuffing(t *testing.T) {
 		}
 		tries++
 		if i%3 == 0 { // an account of the guesser's own in between must not help
-			k2, err := th.Begin(AccountID{255, 255, 255}, "2001:db8::1")
+			k2, err := th.begin(accountID{255, 255, 255}, "2001:db8::1")
 			if err == nil {
-				k2.Success()
+				k2.success()
 			}
 		}
 		_ = k
@@ -246,7 +246,7 @@ func TestGlobalRate(t *testing.T) {
 	succeed(t, th, 250, "198.51.100.1")
 	count := func(from int) (n int) {
 		for i := range 2000 {
-			if _, err := th.Begin(AccountID{byte(i), byte(i >> 8), byte(from)}, addr(from*2000+i)); err == nil {
+			if _, err := th.begin(accountID{byte(i), byte(i >> 8), byte(from)}, addr(from*2000+i)); err == nil {
 				n++
 			}
 		}
@@ -268,7 +268,7 @@ func TestConcurrentAttemptsAreCounted(t *testing.T) {
 	th := newThrottle(t, c, nil)
 	passed := 0
 	for range 50 {
-		if _, err := th.Begin(AccountID{1}, "192.0.2.1"); err == nil {
+		if _, err := th.begin(accountID{1}, "192.0.2.1"); err == nil {
 			passed++
 		}
 	}
@@ -281,12 +281,12 @@ func TestAbortTakesBack(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, nil)
 	for range 500 {
-		k, err := th.Begin(AccountID{1}, "192.0.2.1")
+		k, err := th.begin(accountID{1}, "192.0.2.1")
 		if err != nil {
 			t.Fatal(err)
 		}
-		k.Abort()
-		k.Abort()
+		k.abort()
+		k.abort()
 	}
 	if th.global != 0 {
 		t.Error("global level", th.global)
@@ -296,11 +296,11 @@ func TestAbortTakesBack(t *testing.T) {
 			t.Fatal("wait", w)
 		}
 	}
-	k, err := th.Begin(AccountID{1}, "192.0.2.1") // the sixth: sets a wait, and takes it back
+	k, err := th.begin(accountID{1}, "192.0.2.1") // the sixth: sets a wait, and takes it back
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.Abort()
+	k.abort()
 	if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
 		t.Error("an aborted attempt leaves a wait of", w)
 	}
@@ -310,12 +310,12 @@ func TestThrottleMemory(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.Entries = 100; cfg.GlobalBurst = 1e6 })
 	for i := range 1000 {
-		k, err := th.Begin(AccountID{byte(i), byte(i >> 8)}, addr(i))
+		k, err := th.begin(accountID{byte(i), byte(i >> 8)}, addr(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if i%2 == 0 {
-			k.Success()
+			k.success()
 		}
 	}
 	if th.pairs.len() > 100 || th.accounts.len() > 100 || th.networks.len() > 100 || th.known.len() > 100 {

@@ -39,7 +39,7 @@ func newVerified(size int, ttl time.Duration) *verified {
 	return v
 }
 
-func (v *verified) key(account AccountID, u *User, password gatehouse.Secret) (p proof) {
+func (v *verified) key(account accountID, u *User, password gatehouse.Secret) (p proof) {
 	mac := hmac.New(sha256.New, v.secret)
 	mac.Write(frame("gatehouse verified password", string(account[:]), u.Realm, u.ID, strconv.FormatInt(u.Version, 10), strconv.FormatBool(u.Disabled), u.PasswordHash, password.Reveal()))
 	mac.Sum(p[:0])

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -251,9 +252,9 @@ func (c *changeset) generate(state token.KeyState) (*token.StoredKey, error) {
 		return nil, err
 	}
 	c.keys = append(c.keys, sk)
-	c.record("signing_key.create", &sk)
+	c.record(audit.KindSigningKeyCreate, &sk)
 	if state == token.KeyActive {
-		c.record("signing_key.activate", &sk)
+		c.record(audit.KindSigningKeyActivate, &sk)
 	}
 	return &c.keys[len(c.keys)-1], nil
 }
@@ -269,12 +270,12 @@ func (c *changeset) update(k *token.StoredKey, kind string) error {
 
 func (c *changeset) activate(k *token.StoredKey) error {
 	k.State, k.ActivatedAt = token.KeyActive, c.now
-	return c.update(k, "signing_key.activate")
+	return c.update(k, audit.KindSigningKeyActivate)
 }
 
 func (c *changeset) retire(k *token.StoredKey) error {
 	k.State, k.RetiredAt = token.KeyRetired, c.now
-	return c.update(k, "signing_key.retire")
+	return c.update(k, audit.KindSigningKeyRetire)
 }
 
 func (c *changeset) remove(k *token.StoredKey) error {
@@ -283,7 +284,7 @@ func (c *changeset) remove(k *token.StoredKey) error {
 		return err
 	}
 	c.keys = slices.DeleteFunc(c.keys, func(o token.StoredKey) bool { return o.KID == gone.KID })
-	c.record("signing_key.remove", &gone)
+	c.record(audit.KindSigningKeyRemove, &gone)
 	return nil
 }
 

@@ -136,13 +136,9 @@ func New(cfg Config) *Limiter {
 		overflow: xsync.NewMap[overflowKey, *cell]()}
 }
 
-// Allow asks whether one more event of key may happen now, and counts it if so.
-// A refused event costs nothing, so a caller that keeps trying is not locked
-// out for longer.
-func (l *Limiter) Allow(key string, rate Rate) Result { return l.AllowIn("", key, rate) }
-
-// AllowIn is [Limiter.Allow] for key within scope, such as a route: the same
-// key in two scopes is counted apart.
+// AllowIn asks whether one more event of key may happen now, and counts it if so.
+// A refused event costs nothing, so a caller that keeps trying is not locked out
+// for longer. The same key in two scopes, such as two routes, is counted apart.
 func (l *Limiter) AllowIn(scope, key string, rate Rate) Result {
 	if rate.IsZero() {
 		return Result{OK: true}
@@ -265,13 +261,13 @@ func (l *Limiter) cell(key hashKey, now, interval, tolerance int64) *cell {
 
 func (l *Limiter) sweepIfDue(now int64) {
 	if now-l.lastSweep.Load() >= int64(sweepEveryFull) || l.lastSweep.Load() == 0 {
-		l.Sweep()
+		l.sweep()
 	}
 }
 
-// Sweep removes the keys that owe nothing any more, and returns how many. A
+// sweep removes the keys that owe nothing any more, and returns how many. A
 // second call at the same time returns at once.
-func (l *Limiter) Sweep() int {
+func (l *Limiter) sweep() int {
 	if !l.sweeping.CompareAndSwap(false, true) {
 		return 0
 	}
@@ -305,7 +301,7 @@ func (l *Limiter) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			l.Sweep()
+			l.sweep()
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestGCRA(t *testing.T) {
 				l := New(Config{})
 				for i, a := range tt.asks {
 					time.Sleep(a.at)
-					got := l.Allow("k", tt.rate)
+					got := l.AllowIn("", "k", tt.rate)
 					if got.OK != a.ok || got.Remaining != a.remaining || got.RetryAfter != a.retry {
 						t.Fatalf("ask %d: %+v, want %+v", i, got, a)
 					}
@@ -72,10 +72,10 @@ func TestNeverMoreThanTheRate(t *testing.T) {
 		start, admitted := now, int64(0)
 		for range rapid.IntRange(1, 100).Draw(rt, "asks") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, 2*interval).Draw(rt, "gap")))
-			r := l.Allow("k", rate)
+			r := l.AllowIn("", "k", rate)
 			if !r.OK {
 				now = now.Add(r.RetryAfter)
-				if r = l.Allow("k", rate); !r.OK {
+				if r = l.AllowIn("", "k", rate); !r.OK {
 					rt.Fatalf("refused after waiting RetryAfter: %+v", r)
 				}
 			}
@@ -158,10 +158,10 @@ func TestConcurrentExact(t *testing.T) {
 	for range 16 {
 		wg.Go(func() {
 			for range 100 {
-				if l.Allow("k", Rate{100, time.Hour, 0}).OK {
+				if l.AllowIn("", "k", Rate{100, time.Hour, 0}).OK {
 					ok.Add(1)
 				}
-				l.Sweep()
+				l.sweep()
 			}
 		})
 	}
@@ -182,7 +182,7 @@ func TestDeadCellIsNotUsed(t *testing.T) {
 	taken.tat.Store(dead)
 	l.cells.Store(key, taken)
 	done := make(chan Result)
-	go func() { done <- l.Allow("k", rate) }()
+	go func() { done <- l.AllowIn("", "k", rate) }()
 	for range 1000 {
 		runtime.Gosched()
 		select {
@@ -195,7 +195,7 @@ func TestDeadCellIsNotUsed(t *testing.T) {
 	if r := <-done; !r.OK {
 		t.Errorf("%+v", r)
 	}
-	if l.Allow("k", rate).OK {
+	if l.AllowIn("", "k", rate).OK {
 		t.Error("the event was forgotten")
 	}
 }
@@ -206,7 +206,7 @@ func TestFullTable(t *testing.T) {
 	rate := Rate{1, time.Hour, 0}
 	admitted := 0
 	for i := range 10_000 {
-		if l.Allow(fmt.Sprint(i), rate).OK {
+		if l.AllowIn("", fmt.Sprint(i), rate).OK {
 			admitted++
 		}
 	}
@@ -216,11 +216,11 @@ func TestFullTable(t *testing.T) {
 	if held, spilled := l.Keys(); held > 10 || spilled < 9000 {
 		t.Errorf("held %d, spilled %d", held, spilled)
 	}
-	if l.Allow("0", rate).OK {
+	if l.AllowIn("", "0", rate).OK {
 		t.Error("a known key was forgotten")
 	}
 	now = now.Add(2 * time.Hour)
-	if !l.Allow("new", rate).OK {
+	if !l.AllowIn("", "new", rate).OK {
 		t.Error("an idle table must make room")
 	}
 	if held, _ := l.Keys(); held != 1 {
@@ -231,7 +231,7 @@ func TestFullTable(t *testing.T) {
 func TestRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Config{})
-		l.Allow("k", Rate{1, time.Second, 0})
+		l.AllowIn("", "k", Rate{1, time.Second, 0})
 		done := make(chan error, 1)
 		ctx := t.Context()
 		go func() { done <- l.Run(ctx) }()

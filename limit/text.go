@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// ParseRate reads the written form of a rate, so many events in so long:
+// parseRate reads the written form of a rate, so many events in so long:
 // "100/1m", "5/s". The empty text is the zero Rate, which does not limit.
-func ParseRate(s string) (Rate, error) {
+func parseRate(s string) (Rate, error) {
 	if s == "" {
 		return Rate{}, nil
 	}
@@ -30,7 +30,7 @@ func ParseRate(s string) (Rate, error) {
 
 // UnmarshalText reads what [ParseRate] reads.
 func (r *Rate) UnmarshalText(b []byte) (err error) {
-	*r, err = ParseRate(string(b))
+	*r, err = parseRate(string(b))
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 func TestRateText(t *testing.T) {
 	for text, want := range map[string]Rate{"": {}, "100/1m": {Limit: 100, Window: time.Minute}, "5/s": {Limit: 5, Window: time.Second},
 		" 7 / 90m ": {Limit: 7, Window: 90 * time.Minute}} {
-		got, err := ParseRate(text)
+		got, err := parseRate(text)
 		if err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
@@ -24,7 +24,7 @@ func TestRateText(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"100", "100/", "/1m", "0/1m", "-1/1m", "1/0s", "1/-1m", "1.5/1m", "1/1d", "1/1m/1m", "2000000000/1m", "1/10000h", "many"} {
-		if r, err := ParseRate(text); err == nil {
+		if r, err := parseRate(text); err == nil {
 			t.Errorf("%q is read as %+v", text, r)
 		}
 	}

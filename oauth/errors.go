@@ -86,5 +86,5 @@ func description(s string) string {
 // Errors of reading a request, for all endpoints.
 var (
 	ErrQuery   = gatehouse.E(gatehouse.Invalid, "query_not_allowed", "This endpoint takes no query parameters; secrets never belong into a URL.")
-	ErrRequest = gatehouse.E(gatehouse.Invalid, "invalid_request", "The form is malformed or repeats a parameter.")
+	errRequest = gatehouse.E(gatehouse.Invalid, "invalid_request", "The form is malformed or repeats a parameter.")
 )

@@ -30,12 +30,12 @@ func ReadForm(w http.ResponseWriter, r *http.Request) (Parameters, error) {
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, ErrRequest // its text would quote the input
+		return nil, errRequest // its text would quote the input
 	}
 	out := make(Parameters, len(form))
 	for name, values := range form {
 		if len(values) > 1 {
-			return nil, ErrRequest
+			return nil, errRequest
 		}
 		out[name] = values[0]
 	}

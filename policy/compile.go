@@ -414,9 +414,6 @@ func (s *Set) SchemaText() string {
 	return s.schema.text
 }
 
-// HasSchema reports whether requests are checked against a schema.
-func (s *Set) HasSchema() bool { return s != nil && s.schema != nil }
-
 // ContextNames returns the context attributes that policies read, sorted, and
 // false when some policy uses the context as a whole, so that all are needed.
 func (s *Set) ContextNames() ([]string, bool) {

@@ -101,7 +101,7 @@ func TestIndexAgreesWithScan(t *testing.T) {
 		}
 		// What is remembered of a principal must not depend on what was asked, nor
 		// on a world that has changed since.
-		q.Principal = q.Principal.Keep()
+		q.Principal = q.Principal.keep()
 		other := q
 		other.Resource = mustEntity(t, rapid.SampledFrom([]gatehouse.EntityRef{ref("Doc", "d1"), ref("Group", "g0"), ref("User", "u1")}).Draw(t, "before"),
 			nil, parents("before's parents", append(folders, groups...)...))

@@ -74,5 +74,5 @@ func NewPrincipal(ref gatehouse.EntityRef, attributes map[string]any, m *Members
 	}
 	out["roles"], out["groups"] = m.roles, m.groups
 	e := Entity{e: cedar.Entity{UID: uid, Parents: m.parents, Attributes: cedar.NewRecord(out)}}
-	return e.Keep(), nil
+	return e.keep(), nil
 }

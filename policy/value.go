@@ -35,9 +35,9 @@ type Entity struct {
 	kept *kept // what sets worked out about it; nil when nothing is remembered
 }
 
-// Keep returns e for use in many decisions: what a [Set] works out about it as a
+// keep returns e for use in many decisions: what a [Set] works out about it as a
 // principal is remembered with it.
-func (e Entity) Keep() Entity {
+func (e Entity) keep() Entity {
 	e.kept = &kept{}
 	return e
 }

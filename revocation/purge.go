@@ -48,7 +48,7 @@ func (p *Purge) Work(ctx context.Context) error {
 				behind = !p.load(ctx)
 			}
 		case <-t.C:
-			if _, err := p.Once(ctx); err != nil && ctx.Err() == nil {
+			if _, err := p.once(ctx); err != nil && ctx.Err() == nil {
 				p.Logger.Error("expired revocations could not be purged", "error", err)
 			}
 		case <-ctx.Done():
@@ -70,9 +70,9 @@ func (p *Purge) load(ctx context.Context) bool {
 	return err == nil
 }
 
-// Once purges the store, in transactions that hold up nobody, then the view, and
+// once purges the store, in transactions that hold up nobody, then the view, and
 // returns how many records the store had to forget.
-func (p *Purge) Once(ctx context.Context) (int64, error) {
+func (p *Purge) once(ctx context.Context) (int64, error) {
 	now := p.Now()
 	done, err := piecewise.Do(ctx, func(ctx context.Context, limit int) (n int64, err error) {
 		err = p.Run(ctx, func(ctx context.Context, tx Purger) error {

@@ -16,6 +16,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // A listener and Go's own client agree on a key that a quantum computer of later
@@ -42,7 +44,7 @@ func TestKeyAgreement(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l, err := listen("auth", ListenerConfig{Address: "127.0.0.1:0", CertFile: cert, KeyFile: key}, http.NotFoundHandler(), nil, time.Now,
+	l, err := listen("auth", config.Listener{Address: "127.0.0.1:0", CertFile: cert, KeyFile: key}, http.NotFoundHandler(), nil, time.Now,
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/examples/documents"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // DemoConfig says where the demo runs.
@@ -147,8 +148,8 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 	owner := map[string]string{"owner": "User"}
 	plenty, perSecond := limit.Rate{Limit: 100_000, Window: time.Minute}, limit.Rate{Limit: 100_000, Window: time.Second}
 	attributes := map[string]string{"owner": "owner", "team": "team", "visibility": "visibility"}
-	document := func(action string) Route {
-		return Route{Action: action, HideExistence: true, Resource: &enforce.ResourceRule{Type: "Document", ID: "{id}",
+	document := func(action string) enforce.Route {
+		return enforce.Route{Action: action, HideExistence: true, Resource: &enforce.ResourceRule{Type: "Document", ID: "{id}",
 			Source: "upstream", Fetch: "/documents/{id}", Attributes: attributes, Entities: owner}}
 	}
 	read, update, remove := document("read"), document("update"), document("delete")
@@ -158,13 +159,13 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 		Issuer: "http://" + cfg.Listen,
 		Data:   cfg.Data,
 		Store:  cfg.Store,
-		Listen: ListenConfig{Auth: ListenerConfig{Address: cfg.Listen}, Gateway: ListenerConfig{Address: cfg.Gateway}},
+		Listen: config.Listen{Auth: config.Listener{Address: cfg.Listen}, Gateway: config.Listener{Address: cfg.Gateway}},
 		Log:    cfg.Log,
 		// The demo's proxies, should somebody put one in front, are on this machine.
 		TrustedProxies: []string{"127.0.0.0/8", "::1"},
-		Limits:         LimitsConfig{Tokens: plenty, Admin: plenty}, // for trying things by script
-		Upstreams:      map[string]UpstreamConfig{"documents": {URL: upstream, PlainHeaders: true}},
-		Routes: []Route{
+		Limits:         config.Limits{Tokens: plenty, Admin: plenty}, // for trying things by script
+		Upstreams:      map[string]config.Upstream{"documents": {URL: upstream, PlainHeaders: true}},
+		Routes: []enforce.Route{
 			{Pattern: "GET /public", Anonymous: true},
 			// A page is a document too: one that is public to everybody who is known.
 			{Pattern: "GET /private", Action: "read", Resource: &enforce.ResourceRule{Type: "Document", ID: "private",

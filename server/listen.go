@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // Bounds of every listener. A client that is slow with its header, its body or
@@ -38,7 +39,7 @@ type listener struct {
 
 // listen opens the address, unless l is open already. Nothing is served before
 // serve is called, so that an address in use is found before anything starts.
-func listen(name string, cfg ListenerConfig, h http.Handler, l net.Listener, now func() time.Time, log *slog.Logger) (*listener, error) {
+func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, now func() time.Time, log *slog.Logger) (*listener, error) {
 	if l == nil {
 		var err error
 		if l, err = net.Listen("tcp", cfg.Address); err != nil {

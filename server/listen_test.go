@@ -24,6 +24,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // pipes is a listener of connections in memory, so that hours pass in no time.
@@ -47,10 +49,10 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 // served runs test in a bubble against a listener as the program makes it.
 func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, dial func() net.Conn)) {
 	t.Helper()
-	servedBy(t, ListenerConfig{Address: "memory"}, h, test)
+	servedBy(t, config.Listener{Address: "memory"}, h, test)
 }
 
-func servedBy(t *testing.T, cfg ListenerConfig, h http.HandlerFunc, test func(t *testing.T, dial func() net.Conn)) {
+func servedBy(t *testing.T, cfg config.Listener, h http.HandlerFunc, test func(t *testing.T, dial func() net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -134,7 +136,7 @@ func TestSlowClients(t *testing.T) {
 		})
 	})
 	cert, key := selfSigned(t)
-	secure := ListenerConfig{Address: "memory", CertFile: cert, KeyFile: key}
+	secure := config.Listener{Address: "memory", CertFile: cert, KeyFile: key}
 	t.Run("handshake", func(t *testing.T) {
 		servedBy(t, secure, hello, func(t *testing.T, dial func() net.Conn) {
 			c := dial()

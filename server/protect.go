@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -24,11 +25,11 @@ func ProtectConfig(upstream, openAPI, data, listen, gatewayAddr string) (Config,
 	c := Config{
 		Issuer:    "http://" + listen,
 		Data:      data,
-		Listen:    ListenConfig{Auth: ListenerConfig{Address: listen}, Gateway: ListenerConfig{Address: gatewayAddr}},
-		Upstreams: map[string]UpstreamConfig{"api": {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
+		Listen:    config.Listen{Auth: config.Listener{Address: listen}, Gateway: config.Listener{Address: gatewayAddr}},
+		Upstreams: map[string]config.Upstream{"api": {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
 	}
 	if openAPI == "" {
-		c.Routes = []Route{{ID: "everything", Pattern: "/", Authenticated: true}}
+		c.Routes = []enforce.Route{{ID: "everything", Pattern: "/", Authenticated: true}}
 	} else {
 		doc, err := os.ReadFile(openAPI)
 		if err != nil {
@@ -67,7 +68,7 @@ func PrepareProtect(upstream, openAPI, data, listen, gatewayAddr string, environ
 		if err := GenerateMasterKey(filepath.Join(data, "master.key")); err != nil {
 			return p, err
 		}
-		if err := WriteConfig(p.Path, c); err != nil {
+		if err := writeConfig(p.Path, c); err != nil {
 			return p, err
 		}
 	} else if err != nil {
@@ -141,8 +142,8 @@ func writeNew(path string, b []byte) error {
 	return f.Close()
 }
 
-// WriteConfig writes a configuration as a file that `serve` reads.
-func WriteConfig(path string, c Config) error {
+// writeConfig writes a configuration as a file that `serve` reads.
+func writeConfig(path string, c Config) error {
 	b, err := yaml.MarshalWithOptions(c, yaml.UseJSONMarshaler(), yaml.IndentSequence(true))
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -180,8 +181,22 @@ func (s *Server) Start(ctx context.Context) error {
 			}
 		})
 	}
+	s.recordLife(audit.KindServerStart, map[string]string{"version": programVersion()})
 	s.log.Info("ready", "issuer", s.issuer, "auth", s.AuthURL(), "gateway", s.GatewayURL())
 	return nil
+}
+
+// recordLife records that the server began or ended to answer requests, in the log of the main realm.
+func (s *Server) recordLife(kind string, detail map[string]string) {
+	s.record.Record(&gatehouse.Event{Realm: gatehouse.MainRealm, Kind: kind, Outcome: gatehouse.OutcomeSuccess, Detail: detail})
+}
+
+// programVersion is what the build noted about itself: a version of the module, or the commit that it was made from.
+func programVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }
 
 func (s *Server) fail(err error) {
@@ -214,6 +229,9 @@ func (s *Server) Close(ctx context.Context) {
 			s.flushUsage(ctx)
 		}
 		if s.recorder != nil {
+			if s.cancel != nil { // it was started
+				s.recordLife(audit.KindServerStop, nil)
+			}
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 			if err := s.recorder.Close(drain); err != nil {
 				s.log.Error("decision events were lost at the end", "error", err)

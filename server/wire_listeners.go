@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	oauthtoken "github.com/gatehouse-auth/gatehouse/oauth/token"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // wirePipeline makes the pipeline and the gateway's parts.
@@ -22,6 +23,7 @@ func (s *Server) wirePipeline(context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.closers = append(s.closers, func(context.Context) { up.Close() })
 	asserter, err := gateway.NewAsserter(gateway.AsserterConfig{Keys: s.ring, Roles: s.decider, Issuer: s.realmIssuer, Now: s.now})
 	if err != nil {
 		return err
@@ -118,7 +120,7 @@ func (s *Server) wireListeners(_ context.Context, auth net.Listener) error {
 	if err != nil {
 		return err
 	}
-	open := func(name string, cfg ListenerConfig, h http.Handler, l net.Listener) error {
+	open := func(name string, cfg config.Listener, h http.Handler, l net.Listener) error {
 		if cfg.Address == "" {
 			return nil
 		}

@@ -113,8 +113,8 @@ func (q Queries) Entities(ctx context.Context, realm, typ, after string, limit i
 		ORDER BY id LIMIT $4`+q.share, realm, typ, after, limit)
 }
 
-// EntityChangeID is the ID of the Change of an entity: its type and id.
-func EntityChangeID(typ, id string) string { return typ + "::" + id }
+// entityChangeID is the ID of the Change of an entity: its type and id.
+func entityChangeID(typ, id string) string { return typ + "::" + id }
 
 // PutEntity adds or replaces an entity.
 func (t *Tx) PutEntity(ctx context.Context, e policy.EntityRecord) error {
@@ -122,13 +122,13 @@ func (t *Tx) PutEntity(ctx context.Context, e policy.EntityRecord) error {
 		ON CONFLICT (realm, type, id) DO UPDATE SET attributes_json=excluded.attributes_json,
 		parents_json=excluded.parents_json, updated_at=excluded.updated_at`,
 		e.Realm, e.Type, e.ID, document{e.Attributes}, document{e.Parents}, e.UpdatedAt)
-	return t.changed(err, gatehouse.TopicEntity, e.Realm, EntityChangeID(e.Type, e.ID), e)
+	return t.changed(err, gatehouse.TopicEntity, e.Realm, entityChangeID(e.Type, e.ID), e)
 }
 
 // DeleteEntity removes an entity.
 func (t *Tx) DeleteEntity(ctx context.Context, realm, typ, id string) error {
 	err := remove(ctx, t.c, `DELETE FROM entities WHERE realm=$1 AND type=$2 AND id=$3`, realm, typ, id)
-	return t.changed(err, gatehouse.TopicEntity, realm, EntityChangeID(typ, id), nil)
+	return t.changed(err, gatehouse.TopicEntity, realm, entityChangeID(typ, id), nil)
 }
 
 // ---- signing keys ----

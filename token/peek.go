@@ -83,18 +83,3 @@ func split(compact string) (head, body string, err error) {
 	body, _, _ = strings.Cut(rest, ".")
 	return head, body, nil
 }
-
-// LooksSigned reports whether a bearer credential has the outer form of a compact
-// JWS, three parts of base64url. It tells formats apart and nothing else.
-func LooksSigned(credential string) bool {
-	if strings.Count(credential, ".") != 2 || strings.HasPrefix(credential, ".") {
-		return false
-	}
-	for i := range len(credential) {
-		c := credential[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
-			return false
-		}
-	}
-	return true
-}

@@ -95,9 +95,6 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 	return v, nil
 }
 
-// Issuer returns the issuer the verifier is fixed to.
-func (v *Verifier) Issuer() string { return v.issuer }
-
 // Verify checks everything about a compact token and returns its claims. Errors
 // are *gatehouse.Error: of kind Unauthenticated with a code that begins with
 // "token_", or of kind Unavailable when the key source could not be asked, so

@@ -408,9 +408,6 @@ func TestPeek(t *testing.T) {
 	if iss, err := token.UnverifiedIssuer(text); err != nil || iss != issuer {
 		t.Errorf("UnverifiedIssuer = %s, %v", iss, err)
 	}
-	if !token.LooksSigned(text) || token.LooksSigned("ghk_live_abc") || token.LooksSigned("a.b c.d") || token.LooksSigned("..") {
-		t.Error("LooksSigned")
-	}
 	for _, bad := range []string{"", "a.b", "a.b.c.d", "!.!.!", raw("{}") + "." + raw(`{"iss":1}`) + ".x", raw("{}") + "." + raw(`{}`) + ".x",
 		raw("{}") + "." + raw(`{"iss":"a","iss":"b"}`) + ".x", strings.Repeat("a", 1<<17)} {
 		if iss, err := token.UnverifiedIssuer(bad); err == nil {

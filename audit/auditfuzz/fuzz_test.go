@@ -95,15 +95,11 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	text, _ := audit.VerifierKey("h/main", key)
-	f.Add([]byte("h/main\n5\n"+tlog.Hash{}.String()+"\n\n— h/main AAAAAAAA\n"), text)
-	f.Fuzz(func(t *testing.T, note []byte, verifier string) {
+	f.Add([]byte("h/main\n5\n"+tlog.Hash{}.String()+"\n\n— h/main AAAAAAAA\n"), "{}")
+	f.Fuzz(func(t *testing.T, note []byte, line string) {
 		if c, err := k.Open(note); err == nil {
 			t.Fatalf("forged %+v", c)
 		}
-		if parsed, err := audit.ParseKey(verifier); err == nil {
-			_, _ = parsed.Open(note)
-		}
-		_, _ = audit.CheckInclusion(k, audit.Inclusion{Checkpoint: string(note), Line: verifier})
+		_, _ = audit.CheckInclusion(k, audit.Inclusion{Checkpoint: string(note), Line: line})
 	})
 }

@@ -8,7 +8,6 @@ package exactjson
 
 import (
 	"errors"
-	"io"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,11 +32,6 @@ var errFloat = errors.New("exactjson: a float64 cannot hold a JSON number exactl
 // float64 in dst is an error.
 func Unmarshal(data []byte, dst any, opts ...json.Options) error {
 	return json.Unmarshal(data, dst, append(opts, exactly)...)
-}
-
-// UnmarshalRead is [Unmarshal] of a reader, up to its end.
-func UnmarshalRead(r io.Reader, dst any, opts ...json.Options) error {
-	return json.UnmarshalRead(r, dst, append(opts, exactly)...)
 }
 
 // UnmarshalDecode is [Unmarshal] of the next value of a decoder.

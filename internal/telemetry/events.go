@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 )
 
 // Recorder takes the events of decisions; audit.Recorder is one.
@@ -37,19 +38,19 @@ func (c *Events) Record(e *gatehouse.Event) {
 }
 
 func (c *Events) count(e *gatehouse.Event) {
-	switch e.Kind { // as package audit names them
-	case "request.decide":
+	switch e.Kind {
+	case audit.KindRequestDecide:
 		outcome := "allowed"
 		if e.Outcome != gatehouse.OutcomeSuccess {
 			outcome = outcomeOfStatus(e.Status)
 		}
-		c.Metrics.Request(e.Route, outcome, e.Actor.Scheme, time.Duration(e.Micros)*time.Microsecond)
+		c.Metrics.request(e.Route, outcome, e.Actor.Scheme, time.Duration(e.Micros)*time.Microsecond)
 		// A wrong password is an event of its own, counted below.
 		if outcome == "unauthenticated" && e.Actor.Scheme != gatehouse.SchemeBasic {
-			c.Metrics.AuthnFailure(e.Reason)
+			c.Metrics.authnFailure(e.Reason)
 		}
-	case "login.failure", "login.throttled":
-		c.Metrics.AuthnFailure(e.Reason)
+	case audit.KindLoginFailure, audit.KindLoginThrottled:
+		c.Metrics.authnFailure(e.Reason)
 	}
 }
 

@@ -20,8 +20,8 @@ type LogOptions struct {
 	Level  slog.Leveler // slog.LevelInfo by default
 }
 
-// NewLogger returns a logger that writes to w, adds the request id and trace id
-// of the context to each line, and redacts what looks like a secret.
+// NewLogger returns a logger that writes to w, adds the request id of the
+// context to each line, and redacts what looks like a secret.
 func NewLogger(w io.Writer, o LogOptions) (*slog.Logger, error) {
 	if o.Level == nil {
 		o.Level = slog.LevelInfo
@@ -58,9 +58,6 @@ type handler struct{ slog.Handler }
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	if id := gatehouse.RequestIDFrom(ctx); id != "" && !says(r, "request_id") {
 		r.AddAttrs(slog.String("request_id", id))
-	}
-	if t, ok := TraceFrom(ctx); ok {
-		r.AddAttrs(slog.String("trace_id", t.ID()))
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -127,9 +127,9 @@ func (m *Metrics) SetRoutes(ids []string) {
 	}
 }
 
-// Request counts one request through the pipeline. outcome is one of allowed,
+// request counts one request through the pipeline. outcome is one of allowed,
 // denied, unauthenticated, limited, not_found, invalid, error.
-func (m *Metrics) Request(route, outcome string, scheme gatehouse.Scheme, took time.Duration) {
+func (m *Metrics) request(route, outcome string, scheme gatehouse.Scheme, took time.Duration) {
 	if m == nil {
 		return
 	}
@@ -145,8 +145,8 @@ func (m *Metrics) Request(route, outcome string, scheme gatehouse.Scheme, took t
 	r.latency.Observe(took.Seconds())
 }
 
-// AuthnFailure counts a refused credential by the stable code of the refusal.
-func (m *Metrics) AuthnFailure(code string) {
+// authnFailure counts a refused credential by the stable code of the refusal.
+func (m *Metrics) authnFailure(code string) {
 	if m != nil {
 		m.authn.WithLabelValues(reasons.of(code)).Inc()
 	}
@@ -172,7 +172,12 @@ type Watch struct {
 	StatusBits      func() float64
 	Cutoffs         func() float64
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
-	CacheEntries    func() float64 // verified tokens in memory
+	LimitKeys       func() float64 // who is counted by the rate limits
+	LimitSpilled    func() float64 // events counted together because there were too many of those
+	PasswordHashed  func() float64 // passwords that were hashed to be judged
+	PasswordKnown   func() float64 // passwords that were judged without hashing
+	UsersKnown      func() float64 // users found in memory
+	UsersRead       func() float64 // users read from the store
 }
 
 // Watch registers the values. It may be called once.
@@ -199,7 +204,12 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("revocation_status_bits", "Revoked status bits in memory.", w.StatusBits)
 	gauge("revocation_cutoffs", "Cut-offs in memory.", w.Cutoffs)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)
-	gauge("token_cache_entries", "Verified tokens in memory.", w.CacheEntries)
+	gauge("limit_keys", "Callers whom the rate limits count.", w.LimitKeys)
+	counter("limit_spilled_total", "Requests that the rate limits counted together with others: there were too many callers.", w.LimitSpilled)
+	counter("password_hashed_total", "Passwords that were hashed to be judged.", w.PasswordHashed)
+	counter("password_known_total", "Passwords that were judged without hashing: verified a moment ago.", w.PasswordKnown)
+	counter("directory_known_total", "Users found in memory.", w.UsersKnown)
+	counter("directory_read_total", "Users read from the store.", w.UsersRead)
 }
 
 // Handler serves the metrics in the Prometheus formats. It belongs on a listener

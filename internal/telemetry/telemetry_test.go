@@ -81,12 +81,10 @@ func TestLoggerRedacts(t *testing.T) {
 
 func TestLoggerKeepsFacts(t *testing.T) {
 	ctx := gatehouse.WithRequestID(t.Context(), "req_1")
-	tr := NewTrace()
-	ctx = WithTrace(ctx, tr)
 	out := logged(t, "json", func(l *slog.Logger) {
 		l.InfoContext(ctx, "basically done", "token_id", "tok_1", "count", 3, "took", time.Second, "error", errors.New("no route to bob"))
 	})
-	for _, want := range []string{`"request_id":"req_1"`, `"trace_id":"` + tr.ID() + `"`, `"token_id":"tok_1"`, `"count":3`,
+	for _, want := range []string{`"request_id":"req_1"`, `"token_id":"tok_1"`, `"count":3`,
 		`"no route to bob"`, `"msg":"basically done"`, `"level":"INFO"`} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%s is missing in %s", want, out)
@@ -108,48 +106,18 @@ func TestLoggerKeepsFacts(t *testing.T) {
 	}
 }
 
-func TestTrace(t *testing.T) {
-	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-	got, ok := ParseTrace(good)
-	if !ok || got.String() != good || got.ID() != good[3:35] {
-		t.Fatalf("%v %v", got, ok)
-	}
-	if c := got.Child(); c.ID() != got.ID() || c.String() == good || c.String()[52:] != "-01" {
-		t.Errorf("child %v", c)
-	}
-	if later, ok := ParseTrace("cc" + good[2:] + "-what-ever"); !ok || later.String() != good {
-		t.Errorf("a later version: %v %v", later, ok)
-	}
-	for name, bad := range map[string]string{
-		"empty": "", "short": good[:54], "long": good + "-", "version ff": "ff" + good[2:],
-		"upper case": strings.ToUpper(good), "zero trace": "00-" + strings.Repeat("0", 32) + good[35:],
-		"zero span": good[:36] + strings.Repeat("0", 16) + "-01", "later without dash": "cc" + good[2:] + "x",
-		"not hex": good[:53] + "zz", "separator": good[:35] + "_" + good[36:], "huge": "cc" + good[2:] + "-" + strings.Repeat("a", 1000),
-	} {
-		if v, ok := ParseTrace(bad); ok {
-			t.Errorf("%s: accepted as %v", name, v)
-		}
-	}
-	if _, ok := TraceFrom(context.Background()); ok {
-		t.Error("a trace out of nothing")
-	}
-	if a, b := NewTrace(), NewTrace(); a.ID() == b.ID() {
-		t.Error("two traces are one")
-	}
-}
-
 func TestMetricsLabelsAreClosed(t *testing.T) {
 	m := NewMetrics(gatehouse.SchemeJWT)
 	m.SetRoutes([]string{"documents"})
 	for i := range 50 {
 		evil := strings.Repeat("x", i)
-		m.Request(evil, evil, gatehouse.Scheme("q"+evil), time.Millisecond)
-		m.AuthnFailure(evil)
+		m.request(evil, evil, gatehouse.Scheme("q"+evil), time.Millisecond)
+		m.authnFailure(evil)
 		m.Decision(evil)
 	}
-	m.Request("documents", outcomeOfStatus(403), gatehouse.SchemeJWT, time.Second)
-	m.Request("documents", "allowed", "", time.Second)
-	m.AuthnFailure("token_expired")
+	m.request("documents", outcomeOfStatus(403), gatehouse.SchemeJWT, time.Second)
+	m.request("documents", "allowed", "", time.Second)
+	m.authnFailure("token_expired")
 	if got := testutil.CollectAndCount(m.requests); got != 3 {
 		t.Errorf("%d series of requests, want 3", got)
 	}
@@ -170,8 +138,8 @@ func TestMetricsLabelsAreClosed(t *testing.T) {
 		}
 	}
 	var none *Metrics
-	none.Request("a", "b", "c", 0)
-	none.AuthnFailure("x")
+	none.request("a", "b", "c", 0)
+	none.authnFailure("x")
 	none.Decision("x")
 	none.SetRoutes(nil)
 	none.Watch(Watch{})

@@ -13,7 +13,7 @@ const maxHops = 32
 
 // ProxyConfig says which peers may speak for others.
 type ProxyConfig struct {
-	// Trusted are CIDR prefixes or single addresses, and "unix" for peers on a
+	// trusted are CIDR prefixes or single addresses, and "unix" for peers on a
 	// Unix socket. Empty trusts nobody: then every forwarding header is noise.
 	Trusted []string
 	// Header is the one header that the proxies write: "X-Forwarded-For" (the
@@ -67,8 +67,8 @@ func NewProxies(cfg ProxyConfig) (*Proxies, error) {
 	return p, nil
 }
 
-// Trusted reports whether addr belongs to a trusted proxy.
-func (p *Proxies) Trusted(addr netip.Addr) bool {
+// trusted reports whether addr belongs to a trusted proxy.
+func (p *Proxies) trusted(addr netip.Addr) bool {
 	if p == nil || !addr.IsValid() {
 		return false
 	}
@@ -102,7 +102,7 @@ func (p *Proxies) FromTrusted(r *http.Request) bool {
 	if !peer.IsValid() {
 		return p.unix && onUnixSocket(r)
 	}
-	return p.Trusted(peer)
+	return p.trusted(peer)
 }
 
 func onUnixSocket(r *http.Request) bool {
@@ -125,7 +125,7 @@ func (p *Proxies) Client(r *http.Request) netip.Addr {
 			return client
 		}
 		client = hop.addr
-		if !p.Trusted(client) {
+		if !p.trusted(client) {
 			return client
 		}
 	}
@@ -174,7 +174,7 @@ func (p *Proxies) saidHTTPS(r *http.Request) (said, https bool) {
 		for _, hop := range p.hops(r) {
 			said = true
 			https = https && secureScheme(hop.proto)
-			if !p.Trusted(hop.addr) {
+			if !p.trusted(hop.addr) {
 				break
 			}
 		}

@@ -118,9 +118,6 @@ func ContentType(r *http.Request, accept ...string) error {
 	return errContentType
 }
 
-// AllowUnknownMembers lets [DecodeJSON] ignore members that dst does not have.
-func AllowUnknownMembers() json.Options { return json.RejectUnknownMembers(false) }
-
 // DecodeJSON reads the body of r, at most limit bytes (0: [DefaultJSONBytes]),
 // as one JSON value into dst. It refuses another content type, compression,
 // duplicate and unknown members, names that differ in case, invalid UTF-8 and

@@ -21,7 +21,7 @@ func (p *Problems) Handler(fn HandlerFunc) http.Handler {
 		if err == nil {
 			return
 		}
-		if t.Started() {
+		if t.started() {
 			p.log(r, "error after the response began", err)
 			panic(http.ErrAbortHandler)
 		}
@@ -49,7 +49,7 @@ func (p *Problems) Recover(next http.Handler, onPanic func(r *http.Request, valu
 			if onPanic != nil {
 				onPanic(r, v)
 			}
-			if t.Started() {
+			if t.started() {
 				panic(http.ErrAbortHandler)
 			}
 			p.Write(t, r, errPanic)
@@ -88,8 +88,8 @@ func (t *Tracked) Status() int { return t.status }
 // Bytes is how much of the body was written.
 func (t *Tracked) Bytes() int64 { return t.bytes }
 
-// Started reports whether a final status was sent.
-func (t *Tracked) Started() bool { return t.status != 0 }
+// started reports whether a final status was sent.
+func (t *Tracked) started() bool { return t.status != 0 }
 
 // WriteHeader implements http.ResponseWriter. Informational responses (1xx) may
 // precede the final one, except 101, which is final.

@@ -67,15 +67,6 @@ func isJSON(contentType []string) bool {
 	return t == "application/json"
 }
 
-// PageHeaders sets the headers of an HTML page: its own styles, scripts, images
-// and forms only, no frames, no storage in caches.
-func PageHeaders(h http.Header, secure bool) {
-	APIHeaders(h, secure)
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "+
-		"font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-}
-
 // SecurityHeaders sets [APIHeaders] before next runs; next may replace them.
 func SecurityHeaders(proxies *Proxies, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
