@@ -170,7 +170,7 @@ func points(t *testing.T, h *house) []point {
 		t.Fatal(err)
 	}
 	all := []point{{"gateway", g, same}}
-	for _, d := range []string{"nginx", "haproxy", "apache", "caddy", "traefik"} {
+	for _, d := range []string{"nginx", "haproxy", "apache", "caddy", "traefik", "envoy"} {
 		f, err := gateway.NewForwardAuth(gateway.ForwardAuthConfig{Enforcer: gateway.Pipeline(pipeline("api", none)), Upstreams: ups, Asserter: asserter, Proxies: proxies})
 		if err != nil {
 			t.Fatal(err)
@@ -191,6 +191,10 @@ func questionAbout(dialect string, r *http.Request) *http.Request {
 	q.Header = r.Header.Clone()
 	for _, hop := range []string{"Connection", "Upgrade", "Content-Length"} { // these end at the proxy
 		q.Header.Del(hop)
+	}
+	if dialect == "envoy" { // the request itself, behind the dialect's name
+		q.Method, q.Host, q.RequestURI = r.Method, r.Host, q.RequestURI+r.RequestURI
+		return q
 	}
 	lead := "X-Original-"
 	if dialect == "caddy" || dialect == "traefik" {
@@ -262,6 +266,8 @@ func TestPointsAgree(t *testing.T) {
 		{name: "cross-site POST of two origins", method: "POST", target: "/cors", header: as(basic, secure, []string{"Origin", "https://app.example", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}), want: "cross_origin_refused"},
 		{name: "cross-site POST of an origin trusted without credentials", method: "POST", target: "/cors-plain", header: as(basic, secure, []string{"Origin", "https://app.example", "Sec-Fetch-Site", "cross-site"}), want: "cross_origin_refused"},
 
+		{name: "somebody else's identity", method: "GET", target: "/any", header: as(basic, secure, []string{"X-Auth-Request-User", "admin"}),
+			but: map[string]string{"forward-auth": "header_name_reserved"}}, // gateway and guard take the line away
 		{name: "identity in a folding spelling", method: "GET", target: "/any", header: as(basic, secure, []string{"Remote_User", "admin"}),
 			but: map[string]string{"forward-auth": "header_name_ambiguous"}}, // gateway and guard have the request itself, and take the line away
 		{name: "method override in a folding spelling", method: "POST", target: "/any", header: as(basic, secure, []string{"X_HTTP_Method-Override", "DELETE"}), want: "method_override",

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
@@ -56,7 +55,7 @@ func setCORS(h http.Header, c *enforce.CORS, r *http.Request) {
 // and reports whether it did. Browsers send preflights without credentials, so
 // the pipeline would refuse them all; nothing is forwarded. It says no more than
 // the rule: an origin that is not allowed gets the same answer without the lines.
-func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request) bool {
+func preflight(w http.ResponseWriter, r *http.Request, enforcer Enforcer, proxies *web.Proxies, id string) bool {
 	method := r.Header.Get("Access-Control-Request-Method")
 	origin := r.Header.Get("Origin")
 	if r.Method != http.MethodOptions || method == "" || origin == "" {
@@ -64,13 +63,13 @@ func (g *Gateway) preflight(w http.ResponseWriter, r *http.Request) bool {
 	}
 	asked := r.Clone(r.Context())
 	asked.Method = method
-	route := g.cfg.Enforcer.Match(asked)
+	route := enforcer.Match(asked)
 	if route == nil || route.CORS == nil {
 		return false
 	}
 	c, h := route.CORS, w.Header()
-	web.APIHeaders(h, g.cfg.Proxies.Scheme(r) == "https")
-	if id := gatehouse.RequestIDFrom(r.Context()); id != "" {
+	web.APIHeaders(h, proxies.Scheme(r) == "https")
+	if id != "" {
 		h[headerRequestID] = []string{id}
 	}
 	h["Vary"] = []string{"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,9 +204,205 @@ func TestForwardAuthFoldingNames(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"X-Gatehouse-Subject", "Remote-User", "X-Custom_Name", "Content_Language", "Authorization", "X-Api-Key"} {
-		if code, _ := ask(name); code != 200 { // the proxy's files take these away, or nobody minds them
+	for _, name := range []string{"X-Gatehouse-Subject", "X-Custom_Name", "Content_Language", "Authorization", "X-Api-Key"} {
+		if code, _ := ask(name); code != 200 { // the answer's line replaces it, or nobody minds it
 			t.Errorf("%s: %d", name, code)
+		}
+	}
+}
+
+// TestForwardAuthReservedNames: a line that only the proxy may write, and that is
+// still there when it asks, would reach the API. So the request is refused, unless
+// that proxy writes the line itself, or replaces it by one of the answer.
+func TestForwardAuthReservedNames(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	overrides := []string{"x-http-method", "x-http-method-override", "x-method-override"} // the pipeline's
+	written := map[string][]string{
+		"nginx": {"x-original-method", "x-original-uri", "x-original-host"}, "haproxy": {"x-original-method", "x-original-uri", "x-original-host"},
+		"apache": {"x-original-method", "x-original-uri", "x-original-host"}, "caddy": {"x-forwarded-method", "x-forwarded-uri", "x-forwarded-host"},
+		"traefik": {"x-forwarded-method", "x-forwarded-uri", "x-forwarded-host", "x-forwarded-port", "x-forwarded-server", "x-real-ip"}, "envoy": nil,
+	}
+	for style, own := range written {
+		for _, name := range append(gateway.ProtectedNames(), "x-gatehouse-anything", "x-forwarded-port", "x-forwarded-server") {
+			q := original("GET", "/x", "a")
+			switch style {
+			case "caddy", "traefik":
+				q = forwarded("GET", "/x", "a")
+			case "envoy":
+				q = http.Header{"X-Forwarded-For": {"9.9.9.9"}, "X-Forwarded-Proto": {"https"}}
+			}
+			canonical := http.CanonicalHeaderKey(name)
+			if q[canonical] == nil {
+				q[canonical] = []string{"forged"}
+			}
+			r := question(style, q)
+			if style == "envoy" {
+				r = question("envoy/x", q)
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			x := f.last(t)
+			if slices.Contains(own, name) || slices.Contains(overrides, name) || name == "x-request-id" {
+				if w.Code != 200 {
+					t.Errorf("%s, %s: %d %+v", style, name, w.Code, x.steps)
+				}
+				continue
+			}
+			want := 400
+			if style == "nginx" {
+				want = 403
+			}
+			if w.Code != want || len(x.steps) != 1 || x.steps[0].Code != "header_name_reserved" || w.Header().Get("X-Gatehouse-Assertion") != "" ||
+				!strings.Contains(w.Body.String(), `"`+canonical+`"`) {
+				t.Errorf("%s, %s: %d %+v %s", style, name, w.Code, x.steps, w.Body)
+			}
+		}
+	}
+}
+
+// TestForwardAuthEnvoy: Envoy sends the request itself, behind the dialect's name.
+func TestForwardAuthEnvoy(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	ask := func(method, target string) (*httptest.ResponseRecorder, *record) {
+		r := httptest.NewRequest(method, gateway.ForwardAuthPath+target, nil)
+		r.RemoteAddr, r.Host = "10.0.0.1:1234", "api.example"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w, f.last(t)
+	}
+	w, x := ask("DELETE", "/envoy/d/nginx?x=%2f")
+	if r := x.asked; w.Code != 200 || r.Method != "DELETE" || r.URL.Path != "/d/nginx" || r.URL.RawQuery != "x=%2f" || r.Host != "api.example" || r.RequestURI != "/d/nginx?x=%2f" {
+		t.Errorf("%d, asked about %v %v %v", w.Code, x.asked.Method, x.asked.URL, x.asked.Host)
+	}
+	for target, want := range map[string]int{"/envoy/a/..%2fb": 403, "/envoy/a/../b": 403, "/envoy": 403, "/envoy?x": 403, "/envoy*": 404, "/envoyx/a": 404,
+		"/nginx/a": 403, "/caddy/a": 404, "/": 404, "": 404} {
+		if w, x := ask("GET", target); w.Code != want || w.Header().Get("X-Gatehouse-Assertion") != "" {
+			t.Errorf("%q: %d %+v", target, w.Code, x.steps)
+		}
+	}
+}
+
+// TestForwardAuthPreflight: a preflight carries no credential. Where 204 is an answer
+// for the caller it is answered; where it would let the request pass, it never is.
+func TestForwardAuthPreflight(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	judged := 0
+	f.verdict = func(*http.Request) enforce.Verdict {
+		judged++
+		return deny(gatehouse.E(gatehouse.Unauthenticated, "credential_missing", ""), nil)(nil)
+	}
+	rule := func(r *http.Request) *enforce.Route {
+		if r.URL.Path != "/d/1" {
+			t.Errorf("a rule was looked for at %s", r.URL.Path)
+		}
+		return &enforce.Route{CORS: &enforce.CORS{Origins: []string{"https://app.example"}, Methods: []string{"PUT"}, Headers: []string{"Authorization"}, Credentials: true}}
+	}
+	ask := func(style, peer, origin, asks string) *httptest.ResponseRecorder {
+		q := original("OPTIONS", "/d/1", "a")
+		switch style {
+		case "caddy", "traefik":
+			q = forwarded("OPTIONS", "/d/1", "a")
+		case "envoy", "preflight":
+			q = http.Header{}
+		}
+		q.Set("Origin", origin)
+		if asks != "" {
+			q.Set("Access-Control-Request-Method", asks)
+		}
+		r := question(style, q)
+		if style == "envoy" || style == "preflight" {
+			r = question(style+"/d/1", q)
+			r.Method = "OPTIONS"
+		}
+		r.RemoteAddr = peer
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		f.last(t)
+		if w.Header().Get("X-Gatehouse-Assertion") != "" {
+			t.Errorf("%s: an assertion for a preflight", style)
+		}
+		return w
+	}
+	const proxy = "10.0.0.1:1234"
+	for _, style := range []string{"haproxy", "apache", "envoy", "preflight"} {
+		f.match = rule
+		w := ask(style, proxy, "https://app.example", "PUT")
+		if h := w.Header(); w.Code != 204 || h.Get("Access-Control-Allow-Origin") != "https://app.example" || h.Get("Access-Control-Allow-Methods") != "PUT" ||
+			h.Get("Access-Control-Allow-Headers") != "Authorization" || h.Get("Access-Control-Allow-Credentials") != "true" || h.Get("Vary") == "" {
+			t.Errorf("%s: %d %v", style, w.Code, w.Header())
+		}
+		for name, w := range map[string]*httptest.ResponseRecorder{"origin": ask(style, proxy, "https://evil.example", "PUT"), "method": ask(style, proxy, "https://app.example", "DELETE")} {
+			if w.Code != 204 || w.Header().Get("Access-Control-Allow-Origin") != "" {
+				t.Errorf("%s, other %s: %d %v", style, name, w.Code, w.Header())
+			}
+		}
+		if judged != 0 {
+			t.Errorf("%s: a preflight was judged", style)
+		}
+		// Without a rule, or when it is none, it is a request like any other.
+		want := 401
+		if style == "preflight" {
+			want = 404
+		}
+		if w := ask(style, proxy, "https://app.example", ""); w.Code != want {
+			t.Errorf("%s, OPTIONS: %d", style, w.Code)
+		}
+		f.match = nil
+		if w := ask(style, proxy, "https://app.example", "PUT"); w.Code != want || w.Header().Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s, no rule: %d", style, w.Code)
+		}
+		judged = 0
+	}
+	f.match = rule
+	for _, style := range []string{"nginx", "caddy", "traefik"} {
+		if w := ask(style, proxy, "https://app.example", "PUT"); w.Code != 401 {
+			t.Errorf("%s: %d", style, w.Code)
+		}
+	}
+	// The rule is no secret: anybody may ask for it, and for nothing else.
+	if w := ask("preflight", "192.0.2.1:9", "https://app.example", "PUT"); w.Code != 204 {
+		t.Errorf("asked directly: %d", w.Code)
+	}
+	if w := ask("envoy", "192.0.2.1:9", "https://app.example", "PUT"); w.Code != 403 {
+		t.Errorf("envoy from elsewhere: %d", w.Code)
+	}
+}
+
+// TestForwardAuthCORS: the lines of an answer follow the route's rule, for the proxies
+// that can hand them on, and so do those of a refusal, so that the page can read it.
+func TestForwardAuthCORS(t *testing.T) {
+	h, f := newForwardAuth(t, "10.0.0.0/8")
+	route := enforce.Route{CORS: &enforce.CORS{Origins: []string{"https://app.example"}}}
+	refused := func(*http.Request) enforce.Verdict {
+		return enforce.Verdict{Route: &route, Err: gatehouse.E(gatehouse.Denied, "no_permit", "")}
+	}
+	for style, answers := range map[string]bool{"nginx": true, "haproxy": true, "apache": true, "caddy": true, "envoy": true, "traefik": false} {
+		for origin, want := range map[string]string{"https://app.example": "https://app.example", "https://evil.example": ""} {
+			for status, verdict := range map[int]func(*http.Request) enforce.Verdict{200: allow(route, alice), 403: refused} {
+				f.verdict = verdict
+				q := original("GET", "/x", "a")
+				for name, lines := range forwarded("GET", "/x", "a") {
+					if style == "caddy" || style == "traefik" {
+						delete(q, strings.Replace(name, "Forwarded", "Original", 1))
+						q[name] = lines
+					}
+				}
+				path := style
+				if style == "envoy" {
+					path, q = "envoy/x", http.Header{}
+				}
+				q.Set("Origin", origin)
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, question(path, q))
+				f.last(t)
+				want := want
+				if status == 200 && !answers {
+					want = ""
+				}
+				if w.Code != status || w.Header().Get("Access-Control-Allow-Origin") != want {
+					t.Errorf("%s, %s: %d %v, want %d %q", style, origin, w.Code, w.Header(), status, want)
+				}
+			}
 		}
 	}
 }

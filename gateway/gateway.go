@@ -179,7 +179,7 @@ func (e *exchange) Receive(r *http.Request) (answered bool, err *gatehouse.Error
 	if err := e.g.bounds(r); err != nil {
 		return false, err
 	}
-	return e.g.preflight(e.t, r), nil
+	return preflight(e.t, r, e.g.cfg.Enforcer, e.g.cfg.Proxies, e.id), nil
 }
 
 // Serve forwards the request.

@@ -97,6 +97,9 @@ func (t *tape) find(id string) *gatehouse.Event {
 var documentRule = enforce.ResourceRule{Type: "Document", ID: "{id}", Source: "upstream", Fetch: "/documents/{id}",
 	Attributes: map[string]string{"owner": "owner", "team": "team", "visibility": "visibility"}, Entities: map[string]string{"owner": "User"}}
 
+// sharedWith is the CORS rule of what pages of one other site may use.
+var sharedWith = enforce.CORS{Origins: []string{"https://app.example"}, Methods: []string{"PUT"}, Headers: []string{"Authorization", "Content-Type"}, MaxAge: time.Hour}
+
 // documentRoutes protect the example API as the demo does.
 func documentRoutes() []enforce.Route {
 	made := documentRule
@@ -107,6 +110,8 @@ func documentRoutes() []enforce.Route {
 	routes := []enforce.Route{
 		{Pattern: "GET /public", Anonymous: true},
 		{Pattern: "GET /private", Authenticated: true},
+		{Pattern: "GET /shared/{id}", Authenticated: true, CORS: &sharedWith},
+		{Pattern: "PUT /shared/{id}", Authenticated: true, CORS: &sharedWith},
 		{Pattern: "GET /documents", Action: "list", Resource: list, Filter: &enforce.ListFilter{Items: "documents", IDMember: "id", Action: "read", Resource: listed}},
 		{Pattern: "POST /documents", Action: "create", Resource: &made},
 		{Pattern: "GET /documents/{id}", Action: "read", Resource: &documentRule, HideExistence: true},

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,7 +103,11 @@ func behindProxy(t *testing.T) (auth *site, authServer, api *httptest.Server) {
 	auth = newSite(t, "127.0.0.1/32")
 	authServer = httptest.NewServer(auth.forward)
 	t.Cleanup(authServer.Close)
-	api = httptest.NewServer(http.HandlerFunc(echo))
+	api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "https://api-says.example")
+		w.Header().Set("Access-Control-Allow-Credentials", "true")
+		echo(w, r)
+	}))
 	t.Cleanup(api.Close)
 	return auth, authServer, api
 }
@@ -133,6 +136,7 @@ func TestNginx(t *testing.T) {
 	url := "http://" + addr
 
 	proxyChecks(t, auth, url, 403)
+	corsChecks(t, url, true)
 
 	res, _ := as(t, "GET", url+"/private", "", "")
 	if got := res.Header.Get("Www-Authenticate"); res.StatusCode != 401 || !strings.Contains(got, "Basic realm=") || !strings.Contains(got, "Bearer realm=") {
@@ -156,6 +160,7 @@ func TestCaddy(t *testing.T) {
 		"HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home, "CADDY_ADMIN=off")
 	run(t, addr, cmd)
 	proxyChecks(t, auth, "http://"+addr, 404)
+	corsChecks(t, "http://"+addr, true)
 	authServer.Close()
 	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode < 500 || strings.Contains(body, "X-Gatehouse") {
 		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
@@ -177,6 +182,7 @@ func TestHAProxy(t *testing.T) {
 		"API="+api.Listener.Addr().String())
 	run(t, addr, cmd)
 	proxyChecks(t, auth, "http://"+addr, 404)
+	corsChecks(t, "http://"+addr, true)
 	authServer.Close()
 	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode != 503 || strings.Contains(body, "X-Gatehouse") {
 		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
@@ -221,6 +227,7 @@ func TestApache(t *testing.T) {
 	}
 	run(t, addr, cmd)
 	proxyChecks(t, auth, "http://"+addr, 404)
+	corsChecks(t, "http://"+addr, true)
 	authServer.Close()
 	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode != 503 || strings.Contains(body, "X-Gatehouse") {
 		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
@@ -259,10 +266,10 @@ func TestTraefik(t *testing.T) {
 	}
 	text := string(conf)
 	for from, to := range map[string]string{"http://127.0.0.1:8081": authServer.URL, "http://127.0.0.1:3000": api.URL, "Host(`api.example.com`)": "Host(`127.0.0.1`)"} {
-		if strings.Count(text, from) != 1 {
-			t.Fatalf("%s is not once in the file", from)
+		if !strings.Contains(text, from) {
+			t.Fatalf("%s is not in the file", from)
 		}
-		text = strings.Replace(text, from, to, 1)
+		text = strings.ReplaceAll(text, from, to)
 	}
 	dir := t.TempDir()
 	write(t, dir, "gatehouse.yaml", text)
@@ -287,6 +294,7 @@ func TestTraefik(t *testing.T) {
 		<-time.After(20 * time.Millisecond)
 	}
 	proxyChecks(t, auth, "http://"+addr, 404)
+	corsChecks(t, "http://"+addr, false)
 	if res, _ := as(t, "GET", "http://"+addr+"/private", "", ""); res.StatusCode != 401 || len(res.Header["Www-Authenticate"]) == 0 ||
 		res.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("the refusal is not passed on as it is: %d %v", res.StatusCode, res.Header)
@@ -325,6 +333,67 @@ func withoutTLS(t *testing.T, addr string) string {
 		}
 	}()
 	return ln.Addr().String()
+}
+
+// corsChecks are what every proxy that asks Gatehouse must do with pages of other
+// origins. answers says that it can add to an answer of the API.
+func corsChecks(t *testing.T, url string, answers bool) {
+	t.Helper()
+	ask := func(method, path, who string, header ...string) (*http.Response, string) {
+		t.Helper()
+		req, err := http.NewRequest(method, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Add(header[i], header[i+1])
+		}
+		if who != "" {
+			req.SetBasicAuth(who, "pw")
+		}
+		return do(t, req)
+	}
+	const friend, stranger = "https://app.example", "https://evil.example"
+	line := func(res *http.Response, name string) string {
+		return strings.Join(res.Header["Access-Control-"+name], "|")
+	}
+	// A preflight is answered by the route's rule, and the API is not asked.
+	res, body := ask("OPTIONS", "/shared/a%20b?x=%2F", "", "Origin", friend, "Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "authorization")
+	if res.StatusCode != 204 || body != "" || line(res, "Allow-Origin") != friend || line(res, "Allow-Methods") != "PUT" ||
+		line(res, "Allow-Headers") != "Authorization, Content-Type" || line(res, "Max-Age") != "3600" || line(res, "Allow-Credentials") != "" {
+		t.Errorf("preflight: %d %v %s", res.StatusCode, res.Header, body)
+	}
+	for name, c := range map[string][]string{"a stranger": {"/shared/1", stranger, "PUT"}, "another method": {"/shared/1", friend, "DELETE"}, "no rule": {"/private", friend, "GET"},
+		"a way around": {"/.gatehouse/auth/nginx", friend, "GET"}} {
+		res, body := ask("OPTIONS", c[0], "alice", "Origin", c[1], "Access-Control-Request-Method", c[2])
+		if line(res, "Allow-Origin") != "" || res.StatusCode == 200 || res.Header.Get("X-Gatehouse-Assertion") != "" || strings.Contains(body, `"Uri"`) {
+			t.Errorf("preflight, %s: %d %v %s", name, res.StatusCode, res.Header, body)
+		}
+	}
+	// What is no preflight is judged.
+	for _, header := range [][]string{{"Origin", friend}, {"Access-Control-Request-Method", "PUT"}} {
+		if res, body := ask("OPTIONS", "/shared/1", "", header...); res.StatusCode < 400 {
+			t.Errorf("OPTIONS with %s: %d %s", header, res.StatusCode, body)
+		}
+	}
+	// A refusal can be read by the page that may read answers.
+	if res, _ := ask("GET", "/shared/1", "", "Origin", friend); res.StatusCode != 401 || line(res, "Allow-Origin") != friend {
+		t.Errorf("refused: %d %v", res.StatusCode, res.Header)
+	}
+	if !answers {
+		return
+	}
+	for origin, want := range map[string]string{friend: friend, stranger: ""} {
+		res, body := ask("GET", "/shared/1", "alice", "Origin", origin)
+		if res.StatusCode != 200 || line(res, "Allow-Origin") != want || line(res, "Allow-Credentials") != "" || res.Header.Get("Vary") != "Origin" ||
+			(want != "") != strings.Contains(line(res, "Expose-Headers"), "X-Request-Id") {
+			t.Errorf("%s: %d %v %s", origin, res.StatusCode, res.Header, body)
+		}
+	}
+	// Where the route has no rule, what the API says stays.
+	if res, _ := ask("GET", "/private", "alice", "Origin", friend); res.StatusCode != 200 || line(res, "Allow-Origin") != "https://api-says.example" || line(res, "Allow-Credentials") != "true" {
+		t.Errorf("no rule: %d %v", res.StatusCode, res.Header)
+	}
 }
 
 // proxyChecks are what every proxy that asks Gatehouse must do. notFound is how
@@ -393,24 +462,56 @@ func proxyChecks(t *testing.T, auth *site, url string, notFound int) {
 			t.Errorf("%s %s: recorded %+v", c.method, c.path, e)
 		}
 	}
-	// No protected name reaches the API in a spelling that CGI-like programs fold: it is
-	// removed, or the whole request is refused.
-	for names := range slices.Chunk(gateway.ProtectedNames(), 20) {
-		for _, spell := range []func(string) string{
-			func(n string) string { return strings.ReplaceAll(n, "-", "_") },
-			func(n string) string { return strings.ToUpper(strings.Replace(n, "-", "_", 1)) },
-			func(n string) string { return strings.ReplaceAll(n, "-", ".") },
-			func(n string) string { return strings.Replace(n, "-", "~", 1) },
-		} {
-			folded := http.Header{}
-			for _, n := range names {
-				if s := spell(n); !strings.EqualFold(s, n) {
-					folded[s] = []string{"evil"}
-				}
+	// No protected name reaches the API in any spelling, its own or one that CGI-like
+	// programs fold into it: it is removed, or the whole request is refused. Each goes
+	// alone, so that none hides behind the refusal of another.
+	for _, n := range append(gateway.ProtectedNames(), "proxy-authorization", "x-api-key") {
+		for _, spelling := range []string{n, strings.ToUpper(n), strings.ReplaceAll(n, "-", "_"), strings.ToUpper(strings.Replace(n, "-", "_", 1)),
+			n[:max(strings.LastIndexByte(n, '-'), 0)] + strings.Replace(n[max(strings.LastIndexByte(n, '-'), 0):], "-", "_", 1), strings.ReplaceAll(n, "-", "."), strings.Replace(n, "-", "~", 1)} {
+			if spelling == n && n == "x-api-key" {
+				continue // a credential, and a second one: refused below
 			}
-			if _, body := ask("GET", "/private", "bob", folded); strings.Contains(body, "evil") {
-				t.Errorf("the API was told %s", body)
+			res, body := ask("GET", "/private", "bob", http.Header{spelling: {"evil"}})
+			if strings.Contains(body, "evil") {
+				t.Errorf("%s: the API was told %s", spelling, body)
 			}
+			if res.StatusCode != 200 && res.StatusCode != 400 && res.StatusCode != 403 {
+				t.Errorf("%s: %d %s", spelling, res.StatusCode, body)
+			}
+		}
+	}
+	// Another method than the one that was judged is refused as the gateway does.
+	if res, body := ask("GET", "/private", "bob", http.Header{"X-HTTP-Method-Override": {"DELETE"}}); res.StatusCode != 400 && res.StatusCode != 403 {
+		t.Errorf("method override: %d %s", res.StatusCode, body)
+	}
+	// A page of another site cannot use a saved password: not for a change, and not for
+	// a WebSocket, which begins with GET.
+	socket := func(more ...string) http.Header {
+		h := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}}
+		for i := 0; i < len(more); i += 2 {
+			h.Set(more[i], more[i+1])
+		}
+		return h
+	}
+	for name, c := range map[string]struct {
+		method string
+		header http.Header
+		want   int
+	}{
+		"socket, by Sec-Fetch-Site":    {"GET", socket("Sec-Fetch-Site", "cross-site"), 403},
+		"socket, by Origin":            {"GET", socket("Origin", "https://evil.example"), 403},
+		"socket, by both":              {"GET", socket("Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "websocket"), 403},
+		"socket of this site":          {"GET", socket("Origin", url), 200},
+		"socket of no page":            {"GET", socket(), 200},
+		"a look from another site":     {"GET", http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, 200},
+		"a change, by Sec-Fetch-Site":  {"DELETE", http.Header{"Sec-Fetch-Site": {"cross-site"}}, 403},
+		"a change, by Origin":          {"DELETE", http.Header{"Origin": {"https://evil.example"}}, 403},
+		"a change from this very site": {"DELETE", http.Header{"Sec-Fetch-Site": {"same-origin"}}, 200},
+	} {
+		path := map[string]string{"GET": "/private", "DELETE": "/documents/doc_alice"}[c.method]
+		res, body := ask(c.method, path, "alice", c.header)
+		if res.StatusCode != c.want || c.want == 403 && strings.Contains(body, `"Uri"`) {
+			t.Errorf("%s: %d, want %d: %s", name, res.StatusCode, c.want, body)
 		}
 	}
 	// Two credentials are never "first wins".

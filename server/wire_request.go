@@ -21,7 +21,7 @@ import (
 )
 
 // ForwardAuthPath is where proxies in front ask, on the gateway's listener.
-const ForwardAuthPath = "/.gatehouse/auth"
+const ForwardAuthPath = gateway.ForwardAuthPath
 
 // missRate is how many keys and tokens that do not exist an address may try.
 var missRate = limit.Rate{Limit: 60, Window: time.Minute, Burst: 60}

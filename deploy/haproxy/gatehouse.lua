@@ -1,24 +1,41 @@
--- Asks Gatehouse about the request in hand and leaves the answer in txn.gatehouse_*.
--- Whatever goes wrong leaves txn.gatehouse_status unset, which gatehouse.cfg takes for a refusal.
+-- Asks Gatehouse about the request in hand. When it may pass, what Gatehouse says is left in
+-- txn.gatehouse_*; any other answer goes to the caller as it is. Whatever goes wrong leaves
+-- txn.gatehouse_status unset, which gatehouse.cfg takes for a refusal.
 
 local host = os.getenv("GATEHOUSE_HOST") or "127.0.0.1"
 local port = tonumber(os.getenv("GATEHOUSE_PORT") or "8081")
 
--- Request lines that Gatehouse may need: credentials, and what decisions look at.
-local passed = { "authorization", "x-api-key", "cookie", "origin", "sec-fetch-site", "content-type", "user-agent",
-	"x-http-method-override", "dpop", "signature", "signature-input" }
+-- Lines that belong to the caller's connection or body, or that the question itself has.
+-- Every other one is told: only Gatehouse knows which of them a decision looks at.
+local own = {
+	["host"] = true, ["connection"] = true, ["keep-alive"] = true, ["proxy-connection"] = true, ["te"] = true,
+	["trailer"] = true, ["transfer-encoding"] = true, ["content-length"] = true, ["expect"] = true,
+	["x-forwarded-for"] = true, ["x-forwarded-proto"] = true,
+}
+
+-- What Gatehouse says about a request that may pass.
+local says = {
+	["x-gatehouse-assertion"] = "assertion", ["x-gatehouse-subject"] = "subject", ["x-gatehouse-username"] = "username",
+	["x-gatehouse-roles"] = "roles", ["x-gatehouse-scopes"] = "scopes", ["x-request-id"] = "id",
+	["ratelimit"] = "limit", ["ratelimit-policy"] = "limit_policy", ["vary"] = "vary",
+	["access-control-allow-origin"] = "allow_origin", ["access-control-allow-credentials"] = "allow_credentials",
+	["access-control-expose-headers"] = "expose",
+}
+
+-- Lines of an answer that belong to this connection and not to the caller's.
+local ours = { ["connection"] = true, ["keep-alive"] = true, ["content-length"] = true, ["transfer-encoding"] = true, ["date"] = true }
 
 -- A line break in a value would let a caller write header lines of its own.
 local function clean(s)
-	return s ~= nil and #s <= 16384 and not s:find("[%c]")
+	return s ~= nil and #s <= 16384 and not s:find("[%z\r\n]")
 end
 
-local function ask(txn)
+local function question(txn)
 	local method, target = txn.sf:method(), txn.sf:pathq()
 	local headers = txn.http:req_get_headers()
 	local hosts = headers["host"]
 	if not (clean(method) and clean(target)) or hosts == nil or hosts[1] ~= nil or not clean(hosts[0]) then
-		return
+		return nil
 	end
 	local lines = {
 		"GET /.gatehouse/auth/haproxy HTTP/1.0",
@@ -29,57 +46,64 @@ local function ask(txn)
 		"X-Forwarded-For: " .. txn.sf:src(),
 		"X-Forwarded-Proto: " .. (txn.sf:ssl_fc() == 1 and "https" or "http"),
 	}
-	for _, name in ipairs(passed) do
-		local values = headers[name]
+	for name, values in pairs(headers) do
 		local i = 0
-		while values ~= nil and values[i] ~= nil do -- every one: a second credential must be seen
+		while not own[name] and values[i] ~= nil do -- every one: a second credential must be seen
 			if not clean(values[i]) then
-				return
+				return nil
 			end
 			lines[#lines + 1] = name .. ": " .. values[i]
 			i = i + 1
 		end
 	end
+	return table.concat(lines, "\r\n") .. "\r\n\r\n"
+end
 
+-- answer is the reply for the caller, or nil when the request may pass.
+local function answer(txn)
+	local text = question(txn)
+	if text == nil then
+		return nil
+	end
 	local socket = core.tcp()
 	socket:settimeout(5)
 	if not socket:connect(host, port) then
-		return
+		return nil
 	end
-	socket:send(table.concat(lines, "\r\n") .. "\r\n\r\n")
-	local answer = socket:receive("*a")
+	socket:send(text)
+	local got = socket:receive("*a")
 	socket:close()
-	if answer == nil or #answer > 65536 then
-		return
+	if got == nil or #got > 65536 then
+		return nil
 	end
-	local head, body = answer:match("^(.-)\r\n\r\n(.*)$")
-	local status = head and head:match("^HTTP/1%.[01] (%d%d%d)")
-	if status == nil then
-		return
+	local head, body = got:match("^(.-)\r\n\r\n(.*)$")
+	local status = head and tonumber(head:match("^HTTP/1%.[01] (%d%d%d)"))
+	-- 204 answers a preflight. Nothing else below 400 is a refusal.
+	if status == nil or status ~= 200 and status ~= 204 and (status < 400 or status > 599) then
+		return nil
 	end
-
-	local names = {
-		["x-gatehouse-assertion"] = "assertion", ["x-gatehouse-subject"] = "subject", ["x-gatehouse-username"] = "username",
-		["x-gatehouse-roles"] = "roles", ["x-gatehouse-scopes"] = "scopes", ["x-request-id"] = "id", ["retry-after"] = "retry",
-	}
-	local challenges = {}
+	local reply = txn:reply({ status = status, body = status ~= 204 and body or nil })
 	for line in head:gmatch("\r\n([^\r\n]+)") do
 		local name, value = line:match("^([^:]+):%s*(.-)%s*$")
-		name = name and name:lower()
-		if name == "www-authenticate" then
-			challenges[#challenges + 1] = value
-		elseif name and names[name] and value ~= "" then
-			txn:set_var("txn.gatehouse_" .. names[name], value)
+		local lower = name and name:lower()
+		if status == 200 and says[lower] and value ~= "" then
+			txn:set_var("txn.gatehouse_" .. says[lower], value)
+		elseif lower and not ours[lower] then
+			reply:add_header(name, value)
 		end
 	end
-	txn:set_var("txn.gatehouse_challenge", table.concat(challenges, ", "))
-	txn:set_var("txn.gatehouse_body", body)
-	txn:set_var("txn.gatehouse_status", tonumber(status))
+	if status == 200 then
+		txn:set_var("txn.gatehouse_status", 200)
+		return nil
+	end
+	return reply
 end
 
 core.register_action("gatehouse", { "http-req" }, function(txn)
-	local ok = pcall(ask, txn)
+	local ok, reply = pcall(answer, txn)
 	if not ok then
 		txn:unset_var("txn.gatehouse_status")
+	elseif reply ~= nil then
+		txn:done(reply)
 	end
 end, 0)

@@ -92,6 +92,15 @@ func Peer(r *http.Request) netip.Addr {
 	return netip.Addr{}
 }
 
+// Reads reports whether the named header, in canonical spelling, is the one that
+// says where requests come from.
+func (p *Proxies) Reads(name string) bool {
+	if p == nil {
+		return false
+	}
+	return p.forwarded == (name == "Forwarded") && (p.forwarded || name == "X-Forwarded-For")
+}
+
 // FromTrusted reports whether the peer of r is a trusted proxy, so that what it
 // says about the original request may be believed.
 func (p *Proxies) FromTrusted(r *http.Request) bool {
