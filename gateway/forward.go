@@ -89,12 +89,10 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		// hold that answer back until the caller sent more.
 		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
-	if g.cfg.Resolver != nil && !safeMethod(r.Method) {
-		// Before, so that nobody decides on what is about to change; after, so
-		// that what somebody fetched meanwhile goes too.
-		g.cfg.Resolver.Forget(e.up.Name, r.URL.Path)
-		defer g.cfg.Resolver.Forget(e.up.Name, r.URL.Path)
-	}
+	// Before, so that nobody decides on what is about to change; after, also when the
+	// API gave no answer, so that what somebody fetched meanwhile goes too.
+	e.forget()
+	defer e.forget()
 	defer e.step(t)
 	if d, ok := e.up.way.(*direct); ok && e.relays(r) {
 		(&relay{e, t, r}).run(d)
@@ -107,6 +105,13 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 		g.proxies[e.up.Name].ServeHTTP(&answerWriter{t, e}, out)
 	}
 	e.whole = true
+}
+
+// forget ends what the resolver keeps about a resource that this request writes to.
+func (e *exchange) forget() {
+	if e.g.cfg.Resolver != nil && !safeMethod(e.in.Method) {
+		e.g.cfg.Resolver.Forget(e.up.Name, e.in.URL.Path)
+	}
 }
 
 // fail notes what the forward step failed with; note is for the operator.
@@ -298,6 +303,8 @@ func upgradeType(h http.Header) string {
 // to upstreamError.
 func modifyResponse(res *http.Response) error {
 	e := exchangeOf(res.Request.Context())
+	// Who sees this answer may ask at once for what it says was written.
+	e.forget()
 	h := res.Header
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		e.time.answer()

@@ -161,6 +161,86 @@ func TestWriteForgets(t *testing.T) {
 	}
 }
 
+// TestSlowWriteForgets: what was fetched while a write was under way is fetched again
+// after it: as soon as the caller sees an answer, and also when the API gave none.
+func TestSlowWriteForgets(t *testing.T) {
+	for name, answer := range map[string]func(w http.ResponseWriter, r *http.Request){
+		"answered": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		"still answered": func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"cut": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var owner atomic.Value
+			owner.Store("usr_a")
+			begun, commit := make(chan struct{}), make(chan struct{})
+			var holding atomic.Bool
+			during, hold := make(chan struct{}), make(chan struct{})
+			h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == "PUT" {
+					close(begun)
+					<-commit
+					owner.Store("usr_b")
+					answer(w, r)
+					return
+				}
+				says := owner.Load()
+				if r.URL.Path == "/base/d/1/held" && holding.Swap(false) {
+					close(during)
+					<-hold
+				}
+				w.Header().Set("Content-Type", "application/json")
+				fmt.Fprintf(w, `{"owner":%q}`, says)
+			})
+			res, ups := newResolver(t, h, time.Now)
+			s := start(t, h)
+			s.cfg.Upstreams, s.cfg.Resolver = ups, res
+			g, err := gateway.New(s.cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv := httptest.NewServer(g)
+			t.Cleanup(srv.Close)
+			route := &enforce.Route{Upstream: "api", Resource: &enforce.ResourceRule{MaxAge: time.Hour}}
+			fetch := func(path, want string) {
+				t.Helper()
+				if m, err := res.FetchEntity(context.Background(), route, path); err != nil || m["owner"] != want {
+					t.Errorf("%s: decided on %v, %v, want %s", path, m, err, want)
+				}
+			}
+			fetch("/d/1", "usr_a")
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			written := make(chan error, 1)
+			go func() {
+				req, _ := http.NewRequestWithContext(ctx, "PUT", srv.URL+"/d/1", nil)
+				res, err := http.DefaultClient.Do(req)
+				if err == nil {
+					t.Cleanup(func() { _ = res.Body.Close() })
+				}
+				written <- err
+			}()
+			<-begun
+			fetch("/d/1", "usr_a") // and this is kept
+			// Another one is asked for now, and arrives after the write.
+			holding.Store(true)
+			late := make(chan struct{})
+			go func() { fetch("/d/1/held", "usr_a"); close(late) }()
+			<-during
+			close(commit)
+			if err := <-written; err != nil {
+				t.Fatal(err)
+			}
+			fetch("/d/1", "usr_b")
+			close(hold)
+			<-late
+			fetch("/d/1/held", "usr_b")
+		})
+	}
+}
+
 func TestAsserterReuse(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	key := ring{}
