@@ -13,6 +13,12 @@ const (
 	challengeBasic  = "Basic"  // RFC 7617
 )
 
+// Challenges returns the WWW-Authenticate lines for an answer to err where nothing is
+// said of carriers; see [Reader.Challenges].
+func Challenges(realm string, schemes []gatehouse.Scheme, err error, scopes ...string) []string {
+	return standard.Challenges(realm, schemes, err, scopes...)
+}
+
 // Challenges returns the WWW-Authenticate lines for an answer to err, one field
 // line for each auth-scheme of the accepted kinds (RFC 9110 §11.6.1). schemes
 // empty means all.
@@ -20,23 +26,35 @@ const (
 // The Bearer line carries the error of RFC 6750 §3.1, which is fixed text; no
 // error when nothing was presented. scopes, given with an "insufficient_scope"
 // error, are the ones needed.
-func Challenges(realm string, schemes []gatehouse.Scheme, err error, scopes ...string) []string {
+func (rd *Reader) Challenges(realm string, schemes []gatehouse.Scheme, err error, scopes ...string) []string {
 	q := quote(realm)
 	var lines []string
-	var last string
-	for _, k := range kinds { // those of one auth-scheme stand together
-		if k.Challenge == last || len(schemes) > 0 && !slices.Contains(schemes, k.Scheme) {
+	invite := func(scheme, parameters string) {
+		if line := scheme + " realm="; !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, line) }) {
+			lines = append(lines, line+q+parameters)
+		}
+	}
+	basic := `, charset="UTF-8"` // RFC 7617 §2.1
+	keys := false
+	for _, k := range kinds {
+		if len(schemes) > 0 && !slices.Contains(schemes, k.Scheme) {
 			continue
 		}
-		last = k.Challenge
-		line := k.Challenge + " realm=" + q
+		keys = keys || k.By&ByKeyField != 0
 		switch k.Challenge {
 		case challengeBearer:
-			line += bearerParameters(err, scopes)
+			invite(challengeBearer, bearerParameters(err, scopes))
 		case challengeBasic:
-			line += `, charset="UTF-8"` // RFC 7617 §2.1
+			invite(challengeBasic, basic)
 		}
-		lines = append(lines, line)
+	}
+	if rd := rd.orStandard(); keys {
+		if rd.keyScheme != "" {
+			invite(rd.keyScheme, "")
+		}
+		if rd.keyAsUser {
+			invite(challengeBasic, basic) // some clients send a user name only when they are asked for one
+		}
 	}
 	return lines
 }

@@ -16,6 +16,7 @@ const MaxTokenBytes = 16 << 10
 // The zero value means that nothing was presented.
 type Presented struct {
 	Scheme gatehouse.Scheme
+	By     Carrier // where it stood
 	// ID is the public part of a key or opaque token, for the record.
 	ID string
 	// User is the username of a Basic credential.
@@ -52,7 +53,7 @@ var (
 // the scheme as far as it is known, and no secret.
 func Extract(r *http.Request) (Presented, error) { return standard.Read(r) }
 
-func parseAuthorization(value string) (Presented, error) {
+func (rd *Reader) parseAuthorization(value string) (Presented, error) {
 	if len(value) > MaxTokenBytes+len("Bearer ") {
 		return Presented{}, errTooLarge
 	}
@@ -62,14 +63,32 @@ func parseAuthorization(value string) (Presented, error) {
 	case scheme == "" || !isToken(scheme):
 		return Presented{}, errMalformed
 	case strings.EqualFold(scheme, "Bearer"):
-		return parseBearer(rest)
+		return by(ByBearer)(parseBearer(rest))
 	case strings.EqualFold(scheme, "Basic"):
-		return parseBasic(rest)
+		return by(ByBasic)(rd.parseBasic(rest))
+	case rd.keyScheme != "" && strings.EqualFold(scheme, rd.keyScheme):
+		return by(ByKeyScheme)(parseAPIKey(rest))
 	}
 	return Presented{}, errScheme
 }
 
-func parseBasic(value string) (Presented, error) {
+// by notes where a credential stood. A kind that may not stand there is not accepted.
+func by(c Carrier) func(Presented, error) (Presented, error) {
+	return func(p Presented, err error) (Presented, error) {
+		if p.None() {
+			return p, err
+		}
+		p.By = c
+		if k, _ := KindOf(p.Scheme); err == nil && k.By&c == 0 {
+			err = errNotAccepted
+		}
+		return p, err
+	}
+}
+
+// parseBasic reads a name and a password, or where the route says so, a key in place
+// of the name.
+func (rd *Reader) parseBasic(value string) (Presented, error) {
 	p := Presented{Scheme: gatehouse.SchemeBasic}
 	if strings.ContainsRune(value, ',') {
 		// A proxy joins repeated fields with a comma (RFC 9110 §5.3).
@@ -79,8 +98,28 @@ func parseBasic(value string) (Presented, error) {
 	if err != nil {
 		return p, err
 	}
+	if _, err := credential.ParseKey(user); gatehouse.CodeOf(err) != "key_malformed" {
+		return rd.keyInName(user, password)
+	}
 	p.User, p.Secret = user, password
 	return p, nil
+}
+
+// keyInName reads one of our keys or tokens that stands in place of a user name. It
+// is nobody's name, so where it is not accepted it is refused as what it is, before
+// anybody looks for an account, hashes the password or records the name.
+func (rd *Reader) keyInName(user string, password gatehouse.Secret) (Presented, error) {
+	p, err := classifyKey(user)
+	switch {
+	case err != nil:
+	case !rd.keyAsUser:
+		err = errNotAccepted
+	case password != "":
+		err = errConflict // two secrets
+	default:
+		return p, nil // by() looks at its kind
+	}
+	return Presented{Scheme: p.Scheme, ID: p.ID}, err
 }
 
 func parseBearer(value string) (Presented, error) {

@@ -22,9 +22,8 @@ type Kind struct {
 	Scheme gatehouse.Scheme
 	// Challenge is the auth-scheme (RFC 9110 §11.1) by which a 401 invites it.
 	Challenge string
-	// Ambient: browsers add it unasked to every request for this host, so that its
-	// presence shows no intent of the user (CSRF).
-	Ambient bool
+	// By are the places in a request where it may stand, where the route reads them.
+	By Carrier
 	// NeedsTLS: it lives long enough, or opens enough, that one request which others
 	// could read exposes too much.
 	NeedsTLS bool
@@ -40,16 +39,36 @@ type Kind struct {
 // that it comes from. Keys are handed to programs and can leak from there.
 func (k Kind) FromLogin() bool { return k.Login || k.Record == RecordGrant }
 
+// Carrier is a place in a request where a credential can stand, or a set of them.
+type Carrier uint8
+
+// The carriers.
+const (
+	ByBearer    Carrier = 1 << iota // Authorization: Bearer (RFC 6750 §2.1)
+	ByBasic                         // Authorization: Basic (RFC 7617)
+	ByKeyScheme                     // Authorization, after an auth-scheme that a route names for keys
+	ByKeyField                      // a header field for keys: X-API-Key, or what a route names
+
+	// ambient are those that browsers add unasked to every request for a host, so that
+	// their presence shows no intent of the user (CSRF).
+	ambient = ByBasic
+)
+
+// Ambient reports whether browsers may have added what was presented unasked. So it
+// is of a credential whose place is not known.
+func (p Presented) Ambient() bool { return !p.None() && (p.By == 0 || p.By&ambient != 0) }
+
 // verifyFunc turns a presented credential of one kind into a principal. Its
 // errors are precise; [Authenticator.Authenticate] makes them uniform.
 type verifyFunc func(a *Authenticator, ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error)
 
 // kinds is the table. Its order is that of challenges and of lists that are shown.
 var kinds = [...]Kind{
-	{Scheme: gatehouse.SchemeJWT, Challenge: challengeBearer, Record: RecordGrant, verify: (*Authenticator).verifyJWT},
-	{Scheme: gatehouse.SchemeAPIKey, Challenge: challengeBearer, Record: RecordKey, verify: (*Authenticator).verifyKey},
-	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
-	{Scheme: gatehouse.SchemeBasic, Challenge: challengeBasic, Ambient: true, NeedsTLS: true, Login: true, verify: (*Authenticator).verifyBasic},
+	{Scheme: gatehouse.SchemeJWT, Challenge: challengeBearer, By: ByBearer, Record: RecordGrant, verify: (*Authenticator).verifyJWT},
+	{Scheme: gatehouse.SchemeAPIKey, Challenge: challengeBearer, By: ByBearer | ByBasic | ByKeyScheme | ByKeyField, Record: RecordKey,
+		verify: (*Authenticator).verifyKey},
+	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, By: ByBearer, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
+	{Scheme: gatehouse.SchemeBasic, Challenge: challengeBasic, By: ByBasic, NeedsTLS: true, Login: true, verify: (*Authenticator).verifyBasic},
 }
 
 // KindOf returns the row of s. A scheme without one gets the strictest answer to
@@ -60,7 +79,7 @@ func KindOf(s gatehouse.Scheme) (k Kind, known bool) {
 			return kinds[i], true
 		}
 	}
-	return Kind{Scheme: s, Ambient: true, NeedsTLS: true}, false
+	return Kind{Scheme: s, NeedsTLS: true}, false
 }
 
 // Schemes returns the names of the kinds for which keep is true, or of all when

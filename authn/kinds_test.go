@@ -11,18 +11,19 @@ import (
 // is a decision; and that nothing is lost on a scheme that has no row.
 func TestKinds(t *testing.T) {
 	type columns struct {
-		challenge                          string
-		ambient, needsTLS, login, fromALog bool
-		record                             Record
+		challenge                 string
+		by                        Carrier
+		needsTLS, login, fromALog bool
+		record                    Record
 	}
 	want := map[gatehouse.Scheme]columns{
-		gatehouse.SchemeJWT:    {"Bearer", false, false, false, true, RecordGrant},
-		gatehouse.SchemeOpaque: {"Bearer", false, false, false, true, RecordGrant},
-		gatehouse.SchemeAPIKey: {"Bearer", false, false, false, false, RecordKey},
-		gatehouse.SchemeBasic:  {"Basic", true, true, true, true, RecordNone},
+		gatehouse.SchemeJWT:    {"Bearer", ByBearer, false, false, true, RecordGrant},
+		gatehouse.SchemeOpaque: {"Bearer", ByBearer, false, false, true, RecordGrant},
+		gatehouse.SchemeAPIKey: {"Bearer", ByBearer | ByBasic | ByKeyScheme | ByKeyField, false, false, false, RecordKey},
+		gatehouse.SchemeBasic:  {"Basic", ByBasic, true, true, true, RecordNone},
 	}
 	of := func(k Kind) columns {
-		return columns{k.Challenge, k.Ambient, k.NeedsTLS, k.Login, k.FromLogin(), k.Record}
+		return columns{k.Challenge, k.By, k.NeedsTLS, k.Login, k.FromLogin(), k.Record}
 	}
 	all := Schemes(nil)
 	if len(all) != len(want) {
@@ -38,11 +39,19 @@ func TestKinds(t *testing.T) {
 		}
 	}
 	for _, s := range []gatehouse.Scheme{"", "session", "Basic", "jwt "} {
-		if k, known := KindOf(s); known || !k.Ambient || !k.NeedsTLS || k.FromLogin() || k.Record != RecordNone {
+		if k, known := KindOf(s); known || k.By != 0 || !k.NeedsTLS || k.FromLogin() || k.Record != RecordNone {
 			t.Errorf("%q: %+v", s, k)
+		}
+		if p := (Presented{Scheme: s}); p.Ambient() == p.None() {
+			t.Errorf("%q: a credential from nobody knows where counts as meant by the user", s)
 		}
 		if new(Authenticator).Supports(s) {
 			t.Errorf("%q is supported", s)
+		}
+	}
+	for c, want := range map[Carrier]bool{ByBearer: false, ByBasic: true, ByKeyScheme: false, ByKeyField: false} {
+		if got := (Presented{Scheme: gatehouse.SchemeAPIKey, By: c}).Ambient(); got != want {
+			t.Errorf("carrier %d: added unasked: %t", c, got)
 		}
 	}
 	if got := Schemes(func(k Kind) bool { return k.Login }); !slices.Equal(got, []gatehouse.Scheme{gatehouse.SchemeBasic}) {

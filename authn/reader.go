@@ -24,6 +24,12 @@ type ReaderConfig struct {
 	// Fields are names of header fields: "Authorization", and any other carries API
 	// keys. Empty reads Authorization and X-API-Key; the one name "none" reads none.
 	Fields []string
+	// KeyScheme is an auth-scheme in Authorization whose value is an API key, beside
+	// Bearer: "ApiKey". Empty: none.
+	KeyScheme string
+	// KeyAsUser accepts an API key as the user name of a Basic credential without
+	// a password, as "curl -u KEY:" sends it.
+	KeyAsUser bool
 	// QueryNames are query parameters that are the API's own although they are named
 	// like a credential ("token"). AnyQueryName allows all. A value that is one of
 	// our credentials is refused under every name.
@@ -41,6 +47,9 @@ type Reader struct {
 	anyQuery bool
 	queries  map[string]bool // lower case
 	ours     func(string) bool
+
+	keyScheme string
+	keyAsUser bool
 }
 
 // standard reads what is read where nothing else is said.
@@ -48,7 +57,7 @@ var standard = &Reader{fields: []string{FieldAuthorization, FieldAPIKey}}
 
 // NewReader checks cfg.
 func NewReader(cfg ReaderConfig) (*Reader, error) {
-	rd := &Reader{anyQuery: cfg.AnyQueryName, ours: cfg.Ours, queries: map[string]bool{}}
+	rd := &Reader{anyQuery: cfg.AnyQueryName, ours: cfg.Ours, queries: map[string]bool{}, keyScheme: cfg.KeyScheme, keyAsUser: cfg.KeyAsUser}
 	for _, n := range cfg.QueryNames {
 		if n == "" {
 			return nil, errors.New("a query parameter needs a name")
@@ -74,12 +83,35 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 			rd.fields = append(rd.fields, field)
 		}
 	}
+	if err := rd.checkKeyForms(); err != nil {
+		return nil, err
+	}
 	for _, field := range standard.fields {
 		if !slices.Contains(rd.fields, field) {
 			rd.unread = append(rd.unread, field)
 		}
 	}
 	return rd, nil
+}
+
+// maxKeyScheme bounds the name of an auth-scheme, in bytes.
+const maxKeyScheme = 32
+
+// checkKeyForms checks the ways in which Authorization carries keys beside Bearer.
+func (rd *Reader) checkKeyForms() error {
+	switch {
+	case rd.keyScheme == "" && !rd.keyAsUser:
+		return nil
+	case !slices.Contains(rd.fields, FieldAuthorization):
+		return errors.New("key_scheme and key_as_user are about Authorization, which this route does not read")
+	case rd.keyScheme == "":
+		return nil
+	case len(rd.keyScheme) > maxKeyScheme || !isToken(rd.keyScheme):
+		return fmt.Errorf("key_scheme: %q is no name of an auth-scheme", rd.keyScheme)
+	case strings.EqualFold(rd.keyScheme, challengeBearer) || strings.EqualFold(rd.keyScheme, challengeBasic):
+		return fmt.Errorf("key_scheme: %s has a meaning of its own", rd.keyScheme)
+	}
+	return nil
 }
 
 // ownField refuses names that mean something else to HTTP, to browsers or to us.
@@ -147,9 +179,9 @@ func (rd *Reader) Read(r *http.Request) (Presented, error) {
 	case "":
 		return Presented{}, nil
 	case FieldAuthorization:
-		return parseAuthorization(value)
+		return rd.parseAuthorization(value)
 	}
-	return parseAPIKey(value)
+	return by(ByKeyField)(parseAPIKey(value))
 }
 
 // Foreign returns the well-known fields of r that are not read, and so are the

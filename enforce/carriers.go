@@ -15,7 +15,8 @@ type recognizer interface {
 
 // checkCarriers prepares where the route's requests carry their credential.
 func (p *Pipeline) checkCarriers(c *compiled) error {
-	cfg := authn.ReaderConfig{Fields: c.Credentials, QueryNames: c.QueryNames, AnyQueryName: c.Anonymous}
+	cfg := authn.ReaderConfig{Fields: c.Credentials, KeyScheme: c.KeyScheme, KeyAsUser: c.KeyAsUser,
+		QueryNames: c.QueryNames, AnyQueryName: c.Anonymous}
 	if k, ok := p.cfg.Authenticator.(recognizer); ok {
 		cfg.Ours = func(text string) bool { return k.Recognizes(context.Background(), text) }
 	}

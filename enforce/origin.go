@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/authn"
 )
 
 var errCrossOrigin = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A page of another site may not use this browser's saved password here.")
@@ -18,10 +17,7 @@ var errCrossOrigin = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A pa
 // can neither use up the user's attempts nor learn from the time that it takes.
 // Origins that the route's CORS rule trusts with credentials may.
 func (p *Pipeline) origin(x *Exchange, r *http.Request) error {
-	if x.presented.None() {
-		return nil
-	}
-	if k, _ := authn.KindOf(x.presented.Scheme); !k.Ambient || !p.crossSite(r) || trustsOrigin(x.route.CORS, r.Header["Origin"]) {
+	if !x.presented.Ambient() || !p.crossSite(r) || trustsOrigin(x.route.CORS, r.Header["Origin"]) {
 		return nil
 	}
 	return errCrossOrigin

@@ -214,9 +214,9 @@ func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {
 	var lines []string
 	switch {
 	case e.Kind == gatehouse.Unauthenticated:
-		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e)
+		lines = x.route.reader.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e)
 	case e.Code == errScope.Code:
-		lines = authn.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e, x.route.scopesAsked(x.principal)...)
+		lines = x.route.reader.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e, x.route.scopesAsked(x.principal)...)
 	}
 	if len(lines) > 0 {
 		x.setHeader("Www-Authenticate", lines...)

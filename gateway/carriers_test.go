@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,9 @@ func (noDecider) Roles(context.Context, *gatehouse.Principal) ([]string, error) 
 type keyed struct{ people }
 
 func (k keyed) Authenticate(ctx context.Context, realm string, c authn.Presented, rule authn.Rule) (*gatehouse.Principal, error) {
+	if len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, c.Scheme) {
+		return nil, gatehouse.E(gatehouse.Unauthenticated, "scheme_not_accepted", "")
+	}
 	if c.Scheme == gatehouse.SchemeAPIKey {
 		return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: "usr_alice", Scopes: []string{"*"}, Scheme: c.Scheme}, nil
 	}
