@@ -5,10 +5,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // bound is how long any answer may take while something is broken: the audit
@@ -139,21 +142,18 @@ func (n *node) inject(t *testing.T, rule string) (end func()) {
 	}
 	done := make(chan struct{})
 	go func() { _ = c.Wait(); close(done) }()
-	attached := func() bool {
-		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", n.process.Process.Pid))
-		return !strings.Contains(string(status), "TracerPid:\t0")
-	}
-	for deadline := time.Now().Add(5 * time.Second); !attached(); time.Sleep(10 * time.Millisecond) {
+	testwait.Until(t, 5*time.Second, "strace attaches to every thread", func() bool {
 		select {
 		case <-done:
 			lacks(t, "strace cannot attach here: "+out.String())
 		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("strace does not attach")
-		}
-	}
-	time.Sleep(200 * time.Millisecond) // to the other threads too
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", n.process.Process.Pid))
+		return err == nil && len(threads) > 0 && !slices.ContainsFunc(threads, func(file string) bool {
+			status, err := os.ReadFile(file)
+			return err == nil && strings.Contains(string(status), "TracerPid:\t0") // a thread that ended needs none
+		})
+	})
 	return sync.OnceFunc(func() {
 		_ = c.Process.Signal(os.Interrupt) // detaches
 		<-done

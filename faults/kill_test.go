@@ -27,8 +27,8 @@ func TestKill(t *testing.T) {
 			stop, done := make(chan struct{}), make(chan struct{})
 			before := w.count()
 			go func() { w.load(n, stop); close(done) }()
-			eventually(t, 10*time.Second, "the load is on", func() bool { return w.count() > before+3 })
-			time.Sleep(time.Duration(rand.IntN(900)) * time.Millisecond)
+			moment := before + 3 + rand.IntN(150) // acknowledged changes; the kill comes between any two
+			eventually(t, 20*time.Second, "the load is on", func() bool { return w.count() > moment })
 			n.kill()
 			close(stop)
 			<-done

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testpg"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // long asks for the full numbers instead of a sample of them.
@@ -233,21 +234,20 @@ func (n *node) start(t *testing.T, wrap ...string) {
 	exited := make(chan struct{})
 	n.exited = exited
 	go func(p *exec.Cmd) { _ = p.Wait(); close(exited) }(n.process)
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	if !testwait.For(20*time.Second, func() bool {
 		resp, err := http.Get(n.gateway + "/public")
 		if err == nil {
 			resp.Body.Close()
-			break
+			return true
 		}
 		select {
 		case <-n.exited:
 			t.Fatalf("the process ended instead of starting:\n%s", tail(n.logged(), 4000))
 		default:
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no answer after %v:\n%s", time.Since(began), tail(n.logged(), 4000))
-		}
-		time.Sleep(5 * time.Millisecond)
+		return false
+	}) {
+		t.Fatalf("no answer after %v:\n%s", time.Since(began), tail(n.logged(), 4000))
 	}
 	if n.adminKey == "" {
 		n.bootstrap(t, &out)
@@ -263,9 +263,8 @@ func environ() []string {
 func (n *node) bootstrap(t *testing.T, out *bytes.Buffer) {
 	t.Helper()
 	var last answer
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		fields := strings.Fields(out.String())
-		for _, f := range fields {
+	if !testwait.For(5*time.Second, func() bool {
+		for f := range strings.FieldsSeq(out.String()) {
 			if len(f) != 43 {
 				continue
 			}
@@ -273,11 +272,13 @@ func (n *node) bootstrap(t *testing.T, out *bytes.Buffer) {
 			if last.status == 200 || last.status == 201 {
 				n.adminKey = last.text("api_key")
 				n.secret(f, n.adminKey, operatorPassword)
-				return
+				return true
 			}
 		}
+		return false
+	}) {
+		t.Fatalf("no administrator could be made: %d %s %v", last.status, last.body, last.err)
 	}
-	t.Fatalf("no administrator could be made: %d %s %v", last.status, last.body, last.err)
 }
 
 // kill ends the process as a power cut would, as far as the process can tell.
@@ -369,15 +370,14 @@ func (n *node) private(credential string) answer {
 // checkpoint returns the newest signed checkpoint, as an auditor would keep it.
 func (n *node) checkpoint(t *testing.T) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		a := n.manage("GET", "/audit/checkpoint", "")
-		if note := a.text("note"); a.status == 200 && note != "" {
-			return note
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no checkpoint: %d %s", a.status, a.body)
-		}
+	var a answer
+	if !testwait.For(10*time.Second, func() bool {
+		a = n.manage("GET", "/audit/checkpoint", "")
+		return a.status == 200 && a.text("note") != ""
+	}) {
+		t.Fatalf("no checkpoint: %d %s", a.status, a.body)
 	}
+	return a.text("note")
 }
 
 // verify proves the log with the program itself, against saved checkpoints,
@@ -414,13 +414,9 @@ func (n *node) verify(t *testing.T, saved ...string) {
 // eventually waits for a condition that must come true by itself.
 func eventually(t *testing.T, within time.Duration, what string, ok func() bool) time.Duration {
 	t.Helper()
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		if ok() {
-			return time.Since(began)
-		}
-		if time.Since(began) > within {
-			t.Errorf("%s: not within %v", what, within)
-			return time.Since(began)
-		}
+	began := time.Now()
+	if !testwait.For(within, ok) {
+		t.Errorf("%s: not within %v", what, within)
 	}
+	return time.Since(began)
 }

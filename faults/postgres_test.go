@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // TestDatabaseAway stops PostgreSQL under load and starts it again, three
@@ -42,12 +44,15 @@ func TestDatabaseAway(t *testing.T) {
 			}
 		})
 		defer up()
-		time.Sleep(100 * time.Millisecond)
 		began := time.Now()
 		if acknowledged := during(t, n, k, true); len(acknowledged) > 0 {
 			t.Errorf("round %d: acknowledged without a database: %v", round, acknowledged)
 		}
-		time.Sleep(max(0, away-time.Since(began)))
+		if testwait.For(away-time.Since(began), func() bool {
+			return n.manage("POST", "/users", `{"username":"nobody-keeps-me","kind":"service"}`).status < 400
+		}) {
+			t.Errorf("round %d: acknowledged without a database", round)
+		}
 		up()
 		// The load finds its way back.
 		back := w.count()

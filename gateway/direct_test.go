@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // rawUpstream answers each request on each connection with what answer writes.
@@ -211,11 +213,7 @@ func TestDirectLeftover(t *testing.T) {
 
 func waitUntil(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not happen within ten seconds")
-		}
-	}
+	testwait.Until(t, 10*time.Second, "it happens", done)
 }
 
 // TestDirectStale: a connection that the upstream closed while it lay idle costs

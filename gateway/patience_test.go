@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // TestSlowUpload: a caller that is slow with a body that is being forwarded has as
@@ -38,7 +39,7 @@ func TestSlowUpload(t *testing.T) {
 		began := time.Now()
 		_, _ = io.WriteString(c, "POST /x HTTP/1.1\r\nHost: h\r\n"+tc.lines+"\r\n"+tc.first)
 		if tc.rest != "" {
-			<-time.After(100 * time.Millisecond) // so that the first half is on its way already
+			testwait.Outlast(100 * time.Millisecond) // so that the first half is on its way already
 			_, _ = io.WriteString(c, tc.rest)
 		}
 		_ = c.SetReadDeadline(began.Add(10 * time.Second))

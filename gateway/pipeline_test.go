@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/examples/documents"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -79,19 +81,17 @@ type tape struct {
 }
 
 func (t *tape) Record(e *gatehouse.Event) { t.mu.Lock(); t.events = append(t.events, e); t.mu.Unlock() }
-func (t *tape) find(id string) *gatehouse.Event {
-	for range 200 { // the record is written after the answer
+func (t *tape) find(id string) (found *gatehouse.Event) {
+	testwait.For(5*time.Second, func() bool { // the record is written after the answer
 		t.mu.Lock()
-		for _, e := range t.events {
-			if e.RequestID == id {
-				t.mu.Unlock()
-				return e
-			}
+		defer t.mu.Unlock()
+		i := slices.IndexFunc(t.events, func(e *gatehouse.Event) bool { return e.RequestID == id })
+		if i >= 0 {
+			found = t.events[i]
 		}
-		t.mu.Unlock()
-		<-time.After(5 * time.Millisecond)
-	}
-	return nil
+		return i >= 0
+	})
+	return found
 }
 
 var documentRule = enforce.ResourceRule{Type: "Document", ID: "{id}", Source: "upstream", Fetch: "/documents/{id}",

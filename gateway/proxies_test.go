@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // program finds a program that a test drives for real. Without it the test is
@@ -280,19 +281,15 @@ func TestTraefik(t *testing.T) {
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	run(t, tlsAddr, cmd)
 	addr := withoutTLS(t, tlsAddr)
-	for deadline := time.Now().Add(15 * time.Second); ; { // it listens before it has a certificate and has read the file
+	// It listens before it has a certificate and has read the file.
+	testwait.Until(t, 15*time.Second, "the route is there", func() bool {
 		res, err := http.Get("http://" + addr + "/public")
-		if err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				break
-			}
+		if err != nil {
+			return false
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("no route: %v %v", res, err)
-		}
-		<-time.After(20 * time.Millisecond)
-	}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
 	proxyChecks(t, auth, "http://"+addr, 404)
 	corsChecks(t, "http://"+addr, false)
 	if res, _ := as(t, "GET", "http://"+addr+"/private", "", ""); res.StatusCode != 401 || len(res.Header["Www-Authenticate"]) == 0 ||

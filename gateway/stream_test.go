@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 func TestWebSocket(t *testing.T) {
@@ -125,11 +126,7 @@ func TestStreamEndsWhenTakenBack(t *testing.T) {
 				defer c.Close()
 				go func() { defer close(ended); _, _ = io.Copy(io.Discard, c) }()
 			}
-			for deadline := time.Now().Add(10 * time.Second); checks.Load() < 4; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatal("the stream is not judged again")
-				}
-			}
+			testwait.Until(t, 10*time.Second, "the stream is judged again", func() bool { return checks.Load() >= 4 })
 			select {
 			case <-ended:
 				t.Fatal("it ended while it was allowed")
@@ -187,7 +184,7 @@ func TestServerSentEvents(t *testing.T) {
 		}
 		_, _ = in.ReadString('\n')
 		if i == 1 {
-			<-time.After(300 * time.Millisecond) // longer than the route's time-out, which is not for streams
+			testwait.Outlast(300 * time.Millisecond) // longer than the route's time-out, which is not for streams
 		}
 		next <- struct{}{}
 	}

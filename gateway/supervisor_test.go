@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // ways are the two ways through the gateway: relayed, and by net/http's proxy.
@@ -171,7 +172,7 @@ func TestWhoIsBlamed(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(c, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
-		<-time.After(3 * idle)
+		testwait.Outlast(3 * idle)
 		_ = c.Close()
 		expect("caller that does not read", 200, "caller_too_slow")
 	})
@@ -202,10 +203,12 @@ func TestOpenIsJudgedAgain(t *testing.T) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			return
 		}
+		pace := time.NewTicker(time.Millisecond)
+		defer pace.Stop()
 		for r.Context().Err() == nil {
 			_, _ = io.WriteString(w, "{}\n")
 			_ = http.NewResponseController(w).Flush()
-			<-time.After(time.Millisecond)
+			<-pace.C
 		}
 	})
 	opt := func(c *gateway.Config, _ *gateway.Upstream) { c.StreamCheck = 5 * time.Millisecond }
@@ -246,14 +249,10 @@ func TestOpenIsJudgedAgain(t *testing.T) {
 			<-entered
 			if tc.code == "" {
 				revoked.Store(true)
-				<-time.After(100 * time.Millisecond) // twenty intervals
+				testwait.Outlast(100 * time.Millisecond) // twenty intervals
 				release <- struct{}{}
 			} else {
-				for deadline := time.Now().Add(10 * time.Second); checks.Load() < 4; <-time.After(time.Millisecond) {
-					if time.Now().After(deadline) {
-						t.Fatalf("%s %s is not judged again", tc.method, tc.path)
-					}
-				}
+				testwait.Until(t, 10*time.Second, tc.method+" "+tc.path+" is judged again", func() bool { return checks.Load() >= 4 })
 				revoked.Store(true)
 			}
 			x := s.f.last(t)

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
@@ -59,9 +60,10 @@ func verified(t *testing.T, d *server.Demo, saved string) (checkpoint string) {
 		t.Errorf("the log does not verify: %s", a.body)
 	}
 	var note string
-	for deadline := time.Now().Add(5 * time.Second); note == "" && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	testwait.For(5*time.Second, func() bool {
 		note, _ = call(t, "GET", admin+"/audit/checkpoint", "bearer", d.AdminToken).json["note"].(string)
-	}
+		return note != ""
+	})
 	return note
 }
 

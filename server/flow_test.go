@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
@@ -275,12 +276,10 @@ func explain(t *testing.T, d *server.Demo) {
 	refused := call(t, "POST", d.Gateway+"/documents", "bearer", d.Users["carol"].APIKey, "body", `{"title":"x"}`).want(t, "refused", 403)
 	id, _ := refused.json["request_id"].(string)
 	var out answer
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		if out = call(t, "GET", d.Issuer+"/admin/v1/realms/main/explain/"+id, "bearer", d.AdminToken); out.status == 200 {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	testwait.For(5*time.Second, func() bool {
+		out = call(t, "GET", d.Issuer+"/admin/v1/realms/main/explain/"+id, "bearer", d.AdminToken)
+		return out.status == 200
+	})
 	out.want(t, "explain", 200)
 	for _, want := range []string{`"carol"`, `"authorize"`, `"no_permit"`, `/documents`} {
 		if !strings.Contains(out.body, want) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/server"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -129,9 +130,10 @@ func TestIssuerWithoutJTI(t *testing.T) {
 	}
 	id, _ := refused.json["request_id"].(string)
 	var out answer
-	for deadline := time.Now().Add(5 * time.Second); out.status != 200 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	testwait.For(5*time.Second, func() bool {
 		out = call(t, "GET", d.Issuer+"/admin/v1/realms/main/explain/"+id, "bearer", d.AdminToken)
-	}
+		return out.status == 200
+	})
 	if !strings.Contains(out.body, "token_claim_missing") || !strings.Contains(out.body, "; jti") {
 		t.Errorf("explain does not name the claim: %s", out.body)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -277,15 +278,14 @@ func TestDatabaseSetBack(t *testing.T) {
 	h.start()
 	h.verifies(key, audit.ProblemTruncated)
 	ready, metric := 0, ""
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	if !testwait.For(10*time.Second, func() bool {
 		ready, _ = h.call("GET", h.s.MetricsURL()+"/readyz", "", "")
 		_, out := h.call("GET", h.s.MetricsURL()+"/metrics", "", "")
 		metric, _ = out["text"].(string)
 		_, out = h.call("GET", h.s.AuthURL()+"/admin/v1/realms/main/audit/events?kind=audit.broken", key, "")
 		items, _ := out["items"].([]any)
-		if ready == 503 && len(items) == 1 && strings.Contains(metric, "\ngatehouse_audit_broken_logs 1\n") {
-			return
-		}
+		return ready == 503 && len(items) == 1 && strings.Contains(metric, "\ngatehouse_audit_broken_logs 1\n")
+	}) {
+		t.Errorf("ready: %d; the metric or the event is missing:\n%s", ready, metric)
 	}
-	t.Errorf("ready: %d; the metric or the event is missing:\n%s", ready, metric)
 }
