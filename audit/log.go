@@ -45,13 +45,12 @@ type Page struct {
 // Log answers questions about stored events.
 type Log struct {
 	Reader Reader
-	// MaxScan bounds the batches that one call reads: 2,000 by default.
+	// MaxScan bounds the batches and filters that one call reads: 2,000 by default.
 	MaxScan int
 }
 
 const (
 	maxList      = 1000
-	scanPage     = 50
 	maxFound     = 1000
 	maxCursorLen = 64
 )
@@ -89,7 +88,7 @@ func (l *Log) List(ctx context.Context, realm string, q Query) (Page, error) {
 	}
 	page := Page{Entries: []Entry{}}
 	bq := BatchQuery{From: q.From, To: q.To, Kind: q.Kind, ActorID: q.ActorID, TargetID: q.TargetID,
-		Descending: !q.OldestFirst, Limit: scanPage}
+		Descending: !q.OldestFirst}
 	var skip int64 // lines of the first batch that are already given out, in reading order
 	var resume cursor
 	if q.Cursor != "" {
@@ -105,30 +104,17 @@ func (l *Log) List(ctx context.Context, realm string, q Query) (Page, error) {
 		}
 	}
 	needles := q.needles()
-	for scanned := 0; ; {
-		batches, err := l.Reader.Batches(ctx, realm, bq)
-		if err != nil {
-			return Page{}, err
+	w := walk{reader: l.Reader, realm: realm, q: bq, facts: q.facts(), most: l.maxScan()}
+	end, err := w.run(ctx, func(b *Batch) (bool, error) {
+		if b.Position != resume.position {
+			skip = 0
 		}
-		for i := range batches {
-			b := &batches[i]
-			if b.Position != resume.position {
-				skip = 0
-			}
-			done, err := page.take(b, &q, needles, skip)
-			if err != nil || done {
-				return page, err
-			}
-			bq.After = b.Position
-		}
-		if len(batches) < scanPage {
-			return page, nil
-		}
-		if scanned += len(batches); scanned >= l.maxScan() {
-			page.Next = cursor{position: bq.After, line: batches[len(batches)-1].Count}.String()
-			return page, nil
-		}
+		return page.take(b, &q, needles, skip)
+	})
+	if err == nil && end == endOfSearch {
+		page.Next = w.next().String()
 	}
+	return page, err
 }
 
 func (l *Log) maxScan() int {
@@ -229,42 +215,30 @@ func plain(s string) bool {
 
 func (l *Log) scan(ctx context.Context, realm, requestID string, from, to time.Time) ([]Entry, error) {
 	needles := needles{needle(`,"request_id":`, requestID)}
-	q := BatchQuery{From: from, To: to, Limit: scanPage}
 	var out []Entry
-	for scanned := 0; ; {
-		batches, err := l.Reader.Batches(ctx, realm, q)
-		if err != nil {
-			return nil, err
+	w := walk{reader: l.Reader, realm: realm, q: BatchQuery{From: from, To: to}, facts: requestFacts(requestID), most: 50 * l.maxScan()}
+	end, err := w.run(ctx, func(b *Batch) (bool, error) {
+		if !needles.in(b.Data) {
+			return false, nil
 		}
-		for i := range batches {
-			b := &batches[i]
-			q.After = b.Position
-			if !needles.in(b.Data) {
+		n := int64(-1)
+		for line := range lines(b.Data) {
+			n++
+			if !needles.in(line) {
 				continue
 			}
-			n := int64(-1)
-			for line := range lines(b.Data) {
-				n++
-				if !needles.in(line) {
-					continue
-				}
-				e, err := decodeLine(realm, line)
-				if err != nil {
-					return nil, err
-				}
-				if e.RequestID == requestID && len(out) < maxFound {
-					out = append(out, Entry{Index: indexOf(b, n), Event: e})
-				}
+			e, err := decodeLine(realm, line)
+			if err != nil {
+				return false, err
+			}
+			if e.RequestID == requestID && len(out) < maxFound {
+				out = append(out, Entry{Index: indexOf(b, n), Event: e})
 			}
 		}
-		if len(batches) < scanPage {
-			return out, nil
-		}
-		if scanned += len(batches); scanned >= 50*l.maxScan() {
-			if len(out) > 0 {
-				return out, nil
-			}
-			return nil, gatehouse.E(gatehouse.Unavailable, "audit_search_too_large", "too many events in that time to search").With(errors.New("audit: scan bound reached"))
-		}
+		return false, nil
+	})
+	if err == nil && end == endOfSearch && len(out) == 0 {
+		err = gatehouse.E(gatehouse.Unavailable, "audit_search_too_large", "too many events in that time to search").With(errors.New("audit: scan bound reached"))
 	}
+	return out, err
 }

@@ -33,6 +33,8 @@ type memory struct {
 	points  map[string][]audit.SignedCheckpoint // newest first
 	heads   map[string]int64
 	gaps    []audit.Gap
+	filters []audit.SearchFilter    // by position
+	read    int                     // batches given out
 	fail    func(call string) error // may be nil
 	commit  error                   // after a commit that worked
 }
@@ -45,10 +47,10 @@ func run[T any](m *memory) gatehouse.Runner[T] {
 	return func(ctx context.Context, fn func(context.Context, T) error) error {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		batches, tiles, heads := slices.Clone(m.batches), maps.Clone(m.tiles), maps.Clone(m.heads)
+		batches, tiles, heads, filters := slices.Clone(m.batches), maps.Clone(m.tiles), maps.Clone(m.heads), slices.Clone(m.filters)
 		points := maps.Clone(m.points)
 		if err := fn(ctx, any(&memTx{m}).(T)); err != nil {
-			m.batches, m.tiles, m.heads, m.points = batches, tiles, heads, points
+			m.batches, m.tiles, m.heads, m.points, m.filters = batches, tiles, heads, points, filters
 			return err
 		}
 		return m.commit
@@ -123,17 +125,46 @@ func (x *memTx) SequenceBatches(_ context.Context, realm string, first int64, id
 	return x.m.failing("SequenceBatches")
 }
 
-func (x *memTx) PutTiles(_ context.Context, tiles []audit.Tile) error {
-	for _, t := range tiles {
+func (x *memTx) LastSearchFilter(_ context.Context, realm string) (audit.SearchFilter, error) {
+	for _, f := range slices.Backward(x.m.filters) {
+		if f.Realm == realm {
+			f.Bits = slices.Clone(f.Bits)
+			return f, x.m.failing("LastSearchFilter")
+		}
+	}
+	return audit.SearchFilter{}, gatehouse.NotFound
+}
+
+func (x *memTx) PutSearchFilter(_ context.Context, f audit.SearchFilter) error {
+	f.Bits = slices.Clone(f.Bits)
+	kept := slices.Collect(func(yield func(audit.SearchFilter) bool) {
+		for _, o := range x.m.filters {
+			if (o.Realm != f.Realm || o.First > f.Last || o.Last < f.First) && !yield(o) {
+				return
+			}
+		}
+	})
+	x.m.filters = append(kept, f)
+	slices.SortFunc(x.m.filters, func(a, b audit.SearchFilter) int { return cmp.Compare(a.First, b.First) })
+	return x.m.failing("PutSearchFilter")
+}
+
+func (x *memTx) PutHead(ctx context.Context, h audit.Head) error {
+	for _, t := range h.Tiles {
 		k := tileKey{t.Realm, t.Level, t.N}
 		if x.m.tiles[k].Width <= t.Width {
 			x.m.tiles[k] = t
 		}
 	}
-	return x.m.failing("PutTiles")
-}
-
-func (x *memTx) PutCheckpoint(_ context.Context, c audit.SignedCheckpoint) error {
+	if err := x.m.failing("PutTiles"); err != nil {
+		return err
+	}
+	for _, f := range h.Filters {
+		if err := x.PutSearchFilter(ctx, f); err != nil {
+			return err
+		}
+	}
+	c := h.Checkpoint
 	for _, o := range x.m.points[c.Realm] {
 		if o.Size == c.Size {
 			return gatehouse.Conflict
@@ -200,7 +231,8 @@ func (m *memory) Batches(_ context.Context, realm string, q audit.BatchQuery) ([
 			if b.FirstIndex < 0 || b.FirstIndex+b.Count <= q.FirstIndex || q.LastIndex >= 0 && b.FirstIndex > q.LastIndex {
 				continue
 			}
-		} else if q.After != 0 && (q.Descending && b.Position >= q.After || !q.Descending && b.Position <= q.After) {
+		} else if q.After != 0 && (q.Descending && b.Position >= q.After || !q.Descending && b.Position <= q.After) ||
+			q.Until != 0 && (q.Descending && b.Position < q.Until || !q.Descending && b.Position > q.Until) {
 			continue
 		}
 		out = append(out, b)
@@ -217,7 +249,23 @@ func (m *memory) Batches(_ context.Context, realm string, q audit.BatchQuery) ([
 	if q.Limit == 0 {
 		q.Limit = 100
 	}
+	m.read += min(q.Limit, len(out))
 	return out[:min(q.Limit, len(out))], nil
+}
+
+func (m *memory) SearchFilters(_ context.Context, realm string, q audit.FilterQuery) (out []audit.SearchFilter, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.filters {
+		if f.Realm == realm && (q.From.IsZero() || !f.MaxTime.Before(q.From)) && (q.To.IsZero() || !f.MinTime.After(q.To)) &&
+			(q.After == 0 || q.Descending && f.First < q.After || !q.Descending && f.Last > q.After) {
+			out = append(out, f)
+		}
+	}
+	if q.Descending {
+		slices.Reverse(out)
+	}
+	return out[:min(q.Limit, len(out))], m.failing("SearchFilters")
 }
 
 // append stores events as the transaction of a change does.

@@ -280,6 +280,7 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 	}
 	tree := newEdge(ctx, tx, realm, old)
 	size := old
+	var filters filterMaker
 	for taken, bytes := 0, 0; taken < maxBatches && bytes < maxBytes; {
 		batches, err := tx.UnsequencedBatches(ctx, realm, batchPage)
 		if err != nil {
@@ -292,6 +293,11 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 			if err := s.checkHistory(ctx, tx, tree, realm, old); err != nil {
 				return nil, err
 			}
+			last, err := tx.LastSearchFilter(ctx, realm)
+			if err != nil && !errors.Is(err, gatehouse.NotFound) {
+				return nil, err
+			}
+			filters.resume(last)
 		}
 		if size, err = addLeaves(ctx, tx, tree, realm, size, batches); err != nil {
 			return nil, err
@@ -299,12 +305,13 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 		taken += len(batches)
 		for i := range batches {
 			bytes += len(batches[i].Data)
+			filters.add(&batches[i])
 		}
 	}
 	if size == old {
 		return nil, nil
 	}
-	return s.seal(ctx, tx, tree, realm, old, size)
+	return s.seal(ctx, tx, tree, realm, old, size, filters.news())
 }
 
 // addLeaves adds the events of the batches to the tree, whose size it returns,
@@ -331,8 +338,8 @@ func addLeaves(ctx context.Context, tx SequencerTx, tree *edge, realm string, si
 	return size, tx.SequenceBatches(ctx, realm, first, ids, counts)
 }
 
-// seal writes the tiles that grew and signs the root.
-func (s *Sequencer) seal(ctx context.Context, tx SequencerTx, tree *edge, realm string, old, size int64) (*signedHead, error) {
+// seal signs the root, and writes it with the tiles that grew and the filters.
+func (s *Sequencer) seal(ctx context.Context, tx SequencerTx, tree *edge, realm string, old, size int64, filters []SearchFilter) (*signedHead, error) {
 	var tiles []Tile
 	for _, t := range tlog.NewTiles(tileHeight, old, size) {
 		data, err := tlog.ReadTileData(t, tree)
@@ -340,9 +347,6 @@ func (s *Sequencer) seal(ctx context.Context, tx SequencerTx, tree *edge, realm 
 			return nil, fmt.Errorf("audit: realm %s: %w", realm, err)
 		}
 		tiles = append(tiles, Tile{Realm: realm, Level: t.L, N: t.N, Width: t.W, Data: data})
-	}
-	if err := tx.PutTiles(ctx, tiles); err != nil {
-		return nil, err
 	}
 	root, err := tlog.TreeHash(size, tree)
 	if err != nil {
@@ -353,7 +357,8 @@ func (s *Sequencer) seal(ctx context.Context, tx SequencerTx, tree *edge, realm 
 	if err != nil {
 		return nil, err
 	}
-	return &signedHead{head, signed}, tx.PutCheckpoint(ctx, SignedCheckpoint{Realm: realm, Size: size, Time: s.cfg.Now().UTC(), Note: signed})
+	return &signedHead{head, signed}, tx.PutHead(ctx, Head{Tiles: tiles, Filters: filters,
+		Checkpoint: SignedCheckpoint{Realm: realm, Size: size, Time: s.cfg.Now().UTC(), Note: signed}})
 }
 
 // checkHistory compares the tree in store with what was signed for it, before

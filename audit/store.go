@@ -34,6 +34,9 @@ type BatchQuery struct {
 	// not used with Sequenced.
 	After      int64
 	Descending bool
+	// Until ends a listing by Position: only batches with Position <= Until, or
+	// >= Until when Descending. 0 does not bound. It is not used with Sequenced.
+	Until int64
 	// Limit is the most batches returned; the store bounds it to 1,000 and takes
 	// 100 for 0.
 	Limit int
@@ -49,6 +52,9 @@ type Reader interface {
 	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
 	// Checkpoints returns the newest limit checkpoints, newest first.
 	Checkpoints(ctx context.Context, realm string, limit int) ([]SignedCheckpoint, error)
+	// SearchFilters returns the filters that q selects, in the order of their
+	// positions. No two of a realm overlap.
+	SearchFilters(ctx context.Context, realm string, q FilterQuery) ([]SearchFilter, error)
 	// AuditWaiting tells what of the realm is outside of the log.
 	AuditWaiting(ctx context.Context, realm string) (Waiting, error)
 }
@@ -88,11 +94,29 @@ type SequencerTx interface {
 	// firstIndex is not the head, when one of the batches is unknown or already
 	// has an index, or when its stored count differs.
 	SequenceBatches(ctx context.Context, realm string, firstIndex int64, ids []string, counts []int64) error
-	// PutTiles inserts tiles; a wider tile replaces a narrower one at the same
-	// place, a narrower one never replaces a wider.
-	PutTiles(ctx context.Context, tiles []Tile) error
-	// PutCheckpoint is gatehouse.Conflict when the realm has one of that size.
-	PutCheckpoint(ctx context.Context, c SignedCheckpoint) error
+	// LastSearchFilter returns the filter of the realm's newest positions;
+	// gatehouse.NotFound when there is none.
+	LastSearchFilter(ctx context.Context, realm string) (SearchFilter, error)
+	// PutHead stores what a log that has grown needs. It is gatehouse.Conflict when
+	// the realm has a checkpoint of that size.
+	PutHead(ctx context.Context, h Head) error
+}
+
+// Head is what the sequencer stores when it has taken events into the log of a realm.
+type Head struct {
+	// Tiles are those that have grown. A wider tile replaces a narrower one at the
+	// same place, a narrower one never replaces a wider.
+	Tiles []Tile
+	// Filters are those that cover the events, each in place of every one that it
+	// overlaps.
+	Filters    []SearchFilter
+	Checkpoint SignedCheckpoint
+}
+
+// FilterWriter is the transaction of the [FilterFill].
+type FilterWriter interface {
+	// PutSearchFilter stores f in place of every one that it overlaps.
+	PutSearchFilter(ctx context.Context, f SearchFilter) error
 }
 
 // PendingReader tells the [Sequencer] outside of any transaction whether there

@@ -21,6 +21,7 @@ const (
 	ProblemLineMalformed     = "line_malformed"     // a line is not an event of the realm
 	ProblemBatchMisplaced    = "batch_misplaced"    // two batches claim the same place
 	ProblemBatchColumns      = "batch_columns"      // what a batch says about its lines is not so: searches would miss them
+	ProblemSearchFilter      = "search_filter"      // a filter lacks what an event under it says: searches would miss it
 	ProblemTileAltered       = "tile_altered"       // a tile is missing or differs from the tree
 	ProblemLeafMismatch      = "leaf_mismatch"      // line and tile differ, and no checkpoint tells which is right
 	ProblemCheckpointInvalid = "checkpoint_invalid" // signature, form, origin or size
@@ -146,8 +147,12 @@ type verification struct {
 	// Where they differ, the next checkpoint tells which of them was changed.
 	lines, tiles frontier
 	undecided    []mismatch
+	differing    int           // lines that differ from their hash in the tile
 	tile         []byte        // level-0 tile of the present index; nil when missing
 	levels       [][]tlog.Hash // hashes of the tile that grows at each level
+
+	filters []SearchFilter // that are not behind, by position
+	through bool           // no further ones are stored
 }
 
 // head reads the checkpoints and the size that they cover.
@@ -316,7 +321,7 @@ func (v *verification) batch(b Batch) error {
 	if err := v.missing(b.FirstIndex, b.ID); err != nil {
 		return err
 	}
-	index := b.FirstIndex
+	index, differed := b.FirstIndex, v.differing
 	if index < v.lines.size {
 		v.report.add(ProblemBatchMisplaced, index, b.ID, "the batch begins at %d, where other events are", index)
 	}
@@ -347,8 +352,44 @@ func (v *verification) batch(b Batch) error {
 			v.report.add(ProblemBatchColumns, b.FirstIndex, b.ID, "time, kind, actor or target of the batch are not those of its events")
 		}
 	}
+	if v.differing == differed { // what a line says that was altered is in no filter
+		if err := v.filter(&b); err != nil {
+			return err
+		}
+	}
 	if index < end {
 		return v.missing(end, b.ID)
+	}
+	return nil
+}
+
+// filter compares the filter over b, when there is one, with its events.
+func (v *verification) filter(b *Batch) error {
+	for {
+		for len(v.filters) > 0 && v.filters[0].Last < b.Position {
+			v.filters = v.filters[1:]
+		}
+		if len(v.filters) > 0 || v.through {
+			break
+		}
+		var err error
+		if v.filters, err = v.r.SearchFilters(v.ctx, v.key.realm, FilterQuery{After: b.Position - 1, Limit: filterPage}); err != nil {
+			return err
+		}
+		v.through = len(v.filters) < filterPage
+	}
+	if len(v.filters) == 0 || v.filters[0].First > b.Position {
+		return nil
+	}
+	var facts []fact
+	for line := range lines(b.Data) {
+		facts, _ = lineFacts(facts[:0], line)
+		for i := range facts {
+			if v.filters[0].lacks(facts[i : i+1]) {
+				v.report.add(ProblemSearchFilter, b.FirstIndex, b.ID, "searches would not find an event of the batch: its filter says that it is not there")
+				return nil
+			}
+		}
 	}
 	return nil
 }
@@ -377,7 +418,10 @@ func (v *verification) leaf(h *tlog.Hash, batch string) error {
 	}
 	if h == nil {
 		h = &fromTile
-	} else if *h != fromTile && len(v.undecided) <= maxProblems {
+	} else if *h != fromTile {
+		v.differing++
+	}
+	if *h != fromTile && len(v.undecided) <= maxProblems {
 		v.undecided = append(v.undecided, mismatch{Problem{Code: ProblemLeafMismatch, Index: index, Batch: batch,
 			Text: fmt.Sprintf("the line of event %d and its hash in the tile differ", index)}, *h})
 	}

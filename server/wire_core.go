@@ -74,6 +74,12 @@ func (s *Server) wireAudit(ctx context.Context) error {
 		return err
 	}
 	s.jobs = append(s.jobs, job{"audit sequencer", s.sequencer.Run})
+	filters, err := store.Run[audit.FilterWriter](s.db)
+	if err != nil {
+		return err
+	}
+	fill := &audit.FilterFill{Reader: s.db, Run: filters, Realms: s.db.Realms, Logger: s.log}
+	s.jobs = append(s.jobs, job{"audit search filters", fill.Work})
 	if s.cfg.Audit.File == "" {
 		return nil
 	}

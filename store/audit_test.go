@@ -210,6 +210,70 @@ func TestPositions(t *testing.T) {
 	})
 }
 
+// TestSearchFilters: filters come by position in both directions, also from the
+// middle of one on, and a new one takes the place of all that it overlaps.
+func TestSearchFilters(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		_, err := db.LastSearchFilter(ctx, "main")
+		wantKind(t, err, gatehouse.NotFound)
+		filter := func(first, last int64) audit.SearchFilter {
+			return audit.SearchFilter{Realm: "main", First: first, Last: last, Events: last, MinTime: moment(int(first)), MaxTime: moment(int(last)), Bits: []byte{byte(first), 0xff}}
+		}
+		put := func(f audit.SearchFilter) {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutSearchFilter(ctx, f) })
+		}
+		list := func(q audit.FilterQuery) (out []int64) {
+			if q.Limit == 0 {
+				q.Limit = 10
+			}
+			for _, f := range must(db.SearchFilters(ctx, "main", q))(t) {
+				same(t, f, filter(f.First, f.Last))
+				out = append(out, f.First, f.Last)
+			}
+			return out
+		}
+		other := filter(2, 3)
+		other.Realm = "other"
+		for _, f := range []audit.SearchFilter{other, filter(20, 29), filter(1, 9), filter(10, 12), filter(10, 19)} {
+			put(f)
+		}
+		same(t, must(db.LastSearchFilter(ctx, "main"))(t), filter(20, 29))
+		for _, c := range []struct {
+			q    audit.FilterQuery
+			want []int64
+		}{
+			{audit.FilterQuery{}, []int64{1, 9, 10, 19, 20, 29}},
+			{audit.FilterQuery{Limit: 2}, []int64{1, 9, 10, 19}},
+			{audit.FilterQuery{After: 8}, []int64{1, 9, 10, 19, 20, 29}},
+			{audit.FilterQuery{After: 9}, []int64{10, 19, 20, 29}},
+			{audit.FilterQuery{After: 29}, nil},
+			{audit.FilterQuery{Descending: true}, []int64{20, 29, 10, 19, 1, 9}},
+			{audit.FilterQuery{Descending: true, After: 21}, []int64{20, 29, 10, 19, 1, 9}},
+			{audit.FilterQuery{Descending: true, After: 20}, []int64{10, 19, 1, 9}},
+			{audit.FilterQuery{From: moment(10), To: moment(19)}, []int64{10, 19}},
+			{audit.FilterQuery{From: moment(19)}, []int64{10, 19, 20, 29}},
+		} {
+			if got := list(c.q); !slices.Equal(got, c.want) {
+				t.Errorf("%+v: %v, not %v", c.q, got, c.want)
+			}
+		}
+		put(filter(9, 20)) // overlaps all three, whose other positions have none now
+		same(t, list(audit.FilterQuery{}), []int64{9, 20})
+		same(t, len(must(db.SearchFilters(ctx, "other", audit.FilterQuery{Limit: 1}))(t)), 1)
+		for _, limit := range []int{0, 1001} {
+			if _, err := db.SearchFilters(ctx, "main", audit.FilterQuery{Limit: limit}); err == nil {
+				t.Errorf("limit %d: no error", limit)
+			}
+		}
+		for _, f := range []audit.SearchFilter{filter(0, 3), filter(4, 3)} {
+			if db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.PutSearchFilter(ctx, f) }) == nil {
+				t.Errorf("%d to %d: no error", f.First, f.Last)
+			}
+		}
+	})
+}
+
 func TestTilesAndCheckpoints(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
@@ -218,8 +282,10 @@ func TestTilesAndCheckpoints(t *testing.T) {
 		tile := func(w int) audit.Tile {
 			return audit.Tile{Realm: "main", Level: 0, N: 1 << 40, Width: w, Data: make([]byte, 32*w)}
 		}
-		for _, w := range []int{3, 7, 5} {
-			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutTiles(ctx, []audit.Tile{tile(w)}) })
+		for i, w := range []int{3, 7, 5} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.PutHead(ctx, audit.Head{Tiles: []audit.Tile{tile(w)}, Checkpoint: audit.SignedCheckpoint{Realm: "other", Size: int64(i), Time: moment(i + 1), Note: []byte("x")}})
+			})
 		}
 		for _, w := range []int{1, 7} {
 			same(t, must(db.AuditTiles(ctx, "main", 0, 1<<40, w))(t), tile(7))
@@ -231,8 +297,8 @@ func TestTilesAndCheckpoints(t *testing.T) {
 		for _, size := range []int64{5, 10, 7} {
 			c := audit.SignedCheckpoint{Realm: "main", Size: size, Time: moment(int(size)), Note: []byte("note\n\n— x y\n")}
 			all = append(all, c)
-			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCheckpoint(ctx, c) })
-			wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.PutCheckpoint(ctx, c) }), gatehouse.Conflict)
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutHead(ctx, audit.Head{Checkpoint: c}) })
+			wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.PutHead(ctx, audit.Head{Checkpoint: c}) }), gatehouse.Conflict)
 		}
 		same(t, must(db.Checkpoints(ctx, "main", 2))(t), []audit.SignedCheckpoint{all[1], all[2]})
 	})

@@ -213,8 +213,9 @@ func fill(t *testing.T, db *store.DB) {
 			tx.InsertOpaqueToken(ctx, opaqueOf("main")), tx.InsertStatusBit(ctx, revocation.StatusBit{Realm: "main", List: 1, Index: 2, ExpiresAt: moment(1)}),
 			tx.PutCutoff(ctx, revocation.Cutoff{Realm: "main", Kind: revocation.CutoffRealm, Before: moment(1)}), tx.PutSetting(ctx, "", "v"),
 			tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y", Time: moment(1), ID: "evt_1"}),
-			tx.PutTiles(ctx, []audit.Tile{{Realm: "main", Width: 1, Data: make([]byte, 32)}}),
-			tx.PutCheckpoint(ctx, audit.SignedCheckpoint{Realm: "main", Size: 1, Time: moment(1), Note: []byte("— note\n")}))
+			tx.PutHead(ctx, audit.Head{Tiles: []audit.Tile{{Realm: "main", Width: 1, Data: make([]byte, 32)}},
+				Filters:    []audit.SearchFilter{{Realm: "main", First: 1, Last: 1, Events: 1, MinTime: moment(1), MaxTime: moment(1), Bits: []byte{0xff, 0}}},
+				Checkpoint: audit.SignedCheckpoint{Realm: "main", Size: 1, Time: moment(1), Note: []byte("— note\n")}}))
 	})
 }
 

@@ -107,10 +107,17 @@ func batchFilter(realm string, sel audit.BatchQuery) (where string, args []any) 
 				WHERE b.realm=$1 AND b.first_index>=0 AND b.first_index<=?),0)`, sel.FirstIndex)
 			add("first_index+event_count>?", sel.FirstIndex)
 		}
-	case sel.After > 0 && sel.Descending:
-		add("position<?", sel.After)
-	case sel.After > 0:
-		add("position>?", sel.After)
+	default:
+		after, until := "position>?", "position<=?"
+		if sel.Descending {
+			after, until = "position<?", "position>=?"
+		}
+		if sel.After > 0 {
+			add(after, sel.After)
+		}
+		if sel.Until > 0 {
+			add(until, sel.Until)
+		}
 	}
 	return strings.Join(terms, " AND "), args
 }
@@ -261,22 +268,21 @@ func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64
 	return nil
 }
 
-// PutTiles stores tiles. A wider tile replaces a narrower one at its place, and
-// never the other way round.
-func (t *Tx) PutTiles(ctx context.Context, tiles []audit.Tile) error {
-	for _, v := range tiles {
+// PutHead stores what the log of a realm needs when it has grown; see [audit.Head].
+func (t *Tx) PutHead(ctx context.Context, h audit.Head) error {
+	for _, v := range h.Tiles {
 		if _, err := exec(ctx, t.c, `INSERT INTO audit_tiles (realm, level, n, width, data) VALUES ($1,$2,$3,$4,$5)
 			ON CONFLICT (realm, level, n) DO UPDATE SET width=excluded.width, data=excluded.data
 			WHERE audit_tiles.width<excluded.width`, v.Realm, v.Level, v.N, v.Width, v.Data); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// PutCheckpoint stores a checkpoint; a second one of the same size is Conflict,
-// because a log has one root per size.
-func (t *Tx) PutCheckpoint(ctx context.Context, c audit.SignedCheckpoint) error {
+	for _, f := range h.Filters {
+		if err := t.PutSearchFilter(ctx, f); err != nil {
+			return err
+		}
+	}
+	// A second checkpoint of the same size is Conflict: a log has one root per size.
 	return insert(ctx, t.c, `INSERT INTO audit_checkpoints (realm, size, signed_at, note) VALUES ($1,$2,$3,$4) ON CONFLICT DO NOTHING`,
-		c.Realm, c.Size, c.Time, c.Note)
+		h.Checkpoint.Realm, h.Checkpoint.Size, h.Checkpoint.Time, h.Checkpoint.Note)
 }
