@@ -266,28 +266,6 @@ func checkLimits(c *compiled) error {
 	return nil
 }
 
-func checkCORS(c *compiled) error {
-	if c.CORS != nil && c.CORS.nobody() {
-		c.CORS = nil
-	}
-	if c.CORS == nil {
-		return nil
-	}
-	if len(c.CORS.Origins) == 0 {
-		return errors.New("cors: it names no origin")
-	}
-	for _, o := range c.CORS.Origins {
-		if o == "*" && c.CORS.Credentials {
-			return errors.New("cors: every origin with credentials would let any site act as the user")
-		}
-		if o != "*" && !strings.HasPrefix(o, "https://") && !strings.HasPrefix(o, "http://") || strings.HasSuffix(o, "/") ||
-			o != "*" && strings.Contains(o, "*") {
-			return fmt.Errorf("cors: %q is not an exact origin such as https://app.example", o)
-		}
-	}
-	return nil
-}
-
 func checkFilter(c *compiled) error {
 	f := c.Filter
 	if f == nil {

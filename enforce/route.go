@@ -81,19 +81,3 @@ type ListFilter struct {
 	// Source of the resource is ignored: the element itself is the source.
 	Resource ResourceRule `json:"resource" doc:"How an element becomes a resource."`
 }
-
-// CORS says which browser origins may call.
-type CORS struct {
-	Origins     []string      `json:"origins" required:"true" doc:"Exact origins: https://app.example; '*' only without credentials."`
-	Methods     []string      `json:"methods,omitempty" doc:"Methods beyond GET, HEAD and POST."`
-	Headers     []string      `json:"headers,omitempty" doc:"Request headers that scripts may set."`
-	Expose      []string      `json:"expose,omitempty" doc:"Response headers that scripts may read."`
-	Credentials bool          `json:"credentials,omitempty" doc:"Allow credentials; needs exact origins."`
-	MaxAge      time.Duration `json:"max_age,omitempty" minimum:"0s" doc:"How long a preflight may be cached."`
-}
-
-// nobody reports that a route has no origins on purpose, where every other route
-// may have some.
-func (c *CORS) nobody() bool {
-	return len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) == 0 && !c.Credentials && c.MaxAge == 0
-}

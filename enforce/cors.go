@@ -1,0 +1,122 @@
+package enforce
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+)
+
+// CORS says which browser origins may call.
+type CORS struct {
+	Origins     []string      `json:"origins" required:"true" doc:"Exact origins: https://app.example; '*' only without credentials."`
+	Methods     []string      `json:"methods,omitempty" doc:"Methods beyond GET, HEAD and POST."`
+	Headers     []string      `json:"headers,omitempty" doc:"Request headers that scripts may set."`
+	Expose      []string      `json:"expose,omitempty" doc:"Response headers that scripts may read."`
+	Credentials bool          `json:"credentials,omitempty" doc:"Allow credentials; needs exact origins."`
+	MaxAge      time.Duration `json:"max_age,omitempty" minimum:"0s" doc:"How long a preflight may be cached."`
+}
+
+// nobody reports that a route has no origins on purpose, where every other route
+// may have some.
+func (c *CORS) nobody() bool {
+	return len(c.Origins)+len(c.Methods)+len(c.Headers)+len(c.Expose) == 0 && !c.Credentials && c.MaxAge == 0
+}
+
+func checkCORS(c *compiled) error {
+	if c.CORS != nil && c.CORS.nobody() {
+		c.CORS = nil
+	}
+	if c.CORS == nil {
+		return nil
+	}
+	if err := c.CORS.check(); err != nil {
+		return fmt.Errorf("cors: %w", err)
+	}
+	return nil
+}
+
+func (c *CORS) check() error {
+	if len(c.Origins) == 0 {
+		return errors.New("it names no origin")
+	}
+	for _, o := range c.Origins {
+		switch meant, ok := exactOrigin(o); {
+		case o == "*" && c.Credentials:
+			return errors.New("every origin with credentials would let any site act as the user")
+		case o == "*" || ok:
+		case meant != "":
+			return fmt.Errorf("%q is never what a browser sends: write %s", o, meant)
+		default:
+			return fmt.Errorf("%q is not an exact origin such as https://app.example", o)
+		}
+	}
+	for _, m := range c.Methods {
+		if !web.ServableMethod(m) {
+			return fmt.Errorf("%q is no method: name each, in upper case", m)
+		}
+	}
+	for what, names := range map[string][]string{"headers": c.Headers, "expose": c.Expose} {
+		for _, name := range names {
+			if name == "*" && c.Credentials {
+				return fmt.Errorf("%s: with credentials, browsers take \"*\" for a header of that name: name each", what)
+			}
+			if name != "*" && !httpguts.ValidHeaderFieldName(name) {
+				return fmt.Errorf("%s: %q is no name of a header", what, name)
+			}
+		}
+	}
+	if c.MaxAge < 0 || c.MaxAge%time.Second != 0 {
+		return errors.New("max_age: whole seconds")
+	}
+	return nil
+}
+
+// exactOrigin reports whether s is an origin of http or https as browsers write it
+// (WHATWG HTML, serialization of an origin): scheme and host in lower case, a port
+// where it is not the scheme's own, and nothing behind. Else meant is the origin that
+// s seems to mean, or "".
+func exactOrigin(s string) (meant string, ok bool) {
+	u, err := url.Parse(s)
+	if err != nil || u.User != nil || u.Opaque != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return "", false
+	}
+	host := strings.ToLower(u.Hostname())
+	if strings.HasPrefix(u.Host, "[") {
+		a, err := netip.ParseAddr(host)
+		if err != nil || a.Zone() != "" {
+			return "", false
+		}
+		host = "[" + a.String() + "]"
+	} else if !plainHostName(host) {
+		return "", false
+	}
+	meant = u.Scheme + "://" + host
+	if port := u.Port(); port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return "", false
+		}
+		if own := map[string]uint64{"http": 80, "https": 443}; own[u.Scheme] != n {
+			meant += ":" + strconv.FormatUint(n, 10)
+		}
+	}
+	return meant, meant == s
+}
+
+// plainHostName is of [a-z0-9._-]: other scripts stand in an origin as "xn--…".
+func plainHostName(host string) bool {
+	for _, c := range []byte(host) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return host != "" && host[0] != '.'
+}
