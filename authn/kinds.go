@@ -44,10 +44,11 @@ type Carrier uint8
 
 // The carriers.
 const (
-	ByBearer    Carrier = 1 << iota // Authorization: Bearer (RFC 6750 §2.1)
-	ByBasic                         // Authorization: Basic (RFC 7617)
-	ByKeyScheme                     // Authorization, after an auth-scheme that a route names for keys
-	ByKeyField                      // a header field for keys: X-API-Key, or what a route names
+	ByBearer      Carrier = 1 << iota // Authorization: Bearer (RFC 6750 §2.1)
+	ByBasic                           // Authorization: Basic (RFC 7617)
+	ByKeyScheme                       // Authorization, after an auth-scheme that a route names for keys
+	ByKeyField                        // a header field for keys: X-API-Key, or what a route names
+	BySubprotocol                     // Sec-WebSocket-Protocol, after a name that a route chooses
 
 	// ambient are those that browsers add unasked to every request for a host, so that
 	// their presence shows no intent of the user (CSRF).
@@ -64,10 +65,10 @@ type verifyFunc func(a *Authenticator, ctx context.Context, t *trust, p Presente
 
 // kinds is the table. Its order is that of challenges and of lists that are shown.
 var kinds = [...]Kind{
-	{Scheme: gatehouse.SchemeJWT, Challenge: challengeBearer, By: ByBearer, Record: RecordGrant, verify: (*Authenticator).verifyJWT},
-	{Scheme: gatehouse.SchemeAPIKey, Challenge: challengeBearer, By: ByBearer | ByBasic | ByKeyScheme | ByKeyField, Record: RecordKey,
+	{Scheme: gatehouse.SchemeJWT, Challenge: challengeBearer, By: ByBearer | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyJWT},
+	{Scheme: gatehouse.SchemeAPIKey, Challenge: challengeBearer, By: ByBearer | ByBasic | ByKeyScheme | ByKeyField | BySubprotocol, Record: RecordKey,
 		verify: (*Authenticator).verifyKey},
-	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, By: ByBearer, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
+	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, By: ByBearer | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
 	{Scheme: gatehouse.SchemeBasic, Challenge: challengeBasic, By: ByBasic, NeedsTLS: true, Login: true, verify: (*Authenticator).verifyBasic},
 }
 

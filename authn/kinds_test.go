@@ -17,9 +17,9 @@ func TestKinds(t *testing.T) {
 		record                    Record
 	}
 	want := map[gatehouse.Scheme]columns{
-		gatehouse.SchemeJWT:    {"Bearer", ByBearer, false, false, true, RecordGrant},
-		gatehouse.SchemeOpaque: {"Bearer", ByBearer, false, false, true, RecordGrant},
-		gatehouse.SchemeAPIKey: {"Bearer", ByBearer | ByBasic | ByKeyScheme | ByKeyField, false, false, false, RecordKey},
+		gatehouse.SchemeJWT:    {"Bearer", ByBearer | BySubprotocol, false, false, true, RecordGrant},
+		gatehouse.SchemeOpaque: {"Bearer", ByBearer | BySubprotocol, false, false, true, RecordGrant},
+		gatehouse.SchemeAPIKey: {"Bearer", ByBearer | ByBasic | ByKeyScheme | ByKeyField | BySubprotocol, false, false, false, RecordKey},
 		gatehouse.SchemeBasic:  {"Basic", ByBasic, true, true, true, RecordNone},
 	}
 	of := func(k Kind) columns {
@@ -49,7 +49,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%q is supported", s)
 		}
 	}
-	for c, want := range map[Carrier]bool{ByBearer: false, ByBasic: true, ByKeyScheme: false, ByKeyField: false} {
+	for c, want := range map[Carrier]bool{ByBearer: false, ByBasic: true, ByKeyScheme: false, ByKeyField: false, BySubprotocol: false} {
 		if got := (Presented{Scheme: gatehouse.SchemeAPIKey, By: c}).Ambient(); got != want {
 			t.Errorf("carrier %d: added unasked: %t", c, got)
 		}

@@ -30,6 +30,9 @@ type ReaderConfig struct {
 	// KeyAsUser accepts an API key as the user name of a Basic credential without
 	// a password, as "curl -u KEY:" sends it.
 	KeyAsUser bool
+	// Subprotocol is the name after which a WebSocket's list of subprotocols carries a
+	// token or key: "gatehouse.bearer" reads "gatehouse.bearer.TOKEN". Empty: none.
+	Subprotocol string
 	// QueryNames are query parameters that are the API's own although they are named
 	// like a credential ("token"). AnyQueryName allows all. A value that is one of
 	// our credentials is refused under every name.
@@ -48,8 +51,9 @@ type Reader struct {
 	queries  map[string]bool // lower case
 	ours     func(string) bool
 
-	keyScheme string
-	keyAsUser bool
+	keyScheme   string
+	keyAsUser   bool
+	subprotocol string
 }
 
 // standard reads what is read where nothing else is said.
@@ -57,7 +61,8 @@ var standard = &Reader{fields: []string{FieldAuthorization, FieldAPIKey}}
 
 // NewReader checks cfg.
 func NewReader(cfg ReaderConfig) (*Reader, error) {
-	rd := &Reader{anyQuery: cfg.AnyQueryName, ours: cfg.Ours, queries: map[string]bool{}, keyScheme: cfg.KeyScheme, keyAsUser: cfg.KeyAsUser}
+	rd := &Reader{anyQuery: cfg.AnyQueryName, ours: cfg.Ours, queries: map[string]bool{},
+		keyScheme: cfg.KeyScheme, keyAsUser: cfg.KeyAsUser, subprotocol: cfg.Subprotocol}
 	for _, n := range cfg.QueryNames {
 		if n == "" {
 			return nil, errors.New("a query parameter needs a name")
@@ -86,6 +91,9 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	if err := rd.checkKeyForms(); err != nil {
 		return nil, err
 	}
+	if len(rd.subprotocol) > maxSubprotocol || !isToken(rd.subprotocol) {
+		return nil, fmt.Errorf("subprotocol: %q is no name of a subprotocol (RFC 6455 §4.1): at most %d letters, digits and signs such as '.'", rd.subprotocol, maxSubprotocol)
+	}
 	for _, field := range standard.fields {
 		if !slices.Contains(rd.fields, field) {
 			rd.unread = append(rd.unread, field)
@@ -94,8 +102,11 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	return rd, nil
 }
 
-// maxKeyScheme bounds the name of an auth-scheme, in bytes.
-const maxKeyScheme = 32
+// Bounds of names that a route chooses, in bytes.
+const (
+	maxKeyScheme   = 32
+	maxSubprotocol = 64
+)
 
 // checkKeyForms checks the ways in which Authorization carries keys beside Bearer.
 func (rd *Reader) checkKeyForms() error {
@@ -174,6 +185,14 @@ func (rd *Reader) Read(r *http.Request) (Presented, error) {
 			return Presented{}, errConflict
 		}
 		field, value = f, lines[0]
+	}
+	if rd.subprotocol != "" {
+		if p, err := rd.readSubprotocol(r.Header); !p.None() || err != nil {
+			if field != "" {
+				err = errConflict
+			}
+			return p, err
+		}
 	}
 	switch field {
 	case "":

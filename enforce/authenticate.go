@@ -20,6 +20,7 @@ func (p *Pipeline) extract(x *Exchange, r *http.Request) error {
 		return err
 	}
 	x.presented = presented
+	x.subprotocol = x.route.reader.TakeSubprotocol(r)
 	code := string(presented.Scheme)
 	if presented.None() {
 		code = "none"

@@ -15,7 +15,7 @@ type recognizer interface {
 
 // checkCarriers prepares where the route's requests carry their credential.
 func (p *Pipeline) checkCarriers(c *compiled) error {
-	cfg := authn.ReaderConfig{Fields: c.Credentials, KeyScheme: c.KeyScheme, KeyAsUser: c.KeyAsUser,
+	cfg := authn.ReaderConfig{Fields: c.Credentials, KeyScheme: c.KeyScheme, KeyAsUser: c.KeyAsUser, Subprotocol: c.Subprotocol,
 		QueryNames: c.QueryNames, AnyQueryName: c.Anonymous}
 	if k, ok := p.cfg.Authenticator.(recognizer); ok {
 		cfg.Ours = func(text string) bool { return k.Recognizes(context.Background(), text) }

@@ -38,11 +38,13 @@ type Exchange struct {
 	params    map[string]string
 	presented authn.Presented
 	foreign   []string // header fields that are the API's own
-	principal *gatehouse.Principal
-	decision  gatehouse.Decision
-	resource  gatehouse.Resource
-	header    http.Header
-	limits    [2]limit.Item
+	// subprotocol answers a WebSocket's handshake when the API selects none.
+	subprotocol string
+	principal   *gatehouse.Principal
+	decision    gatehouse.Decision
+	resource    gatehouse.Resource
+	header      http.Header
+	limits      [2]limit.Item
 }
 
 // Begin receives a request at an enforcement point: it gives it an id (or takes the one that our own
@@ -197,6 +199,7 @@ func (x *Exchange) verdict(err *gatehouse.Error) Verdict {
 		v.Route = &x.route.Route
 		v.Credentials, v.Foreign = x.route.reader.Fields(), x.foreign
 	}
+	v.Subprotocol = x.subprotocol
 	if x.limits[0].Name != "" || x.limits[1].Name != "" {
 		v.Limits = x.limits[:]
 	}

@@ -20,6 +20,8 @@ type Point struct {
 	// Header: it takes credentials out of the header before the API sees it. A proxy
 	// that asks does so for Authorization and X-API-Key alone.
 	Header bool
+	// Handshake: it has the handshake of a WebSocket and the answer to it.
+	Handshake bool
 	// MaxBody bounds bodies where the route says nothing; 0 does not.
 	MaxBody int64
 	// CORS: somebody who follows the route's CORS rule writes the answer's lines.
@@ -28,7 +30,7 @@ type Point struct {
 
 // The enforcement points.
 var (
-	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true, Header: true}
+	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true, Header: true, Handshake: true}
 	// AtProxy answers proxies that keep the body, the answer, and CORS with it.
 	AtProxy = Point{Name: "forward-auth", CORS: true}
 	// AtHandler stands in a program, whose own affair the answer is.
@@ -42,7 +44,7 @@ func (p *Pipeline) fits(x *Exchange, _ *http.Request) error {
 	rt := x.route
 	if rt.Filter != nil && !x.point.Answer || rt.CORS != nil && !x.point.CORS ||
 		rt.Resource != nil && rt.Resource.Source == sourceBody && !x.point.Body ||
-		!x.point.Header && rt.reader.OwnFields() {
+		!x.point.Header && rt.reader.OwnFields() || !x.point.Handshake && rt.Subprotocol != "" {
 		return errNeedsGateway
 	}
 	return nil

@@ -106,6 +106,7 @@ var matrixRoutes = []enforce.Route{
 	{Pattern: "POST /upload", Authenticated: true, MaxBodyBytes: 10, ContentTypes: []string{"text/plain"}},
 	{Pattern: "POST /create", Action: "create", Resource: &enforce.ResourceRule{Type: "Document", Source: "body"}},
 	{Pattern: "GET /own-line", Authenticated: true, Upstream: "api", Credentials: []string{"X-Acme-Key", "Authorization"}},
+	{Pattern: "GET /socket", Authenticated: true, Upstream: "api", Subprotocol: "gatehouse.bearer"},
 	{Pattern: "GET /list", Authenticated: true, Filter: &enforce.ListFilter{IDMember: "id", Action: "read", Resource: enforce.ResourceRule{Type: "Document"}}},
 	{Pattern: "/cors", Authenticated: true, CORS: &enforce.CORS{Origins: []string{"https://app.example"}, Credentials: true}},
 	{Pattern: "/cors-plain", Authenticated: true, CORS: &enforce.CORS{Origins: []string{"https://app.example"}}},
@@ -294,6 +295,9 @@ func TestPointsAgree(t *testing.T) {
 			but: map[string]string{"forward-auth": "route_needs_gateway"}},
 		{name: "key in a line of its own", method: "GET", target: "/own-line", header: as(basic, secure),
 			but: map[string]string{"forward-auth": "route_needs_gateway"}}, // which the proxy would hand to the API
+		{name: "credential among subprotocols", method: "GET", target: "/socket", header: []string{"Sec-Websocket-Protocol", "chat, gatehouse.bearer." + key.Reveal()},
+			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}}, // who takes it out has to answer the handshake
+		{name: "credential among subprotocols, unread", method: "GET", target: "/any", header: []string{"Sec-Websocket-Protocol", "gatehouse.bearer." + key.Reveal()}, want: "credential_missing"},
 		{name: "list that is filtered", method: "GET", target: "/list", header: as(basic, secure),
 			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}},
 	} {

@@ -25,6 +25,9 @@ type Verdict struct {
 	// end here, as Authorization and X-API-Key always do but where Foreign names
 	// them: fields that the route does not read and that hold nothing of ours.
 	Credentials, Foreign []string
+	// Subprotocol is what the answer to a WebSocket's handshake selects when the API
+	// selects nothing of what it was offered; "" for nothing.
+	Subprotocol string
 	// Params are the path parameters of the match.
 	Params map[string]string
 }

@@ -311,6 +311,9 @@ func modifyResponse(res *http.Response) error {
 		e.time.endless()
 		e.upgraded = true
 		h[headerRequestID] = []string{e.id}
+		if e.v.Subprotocol != "" && h.Get("Sec-Websocket-Protocol") == "" {
+			h["Sec-Websocket-Protocol"] = []string{e.v.Subprotocol}
+		}
 		return nil
 	}
 	if err := e.judgeAnswer(res); err != nil {
