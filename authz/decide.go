@@ -19,7 +19,6 @@ const (
 	CodeSubjectDisabled   = "subject_disabled" // or gone
 	CodeUnauthenticated   = "unauthenticated"
 	CodeInsufficientScope = "insufficient_scope"
-	CodeRoleRequired      = "role_required"
 	codeRealmUnknown      = "realm_unknown"
 )
 

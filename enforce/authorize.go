@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/authz"
 )
 
 var (
@@ -50,7 +49,7 @@ func (p *Pipeline) requirements(x *Exchange, _ *http.Request) error {
 			return errDecision.With(err)
 		}
 		if !slices.ContainsFunc(rt.Roles, func(want string) bool { return slices.Contains(held, want) }) {
-			x.decision = gatehouse.Decision{Code: authz.CodeRoleRequired, Missing: rt.Roles}
+			x.decision = gatehouse.Decision{Code: "role_required", Missing: rt.Roles}
 			return errDenied
 		}
 	}

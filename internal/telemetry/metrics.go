@@ -17,17 +17,20 @@ import (
 // other stands for every label value that is not in its closed set.
 const other = "other"
 
-// Closed sets of label values. Reasons are the stable codes of package errors.
+// Closed sets of label values. They are the codes of other packages, spelled once more here because they must be known
+// before the first request; a test compares them with the sources (TestFailureReasons, TestDecisionOutcomes).
 var (
 	outcomes = set("allowed", "denied", "unauthenticated", "limited", "not_found", "invalid", "error")
-	reasons  = set("credential_missing", "credential_malformed", "credential_conflict", "credential_in_url", "invalid_credentials",
-		"too_many_attempts", "api_key_unknown", "api_key_malformed", "api_key_expired", "api_key_revoked", "api_key_address",
-		"token_malformed", "token_expired", "token_not_yet_valid", "token_signature_invalid", "token_wrong_issuer",
-		"token_wrong_audience", "token_wrong_type", "token_algorithm_not_allowed", "token_key_unknown", "token_claim_missing",
-		"token_too_large", "token_revoked", "subject_cutoff", "client_cutoff", "session_cutoff", "key_cutoff", "realm_cutoff",
-		"revocation_unknown", "status_invalid", "scheme_not_accepted", "insecure_transport", "environment_mismatch", "user_disabled")
-	decisions = set("permitted", "no_permit", "forbidden", "evaluation_error", "insufficient_scope", "role_required",
-		"unauthenticated", "environment_mismatch")
+	reasons  = set("credential_missing", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
+		"key_disabled", "key_environment_mismatch", "key_expired", "key_leaked", "key_malformed", "key_revoked",
+		"key_secret_mismatch", "key_unknown", "key_wrong_realm", "no_password", "password_hash_unusable", "password_queue_full",
+		"realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
+		"subject_disabled", "subject_unknown", "token_algorithm_not_allowed", "token_claim_missing", "token_expired",
+		"token_key_unknown", "token_malformed", "token_not_yet_valid", "token_revoked", "token_signature_invalid",
+		"token_too_large", "token_unknown", "token_unrecognized", "token_wrong_audience", "token_wrong_issuer",
+		"token_wrong_type", "too_many_attempts", "unknown_user", "user_disabled", "wrong_password")
+	decisions = set("permitted", "no_permit", "forbidden", "evaluation_error", "policy_unavailable", "directory_unavailable",
+		"realm_disabled", "realm_unknown", "subject_disabled", "unauthenticated", "insufficient_scope")
 )
 
 type labels map[string]struct{}

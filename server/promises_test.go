@@ -1,0 +1,402 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/server/config"
+	"github.com/gatehouse-auth/gatehouse/store"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// observed is what a whole installation was seen to do: each kind of event that it wrote with its members, and each metric.
+type observed struct {
+	members map[string]map[string]bool // kind → "target", "status", "detail.owner"
+	metrics map[string]bool
+	rules   map[string]bool // policies that took part in a decision
+}
+
+// TestPromisesAreKept uses an installation in every way that writes something, and compares what was written with the
+// pages that promise it: docs/audit-events.md (every kind, every member), docs/metrics.md and docs/operate.md (every
+// metric), docs/policies.md (every fact of a request). A promise that nothing kept fails, and so does what is written
+// and stands on no page.
+func TestPromisesAreKept(t *testing.T) {
+	h := newHouse(t)
+	seen := &observed{members: map[string]map[string]bool{}, metrics: map[string]bool{}, rules: map[string]bool{}}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	defer api.Close()
+	h.cfg.Upstreams = map[string]config.Upstream{"api": {URL: api.URL}}
+	h.cfg.Routes = []enforce.Route{{Pattern: "/", Upstream: "api", Authenticated: true},
+		{Pattern: "/judged/{id}", Upstream: "api", Action: "read", Resource: &enforce.ResourceRule{Type: "Thing", ID: "{id}"}}}
+	h.cfg.Audit.Overflow, h.cfg.Audit.Queue = "drop", 16
+	h.start()
+	key := h.bootstrap()
+	h.realms(key)
+	h.people(t, key)
+	h.keysOf(key)
+	h.rules(key)
+	h.signing(key)
+	h.facts(t, key)
+	h.want("a wrong secret of the first start", "POST", "/admin/v1/bootstrap", "", fmt.Sprintf(`{"secret":%q,"username":"late","password":%q}`, "wrong", housePassword), 401)
+	h.want("verify", "POST", "/admin/v1/realms/main/audit/verify", key, `{"checkpoints":[]}`, 200)
+	backup, _, err := h.s.backup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.want("backup", "POST", "/admin/v1/backup", key, `{}`, 200)
+	for range 100 * h.cfg.Audit.Queue { // faster than any store
+		h.s.record.Record(&gatehouse.Event{Realm: gatehouse.MainRealm, Kind: audit.KindRequestDecide, Outcome: gatehouse.OutcomeSuccess, Status: 200})
+	}
+	h.scrape(seen)
+	h.stop()
+	h.collect(seen)
+
+	old := h.copyData() // and here somebody sets the database back
+	h.start()
+	h.want("one more event", "POST", "/admin/v1/realms/main/audit/verify", key, `{"checkpoints":[]}`, 200)
+	testwait.Until(t, 5*time.Second, "a new head is signed", func() bool { return h.s.sequencer.Events() > 0 })
+	h.stop()
+	h.replaceData(old)
+	h.start()
+	testwait.Until(t, 10*time.Second, "it is noticed and recorded", func() bool {
+		_, out := h.call("GET", h.s.AuthURL()+"/admin/v1/realms/main/audit/events?kind=audit.broken", key, "")
+		items, _ := out["items"].([]any)
+		return len(items) > 0
+	})
+	h.stop()
+	h.collect(seen)
+	h.replaceData(nil)
+	if _, err := Restore(t.Context(), h.cfg, backup); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	h.stop()
+	h.collect(seen)
+
+	seen.compareEvents(t)
+	seen.compareMetrics(t)
+	for _, f := range policy.Facts() {
+		if !seen.rules["fact-"+f.Name] {
+			t.Errorf("docs/policies.md promises context.%s, and no request had it", f.Name)
+		}
+	}
+}
+
+// realms makes one, changes everything of it, and asks for what the caller may not.
+func (h *house) realms(key string) {
+	h.want("realm", "POST", "/admin/v1/realms", key, `{"name":"shop"}`, 201)
+	h.want("change of the realm", "PATCH", "/admin/v1/realms/shop", key, `{"title":"Shop","settings":{"access_token_ttl":"10m"}}`, 200)
+	h.want("realm off", "PATCH", "/admin/v1/realms/shop", key, `{"disabled":true}`, 200)
+}
+
+// people makes accounts, changes everything of them, logs them in and out, and deletes them.
+func (h *house) people(t *testing.T, key string) {
+	const users = "/admin/v1/realms/main/users"
+	for _, name := range []string{"ann", "ben"} {
+		h.want("user", "POST", users, key, fmt.Sprintf(`{"username":%q,"password":%q}`, name, housePassword), 201)
+	}
+	h.want("role", "PUT", "/admin/v1/realms/main/roles/guest", key, `{}`, 200)
+	h.want("role", "PUT", "/admin/v1/realms/main/roles/reader", key, `{"parents":["guest"]}`, 200)
+	h.want("change", "PATCH", users+"/ben", key,
+		`{"display_name":"Ben","email":"ben@example.com","roles":["reader"],"groups":["g"],"attributes":{"a":1},"disabled":true}`, 200)
+	weak, err := bcrypt.GenerateFromPassword([]byte(housePassword), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.want("an account of another system", "POST", users, key, fmt.Sprintf(`{"username":"old","password_hash":%q}`, weak), 201)
+	h.want("its first login", "POST", "/tokens", "old:"+housePassword, "", 200)
+
+	login := func() (access, refresh string) {
+		out := h.want("login", "POST", "/tokens", "ann:"+housePassword, "", 200)
+		access, _ = out["access_token"].(string)
+		refresh, _ = out["refresh_token"].(string)
+		return access, refresh
+	}
+	access, refresh := login()
+	h.want("request", "GET", "/admin/v1/me", access, "", 200)
+	if status, _ := h.call("GET", h.s.GatewayURL()+"/x", access, ""); status != 200 {
+		t.Errorf("gateway: %d", status)
+	}
+	renew := func(token string) string {
+		_, out := h.call("POST", h.s.AuthURL()+"/tokens/refresh", "", fmt.Sprintf(`{"refresh_token":%q}`, token))
+		next, _ := out["refresh_token"].(string)
+		return next
+	}
+	renew(renew(refresh))
+	renew(refresh) // spent, and its successor too: a thief has it
+	access, _ = login()
+	h.want("denied", "GET", users, access, "", 403)
+	h.want("logout", "DELETE", "/tokens", access, "", 204)
+	h.want("password", "PUT", users+"/ann/password", key, `{}`, 200)
+	for range 30 { // wrong, until it is not even looked at
+		h.call("POST", h.s.AuthURL()+"/tokens", "ann:wrong", "")
+	}
+	for _, c := range []string{`{"kind":"subject","id":"usr_none"}`, `{"kind":"client","id":"c"}`, `{"kind":"session","id":"s"}`, `{"kind":"key","id":"k"}`} {
+		h.want("cut-off "+c, "POST", "/admin/v1/realms/main/revocations", key, c, 201)
+	}
+	h.want("all logins", "POST", users+"/ann/revoke", key, "", 204)
+	h.want("deleted", "DELETE", users+"/ben", key, "", 204)
+}
+
+// keysOf makes API keys, changes everything of one, and ends them in every way.
+func (h *house) keysOf(key string) {
+	const keys = "/admin/v1/realms/main/keys"
+	made := func() (id, text string) {
+		out := h.want("key", "POST", keys, key, `{"name":"k","scopes":["*"],"expires_at":"2100-01-01T00:00:00Z"}`, 201)
+		k, _ := out["key"].(map[string]any)
+		id, _ = k["id"].(string)
+		text, _ = out["text"].(string)
+		return id, text
+	}
+	id, text := made()
+	h.want("change", "PATCH", keys+"/"+id, key, `{"name":"n","scopes":["*"],"allowed_nets":["127.0.0.0/8"],"disabled":false,`+
+		`"metadata":{"a":"b"},"quota_day":100000,"quota_month":1000000,"expires_at":"2099-01-01T00:00:00Z"}`, 200)
+	h.want("use", "GET", "/admin/v1/me", text, "", 200)
+	h.want("rotate", "POST", keys+"/"+id+"/rotate", key, `{"overlap":"1h"}`, 201)
+	h.want("off", "PATCH", keys+"/"+id, key, `{"disabled":true}`, 200)
+	h.want("revoke", "POST", keys+"/"+id+"/revoke", key, `{}`, 200)
+	_, text = made()
+	h.want("leaked", "POST", "/admin/v1/keys/leaked", "", fmt.Sprintf(`{"key":%q}`, text), 204)
+}
+
+// rules puts and deletes roles, policies, a schema and entities.
+func (h *house) rules(key string) {
+	const realm = "/admin/v1/realms/main"
+	h.want("role", "PUT", realm+"/roles/clerk", key, `{"parents":["reader"]}`, 200)
+	h.want("role", "DELETE", realm+"/roles/clerk", key, "", 204)
+	h.want("policy", "PUT", realm+"/policies/p", key, `{"text":"forbid(principal, action == Action::\"never\", resource);"}`, 200)
+	h.want("policy", "DELETE", realm+"/policies/p", key, "", 204)
+	h.want("schema", "PUT", realm+"/schema", key, `{"text":""}`, 200)
+	h.want("entity", "PUT", realm+"/entities/Thing/1", key, `{"attributes":{"a":1}}`, 200)
+	h.want("entity", "DELETE", realm+"/entities/Thing/1", key, "", 204)
+}
+
+// signing makes a new signing key, which retires the old one, and removes that.
+func (h *house) signing(key string) {
+	const keys = "/admin/v1/realms/main/signing-keys"
+	out := h.want("signing keys", "GET", keys, key, "", 200)
+	items, _ := out["items"].([]any)
+	kid := ""
+	for _, k := range items {
+		if k, _ := k.(map[string]any); k["state"] == "active" {
+			kid, _ = k["kid"].(string)
+		}
+	}
+	h.want("rotate", "POST", keys+"/rotate", key, `{"now":true}`, 201)
+	h.want("remove", "DELETE", keys+"/"+kid, key, "", 204)
+}
+
+// facts asks the gateway for something that one policy a fact permits to whoever has it.
+func (h *house) facts(t *testing.T, key string) {
+	for _, f := range policy.Facts() {
+		text := fmt.Sprintf("permit(principal, action == Action::%q, resource) when { context has %s };", "read", f.Name)
+		b, _ := json.Marshal(map[string]string{"text": text})
+		h.want("policy about "+f.Name, "PUT", "/admin/v1/realms/main/policies/fact-"+f.Name, key, string(b), 200)
+	}
+	h.want("somebody", "POST", "/admin/v1/realms/main/users", key, fmt.Sprintf(`{"username":"eve","password":%q}`, housePassword), 201)
+	out := h.want("login", "POST", "/tokens", "eve:"+housePassword, "", 200)
+	access, _ := out["access_token"].(string)
+	foreign := h.foreignToken(t, key)
+	for what, credential := range map[string]string{"key": key, "token": access, "password": "eve:" + housePassword, "foreign token": foreign} {
+		if status, out := h.call("GET", h.s.GatewayURL()+"/judged/1", credential, ""); status != 200 {
+			t.Errorf("judged by policies, with a %s: %d %v", what, status, out)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "GET", h.s.GatewayURL()+"/judged/1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer nobody")
+	r.Header.Set("X-Request-Id", "theirs")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 401 {
+		t.Errorf("a wrong credential: %d", res.StatusCode)
+	}
+}
+
+// foreignToken is a token of an issuer that the main realm trusts, of a login that its issuer calls strong.
+func (h *house) foreignToken(t *testing.T, key string) string {
+	k, err := token.GenerateKey(token.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(token.MarshalJWKSet([]*token.Key{k}))
+	}))
+	t.Cleanup(site.Close)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw})
+	trust, _ := json.Marshal(map[string]any{"settings": map[string]any{"trusted_issuers": []any{map[string]any{"issuer": site.URL, "jwks_url": site.URL + "/keys",
+		"audience": "https://api.example", "algorithms": []string{"ES256"}, "ca": string(ca), "allow_private_address": true}}}})
+	h.want("trust", "PATCH", "/admin/v1/realms/main", key, string(trust), 200)
+	now := time.Now()
+	claims, _ := json.Marshal(map[string]any{"iss": site.URL, "aud": "https://api.example", "sub": "42", "acr": "2", "amr": []string{"mfa"},
+		"iat": now.Unix(), "exp": now.Add(time.Minute).Unix()})
+	text, err := k.Sign(token.TypeJWT, claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// scrape notes the metrics that are there.
+func (h *house) scrape(o *observed) {
+	_, out := h.call("GET", h.s.MetricsURL()+"/metrics", "", "")
+	text, _ := out["text"].(string)
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "# TYPE gatehouse_"); ok {
+			name, _, _ := strings.Cut(rest, " ")
+			o.metrics["gatehouse_"+name] = true
+		}
+	}
+}
+
+// collect reads every event that is stored, of every realm, those that wait for their place in the log too.
+func (h *house) collect(o *observed) {
+	h.t.Helper()
+	db, err := store.Open(h.t.Context(), storeConfig(h.cfg, nil))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer db.Close()
+	for _, realm := range []string{gatehouse.MainRealm, "shop"} {
+		for _, sequenced := range []bool{true, false} {
+			batches, err := db.Batches(context.Background(), realm, audit.BatchQuery{Sequenced: sequenced, LastIndex: 1 << 40, Limit: 100_000})
+			if err != nil {
+				h.t.Fatal(err)
+			}
+			for _, b := range batches {
+				for line := range strings.Lines(string(b.Data)) {
+					o.event(h.t, line)
+				}
+			}
+		}
+	}
+}
+
+func (o *observed) event(t *testing.T, line string) {
+	var e map[string]json.RawMessage
+	var kind string
+	if err := json.Unmarshal([]byte(line), &e); err != nil || json.Unmarshal(e["kind"], &kind) != nil {
+		t.Fatalf("%s: %v", line, err)
+	}
+	if o.members[kind] == nil {
+		o.members[kind] = map[string]bool{}
+	}
+	for name, raw := range e {
+		if name != "detail" {
+			o.members[kind][name] = true
+			continue
+		}
+		var detail map[string]string
+		_ = json.Unmarshal(raw, &detail)
+		for d := range detail {
+			o.members[kind]["detail."+d] = true
+		}
+	}
+	var chain []gatehouse.Step
+	_ = json.Unmarshal(e["chain"], &chain)
+	for _, step := range chain {
+		for _, r := range step.Reasons {
+			name, _, _ := strings.Cut(r.PolicyID, "#")
+			o.rules[name] = true
+		}
+	}
+}
+
+// everywhere are the members that the page promises of all events at once, above the table.
+var everywhere = []string{"id", "time", "realm", "kind", "outcome", "actor", "address", "request_id", "reason", "detail.truncated"}
+
+// waiting are promises whose code is on its way; each is struck off as soon as it is seen.
+var waiting = []string{"config.reload"}
+
+func (o *observed) compareEvents(t *testing.T) {
+	page := readPage(t, "audit-events.md")
+	row := regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| [^|]+ \\|([^|]*)\\|$")
+	span := regexp.MustCompile("`([a-z_.]+)`")
+	told := map[string][]string{}
+	for _, m := range row.FindAllStringSubmatch(page, -1) {
+		told[m[1]] = nil
+		for _, s := range span.FindAllStringSubmatch(m[2], -1) {
+			told[m[1]] = append(told[m[1]], s[1])
+		}
+	}
+	if len(told) < 35 {
+		t.Fatalf("found only %d kinds on the page: the search is broken", len(told))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(told)) {
+		got := o.members[kind]
+		if slices.Contains(waiting, kind) != (got == nil) {
+			t.Errorf("docs/audit-events.md promises %s: written %v", kind, got != nil)
+			continue
+		}
+		for _, member := range told[kind] {
+			if got != nil && !got[member] {
+				t.Errorf("docs/audit-events.md promises `%s` of %s, and none had it", member, kind)
+			}
+		}
+		for _, member := range slices.Sorted(maps.Keys(got)) {
+			if !slices.Contains(told[kind], member) && !slices.Contains(everywhere, member) {
+				t.Errorf("%s has the member `%s`, and docs/audit-events.md does not say so", kind, member)
+			}
+		}
+	}
+	for kind := range o.members {
+		if _, ok := told[kind]; !ok {
+			t.Errorf("%s was written, and docs/audit-events.md does not know it", kind)
+		}
+	}
+}
+
+func (o *observed) compareMetrics(t *testing.T) {
+	name := regexp.MustCompile("`(gatehouse_[a-z_]+)`")
+	told := map[string]bool{}
+	for _, page := range []string{"metrics.md", "operate.md"} {
+		for _, m := range name.FindAllStringSubmatch(readPage(t, page), -1) {
+			told[m[1]] = true
+			if !o.metrics[m[1]] {
+				t.Errorf("docs/%s names %s, which was not served", page, m[1])
+			}
+		}
+	}
+	for _, m := range slices.Sorted(maps.Keys(o.metrics)) {
+		if !told[m] {
+			t.Errorf("%s is served, and docs/metrics.md does not say so", m)
+		}
+	}
+	if len(told) < 15 {
+		t.Fatalf("found only %d metrics on the pages: the search is broken", len(told))
+	}
+}
+
+func readPage(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
