@@ -31,6 +31,7 @@ const (
 	SchemeAPIKey Scheme = "api_key" // our key format, as Bearer or X-API-Key
 	SchemeJWT    Scheme = "jwt"     // signed access token (RFC 9068), ours or a trusted issuer's
 	SchemeOpaque Scheme = "opaque"  // random access token
+	SchemeTicket Scheme = "ticket"  // one-time ticket in a URL, for another credential
 )
 
 // ScopeAll is the scope of a credential that is the user's own rather than a

@@ -26,6 +26,8 @@ type Rule struct {
 	Secure bool
 	// Address of the client; invalid when unknown.
 	Address netip.Addr
+	// Target of the request, see [TicketTarget]; it is needed for tickets alone.
+	Target string
 	// Uncounted: the credential is looked at, not used anew: a request that is judged
 	// again while it is answered, or an operator's question. It is no use of a key and
 	// takes nothing from its quota, and a quota that is used up does not refuse it.
@@ -98,6 +100,8 @@ type Config struct {
 	// ForeignKeys makes the key source for an issuer that a realm trusts. It is
 	// called once for each change of the realm.
 	ForeignKeys func(realm string, issuer gatehouse.TrustedIssuer) (token.KeySource, error)
+	// Tickets keeps one-time tickets; nil: there are none.
+	Tickets *TicketConfig
 	// Misses limits how many keys and tokens that do not exist an address may try.
 	Misses Misses
 
@@ -185,7 +189,7 @@ func New(cfg Config) (*Authenticator, error) {
 // Supports reports whether credentials of scheme s can be verified.
 func (a *Authenticator) Supports(s gatehouse.Scheme) bool {
 	k, known := KindOf(s)
-	return known && k.verify != nil
+	return known && (k.verify != nil || k.StandIn && a.cfg.Tickets != nil)
 }
 
 // Authenticate verifies what was presented against realm and rule.
@@ -200,12 +204,17 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 	if p.None() {
 		return nil, ErrNone
 	}
-	if len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme) {
-		return nil, errNotAccepted
-	}
 	k, known := KindOf(p.Scheme)
+	if k.StandIn {
+		inner, err := a.standsFor(ctx, realm, p, rule)
+		if err != nil {
+			return nil, uniform(k, err)
+		}
+		p = inner
+		k, known = KindOf(p.Scheme)
+	}
 	switch {
-	case !known || k.verify == nil:
+	case !known || k.verify == nil, len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme):
 		return nil, errNotAccepted
 	case k.NeedsTLS && !rule.Secure:
 		return nil, errHTTPS

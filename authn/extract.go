@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"iter"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,6 +25,8 @@ type Presented struct {
 	Secret gatehouse.Secret // the password or the whole token
 	// Key is what the text of a key or opaque token says about itself.
 	Key credential.ParsedKey
+
+	standIn *standIn // of a ticket
 }
 
 // None reports whether the request presented no credential at all.
@@ -39,6 +42,7 @@ var (
 	errUnknown    = gatehouse.E(gatehouse.Unauthenticated, "token_unrecognized", "The token is of no known form.")
 	errRefresh    = gatehouse.E(gatehouse.Unauthenticated, "refresh_token_presented", "A refresh token is not a credential for requests.")
 	errKeyForm    = gatehouse.E(gatehouse.Unauthenticated, "key_malformed", "The key is not in the form of a key.")
+	errTicketForm = gatehouse.E(gatehouse.Unauthenticated, "ticket_malformed", "The ticket is not in the form of a ticket.")
 	errKeyAddress = gatehouse.E(gatehouse.Unauthenticated, "key_address_not_allowed", "The key may not be used from this address.")
 )
 
@@ -259,22 +263,13 @@ func (rd *Reader) urlHoldsCredential(u *url.URL) bool {
 			return true
 		}
 	}
-	if u.RawQuery == "" {
-		return false
-	}
-	rest := u.RawQuery
-	for rest != "" {
-		var pair string
-		if i := strings.IndexAny(rest, "&;"); i >= 0 {
-			pair, rest = rest[:i], rest[i+1:]
-		} else {
-			pair, rest = rest, ""
-		}
+	for pair := range pairs(u.RawQuery) {
 		name, value, _ := strings.Cut(pair, "=")
 		name, value = unescape(name), unescape(value)
 		lower := strings.ToLower(name)
 		theirs := rd.anyQuery || rd.queries[lower] // the API's own, unless the value is ours
 		switch {
+		case rd.ticket != "" && name == rd.ticket: // see readTicket
 		case isOurs(name), theirs && rd.isOurs(value):
 			return true
 		case !theirs && (value != "" && credentialNames[lower] || isOurs(value)):
@@ -282,6 +277,24 @@ func (rd *Reader) urlHoldsCredential(u *url.URL) bool {
 		}
 	}
 	return false
+}
+
+// pairs yields the pairs of a query as they are written, each with the separator that
+// ends it. Programs differ in whether ";" separates; here it does.
+func pairs(query string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for query != "" {
+			pair, end := query, ""
+			if i := strings.IndexAny(query, "&;"); i >= 0 {
+				pair, end, query = query[:i], query[i:i+1], query[i+1:]
+			} else {
+				query = ""
+			}
+			if !yield(pair, end) {
+				return
+			}
+		}
+	}
 }
 
 // isOurs reports whether s, or what follows a scheme name in it, is the text of

@@ -29,8 +29,11 @@ type Kind struct {
 	NeedsTLS bool
 	// Login: presenting it is a login. It carries all of the user's own authority,
 	// and a failure says that name or password is wrong.
-	Login  bool
-	Record Record
+	Login bool
+	// StandIn: it stands for another credential, whose kind is the one that counts. No
+	// route lists it.
+	StandIn bool
+	Record  Record
 
 	verify verifyFunc
 }
@@ -49,6 +52,7 @@ const (
 	ByKeyScheme                       // Authorization, after an auth-scheme that a route names for keys
 	ByKeyField                        // a header field for keys: X-API-Key, or what a route names
 	BySubprotocol                     // Sec-WebSocket-Protocol, after a name that a route chooses
+	ByQuery                           // a query parameter that a route names: a one-time ticket and nothing else
 
 	// ambient are those that browsers add unasked to every request for a host, so that
 	// their presence shows no intent of the user (CSRF).
@@ -70,6 +74,7 @@ var kinds = [...]Kind{
 		verify: (*Authenticator).verifyKey},
 	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, By: ByBearer | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
 	{Scheme: gatehouse.SchemeBasic, Challenge: challengeBasic, By: ByBasic, NeedsTLS: true, Login: true, verify: (*Authenticator).verifyBasic},
+	{Scheme: gatehouse.SchemeTicket, By: ByQuery, StandIn: true},
 }
 
 // KindOf returns the row of s. A scheme without one gets the strictest answer to
@@ -83,12 +88,12 @@ func KindOf(s gatehouse.Scheme) (k Kind, known bool) {
 	return Kind{Scheme: s, NeedsTLS: true}, false
 }
 
-// Schemes returns the names of the kinds for which keep is true, or of all when
-// keep is nil.
+// Schemes returns the names of the kinds that count by themselves and for which keep
+// is true, or of all of these when keep is nil.
 func Schemes(keep func(Kind) bool) []gatehouse.Scheme {
 	var out []gatehouse.Scheme
 	for _, k := range kinds {
-		if keep == nil || keep(k) {
+		if !k.StandIn && (keep == nil || keep(k)) {
 			out = append(out, k.Scheme)
 		}
 	}

@@ -33,6 +33,8 @@ type ReaderConfig struct {
 	// Subprotocol is the name after which a WebSocket's list of subprotocols carries a
 	// token or key: "gatehouse.bearer" reads "gatehouse.bearer.TOKEN". Empty: none.
 	Subprotocol string
+	// Ticket is the query parameter that carries a one-time ticket. Empty: none.
+	Ticket string
 	// QueryNames are query parameters that are the API's own although they are named
 	// like a credential ("token"). AnyQueryName allows all. A value that is one of
 	// our credentials is refused under every name.
@@ -54,6 +56,7 @@ type Reader struct {
 	keyScheme   string
 	keyAsUser   bool
 	subprotocol string
+	ticket      string
 }
 
 // standard reads what is read where nothing else is said.
@@ -62,7 +65,7 @@ var standard = &Reader{fields: []string{FieldAuthorization, FieldAPIKey}}
 // NewReader checks cfg.
 func NewReader(cfg ReaderConfig) (*Reader, error) {
 	rd := &Reader{anyQuery: cfg.AnyQueryName, ours: cfg.Ours, queries: map[string]bool{},
-		keyScheme: cfg.KeyScheme, keyAsUser: cfg.KeyAsUser, subprotocol: cfg.Subprotocol}
+		keyScheme: cfg.KeyScheme, keyAsUser: cfg.KeyAsUser, subprotocol: cfg.Subprotocol, ticket: cfg.Ticket}
 	for _, n := range cfg.QueryNames {
 		if n == "" {
 			return nil, errors.New("a query parameter needs a name")
@@ -94,6 +97,10 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 	if len(rd.subprotocol) > maxSubprotocol || !isToken(rd.subprotocol) {
 		return nil, fmt.Errorf("subprotocol: %q is no name of a subprotocol (RFC 6455 §4.1): at most %d letters, digits and signs such as '.'", rd.subprotocol, maxSubprotocol)
 	}
+	if len(rd.ticket) > maxTicketName || strings.Trim(rd.ticket, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" ||
+		rd.queries[strings.ToLower(rd.ticket)] {
+		return nil, fmt.Errorf("ticket: %q is no name for it: at most %d letters, digits, '-' and '_', and none of query_names", rd.ticket, maxTicketName)
+	}
 	for _, field := range standard.fields {
 		if !slices.Contains(rd.fields, field) {
 			rd.unread = append(rd.unread, field)
@@ -106,6 +113,7 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 const (
 	maxKeyScheme   = 32
 	maxSubprotocol = 64
+	maxTicketName  = 32
 )
 
 // checkKeyForms checks the ways in which Authorization carries keys beside Bearer.
@@ -186,8 +194,8 @@ func (rd *Reader) Read(r *http.Request) (Presented, error) {
 		}
 		field, value = f, lines[0]
 	}
-	if rd.subprotocol != "" {
-		if p, err := rd.readSubprotocol(r.Header); !p.None() || err != nil {
+	if rd.subprotocol != "" || rd.ticket != "" {
+		if p, err := rd.readElsewhere(r); !p.None() || err != nil {
 			if field != "" {
 				err = errConflict
 			}
@@ -201,6 +209,29 @@ func (rd *Reader) Read(r *http.Request) (Presented, error) {
 		return rd.parseAuthorization(value)
 	}
 	return by(ByKeyField)(parseAPIKey(value))
+}
+
+// readElsewhere returns the credential that stands in none of the fields.
+func (rd *Reader) readElsewhere(r *http.Request) (Presented, error) {
+	var offered, ticket Presented
+	var err error
+	if rd.subprotocol != "" {
+		if offered, err = rd.readSubprotocol(r.Header); err != nil {
+			return offered, err
+		}
+	}
+	if rd.ticket != "" {
+		if ticket, err = rd.readTicket(r); err != nil {
+			return ticket, err
+		}
+	}
+	switch {
+	case ticket.None():
+		return offered, nil
+	case !offered.None():
+		return ticket, errConflict
+	}
+	return ticket, nil
 }
 
 // Foreign returns the well-known fields of r that are not read, and so are the

@@ -47,7 +47,7 @@ func (p ParsedKey) IsAPIKey(prefix string) bool {
 	if prefix == "" {
 		prefix = PrefixKey
 	}
-	return p.Prefix == prefix && !p.IsAccessToken() && !p.IsRefreshToken()
+	return p.Prefix == prefix && ValidKeyPrefix(prefix)
 }
 
 var (
@@ -58,7 +58,7 @@ var (
 // ValidKeyPrefix reports whether an installation may use prefix for its API
 // keys: the right form, and not one of the token prefixes.
 func ValidKeyPrefix(prefix string) bool {
-	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh
+	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket
 }
 
 func validPrefix(s string) bool {

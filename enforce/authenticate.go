@@ -21,6 +21,11 @@ func (p *Pipeline) extract(x *Exchange, r *http.Request) error {
 	}
 	x.presented = presented
 	x.subprotocol = x.route.reader.TakeSubprotocol(r)
+	if presented.By == authn.ByQuery {
+		x.inURL = true
+		x.target = authn.TicketTarget(r.Method, r)
+		x.route.reader.TakeTicket(r)
+	}
 	code := string(presented.Scheme)
 	if presented.None() {
 		code = "none"
@@ -63,7 +68,7 @@ func (x *Exchange) limited(i int, item limit.Item) error {
 // credential that fails never becomes "anonymous".
 func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 	if x.presented.None() {
-		if !x.route.Anonymous {
+		if !x.route.Anonymous || x.point.Tickets {
 			return authn.ErrNone
 		}
 		x.principal = &gatehouse.Principal{Realm: x.route.Realm, Kind: gatehouse.KindAnonymous}
@@ -72,7 +77,7 @@ func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 		return nil
 	}
 	principal, err := p.cfg.Authenticator.Authenticate(x.ctx, x.route.Realm, x.presented, authn.Rule{
-		Schemes: x.route.accepts, Environment: x.route.Environment, Secure: x.secure, Address: x.address,
+		Schemes: x.route.accepts, Environment: x.route.Environment, Secure: x.secure, Address: x.address, Target: x.target,
 		Uncounted: x.before != nil, // whoever keeps a stream open has used the credential once
 	})
 	if err != nil {

@@ -3,7 +3,9 @@ package enforce
 import (
 	"context"
 	"errors"
+	"net/http"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 )
 
@@ -15,10 +17,16 @@ type recognizer interface {
 
 // checkCarriers prepares where the route's requests carry their credential.
 func (p *Pipeline) checkCarriers(c *compiled) error {
-	cfg := authn.ReaderConfig{Fields: c.Credentials, KeyScheme: c.KeyScheme, KeyAsUser: c.KeyAsUser, Subprotocol: c.Subprotocol,
+	cfg := authn.ReaderConfig{Fields: c.Credentials, KeyScheme: c.KeyScheme, KeyAsUser: c.KeyAsUser, Subprotocol: c.Subprotocol, Ticket: c.Ticket,
 		QueryNames: c.QueryNames, AnyQueryName: c.Anonymous}
 	if k, ok := p.cfg.Authenticator.(recognizer); ok {
 		cfg.Ours = func(text string) bool { return k.Recognizes(context.Background(), text) }
+	}
+	if c.Ticket != "" && !p.cfg.Authenticator.Supports(gatehouse.SchemeTicket) {
+		return errors.New("ticket: nobody keeps tickets here")
+	}
+	if c.Ticket != "" && c.pattern.method != "" && c.pattern.method != http.MethodGet {
+		return errors.New("ticket: tickets are for GET")
 	}
 	var err error
 	if c.reader, err = authn.NewReader(cfg); err != nil {

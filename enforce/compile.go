@@ -170,7 +170,7 @@ func (p *Pipeline) checkAccess(c *compiled) error {
 func (p *Pipeline) checkWays(c *compiled) error {
 	for _, a := range append([]Requirement{{Schemes: c.Schemes, Scopes: c.Scopes}}, c.AnyOf...) {
 		for _, s := range a.Schemes {
-			if _, known := authn.KindOf(s); !known {
+			if k, known := authn.KindOf(s); !known || k.StandIn {
 				return fmt.Errorf("scheme %q is not known", s)
 			}
 			if !p.cfg.Authenticator.Supports(s) {

@@ -40,6 +40,8 @@ type Exchange struct {
 	foreign   []string // header fields that are the API's own
 	// subprotocol answers a WebSocket's handshake when the API selects none.
 	subprotocol string
+	inURL       bool   // the credential stood in the URL
+	target      string // of the request, as a ticket names it
 	principal   *gatehouse.Principal
 	decision    gatehouse.Decision
 	resource    gatehouse.Resource
@@ -199,7 +201,7 @@ func (x *Exchange) verdict(err *gatehouse.Error) Verdict {
 		v.Route = &x.route.Route
 		v.Credentials, v.Foreign = x.route.reader.Fields(), x.foreign
 	}
-	v.Subprotocol = x.subprotocol
+	v.Subprotocol, v.InURL = x.subprotocol, x.inURL
 	if x.limits[0].Name != "" || x.limits[1].Name != "" {
 		v.Limits = x.limits[:]
 	}

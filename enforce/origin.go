@@ -17,7 +17,7 @@ var errCrossOrigin = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A pa
 // can neither use up the user's attempts nor learn from the time that it takes.
 // Origins that the route's CORS rule trusts with credentials may.
 func (p *Pipeline) origin(x *Exchange, r *http.Request) error {
-	if !x.presented.Ambient() || !p.crossSite(r) || trustsOrigin(x.route.CORS, r.Header["Origin"]) {
+	if !x.presented.Ambient() || !p.crossSite(r, x.point.Tickets) || trustsOrigin(x.route.CORS, r.Header["Origin"]) {
 		return nil
 	}
 	return errCrossOrigin
@@ -27,8 +27,10 @@ func (p *Pipeline) origin(x *Exchange, r *http.Request) error {
 // one that can change something: any but GET, HEAD and OPTIONS, whose answers
 // that page cannot read, or a WebSocket, which is opened by GET and then goes
 // both ways, readable for whoever opened it.
-func (p *Pipeline) crossSite(r *http.Request) bool {
-	if !opensWebSocket(r) {
+//
+// unsafe says that it changes something whatever its method.
+func (p *Pipeline) crossSite(r *http.Request, unsafe bool) bool {
+	if !unsafe && !opensWebSocket(r) {
 		return p.sameOrigin.Check(r) != nil // by Sec-Fetch-Site, else by Origin
 	}
 	switch r.Header.Get("Sec-Fetch-Site") {

@@ -22,6 +22,11 @@ type Point struct {
 	Header bool
 	// Handshake: it has the handshake of a WebSocket and the answer to it.
 	Handshake bool
+	// URL: it makes the URL that the API sees, so that a ticket can be taken out.
+	URL bool
+	// Tickets: it gives tickets for what is asked, to whoever would be let in, and
+	// serves nothing else.
+	Tickets bool
 	// MaxBody bounds bodies where the route says nothing; 0 does not.
 	MaxBody int64
 	// CORS: somebody who follows the route's CORS rule writes the answer's lines.
@@ -30,7 +35,9 @@ type Point struct {
 
 // The enforcement points.
 var (
-	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true, Header: true, Handshake: true}
+	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true, Header: true, Handshake: true, URL: true}
+	// AtTickets is where the gateway gives one-time tickets.
+	AtTickets = Point{Name: "tickets", Body: true, Answer: true, CORS: true, Header: true, Handshake: true, URL: true, Tickets: true}
 	// AtProxy answers proxies that keep the body, the answer, and CORS with it.
 	AtProxy = Point{Name: "forward-auth", CORS: true}
 	// AtHandler stands in a program, whose own affair the answer is.
@@ -39,13 +46,19 @@ var (
 
 var errNeedsGateway = gatehouse.E(gatehouse.Denied, "route_needs_gateway", "This route can only be used through the gateway itself.")
 
+var errTicketRefused = gatehouse.E(gatehouse.Denied, "ticket_refused", "A ticket is given for a token, key or login, on a route that takes tickets.")
+
 // fits refuses a route that the point cannot follow.
 func (p *Pipeline) fits(x *Exchange, _ *http.Request) error {
 	rt := x.route
 	if rt.Filter != nil && !x.point.Answer || rt.CORS != nil && !x.point.CORS ||
 		rt.Resource != nil && rt.Resource.Source == sourceBody && !x.point.Body ||
-		!x.point.Header && rt.reader.OwnFields() || !x.point.Handshake && rt.Subprotocol != "" {
+		!x.point.Header && rt.reader.OwnFields() || !x.point.Handshake && rt.Subprotocol != "" ||
+		!x.point.URL && rt.Ticket != "" {
 		return errNeedsGateway
+	}
+	if x.point.Tickets && (rt.Ticket == "" || x.inURL) {
+		return errTicketRefused
 	}
 	return nil
 }

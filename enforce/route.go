@@ -24,6 +24,7 @@ type Route struct {
 	KeyScheme   string                `json:"key_scheme,omitempty" doc:"Auth-scheme in Authorization whose value is an API key, beside Bearer: 'ApiKey'."`
 	KeyAsUser   bool                  `json:"key_as_user,omitempty" doc:"Accept an API key as user name of Basic with an empty password: 'curl -u KEY:'."`
 	Subprotocol string                `json:"subprotocol,omitempty" doc:"Name of a WebSocket subprotocol after which a page sends a token or key: 'gatehouse.bearer' accepts 'gatehouse.bearer.TOKEN'. It ends here."`
+	Ticket      string                `json:"ticket,omitempty" doc:"Query parameter that carries a one-time ticket from 'POST /.gatehouse/ticket' and the path: 'ticket'. For GET."`
 	QueryNames  []string              `json:"query_names,omitempty" doc:"Query parameters of the API that are named like a credential ('token'). Anonymous routes allow all; a credential of Gatehouse is refused in any."`
 	Environment gatehouse.Environment `json:"environment,omitempty" enum:"live,test" default:"live" doc:"Which API keys count; those of the other environment are refused."`
 

@@ -28,6 +28,9 @@ type Verdict struct {
 	// Subprotocol is what the answer to a WebSocket's handshake selects when the API
 	// selects nothing of what it was offered; "" for nothing.
 	Subprotocol string
+	// InURL: the URL that the client asked for carried the credential, a ticket. It is
+	// out of the request by now; no answer may make the client repeat that URL.
+	InURL bool
 	// Params are the path parameters of the match.
 	Params map[string]string
 }

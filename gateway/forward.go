@@ -440,6 +440,9 @@ func (e *exchange) dress(h http.Header) {
 	if e.v.Principal.Authenticated() && len(h["Cache-Control"]) == 0 && len(h["Expires"]) == 0 {
 		h["Cache-Control"] = []string{"no-store"}
 	}
+	if e.v.InURL { // what the page loads next must not be told where it came from
+		h["Referrer-Policy"] = []string{"no-referrer"}
+	}
 	e.v.SetHeader(h)
 	h[headerRequestID] = []string{e.id}
 	setCORS(h, e.v.Route.CORS, e.in)

@@ -34,6 +34,8 @@ type Exchange interface {
 	// FilterList drops the elements of a JSON list answer that the caller of v
 	// may not see. An error means that nothing of it may be shown.
 	FilterList(ctx context.Context, v enforce.Verdict, body []byte) ([]byte, error)
+	// IssueTicket gives a one-time ticket for r, which was allowed.
+	IssueTicket(r *http.Request) (gatehouse.Secret, error)
 }
 
 // Pipeline makes an Enforcer of a pipeline.
@@ -162,6 +164,10 @@ type exchangeKey struct{}
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if asksTicket(r) {
+		g.serveTicket(w, r)
+		return
+	}
 	at := enforce.AtGateway
 	at.MaxBody = g.cfg.MaxBodyBytes
 	x := g.cfg.Enforcer.Begin(at, r)

@@ -53,6 +53,8 @@ func (f *fake) Match(r *http.Request) *enforce.Route {
 	}
 	return f.match(r)
 }
+func (x *record) IssueTicket(*http.Request) (gatehouse.Secret, error) { return "", gatehouse.NotFound }
+
 func (x *record) Recheck(r *http.Request) error {
 	if v := x.f.verdict(r); v.Err != nil {
 		return v.Err

@@ -59,8 +59,13 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 	s.jobs = append(s.jobs, job{"rate limits", s.limiter.Run})
 	s.foreign = newForeignKeys(s.log, s.now)
 	s.closers = append(s.closers, func(context.Context) { s.foreign.close() })
+	tickets, err := store.Run[authn.TicketTx](s.db)
+	if err != nil {
+		return err
+	}
 	s.auth, err = authn.New(authn.Config{
-		Store: s.db, Revocations: s.view,
+		Tickets: &authn.TicketConfig{Run: tickets, Find: s.db.Ticket, Box: s.box},
+		Store:   s.db, Revocations: s.view,
 		Subject: s.subject, Grant: s.grantOf, Password: s.password,
 		Issuer: s.realmIssuer, Realms: s.db.Realms, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
 		Misses:    misses{s.limiter},

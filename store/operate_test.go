@@ -172,6 +172,9 @@ func TestSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, table := range slices.Compact(tables) {
+			if table == "tickets" { // each is over in 30 seconds, and used must stay used
+				continue
+			}
 			if !strings.Contains(dump.String(), `{"table":"`+table+`"`) {
 				t.Errorf("a backup lacks the table %s", table)
 			}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,6 +230,48 @@ func TestKeys(t *testing.T) {
 		}
 		_, err := db.OpaqueToken(ctx, []byte("h"))
 		wantKind(t, err, gatehouse.NotFound)
+	})
+}
+
+// TestTickets: a ticket is there until somebody takes it, and of many who try at once
+// one gets it.
+func TestTickets(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db, ctx := open(t, cfg), t.Context()
+		v := credential.Ticket{Hash: []byte("h"), Sealed: []byte("s"), ExpiresAt: moment(10)}
+		for range 3 {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertTicket(ctx, v) })
+			same(t, must(db.Ticket(ctx, v.Hash))(t), v)
+			wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertTicket(ctx, v) }), gatehouse.Conflict)
+			var taken, missed atomic.Int64
+			var all sync.WaitGroup
+			for range 16 {
+				all.Go(func() {
+					var got credential.Ticket
+					err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) { got, err = tx.TakeTicket(ctx, v.Hash); return err })
+					switch {
+					case err == nil && string(got.Sealed) == "s":
+						taken.Add(1)
+					case errors.Is(err, gatehouse.NotFound):
+						missed.Add(1)
+					default:
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			same(t, [2]int64{taken.Load(), missed.Load()}, [2]int64{1, 15})
+			_, err := db.Ticket(ctx, v.Hash)
+			wantKind(t, err, gatehouse.NotFound)
+		}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertTicket(ctx, v) })
+		for _, c := range []struct{ before, n int }{{10, 0}, {11, 1}} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				n, err := tx.PurgeTickets(ctx, moment(c.before), 100)
+				same(t, n, int64(c.n))
+				return err
+			})
+		}
 	})
 }
 
