@@ -21,6 +21,7 @@ type compiled struct {
 	accepts        []gatehouse.Scheme // by any of them; empty is all
 	stricter       map[*compiled]bool // see rivals
 	fallback       bool               // some of them have to be looked for with every request
+	besideClosed   bool               // a closed route overlaps it
 	id, fetch      template
 	scopeAddress   string
 	scopePrincipal string
@@ -135,6 +136,12 @@ func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 }
 
 func (p *Pipeline) checkAccess(c *compiled) error {
+	if c.Closed {
+		if c.Anonymous || c.Authenticated || len(c.Schemes)+len(c.Scopes)+len(c.AnyOf)+len(c.Roles) > 0 || c.Action != "" || c.Resource != nil || c.Filter != nil {
+			return errors.New("closed contradicts everything that says who may call")
+		}
+		return nil
+	}
 	if !c.requiresSomething() {
 		return errors.New("it says not who may call: anonymous, authenticated, scopes, any_of, roles or action")
 	}

@@ -53,7 +53,7 @@ func (t *table) route(r *http.Request) (*compiled, error) {
 	if web.EncodesSlash(path) && (c == nil || !c.EncodedSlashes) {
 		return nil, errPath
 	}
-	if c == nil {
+	if c == nil || c.Closed || c.besideClosed && t.closes(host, r.Method, path) {
 		return nil, errNoRoute
 	}
 	if c.stricter != nil {
@@ -95,7 +95,8 @@ type hostRoutes struct {
 func newTable() *table { return &table{hosts: map[string]*hostRoutes{}} }
 
 // add adds c, unless it matches requests that another route of its host matches
-// too and neither is more specific: then it names that route.
+// too and neither is more specific: then it names that route. A closed route may
+// overlap another one: nobody gets what both match.
 func (t *table) add(c *compiled) error {
 	h := t.hosts[c.Host]
 	if h == nil {
@@ -103,7 +104,12 @@ func (t *table) add(c *compiled) error {
 		t.hosts[c.Host] = h
 	}
 	for _, o := range h.all {
-		if rel := c.pattern.compare(&o.pattern); rel == equal || rel == overlapping {
+		rel := c.pattern.compare(&o.pattern)
+		if rel == overlapping && (c.Closed || o.Closed) {
+			c.besideClosed, o.besideClosed = c.besideClosed || o.Closed, o.besideClosed || c.Closed
+			continue
+		}
+		if rel == equal || rel == overlapping {
 			return fmt.Errorf("it matches requests that %s matches too, and neither is more specific", name(&o.Route))
 		}
 	}
@@ -125,6 +131,19 @@ func (t *table) find(host, method, path string) *compiled {
 		return found[0]
 	}
 	return nil
+}
+
+// closes reports whether a closed route matches too, and no other that matches is
+// more specific than it.
+func (t *table) closes(host, method, path string) bool {
+	var room [8]*compiled
+	found := t.collect(host, method, path, reading{}, false, room[:0])
+	for i, c := range found {
+		if c.Closed && !shadowed(found, i, reading{}) {
+			return true
+		}
+	}
+	return false
 }
 
 // collect appends the routes that match to out; with one, the first that is found.

@@ -134,6 +134,46 @@ func TestAmbiguousPaths(t *testing.T) {
 	}
 }
 
+// Nobody may call what is closed, and a wider route does not get it.
+func TestClosedRoute(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t, Route{Pattern: "/", Anonymous: true}, Route{Pattern: "GET /a/{x}", Closed: true})
+	for target, code := range map[string]string{"/a/1": "no_route", "/A/1": "path_ambiguous", "/a/1/": "path_ambiguous", "/b": ""} {
+		v := f.do(p, request("GET", target, "", "Authorization", bearer))
+		if v.Allowed != (code == "") || code != "" && gatehouse.CodeOf(v.Err) != code {
+			t.Errorf("%s: %v, want %q", target, v.Err, code)
+		}
+	}
+	if v := f.do(p, request("POST", "/a/1", "")); !v.Allowed {
+		t.Errorf("another method: %+v", v.Err)
+	}
+	if p.Match(request("GET", "/a/1", "")) != nil {
+		t.Error("Match finds it")
+	}
+
+	// What a closed route and another one match, neither being more specific, is
+	// closed; also where the API is said to tell paths apart, and in either order.
+	open := Route{Pattern: "/a/{x}/c", Anonymous: true, StrictPaths: true}
+	closed := Route{Pattern: "/a/b/{y}", Closed: true, Upstream: "other"}
+	inner := Route{Pattern: "/a/b/c/{$}", Anonymous: true, StrictPaths: true}
+	for _, routes := range [][]Route{{open, closed, inner}, {inner, closed, open}} {
+		p := f.pipeline(t, routes...)
+		for target, allowed := range map[string]bool{"/a/b/c": false, "/a/b/x": false, "/a/x/c": true, "/a/b/c/": true, "/a/%62/c": false} {
+			if v := f.do(p, request("GET", target, "")); v.Allowed != allowed {
+				t.Errorf("%s: %v, %v", target, v.Allowed, v.Err)
+			}
+		}
+	}
+	first := f.pipeline(t, Route{Pattern: "/a/b/{y}", Anonymous: true, StrictPaths: true}, Route{Pattern: "/a/{x}/c", Closed: true, Upstream: "other"})
+	if v := f.do(first, request("GET", "/a/b/c", "")); v.Allowed {
+		t.Error("the first segment decides, and not that one of both is closed")
+	}
+	wider := f.pipeline(t, Route{Pattern: "/{x}/b/c", Closed: true}, open, Route{Pattern: "/a/b/c", Authenticated: true, StrictPaths: true})
+	if v := f.do(wider, request("GET", "/a/b/c", "", "Authorization", bearer)); !v.Allowed {
+		t.Errorf("a more specific route than the closed one: %v", v.Err)
+	}
+}
+
 func TestMethodOverride(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{Pattern: "/x", Anonymous: true})
@@ -235,6 +275,7 @@ func TestSetRoutesRefuses(t *testing.T) {
 		{"overlap of mixed segments", []Route{{ID: "first", Pattern: "/a/{x}.json", Authenticated: true}, {ID: "second", Pattern: "/a/x-{y}", Authenticated: true}}, "first"},
 		{"same mixed segment", []Route{{ID: "first", Pattern: "/a/{x}.json", Authenticated: true}, {ID: "second", Pattern: "/a/{y}.json", Authenticated: true}}, "first"},
 		{"method against path", []Route{{ID: "first", Pattern: "GET /", Authenticated: true}, {ID: "second", Pattern: "/a", Authenticated: true}}, "first"},
+		{"closed and roles", []Route{{Pattern: "/a", Closed: true, Roles: []string{"x"}}}, "closed contradicts"},
 		{"any_of with anonymous", []Route{{Pattern: "/a", Anonymous: true, AnyOf: []Requirement{{Scopes: []string{"x"}}}}}, "contradicts"},
 		{"any_of against schemes", []Route{{Pattern: "/a", Schemes: []gatehouse.Scheme{"jwt"}, AnyOf: []Requirement{{Schemes: []gatehouse.Scheme{"basic"}}}}}, "no credential"},
 		{"any_of with an unknown scheme", []Route{{Pattern: "/a", AnyOf: []Requirement{{Schemes: []gatehouse.Scheme{"magic"}}}}}, "not known"},

@@ -28,6 +28,7 @@ type Route struct {
 	QueryNames  []string              `json:"query_names,omitempty" doc:"Query parameters of the API that are named like a credential ('token'). Anonymous routes allow all; a credential of Gatehouse is refused in any."`
 	Environment gatehouse.Environment `json:"environment,omitempty" enum:"live,test" default:"live" doc:"Which API keys count; those of the other environment are refused."`
 
+	Closed        bool          `json:"closed,omitempty" doc:"Nobody may call: answered as if it did not exist. Keeps its paths from every route that is not more specific."`
 	Anonymous     bool          `json:"anonymous,omitempty" doc:"May be called without a credential; a wrong one is still refused."`
 	Authenticated bool          `json:"authenticated,omitempty" doc:"Any authenticated caller."`
 	Scopes        []string      `json:"scopes,omitempty" doc:"All of these scopes."`

@@ -107,6 +107,7 @@ func TestAsksAsMuch(t *testing.T) {
 		name       string
 		weak, more Route
 	}{
+		{"closed", Route{Roles: []string{"x"}}, Route{Closed: true}},
 		{"anonymous", Route{Anonymous: true}, Route{Authenticated: true}},
 		{"a scope", Route{Authenticated: true}, Route{Scopes: []string{"a"}}},
 		{"another scope", Route{Scopes: []string{"b"}}, Route{Scopes: []string{"a"}}},

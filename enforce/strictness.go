@@ -98,6 +98,10 @@ func lacking(p *gatehouse.Principal, scopes []string) []string {
 // and no faster. When in doubt it says no.
 func (c *compiled) asksAsMuchAs(o *compiled) bool {
 	switch {
+	case c.Closed:
+		return true
+	case o.Closed:
+		return false
 	case !o.RateAddress.IsZero() && c.RateAddress != o.RateAddress,
 		!o.RatePrincipal.IsZero() && c.RatePrincipal != o.RatePrincipal,
 		o.MaxBodyBytes > 0 && (c.MaxBodyBytes == 0 || c.MaxBodyBytes > o.MaxBodyBytes),
