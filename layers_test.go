@@ -43,6 +43,7 @@ var levels = map[string]int{
 	"identity":           3,
 	"limit":              3,
 	"keyring":            3,
+	"internal/http1":     4,
 	"enforce":            4,
 	"gateway":            5,
 	"guard":              5,

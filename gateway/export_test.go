@@ -3,6 +3,8 @@ package gateway
 import (
 	"net"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/internal/http1"
 )
 
 // Accepting listens on loopback until the test ends and gives serve each connection
@@ -33,13 +35,13 @@ func Accepting(t *testing.T, serve func(c net.Conn)) net.Listener {
 // tests that compare.
 func ReverseProxyOnly(u *Upstreams) {
 	for _, up := range u.byName {
-		up.way = struct{ roundTripper }{up.way}
+		up.transport = struct{ http1.Transport }{up.transport}
 	}
 }
 
 // Relayed reports whether the upstream of that name is reached directly.
 func Relayed(u *Upstreams, name string) bool {
-	_, ok := u.byName[name].way.(*direct)
+	_, ok := u.byName[name].transport.(*http1.Client)
 	return ok
 }
 

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/http1"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -25,7 +26,7 @@ import (
 // request travels in its context as an *exchange.
 func (g *Gateway) newProxy(up *upstream) http.Handler {
 	return &httputil.ReverseProxy{
-		Transport: up.way,
+		Transport: up.transport,
 		// Without FlushInterval, answers of unknown length and event streams go out
 		// at once, and one of known length as its buffer fills: a flush for each
 		// would cost a second system call and a timer.
@@ -94,8 +95,8 @@ func (e *exchange) forward(t *web.Tracked, w http.ResponseWriter, r *http.Reques
 	e.forget()
 	defer e.forget()
 	defer e.step(t)
-	if d, ok := e.up.way.(*direct); ok && e.relays(r) {
-		(&relay{e, t, r}).run(d)
+	if c, ok := e.up.transport.(*http1.Client); ok && e.relays(r) {
+		(&relay{e, t, r}).run(c)
 	} else {
 		out := r.WithContext(context.WithValue(e.ctx, exchangeKey{}, e))
 		if e.body != nil {
@@ -163,8 +164,8 @@ func exchangeOf(ctx context.Context) *exchange {
 	return e
 }
 
-// unfilterable are the lines that ask for less than the whole list.
-var unfilterable = [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"}
+// asksForPart are the lines that ask for less than the whole of an answer.
+var asksForPart = [...]string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"}
 
 // rewrite makes the outbound request. ReverseProxy has removed the hop-by-hop
 // lines already, with all that Connection named, so nothing that the caller
@@ -192,7 +193,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if e.v.Route.Filter != nil {
 		// The whole list, as text: it is read here.
 		h["Accept-Encoding"] = []string{"identity"}
-		for _, name := range unfilterable {
+		for _, name := range asksForPart {
 			delete(h, name)
 		}
 	}
@@ -316,7 +317,7 @@ func modifyResponse(res *http.Response) error {
 		}
 		return nil
 	}
-	if err := e.judgeAnswer(res); err != nil {
+	if err := e.prepareAnswer(res); err != nil {
 		return err
 	}
 	for name := range h {
@@ -329,7 +330,7 @@ func modifyResponse(res *http.Response) error {
 		// chunks only.
 		delete(h, "Content-Length")
 	}
-	e.dress(h)
+	e.completeHeader(h)
 	res.Body = &trailerBody{res.Body, res, e}
 	return nil
 }
@@ -397,12 +398,10 @@ func (w *answerWriter) WriteHeader(status int) {
 	w.Tracked.WriteHeader(status)
 }
 
-var errStatus = errors.New("gateway: the upstream's status is not one of HTTP")
-
-// judgeAnswer does what the kind of the answer asks for before any of it goes on.
-func (e *exchange) judgeAnswer(res *http.Response) error {
+// prepareAnswer does what the kind of the answer asks for before any of it goes on.
+func (e *exchange) prepareAnswer(res *http.Response) error {
 	if res.StatusCode < 100 {
-		return errStatus
+		return http1.ErrStatus
 	}
 	e.time.answer()
 	filterTrailer(res.Trailer)
@@ -428,8 +427,8 @@ func answers(name string) bool {
 	return !bytes.HasPrefix(n, []byte("x-gatehouse-"))
 }
 
-// dress sets the lines of ours on the header of an answer.
-func (e *exchange) dress(h http.Header) {
+// completeHeader sets the lines of ours on the header of an answer.
+func (e *exchange) completeHeader(h http.Header) {
 	e.outerReferences(h)
 	web.UpstreamHeaders(h, e.secure)
 	for name, values := range e.g.cfg.ResponseHeaders {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-auth/gatehouse/internal/http1"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -27,7 +28,7 @@ type relay struct {
 // relays reports whether r is simple, its Connection line says nothing about
 // others, and its URL is sent as it came. Everything else is ReverseProxy's.
 func (e *exchange) relays(r *http.Request) bool {
-	return simple(r, e.outHost(r)) && r.Header["Te"] == nil && plainConnection(r.Header["Connection"]) &&
+	return http1.Simple(r, e.outHost(r)) && r.Header["Te"] == nil && plainConnection(r.Header["Connection"]) &&
 		r.URL.Opaque == "" && strings.HasPrefix(r.URL.Path, "/")
 }
 
@@ -49,9 +50,9 @@ func (e *exchange) outHost(r *http.Request) string {
 
 // run sends the request and forwards the answer. A body that cannot be forwarded
 // to its end cuts the caller's connection.
-func (x *relay) run(d *direct) {
+func (x *relay) run(c *http1.Client) {
 	e := x.e
-	res, err := d.send(e.ctx, e.up.base.Host, x)
+	res, err := c.Send(e.ctx, x)
 	if err != nil {
 		e.unanswered(x.t, err)
 		return
@@ -62,13 +63,13 @@ func (x *relay) run(d *direct) {
 			res.Header.Del(textproto.TrimString(name))
 		}
 	}
-	if err := e.judgeAnswer(res); err != nil {
+	if err := e.prepareAnswer(res); err != nil {
 		e.unanswered(x.t, err)
 		return
 	}
 	h := x.t.Header()
 	addAnswer(h, res.Header)
-	e.dress(h)
+	e.completeHeader(h)
 	if err := x.answer(res); err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -87,11 +88,11 @@ func addAnswer(h, lines http.Header) {
 	}
 }
 
-// request implements outbound.
-func (x *relay) request() *http.Request { return x.r }
+// Request implements http1.Message.
+func (x *relay) Request() *http.Request { return x.r }
 
-// inform implements outbound: the caller gets informational answers too.
-func (x *relay) inform(status int, lines http.Header) error {
+// Informational implements http1.Message: the caller gets informational answers too.
+func (x *relay) Informational(status int, lines http.Header) error {
 	if !x.r.ProtoAtLeast(1, 1) {
 		return nil // RFC 9110 §15.2: HTTP/1.0 knows none
 	}
@@ -105,8 +106,8 @@ func (x *relay) inform(status int, lines http.Header) error {
 	return nil
 }
 
-// appendTo implements outbound: the lines of the caller that may go on, then ours.
-func (x *relay) appendTo(b []byte) ([]byte, error) {
+// AppendTo implements http1.Message: the lines of the caller that may go on, then ours.
+func (x *relay) AppendTo(b []byte) ([]byte, error) {
 	e, up, r := x.e, x.e.up, x.r
 	b = append(append(b, r.Method...), ' ')
 	start := len(b)
@@ -115,7 +116,7 @@ func (x *relay) appendTo(b []byte) ([]byte, error) {
 	if r.URL.ForceQuery || r.URL.RawQuery != "" {
 		b = append(append(b, '?'), r.URL.RawQuery...)
 	}
-	if !validTarget(b[start:]) {
+	if !http1.ValidTarget(b[start:]) {
 		return nil, fmt.Errorf("gateway: the request target %q cannot be sent", b[start:])
 	}
 	b = append(b, " HTTP/1.1\r\nHost: "...)
@@ -125,7 +126,7 @@ func (x *relay) appendTo(b []byte) ([]byte, error) {
 		if !x.passes(name) {
 			continue
 		}
-		if b, err = appendLines(b, name, values); err != nil {
+		if b, err = http1.AppendLines(b, name, values); err != nil {
 			return nil, err
 		}
 	}
@@ -141,7 +142,7 @@ func (x *relay) passes(name string) bool {
 	if hopByHop(name) || name == "Host" || name == "Content-Length" || up.DropCookies && name == "Cookie" {
 		return false
 	}
-	if x.e.v.Route.Filter != nil && (name == "Accept-Encoding" || slices.Contains(unfilterable[:], name)) {
+	if x.e.v.Route.Filter != nil && (name == "Accept-Encoding" || slices.Contains(asksForPart[:], name)) {
 		return false
 	}
 	return !identityName(name, x.e.g.strip, up.protected) && (up.PassAuthorization || !endsHere(name, &x.e.v))
@@ -154,7 +155,7 @@ func (x *relay) appendOurs(b []byte) ([]byte, error) {
 	var err error
 	add := func(name, value string) {
 		if err == nil {
-			b, err = appendLine(b, name, value)
+			b, err = http1.AppendLine(b, name, value)
 		}
 	}
 	if who := e.forwardedFor(); who != "" {
@@ -208,7 +209,7 @@ func (x *relay) answer(res *http.Response) error {
 // copy copies the body. One of unknown length goes out as it comes in.
 func (x *relay) copy(res *http.Response) error {
 	streams := res.ContentLength < 0 || x.e.g.streams(res.Header)
-	if body, ok := res.Body.(*directBody); streams && ok && body.waits(len(res.TransferEncoding) > 0) {
+	if streams && http1.BodyPending(res) {
 		x.flush() // the header must not wait for a body that may take its time
 	}
 	buf := x.e.g.buffers.take()

@@ -166,7 +166,7 @@ func (s *Resolver) fetch(ctx context.Context, up *upstream, realm string, u *url
 	if id := gatehouse.RequestIDFrom(ctx); id != "" {
 		req.Header[headerRequestID] = []string{id}
 	}
-	res, err := up.way.RoundTrip(req) // no client: a redirect is not an answer
+	res, err := up.transport.RoundTrip(req) // no client: a redirect is not an answer
 	if err != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, errTimeout.With(err)

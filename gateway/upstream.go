@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/http1"
 )
 
 // Upstream is one API behind the gateway.
@@ -53,7 +55,7 @@ type upstream struct {
 	Upstream
 	base      *url.URL
 	path      string // of base, escaped, without the slash at its end
-	way       roundTripper
+	transport http1.Transport
 	plain     []plainHeader
 	protected map[string]bool // normalized names of its own plain headers
 }
@@ -81,7 +83,7 @@ func NewUpstreams(list []Upstream) (*Upstreams, error) {
 // Close closes idle connections.
 func (u *Upstreams) Close() {
 	for _, up := range u.byName {
-		up.way.CloseIdleConnections()
+		up.transport.CloseIdleConnections()
 	}
 }
 
@@ -132,7 +134,7 @@ func newUpstream(u Upstream) (*upstream, error) {
 		up.plain = append(up.plain, plainHeader{http.CanonicalHeaderKey(name), value})
 		up.protected[normalName(name)] = true
 	}
-	up.way = newWay(u, base)
+	up.transport = newTransport(u, base)
 	return up, nil
 }
 
@@ -148,22 +150,9 @@ func reservedHeader(name string) bool {
 	}
 }
 
-// roundTripper is how requests get to an upstream.
-type roundTripper interface {
-	http.RoundTripper
-	CloseIdleConnections()
-}
-
-func newWay(u Upstream, base *url.URL) roundTripper {
+// newTransport returns how requests get to an upstream.
+func newTransport(u Upstream, base *url.URL) http1.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	t := newTransport(u, dialer)
-	if base.Scheme == "http" && !u.HTTP2 {
-		return &direct{next: t, dial: dialer.DialContext}
-	}
-	return t
-}
-
-func newTransport(u Upstream, dialer *net.Dialer) *http.Transport {
 	t := &http.Transport{
 		Proxy:                  nil, // an HTTP_PROXY variable must not redirect our upstream traffic
 		DialContext:            dialer.DialContext,
@@ -180,6 +169,9 @@ func newTransport(u Upstream, dialer *net.Dialer) *http.Transport {
 	if u.HTTP2 {
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)
+	}
+	if base.Scheme == "http" && !u.HTTP2 {
+		return http1.New(http1.Config{Host: base.Host, Other: t, Dial: dialer.DialContext, MaxHeaderBytes: maxUpstreamHeader})
 	}
 	return t
 }

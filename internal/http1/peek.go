@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd
 
-package gateway
+package http1
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ type peeker struct {
 func newPeeker(c net.Conn) (peeker, error) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
-		return peeker{}, fmt.Errorf("gateway: a connection of type %T cannot be looked into", c)
+		return peeker{}, fmt.Errorf("http1: a connection of type %T cannot be looked into", c)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {

@@ -1,4 +1,4 @@
-package gateway
+package http1
 
 import (
 	"fmt"
@@ -25,9 +25,9 @@ func visible(s string) bool {
 	return true
 }
 
-// validTarget reports whether s stays one word on the request line. Bytes beyond
+// ValidTarget reports whether s stays one word on the request line. Bytes beyond
 // ASCII are let through: clients send them in queries.
-func validTarget[T string | []byte](s T) bool {
+func ValidTarget[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] == 0x7f {
 			return false
@@ -36,7 +36,7 @@ func validTarget[T string | []byte](s T) bool {
 	return len(s) > 0
 }
 
-// appendRequest appends r, which [direct.takes], as HTTP/1.1 without a body. It
+// appendRequest appends r, which [Client.sends], as HTTP/1.1 without a body. It
 // writes what http.Request.Write does in one pass, but refuses what could end a
 // line instead of changing it.
 func appendRequest(b []byte, r *http.Request) ([]byte, error) {
@@ -44,8 +44,8 @@ func appendRequest(b []byte, r *http.Request) ([]byte, error) {
 	if host == "" {
 		host = r.URL.Host
 	}
-	if !validTarget(target) {
-		return nil, fmt.Errorf("gateway: the request target %q cannot be sent", target)
+	if !ValidTarget(target) {
+		return nil, fmt.Errorf("http1: the request target %q cannot be sent", target)
 	}
 	b = append(append(b, r.Method...), ' ')
 	b = append(append(b, target...), " HTTP/1.1\r\nHost: "...)
@@ -56,37 +56,38 @@ func appendRequest(b []byte, r *http.Request) ([]byte, error) {
 			continue // said by the line above and by the lack of a body
 		}
 		var err error
-		if b, err = appendLines(b, name, values); err != nil {
+		if b, err = AppendLines(b, name, values); err != nil {
 			return nil, err
 		}
 	}
 	return append(b, "\r\n"...), nil
 }
 
-// appendLines appends a header line for each of values. As in net/http there is
-// one User-Agent at most, and an empty one means none.
-func appendLines(b []byte, name string, values []string) ([]byte, error) {
+// AppendLines appends a header line for each of values. As in net/http there is
+// one User-Agent at most, and an empty one means none. A name or value that could end
+// the line is an error.
+func AppendLines(b []byte, name string, values []string) ([]byte, error) {
 	if name == "User-Agent" && len(values) > 0 {
 		if values = values[:1]; values[0] == "" {
 			return b, nil
 		}
 	}
 	if !httpguts.ValidHeaderFieldName(name) {
-		return nil, fmt.Errorf("gateway: header name %q is not valid", name)
+		return nil, fmt.Errorf("http1: header name %q is not valid", name)
 	}
 	for _, v := range values {
 		var err error
-		if b, err = appendLine(b, name, v); err != nil {
+		if b, err = AppendLine(b, name, v); err != nil {
 			return nil, err
 		}
 	}
 	return b, nil
 }
 
-// appendLine appends a header line whose name is valid.
-func appendLine(b []byte, name, value string) ([]byte, error) {
+// AppendLine appends a header line whose name is valid.
+func AppendLine(b []byte, name, value string) ([]byte, error) {
 	if !validValue(value) {
-		return nil, fmt.Errorf("gateway: the value of header %q is not valid", name)
+		return nil, fmt.Errorf("http1: the value of header %q is not valid", name)
 	}
 	b = append(append(b, name...), ": "...)
 	return append(append(b, textproto.TrimString(value)...), "\r\n"...), nil

@@ -1,4 +1,4 @@
-package gateway
+package http1
 
 import (
 	"bufio"
@@ -31,7 +31,7 @@ type rawUpstream struct {
 func newRawUpstream(t *testing.T, answer func(c net.Conn, n int64, r *http.Request) (again bool)) *rawUpstream {
 	t.Helper()
 	u := &rawUpstream{}
-	u.Listener = Accepting(t, func(c net.Conn) {
+	u.Listener = accepting(t, func(c net.Conn) {
 		u.connections.Add(1)
 		for in := bufio.NewReader(c); ; {
 			r, err := http.ReadRequest(in)
@@ -52,14 +52,43 @@ func (u *rawUpstream) request(t *testing.T, ctx context.Context, method string) 
 	return r
 }
 
-func newDirect(t *testing.T) *direct {
+const maxHeader = 128 << 10
+
+func newClient(t *testing.T, u *rawUpstream) *Client {
 	t.Helper()
-	d, ok := newWay(Upstream{Name: "x"}, &url.URL{Scheme: "http", Host: "127.0.0.1"}).(*direct)
-	if !ok {
-		t.Fatal("a plain upstream is not reached directly")
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	other := &http.Transport{DialContext: dialer.DialContext, MaxResponseHeaderBytes: maxHeader, DisableCompression: true}
+	host := "127.0.0.1"
+	if u != nil {
+		host = u.Addr().String()
 	}
+	d := New(Config{Host: host, Other: other, Dial: dialer.DialContext, MaxHeaderBytes: maxHeader})
 	t.Cleanup(d.CloseIdleConnections)
 	return d
+}
+
+// accepting listens on loopback until the test ends and gives serve each connection
+// in a goroutine of its own.
+func accepting(t *testing.T, serve func(c net.Conn)) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+	return l
 }
 
 // outcome is all that a caller of a RoundTripper sees.
@@ -91,9 +120,9 @@ func roundTrip(rt http.RoundTripper, r *http.Request) (o outcome) {
 	return o
 }
 
-// TestDirectAnswersLikeTransport: what net/http's Transport makes of an answer is
+// TestClientAnswersLikeTransport: what net/http's Transport makes of an answer is
 // what comes out here, for well-formed and broken ones.
-func TestDirectAnswersLikeTransport(t *testing.T) {
+func TestClientAnswersLikeTransport(t *testing.T) {
 	for name, raw := range map[string]string{
 		"length":              "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\nX-A: 2\r\n\r\nhello",
 		"chunks":              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
@@ -117,7 +146,7 @@ func TestDirectAnswersLikeTransport(t *testing.T) {
 		"not HTTP":            "SSH-2.0-OpenSSH_9.2\r\n",
 		"bad header":          "HTTP/1.1 200 OK\r\nX A: 1\r\nContent-Length: 0\r\n\r\n",
 		"folded":              "HTTP/1.1 200 OK\r\nX-A: 1\r\n 2\r\nContent-Length: 0\r\n\r\n",
-		"large header":        "HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("a", maxUpstreamHeader) + "\r\nContent-Length: 0\r\n\r\n",
+		"large header":        "HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("a", maxHeader) + "\r\nContent-Length: 0\r\n\r\n",
 		"endless header":      "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-A: aaaaaaaaaaaaaaaaaaaa\r\n", 10_000),
 		"protocol unasked":    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nhello",
 		"gzip stays as it is": "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
@@ -128,8 +157,8 @@ func TestDirectAnswersLikeTransport(t *testing.T) {
 					_, _ = io.WriteString(c, raw)
 					return false
 				})
-				d := newDirect(t)
-				want := roundTrip(d.next, u.request(t, t.Context(), method))
+				d := newClient(t, u)
+				want := roundTrip(d.cfg.Other, u.request(t, t.Context(), method))
 				if name == "protocol unasked" {
 					want = outcome{Failed: true} // Transport would hand the connection over
 				}
@@ -143,8 +172,8 @@ func TestDirectAnswersLikeTransport(t *testing.T) {
 
 const okay = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-// TestDirectReuses one connection for requests that follow each other.
-func TestDirectReuses(t *testing.T) {
+// TestClientReuses one connection for requests that follow each other.
+func TestClientReuses(t *testing.T) {
 	u := newRawUpstream(t, func(c net.Conn, n int64, r *http.Request) bool {
 		if n%2 == 0 && r.Method != "HEAD" {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
@@ -155,7 +184,7 @@ func TestDirectReuses(t *testing.T) {
 		}
 		return true
 	})
-	d := newDirect(t)
+	d := newClient(t, u)
 	for i := range 9 {
 		method := []string{"GET", "GET", "HEAD"}[i%3]
 		if o := roundTrip(d, u.request(t, t.Context(), method)); o.Status != 200 || o.BodyFailed || method == "GET" && o.Body != "ok" {
@@ -167,9 +196,9 @@ func TestDirectReuses(t *testing.T) {
 	}
 }
 
-// TestDirectLeftover: what an upstream sends beyond its answer never becomes the
+// TestClientLeftover: what an upstream sends beyond its answer never becomes the
 // answer to the next request, whether it comes at once or later.
-func TestDirectLeftover(t *testing.T) {
+func TestClientLeftover(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for name, late := range map[string]bool{"at once": false, "later": true} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +217,7 @@ func TestDirectLeftover(t *testing.T) {
 				}
 				return true
 			})
-			d := newDirect(t)
+			d := newClient(t, u)
 			if o := roundTrip(d, u.request(t, t.Context(), "GET")); o.Body != "ok" {
 				t.Fatalf("%+v", o)
 			}
@@ -216,9 +245,9 @@ func waitUntil(t *testing.T, done func() bool) {
 	testwait.Until(t, 10*time.Second, "it happens", done)
 }
 
-// TestDirectStale: a connection that the upstream closed while it lay idle costs
+// TestClientStale: a connection that the upstream closed while it lay idle costs
 // nobody an error, and a new one that is closed unanswered is an error.
-func TestDirectStale(t *testing.T) {
+func TestClientStale(t *testing.T) {
 	u := newRawUpstream(t, func(c net.Conn, n int64, _ *http.Request) bool {
 		if n == 2 || n > 3 {
 			return false // the second request on the first connection; every one after the third
@@ -226,7 +255,7 @@ func TestDirectStale(t *testing.T) {
 		_, _ = io.WriteString(c, okay)
 		return n == 1
 	})
-	d := newDirect(t)
+	d := newClient(t, u)
 	for i := range 2 {
 		if o := roundTrip(d, u.request(t, t.Context(), "GET")); o.Body != "ok" {
 			t.Fatalf("%d: %+v", i, o)
@@ -248,9 +277,9 @@ func TestDirectStale(t *testing.T) {
 	}
 }
 
-// TestDirectCancel: the end of a request's context ends it at once, before the
+// TestClientCancel: the end of a request's context ends it at once, before the
 // header and in the body, and its connection is not used again.
-func TestDirectCancel(t *testing.T) {
+func TestClientCancel(t *testing.T) {
 	for name, begin := range map[string]string{"header": "HTTP/1.1 200", "body": "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhel"} {
 		t.Run(name, func(t *testing.T) {
 			hang := make(chan struct{})
@@ -266,7 +295,7 @@ func TestDirectCancel(t *testing.T) {
 				<-hang
 				return false
 			})
-			d := newDirect(t)
+			d := newClient(t, u)
 			cause := errors.New("time is up")
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
@@ -298,13 +327,13 @@ func TestDirectCancel(t *testing.T) {
 	}
 }
 
-// TestDirectUnread: an answer that nobody reads to its end gives no connection back.
-func TestDirectUnread(t *testing.T) {
+// TestClientUnread: an answer that nobody reads to its end gives no connection back.
+func TestClientUnread(t *testing.T) {
 	u := newRawUpstream(t, func(c net.Conn, _ int64, _ *http.Request) bool {
 		_, _ = io.WriteString(c, okay)
 		return true
 	})
-	d := newDirect(t)
+	d := newClient(t, u)
 	for range 2 {
 		res, err := d.RoundTrip(u.request(t, t.Context(), "GET"))
 		if err != nil {
@@ -317,9 +346,9 @@ func TestDirectUnread(t *testing.T) {
 	}
 }
 
-// TestDirectTakes only what is simple; the rest goes to net/http's Transport.
-func TestDirectTakes(t *testing.T) {
-	d := newDirect(t)
+// TestClientSends only what is simple; the rest goes to net/http's Transport.
+func TestClientSends(t *testing.T) {
+	d := newClient(t, nil)
 	request := func(method, body string, header ...string) *http.Request {
 		r, err := http.NewRequest(method, "http://127.0.0.1/", nil)
 		if err != nil {
@@ -346,20 +375,41 @@ func TestDirectTakes(t *testing.T) {
 		{request("GET", "", "Upgrade", "websocket", "Connection", "Upgrade"), false},
 		{request("GET", "", "Expect", "100-continue"), false},
 	} {
-		if got := d.takes(tt.r); got != tt.want {
+		if got := d.sends(tt.r); got != tt.want {
 			t.Errorf("%s %v: %v", tt.r.Method, tt.r.Header, got)
 		}
 	}
 }
 
-// TestDirectHeaderCannotBeSplit: a value with a line end is refused before a byte
+// TestClientOtherHost: a connection is for one server, and no request for another one
+// gets it.
+func TestClientOtherHost(t *testing.T) {
+	answer := func(text string) *rawUpstream {
+		return newRawUpstream(t, func(c net.Conn, _ int64, _ *http.Request) bool {
+			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+			return true
+		})
+	}
+	one, other := answer("one"), answer("other")
+	c := newClient(t, one)
+	for range 2 {
+		if o := roundTrip(c, one.request(t, t.Context(), "GET")); o.Body != "one" {
+			t.Errorf("%+v", o)
+		}
+		if o := roundTrip(c, other.request(t, t.Context(), "GET")); o.Body != "other" {
+			t.Errorf("%+v", o)
+		}
+	}
+}
+
+// TestClientHeaderCannotBeSplit: a value with a line end is refused before a byte
 // is sent.
-func TestDirectHeaderCannotBeSplit(t *testing.T) {
+func TestClientHeaderCannotBeSplit(t *testing.T) {
 	u := newRawUpstream(t, func(c net.Conn, _ int64, _ *http.Request) bool {
 		_, _ = io.WriteString(c, okay)
 		return true
 	})
-	d := newDirect(t)
+	d := newClient(t, u)
 	if o := roundTrip(d, u.request(t, t.Context(), "GET")); o.Failed {
 		t.Fatal("the upstream cannot be reached")
 	}
@@ -378,15 +428,15 @@ func TestDirectHeaderCannotBeSplit(t *testing.T) {
 	}
 }
 
-// TestDirectWritesLikeNetHTTP: the same lines as http.Request.Write for whatever
+// TestClientWritesLikeNetHTTP: the same lines as http.Request.Write for whatever
 // net/http's server lets in, and a request that reads back as it was.
-func TestDirectWritesLikeNetHTTP(t *testing.T) {
+func TestClientWritesLikeNetHTTP(t *testing.T) {
 	lines := func(b []byte) []string {
 		out := strings.Split(string(b), "\r\n")
 		slices.Sort(out[1:])
 		return out
 	}
-	d := newDirect(t)
+	d := newClient(t, nil)
 	n := 0
 	for _, method := range []string{"GET", "HEAD", "OPTIONS"} {
 		for _, target := range []string{"/", "/a?b=c", "/a%20b/%C3%A4?x=%2f&y", "/a;b=c", "/?", "//a", "/a?q=caf\xc3\xa9\xff"} {
@@ -404,8 +454,8 @@ func TestDirectWritesLikeNetHTTP(t *testing.T) {
 					if r.Header["User-Agent"] == nil {
 						r.Header["User-Agent"] = []string{""} // as ReverseProxy does
 					}
-					if !d.takes(r) {
-						t.Fatalf("%s %s %q %v is not taken", method, target, host, header)
+					if !d.sends(r) {
+						t.Fatalf("%s %s %q %v is not sent", method, target, host, header)
 					}
 					got, err := appendRequest(nil, r)
 					if err != nil {
@@ -424,8 +474,8 @@ func TestDirectWritesLikeNetHTTP(t *testing.T) {
 		}
 	}
 	for _, host := range []string{"a b", "a\r\nX: y", "fe80::1%25eth0", "[fe80::1%25eth0]:80", "ä.example", "a/b", "a\x00"} {
-		if r := (&http.Request{Method: "GET", Host: host, URL: &url.URL{Path: "/"}}); d.takes(r) {
-			t.Errorf("host %q is taken", host)
+		if r := (&http.Request{Method: "GET", Host: host, URL: &url.URL{Path: "/"}}); d.sends(r) {
+			t.Errorf("host %q is sent", host)
 		}
 	}
 	for _, u := range []*url.URL{{Opaque: "/a\r\nX: y"}, {Path: "/", RawQuery: "a b"}, {Path: "/", RawQuery: "a\nb"}} {
@@ -438,32 +488,32 @@ func TestDirectWritesLikeNetHTTP(t *testing.T) {
 	}
 }
 
-// TestDirectIdleEnds: connections that lie idle for too long are closed without
+// TestClientIdleEnds: connections that lie idle for too long are closed without
 // anybody asking, and no more than maxIdle are kept.
-func TestDirectIdleEnds(t *testing.T) {
-	d := newDirect(t)
+func TestClientIdleEnds(t *testing.T) {
+	d := newClient(t, nil)
 	closed := 0
-	conn := func(age time.Duration) *directConn {
-		c := &directConn{Conn: closeCounter{&closed}, d: d}
-		d.put(c)
+	keep := func(age time.Duration) *conn {
+		c := &conn{Conn: closeCounter{&closed}, client: d}
+		d.release(c)
 		c.since = time.Now().Add(-age)
 		return c
 	}
-	conn(2 * idleTimeout)
-	conn(idleTimeout + time.Second)
-	young := conn(time.Second)
-	d.drop()
-	if closed != 2 || len(d.idle) != 1 || d.idle[0] != young || d.purge == nil {
+	keep(2 * idleTimeout)
+	keep(idleTimeout + time.Second)
+	young := keep(time.Second)
+	d.closeOld()
+	if closed != 2 || len(d.idle) != 1 || d.idle[0] != young || d.timer == nil {
 		t.Errorf("closed %d, kept %d", closed, len(d.idle))
 	}
 	for range maxIdle + 3 {
-		conn(0)
+		keep(0)
 	}
 	if len(d.idle) != maxIdle || closed != 2+4 {
 		t.Errorf("kept %d, closed %d", len(d.idle), closed)
 	}
 	d.CloseIdleConnections()
-	if len(d.idle) != 0 || d.purge != nil || closed != 2+4+maxIdle {
+	if len(d.idle) != 0 || d.timer != nil || closed != 2+4+maxIdle {
 		t.Errorf("kept %d, closed %d", len(d.idle), closed)
 	}
 }
@@ -479,14 +529,14 @@ func (closeCounter) SetDeadline(time.Time) error      { return nil }
 func (closeCounter) SetReadDeadline(time.Time) error  { return nil }
 func (closeCounter) SetWriteDeadline(time.Time) error { return nil }
 
-// TestDirectConcurrent: many at once, each gets its own answer.
-func TestDirectConcurrent(t *testing.T) {
+// TestClientConcurrent: many at once, each gets its own answer.
+func TestClientConcurrent(t *testing.T) {
 	u := newRawUpstream(t, func(c net.Conn, _ int64, r *http.Request) bool {
 		body := r.Header.Get("X-N")
 		_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		return true
 	})
-	d := newDirect(t)
+	d := newClient(t, u)
 	done := make(chan string, 16)
 	for w := range 16 {
 		go func() {
