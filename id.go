@@ -2,6 +2,8 @@ package gatehouse
 
 import (
 	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
 	"time"
 )
 
@@ -11,32 +13,17 @@ const crockford = "0123456789abcdefghjkmnpqrstvwxyz"
 // bits of Unix milliseconds, then 80 random bits (the layout of a ULID). IDs
 // sort by time. They name things; they are never secrets.
 func NewID(prefix string, now time.Time) string {
-	var raw [16]byte
-	ms := uint64(now.UnixMilli())
-	for i := range 6 {
-		raw[i] = byte(ms >> (40 - 8*i))
-	}
-	_, _ = rand.Read(raw[6:]) // never fails: crypto/rand ends the program instead
-	var buf [48]byte
-	out := append(append(buf[:0], prefix...), '_')
-	// 128 bits as 26 groups of 5, the first holding 3 bits.
-	hi := be64(raw[:8])
-	lo := be64(raw[8:])
-	for i := 25; i >= 0; i-- {
-		shift := uint(i * 5)
-		var v uint64
-		switch {
-		case shift >= 64:
-			v = hi >> (shift - 64)
-		case shift == 0:
-			v = lo
-		default:
-			v = lo>>shift | hi<<(64-shift)
-		}
-		out = append(out, crockford[v&31])
-	}
-	return string(out)
+	// Four bytes of zeros before them make the first of 26 characters hold three of
+	// the 128 bits; the six characters of those zeros are left out.
+	var raw [4 + 16]byte
+	binary.BigEndian.PutUint64(raw[4:], uint64(now.UnixMilli())<<16)
+	_, _ = rand.Read(raw[4+6:]) // never fails: crypto/rand ends the program instead
+	var text [32]byte
+	base32Of.Encode(text[:], raw[:])
+	return prefix + "_" + string(text[6:])
 }
+
+var base32Of = base32.NewEncoding(crockford)
 
 // IDTime returns the time inside an id made by [NewID], or false when id has
 // not that form.
@@ -60,12 +47,4 @@ func IDTime(id string) (time.Time, bool) {
 		lo = lo<<5 | uint64(v)
 	}
 	return time.UnixMilli(int64(hi >> 16)), true
-}
-
-func be64(b []byte) uint64 {
-	var v uint64
-	for _, c := range b[:8] {
-		v = v<<8 | uint64(c)
-	}
-	return v
 }

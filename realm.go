@@ -1,6 +1,9 @@
 package gatehouse
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // MainRealm exists from the start; its administrators administer all realms.
 const MainRealm = "main"
@@ -117,28 +120,15 @@ func (t TrustedIssuer) Accepts() []string {
 
 // Defaults returns s with every zero field set to its default.
 func (s RealmSettings) Defaults() RealmSettings {
-	or := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	if s.TokenFormat == "" {
-		s.TokenFormat = "signed"
-	}
-	if s.AccessTokenType == "" {
-		s.AccessTokenType = "at+jwt"
-	}
-	if s.SigningAlgorithm == "" {
-		s.SigningAlgorithm = "ES256"
-	}
-	or(&s.AccessTokenTTL, 10*time.Minute)
-	or(&s.RefreshTokenTTL, 7*24*time.Hour)
-	or(&s.GrantTTL, 30*24*time.Hour)
-	or(&s.RefreshGrace, 10*time.Second)
-	or(&s.KeyRotation, 30*24*time.Hour)
-	or(&s.KeyPropagation, time.Hour)
-	if s.PasswordMinLength == 0 {
-		s.PasswordMinLength = 15
-	}
+	s.TokenFormat = cmp.Or(s.TokenFormat, "signed")
+	s.AccessTokenType = cmp.Or(s.AccessTokenType, "at+jwt")
+	s.SigningAlgorithm = cmp.Or(s.SigningAlgorithm, "ES256")
+	s.AccessTokenTTL = cmp.Or(s.AccessTokenTTL, 10*time.Minute)
+	s.RefreshTokenTTL = cmp.Or(s.RefreshTokenTTL, 7*24*time.Hour)
+	s.GrantTTL = cmp.Or(s.GrantTTL, 30*24*time.Hour)
+	s.RefreshGrace = cmp.Or(s.RefreshGrace, 10*time.Second)
+	s.KeyRotation = cmp.Or(s.KeyRotation, 30*24*time.Hour)
+	s.KeyPropagation = cmp.Or(s.KeyPropagation, time.Hour)
+	s.PasswordMinLength = cmp.Or(s.PasswordMinLength, 15)
 	return s
 }

@@ -2,12 +2,9 @@ package authn
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/internal/cache"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -104,36 +101,12 @@ func (a *Authenticator) foreignVerifier(realm string, f *gatehouse.TrustedIssuer
 	})
 }
 
-// tokenCache remembers verified tokens by their SHA-256 and the realm. An entry
-// proves one thing only: this exact text verified under that trust. Expiry and
-// revocation are asked at each use.
-type tokenCache struct {
-	entries *cache.Cache[tokenKey, *tokenEntry]
-}
-
-type tokenKey struct {
-	sum   [sha256.Size]byte
-	realm string
-}
-
-type tokenEntry struct {
-	trust     *trust
-	principal *gatehouse.Principal
-	ref       revocation.Ref
-	expires   time.Time
-}
-
-func newTokenCache(size int) *tokenCache {
-	return &tokenCache{cache.New[tokenKey, *tokenEntry](size)}
-}
-
 // verifyJWT checks a signed access token of the realm's own issuer or of one it
 // trusts. The issuer that the token claims only chooses the verifier, which then
 // insists on it.
 func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ Rule) (*gatehouse.Principal, error) {
 	text := p.Secret.Reveal()
-	var buf [2048]byte // on the stack: tokens are some hundred bytes
-	key := tokenKey{sha256.Sum256(append(buf[:0], text...)), t.realm.Name}
+	key := keyOfToken(t.realm.Name, text)
 	e, ok := a.tokens.entries.Get(key)
 	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
 		var err error

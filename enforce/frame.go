@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -92,12 +93,8 @@ func finish(x Judgement, h Handling, t *web.Tracked, r *http.Request, log *slog.
 			status, panicked = t.Status(), nil
 		}
 	}
-	cut := panicked != nil || status == 0
-	if status == 0 {
-		status = statusClientGone
-	}
-	x.Finish(status, t.Bytes())
-	if cut {
+	x.Finish(cmp.Or(status, statusClientGone), t.Bytes())
+	if panicked != nil || status == 0 { // nobody was answered, or not to the end
 		panic(http.ErrAbortHandler)
 	}
 }

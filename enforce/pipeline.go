@@ -176,8 +176,7 @@ func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 		return x.verdict(errStepPanicked.With(errors.New("enforce: an exchange was checked twice")))
 	}
 	x.checked = true
-	x.table = p.routes.Load()
-	x.ctx = x.Context(r)
+	x.table, x.ctx = p.routes.Load(), x.Context(r)
 	for i := range steps {
 		if err := steps[i].run(p, x, r); err != nil {
 			e := web.Classify(err)

@@ -216,13 +216,13 @@ func (w *writerConn) exec(_ context.Context, query string, args []any) (int64, e
 
 func (w *writerConn) query(_ context.Context, query string, args []any) (*sql.Rows, error) {
 	s, err := w.prepared(query)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case s == nil:
+		return w.conn.QueryContext(context.Background(), query, args...)
 	}
-	if s != nil {
-		return s.QueryContext(context.Background(), args...)
-	}
-	return w.conn.QueryContext(context.Background(), query, args...)
+	return s.QueryContext(context.Background(), args...)
 }
 
 // prepared returns the statement, or nil when there are enough of them already.

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -140,11 +141,7 @@ func (m *Metrics) request(route, outcome string, scheme gatehouse.Scheme, took t
 	if r == nil {
 		r = m.other
 	}
-	s := string(scheme)
-	if s == "" {
-		s = "none"
-	}
-	r.count(outcome, s)
+	r.count(outcome, cmp.Or(string(scheme), "none"))
 	r.latency.Observe(took.Seconds())
 }
 
