@@ -48,66 +48,93 @@ func loaded(t *testing.T) *program {
 	return p
 }
 
-// loadProgram type-checks our sources. What others wrote is read from the compiler's export data, which the build
-// cache has already, so this takes about two seconds.
-func loadProgram() (*program, error) {
-	list := exec.Command("go", "list", "-deps", "-export", "-json=ImportPath,Dir,GoFiles,Export,Standard,Module", "./cmd/gatehouse", "./guard")
-	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+// listed is what the go command tells of a package.
+type listed struct {
+	ImportPath, Dir, Export string
+	GoFiles                 []string
+}
+
+// list asks the go command. Ours are compiled without cgo, whatever this test is.
+func list(visit func(listed) error, args ...string) error {
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	var stderr bytes.Buffer
-	list.Stderr = &stderr
-	out, err := list.Output()
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("go list: %w: %s", err, stderr.String())
+		return fmt.Errorf("go list: %w: %s", err, stderr.String())
+	}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var l listed
+		if err := dec.Decode(&l); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := visit(l); err != nil {
+			return err
+		}
+	}
+}
+
+// loadProgram type-checks our sources. What others wrote is read from the compiler's export data, which the build
+// cache has already; ours is not compiled for it.
+func loadProgram() (*program, error) {
+	var ours []listed // what is imported comes first
+	var others []string
+	err := list(func(l listed) error {
+		if strings.HasPrefix(l.ImportPath, module) {
+			ours = append(ours, l)
+		} else {
+			others = append(others, l.ImportPath)
+		}
+		return nil
+	}, "-deps", "-json=ImportPath,Dir,GoFiles", "./cmd/gatehouse", "./guard")
+	if err != nil {
+		return nil, err
 	}
 	exports := map[string]string{}
+	err = list(func(l listed) error {
+		exports[l.ImportPath] = l.Export
+		return nil
+	}, append([]string{"-export", "-json=ImportPath,Export"}, others...)...)
+	if err != nil {
+		return nil, err
+	}
 	p := &program{fset: token.NewFileSet()}
-	ours := map[string]*types.Package{}
-	others := importer.ForCompiler(p.fset, "gc", func(path string) (io.ReadCloser, error) {
+	known := map[string]*types.Package{}
+	compiled := importer.ForCompiler(p.fset, "gc", func(path string) (io.ReadCloser, error) {
 		file, ok := exports[path]
 		if !ok {
 			return nil, fmt.Errorf("no export data for %q", path)
 		}
 		return os.Open(file)
 	})
-	imp := importerFunc(func(path string) (*types.Package, error) {
-		if pkg, ok := ours[path]; ok {
+	imports := importerFunc(func(path string) (*types.Package, error) {
+		if pkg, ok := known[path]; ok {
 			return pkg, nil
 		}
-		return others.Import(path)
+		return compiled.Import(path)
 	})
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var listed struct {
-			ImportPath, Dir, Export string
-			GoFiles                 []string
-		}
-		if err := dec.Decode(&listed); err == io.EOF {
-			return p, nil
-		} else if err != nil {
-			return nil, err
-		}
-		dir, isOurs := strings.CutPrefix(listed.ImportPath, module)
-		if !isOurs {
-			exports[listed.ImportPath] = listed.Export
-			continue
-		}
-		r := &room{dir: strings.TrimPrefix(dir, "/"), info: &types.Info{
+	for _, l := range ours {
+		r := &room{dir: strings.TrimPrefix(strings.TrimPrefix(l.ImportPath, module), "/"), info: &types.Info{
 			Types: map[ast.Expr]types.TypeAndValue{}, Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{},
-			Selections: map[*ast.SelectorExpr]*types.Selection{}, Implicits: map[ast.Node]types.Object{},
+			Selections: map[*ast.SelectorExpr]*types.Selection{},
 		}}
-		for _, name := range listed.GoFiles {
-			f, err := parser.ParseFile(p.fset, filepath.Join(listed.Dir, name), nil, parser.SkipObjectResolution|parser.ParseComments)
+		for _, name := range l.GoFiles {
+			f, err := parser.ParseFile(p.fset, filepath.Join(l.Dir, name), nil, parser.SkipObjectResolution|parser.ParseComments)
 			if err != nil {
 				return nil, err
 			}
 			r.files = append(r.files, f)
 		}
-		conf := types.Config{Importer: imp, GoVersion: ""}
-		if r.pkg, err = conf.Check(listed.ImportPath, p.fset, r.files, r.info); err != nil {
+		if r.pkg, err = (&types.Config{Importer: imports}).Check(l.ImportPath, p.fset, r.files, r.info); err != nil {
 			return nil, err
 		}
-		ours[listed.ImportPath] = r.pkg
+		known[l.ImportPath] = r.pkg
 		p.rooms = append(p.rooms, r)
 	}
+	return p, nil
 }
 
 type importerFunc func(path string) (*types.Package, error)
