@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"io"
@@ -105,6 +106,10 @@ func behindProxy(t *testing.T) (auth *site, authServer, api *httptest.Server) {
 	authServer = httptest.NewServer(auth.forward)
 	t.Cleanup(authServer.Close)
 	api = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if opensSocket(r) {
+			switchAndEcho(t, w, r)
+			return
+		}
 		w.Header().Set("Access-Control-Allow-Origin", "https://api-says.example")
 		w.Header().Set("Access-Control-Allow-Credentials", "true")
 		w.Header().Set("X-Request-Id", "the-api-says")
@@ -112,6 +117,49 @@ func behindProxy(t *testing.T) (auth *site, authServer, api *httptest.Server) {
 	}))
 	t.Cleanup(api.Close)
 	return auth, authServer, api
+}
+
+// opensSocket: what the API of these tests does with a handshake, when it is asked to.
+func opensSocket(r *http.Request) bool {
+	return r.Header.Get("X-Switch") != "" && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// switchAndEcho opens what a WebSocket is to a proxy: a connection that says who it is
+// for, and then gives back what it gets.
+func switchAndEcho(t *testing.T, w http.ResponseWriter, r *http.Request) {
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer c.Close()
+	_, _ = c.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nfor " + r.Header.Get("X-Gatehouse-Subject") + "\n"))
+	_, _ = io.Copy(c, rw)
+}
+
+// socketCheck opens a WebSocket through the proxy and sends a line each way.
+func socketCheck(t *testing.T, addr string) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(c, "GET /private HTTP/1.1\r\nHost: "+addr+"\r\nAuthorization: Basic YWxpY2U6cHc=\r\nX-Switch: 1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: http://"+addr+"\r\n\r\n")
+	in := bufio.NewReader(c)
+	res, err := http.ReadResponse(in, nil)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Errorf("WebSocket: %v %v", res, err)
+		return
+	}
+	first, err1 := in.ReadString('\n')
+	_, _ = io.WriteString(c, "hello\n")
+	second, err2 := in.ReadString('\n')
+	if first != "for usr_alice\n" || second != "hello\n" {
+		t.Errorf("WebSocket: %q %v, %q %v", first, err1, second, err2)
+	}
 }
 
 // TestNginx runs Debian's nginx on the very file in deploy/nginx; only addresses
@@ -258,6 +306,10 @@ func TestTraefik(t *testing.T) {
 	auth, authServer, _ := behindProxy(t)
 	// Traefik's forwardAuth cannot add to the answer, so the API says the request id.
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if opensSocket(r) {
+			switchAndEcho(t, w, r)
+			return
+		}
 		w.Header().Set("X-Request-Id", r.Header.Get("X-Request-Id"))
 		echo(w, r)
 	}))
@@ -560,6 +612,7 @@ func proxyChecks(t *testing.T, auth *site, url string, notFound int) {
 			t.Errorf("%s: %d, want %d: %s", name, res.StatusCode, c.want, body)
 		}
 	}
+	socketCheck(t, strings.TrimPrefix(url, "http://"))
 	// Two credentials are never "first wins".
 	res, _ = ask("GET", "/private", "", http.Header{"Authorization": {"Basic Ym9iOnB3"}, "X-Api-Key": {"x"}})
 	if res.StatusCode == 200 {
