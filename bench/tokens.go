@@ -28,7 +28,7 @@ func (t *tokens) mint(ctx context.Context, n int) error {
 		}
 		t.made = append(t.made, token)
 	}
-	// To make them is not part of the cost, nor is it to sequence their events.
+	// Neither making them nor sequencing their events is part of the cost.
 	_, err := (&benchCase{parts: []part{{"gatehouse", t.gh}}}).rest(ctx)
 	return err
 }

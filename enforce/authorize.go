@@ -29,12 +29,12 @@ func (p *Pipeline) requirements(x *Exchange, _ *http.Request) error {
 		return errDenied
 	}
 	if x.principal.Authenticated() {
-		way := rt.nearest(x.principal)
-		if way == nil {
+		met := rt.nearest(x.principal)
+		if met == nil {
 			x.decision = gatehouse.Decision{Code: "scheme_not_accepted"} // the authenticator refuses it before
 			return errDenied
 		}
-		if missing := lacking(x.principal, way.Scopes); len(missing) > 0 {
+		if missing := lacking(x.principal, met.Scopes); len(missing) > 0 {
 			x.decision = gatehouse.Decision{Code: "insufficient_scope", Missing: missing}
 			return errScope
 		}

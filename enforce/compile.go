@@ -143,7 +143,7 @@ func (p *Pipeline) checkAccess(c *compiled) error {
 		return nil
 	}
 	if !c.requiresSomething() {
-		return errors.New("it says not who may call: anonymous, authenticated, scopes, any_of, roles or action")
+		return errors.New("it does not say who may call: anonymous, authenticated, scopes, any_of, roles or action")
 	}
 	if c.Anonymous && (c.Authenticated || len(c.Scopes) > 0 || len(c.AnyOf) > 0 || len(c.Roles) > 0) {
 		return errors.New("anonymous contradicts authenticated, scopes, any_of and roles")

@@ -121,7 +121,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // asking is one question of a proxy. It implements enforce.Handling.
 type asking struct {
 	f       *ForwardAuth
-	x       Exchange
+	x       Judgement
 	t       *web.Tracked
 	d       dialect
 	unclear *gatehouse.Error // why the question is none
@@ -186,7 +186,7 @@ func (q *asking) Unsent(bool) int { return 0 }
 
 // vouch sets the identity lines. Every line is set, empty for an anonymous
 // caller.
-func (f *ForwardAuth) vouch(r *http.Request, h http.Header, v enforce.Verdict, x Exchange) error {
+func (f *ForwardAuth) vouch(r *http.Request, h http.Header, v enforce.Verdict, x Judgement) error {
 	plain := f.plain[""]
 	audience := v.Route.Upstream
 	if up := f.cfg.Upstreams.get(v.Route.Upstream); up != nil {

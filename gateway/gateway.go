@@ -19,14 +19,14 @@ import (
 // Enforcer opens the record of each request; [Pipeline] makes one of an
 // *enforce.Pipeline.
 type Enforcer interface {
-	Begin(at enforce.Point, r *http.Request) Exchange
+	Begin(at enforce.Point, r *http.Request) Judgement
 	// Match returns the route of a request without judging it, or nil. It is
 	// asked for CORS preflights, which carry no credential.
 	Match(r *http.Request) *enforce.Route
 }
 
-// Exchange is one request's way through the pipeline.
-type Exchange interface {
+// Judgement is [enforce.Judgement] with what only the gateway asks of it.
+type Judgement interface {
 	enforce.Judgement
 	// Recheck judges the request again while it is being answered, without a record;
 	// an error means that it would not be let in now.
@@ -43,7 +43,7 @@ func Pipeline(p *enforce.Pipeline) Enforcer { return pipeline{p} }
 
 type pipeline struct{ *enforce.Pipeline }
 
-func (p pipeline) Begin(at enforce.Point, r *http.Request) Exchange {
+func (p pipeline) Begin(at enforce.Point, r *http.Request) Judgement {
 	return pipelineExchange{p.Pipeline.Begin(at, r), p.Pipeline}
 }
 
@@ -135,10 +135,10 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// exchange is one request on its way through the gateway.
+// request is one request on its way through the gateway.
 type exchange struct {
 	g       *Gateway
-	x       Exchange
+	x       Judgement
 	w       http.ResponseWriter
 	t       *web.Tracked // around w
 	v       enforce.Verdict

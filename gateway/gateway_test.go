@@ -44,7 +44,7 @@ type record struct {
 	asked    *http.Request
 }
 
-func (f *fake) Begin(enforce.Point, *http.Request) gateway.Exchange {
+func (f *fake) Begin(enforce.Point, *http.Request) gateway.Judgement {
 	return &record{f: f, id: gatehouse.NewID("req", time.Now())}
 }
 func (f *fake) Match(r *http.Request) *enforce.Route {

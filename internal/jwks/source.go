@@ -96,13 +96,13 @@ func New(cfg Config) (*Source, error) {
 	if slices.ContainsFunc(cfg.Algorithms, func(a token.Algorithm) bool { return !a.Valid() || a.Symmetric() }) {
 		return nil, errors.New("jwks: only asymmetric algorithms can be trusted with a foreign issuer")
 	}
-	given := 0
-	for _, way := range [...]bool{cfg.Static != nil, cfg.URL != "", cfg.Discover} {
-		if way {
-			given++
+	sources := 0
+	for _, given := range [...]bool{cfg.Static != nil, cfg.URL != "", cfg.Discover} {
+		if given {
+			sources++
 		}
 	}
-	if given != 1 || cfg.Discover && cfg.Issuer == "" {
+	if sources != 1 || cfg.Discover && cfg.Issuer == "" {
 		return nil, errors.New("jwks: exactly one of a set, an address and an issuer to ask is needed")
 	}
 	if cfg.Static == nil && cfg.Fetcher == nil {

@@ -48,7 +48,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	tokens := oauth.Handler(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
 		switch r.Method {
 		case http.MethodPost:
-			return h.exchange(w, r, firstParty{h})
+			return h.answer(w, r, firstParty{h})
 		case http.MethodDelete:
 			return h.end(w, r)
 		}
@@ -58,7 +58,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		if r.Method != http.MethodPost {
 			return web.MethodNotAllowed(http.MethodPost)
 		}
-		return h.exchange(w, r, refresh{h})
+		return h.answer(w, r, refresh{h})
 	})
 	mux.Handle("/tokens", tokens)
 	mux.Handle("/tokens/refresh", refresh)
@@ -69,15 +69,15 @@ func (h *Handler) Register(mux *http.ServeMux) {
 // grantType is what one type of grant adds to the phases.
 type grantType interface {
 	// client finds out who asks, and sets order.Client (phase 1).
-	client(x *exchange) error
+	client(x *request) error
 	// read sets the parameters, and refuses what the type cannot do without (phase 2).
-	read(x *exchange) error
+	read(x *request) error
 	// issue asks package grant for the tokens (phase 6).
-	issue(x *exchange) error
+	issue(x *request) error
 }
 
-// exchange is one request on its way through the phases.
-type exchange struct {
+// request is one request on its way through the phases.
+type request struct {
 	w         http.ResponseWriter
 	r         *http.Request
 	principal *gatehouse.Principal // who proved himself; nil where the grant itself is the proof
@@ -86,14 +86,14 @@ type exchange struct {
 	tokens    grant.Tokens
 }
 
-// exchange takes one request through the phases.
-func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, t grantType) error {
+// answer takes one request through the phases.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t grantType) error {
 	realm, err := h.begin(w, r)
 	if err != nil {
 		return err
 	}
-	x := &exchange{w: w, r: r, order: grant.Order{Realm: realm}}
-	for _, phase := range [...]func(*exchange) error{
+	x := &request{w: w, r: r, order: grant.Order{Realm: realm}}
+	for _, phase := range [...]func(*request) error{
 		t.client,     // 1
 		t.read,       // 2
 		readScope,    // 3
@@ -133,19 +133,19 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) (string, error) 
 	return gatehouse.MainRealm, nil
 }
 
-func readScope(x *exchange) error {
+func readScope(x *request) error {
 	x.order.Scopes = strings.Fields(x.params["scope"])
 	return nil
 }
 
-func readResource(x *exchange) error {
+func readResource(x *request) error {
 	x.order.Resource = x.params["resource"]
 	return nil
 }
 
 // bind makes sure that there is a client: what is issued is bound to it, so that a
 // refresh token serves nobody else.
-func bind(x *exchange) error {
+func bind(x *request) error {
 	if x.order.Client == "" {
 		return errNoClient
 	}
@@ -161,7 +161,7 @@ type answerBody struct {
 	Scope        string `json:"scope"`
 }
 
-func writeTokens(x *exchange) error {
+func writeTokens(x *request) error {
 	t := x.tokens
 	return web.WriteJSON(x.w, http.StatusOK, answerBody{
 		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn / time.Second),

@@ -20,7 +20,7 @@ var (
 // who asks.
 type refresh struct{ h *Handler }
 
-func (t refresh) client(x *exchange) error {
+func (t refresh) client(x *request) error {
 	if len(x.r.Header["Authorization"]) > 0 || len(x.r.Header["X-Api-Key"]) > 0 {
 		return errUnexpected
 	}
@@ -29,7 +29,7 @@ func (t refresh) client(x *exchange) error {
 }
 
 // read takes JSON or a form.
-func (t refresh) read(x *exchange) (err error) {
+func (t refresh) read(x *request) (err error) {
 	mediaType, _, _ := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
 	if mediaType == "application/json" {
 		var in struct {
@@ -54,7 +54,7 @@ func (t refresh) read(x *exchange) (err error) {
 	return nil
 }
 
-func (t refresh) issue(x *exchange) (err error) {
+func (t refresh) issue(x *request) (err error) {
 	x.tokens, err = t.h.c.Grants.Renew(x.r.Context(), x.order, gatehouse.Secret(x.params["refresh_token"]))
 	return err
 }

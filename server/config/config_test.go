@@ -171,7 +171,7 @@ routes:
 		"upstreams.api.url: an absolute http:// or https:// URL",
 		"upstreams.api.headers.X-User: one of subject, username",
 		"upstreams.api.plain_headers: true or false",
-		"routes[0]: GET /a: it says not who may call",
+		"routes[0]: GET /a: it does not say who may call",
 		"12:5: routes[0].anonymus: unknown key; did you mean anonymous?",
 		"13:14: routes[0].timeout: a duration is a number with a unit",
 		"routes[1]: get /b: methods are upper-case",
