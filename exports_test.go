@@ -35,7 +35,7 @@ var doors = []struct {
 		"store.Tx.InsertGrant", "store.Tx.InsertOpaqueToken", "store.Tx.InsertRefresh", "store.Tx.InsertStatusBit",
 	}},
 	{"a server inside of another program, such as a test", []string{
-		"server.GenerateMasterKey", "server.ProtectConfig", "server.Server.MetricsURL", "admin/adminhttp.Document",
+		"server.GenerateMasterKey", "server.ProtectConfig", "server.ReadOpenAPI", "server.Server.MetricsURL", "admin/adminhttp.Document",
 	}},
 	{"the pipeline without the frame around it, for tables of verdicts", []string{"enforce.Pipeline.Check"}},
 	{"wired by its own change, under way", []string{"audit.FileSink.Reopen", "identity.Service.CheckHash",

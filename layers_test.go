@@ -46,6 +46,7 @@ var levels = map[string]int{
 	"internal/http1":     4,
 	"enforce":            4,
 	"gateway":            5,
+	"openapi":            5,
 	"guard":              5,
 	"grant":              4,
 	"oauth":              3,

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/openapi"
 	"github.com/gatehouse-auth/gatehouse/server"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -120,7 +121,14 @@ func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[strin
 	t.Helper()
 	ctx := context.Background()
 	data := t.TempDir()
-	cfg, err := server.ProtectConfig(upstream, openAPI, data, "127.0.0.1:0", "127.0.0.1:0")
+	var api *openapi.API
+	if openAPI != "" {
+		var err error
+		if api, err = server.ReadOpenAPI(ctx, openAPI); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := server.ProtectConfig(upstream, api, data, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

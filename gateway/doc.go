@@ -2,9 +2,8 @@
 // about every request and forwards what is allowed.
 //
 // It serves every path of its listener ([Gateway]), and the questions of other
-// proxies ([ForwardAuth]). [Upstreams] holds the connections, [Resolver] fetches
-// the resources that decisions are about, and [OpenAPIRoutes] reads routes out of
-// an API's own description.
+// proxies ([ForwardAuth]). [Upstreams] holds the connections, and [Resolver] fetches
+// the resources that decisions are about.
 //
 // # A request
 //

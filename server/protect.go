@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,75 +14,162 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/enforce"
-	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/egress"
+	"github.com/gatehouse-auth/gatehouse/openapi"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // ProtectConfig makes a configuration for an API that runs already: deny by
 // default, with the routes of its OpenAPI document when there is one, else
 // every route for any authenticated caller.
-func ProtectConfig(upstream, openAPI, data, listen, gatewayAddr string) (Config, error) {
+func ProtectConfig(upstream string, api *openapi.API, data, listen, gatewayAddr string) (Config, error) {
 	c := Config{
 		Issuer:    "http://" + listen,
 		Data:      data,
 		Listen:    config.Listen{Auth: config.Listener{Address: listen}, Gateway: config.Listener{Address: gatewayAddr}},
-		Upstreams: map[string]config.Upstream{"api": {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
+		Upstreams: map[string]config.Upstream{protectedAPI: {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
 	}
-	if openAPI == "" {
+	if api == nil {
 		c.Routes = []enforce.Route{{ID: "everything", Pattern: "/", Authenticated: true}}
 	} else {
-		doc, err := os.ReadFile(openAPI)
-		if err != nil {
-			return c, err
-		}
-		c.Routes, err = gateway.OpenAPIRoutes(doc, gateway.OpenAPIOptions{Upstream: "api", Realm: gatehouse.MainRealm})
-		if err != nil {
-			return c, fmt.Errorf("%s: %w", openAPI, err)
-		}
+		c.Routes = api.Routes
 	}
 	c.FillDefaults()
 	return c, c.Validate()
 }
 
+// protectedAPI is the name of the upstream that `gatehouse protect` makes.
+const protectedAPI = "api"
+
+// ReadOpenAPI reads the routes of the API that `gatehouse protect` protects, from a
+// file or from an http or https address. The operator names the address, so it may
+// be of this machine; plain http serves for this machine and private networks only.
+func ReadOpenAPI(ctx context.Context, place string) (*openapi.API, error) {
+	var doc []byte
+	var err error
+	if lower := strings.ToLower(place); strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://") {
+		doc, _, err = egress.New(egress.Config{AllowPrivate: true, MaxBytes: openapi.MaxBytes}).Fetch(ctx, place, "application/json, application/yaml")
+	} else {
+		doc, err = readBounded(place, openapi.MaxBytes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	api, err := openapi.Read(doc, openapi.Options{Upstream: protectedAPI, Realm: gatehouse.MainRealm})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", place, err)
+	}
+	return api, nil
+}
+
+// readBounded reads a file of at most limit bytes, and one byte more of a larger one.
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}
+
+// ProtectOptions are the flags of `gatehouse protect`.
+type ProtectOptions struct {
+	Upstream string // base URL of the API
+	OpenAPI  string // file or address of its document; "" for none
+	Data     string // directory for configuration and data
+	Listen   string // address of the auth listener
+	Gateway  string // address of the gateway
+}
+
 // Protect is what `gatehouse protect` runs.
 type Protect struct {
 	Config Config
-	Path   string // the gatehouse.yaml it is kept in
+	Path   string       // the gatehouse.yaml it is kept in
+	API    *openapi.API // what the document says; nil without one, and when the file was there
+
+	unwritten []byte // text of Path, as long as it is not there
 }
 
-// PrepareProtect makes the data directory with its configuration and master key
-// at the first call, and reads the configuration again at later ones: what was
-// edited there in the meantime counts.
-func PrepareProtect(upstream, openAPI, data, listen, gatewayAddr string, environ []string) (Protect, error) {
-	p := Protect{Path: filepath.Join(data, "gatehouse.yaml")}
+// PrepareProtect reads the configuration of an earlier start, where what was edited
+// in the meantime counts, or makes one from the flags. A new one is written by
+// [Protect.Keep]: a start that fails must not pin its flags.
+func PrepareProtect(ctx context.Context, o ProtectOptions, environ []string) (Protect, error) {
+	p := Protect{Path: filepath.Join(o.Data, "gatehouse.yaml")}
 	_, err := os.Stat(p.Path)
-	if errors.Is(err, os.ErrNotExist) {
-		c, err := ProtectConfig(upstream, openAPI, ".", listen, gatewayAddr)
-		if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if err := p.make(ctx, o, environ); err != nil {
 			return p, err
 		}
-		if err := os.MkdirAll(data, 0o700); err != nil {
-			return p, err
-		}
-		c.MasterKeyFile = "master.key"
-		if err := GenerateMasterKey(filepath.Join(data, "master.key")); err != nil {
-			return p, err
-		}
-		if err := writeConfig(p.Path, c); err != nil {
-			return p, err
-		}
-	} else if err != nil {
+	case err != nil:
 		return p, err
+	default:
+		if p.Config, err = LoadConfig(p.Path, environ); err != nil {
+			return p, err
+		}
 	}
-	p.Config, err = LoadConfig(p.Path, environ)
-	if err != nil {
-		return p, err
-	}
-	if got := p.Config.Upstreams["api"].URL; got != strings.TrimRight(upstream, "/") {
+	if got := p.Config.Upstreams[protectedAPI].URL; got != strings.TrimRight(o.Upstream, "/") {
 		return p, fmt.Errorf("%s protects %s; change it there, or choose another --data", p.Path, got)
 	}
 	return p, nil
+}
+
+// make makes the configuration, and the master key unless a failed start has left one.
+func (p *Protect) make(ctx context.Context, o ProtectOptions, environ []string) error {
+	if o.OpenAPI != "" {
+		var err error
+		if p.API, err = ReadOpenAPI(ctx, o.OpenAPI); err != nil {
+			return err
+		}
+	}
+	c, err := ProtectConfig(o.Upstream, p.API, ".", o.Listen, o.Gateway)
+	if err != nil {
+		return err
+	}
+	c.MasterKeyFile = "master.key"
+	if p.unwritten, err = yaml.MarshalWithOptions(c, yaml.UseJSONMarshaler(), yaml.IndentSequence(true)); err != nil {
+		return err
+	}
+	if p.Config, err = config.LoadText(p.unwritten, p.Path, environ); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return err
+	}
+	if err := GenerateMasterKey(filepath.Join(o.Data, "master.key")); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+// Keep writes the configuration of a first start, which runs now.
+func (p Protect) Keep() error {
+	if p.unwritten == nil {
+		return nil
+	}
+	return writeNew(p.Path, p.unwritten)
+}
+
+// Differences tells which flags say something else than the file that counts. Only
+// flags that were given are to be set in o.
+func (p Protect) Differences(o ProtectOptions) []string {
+	if p.unwritten != nil {
+		return nil
+	}
+	var out []string
+	if o.OpenAPI != "" {
+		out = append(out, fmt.Sprintf("The rules are those of %s; %s is not read again. Another --data makes new ones.", p.Path, o.OpenAPI))
+	}
+	for _, f := range []struct{ flag, given, counts string }{
+		{"--listen", o.Listen, p.Config.Listen.Auth.Address}, {"--gateway", o.Gateway, p.Config.Listen.Gateway.Address},
+	} {
+		if f.given != "" && f.given != f.counts {
+			out = append(out, fmt.Sprintf("%s %s has no effect: %s says %s. Change it there.", f.flag, f.given, p.Path, f.counts))
+		}
+	}
+	return out
 }
 
 // TryPath is a path to try the gateway with: the first that can be called
@@ -92,7 +180,7 @@ func (p Protect) TryPath() string {
 		if !ok {
 			method, path = "GET", r.Pattern
 		}
-		if method == "GET" && !r.Anonymous && !strings.Contains(path, "{") {
+		if method == "GET" && !r.Anonymous && !r.Closed && !strings.Contains(path, "{") {
 			return path
 		}
 	}
@@ -142,15 +230,6 @@ func writeNew(path string, b []byte) error {
 	return f.Close()
 }
 
-// writeConfig writes a configuration as a file that `serve` reads.
-func writeConfig(path string, c Config) error {
-	b, err := yaml.MarshalWithOptions(c, yaml.UseJSONMarshaler(), yaml.IndentSequence(true))
-	if err != nil {
-		return err
-	}
-	return writeNew(path, b)
-}
-
 const initTemplate = `# Gatehouse. Every setting: gatehouse config schema. Check: gatehouse config check.
 
 # Public base URL of the auth listener. Tokens name it: choose it once.
@@ -189,4 +268,14 @@ func (s *Server) FirstAdministrator(ctx context.Context, username string) (gateh
 	}
 	s.bootstrap = ""
 	return made.APIKey, nil
+}
+
+// AddScopes adds the scopes of a document to the catalogue of the main realm, with
+// the key of an administrator, so that keys and tokens can be given them.
+func (s *Server) AddScopes(ctx context.Context, key gatehouse.Secret, scopes map[string]string) error {
+	api, err := client.New(s.AuthURL(), key)
+	if err != nil {
+		return err
+	}
+	return api.Do(ctx, "PATCH", "/realms/"+gatehouse.MainRealm, map[string]any{"settings": map[string]any{"scopes": scopes}}, nil)
 }

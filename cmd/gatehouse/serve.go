@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -129,40 +128,60 @@ Stop with Ctrl-C. Everything is made anew at the next start.
 }
 
 func (a *app) protectCommand() *cobra.Command {
-	var openAPI, data, listen, gateway string
+	var o server.ProtectOptions
 	c := &cobra.Command{
 		Use:   "protect URL",
 		Short: "Put Gatehouse in front of an API that runs already",
 		Long: `Starts a gateway in front of the API at URL, deny by default. With --openapi the routes are those of the API's OpenAPI
-document; without it every route takes any authenticated caller. The configuration is kept in the data directory, where
-you can go on editing it; later starts use it as it is.`,
-		Example: "  gatehouse protect http://127.0.0.1:3000 --openapi openapi.yaml",
+document; without it every route takes any authenticated caller. Once it runs, the configuration is kept in the data
+directory, where you can go on editing it; later starts use it as it is.`,
+		Example: "  gatehouse protect http://127.0.0.1:3000 --openapi openapi.yaml\n  gatehouse protect http://127.0.0.1:3000 --openapi http://127.0.0.1:3000/openapi.json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			kept := filepath.Join(data, "gatehouse.yaml")
-			if _, err := os.Stat(kept); err == nil && openAPI != "" {
-				fmt.Fprintf(a.errOut, "The rules are those of %s; %s is not read again. Another --data makes new ones.\n", kept, openAPI)
-			}
-			p, err := server.PrepareProtect(args[0], openAPI, data, listen, gateway, a.environ)
+			o.Upstream = args[0]
+			p, err := server.PrepareProtect(c.Context(), o, a.environ)
 			if err != nil {
 				return usagef("%v", err)
+			}
+			given := server.ProtectOptions{OpenAPI: o.OpenAPI}
+			if c.Flags().Changed("listen") {
+				given.Listen = o.Listen
+			}
+			if c.Flags().Changed("gateway") {
+				given.Gateway = o.Gateway
+			}
+			for _, text := range p.Differences(given) {
+				fmt.Fprintln(a.errOut, text)
+			}
+			if p.API != nil {
+				for _, text := range p.API.Notes {
+					fmt.Fprintln(a.errOut, text)
+				}
 			}
 			return a.serve(c.Context(), p.Config, func(s *server.Server) error { return a.announceProtect(c.Context(), s, p) })
 		},
 	}
-	c.Flags().StringVar(&openAPI, "openapi", "", "OpenAPI 3 document of the API (YAML or JSON)")
-	c.Flags().StringVar(&data, "data", "gatehouse-data", "directory for configuration and data")
-	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the auth listener")
-	c.Flags().StringVar(&gateway, "gateway", "127.0.0.1:8081", "address of the gateway")
+	c.Flags().StringVar(&o.OpenAPI, "openapi", "", "file or address of the API's OpenAPI 3 document (YAML or JSON)")
+	c.Flags().StringVar(&o.Data, "data", "gatehouse-data", "directory for configuration and data")
+	c.Flags().StringVar(&o.Listen, "listen", "127.0.0.1:8080", "address of the auth listener")
+	c.Flags().StringVar(&o.Gateway, "gateway", "127.0.0.1:8081", "address of the gateway")
 	return c
 }
 
 // announceProtect makes the first administrator at the first start, so that
 // there is something to paste at once.
 func (a *app) announceProtect(ctx context.Context, s *server.Server, p server.Protect) error {
+	if err := p.Keep(); err != nil {
+		return err
+	}
 	key, err := s.FirstAdministrator(ctx, "admin")
 	if err != nil {
 		return err
+	}
+	if key != "" && p.API != nil && len(p.API.Scopes) > 0 {
+		if err := s.AddScopes(ctx, key, p.API.Scopes); err != nil {
+			fmt.Fprintf(a.errOut, "The document's scopes are not in the realm's catalogue: %v\n", err)
+		}
 	}
 	out := object{"gateway": s.GatewayURL(), "issuer": s.Issuer(), "config": p.Path, "routes": len(p.Config.Routes)}
 	if key != "" {

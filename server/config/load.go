@@ -25,6 +25,11 @@ func Load(path string, environ []string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
+	return LoadText(data, path, environ)
+}
+
+// LoadText is [Load] of a file that may not be written yet: its text, and its path.
+func LoadText(data []byte, path string, environ []string) (Config, error) {
 	c, err := Parse(data, environ)
 	if p, ok := err.(*Problems); ok {
 		p.File = path
