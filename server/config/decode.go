@@ -239,6 +239,10 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, path string) {
 		if err == nil {
 			err = errors.New("a single value, not a list or mapping")
 		}
+		if name, ok := cutAtColon(n); ok {
+			// goccy/go-yaml 1.19.2 (findings/goccy-yaml-scopes.sh)
+			err = fmt.Errorf("within braces a name with a colon is read as a mapping; put it in quotes: %q", name)
+		}
 		d.fail(pos, path, err)
 		return
 	}
@@ -251,6 +255,21 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, path string) {
 	if err := setText(v, text); err != nil {
 		d.fail(pos, path, err)
 	}
+}
+
+// cutAtColon tells what a mapping of one member was meant to be, when it stands for a
+// name such as users:read.
+func cutAtColon(n ast.Node) (string, bool) {
+	m, ok := n.(*ast.MappingNode)
+	if !ok || len(m.Values) != 1 {
+		return "", false
+	}
+	value, ok := m.Values[0].Value.(*ast.StringNode)
+	if !ok || strings.ContainsAny(value.Value, " \n") {
+		return "", false
+	}
+	key := m.Values[0].Key.GetToken()
+	return key.Value + ":" + value.Value, value.GetToken().Position.Offset == key.Position.Offset+len(key.Value)+1
 }
 
 // entries visits the members of a mapping, merged ones (<<) first, so that the
