@@ -68,6 +68,7 @@ func TestParseRefuses(t *testing.T) {
 		"the clock":           {"data: d", "data: d\nNow: x", "Now"},
 		"the clock, unnamed":  {"data: d", "data: d\n\"-\": x", "-"},
 		"stream type":         {"data: d", "data: d\ngateway: {stream_types: [log]}", "gateway.stream_types"},
+		"origin with a path":  {"data: d", "data: d\ngateway: {cors: {origins: [\"https://app.example/login\"]}}", "gateway.cors"},
 		"negative bound":      {"data: d", "data: d\ngateway: {idle_timeout: -1s}", "gateway.idle_timeout"},
 		"strip what frames":   {"data: d", "data: d\ngateway: {strip_headers: [Content-Length]}", "gateway.strip_headers"},
 		"header with a line":  {"data: d", "data: d\ngateway: {response_headers: {X-A: \"a\\nX-B: b\"}}", "gateway.response_headers"},

@@ -42,7 +42,16 @@ func (c *Config) validate(report reporter) {
 		path, text, _ := strings.Cut(err.Error(), ": ")
 		report("gateway."+path, errors.New(text))
 	}
-	c.validateRoutes(report)
+	routes := slices.Clone(c.Routes)
+	if err := c.Gateway.CORS.Validate(); err != nil {
+		report("gateway.cors", err)
+		for i := range routes { // said once, and not for each route that has it from there
+			if routes[i].CORS == c.Gateway.CORS {
+				routes[i].CORS = nil
+			}
+		}
+	}
+	c.validateRoutes(routes, report)
 }
 
 func (c *Config) validateListeners(report reporter) {
@@ -77,13 +86,13 @@ func (c *Config) validateListeners(report reporter) {
 
 func everyAddress(host string) bool { return host == "" || host == "0.0.0.0" || host == "::" }
 
-func (c *Config) validateRoutes(report reporter) {
+func (c *Config) validateRoutes(routes []enforce.Route, report reporter) {
 	names := make([]string, 0, len(c.Upstreams))
 	for name := range c.Upstreams {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	for i, r := range c.Routes {
+	for i, r := range routes {
 		if slices.Contains(names, r.Upstream) {
 			continue
 		}
@@ -93,7 +102,7 @@ func (c *Config) validateRoutes(report reporter) {
 		}
 		report(fmt.Sprintf("routes[%d].upstream", i), errors.New(text))
 	}
-	for _, err := range parts(enforce.CheckRoutes(c.Routes)) {
+	for _, err := range parts(enforce.CheckRoutes(routes)) {
 		var r *enforce.RouteError
 		if errors.As(err, &r) {
 			report(fmt.Sprintf("routes[%d]", r.Index), fmt.Errorf("%s: %w", r.Name, r.Err))
