@@ -8,10 +8,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: mutants crash traefik clients help build install go run demo test deps check fmt unit race fuzz differential asvs bench docs clean
+.PHONY: mutants crash traefik clients help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth docs clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
 
 go:
 	@scripts/need-go
@@ -61,6 +61,9 @@ clients: ## read our tokens with the libraries of docs/clients.md, in five langu
 
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench
+
+bench-growth: ## how work grows with what is stored, each beside an empty store (minutes)
+	@scripts/bench growth
 
 test: go ## everything that CI runs: dependencies, checks, all tests, race detector, short fuzzing
 	@scripts/test

@@ -13,6 +13,7 @@
 //	go run ./bench -peers     # and what scripts/bench-peers and the system have beside it
 //	go run ./bench -json      # the same as JSON
 //	go run ./bench -only gateway-jwt,proxy
+//	go run ./bench -growth    # how work grows with what is stored, instead of what requests cost
 //	go run ./bench -render    # no measuring: tables and plots of docs/performance.md from its figures
 package main
 
@@ -55,6 +56,7 @@ func run() error {
 	gobench := flag.String("gobench", "", "add what go test -bench printed to this file")
 	svg := flag.String("svg", "", "write plots to this directory")
 	render := flag.Bool("render", false, "measure nothing; write the tables of -page and its plots from -figures")
+	growth := flag.Bool("growth", false, "measure how work grows with what is stored, instead")
 	figures := flag.String("figures", "docs/performance/figures.json", "what -render reads")
 	page := flag.String("page", "docs/performance.md", "where -render writes tables")
 	flag.Parse()
@@ -67,6 +69,9 @@ func run() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *growth {
+		return runGrowth(ctx, o, *out)
+	}
 	r, err := measure(ctx, o)
 	if err != nil {
 		return err
@@ -98,6 +103,19 @@ func run() error {
 	}
 	printTable(r)
 	return nil
+}
+
+// runGrowth prints what [measureGrowth] finds, and keeps it at out unless that is "".
+func runGrowth(ctx context.Context, o options, out string) error {
+	r, err := measureGrowth(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Print(r.text())
+	if out == "" {
+		return nil
+	}
+	return r.write(out)
 }
 
 // encode is the report as JSON.

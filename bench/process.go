@@ -173,15 +173,18 @@ func (p *process) cpu() (time.Duration, error) {
 }
 
 // rss returns resident memory in MiB. What processes share counts in each.
-func (p *process) rss() float64 {
+func (p *process) rss() float64 { return p.memory("VmRSS:") }
+
+// memory sums a line of /proc/PID/status over the processes, in MiB.
+func (p *process) memory(line string) float64 {
 	sum := 0.0
 	for _, id := range p.ids() {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", id))
 		if err != nil {
 			return 0
 		}
-		for line := range strings.Lines(string(b)) {
-			if v, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		for have := range strings.Lines(string(b)) {
+			if v, ok := strings.CutPrefix(have, line); ok {
 				kb, _ := strconv.ParseFloat(strings.Fields(v)[0], 64)
 				sum += kb / 1024
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -25,11 +26,17 @@ func renderPage(figures, page, dir string) error {
 	if r.find("floor") == nil || r.find("proxy") == nil || len(r.Process) == 0 || len(r.Libraries) == 0 || len(r.Parts) == 0 {
 		return fmt.Errorf("%s is of a part of a run; the page shows whole ones (scripts/bench record)", figures)
 	}
+	g, err := readGrowth(filepath.Join(filepath.Dir(figures), "growth.json"))
+	if err != nil {
+		return err
+	}
 	text, err := os.ReadFile(page)
 	if err != nil {
 		return err
 	}
-	out, err := fill(string(text), r.sections())
+	sections := r.sections()
+	sections["growth"] = g.text()
+	out, err := fill(string(text), sections)
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}

@@ -16,6 +16,7 @@ type Membership struct {
 	Roles         []string // as given; not to be changed
 	parents       cedar.EntityUIDSet
 	roles, groups cedar.Value
+	alone         cedar.Record // both, for who has no further attributes
 }
 
 // NewMembership prepares roles and groups, at most [MaxParents] together.
@@ -48,6 +49,7 @@ func NewMembership(roles, groups []string) (*Membership, error) {
 	if m.groups, err = c.value(groups, 1); err != nil {
 		return nil, fmt.Errorf("groups: %w", err)
 	}
+	m.alone = cedar.NewRecord(cedar.RecordMap{"roles": m.roles, "groups": m.groups})
 	return m, nil
 }
 
@@ -61,6 +63,10 @@ func NewPrincipal(ref gatehouse.EntityRef, attributes map[string]any, m *Members
 	}
 	if len(attributes) > MaxValues { // before the allocation below
 		return Entity{}, fmt.Errorf("more than %d values", MaxValues)
+	}
+	if len(attributes) == 0 {
+		e := Entity{e: cedar.Entity{UID: uid, Parents: m.parents, Attributes: m.alone}}
+		return e.keep(), nil
 	}
 	c := converter{}
 	out := make(cedar.RecordMap, len(attributes)+2)

@@ -55,17 +55,24 @@ func (t table) has(index int64) bool {
 	}
 }
 
-// put adds a place that the table does not have.
-func (t table) put(index int64) {
-	i := t.start(index)
-	for t[i].Load() != 0 {
-		i = (i + 1) & uint32(len(t)-1)
+// put adds a place, unless the table has it.
+func (t table) put(index int64) (fresh bool) {
+	for i := t.start(index); ; i = (i + 1) & uint32(len(t)-1) {
+		switch t[i].Load() {
+		case uint32(index) + 1:
+			return false
+		case 0:
+			t[i].Store(uint32(index) + 1)
+			return true
+		}
 	}
-	t[i].Store(uint32(index) + 1)
 }
 
 func (b *bitmap) has(index int64) bool { return b[index/64].Load()>>(index%64)&1 == 1 }
-func (b *bitmap) put(index int64)      { b[index/64].Or(1 << (index % 64)) }
+func (b *bitmap) put(index int64) (fresh bool) {
+	bit := uint64(1) << (index % 64)
+	return b[index/64].Or(bit)&bit == 0
+}
 
 func (p *places) has(index int64) bool {
 	h := p.held.Load()
@@ -82,16 +89,15 @@ func (p *places) has(index int64) bool {
 func (p *places) add(index int64) (fresh bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.has(index) {
-		return false
-	}
 	if h := p.room(int(p.version.Load()) + 1); h.bits != nil {
-		h.bits.put(index)
+		fresh = h.bits.put(index)
 	} else {
-		h.table.put(index)
+		fresh = h.table.put(index)
 	}
-	p.version.Add(1) // after the place: who reads this number finds it
-	return true
+	if fresh {
+		p.version.Add(1) // after the place: who reads this number finds it
+	}
+	return fresh
 }
 
 // room returns the set with room for n places; mu is held.
@@ -116,8 +122,8 @@ func (p *places) room(n int) *held {
 	return next
 }
 
-// each calls do with every place, in no order.
-func (h *held) each(do func(index int64)) {
+// each calls do with every place, in no order; what it answers does not matter.
+func (h *held) each(do func(index int64) bool) {
 	if h == nil {
 		return
 	}
@@ -144,7 +150,7 @@ func (p *places) count() int64 { return int64(p.version.Load()) }
 func (p *places) writeBits(out []byte) {
 	h := p.held.Load()
 	if h == nil || h.bits == nil {
-		h.each(func(index int64) { out[index/8] |= 1 << (index % 8) })
+		h.each(func(index int64) bool { out[index/8] |= 1 << (index % 8); return true })
 		return
 	}
 	for i := range h.bits {

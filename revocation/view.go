@@ -32,6 +32,7 @@ const (
 // and nobody needs them side by side. An error of the function ends the reading
 // and is returned.
 type Store interface {
+	// EachStatusBit may leave out ExpiresAt: a bit stays as long as its list.
 	EachStatusBit(ctx context.Context, take func(StatusBit) error) error
 	EachCutoff(ctx context.Context, take func(Cutoff) error) error
 }
@@ -157,7 +158,11 @@ func (v *View) addBit(b StatusBit) error {
 	if expires <= v.dropped.Load() {
 		return nil // the list was dropped; its places are refused as a whole
 	}
-	m, _ := v.lists.LoadOrCompute(listKey{b.Realm, b.List}, func() (*places, bool) { return new(places), false })
+	key := listKey{b.Realm, b.List}
+	m, known := v.lists.Load(key) // takes no lock, and nearly always knows it
+	if !known {
+		m, _ = v.lists.LoadOrCompute(key, func() (*places, bool) { return new(places), false })
+	}
 	raise(&m.expires, expires)
 	if m.add(b.Index) {
 		v.bits.Add(1)

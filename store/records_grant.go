@@ -203,9 +203,15 @@ func scanStatusBit(r row) (v revocation.StatusBit, err error) {
 }
 
 // EachStatusBit gives take every status bit of every realm that is not yet
-// purged, in the order of realm, list and place.
+// purged, in the order of realm, list and place, without ExpiresAt, which is that
+// of the list. The primary key's index has all of it: to look up the rows of a
+// million places costs four times as much as reading them there.
 func (q Queries) EachStatusBit(ctx context.Context, take func(revocation.StatusBit) error) error {
-	return each(ctx, q.c, scanStatusBit, take, `SELECT realm, list, position, expires_at FROM status_bits ORDER BY realm, list, position`)
+	scan := func(r row) (v revocation.StatusBit, err error) {
+		err = r.Scan(&v.Realm, &v.List, &v.Index)
+		return v, err
+	}
+	return each(ctx, q.c, scan, take, `SELECT realm, list, position FROM status_bits ORDER BY realm, list, position`)
 }
 
 // InsertStatusBit sets a status bit. Setting it again is fine, and keeps it
@@ -226,7 +232,7 @@ func scanCutoff(r row) (v revocation.Cutoff, err error) {
 
 // EachCutoff gives take every cut-off of every realm that is not yet purged.
 func (q Queries) EachCutoff(ctx context.Context, take func(revocation.Cutoff) error) error {
-	return each(ctx, q.c, scanCutoff, take, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs ORDER BY realm, kind, id`)
+	return each(ctx, q.c, scanCutoff, take, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs`)
 }
 
 // PutCutoff sets a cut-off. Of two for the same thing the later Before and the

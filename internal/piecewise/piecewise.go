@@ -10,7 +10,7 @@ import (
 
 const (
 	// goal is how long one piece should take.
-	goal    = 20 * time.Millisecond
+	goal    = 10 * time.Millisecond
 	fewest  = 16
 	initial = 256
 	most    = 1 << 14
