@@ -210,7 +210,7 @@ func (a *Authenticator) loadOpaque(ctx context.Context, hash []byte) (*opaqueEnt
 	if err != nil {
 		return nil, err
 	}
-	s := Subject{Kind: gatehouse.KindClient}
+	s := gatehouse.Subject{Kind: gatehouse.KindClient}
 	if o.Subject != g.ClientID {
 		s, err = a.subject(ctx, o.Realm, o.Subject)
 	}
@@ -226,7 +226,7 @@ func (a *Authenticator) loadOpaque(ctx context.Context, hash []byte) (*opaqueEnt
 			AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR,
 		},
 		ref: revocation.Ref{Realm: o.Realm, Subject: o.Subject, Client: g.ClientID, Session: g.SessionID,
-			IssuedAt: o.IssuedAt, HasStatus: true, List: g.StatusList, Index: g.StatusIndex},
+			IssuedAt: o.IssuedAt, HasStatus: true, List: g.StatusList, Index: g.StatusIdx},
 	}
 	if !g.ExpiresAt.IsZero() && g.ExpiresAt.Before(e.expires) {
 		e.expires = g.ExpiresAt

@@ -34,33 +34,12 @@ type Rule struct {
 	Uncounted bool
 }
 
-// Subject is what the directory says about the owner of a credential.
-type Subject struct {
-	ID       string
-	Kind     gatehouse.PrincipalKind
-	Name     string
-	Disabled bool
-}
-
 // PasswordAttempt is one try with a username and a password.
 type PasswordAttempt struct {
 	Realm    string
 	Username string
 	Password gatehouse.Secret
 	Address  netip.Addr
-}
-
-// Grant is what an opaque token needs to know of the grant it comes from.
-type Grant struct {
-	ClientID    string
-	SessionID   string
-	AuthTime    time.Time
-	ACR         string
-	AMR         []string
-	ExpiresAt   time.Time
-	EndedAt     time.Time
-	StatusList  int64
-	StatusIndex int64
 }
 
 // Store is where records are read from when they are not in memory. An absent
@@ -81,15 +60,15 @@ type Revocations interface {
 type Config struct {
 	Store       Store
 	Revocations Revocations
-	// Subject finds the owner of a credential, from memory where it can: it is
+	// gatehouse.Subject finds the owner of a credential, from memory where it can: it is
 	// asked at each request.
-	Subject func(ctx context.Context, realm, id string) (Subject, error)
-	// Grant finds the grant of an opaque token.
-	Grant func(ctx context.Context, realm, id string) (Grant, error)
+	Subject func(ctx context.Context, realm, id string) (gatehouse.Subject, error)
+	// gatehouse.Grant finds the grant of an opaque token.
+	Grant func(ctx context.Context, realm, id string) (gatehouse.Grant, error)
 	// Password verifies a password in bounded time and memory and throttles
 	// guessing; it fails with one error for unknown users, wrong passwords and
 	// disabled accounts.
-	Password func(ctx context.Context, a PasswordAttempt) (Subject, error)
+	Password func(ctx context.Context, a PasswordAttempt) (gatehouse.Subject, error)
 	// Issuer is the issuer URL of a realm's own tokens.
 	Issuer func(realm string) string
 	// Realms lists all realms, so that tokens of their issuers are told from those
@@ -303,17 +282,17 @@ func (a *Authenticator) Apply(c gatehouse.Change) {
 }
 
 // subject returns an owner that exists and is not disabled.
-func (a *Authenticator) subject(ctx context.Context, realm, id string) (Subject, error) {
+func (a *Authenticator) subject(ctx context.Context, realm, id string) (gatehouse.Subject, error) {
 	s, err := a.cfg.Subject(ctx, realm, id)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
-		return Subject{}, errSubjectUnknown
+		return gatehouse.Subject{}, errSubjectUnknown
 	case err != nil:
-		return Subject{}, err
+		return gatehouse.Subject{}, err
 	case s.ID != id || s.Kind == "" || s.Kind == gatehouse.KindAnonymous:
-		return Subject{}, errSubjectUnknown
+		return gatehouse.Subject{}, errSubjectUnknown
 	case s.Disabled:
-		return Subject{}, errSubjectDisabled
+		return gatehouse.Subject{}, errSubjectDisabled
 	}
 	return s, nil
 }

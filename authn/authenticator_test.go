@@ -28,8 +28,8 @@ type world struct {
 	realms   map[string]gatehouse.Realm
 	keys     map[string]credential.Key
 	tokens   map[string]credential.OpaqueToken
-	grants   map[string]Grant
-	subjects map[string]Subject
+	grants   map[string]gatehouse.Grant
+	subjects map[string]gatehouse.Subject
 	revoked  func(revocation.Ref) bool
 	fail     error
 	lookups  atomic.Int64
@@ -90,8 +90,8 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{now: time.Now().Truncate(time.Second).Add(123 * time.Millisecond),
 		realms: map[string]gatehouse.Realm{"main": {Name: "main"}, "other": {Name: "other"}, "off": {Name: "off", Disabled: true}},
-		keys:   map[string]credential.Key{}, tokens: map[string]credential.OpaqueToken{}, grants: map[string]Grant{},
-		subjects: map[string]Subject{
+		keys:   map[string]credential.Key{}, tokens: map[string]credential.OpaqueToken{}, grants: map[string]gatehouse.Grant{},
+		subjects: map[string]gatehouse.Subject{
 			"usr_alice": {ID: "usr_alice", Kind: gatehouse.KindUser, Name: "alice"},
 			"usr_gone":  {ID: "usr_gone", Kind: gatehouse.KindUser, Name: "gone", Disabled: true}}}
 	var err error
@@ -118,18 +118,18 @@ func (w *world) config() Config {
 	}
 	return Config{
 		Store: w, Revocations: w,
-		Subject: func(_ context.Context, _, id string) (Subject, error) { return find(w, w.subjects, id) },
-		Grant:   func(_ context.Context, _, id string) (Grant, error) { return find(w, w.grants, id) },
-		Password: func(_ context.Context, a PasswordAttempt) (Subject, error) {
+		Subject: func(_ context.Context, _, id string) (gatehouse.Subject, error) { return find(w, w.subjects, id) },
+		Grant:   func(_ context.Context, _, id string) (gatehouse.Grant, error) { return find(w, w.grants, id) },
+		Password: func(_ context.Context, a PasswordAttempt) (gatehouse.Subject, error) {
 			switch {
 			case w.fail != nil:
-				return Subject{}, w.fail
+				return gatehouse.Subject{}, w.fail
 			case a.Username == "alice" && a.Password.Reveal() == "right" && a.Realm == "main":
 				return w.subjects["usr_alice"], nil
 			case a.Username == "zero":
-				return Subject{}, nil
+				return gatehouse.Subject{}, nil
 			}
-			return Subject{}, gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "")
+			return gatehouse.Subject{}, gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "")
 		},
 		Issuer: func(realm string) string {
 			if realm == "main" {
@@ -526,8 +526,8 @@ func TestOpaque(t *testing.T) {
 		parsed, _ := credential.ParseKey(text.Reveal())
 		return Presented{Scheme: gatehouse.SchemeOpaque, ID: id, Secret: text, Key: parsed}
 	}
-	w.grants["grt_1"] = Grant{ClientID: "c", StatusList: 5, StatusIndex: 9, ExpiresAt: w.now.Add(time.Hour)}
-	w.grants["grt_ended"] = Grant{EndedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
+	w.grants["grt_1"] = gatehouse.Grant{ClientID: "c", StatusList: 5, StatusIdx: 9, ExpiresAt: w.now.Add(time.Hour)}
+	w.grants["grt_ended"] = gatehouse.Grant{EndedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
 	p := add(nil)
 	if who := w.check(t, p, secure, "", ""); who.ID != "usr_alice" || who.GrantID != "grt_1" || who.ClientID != "c" || who.Kind != gatehouse.KindUser {
 		t.Errorf("%+v", who)

@@ -61,7 +61,7 @@ func TestCutoffsOfEveryKind(t *testing.T) {
 				revocation.CutoffSession: "session-1", revocation.CutoffKey: w.signing.KID}, w.now
 		},
 		"opaque": func(w *world) (Presented, map[revocation.CutoffKind]string, time.Time) {
-			w.grants["grt_1"] = Grant{ClientID: "client-1", SessionID: "session-1", StatusList: 5, StatusIndex: 9, ExpiresAt: w.now.Add(time.Hour)}
+			w.grants["grt_1"] = gatehouse.Grant{ClientID: "client-1", SessionID: "session-1", StatusList: 5, StatusIdx: 9, ExpiresAt: w.now.Add(time.Hour)}
 			text, id, hash := credential.MintKey("ght", "live")
 			w.tokens[string(hash)] = credential.OpaqueToken{Hash: hash, ID: "tok_" + id, Realm: "main", GrantID: "grt_1", Subject: "usr_alice",
 				Scopes: []string{"read"}, Audience: []string{issuerURL}, IssuedAt: w.now, ExpiresAt: w.now.Add(time.Minute)}

@@ -31,7 +31,7 @@ func invented(prefix string) Presented {
 // invented ones come from it, and only invented ones are counted and limited.
 func TestOnlyMissesAreLimited(t *testing.T) {
 	w := newWorld(t)
-	w.grants["grt_1"] = Grant{ExpiresAt: w.now.Add(time.Hour)}
+	w.grants["grt_1"] = gatehouse.Grant{ExpiresAt: w.now.Add(time.Hour)}
 	opaque := func() Presented {
 		p := invented("ght")
 		hash := credential.HashKey(p.Secret.Reveal())

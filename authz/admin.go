@@ -80,7 +80,7 @@ func (d *Decider) decideAdmin(ctx context.Context, p *gatehouse.Principal, actio
 
 // adminRequest builds the question from nothing but the directory and the
 // arguments: no attribute of an account or a request reaches it.
-func adminRequest(p *gatehouse.Principal, acc Subject, action, resourceType, realm, id string, privileged bool) (policy.Request, error) {
+func adminRequest(p *gatehouse.Principal, acc gatehouse.Subject, action, resourceType, realm, id string, privileged bool) (policy.Request, error) {
 	var parents []gatehouse.EntityRef
 	for _, r := range policy.BuiltinRolesOf(p.Realm, acc.Roles) {
 		if p.RoleLimit == nil || slices.Contains(p.RoleLimit, r) {

@@ -31,19 +31,8 @@ type Rules interface {
 
 // Directory tells who a local subject is now.
 type Directory interface {
-	// Subject returns the account; gatehouse.NotFound when there is none.
-	Subject(ctx context.Context, realm, id string) (Subject, error)
-}
-
-// Subject is a local account as decisions see it.
-type Subject struct {
-	Kind       gatehouse.PrincipalKind // KindUser or KindService
-	Username   string
-	Email      string
-	Roles      []string // as assigned, without what they inherit
-	Groups     []string
-	Attributes map[string]any
-	Disabled   bool
+	// gatehouse.Subject returns the account; gatehouse.NotFound when there is none.
+	Subject(ctx context.Context, realm, id string) (gatehouse.Subject, error)
 }
 
 // Metrics receives counts; every method must be quick and safe for concurrent use.

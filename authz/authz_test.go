@@ -25,10 +25,10 @@ type world struct {
 	docs     map[string][]policy.Document
 	schemas  map[string]policy.Schema
 	entities map[string]policy.EntityRecord
-	subjects map[string]Subject
+	subjects map[string]gatehouse.Subject
 	rules    error // Roles fails
 	lookups  error // Entity fails
-	people   error // Subject fails
+	people   error // gatehouse.Subject fails
 	loads    atomic.Int64
 }
 
@@ -101,12 +101,12 @@ func (w *world) Entity(_ context.Context, realm, typ, id string) (policy.EntityR
 	return e, nil
 }
 
-func (w *world) Subject(_ context.Context, realm, id string) (Subject, error) {
+func (w *world) Subject(_ context.Context, realm, id string) (gatehouse.Subject, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.loads.Add(1)
 	if w.people != nil {
-		return Subject{}, w.people
+		return gatehouse.Subject{}, w.people
 	}
 	s, ok := w.subjects[realm+"|"+id]
 	if !ok {
@@ -118,8 +118,8 @@ func (w *world) Subject(_ context.Context, realm, id string) (Subject, error) {
 func (w *world) set(f func()) { w.mu.Lock(); defer w.mu.Unlock(); f() }
 
 func newWorld() *world {
-	user := func(name string, attrs map[string]any, roles ...string) Subject {
-		return Subject{Kind: gatehouse.KindUser, Username: name, Roles: roles, Attributes: attrs}
+	user := func(name string, attrs map[string]any, roles ...string) gatehouse.Subject {
+		return gatehouse.Subject{Kind: gatehouse.KindUser, Name: name, Roles: roles, Attributes: attrs}
 	}
 	return &world{
 		realms: map[string]gatehouse.Realm{"main": {Name: "main"}, "shop": {Name: "shop"}},
@@ -128,7 +128,7 @@ func newWorld() *world {
 			"shop": {{ID: "all", Text: `permit(principal, action, resource);`}}},
 		schemas:  map[string]policy.Schema{"main": {Text: policy.ExampleDocumentsSchema()}},
 		entities: map[string]policy.EntityRecord{},
-		subjects: map[string]Subject{
+		subjects: map[string]gatehouse.Subject{
 			"main|alice": user("alice", nil, "admin"), "main|bob": user("bob", nil, "user"), "main|carol": user("carol", nil, "viewer"),
 			"main|dave":  user("dave", map[string]any{"managed_teams": []any{"blue"}}, "manager"),
 			"main|root":  user("root", nil, policy.RoleAdmin),
@@ -246,7 +246,7 @@ func TestForeignAndClient(t *testing.T) {
 	// An account's free attribute is not its verified address.
 	w.set(func() {
 		w.docs["main"] = []policy.Document{{ID: "p", Text: `permit(principal, action, resource) when { principal has email };`}}
-		w.subjects["main|carol"] = Subject{Kind: gatehouse.KindUser, Username: "carol", Attributes: map[string]any{"email": "root@example.com"}}
+		w.subjects["main|carol"] = gatehouse.Subject{Kind: gatehouse.KindUser, Name: "carol", Attributes: map[string]any{"email": "root@example.com"}}
 	})
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicPolicy, Realm: "main", ID: "p"})
 	if got := ask(d, who("main", "carol"), "read", document("x", "x", "private")); got.Allowed {
@@ -297,7 +297,7 @@ func TestChangesCount(t *testing.T) {
 		t.Fatal("bob reads carol's")
 	}
 	w.set(func() {
-		w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Roles: []string{"admin"}}
+		w.subjects["main|bob"] = gatehouse.Subject{Kind: gatehouse.KindUser, Name: "bob", Roles: []string{"admin"}}
 	})
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
 	if got := ask(d, bob, "read", doc); !got.Allowed {
@@ -318,7 +318,9 @@ func TestChangesCount(t *testing.T) {
 	if roles, err := d.Roles(context.Background(), bob); err != nil || len(roles) != 0 {
 		t.Fatalf("the role is gone: %v %v", roles, err)
 	}
-	w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Disabled: true} })
+	w.set(func() {
+		w.subjects["main|bob"] = gatehouse.Subject{Kind: gatehouse.KindUser, Name: "bob", Disabled: true}
+	})
 	d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
 	if got := ask(d, bob, "read", document("bob", "", "public")); got.Code != CodeSubjectDisabled {
 		t.Fatalf("disabled: %+v", got)
@@ -695,7 +697,9 @@ func TestRebuildUnderLoad(t *testing.T) {
 		if i%2 == 0 {
 			roles = []string{"admin"}
 		}
-		w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Roles: roles} })
+		w.set(func() {
+			w.subjects["main|bob"] = gatehouse.Subject{Kind: gatehouse.KindUser, Name: "bob", Roles: roles}
+		})
 		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
 		if got := ask(d, who("main", "bob"), "read", document("zoe", "red", "private")); got.Allowed != (i%2 == 0 && (i == 0 || (i-1)%3 != 0)) {
 			t.Fatalf("round %d: %+v", i, got)

@@ -43,7 +43,7 @@ func (d *Decider) resolve(ctx context.Context, snap *snapshot, p *gatehouse.Prin
 		return &subject{entity: e}, "", nil
 	case p.Foreign || p.Kind == gatehouse.KindClient:
 		// Not in the directory: the verified claims, as the realm maps them.
-		s, err := d.build(snap, p.Realm, p.ID, p.RoleLimit, Subject{Kind: p.Kind, Username: p.Name,
+		s, err := d.build(snap, p.Realm, p.ID, p.RoleLimit, gatehouse.Subject{Kind: p.Kind, Name: p.Name,
 			Roles: p.Roles, Groups: p.Groups, Attributes: p.Attributes})
 		if err != nil {
 			return nil, policy.CodeEvaluationError, err
@@ -88,7 +88,7 @@ func (d *Decider) local(ctx context.Context, snap *snapshot, realm, id string, l
 }
 
 // build computes the effective roles and the entity of an account.
-func (d *Decider) build(snap *snapshot, realm, id string, limit []string, acc Subject) (*subject, error) {
+func (d *Decider) build(snap *snapshot, realm, id string, limit []string, acc gatehouse.Subject) (*subject, error) {
 	roles := withBuiltin(snap.set, realm, acc.Roles)
 	if limit != nil {
 		// The limit's closure, not its names: a key limited to "user" keeps what
@@ -107,7 +107,7 @@ func (d *Decider) build(snap *snapshot, realm, id string, limit []string, acc Su
 	delete(attrs, "email") // reserved even when empty
 	delete(attrs, "roles")
 	delete(attrs, "groups")
-	attrs["username"] = acc.Username
+	attrs["username"] = acc.Name
 	attrs["realm"] = realm
 	if acc.Email != "" {
 		attrs["email"] = acc.Email

@@ -135,13 +135,13 @@ func TestRememberedDecisions(t *testing.T) {
 			}},
 		{"account", `permit(principal in Role::"user", action, resource);`,
 			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
-				w.set(func() { w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob"} })
+				w.set(func() { w.subjects["main|bob"] = gatehouse.Subject{Kind: gatehouse.KindUser, Name: "bob"} })
 				d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
 			}},
 		{"disabled", `permit(principal, action, resource);`,
 			func(w *world, d *Decider, _ *clock, _ *gatehouse.AccessRequest, _ *context.Context) {
 				w.set(func() {
-					w.subjects["main|bob"] = Subject{Kind: gatehouse.KindUser, Username: "bob", Disabled: true}
+					w.subjects["main|bob"] = gatehouse.Subject{Kind: gatehouse.KindUser, Name: "bob", Disabled: true}
 				})
 				d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "bob"})
 			}},

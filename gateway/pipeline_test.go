@@ -28,13 +28,13 @@ import (
 
 // people is a small world: accounts with the password "pw", and the example
 // policies. It takes the place of the directory and the store.
-type people map[string]authz.Subject
+type people map[string]gatehouse.Subject
 
 var world = people{
-	"usr_alice": {Kind: gatehouse.KindUser, Username: "alice", Roles: []string{"admin"}},
-	"usr_bob":   {Kind: gatehouse.KindUser, Username: "bob", Roles: []string{"user"}},
-	"usr_carol": {Kind: gatehouse.KindUser, Username: "carol", Roles: []string{"viewer"}},
-	"usr_mona":  {Kind: gatehouse.KindUser, Username: "mona", Roles: []string{"manager"}, Attributes: map[string]any{"managed_teams": []string{"red"}}},
+	"usr_alice": {Kind: gatehouse.KindUser, Name: "alice", Roles: []string{"admin"}},
+	"usr_bob":   {Kind: gatehouse.KindUser, Name: "bob", Roles: []string{"user"}},
+	"usr_carol": {Kind: gatehouse.KindUser, Name: "carol", Roles: []string{"viewer"}},
+	"usr_mona":  {Kind: gatehouse.KindUser, Name: "mona", Roles: []string{"manager"}, Attributes: map[string]any{"managed_teams": []string{"red"}}},
 }
 
 func (p people) Authenticate(_ context.Context, realm string, c authn.Presented, _ authn.Rule) (*gatehouse.Principal, error) {
@@ -45,7 +45,7 @@ func (p people) Authenticate(_ context.Context, realm string, c authn.Presented,
 	return &gatehouse.Principal{Realm: realm, Kind: s.Kind, ID: "usr_" + c.User, Name: c.User, Scopes: []string{"*"}, Scheme: c.Scheme}, nil
 }
 func (people) Supports(gatehouse.Scheme) bool { return true }
-func (p people) Subject(_ context.Context, _, id string) (authz.Subject, error) {
+func (p people) Subject(_ context.Context, _, id string) (gatehouse.Subject, error) {
 	s, ok := p[id]
 	if !ok {
 		return s, gatehouse.NotFound

@@ -34,7 +34,7 @@ func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 	i.kind = audit.KindTokenIssue
 	i.available = []string{gatehouse.ScopeAll}
 	i.audiences = k.s.audiences(i.realm)
-	i.grant = Grant{
+	i.grant = gatehouse.Grant{
 		ID:        gatehouse.NewID("grt", i.now),
 		Realm:     i.realm.Name,
 		Subject:   k.p.ID,

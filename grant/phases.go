@@ -38,7 +38,7 @@ type issue struct {
 	now   time.Time // before the transaction: a later cut-off covers the token
 
 	realm     gatehouse.Realm
-	grant     Grant
+	grant     gatehouse.Grant
 	user      identity.User // zero for a client's own grant
 	available []string      // scopes that the origin can give
 	audiences []string      // that it can name, the default one first
@@ -131,7 +131,7 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 // mayNotGoOn returns why the subject gets no token, or "".
 func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason string, err error) {
 	g := i.grant
-	if !g.ofClient() {
+	if !g.OfClient() {
 		u, err := tx.User(ctx, g.Realm, g.Subject)
 		switch {
 		case errors.Is(err, gatehouse.NotFound):

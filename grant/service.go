@@ -30,14 +30,14 @@ type Tx interface {
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	User(ctx context.Context, realm, id string) (identity.User, error)
 	// Family returns a refresh token by its hash, with its grant.
-	Family(ctx context.Context, hash []byte) (Refresh, Grant, error)
+	Family(ctx context.Context, hash []byte) (Refresh, gatehouse.Grant, error)
 	// UseRefresh marks the token used. Of all callers exactly one wins.
 	UseRefresh(ctx context.Context, hash []byte, at time.Time) (won bool, err error)
 	// InsertIssued stores what is there of a grant, a refresh and an opaque token.
 	InsertIssued(ctx context.Context, i Issued) error
 	// EndGrant ends a grant and sets its status bit. It returns the grant; ended
 	// tells whether this call did it. An unknown grant is NotFound.
-	EndGrant(ctx context.Context, realm, id string, at time.Time, reason string) (g Grant, ended bool, err error)
+	EndGrant(ctx context.Context, realm, id string, at time.Time, reason string) (g gatehouse.Grant, ended bool, err error)
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
 }
 
@@ -118,8 +118,8 @@ func end(ctx context.Context, tx Tx, realm, id string, now time.Time, kind, reas
 
 // event describes something that happened to g. Who did it is the principal of
 // the context, or g's own subject (a refresh token names nobody else).
-func event(ctx context.Context, g Grant, now time.Time, kind, reason, name string) gatehouse.Event {
-	actor := gatehouse.Actor{Kind: g.subjectKind(), ID: g.Subject, Name: name, Credential: g.ID}
+func event(ctx context.Context, g gatehouse.Grant, now time.Time, kind, reason, name string) gatehouse.Event {
+	actor := gatehouse.Actor{Kind: g.SubjectKind(), ID: g.Subject, Name: name, Credential: g.ID}
 	if p := gatehouse.PrincipalFrom(ctx); p.Authenticated() {
 		actor = gatehouse.Actor{Kind: p.Kind, ID: p.ID, Name: p.Name, Credential: p.CredentialID, Scheme: p.Scheme}
 	}

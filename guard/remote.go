@@ -423,8 +423,8 @@ func (s remoteRules) Realm(_ context.Context, name string) (gatehouse.Realm, err
 func (s remoteRules) Entity(context.Context, string, string, string) (policy.EntityRecord, error) {
 	return policy.EntityRecord{}, gatehouse.NotFound
 }
-func (s remoteRules) Subject(context.Context, string, string) (authz.Subject, error) {
-	return authz.Subject{}, gatehouse.NotFound
+func (s remoteRules) Subject(context.Context, string, string) (gatehouse.Subject, error) {
+	return gatehouse.Subject{}, gatehouse.NotFound
 }
 
 // logRecorder logs what was refused.

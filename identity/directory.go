@@ -90,11 +90,21 @@ func (d *Directory) Stats() DirectoryStats {
 	return DirectoryStats{Hits: d.hits.Load(), Misses: d.misses.Load()}
 }
 
-// Subject returns the user of realm with id, as it is now, disabled or not: the
-// caller decides what a disabled one may do (nothing). The value is shared and
-// must not be changed. Errors: NotFound, and those of the store; nobody is
-// returned from memory when the store failed.
-func (d *Directory) Subject(ctx context.Context, realm, id string) (*User, error) {
+// Subject returns the account of realm with id, as it is now, disabled or not: the
+// caller decides what a disabled one may do (nothing). Nothing of it may be
+// changed. Errors: those of [Directory.User].
+func (d *Directory) Subject(ctx context.Context, realm, id string) (gatehouse.Subject, error) {
+	u, err := d.User(ctx, realm, id)
+	if err != nil {
+		return gatehouse.Subject{}, err
+	}
+	return u.Subject(), nil
+}
+
+// User returns the whole record of a user, as [Directory.Subject] does. The value
+// is shared and must not be changed. Errors: NotFound, and those of the store;
+// nobody is returned from memory when the store failed.
+func (d *Directory) User(ctx context.Context, realm, id string) (*User, error) {
 	key := subject{realm, id}
 	now := d.cfg.Now().UnixNano()
 	if c, ok := d.users.Get(key); ok && now < c.until {
@@ -154,7 +164,7 @@ func (d *Directory) fill(ctx context.Context, key subject) (*User, error) {
 	}
 }
 
-// Recent is [Directory.Subject] for a user that is in memory; it never reads the
+// Recent is [Directory.User] for a user that is in memory; it never reads the
 // store.
 func (d *Directory) Recent(realm, id string) (*User, bool) {
 	c, ok := d.users.Get(subject{realm, id})

@@ -57,7 +57,7 @@ func TestDirectory(t *testing.T) {
 	d := newDirectory(t, s, c)
 	version := func(want, reads int64) {
 		t.Helper()
-		u, err := d.Subject(ctx, "main", "usr_a")
+		u, err := d.User(ctx, "main", "usr_a")
 		if err != nil || u.Version != want || s.reads.Load() != reads {
 			t.Fatalf("version %v after %d reads, %v; want %d after %d", u, s.reads.Load(), err, want, reads)
 		}
@@ -82,13 +82,13 @@ func TestDirectory(t *testing.T) {
 	if got := d.Stats(); got.Misses != 5 || got.Hits != 3 {
 		t.Errorf("%+v", got)
 	}
-	if _, err := d.Subject(ctx, "other", "usr_a"); !errors.Is(err, gatehouse.NotFound) {
+	if _, err := d.User(ctx, "other", "usr_a"); !errors.Is(err, gatehouse.NotFound) {
 		t.Error("a user of another realm:", err)
 	}
 	// A store that fails is not papered over with what was known before.
 	c.advance(2 * time.Minute)
 	s.err = errors.New("database away")
-	if u, err := d.Subject(ctx, "main", "usr_a"); err == nil || u != nil {
+	if u, err := d.User(ctx, "main", "usr_a"); err == nil || u != nil {
 		t.Errorf("%v %v", u, err)
 	}
 }
@@ -99,20 +99,20 @@ func TestDirectoryRenews(t *testing.T) {
 		c := newClock()
 		s := &shelf{user: User{Realm: "main", ID: "usr_a", Version: 1}}
 		d := newDirectory(t, s, c)
-		if _, err := d.Subject(t.Context(), "main", "usr_a"); err != nil {
+		if _, err := d.User(t.Context(), "main", "usr_a"); err != nil {
 			t.Fatal(err)
 		}
 		gate := make(chan struct{})
 		s.set(User{Realm: "main", ID: "usr_a", Version: 2}, gate)
 		c.advance(90*time.Second + time.Nanosecond)
 		for range 3 { // the read hangs, and they are answered
-			if u, err := d.Subject(t.Context(), "main", "usr_a"); err != nil || u.Version != 1 {
+			if u, err := d.User(t.Context(), "main", "usr_a"); err != nil || u.Version != 1 {
 				t.Fatalf("%+v %v", u, err)
 			}
 		}
 		close(gate)
 		synctest.Wait()
-		if u, err := d.Subject(t.Context(), "main", "usr_a"); err != nil || u.Version != 2 || s.reads.Load() != 2 {
+		if u, err := d.User(t.Context(), "main", "usr_a"); err != nil || u.Version != 2 || s.reads.Load() != 2 {
 			t.Fatalf("%+v %v after %d reads", u, err, s.reads.Load())
 		}
 	})
@@ -126,18 +126,18 @@ func TestDirectoryStaleRead(t *testing.T) {
 		gate := make(chan struct{})
 		s := &shelf{user: User{Realm: "main", ID: "usr_a", Version: 1}, gate: gate}
 		d := newDirectory(t, s, newClock())
-		go func() { _, _ = d.Subject(ctx, "main", "usr_a") }()
+		go func() { _, _ = d.User(ctx, "main", "usr_a") }()
 		synctest.Wait() // the first read holds version 1 in its hands
 
 		s.set(User{Realm: "main", ID: "usr_a", Version: 2}, nil)
 		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "usr_a"})
-		if u, err := d.Subject(ctx, "main", "usr_a"); err != nil || u.Version != 2 {
+		if u, err := d.User(ctx, "main", "usr_a"); err != nil || u.Version != 2 {
 			t.Errorf("after the change: %+v %v", u, err)
 		}
 		d.Apply(gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "usr_a"})
 		close(gate)
 		synctest.Wait() // the first read ends, with nothing newer in the cache
-		if u, err := d.Subject(ctx, "main", "usr_a"); err != nil || u.Version != 2 {
+		if u, err := d.User(ctx, "main", "usr_a"); err != nil || u.Version != 2 {
 			t.Errorf("after the late read: %+v %v", u, err)
 		}
 	})

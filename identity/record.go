@@ -27,3 +27,10 @@ type User struct {
 	UpdatedAt    time.Time
 	Version      int64
 }
+
+// Subject is the account without what only its management needs. It shares the
+// lists and attributes of u.
+func (u *User) Subject() gatehouse.Subject {
+	return gatehouse.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username, Email: u.Email, Roles: u.Roles, Groups: u.Groups,
+		Attributes: u.Attributes, Disabled: u.Disabled}
+}

@@ -27,10 +27,10 @@ type Users interface {
 }
 
 // Subjects tells who a user is now; *Directory does. Recent knows only what is in
-// memory, Subject reads what is not.
+// memory, User reads what is not.
 type Subjects interface {
 	Recent(realm, id string) (*User, bool)
-	Subject(ctx context.Context, realm, id string) (*User, error)
+	User(ctx context.Context, realm, id string) (*User, error)
 }
 
 // Tx is what the service writes in one transaction: a better hash of a password
@@ -202,7 +202,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 		if s.cfg.Subjects != nil {
 			// For recall next time: nobody else may ask for this user. That it fails
 			// costs the next attempt a read, and this one nothing.
-			_, _ = s.cfg.Subjects.Subject(ctx, u.Realm, u.ID)
+			_, _ = s.cfg.Subjects.User(ctx, u.Realm, u.ID)
 		}
 		return u, nil
 	}

@@ -2,13 +2,12 @@ package server
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"runtime/debug"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
-	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
@@ -70,31 +69,16 @@ func (s *Server) wirePeople(ctx context.Context) error {
 }
 
 // password verifies a password for authn.
-func (s *Server) password(ctx context.Context, a authn.PasswordAttempt) (authn.Subject, error) {
+func (s *Server) password(ctx context.Context, a authn.PasswordAttempt) (gatehouse.Subject, error) {
 	addr := ""
 	if a.Address.IsValid() {
 		addr = a.Address.String()
 	}
 	u, err := s.people.VerifyPassword(ctx, identity.Attempt{Realm: a.Realm, Username: a.Username, Password: a.Password, Address: addr})
 	if err != nil {
-		return authn.Subject{}, err
+		return gatehouse.Subject{}, err
 	}
-	return authn.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username}, nil
-}
-
-// authzDirectory shows the directory as the decision point wants it.
-type authzDirectory struct{ d *identity.Directory }
-
-func (a authzDirectory) Subject(ctx context.Context, realm, id string) (authz.Subject, error) {
-	u, err := a.d.Subject(ctx, realm, id)
-	if err != nil {
-		return authz.Subject{}, err
-	}
-	if u == nil {
-		return authz.Subject{}, errors.New("directory: no user and no error")
-	}
-	return authz.Subject{Kind: u.Kind, Username: u.Username, Email: u.Email, Roles: u.Roles, Groups: u.Groups,
-		Attributes: u.Attributes, Disabled: u.Disabled}, nil
+	return u.Subject(), nil
 }
 
 // decisionMetrics counts decisions.

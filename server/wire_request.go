@@ -45,7 +45,7 @@ func (s *Server) allow(name string, rate limit.Rate) func(context.Context, strin
 }
 
 func (s *Server) wireDecisions(ctx context.Context) (err error) {
-	s.decider, err = authz.New(ctx, authz.Config{Store: s.db, Directory: authzDirectory{s.directory}, Logger: s.log, Now: s.now,
+	s.decider, err = authz.New(ctx, authz.Config{Store: s.db, Directory: s.directory, Logger: s.log, Now: s.now,
 		Metrics: decisionMetrics{s.metrics}})
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 	s.auth, err = authn.New(authn.Config{
 		Tickets: &authn.TicketConfig{Run: tickets, Find: s.db.Ticket, Box: s.box},
 		Store:   s.db, Revocations: s.view,
-		Subject: s.subject, Grant: s.grantOf, Password: s.password,
+		Subject: s.directory.Subject, Grant: s.db.Grant, Password: s.password,
 		Issuer: s.realmIssuer, Realms: s.db.Realms, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
 		Misses:    misses{s.limiter},
 		KeyPrefix: s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
@@ -96,24 +96,6 @@ func (s *Server) flushUsage(ctx context.Context) {
 	if err != nil {
 		s.log.Error("key usage could not be stored", "error", err)
 	}
-}
-
-// subject tells authn who owns a credential.
-func (s *Server) subject(ctx context.Context, realm, id string) (authn.Subject, error) {
-	u, err := s.directory.Subject(ctx, realm, id)
-	if err != nil {
-		return authn.Subject{}, err
-	}
-	return authn.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username, Disabled: u.Disabled}, nil
-}
-
-func (s *Server) grantOf(ctx context.Context, realm, id string) (authn.Grant, error) {
-	g, err := s.db.Grant(ctx, realm, id)
-	if err != nil {
-		return authn.Grant{}, err
-	}
-	return authn.Grant{ClientID: g.ClientID, SessionID: g.SessionID, AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR,
-		ExpiresAt: g.ExpiresAt, EndedAt: g.EndedAt, StatusList: g.StatusList, StatusIndex: g.StatusIdx}, nil
 }
 
 func (s *Server) wireGrants(ctx context.Context) error {

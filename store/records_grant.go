@@ -14,19 +14,19 @@ import (
 const grantColumns = `realm, id, subject, client_id, session_id, scopes_json, audience_json, auth_time, amr_json, acr,
 	status_list, status_index, created_at, expires_at, ended_at, end_reason`
 
-func scanGrant(r row) (v grant.Grant, err error) {
+func scanGrant(r row) (v gatehouse.Grant, err error) {
 	err = r.Scan(&v.Realm, &v.ID, &v.Subject, &v.ClientID, &v.SessionID, from(&v.Scopes), from(&v.Audience), at(&v.AuthTime),
 		from(&v.AMR), &v.ACR, &v.StatusList, &v.StatusIdx, at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.EndedAt), &v.EndReason)
 	return v, err
 }
 
-// Grant returns one grant, ended or not.
-func (q Queries) Grant(ctx context.Context, realm, id string) (grant.Grant, error) {
+// gatehouse.Grant returns one grant, ended or not.
+func (q Queries) Grant(ctx context.Context, realm, id string) (gatehouse.Grant, error) {
 	return one(ctx, q.c, scanGrant, `SELECT `+grantColumns+` FROM grants WHERE realm=$1 AND id=$2`+q.own, realm, id)
 }
 
 // Grants lists grants by id, of one subject or, with subject "", of the realm.
-func (q Queries) Grants(ctx context.Context, realm, subject, after string, limit int) ([]grant.Grant, error) {
+func (q Queries) Grants(ctx context.Context, realm, subject, after string, limit int) ([]gatehouse.Grant, error) {
 	if err := page(limit); err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (q Queries) Grants(ctx context.Context, realm, subject, after string, limit
 }
 
 // InsertGrant adds a grant; an id in use is Conflict.
-func (t *Tx) InsertGrant(ctx context.Context, g grant.Grant) error {
+func (t *Tx) InsertGrant(ctx context.Context, g gatehouse.Grant) error {
 	err := insert(ctx, t.c, `INSERT INTO grants (`+grantColumns+`)
 		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) ON CONFLICT DO NOTHING`,
 		g.Realm, g.ID, g.Subject, g.ClientID, g.SessionID, document{g.Scopes}, document{g.Audience}, g.AuthTime, document{g.AMR},
@@ -50,7 +50,7 @@ func (t *Tx) InsertGrant(ctx context.Context, g grant.Grant) error {
 // EndGrant ends a grant and sets its status bit. It returns the grant as it is
 // then; ended tells whether this call ended it: of all that try, exactly one does.
 // A grant that does not exist is NotFound.
-func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, reason string) (g grant.Grant, ended bool, err error) {
+func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, reason string) (g gatehouse.Grant, ended bool, err error) {
 	if when.IsZero() {
 		return g, false, internal("a grant cannot end at the zero time")
 	}
@@ -67,7 +67,7 @@ func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, rea
 }
 
 // ended tells of the end of g and sets its status bit.
-func (t *Tx) ended(ctx context.Context, g grant.Grant) error {
+func (t *Tx) ended(ctx context.Context, g gatehouse.Grant) error {
 	if err := t.changed(nil, gatehouse.TopicGrant, g.Realm, g.ID, g); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (q Queries) Refresh(ctx context.Context, hash []byte) (grant.Refresh, error
 }
 
 // Family returns a refresh token by the hash of its text, with its grant.
-func (q Queries) Family(ctx context.Context, hash []byte) (r grant.Refresh, g grant.Grant, err error) {
+func (q Queries) Family(ctx context.Context, hash []byte) (r grant.Refresh, g gatehouse.Grant, err error) {
 	if r, err = q.Refresh(ctx, hash); err != nil {
 		return r, g, err
 	}

@@ -85,8 +85,8 @@ func exampleKey() credential.Key {
 			netip.MustParsePrefix("2001:db8::/32")}, CreatedAt: moment(0), ExpiresAt: moment(100), Version: 1}
 }
 
-func exampleGrant() grant.Grant {
-	return grant.Grant{ID: "grt_1", Realm: "main", Subject: "usr_1", ClientID: "c", SessionID: "s", Scopes: []string{"*"}, Audience: []string{"x"},
+func exampleGrant() gatehouse.Grant {
+	return gatehouse.Grant{ID: "grt_1", Realm: "main", Subject: "usr_1", ClientID: "c", SessionID: "s", Scopes: []string{"*"}, Audience: []string{"x"},
 		AuthTime: moment(0), AMR: []string{"pwd"}, ACR: "1", StatusList: 7, StatusIdx: 1<<40 + 1, CreatedAt: moment(1), ExpiresAt: moment(100)}
 }
 
@@ -528,14 +528,14 @@ func TestPages(t *testing.T) {
 	})
 }
 
-func idsOf[T identity.User | credential.Key | grant.Grant | policy.EntityRecord](list []T, err error) (ids []string, _ error) {
+func idsOf[T identity.User | credential.Key | gatehouse.Grant | policy.EntityRecord](list []T, err error) (ids []string, _ error) {
 	for _, v := range list {
 		switch v := any(v).(type) {
 		case identity.User:
 			ids = append(ids, v.ID)
 		case credential.Key:
 			ids = append(ids, v.ID)
-		case grant.Grant:
+		case gatehouse.Grant:
 			ids = append(ids, v.ID)
 		case policy.EntityRecord:
 			ids = append(ids, v.ID)

@@ -90,24 +90,14 @@ func newHouse(t *testing.T) *house {
 		Policy: credential.NewPasswordPolicy(), Throttle: must(identity.NewThrottle(identity.ThrottleConfig{Now: time.Now})), Now: time.Now}))
 	dir := must(identity.NewDirectory(identity.DirectoryConfig{Store: db, Now: time.Now}))
 	db.Subscribe(dir.Apply)
-	decider := must(authz.New(ctx, authz.Config{Store: db, Directory: directory{dir}, Logger: slog.New(slog.DiscardHandler)}))
+	decider := must(authz.New(ctx, authz.Config{Store: db, Directory: dir, Logger: slog.New(slog.DiscardHandler)}))
 	db.Subscribe(decider.Apply)
 	h.auth = must(authn.New(authn.Config{
 		Store: db, Revocations: view, Issuer: realmIssuer,
-		Subject: func(ctx context.Context, realm, id string) (authn.Subject, error) {
-			u, err := dir.Subject(ctx, realm, id)
-			if err != nil {
-				return authn.Subject{}, err
-			}
-			return authn.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username, Disabled: u.Disabled}, nil
-		},
-		Grant: func(ctx context.Context, realm, id string) (authn.Grant, error) {
-			g, err := db.Grant(ctx, realm, id)
-			return authn.Grant{ClientID: g.ClientID, ExpiresAt: g.ExpiresAt, EndedAt: g.EndedAt, StatusList: g.StatusList, StatusIndex: g.StatusIdx}, err
-		},
-		Password: func(ctx context.Context, a authn.PasswordAttempt) (authn.Subject, error) {
+		Subject: dir.Subject, Grant: db.Grant,
+		Password: func(ctx context.Context, a authn.PasswordAttempt) (gatehouse.Subject, error) {
 			u, err := people.VerifyPassword(ctx, identity.Attempt{Realm: a.Realm, Username: a.Username, Password: a.Password})
-			return authn.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username}, err
+			return u.Subject(), err
 		},
 		Keys: func(realm string) token.KeySource { return ring.Source(realm) },
 		ForeignKeys: func(string, gatehouse.TrustedIssuer) (token.KeySource, error) {
@@ -164,16 +154,6 @@ func realmIssuer(realm string) string {
 		return issuer
 	}
 	return issuer + "/realms/" + realm
-}
-
-type directory struct{ d *identity.Directory }
-
-func (d directory) Subject(ctx context.Context, realm, id string) (authz.Subject, error) {
-	u, err := d.d.Subject(ctx, realm, id)
-	if err != nil {
-		return authz.Subject{}, err
-	}
-	return authz.Subject{Kind: u.Kind, Username: u.Username, Roles: u.Roles, Groups: u.Groups, Attributes: u.Attributes, Disabled: u.Disabled}, nil
 }
 
 type grants struct{ h *house }

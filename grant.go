@@ -1,0 +1,36 @@
+package gatehouse
+
+import "time"
+
+// Grant is the authorization from which tokens come; ending it ends them all.
+type Grant struct {
+	ID    string // "grt_…"
+	Realm string
+	// Subject is a user, or, equal to ClientID, a client that acts for itself (RFC
+	// 9068 §2.2).
+	Subject    string
+	ClientID   string
+	SessionID  string
+	Scopes     []string
+	Audience   []string
+	AuthTime   time.Time
+	AMR        []string
+	ACR        string
+	StatusList int64 // revocation status list
+	StatusIdx  int64
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // absolute end
+	EndedAt    time.Time
+	EndReason  string
+}
+
+// OfClient reports whether the grant is a client's own, without a user.
+func (g Grant) OfClient() bool { return g.Subject == g.ClientID }
+
+// SubjectKind is KindClient for a client's own grant, else KindUser.
+func (g Grant) SubjectKind() PrincipalKind {
+	if g.OfClient() {
+		return KindClient
+	}
+	return KindUser
+}
