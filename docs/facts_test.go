@@ -115,9 +115,9 @@ func valuesOf(file, name string) ([]string, error) {
 					found[d] = true
 				}
 			}
-		case *ast.CallExpr: // or(&x.Name, value)
+		case *ast.CallExpr: // cmp.Or(x.Name, value), or(&x.Name, value)
 			if len(n.Args) == 2 {
-				if and, ok := n.Args[0].(*ast.UnaryExpr); ok && and.Op == token.AND && selects(and.X, name) {
+				if and, ok := n.Args[0].(*ast.UnaryExpr); ok && and.Op == token.AND && selects(and.X, name) || selects(n.Fun, "Or") && selects(n.Args[0], name) {
 					give(n.Args[1])
 				}
 			}
