@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const connections = 32
@@ -57,17 +58,27 @@ func probe(ctx context.Context, r *http.Request, want int, text string) error {
 // load sends n requests made by next over a fixed number of connections and
 // returns how many got the status that was expected.
 func load(ctx context.Context, n int, want int, next func(i int) *http.Request) (good int, err error) {
+	return loadAt(ctx, 0, n, want, next)
+}
+
+// loadAt is load with rate requests a second, each sent when its time has come and a
+// connection is free; 0 is as many as can be.
+func loadAt(ctx context.Context, rate, n, want int, next func(i int) *http.Request) (good int, err error) {
 	transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	var sent, ok atomic.Int64
 	var wg sync.WaitGroup
 	var first atomic.Pointer[error]
+	begun := time.Now()
 	for range connections {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(sent.Add(1)) - 1
 				if i >= n {
 					return
+				}
+				if rate > 0 {
+					time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / time.Duration(rate))))
 				}
 				resp, err := transport.RoundTrip(next(i).WithContext(ctx))
 				if err != nil {

@@ -45,7 +45,13 @@ type benchCase struct {
 	// prepare makes what the next n requests need, before the clocks are read; nil
 	// for nothing. Such a case makes a quarter of the requests.
 	prepare func(ctx context.Context, n int) error
-	took    []sample
+	// quarter: such a case makes a quarter of the requests without being prepared.
+	quarter bool
+	// rate is how many requests a second are sent; 0: as many as can be. Such a case
+	// makes those of three seconds.
+	rate         int
+	unflattering bool // shown in the first table of the page
+	took         []sample
 }
 
 // sample is one turn: µs per request, by part.
@@ -71,6 +77,7 @@ type testbed struct {
 	self, dir       string
 	running         []*process
 	upstream, gh    *process
+	proxy           *process // P
 	checking        *process // the check behind other proxies, when it runs
 	demo            demo
 	seen            string // an access token, renewed at each round: it lives ten minutes
@@ -140,7 +147,7 @@ func (b *testbed) cases(ctx context.Context) ([]*benchCase, error) {
 	if err != nil {
 		return nil, err
 	}
-	cases := append(floors, ours...)
+	cases := append(append(floors, ours...), b.unflattering(ctx, b.proxy.line)...)
 	if b.peers {
 		peers, err := b.peerCases(ctx)
 		if err != nil {
@@ -174,6 +181,7 @@ func (b *testbed) floors(ctx context.Context) ([]*benchCase, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.proxy = proxy
 	return []*benchCase{
 		{name: "floor", title: "F: bare net/http, static answer", kind: kindFloor, parts: []part{{"net/http", f}}, want: 200, next: get(f.line, "/")},
 		{name: "proxy", title: "P: bare ReverseProxy", kind: kindFloor, parts: []part{{"ReverseProxy", proxy}}, want: 200, next: get(proxy.line, "/private")},
@@ -249,8 +257,13 @@ func (b *testbed) bearer(next func(int) *http.Request) func(int) *http.Request {
 
 // turn runs one turn of a case and notes the CPU time per good request.
 func (c *benchCase) turn(ctx context.Context, n int) error {
-	if c.prepare != nil {
+	if c.rate > 0 {
+		n = 3 * c.rate
+	}
+	if c.quarter || c.prepare != nil {
 		n = max(n/4, 1)
+	}
+	if c.prepare != nil {
 		if err := c.prepare(ctx, n); err != nil {
 			return err
 		}
@@ -261,7 +274,7 @@ func (c *benchCase) turn(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	good, err := load(ctx, n, c.want, c.next)
+	good, err := loadAt(ctx, c.rate, n, c.want, c.next)
 	if err != nil {
 		return err
 	}
@@ -344,7 +357,7 @@ func summarize(cases []*benchCase) []result {
 			return 0
 		})
 		byName[c.name] = c
-		r := result{Name: c.name, Title: c.title, Kind: c.kind, Median: sorted[len(sorted)/2].total, Least: sorted[0].total, Floor: c.floor,
+		r := result{Name: c.name, Title: c.title, Kind: c.kind, Median: sorted[len(sorted)/2].total, Least: sorted[0].total, Floor: c.floor, Unflattering: c.unflattering,
 			MustRatio: c.mustRatio, MustMicros: c.mustMicros}
 		for i, p := range c.parts {
 			if len(c.parts) > 1 {

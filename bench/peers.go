@@ -41,6 +41,7 @@ func peerList() []peer {
 	if bin == "" {
 		bin = filepath.Join(".cache", "peers")
 	}
+	envoy, oauth2Proxy, lua, haproxy := filepath.Join(bin, "envoy"), filepath.Join(bin, "oauth2-proxy"), filepath.Join(bin, "lua"), find("haproxy")
 	nginx, caddy, opa, node := find("nginx"), filepath.Join(bin, "caddy"), filepath.Join(bin, "opa"), find("node")
 	modules := exampleModules()
 	return []peer{
@@ -49,6 +50,18 @@ func peerList() []peer {
 			func(ctx context.Context, b *testbed) ([]*peerCase, error) { return b.nginxCases(ctx, nginx) }},
 		{"caddy", []string{caddy}, []string{"caddy", "caddy-check", "caddy-gatehouse"},
 			func(ctx context.Context, b *testbed) ([]*peerCase, error) { return b.caddyCases(ctx, caddy) }},
+		{"nginx with Lua", []string{nginx, filepath.Join(lua, "usr/lib/nginx/modules/ngx_http_lua_module.so"), filepath.Join(lua, "usr/lib/x86_64-linux-gnu/libluajit-5.1.so.2")},
+			[]string{"nginx-lua"}, func(ctx context.Context, b *testbed) ([]*peerCase, error) { return b.nginxLuaCases(ctx, nginx, lua) }},
+		{"haproxy", []string{haproxy}, []string{"haproxy-jwt"},
+			func(ctx context.Context, b *testbed) ([]*peerCase, error) { return b.haproxyCases(ctx, haproxy) }},
+		{"envoy", []string{envoy}, []string{"envoy-jwt", "envoy-jwt-cache"},
+			func(ctx context.Context, b *testbed) ([]*peerCase, error) { return b.envoyCases(ctx, envoy) }},
+		{"oauth2-proxy", []string{oauth2Proxy}, []string{"oauth2-proxy"},
+			func(ctx context.Context, b *testbed) ([]*peerCase, error) {
+				return b.oauth2ProxyCases(ctx, oauth2Proxy)
+			}},
+		// Those that verify tokens inside of Caddy are not to be had from the module proxy.
+		{"Caddy with a JWT module (github.com/ggicci/caddy-jwt)", []string{filepath.Join(bin, "caddy-jwt")}, []string{"caddy-jwt"}, nil},
 		{"opa", []string{opa}, []string{"opa"},
 			func(ctx context.Context, b *testbed) ([]*peerCase, error) { return b.opaCases(ctx, opa) }},
 		{"express and jose", []string{node, filepath.Join(modules, "express"), filepath.Join(modules, "jose")}, []string{"express", "express-jose"},
@@ -84,6 +97,10 @@ func (b *testbed) peerCases(ctx context.Context) ([]*benchCase, error) {
 		}
 		if missing := p.missing(); missing != "" {
 			b.missingPrograms = append(b.missingPrograms, missing)
+			continue
+		}
+		if p.start == nil {
+			b.missingPrograms = append(b.missingPrograms, p.name+": there is one, and this program does not know how to start it")
 			continue
 		}
 		cases, err := p.start(ctx, b)

@@ -131,7 +131,9 @@ func (p *process) ids() []int { return append([]int{p.cmd.Process.Pid}, p.childr
 // process has none; where some are expected, to find none is a mistake, since
 // their work would not be counted.
 func (p *process) findWorkers(ctx context.Context) error {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+	for deadline, still := time.Now().Add(5*time.Second), 0; time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+		before := p.children
+		p.children = nil
 		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
 		if err != nil {
 			return err
@@ -149,8 +151,12 @@ func (p *process) findWorkers(ctx context.Context) error {
 				p.children = append(p.children, id)
 			}
 		}
-		if len(p.children) > 0 {
-			slices.Sort(p.children)
+		slices.Sort(p.children)
+		// They are started one after the other: all are there when no more come.
+		if still++; !slices.Equal(before, p.children) {
+			still = 0
+		}
+		if len(p.children) > 0 && still >= 30 {
 			return nil
 		}
 	}

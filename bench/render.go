@@ -80,13 +80,14 @@ func fill(page string, sections map[string]string) (string, error) {
 // sections are the generated parts of the page.
 func (r report) sections() map[string]string {
 	return map[string]string{
-		"machine":   r.machineText(),
-		"bounds":    r.boundsTable(),
-		"gateway":   r.caseTable("proxy", "P"),
-		"answers":   r.caseTable("floor", "F"),
-		"peers":     r.peersTable(),
-		"libraries": r.librariesTable(),
-		"parts":     r.partsTable(),
+		"machine":      r.machineText(),
+		"unflattering": r.unflatteringTable(),
+		"bounds":       r.boundsTable(),
+		"gateway":      r.caseTable("proxy", "P"),
+		"answers":      r.caseTable("floor", "F"),
+		"peers":        r.peersTable(),
+		"libraries":    r.librariesTable(),
+		"parts":        r.partsTable(),
 	}
 }
 
@@ -143,6 +144,18 @@ func (r report) boundsTable() string {
 	return s
 }
 
+// unflatteringTable is what users meet and fast tables leave out: each case beside
+// the floor of its own kind.
+func (r report) unflatteringTable() string {
+	s := table("case", "median µs", "beside", "ratio")
+	for _, c := range r.Cases {
+		if f := r.find(c.Floor); c.Unflattering && f != nil {
+			s += row("**"+c.Title+"**", fmt.Sprintf("%.1f", c.Median), fmt.Sprintf("%s, %.1f µs", f.Title, f.Median), fmt.Sprintf("%.2f", c.Ratio))
+		}
+	}
+	return s
+}
+
 // caseTable is every case beside one floor.
 func (r report) caseTable(floor, letter string) string {
 	s := table("case", "median µs", "least µs", "× "+letter, "of that")
@@ -150,7 +163,7 @@ func (r report) caseTable(floor, letter string) string {
 		switch {
 		case c.Name == floor:
 			s += row(c.Title, fmt.Sprintf("%.1f", c.Median), fmt.Sprintf("%.1f", c.Least), "1", "")
-		case c.Floor == floor:
+		case c.Floor == floor && !c.Unflattering:
 			title := c.Title
 			if c.Kind == kindOurs {
 				title = "**" + title + "**"

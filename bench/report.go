@@ -62,6 +62,8 @@ type result struct {
 	Ratio      float64     `json:"ratio,omitempty"` // median of the turns beside each other
 	MustRatio  float64     `json:"must_ratio,omitempty"`
 	MustMicros float64     `json:"must_us,omitempty"`
+	// Unflattering: one of the cases that the page shows first.
+	Unflattering bool `json:"unflattering,omitempty"`
 }
 
 type partShare struct {
