@@ -34,6 +34,7 @@ type UserTx interface {
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	Roles(ctx context.Context, realm string) ([]policy.Role, error)
 	Keys(ctx context.Context, realm, ownerID, after string, limit int) ([]credential.Key, error)
+	InsertKey(ctx context.Context, k credential.Key) error
 	UpdateKey(ctx context.Context, k credential.Key) error
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 	EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) (int, error)

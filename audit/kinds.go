@@ -47,6 +47,7 @@ const (
 
 	KindAdminBootstrap = "admin.bootstrap"
 	KindAdminDenied    = "admin.denied"
+	KindAdminRecover   = "admin.recover" // with the machine in hand, not through the API
 	KindBackupCreate   = "backup.create"
 	KindBackupRestore  = "backup.restore"
 	KindServerStart    = "server.start"

@@ -91,6 +91,11 @@ func TestPromisesAreKept(t *testing.T) {
 	}
 	h.start()
 	h.stop()
+	if _, err := Recover(t.Context(), h.cfg, "root"); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	h.stop()
 	h.collect(seen)
 
 	seen.compareEvents(t)

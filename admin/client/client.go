@@ -7,6 +7,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,23 +28,40 @@ const maxAnswer = 64 << 20
 
 // Client calls one server with one credential. It is safe for concurrent use.
 type Client struct {
-	base  string
-	token gatehouse.Secret
-	http  *http.Client
+	base          string
+	authorization gatehouse.Secret // the whole header line; "" sends none
+	http          *http.Client
 }
 
 // New returns a client for the server at base (scheme and host, no path needed).
 // token is an API key or access token, or "" for the few public operations. A
 // credential is only sent over TLS or to this machine.
 func New(base string, token gatehouse.Secret) (*Client, error) {
+	if token != "" {
+		token = "Bearer " + token
+	}
+	return newClient(base, token)
+}
+
+// NewWithPassword is New for a person of realm main with a password. Each call is an
+// attempt that the server counts: fetch a key with it, and go on with that.
+func NewWithPassword(base, username string, password gatehouse.Secret) (*Client, error) {
+	if strings.Contains(username, ":") { // would end the name early (RFC 7617 §2)
+		return nil, errors.New("a username has no colon")
+	}
+	pair := base64.StdEncoding.EncodeToString([]byte(username + ":" + password.Reveal()))
+	return newClient(base, gatehouse.Secret("Basic "+pair))
+}
+
+func newClient(base string, authorization gatehouse.Secret) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" {
 		return nil, errors.New("the server must be an http:// or https:// URL without user, query or fragment")
 	}
-	if u.Scheme == "http" && token != "" && !loopback(u.Hostname()) {
+	if u.Scheme == "http" && authorization != "" && !loopback(u.Hostname()) {
 		return nil, errors.New("a credential is not sent over plain http to another machine; use https")
 	}
-	return &Client{base: strings.TrimRight(base, "/") + "/admin/v1", token: token, http: &http.Client{
+	return &Client{base: strings.TrimRight(base, "/") + "/admin/v1", authorization: authorization, http: &http.Client{
 		Timeout: 5 * time.Minute, // backups and verification of a long log take their time
 		// A redirect could carry the credential to somebody else.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -77,8 +95,8 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("Accept", "application/json")
-	if c.token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	if c.authorization != "" {
+		r.Header.Set("Authorization", c.authorization.Reveal())
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {

@@ -53,10 +53,10 @@ checkpoint that the backup ends with. API keys and passwords are as they were at
 %d logins are ended, and no token that was issued until now is accepted: everybody logs in again.
 Take care of what nobody can know any more:
   - API keys that were revoked or reported as leaked since then are good again (%d can be used). Look at
-    gatehouse key list, and revoke them again.
+    %s key list, and revoke them again.
   - Passwords, roles, policies and accounts that were changed, disabled or deleted since then are as they were.
   - Programs that check tokens by themselves, without status lists, accept access tokens until they expire.
-`, asOf, done.Grants, done.Keys)
+`, asOf, done.Grants, done.Keys, a.name())
 			})
 		},
 	}

@@ -25,7 +25,7 @@ func (a *app) initCommand() *cobra.Command {
 				return usagef("%v", err)
 			}
 			return a.print(object{"config": path}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s is ready. Next:\n\n  edit %s            # upstreams and routes\n  gatehouse serve --config %s\n", dir, path, path)
+				fmt.Fprintf(w, "%s is ready. Next:\n\n  edit %s            # upstreams and routes\n  %s serve --config %s\n", dir, path, a.name(), path)
 			})
 		},
 	}

@@ -1,16 +1,24 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/client"
 )
 
-// loginCommand saves an API key for the other commands. With --bootstrap it
-// uses the one-time secret that the first start printed, and makes the first
-// administrator.
+// loginKeyTTL is how long a key lasts that a password was exchanged for.
+const loginKeyTTL = 30 * 24 * time.Hour
+
+// loginCommand saves an API key for the other commands: one that the caller has, one
+// that a password is exchanged for, or that of the first administrator.
 func (a *app) loginCommand() *cobra.Command {
 	var bootstrap bool
 	var username string
@@ -19,52 +27,95 @@ func (a *app) loginCommand() *cobra.Command {
 		Short: "Save a key for the other commands; --bootstrap makes the first administrator",
 		Long: `Reads an API key from the terminal or standard input, checks it, and saves it readable by you only.
 
+With --username it reads that person's password instead (realm main), makes an API key with it that lasts 30 days, and
+saves the key; the password is kept nowhere.
+
 With --bootstrap it reads the one-time secret that the first start of the server printed, then the password that the
-first administrator shall have, and saves the key that the server made for that administrator.`,
+first administrator shall have, and saves the key that the server made for that administrator.
+
+Whoever lost every administrator's credentials gets one back on the server's machine: gatehouse admin recover.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			var key string
-			if bootstrap {
-				secret, err := a.readPassword("One-time secret")
-				if err != nil {
-					return err
-				}
-				password, err := a.readPassword("Password for " + username)
-				if err != nil {
-					return err
-				}
-				var out struct {
-					APIKey string `json:"api_key"`
-				}
-				body := object{"secret": secret.Reveal(), "username": username, "password": password.Reveal()}
-				if err := a.callPublic(c.Context(), "POST", "/bootstrap", body, &out); err != nil {
-					return err
-				}
-				key = out.APIKey
-			} else {
-				k, err := a.readPassword("API key")
-				if err != nil {
-					return err
-				}
-				key = k.Reveal()
-			}
-			path, err := a.saveLogin(login{URL: a.server(), Token: key})
+			key, err := a.keyToSave(c.Context(), bootstrap, username)
 			if err != nil {
 				return err
 			}
-			if !bootstrap {
-				var me object
-				if err := a.call(c.Context(), "GET", "/me", nil, &me); err != nil {
-					_ = os.Remove(path)
-					return err
-				}
+			cl, err := client.New(a.server(), key)
+			if err != nil {
+				return usagef("%v", err)
 			}
-			return a.done("logged in to %s; the key is in %s", a.server(), path)
+			me := "/me"
+			if a.realmName() != gatehouse.MainRealm {
+				me = a.realmPath("me")
+			}
+			var out object
+			if err := cl.Do(c.Context(), "GET", me, nil, &out); err != nil {
+				return err // what was saved before stays
+			}
+			path, err := a.saveLogin(login{URL: a.server(), Token: key.Reveal()})
+			if err != nil {
+				return err
+			}
+			message := fmt.Sprintf("logged in to %s; the key is in %s", a.server(), path)
+			text, _ := out["expires_at"].(string) // absent: it does not end
+			if end, err := time.Parse(time.RFC3339, text); err == nil {
+				message += fmt.Sprintf("; it ends on %s: log in with your password before then (%s login --username NAME), or make one that lasts (%s key create)",
+					end.Local().Format("2006-01-02 15:04 MST"), a.name(), a.name())
+			}
+			return a.done("%s", message)
 		},
 	}
 	c.Flags().BoolVar(&bootstrap, "bootstrap", false, "make the first administrator with the one-time secret")
-	c.Flags().StringVar(&username, "username", "admin", "name of the first administrator")
+	c.Flags().StringVar(&username, "username", "", "log in with this person's password; with --bootstrap, the first administrator's name (admin)")
 	return c
+}
+
+// keyToSave asks for what login was told to use, and returns the API key.
+func (a *app) keyToSave(ctx context.Context, bootstrap bool, username string) (gatehouse.Secret, error) {
+	if !bootstrap && username == "" {
+		return a.readPassword("API key")
+	}
+	if !bootstrap {
+		return a.exchangePassword(ctx, username)
+	}
+	if username == "" {
+		username = "admin"
+	}
+	secret, err := a.readPassword("One-time secret")
+	if err != nil {
+		return "", err
+	}
+	password, err := a.readPassword("Password for " + username)
+	if err != nil {
+		return "", err
+	}
+	var out struct {
+		APIKey string `json:"api_key"`
+	}
+	body := object{"secret": secret.Reveal(), "username": username, "password": password.Reveal()}
+	err = a.callPublic(ctx, "POST", "/bootstrap", body, &out)
+	return gatehouse.Secret(out.APIKey), err
+}
+
+// exchangePassword makes an API key of the person whose password it reads.
+func (a *app) exchangePassword(ctx context.Context, username string) (gatehouse.Secret, error) {
+	if a.realmName() != gatehouse.MainRealm {
+		return "", usagef("passwords administer from realm %s only; log in to realm %s with an API key", gatehouse.MainRealm, a.realmName())
+	}
+	password, err := a.readPassword("Password for " + username)
+	if err != nil {
+		return "", err
+	}
+	cl, err := client.NewWithPassword(a.server(), username, password)
+	if err != nil {
+		return "", usagef("%v", err)
+	}
+	var out struct {
+		Text string `json:"text"`
+	}
+	body := object{"name": "gatehouse login", "scopes": []string{gatehouse.ScopeAll}, "expires_at": time.Now().Add(loginKeyTTL).UTC().Format(time.RFC3339)}
+	err = cl.Do(ctx, "POST", a.realmPath("keys"), body, &out)
+	return gatehouse.Secret(out.Text), err
 }
 
 // saveLogin writes the login so that nobody else can read it, not even for a

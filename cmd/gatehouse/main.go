@@ -21,16 +21,17 @@ var version = "dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ())
+	code := run(ctx, os.Args, os.Stdin, os.Stdout, os.Stderr, os.Environ())
 	stop()
 	os.Exit(code)
 }
 
-// run is main without the process: tests call it.
+// run is main without the process: tests call it. The first of args is how the program
+// was called, as in os.Args.
 func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer, environ []string) int {
-	a := &app{in: in, out: out, errOut: errOut, environ: environ}
+	a := &app{in: in, out: out, errOut: errOut, environ: environ, called: args[0]}
 	root := a.command()
-	root.SetArgs(operands(root, args))
+	root.SetArgs(operands(root, args[1:]))
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)

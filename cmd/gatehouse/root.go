@@ -23,6 +23,7 @@ type app struct {
 	in          io.Reader
 	out, errOut io.Writer
 	environ     []string
+	called      string // how the program was called: "gatehouse", "bin/gatehouse"
 
 	json      bool
 	url       string
@@ -53,7 +54,7 @@ func (a *app) command() *cobra.Command {
 		}
 	}
 	add("start", a.demoCommand(), a.protectCommand(), a.initCommand(), a.serveCommand(), a.configCommand(), a.loginCommand())
-	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.realmCommand(), a.policyCommand(), a.backupCommand(), a.restoreCommand())
+	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.realmCommand(), a.policyCommand(), a.backupCommand(), a.restoreCommand(), a.adminCommand())
 	add("inspect", a.tokenCommand(), a.auditCommand(), a.explainCommand(), a.joseCommand(), a.versionCommand())
 	requireSubcommands(root)
 	return root
@@ -98,6 +99,14 @@ func didYouMean(c *cobra.Command, typed string) string {
 		return "; did you mean " + strings.Join(close, " or ") + "?"
 	}
 	return ""
+}
+
+// name is what somebody types to call this program again.
+func (a *app) name() string {
+	if a.called == "" {
+		return "gatehouse"
+	}
+	return a.called
 }
 
 // env returns the value of an environment variable that run was given.

@@ -58,7 +58,7 @@ func (a *app) announce(s *server.Server) error {
 	return a.print(out, func(w io.Writer) {
 		fmt.Fprintf(w, "gatehouse is ready: auth %s, gateway %s\n", s.AuthURL(), s.GatewayURL())
 		if secret := s.BootstrapSecret().Reveal(); secret != "" {
-			fmt.Fprintf(w, "\nThere is no administrator yet. Within a day, make one with this one-time secret:\n\n  %s\n\n  gatehouse login --bootstrap --url %s\n", secret, s.AuthURL())
+			fmt.Fprintf(w, "\nThere is no administrator yet. Within a day, make one with this one-time secret:\n\n  %s\n\n  %s login --bootstrap --url %s\n", secret, a.name(), s.AuthURL())
 		}
 	})
 }
@@ -117,13 +117,13 @@ curl -i -X DELETE -H "Authorization: Bearer $TOKEN" %[2]s/tokens
 curl -i -H "Authorization: Bearer $TOKEN" %[1]s/private
 # the operator: why was that refused? (take the request_id of an answer)
 export GATEHOUSE_URL=%[2]s GATEHOUSE_TOKEN='%[6]s'
-bin/gatehouse user list
-bin/gatehouse audit list --limit 10
-bin/gatehouse explain REQUEST_ID
-bin/gatehouse audit verify
+%[7]s user list
+%[7]s audit list --limit 10
+%[7]s explain REQUEST_ID
+%[7]s audit verify
 
 Stop with Ctrl-C. Everything is made anew at the next start.
-`, d.Gateway, d.Issuer, bob.Password, bob.APIKey, carol.APIKey, d.AdminToken)
+`, d.Gateway, d.Issuer, bob.Password, bob.APIKey, carol.APIKey, d.AdminToken, a.name())
 	return nil
 }
 
@@ -199,6 +199,6 @@ func (a *app) announceProtect(ctx context.Context, s *server.Server, p server.Pr
 	} else {
 		fmt.Fprintf(w, "# a key for somebody else (GATEHOUSE_TOKEN is the key of your first start)\nexport GATEHOUSE_URL=%s\n", s.AuthURL())
 	}
-	fmt.Fprintf(w, "gatehouse user create --service customer-1\ngatehouse key create --owner customer-1 --name first --scope '*'\n")
+	fmt.Fprintf(w, "%[1]s user create --service customer-1\n%[1]s key create --owner customer-1 --name first --scope '*'\n", a.name())
 	return nil
 }
