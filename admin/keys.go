@@ -51,7 +51,7 @@ func (s *Service) keyView(k credential.Key) Key {
 		Environment: string(k.Environment), AllowedNets: nets, Status: string(k.Status(s.c.Now())),
 		CreatedAt: k.CreatedAt, ExpiresAt: k.ExpiresAt, RevokedAt: k.RevokedAt, LeakedAt: k.LeakedAt,
 		LastUsedAt: k.LastUsedAt, RotatedTo: k.RotatedTo, DisabledAt: k.DisabledAt,
-		Metadata: k.Metadata, QuotaDay: k.QuotaDay, QuotaMonth: k.QuotaMonth, Version: k.Version}
+		Metadata: k.Metadata, QuotaDay: k.QuotaDay, QuotaMonth: k.QuotaMonth, Imported: k.Imported, Prefix: k.Prefix, Version: k.Version}
 }
 
 // Keys lists the API keys of a realm, or of one owner (id, username, "me").
@@ -529,11 +529,17 @@ func (s *Service) RotateKey(ctx context.Context, actor *gatehouse.Principal, rea
 // for anything else.
 func (s *Service) ReportLeaked(ctx context.Context, text gatehouse.Secret) error {
 	p, err := credential.ParseKey(text.Reveal())
-	if err != nil || !p.IsAPIKey(s.c.KeyPrefix) {
+	ours := err == nil && p.IsAPIKey(s.c.KeyPrefix)
+	if !ours && !credential.ImportableKey(text.Reveal()) {
 		return errKeyUnknown
 	}
-	return s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) error {
-		k, err := tx.Key(ctx, p.ID)
+	return s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) (err error) {
+		var k credential.Key
+		if ours {
+			k, err = tx.Key(ctx, p.ID)
+		} else {
+			k, err = tx.ImportedKey(ctx, credential.HashKey(text.Reveal()))
+		}
 		if errors.Is(err, gatehouse.NotFound) || err == nil && !credential.MatchKey(k.Hash, text.Reveal()) {
 			return errKeyUnknown
 		}

@@ -206,7 +206,7 @@ func (s *Service) firstPassword(ctx context.Context, rl gatehouse.Realm, u *iden
 		hash := in.PasswordHash.Reveal()
 		if _, err := credential.ParseHash(hash); err != nil {
 			f := faults{}
-			f.add("password_hash", "is not a hash that can be verified here, or is too weak or too costly")
+			f.add("password_hash", "%s", credential.WhyNoHash(hash))
 			return "", f.err()
 		}
 		u.PasswordHash, u.PasswordAt = hash, u.CreatedAt

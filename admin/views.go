@@ -171,7 +171,17 @@ type Key struct {
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	QuotaDay   int64             `json:"quota_day,omitzero" doc:"Most uses in a day (UTC); absent: any number"`
 	QuotaMonth int64             `json:"quota_month,omitzero" doc:"Most uses in a month (UTC); absent: any number"`
+	Imported   bool              `json:"imported,omitzero" doc:"Another system made it"`
+	Prefix     string            `json:"prefix,omitempty" doc:"How the text of an imported key begins"`
 	Version    int64             `json:"version"`
+}
+
+// ImportedKey is a key that another system made, of which only a hash is known.
+type ImportedKey struct {
+	NewKey
+	SHA256 string `json:"sha256" doc:"SHA-256 of the key's text, 64 lower-case hexadecimal digits"`
+	Bits   int    `json:"bits" doc:"Random bits in the key, as its maker says; at least 128"`
+	Prefix string `json:"prefix,omitempty" doc:"How its text begins, for people; at most 16 characters"`
 }
 
 // NewKey makes an API key.

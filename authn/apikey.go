@@ -33,10 +33,17 @@ var (
 // was extracted. The secret is compared first: whoever has not the whole key
 // learns nothing from the order of the checks after it.
 func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
-	if !p.Key.IsAPIKey(a.cfg.KeyPrefix) {
+	id, load := p.Key.ID, a.loadKey
+	switch {
+	case id == "": // no form of ours
+		if !credential.ImportableKey(p.Secret.Reveal()) {
+			return nil, errKeyUnknown
+		}
+		id, load = importedID(credential.HashKey(p.Secret.Reveal())), a.loadImported(ctx, p.Secret.Reveal())
+	case !p.Key.IsAPIKey(a.cfg.KeyPrefix):
 		return nil, errKeyUnknown
 	}
-	k, err := lookup(ctx, a, a.keys, p.Key.ID, rule.Address, a.loadKey)
+	k, err := lookup(ctx, a, a.keys, id, rule.Address, load)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
 		return nil, errKeyUnknown
@@ -112,6 +119,13 @@ func (a *Authenticator) loadKey(ctx context.Context, id string) (*keyEntry, erro
 	if err != nil {
 		return nil, err
 	}
+	if k.Imported { // its id is no part of its text
+		return nil, gatehouse.NotFound
+	}
+	return a.entryOf(ctx, k)
+}
+
+func (a *Authenticator) entryOf(ctx context.Context, k credential.Key) (*keyEntry, error) {
 	e := &keyEntry{id: k.ID, owner: k.OwnerID, created: toMicro(k.CreatedAt), expires: toMicro(k.ExpiresAt)}
 	if len(k.Hash) == len(e.hash) {
 		copy(e.hash[:], k.Hash)

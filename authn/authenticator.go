@@ -47,6 +47,9 @@ type PasswordAttempt struct {
 type Store interface {
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	Key(ctx context.Context, id string) (credential.Key, error)
+	// ImportedKey finds a key that another system made by the hash of its text.
+	ImportedKey(ctx context.Context, hash []byte) (credential.Key, error)
+	HasImportedKeys(ctx context.Context, realm string) (bool, error)
 	OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error)
 	KeyUsage(ctx context.Context, keyID, fromDay string) ([]credential.KeyUsage, error)
 }
@@ -99,6 +102,7 @@ type Authenticator struct {
 	issuers      atomic.Pointer[map[string]bool]
 	realmChanges atomic.Uint64
 	keys         *records[*keyEntry]
+	imports      *records[bool] // realms that have imported keys
 	rights       *cache.Cache[string, *keyRights]
 	opaque       *records[*opaqueEntry]
 	tokens       *tokenCache
@@ -155,6 +159,7 @@ func New(cfg Config) (*Authenticator, error) {
 	a := &Authenticator{cfg: cfg,
 		trusts:   newRecords[*trust](4096, trustAge, cfg.Now),
 		keys:     newRecords[*keyEntry](cfg.CacheSize, recordAge, cfg.Now),
+		imports:  newRecords[bool](4096, recordAge, cfg.Now),
 		rights:   cache.New[string, *keyRights](1024),
 		opaque:   newRecords[*opaqueEntry](cfg.CacheSize, recordAge, cfg.Now),
 		tokens:   newTokenCache(cfg.CacheSize),
@@ -270,7 +275,7 @@ func Detail(err error) string {
 func (a *Authenticator) Apply(c gatehouse.Change) {
 	switch c.Topic {
 	case gatehouse.TopicKey:
-		a.keys.drop(c.ID)
+		a.applyKey(c)
 	case gatehouse.TopicRealm, gatehouse.TopicSigningKey:
 		a.realmChanges.Add(1)
 		a.issuers.Store(nil)

@@ -67,11 +67,11 @@ func (rd *Reader) parseAuthorization(value string) (Presented, error) {
 	case scheme == "" || !isToken(scheme):
 		return Presented{}, errMalformed
 	case strings.EqualFold(scheme, "Bearer"):
-		return by(ByBearer)(parseBearer(rest))
+		return by(ByBearer)(rd.parseBearer(rest))
 	case strings.EqualFold(scheme, "Basic"):
 		return by(ByBasic)(rd.parseBasic(rest))
 	case rd.keyScheme != "" && strings.EqualFold(scheme, rd.keyScheme):
-		return by(ByKeyScheme)(parseAPIKey(rest))
+		return by(ByKeyScheme)(rd.parseAPIKey(rest))
 	}
 	return Presented{}, errScheme
 }
@@ -105,6 +105,9 @@ func (rd *Reader) parseBasic(value string) (Presented, error) {
 	if _, err := credential.ParseKey(user); gatehouse.CodeOf(err) != "key_malformed" {
 		return rd.keyInName(user, password)
 	}
+	if rd.keyAsUser && password == "" && rd.takesImported(user) {
+		return importedKey(user), nil
+	}
 	p.User, p.Secret = user, password
 	return p, nil
 }
@@ -126,7 +129,7 @@ func (rd *Reader) keyInName(user string, password gatehouse.Secret) (Presented, 
 	return Presented{Scheme: p.Scheme, ID: p.ID}, err
 }
 
-func parseBearer(value string) (Presented, error) {
+func (rd *Reader) parseBearer(value string) (Presented, error) {
 	if strings.ContainsRune(value, ',') {
 		return Presented{}, errConflict
 	}
@@ -136,7 +139,7 @@ func parseBearer(value string) (Presented, error) {
 	case formJWT:
 		return Presented{Scheme: gatehouse.SchemeJWT, Secret: gatehouse.Secret(value)}, nil
 	}
-	return classifyKey(value)
+	return rd.classify(value)
 }
 
 // classifyKey tells an API key from an opaque token by its prefix.
@@ -158,11 +161,11 @@ func classifyKey(value string) (Presented, error) {
 }
 
 // parseAPIKey reads X-API-Key, which carries API keys and nothing else.
-func parseAPIKey(value string) (Presented, error) {
+func (rd *Reader) parseAPIKey(value string) (Presented, error) {
 	if strings.ContainsRune(value, ',') {
 		return Presented{Scheme: gatehouse.SchemeAPIKey}, errConflict
 	}
-	p, err := classifyKey(value)
+	p, err := rd.classify(value)
 	switch {
 	case err != nil && gatehouse.CodeOf(err) == "token_unrecognized", err == nil && p.Scheme != gatehouse.SchemeAPIKey:
 		return Presented{Scheme: gatehouse.SchemeAPIKey}, errKeyForm

@@ -43,6 +43,9 @@ type ReaderConfig struct {
 	// Ours tells our own and trusted signed tokens from those of others, which may
 	// stand in the URL under an allowed name; nil takes every one for ours.
 	Ours func(token string) bool
+	// Imported reports whether keys that another system made may be presented; nil says
+	// no. It is asked only about texts that are of no form of ours.
+	Imported func() bool
 }
 
 // Reader finds the credential of a request where it may stand. It is immutable.
@@ -53,6 +56,7 @@ type Reader struct {
 	queries  map[string]bool // lower case
 	ours     func(string) bool
 
+	imported    func() bool
 	keyScheme   string
 	keyAsUser   bool
 	subprotocol string
@@ -65,7 +69,7 @@ var standard = &Reader{fields: []string{FieldAuthorization, FieldAPIKey}}
 // NewReader checks cfg.
 func NewReader(cfg ReaderConfig) (*Reader, error) {
 	rd := &Reader{anyQuery: cfg.AnyQueryName, ours: cfg.Ours, queries: map[string]bool{},
-		keyScheme: cfg.KeyScheme, keyAsUser: cfg.KeyAsUser, subprotocol: cfg.Subprotocol, ticket: cfg.Ticket}
+		keyScheme: cfg.KeyScheme, keyAsUser: cfg.KeyAsUser, subprotocol: cfg.Subprotocol, ticket: cfg.Ticket, imported: cfg.Imported}
 	for _, n := range cfg.QueryNames {
 		if n == "" {
 			return nil, errors.New("a query parameter needs a name")
@@ -208,7 +212,7 @@ func (rd *Reader) Read(r *http.Request) (Presented, error) {
 	case FieldAuthorization:
 		return rd.parseAuthorization(value)
 	}
-	return by(ByKeyField)(parseAPIKey(value))
+	return by(ByKeyField)(rd.parseAPIKey(value))
 }
 
 // readElsewhere returns the credential that stands in none of the fields.

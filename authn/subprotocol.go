@@ -53,7 +53,7 @@ func (rd *Reader) readSubprotocol(h http.Header) (Presented, error) {
 	if len(text) > MaxTokenBytes {
 		return Presented{}, errTooLarge
 	}
-	p, err := parseBearer(text)
+	p, err := rd.parseBearer(text)
 	if gatehouse.CodeOf(err) == errMalformed.Code {
 		err = errUnknown
 	}

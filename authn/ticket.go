@@ -167,7 +167,11 @@ func present(c sealedCredential) (p Presented, err error) {
 	if k.Record == RecordNone { // a name and a password
 		return Presented{Scheme: c.Scheme, By: ByQuery, User: c.User, Secret: gatehouse.Secret(c.Secret)}, nil
 	}
-	if p, err = parseBearer(c.Secret); err == nil && p.Scheme != c.Scheme {
+	p, err = standard.parseBearer(c.Secret)
+	switch {
+	case c.Scheme == gatehouse.SchemeAPIKey && p.None(): // made by another system
+		p, err = importedKey(c.Secret), nil
+	case err == nil && p.Scheme != c.Scheme:
 		err = errTicketUnknown
 	}
 	p.By = ByQuery

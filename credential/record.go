@@ -30,6 +30,8 @@ type Key struct {
 	Metadata    map[string]string // notes of the operator; nothing decides by them
 	QuotaDay    int64             // most uses in a day (UTC); 0: any number
 	QuotaMonth  int64             // most uses in a month (UTC); 0: any number
+	Imported    bool              // made by another system: its text has no form of ours, and Hash finds it
+	Prefix      string            // how the text of an imported key begins, for people
 	Version     int64             // compare-and-swap
 }
 

@@ -15,12 +15,22 @@ type recognizer interface {
 	Recognizes(ctx context.Context, text string) bool
 }
 
+// importer is an [Authenticator] that knows whether a realm has keys which another system
+// made; *authn.Authenticator is one. Without it no such key is read.
+type importer interface {
+	HasImported(ctx context.Context, realm string) bool
+}
+
 // checkCarriers prepares where the route's requests carry their credential.
 func (p *Pipeline) checkCarriers(c *compiled) error {
 	cfg := authn.ReaderConfig{Fields: c.Credentials, KeyScheme: c.KeyScheme, KeyAsUser: c.KeyAsUser, Subprotocol: c.Subprotocol, Ticket: c.Ticket,
 		QueryNames: c.QueryNames, AnyQueryName: c.Anonymous}
 	if k, ok := p.cfg.Authenticator.(recognizer); ok {
 		cfg.Ours = func(text string) bool { return k.Recognizes(context.Background(), text) }
+	}
+	if k, ok := p.cfg.Authenticator.(importer); ok {
+		realm := c.Realm
+		cfg.Imported = func() bool { return k.HasImported(context.Background(), realm) }
 	}
 	if c.Ticket != "" && !p.cfg.Authenticator.Supports(gatehouse.SchemeTicket) {
 		return errors.New("ticket: nobody keeps tickets here")

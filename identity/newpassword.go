@@ -56,10 +56,3 @@ func (s *Service) CheckPassword(ctx context.Context, u User, password gatehouse.
 	}
 	return err
 }
-
-// CheckHash reports whether a stored hash, imported from another system, can be
-// verified. Error: password_hash_invalid.
-func (s *Service) CheckHash(hash string) error {
-	_, err := credential.ParseHash(hash)
-	return err
-}

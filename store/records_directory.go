@@ -165,12 +165,12 @@ func (t *Tx) DeleteUser(ctx context.Context, realm, id string) error {
 
 const keyColumns = `id, realm, name, hash, owner_id, scopes_json, role_limit_json, environment, allowed_nets_json,
 	created_at, expires_at, revoked_at, leaked_at, rotated_to, last_used_at, version,
-	disabled_at, metadata_json, quota_day, quota_month`
+	disabled_at, metadata_json, quota_day, quota_month, imported, prefix`
 
 func scanKey(r row) (v credential.Key, err error) {
 	err = r.Scan(&v.ID, &v.Realm, &v.Name, blob(&v.Hash), &v.OwnerID, from(&v.Scopes), from(&v.RoleLimit), enum(&v.Environment),
 		from(&v.AllowedNets), at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.RevokedAt), at(&v.LeakedAt), &v.RotatedTo,
-		at(&v.LastUsedAt), &v.Version, at(&v.DisabledAt), from(&v.Metadata), &v.QuotaDay, &v.QuotaMonth)
+		at(&v.LastUsedAt), &v.Version, at(&v.DisabledAt), from(&v.Metadata), &v.QuotaDay, &v.QuotaMonth, &v.Imported, &v.Prefix)
 	return v, err
 }
 
@@ -199,13 +199,25 @@ func (q Queries) ActiveKeys(ctx context.Context, now time.Time) (int64, error) {
 		`SELECT COUNT(*) FROM api_keys WHERE revoked_at IS NULL AND leaked_at IS NULL AND (expires_at IS NULL OR expires_at>$1)`, now)
 }
 
-// InsertKey adds an API key; an id in use is Conflict.
+// ImportedKey returns a key that another system made, by the hash of its text.
+func (q Queries) ImportedKey(ctx context.Context, hash []byte) (credential.Key, error) {
+	return one(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE hash=$1 AND imported`+q.own, hash)
+}
+
+// HasImportedKeys reports whether a realm has keys that another system made.
+func (q Queries) HasImportedKeys(ctx context.Context, realm string) (bool, error) {
+	return one(ctx, q.c, func(r row) (has bool, err error) { err = r.Scan(&has); return has, err },
+		`SELECT EXISTS (SELECT 1 FROM api_keys WHERE realm=$1 AND imported)`, realm)
+}
+
+// InsertKey adds an API key; an id in use is Conflict, and so is the hash of an
+// imported key.
 func (t *Tx) InsertKey(ctx context.Context, k credential.Key) error {
 	err := insert(ctx, t.c, `INSERT INTO api_keys (`+keyColumns+`)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20) ON CONFLICT DO NOTHING`,
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22) ON CONFLICT DO NOTHING`,
 		k.ID, k.Realm, k.Name, k.Hash, k.OwnerID, document{k.Scopes}, document{k.RoleLimit}, string(k.Environment),
 		document{k.AllowedNets}, k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LeakedAt, k.RotatedTo, k.LastUsedAt, k.Version,
-		k.DisabledAt, document{k.Metadata}, k.QuotaDay, k.QuotaMonth)
+		k.DisabledAt, document{k.Metadata}, k.QuotaDay, k.QuotaMonth, k.Imported, k.Prefix)
 	return t.changed(err, gatehouse.TopicKey, k.Realm, k.ID, k)
 }
 

@@ -15,7 +15,7 @@ var may = map[string]string{
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
 	"set-password": "aor", "list-user-grants": "aour", "revoke-user": "aor",
-	"list-keys": "aour", "create-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
+	"list-keys": "aour", "create-key": "ar", "import-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
 	"list-roles": "aour", "get-role": "aour", "put-role": "ar", "delete-role": "ar",
 	"list-policies": "aour", "get-policy": "aour", "put-policy": "ar", "delete-policy": "ar", "get-schema": "aour", "put-schema": "ar",
 	"list-entities": "aour", "get-entity": "aour", "put-entity": "aor", "delete-entity": "aor", "decide": "aour",
@@ -31,7 +31,8 @@ func bodies(victim string) map[string]any {
 		"create-realm": map[string]any{"name": "new-realm"}, "update-realm": map[string]any{"title": "T"},
 		"create-user": map[string]any{"username": "somebody"}, "update-user": map[string]any{"display_name": "V"}, "set-password": map[string]any{},
 		"create-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}}, "update-key": map[string]any{"name": "k"},
-		"put-role": map[string]any{}, "put-policy": map[string]any{"text": "permit (principal, action, resource);"}, "put-schema": map[string]any{"text": ""},
+		"import-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}, "bits": 256, "sha256": "9b74c9897bac770ffc029102a200c5de7c2f5e1a1d1f9a3f8c1f4c9f3f2a9d11"},
+		"put-role":   map[string]any{}, "put-policy": map[string]any{"text": "permit (principal, action, resource);"}, "put-schema": map[string]any{"text": ""},
 		"put-entity": map[string]any{}, "decide": map[string]any{"principal": victim, "action": "read", "resource": map[string]any{"type": "T", "id": "1"}},
 		"inspect-token": token, "verify-token": token, "revoke-token": token, "revoke": map[string]any{"kind": "client", "id": "some-client"},
 	}

@@ -92,6 +92,14 @@ func (a *api) keys() {
 		}) (*out[admin.CreatedKey], error) {
 			return answer(s.CreateKey(ctx, actor, in.Realm, in.Body))
 		})
+	handle(a, operation{method: http.MethodPost, path: "/realms/{realm}/keys/import", id: "import-key", tag: "keys", status: http.StatusCreated, conflicts: true,
+		summary: "Take over a key that another system made, by its hash"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			RealmPath
+			Body admin.ImportedKey
+		}) (*out[admin.Key], error) {
+			return answer(s.ImportKey(ctx, actor, in.Realm, in.Body))
+		})
 	handle(a, operation{method: http.MethodGet, path: "/realms/{realm}/keys/{key}", id: "get-key", tag: "keys", summary: "One API key, without its secret"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *KeyPath) (*out[admin.Key], error) {
 			return answer(s.Key(ctx, actor, in.Realm, in.Key))

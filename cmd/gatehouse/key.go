@@ -8,7 +8,7 @@ import (
 )
 
 func (a *app) keyCommand() *cobra.Command {
-	c := &cobra.Command{Use: "key", Short: "API keys: create, update, rotate, disable, revoke, report as leaked"}
+	c := &cobra.Command{Use: "key", Short: "API keys: create, import, update, rotate, disable, revoke, report as leaked"}
 	var owner string
 	list := &cobra.Command{Use: "list", Short: "List keys", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 		q := url.Values{}
@@ -18,7 +18,7 @@ func (a *app) keyCommand() *cobra.Command {
 		return a.list(c.Context(), a.realmPath("keys"), q, "id", "name", "owner_name", "environment", "status", "scopes", "expires_at", "last_used_at")
 	}}
 	list.Flags().StringVar(&owner, "owner", "", "only keys of this user, by id or username")
-	c.AddCommand(a.keyCreate(), a.keyUpdate(), a.keySwitch("disable", true), a.keySwitch("enable", false), a.keyRotate(), a.keyLeaked(), list,
+	c.AddCommand(a.keyCreate(), a.keyImport(), a.keyUpdate(), a.keySwitch("disable", true), a.keySwitch("enable", false), a.keyRotate(), a.keyLeaked(), list,
 		&cobra.Command{Use: "show KEY", Short: "Show a key, by id", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			return a.get(c.Context(), a.realmPath("keys", args[0]))
 		}},
