@@ -37,7 +37,17 @@ const maxRoutes = 10_000
 type RouteError struct {
 	Index int    // in the list
 	Name  string // as its events would show it
-	Err   error
+	// Beside is the id of the route that stands in its way; empty where it is wrong
+	// by itself.
+	Beside string
+	Err    error
+}
+
+// conflict is an error of two routes that match the same requests.
+type conflict struct{ with *compiled }
+
+func (c *conflict) Error() string {
+	return fmt.Sprintf("it matches requests that %s matches too, and neither is more specific", name(&c.with.Route))
 }
 
 // Error implements error.
@@ -82,7 +92,12 @@ func (p *Pipeline) compile(routes []Route) (*table, error) {
 			err = t.add(c)
 		}
 		if err != nil {
-			errs = append(errs, &RouteError{i, name(&routes[i]), err})
+			wrong := &RouteError{Index: i, Name: name(&routes[i]), Err: err}
+			var two *conflict
+			if errors.As(err, &two) {
+				wrong.Beside = two.with.ID
+			}
+			errs = append(errs, wrong)
 			continue
 		}
 		ids[c.ID] = true

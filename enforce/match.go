@@ -110,7 +110,7 @@ func (t *table) add(c *compiled) error {
 			continue
 		}
 		if rel == equal || rel == overlapping {
-			return fmt.Errorf("it matches requests that %s matches too, and neither is more specific", name(&o.Route))
+			return &conflict{o}
 		}
 	}
 	method := c.pattern.method

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 )
 
@@ -97,6 +96,13 @@ func (r *reader) note(operation, format string, args ...any) {
 	r.api.Notes = append(r.api.Notes, operation+": "+fmt.Sprintf(format, args...))
 }
 
+// noteOnce is note for what several operations would say alike.
+func (r *reader) noteOnce(of, text string) {
+	if n := of + ": " + text; !slices.Contains(r.api.Notes, n) {
+		r.api.Notes = append(r.api.Notes, n)
+	}
+}
+
 // path reads the operations of one path item. An error of it is one of the whole
 // document; what can be told apart is noted.
 func (r *reader) path(path string, v any) error {
@@ -107,7 +113,7 @@ func (r *reader) path(path string, v any) error {
 			if m == "head" {
 				continue // GET serves it
 			}
-			if err := r.closed(strings.ToUpper(m), path); err != nil {
+			if err := r.closed(nil, nil, strings.ToUpper(m), path); err != nil {
 				return err
 			}
 		}
@@ -132,61 +138,84 @@ func (r *reader) path(path string, v any) error {
 		if !ok {
 			continue
 		}
-		if len(r.api.Routes) >= maxOperations {
-			return fmt.Errorf("more than %d operations", maxOperations)
-		}
 		method := m
 		if slices.Contains(methods, m) {
 			method = strings.ToUpper(m)
 		}
 		name := fmt.Sprintf("%s %q", method, path)
-		route, err := r.operation(method, path, item, v)
+		var route enforce.Route
+		op, err := r.deref(v)
 		if err == nil {
-			if checked := enforce.CheckRoutes([]enforce.Route{route}); checked != nil {
-				err = errors.Unwrap(firstError(checked))
-			}
+			route, err = r.operation(method, path, item, op)
+		}
+		if err == nil {
+			err = checkOne(route)
 		}
 		if err != nil {
 			r.note(name, "%v: nobody may call it", err)
-			if err := r.closed(method, path); err != nil {
+			if err := r.closed(item, op, method, path); err != nil {
 				return err
 			}
 			continue
 		}
-		r.add(name, route)
+		if err := r.add(name, route); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// firstError returns the first of joined errors.
-func firstError(err error) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		return many.Unwrap()[0]
+// checkOne says what is wrong with a route, apart from others.
+func checkOne(route enforce.Route) error {
+	err := enforce.CheckRoutes([]enforce.Route{route})
+	var wrong *enforce.RouteError
+	if errors.As(err, &wrong) {
+		return wrong.Err
 	}
 	return err
 }
 
-func (r *reader) add(operation string, route enforce.Route) {
+// add adds the route of an operation. The specification wants unique names of
+// operations; not every document heeds it.
+func (r *reader) add(operation string, route enforce.Route) error {
+	if len(r.api.Routes) >= maxOperations {
+		return fmt.Errorf("more than %d operations", maxOperations)
+	}
 	if r.ids[route.ID] {
-		route.ID = route.Pattern // the specification wants unique names; not every document heeds it
+		route.ID = route.Pattern
+	}
+	for n := 2; r.ids[route.ID]; n++ {
+		route.ID = fmt.Sprintf("%s (%d)", route.Pattern, n)
 	}
 	r.ids[route.ID] = true
 	r.api.Routes, r.ops = append(r.api.Routes, route), append(r.ops, operation)
+	return nil
 }
 
-// closed adds a route for an operation that could not be expressed. Segments that
-// cannot be patterns become parameters: the route is wider then, and still closed.
-func (r *reader) closed(method, path string) error {
-	pattern, err := closedPattern(r.base(nil, nil) + path)
+// closed adds a closed route for an operation that could not be expressed. Segments
+// that cannot be patterns become parameters: it is wider then, and still closed.
+func (r *reader) closed(item, op object, method, path string) error {
+	base, err := r.base(item, op)
 	if err != nil {
-		return nil // no request can have such a path
+		base, _ = r.base(nil, nil) // where its path would be, were it of this API
 	}
-	pattern = method + " " + pattern
-	route := enforce.Route{ID: pattern, Pattern: pattern, Host: r.opt.Host, Upstream: r.opt.Upstream, Realm: r.opt.Realm, Closed: true}
-	if enforce.CheckRoutes([]enforce.Route{route}) == nil {
-		r.add(fmt.Sprintf("%s %q", method, path), route)
+	for _, form := range []func(string) (string, error){pathPattern, closedPattern} {
+		pattern, err := form(base + path)
+		if err != nil {
+			continue
+		}
+		pattern = method + " " + pattern
+		route := closedRoute(enforce.Route{ID: pattern, Pattern: pattern, Host: r.opt.Host, Upstream: r.opt.Upstream, Realm: r.opt.Realm})
+		if checkOne(route) == nil {
+			return r.add(fmt.Sprintf("%s %q", method, path), route)
+		}
 	}
-	return nil
+	return nil // no request can have such a path or method
+}
+
+// closedRoute returns what is left of a route when nobody may call it.
+func closedRoute(r enforce.Route) enforce.Route {
+	return enforce.Route{ID: r.ID, Host: r.Host, Pattern: r.Pattern, Upstream: r.Upstream, Realm: r.Realm, Closed: true}
 }
 
 // check looks for routes that stand in each other's way: two patterns that share
@@ -194,13 +223,13 @@ func (r *reader) closed(method, path string) error {
 // paths with it ask for the same, and closed when one does not: then what it takes, the
 // shared paths too, must not fall to a route that asks for less.
 func (r *reader) check() error {
-	for range len(r.api.Routes) {
+	for range 2*len(r.api.Routes) + 1 {
+		var wrong *enforce.RouteError
 		err := enforce.CheckRoutes(r.api.Routes)
 		if err == nil {
 			return nil
 		}
-		var wrong *enforce.RouteError
-		if !errors.As(firstError(err), &wrong) {
+		if !errors.As(err, &wrong) || wrong.Beside == "" {
 			return err
 		}
 		i := wrong.Index
@@ -208,15 +237,29 @@ func (r *reader) check() error {
 		differs := slices.IndexFunc(r.api.Routes, func(o enforce.Route) bool {
 			return o.ID != this.ID && share(this.Pattern, o.Pattern) && !askTheSame(this, o)
 		})
-		if differs < 0 || this.Closed {
+		switch {
+		case this.Closed:
+			// A closed route stands in no other's way but in that of one with the same
+			// paths: one closed route does for both.
+			beside := slices.IndexFunc(r.api.Routes, func(o enforce.Route) bool { return o.ID == wrong.Beside })
+			if !r.api.Routes[beside].Closed {
+				r.note(r.ops[beside], "%s has the same paths and asks for something else: nobody may call it", r.ops[i])
+				r.api.Routes[beside] = closedRoute(r.api.Routes[beside])
+			}
+			r.remove(i)
+		case differs < 0:
 			r.note(r.ops[i], "%v; both ask for the same, and what only this one takes does not exist", wrong.Err)
-			r.api.Routes, r.ops = slices.Delete(r.api.Routes, i, i+1), slices.Delete(r.ops, i, i+1)
-			continue
+			r.remove(i)
+		default:
+			r.note(r.ops[i], "%v, and %s asks for something else: nobody may call it, nor what both take", wrong.Err, r.ops[differs])
+			r.api.Routes[i] = closedRoute(this)
 		}
-		r.note(r.ops[i], "%v, and %s asks for something else: nobody may call it, nor what both take", wrong.Err, r.ops[differs])
-		r.api.Routes[i] = enforce.Route{ID: this.ID, Pattern: this.Pattern, Host: this.Host, Upstream: this.Upstream, Realm: this.Realm, Closed: true}
 	}
-	return errors.New("no operation can become a route")
+	return errors.New("its paths stand in each other's way")
+}
+
+func (r *reader) remove(i int) {
+	r.api.Routes, r.ops = slices.Delete(r.api.Routes, i, i+1), slices.Delete(r.ops, i, i+1)
 }
 
 // askTheSame tells whether two routes differ in nothing but their names and patterns.
@@ -249,16 +292,13 @@ func share(a, b string) bool {
 }
 
 // operation makes a route of one operation.
-func (r *reader) operation(method, path string, item object, v any) (enforce.Route, error) {
+func (r *reader) operation(method, path string, item, op object) (enforce.Route, error) {
 	var route enforce.Route
-	op, err := r.deref(v)
+	base, err := r.base(item, op)
 	if err != nil {
 		return route, err
 	}
-	if err := r.elsewhere(item, op); err != nil {
-		return route, err
-	}
-	pattern, err := pathPattern(r.base(item, op) + path)
+	pattern, err := pathPattern(base + path)
 	if err != nil {
 		return route, err
 	}
@@ -266,41 +306,23 @@ func (r *reader) operation(method, path string, item object, v any) (enforce.Rou
 	if route.ID, _ = op["operationId"].(string); route.ID == "" {
 		route.ID = route.Pattern
 	}
-	if err := r.security(fmt.Sprintf("%s %q", method, path), &route, op); err != nil {
+	ext, err := extensionOf(item, op)
+	if err != nil {
+		return route, fmt.Errorf("x-gatehouse %w", err)
+	}
+	if !ext.replacesSecurity() {
+		if err := r.security(fmt.Sprintf("%s %q", method, path), &route, op); err != nil {
+			return route, err
+		}
+	}
+	if route.ContentTypes, err = r.contentTypes(op); err != nil {
 		return route, err
 	}
-	if body, ok := op["requestBody"]; ok {
-		body, err := r.deref(body)
-		if err != nil {
-			return route, fmt.Errorf("requestBody: %w", err)
-		}
-		content, _ := body["content"].(object)
-		for t := range content {
-			if plain, _, err := mime.ParseMediaType(t); err == nil {
-				t = plain
-			}
-			if !slices.Contains(route.ContentTypes, t) {
-				route.ContentTypes = append(route.ContentTypes, t)
-			}
-		}
-		slices.Sort(route.ContentTypes)
+	if err := ext.apply(&route); err != nil {
+		return route, fmt.Errorf("x-gatehouse: %w", err)
 	}
-	for _, holder := range []object{item, op} {
-		if ext, ok := holder["x-gatehouse"]; ok {
-			ext, ok := ext.(object)
-			if !ok {
-				return route, errors.New("x-gatehouse is not a mapping")
-			}
-			if err := extend(&route, ext); err != nil {
-				return route, fmt.Errorf("x-gatehouse: %w", err)
-			}
-		}
-	}
-	if route.Resource != nil && route.Resource.Source == "" && route.Resource.Fetch != "" {
-		route.Resource.Source = "upstream"
-	}
-	if route.Action == "" {
-		// A path may describe its resource once, for those of its operations that
+	if route.Action == "" && !describesResource(ext.own) && r.someAction(item) {
+		// The path describes its resource once, for those of its operations that
 		// have an action.
 		route.Resource, route.HideExistence = nil, false
 	}
@@ -308,17 +330,47 @@ func (r *reader) operation(method, path string, item object, v any) (enforce.Rou
 	return route, nil
 }
 
-// collectScopes adds the scopes that a route asks for, so that they can be given.
-func (r *reader) collectScopes(route *enforce.Route) {
-	add := func(scopes []string) {
-		for _, s := range scopes {
-			if _, ok := r.api.Scopes[s]; !ok && s != "" && s != gatehouse.ScopeAll {
-				r.api.Scopes[s] = ""
-			}
+// contentTypes returns the types of an operation's request body.
+func (r *reader) contentTypes(op object) ([]string, error) {
+	said, ok := op["requestBody"]
+	if !ok {
+		return nil, nil
+	}
+	body, err := r.deref(said)
+	if err != nil {
+		return nil, fmt.Errorf("requestBody: %w", err)
+	}
+	content, _ := body["content"].(object)
+	var types []string
+	for t := range content {
+		if plain, _, err := mime.ParseMediaType(t); err == nil {
+			t = plain
+		}
+		if !slices.Contains(types, t) {
+			types = append(types, t)
 		}
 	}
-	add(route.Scopes)
-	for _, a := range route.AnyOf {
-		add(a.Scopes)
+	slices.Sort(types)
+	return types, nil
+}
+
+// someAction reports whether an operation of a path has an action.
+func (r *reader) someAction(item object) bool {
+	for _, v := range item {
+		op, _ := v.(object)
+		members, _ := op["x-gatehouse"].(object)
+		if _, has := members["action"]; has {
+			return true
+		}
+	}
+	return false
+}
+
+// collectScopes adds the scopes that a route asks for, so that they can be given.
+func (r *reader) collectScopes(route *enforce.Route) {
+	for _, way := range append([]enforce.Requirement{{Scopes: route.Scopes}}, route.AnyOf...) {
+		for _, name := range way.Scopes {
+			r.addScope(name, "")
+		}
 	}
 }

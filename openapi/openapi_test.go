@@ -5,11 +5,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/openapi"
 )
 
@@ -51,9 +53,14 @@ servers: [{url: 'https://x.example/v1/'}]
 components:
   securitySchemes:
     oauth: {type: oauth2, flows: {clientCredentials: {tokenUrl: /t, scopes: {read: Read, write: Write, users:read: Read users}}}}
-    key: {type: apiKey, in: header, name: X-Key}
+    key: {type: apiKey, in: header, name: X-API-Key}
     basic: {type: http, scheme: basic}
     bearer: {type: http, scheme: Bearer}
+    signed: {type: http, scheme: bearer, bearerFormat: JWT}
+    old: {type: apiKey, in: header, name: Authorization}
+    tenant: {type: apiKey, in: header, name: X-Tenant-Key}
+    query: {type: apiKey, in: query, name: api_key}
+    forwarded: {type: apiKey, in: header, name: Forwarded}
     digest: {type: http, scheme: digest}
     cookie: {type: apiKey, in: cookie, name: sid}
     tls: {type: mutualTLS}
@@ -65,6 +72,7 @@ components:
 var (
 	tokens  = []gatehouse.Scheme{"jwt", "opaque"}
 	bearers = []gatehouse.Scheme{"api_key", "jwt", "opaque"}
+	signed  = []gatehouse.Scheme{"jwt"}
 	keys    = []gatehouse.Scheme{"api_key"}
 	basic   = []gatehouse.Scheme{"basic"}
 )
@@ -97,6 +105,16 @@ func TestRead(t *testing.T) {
 			with(one("GET /v1/a"), func(r *enforce.Route) { r.Schemes, r.Scopes = basic, nil })}},
 		{"bearer", secured + "  /a: {get: {security: [{bearer: []}]}}\n", []enforce.Route{
 			with(one("GET /v1/a"), func(r *enforce.Route) { r.Schemes, r.Scopes = bearers, nil })}},
+		{"signed tokens", secured + "  /a: {get: {security: [{signed: []}]}}\n", []enforce.Route{
+			with(one("GET /v1/a"), func(r *enforce.Route) { r.Schemes, r.Scopes = signed, nil })}},
+		{"a bearer token as Swagger 2 says it", secured + "  /a: {get: {security: [{old: []}]}}\n", []enforce.Route{
+			with(one("GET /v1/a"), func(r *enforce.Route) { r.Schemes, r.Scopes = bearers, nil })}},
+		{"a key in a line of its own", secured + "  /a: {get: {security: [{tenant: []}]}}\n", []enforce.Route{
+			with(one("GET /v1/a"), func(r *enforce.Route) {
+				r.Schemes, r.Scopes, r.Credentials = keys, nil, []string{"Authorization", "X-Api-Key", "X-Tenant-Key"}
+			})}},
+		{"a key in the URL", secured + "  /a: {get: {security: [{query: []}]}}\n", []enforce.Route{
+			with(one("GET /v1/a"), func(r *enforce.Route) { r.Schemes, r.Scopes = keys, nil })}},
 		{"referenced scheme", secured + "  /a: {get: {security: [{alias: [write]}]}}\n", []enforce.Route{
 			with(one("GET /v1/a"), func(r *enforce.Route) { r.Scopes = []string{"write"} })}},
 		{"both at once by one token", secured + "  /a: {get: {security: [{bearer: [], oauth: [write, read]}]}}\n", []enforce.Route{
@@ -125,8 +143,29 @@ func TestRead(t *testing.T) {
 			with(one("DELETE /v1/d/{id}"), func(r *enforce.Route) { r.Roles = []string{"admin"} })}},
 		{"extension of alternatives", secured + "  /a:\n    get: {x-gatehouse: {any_of: [{schemes: [basic]}, {scopes: [x]}]}}\n    put: {security: [{key: []}, {oauth: [read]}], x-gatehouse: {scopes: [y]}}\n    post: {x-gatehouse: {schemes: [api_key], encoded_slashes: true}}\n", []enforce.Route{
 			with(one("GET /v1/a"), ways(enforce.Requirement{Schemes: basic}, enforce.Requirement{Scopes: []string{"x"}})),
-			with(one("PUT /v1/a"), func(r *enforce.Route) { r.Schemes, r.Scopes = bearers, []string{"y"} }),
+			with(one("PUT /v1/a"), func(r *enforce.Route) {
+				r.Schemes, r.Scopes = []gatehouse.Scheme{"api_key", "jwt", "opaque"}, []string{"y"}
+			}),
 			with(one("POST /v1/a"), func(r *enforce.Route) { r.Schemes, r.EncodedSlashes = keys, true })}},
+		{"extension of some alternatives", secured + "  /a: {get: {security: [{key: []}, {oauth: [read]}], x-gatehouse: {schemes: [jwt]}}}\n", []enforce.Route{
+			with(one("GET /v1/a"), ways(enforce.Requirement{Schemes: signed, Scopes: []string{"read"}}))}},
+		{"extension in place of security", secured + "  /a:\n    get: {security: [{tls: []}], x-gatehouse: {any_of: [{scopes: [x]}]}}\n    put: {security: [{cookie: []}], x-gatehouse: {schemes: [basic], scopes: [y]}}\n    post: {security: [{tls: []}], x-gatehouse: {public: true}}\n    delete: {security: [{tls: []}], x-gatehouse: {closed: true}}\n", []enforce.Route{
+			with(one("GET /v1/a"), ways(enforce.Requirement{Scopes: []string{"x"}})),
+			with(one("PUT /v1/a"), func(r *enforce.Route) { r.Schemes, r.Scopes = basic, []string{"y"} }),
+			{ID: "POST /v1/a", Pattern: "POST /v1/a", Anonymous: true},
+			{ID: "DELETE /v1/a", Pattern: "DELETE /v1/a", Closed: true}}},
+		{"one operation closed", secured + "  /d/{id}:\n    x-gatehouse: {type: D, id: '{id}', roles: [x]}\n    get: {x-gatehouse: {closed: true}}\n    put: {x-gatehouse: {action: write}}\n", []enforce.Route{
+			{ID: "GET /v1/d/{id}", Pattern: "GET /v1/d/{id}", Closed: true},
+			with(one("PUT /v1/d/{id}"), func(r *enforce.Route) {
+				r.Roles, r.Action, r.Resource = []string{"x"}, "write", &enforce.ResourceRule{Type: "D", ID: "{id}"}
+			})}},
+		{"extension of a path and an operation", secured + "  /a:\n    x-gatehouse: {public: true}\n    get: {}\n    put: {x-gatehouse: {public: false}}\n", []enforce.Route{
+			{ID: "GET /v1/a", Pattern: "GET /v1/a", Anonymous: true}, one("PUT /v1/a")}},
+		{"bounds", secured + "  /a: {get: {x-gatehouse: {rate_principal: 60/1m, rate_address: 5/1s, query_names: [token], credentials: [X-Tenant-Key]}}}\n", []enforce.Route{
+			with(one("GET /v1/a"), func(r *enforce.Route) {
+				r.RatePrincipal, r.RateAddress = limit.Rate{Limit: 60, Window: time.Minute}, limit.Rate{Limit: 5, Window: time.Second}
+				r.QueryNames, r.Credentials = []string{"token"}, []string{"X-Tenant-Key"}
+			})}},
 		{"JSON", `{"openapi":"3.1.0","paths":{"/a":{"get":{"security":[]},"put":{"x-gatehouse":{"public":true}}}}}`, []enforce.Route{
 			{ID: "GET /a", Pattern: "GET /a", Anonymous: true}, {ID: "PUT /a", Pattern: "PUT /a", Anonymous: true}}},
 	} {
@@ -147,6 +186,27 @@ func TestWhatCannotBeExpressedIsClosed(t *testing.T) {
 	for _, c := range []struct{ name, item, note string }{
 		{"two credentials at once", "get: {security: [{key: [], basic: []}]}", "two credentials"},
 		{"unknown scheme", "get: {security: [{digest: []}]}", `"digest"`},
+		{"two keys at once", "get: {security: [{key: [], tenant: []}]}", "two credentials"},
+		{"a key and a token at once", "get: {security: [{key: [], bearer: []}]}", "two credentials"},
+		{"passwords with scopes", "get: {security: [{basic: [admin]}]}", "a password has no scopes"},
+		{"security that is nothing", "get: {security: }", "not a list"},
+		{"scopes that are nothing", "get: {security: [{oauth: }]}", "[] is none"},
+		{"a requirement that is a name", "get: {security: [oauth]}", "not a mapping"},
+		{"no alternative is of the kind", "get: {security: [{key: []}, {oauth: [read]}], x-gatehouse: {schemes: [basic]}}", "any_of"},
+		{"two extensions at once", "get: {x-gatehouse: {any_of: [{scopes: [a]}], scopes: [b]}}", "contradict"},
+		{"an alternative that asks for nothing", "get: {x-gatehouse: {any_of: [{}]}}", "wrong kind"},
+		{"an alternative that is empty", "get: {x-gatehouse: {any_of: [{scopes: []}]}}", "wrong kind"},
+		{"no scheme", "get: {x-gatehouse: {schemes: []}}", "wrong kind"},
+		{"closed and more", "get: {x-gatehouse: {closed: true, roles: [x]}}", "stands alone"},
+		{"a closed path of which an operation says more", "x-gatehouse: {closed: true}, get: {x-gatehouse: {roles: [x]}}", "stands alone"},
+		{"a resource without an action", "get: {x-gatehouse: {type: Document, id: x}}", "decides nothing"},
+		{"a resource of a path without an action", "x-gatehouse: {type: Document, id: x}, get: {}", "decides nothing"},
+		{"extension of another kind", "get: {x-gatehouse: [public]}", "not a mapping"},
+		{"scopes of a public path", "get: {security: [], x-gatehouse: {scopes: [x]}}", "contradicts"},
+		{"a line that cannot carry a key", "get: {security: [{forwarded: []}]}", "Forwarded"},
+		{"server without a default", "get: {servers: [{url: '/{stage}/v1'}]}", "without a default"},
+		{"server that is no URL", "get: {servers: [{url: '::'}]}", "no URL"},
+		{"operation of another kind", "get: [x]", "not a mapping"},
 		{"client certificate", "get: {security: [{tls: []}]}", "mutualTLS"},
 		{"cookie", "get: {security: [{cookie: []}]}", "cookie"},
 		{"scheme that is not defined", "get: {security: [{nobody: []}]}", `"nobody" is not defined`},
@@ -163,8 +223,8 @@ func TestWhatCannotBeExpressedIsClosed(t *testing.T) {
 		{"reference in a circle", "$ref: '#/paths/~1wide~1x'", "circle"},
 		{"another server", "get: {servers: [{url: 'https://files.example'}]}", "files.example"},
 	} {
-		doc := secured + "  /wide/{id}: {get: {security: []}}\n  /wide/x: {" + c.item + "}\n"
-		got, err := openapi.Read([]byte(doc), openapi.Options{})
+		doc := []byte(secured + "  /wide/{id}: {get: {security: []}}\n  /wide/x: {" + c.item + "}\n")
+		got, err := openapi.Read(doc, openapi.Options{})
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
@@ -192,7 +252,19 @@ func TestWhatCannotBeExpressedIsClosed(t *testing.T) {
 			t.Errorf("%s: %+v, %v", path, got, err)
 		}
 	}
-	// Two that stand in each other's way.
+}
+
+// What is closed is closed where its own server would have it, so that no wider
+// path of there takes its callers.
+func TestClosedAtItsOwnServer(t *testing.T) {
+	got, err := openapi.Read([]byte(secured+"  /x: {get: {servers: [{url: /v2}], security: [{tls: []}]}}\n  /{any}: {servers: [{url: /v2}], get: {security: []}}\n"), openapi.Options{})
+	if err != nil || len(got.Routes) != 2 || got.Routes[0].Pattern != "GET /v2/x" || !got.Routes[0].Closed {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// Two paths that match the same requests.
+func TestPathsInEachOthersWay(t *testing.T) {
 	const crossing = "  /a/{x}/c: {get: {}}\n  /a/b/{y}: {get: {}}\n  /d: {get: {}}\n"
 	got, err := openapi.Read([]byte(secured+crossing), openapi.Options{})
 	if err != nil || len(got.Routes) != 2 || len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "more specific") {
@@ -200,6 +272,7 @@ func TestWhatCannotBeExpressedIsClosed(t *testing.T) {
 	}
 	for name, doc := range map[string]string{
 		"one asks for less":             strings.Replace(crossing, "/a/{x}/c: {get: {}}", "/a/{x}/c: {get: {security: []}}", 1),
+		"the same paths":                "  /a/{x}: {get: {security: []}}\n  /a/{y}: {get: {}}\n",
 		"a wider one asks for less":     crossing + "  /a/{x}/{y}: {get: {security: [{oauth: [write]}]}}\n",
 		"HEAD of another asks for less": crossing + "  /a/{x}/{y}: {head: {security: []}}\n",
 	} {
@@ -211,6 +284,17 @@ func TestWhatCannotBeExpressedIsClosed(t *testing.T) {
 		if closed := slices.IndexFunc(got.Routes, func(r enforce.Route) bool { return r.Closed }); closed < 0 || enforce.CheckRoutes(got.Routes) != nil {
 			t.Errorf("%s: %+v", name, got.Routes)
 		}
+		if name == "the same paths" && (len(got.Routes) != 1 || !got.Routes[0].Closed) {
+			t.Errorf("%s: the weaker one is left: %+v", name, got.Routes)
+		}
+	}
+}
+
+func TestNotes(t *testing.T) {
+	got, err := openapi.Read([]byte(secured+"  /a: {get: {security: [{digest: []}, {query: []}]}, put: {security: [{query: []}]}, trace: {}}\n"), openapi.Options{})
+	if err != nil || len(got.Notes) != 3 || !strings.Contains(strings.Join(got.Notes, "\n"), `GET "/a": an alternative of its security is left out`) ||
+		!strings.Contains(strings.Join(got.Notes, "\n"), `security scheme "query"`) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

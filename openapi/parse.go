@@ -22,6 +22,8 @@ const (
 	maxDepth      = 64
 	maxNodes      = 2_000_000 // after aliases took their values
 	maxRefs       = 16        // from one to the next
+	maxScope      = 128       // characters of the name of a scope, as realms have them
+	maxMeaning    = 200       // of what it means, in bytes
 )
 
 // object is a mapping of the document. Its values are object, []any, string, bool,
@@ -96,7 +98,11 @@ func value(n *yaml.Node, left *int, depth int) (any, error) {
 		case "!!null":
 			return nil, nil
 		case "!!bool":
-			return strings.EqualFold(n.Value, "true"), nil
+			b, err := strconv.ParseBool(strings.ToLower(n.Value))
+			if err != nil {
+				return nil, fmt.Errorf("line %d: %q is neither true nor false", n.Line, n.Value)
+			}
+			return b, nil
 		}
 		return n.Value, nil
 	}

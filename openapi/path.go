@@ -67,51 +67,63 @@ func paramName(s string) string {
 
 // base is the path of the first server of an operation, of its path or of the
 // document, whichever is the nearest that has one: clients put it before the path.
-func (r *reader) base(item, op object) string {
+// A server of another host than the document's is not the API behind the gateway.
+func (r *reader) base(item, op object) (string, error) {
 	if r.opt.BasePath != "" {
-		return strings.TrimRight(r.opt.BasePath, "/")
+		return strings.TrimRight(r.opt.BasePath, "/"), nil
 	}
-	if u := firstServer(op, item, r.doc); u != nil {
-		return strings.TrimRight(u.EscapedPath(), "/")
+	all, err := firstServer(r.doc)
+	if err != nil {
+		return "", err
 	}
-	return ""
+	own, err := firstServer(op, item)
+	if err != nil {
+		return "", err
+	}
+	if own == nil {
+		own = all
+	}
+	if own == nil {
+		return "", nil
+	}
+	if all != nil && own.Host != "" && all.Host != "" && !strings.EqualFold(own.Host, all.Host) {
+		return "", fmt.Errorf("its server is %s, not %s", own.Host, all.Host)
+	}
+	return strings.TrimRight(own.EscapedPath(), "/"), nil
 }
 
-// elsewhere refuses an operation whose own server is another host than the
-// document's: it is not of the API behind the gateway.
-func (r *reader) elsewhere(item, op object) error {
-	own, all := firstServer(op, item), firstServer(r.doc)
-	if own != nil && all != nil && own.Host != "" && all.Host != "" && !strings.EqualFold(own.Host, all.Host) {
-		return fmt.Errorf("its server is %s, not %s", own.Host, all.Host)
-	}
-	return nil
-}
-
-// firstServer returns the URL of the first server of the first holder that has any.
-func firstServer(holders ...object) *url.URL {
+// firstServer returns the URL of the first server of the first holder that has any,
+// nil when there is none.
+func firstServer(holders ...object) (*url.URL, error) {
 	for _, h := range holders {
 		list, _ := h["servers"].([]any)
 		if len(list) == 0 {
 			continue
 		}
 		server, _ := list[0].(object)
-		text, _ := server["url"].(string)
+		text, ok := server["url"].(string)
+		if !ok {
+			return nil, errors.New("its server has no url")
+		}
 		variables, _ := server["variables"].(object)
 		text = pathParam.ReplaceAllStringFunc(text, func(name string) string {
 			v, _ := variables[name[1:len(name)-1]].(object)
-			value, _ := v["default"].(string)
-			return value
+			if value, ok := v["default"].(string); ok {
+				return value
+			}
+			return name
 		})
+		if strings.ContainsAny(text, "{}") {
+			return nil, fmt.Errorf("server %q has a variable without a default", text)
+		}
 		u, err := url.Parse(text)
-		if err != nil {
-			return nil
+		if err != nil || u.Opaque != "" {
+			return nil, fmt.Errorf("server %q is no URL", text)
 		}
-		if u.Path != "" && !strings.HasPrefix(u.Path, "/") {
-			u = u.JoinPath() // relative to where the document is, which is taken for the root
-			u.Path = "/" + strings.TrimPrefix(strings.TrimPrefix(u.Path, "."), "/")
-			u.RawPath = ""
+		if u.Path != "" && u.Path[0] != '/' { // relative to the document, which is taken to be at the root
+			u.Path, u.RawPath = "/"+strings.TrimPrefix(strings.TrimPrefix(u.Path, "."), "/"), ""
 		}
-		return u
+		return u, nil
 	}
-	return nil
+	return nil, nil
 }

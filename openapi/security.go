@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 )
 
@@ -15,7 +18,12 @@ import (
 // that take its place, or why there are none.
 type scheme struct {
 	accepts []gatehouse.Scheme
-	why     error
+	// place is where a request carries it. What stands in two places is two
+	// credentials.
+	place string
+	field string // the header field of an API key that has one of its own
+	note  string
+	why   error
 }
 
 // securitySchemes reads components.securitySchemes, and the catalogue of scopes.
@@ -35,53 +43,78 @@ func (r *reader) securitySchemes() map[string]scheme {
 			flow, _ := flows[flow].(object)
 			scopes, _ := flow["scopes"].(object)
 			for name, meaning := range scopes {
-				if text, _ := meaning.(string); r.api.Scopes[name] == "" {
-					r.api.Scopes[name] = text
-				}
+				text, _ := meaning.(string)
+				r.addScope(name, text)
 			}
 		}
 	}
 	return out
 }
 
-// readScheme says which of our credentials takes the place of a scheme's. Bearer
-// takes API keys too, which are presented the same way.
+const (
+	placeBearer = "Authorization: Bearer"
+	placeBasic  = "Authorization: Basic"
+)
+
+// readScheme says which of our credentials takes the place of a scheme's.
 func readScheme(def object) scheme {
 	tokens := []gatehouse.Scheme{gatehouse.SchemeJWT, gatehouse.SchemeOpaque}
 	kind, _ := def["type"].(string)
-	switch kind {
-	case "oauth2", "openIdConnect":
-		return scheme{accepts: tokens}
-	case "apiKey":
-		if in, _ := def["in"].(string); in == "cookie" {
-			return scheme{why: errors.New("is a cookie, which no credential here takes the place of")}
+	name, _ := def["name"].(string)
+	in, _ := def["in"].(string)
+	switch {
+	case kind == "oauth2" || kind == "openIdConnect":
+		return scheme{accepts: tokens, place: placeBearer}
+	case kind == "apiKey" && in == "header" && strings.EqualFold(name, authn.FieldAuthorization):
+		// So say documents of Swagger 2, which has no scheme for bearer tokens.
+		return bearer(def)
+	case kind == "apiKey" && in == "header" && name != "":
+		s := scheme{accepts: []gatehouse.Scheme{gatehouse.SchemeAPIKey}, place: http.CanonicalHeaderKey(name)}
+		if s.place != authn.FieldAPIKey {
+			s.field = s.place
 		}
-		return scheme{accepts: []gatehouse.Scheme{gatehouse.SchemeAPIKey}}
-	case "http":
+		return s
+	case kind == "apiKey" && in == "query":
+		return scheme{accepts: []gatehouse.Scheme{gatehouse.SchemeAPIKey}, place: "?" + name,
+			note: "stands in the URL, where credentials are refused; callers send it as X-API-Key"}
+	case kind == "apiKey":
+		return scheme{why: fmt.Errorf("is in %q, and no credential here is carried there", in)}
+	case kind == "http":
 		name, _ := def["scheme"].(string)
 		switch strings.ToLower(name) {
 		case "basic":
-			return scheme{accepts: []gatehouse.Scheme{gatehouse.SchemeBasic}}
+			return scheme{accepts: []gatehouse.Scheme{gatehouse.SchemeBasic}, place: placeBasic}
 		case "bearer":
-			return scheme{accepts: append([]gatehouse.Scheme{gatehouse.SchemeAPIKey}, tokens...)}
+			return bearer(def)
 		}
 		return scheme{why: fmt.Errorf("is HTTP's %q, which is not spoken here", name)}
 	}
 	return scheme{why: fmt.Errorf("is of type %q, which no credential here takes the place of", kind)}
 }
 
+// bearer is a scheme of RFC 6750. API keys are presented so too, unless the
+// document says that it means signed tokens.
+func bearer(def object) scheme {
+	format, _ := def["bearerFormat"].(string)
+	if strings.EqualFold(format, "jwt") {
+		return scheme{accepts: []gatehouse.Scheme{gatehouse.SchemeJWT}, place: placeBearer}
+	}
+	return scheme{accepts: []gatehouse.Scheme{gatehouse.SchemeAPIKey, gatehouse.SchemeJWT, gatehouse.SchemeOpaque}, place: placeBearer}
+}
+
 // security puts the requirement of an operation into its route.
 func (r *reader) security(operation string, route *enforce.Route, op object) error {
 	listed, own := op["security"]
+	said := own
 	if !own {
-		listed = r.doc["security"]
+		listed, said = r.doc["security"]
+	}
+	if !said {
+		return nil
 	}
 	list, ok := listed.([]any)
 	if !ok {
-		if listed != nil {
-			return errors.New("security is not a list")
-		}
-		return nil
+		return errors.New("security is not a list")
 	}
 	if own && len(list) == 0 {
 		route.Anonymous, route.Authenticated = true, false
@@ -89,19 +122,17 @@ func (r *reader) security(operation string, route *enforce.Route, op object) err
 	}
 	var ways []enforce.Requirement
 	var dropped []error
+	optional := false
 	for _, v := range list {
 		alternative, ok := v.(object)
 		if !ok {
 			return errors.New("a security requirement is not a mapping")
 		}
 		if len(alternative) == 0 {
-			if own {
-				route.Anonymous, route.Authenticated = true, false
-				return nil
-			}
-			continue // document-wide it opens nothing
+			optional = true
+			continue
 		}
-		way, err := r.requirement(alternative)
+		way, err := r.requirement(alternative, route)
 		if err != nil {
 			dropped = append(dropped, err)
 			continue
@@ -112,6 +143,10 @@ func (r *reader) security(operation string, route *enforce.Route, op object) err
 			ways = append(ways, way)
 		}
 	}
+	if own && optional {
+		route.Anonymous, route.Authenticated = true, false
+		return nil
+	}
 	if len(dropped) > 0 {
 		if len(ways) == 0 {
 			return errors.Join(dropped...)
@@ -119,7 +154,7 @@ func (r *reader) security(operation string, route *enforce.Route, op object) err
 		r.note(operation, "an alternative of its security is left out: %v", errors.Join(dropped...))
 	}
 	switch len(ways) {
-	case 0:
+	case 0: // document-wide, an empty requirement opens nothing
 	case 1:
 		route.Schemes, route.Scopes = ways[0].Schemes, ways[0].Scopes
 	default:
@@ -129,10 +164,12 @@ func (r *reader) security(operation string, route *enforce.Route, op object) err
 }
 
 // requirement reads one alternative. All of its schemes must be met by the one
-// credential that a request may present.
-func (r *reader) requirement(alternative object) (enforce.Requirement, error) {
+// credential that a request may present; route learns where that may stand.
+func (r *reader) requirement(alternative object, route *enforce.Route) (enforce.Requirement, error) {
 	var way enforce.Requirement
-	for i, name := range slices.Sorted(maps.Keys(alternative)) {
+	names := slices.Sorted(maps.Keys(alternative))
+	var first scheme
+	for i, name := range names {
 		s, ok := r.schemes[name]
 		if !ok {
 			return way, fmt.Errorf("security scheme %q is not defined", name)
@@ -141,38 +178,51 @@ func (r *reader) requirement(alternative object) (enforce.Requirement, error) {
 			return way, fmt.Errorf("security scheme %q %w", name, s.why)
 		}
 		if i == 0 {
-			way.Schemes = slices.Clone(s.accepts)
-		} else {
-			way.Schemes = slices.DeleteFunc(way.Schemes, func(k gatehouse.Scheme) bool { return !slices.Contains(s.accepts, k) })
+			first, way.Schemes = s, slices.Clone(s.accepts)
+		}
+		way.Schemes = slices.DeleteFunc(way.Schemes, func(k gatehouse.Scheme) bool { return !slices.Contains(s.accepts, k) })
+		if s.place != first.place || len(way.Schemes) == 0 {
+			return way, fmt.Errorf("%s at once are two credentials, and a request has one", strings.Join(names, " and "))
 		}
 		scopes, ok := texts(alternative[name])
-		if !ok && alternative[name] != nil {
-			return way, fmt.Errorf("security scheme %q: scopes are not a list of names", name)
+		if !ok {
+			return way, fmt.Errorf("security scheme %q: its scopes are not a list of names; [] is none", name)
+		}
+		if len(scopes) > 0 && s.place == placeBasic {
+			// A password is the user's own and stands for every scope: it would ask for nothing.
+			return way, fmt.Errorf("security scheme %q asks for %s, and a password has no scopes; roles of x-gatehouse may be meant", name, strings.Join(scopes, ", "))
 		}
 		way.Scopes = append(way.Scopes, scopes...)
 	}
-	if len(way.Schemes) == 0 {
-		return way, fmt.Errorf("%s at once need two credentials, and a request has one",
-			strings.Join(slices.Sorted(maps.Keys(alternative)), " and "))
-	}
 	slices.Sort(way.Scopes)
 	way.Scopes = slices.Compact(way.Scopes)
+	if first.field != "" && !slices.Contains(route.Credentials, first.field) {
+		if route.Credentials == nil {
+			route.Credentials = []string{authn.FieldAuthorization, authn.FieldAPIKey}
+		}
+		route.Credentials = append(route.Credentials, first.field)
+	}
+	if first.note != "" {
+		r.noteOnce(fmt.Sprintf("security scheme %q", names[0]), first.note)
+	}
 	return way, nil
 }
 
-// texts reads a list of texts that are not empty.
-func texts(v any) ([]string, bool) {
-	list, ok := v.([]any)
-	if !ok {
-		return nil, false
+// addScope adds a scope to the catalogue. What no realm takes as a name is left out.
+func (r *reader) addScope(name, meaning string) {
+	if name == "" || len(name) > maxScope || name == gatehouse.ScopeAll || strings.HasPrefix(name, "admin:") {
+		return
 	}
-	out := make([]string, 0, len(list))
-	for _, e := range list {
-		s, ok := e.(string)
-		if !ok || s == "" {
-			return nil, false
+	for _, c := range []byte(name) { // scope-token of RFC 6749 §3.3
+		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return
 		}
-		out = append(out, s)
 	}
-	return out, true
+	meaning = strings.Join(strings.Fields(meaning), " ")
+	if len(meaning) > maxMeaning || strings.ContainsFunc(meaning, unicode.IsControl) {
+		meaning = ""
+	}
+	if r.api.Scopes[name] == "" {
+		r.api.Scopes[name] = meaning
+	}
 }

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -55,13 +57,23 @@ func ReadOpenAPI(ctx context.Context, place string) (*openapi.API, error) {
 		doc, err = readBounded(place, openapi.MaxBytes)
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", withoutQuery(place), err)
 	}
 	api, err := openapi.Read(doc, openapi.Options{Upstream: protectedAPI, Realm: gatehouse.MainRealm})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", place, err)
+		return nil, fmt.Errorf("%s: %w", withoutQuery(place), err)
 	}
 	return api, nil
+}
+
+// withoutQuery is an address as it may be shown: without user and query, which can
+// hold secrets.
+func withoutQuery(place string) string {
+	u, err := url.Parse(place)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return place
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
 // readBounded reads a file of at most limit bytes, and one byte more of a larger one.
@@ -160,7 +172,7 @@ func (p Protect) Differences(o ProtectOptions) []string {
 	}
 	var out []string
 	if o.OpenAPI != "" {
-		out = append(out, fmt.Sprintf("The rules are those of %s; %s is not read again. Another --data makes new ones.", p.Path, o.OpenAPI))
+		out = append(out, fmt.Sprintf("The rules are those of %s; %s is not read again. Another --data makes new ones.", p.Path, withoutQuery(o.OpenAPI)))
 	}
 	for _, f := range []struct{ flag, given, counts string }{
 		{"--listen", o.Listen, p.Config.Listen.Auth.Address}, {"--gateway", o.Gateway, p.Config.Listen.Gateway.Address},
@@ -180,11 +192,23 @@ func (p Protect) TryPath() string {
 		if !ok {
 			method, path = "GET", r.Pattern
 		}
-		if method == "GET" && !r.Anonymous && !r.Closed && !strings.Contains(path, "{") {
+		if method == "GET" && !r.Anonymous && !r.Closed && acceptsKeys(r) && !strings.Contains(path, "{") {
 			return path
 		}
 	}
 	return "/"
+}
+
+// acceptsKeys reports whether the key of the first administrator can call the route.
+func acceptsKeys(r enforce.Route) bool {
+	ways := r.AnyOf
+	if len(ways) == 0 {
+		ways = []enforce.Requirement{{}}
+	}
+	return slices.ContainsFunc(ways, func(w enforce.Requirement) bool {
+		return (len(r.Schemes) == 0 || slices.Contains(r.Schemes, gatehouse.SchemeAPIKey)) &&
+			(len(w.Schemes) == 0 || slices.Contains(w.Schemes, gatehouse.SchemeAPIKey))
+	})
 }
 
 // InitConfig makes DIR with a commented gatehouse.yaml and a master key. It
