@@ -18,8 +18,6 @@ import (
 const privilegedPolicy = "#privileged-subjects"
 
 var (
-	errNoActor    = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
-	errScope      = gatehouse.E(gatehouse.Denied, "insufficient_scope", "The credential lacks the scope that this needs.")
 	errDenied     = gatehouse.E(gatehouse.Denied, "admin_denied", "Your roles do not allow this.")
 	errPrivileged = gatehouse.E(gatehouse.Denied, "admin_role_required", "Only an administrator may change an account with administrative roles.")
 	errGive       = gatehouse.E(gatehouse.Denied, "admin_grant_denied", "Your roles do not allow giving or taking roles.")
@@ -31,7 +29,7 @@ var (
 // refusal is recorded.
 func (s *Service) authorize(ctx context.Context, actor *gatehouse.Principal, action, typ, realm, id string) error {
 	if !actor.Authenticated() {
-		return errNoActor
+		return authn.ErrNone
 	}
 	d := s.c.Decide(ctx, actor, action, typ, realm, id)
 	if d.Allowed {
@@ -40,7 +38,7 @@ func (s *Service) authorize(ctx context.Context, actor *gatehouse.Principal, act
 	err := errDenied
 	switch {
 	case d.Code == authz.CodeInsufficientScope:
-		err = errScope
+		err = gatehouse.ErrInsufficientScope
 	case slices.ContainsFunc(d.Reasons, func(r gatehouse.Reason) bool { return strings.HasSuffix(r.PolicyID, privilegedPolicy) }):
 		err = errPrivileged
 	}
@@ -59,7 +57,7 @@ func isSelf(actor *gatehouse.Principal, realm, userID string) bool {
 // key must not be able to make itself a successor.
 func selfMay(actor *gatehouse.Principal, action string) *gatehouse.Error {
 	if !actor.HasScope(gatehouse.ScopeAll) {
-		return errScope
+		return gatehouse.ErrInsufficientScope
 	}
 	if kind, _ := authn.KindOf(actor.Scheme); action != policy.AdminRead && !kind.FromLogin() {
 		return errLogin

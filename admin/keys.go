@@ -294,7 +294,7 @@ func (s *Service) UpdateKey(ctx context.Context, actor *gatehouse.Principal, rea
 			return errKeyInactive
 		}
 		if in.loosens(*k) && !loosening {
-			return errVersion // what was authorized was another change
+			return gatehouse.ErrVersionConflict // what was authorized was another change
 		}
 		return in.apply(k, e)
 	})
@@ -426,14 +426,14 @@ func (s *Service) changeKey(ctx context.Context, actor *gatehouse.Principal, rea
 			return err
 		}
 		if version != nil && *version != k.Version {
-			return errVersion
+			return gatehouse.ErrVersionConflict
 		}
 		e := s.event(ctx, actor, realm, kind, "key", k.ID)
 		if err := change(&k, &e); err != nil {
 			return err
 		}
 		if err := tx.UpdateKey(ctx, k); err != nil {
-			return conflictAs(err, errVersion)
+			return conflictAs(err, gatehouse.ErrVersionConflict)
 		}
 		k.Version++
 		out = k
@@ -493,7 +493,7 @@ func (s *Service) RotateKey(ctx context.Context, actor *gatehouse.Principal, rea
 		case k.RotatedTo != "":
 			return errKeyRotated
 		case !slices.Equal(k.Scopes, old.Scopes):
-			return errVersion
+			return gatehouse.ErrVersionConflict
 		}
 		next = k
 		next.ID, next.Hash, next.CreatedAt, next.LastUsedAt, next.Version = newID, hash, now, time.Time{}, 1
@@ -511,7 +511,7 @@ func (s *Service) RotateKey(ctx context.Context, actor *gatehouse.Principal, rea
 			return err
 		}
 		if err := tx.UpdateKey(ctx, k); err != nil {
-			return conflictAs(err, errVersion)
+			return conflictAs(err, gatehouse.ErrVersionConflict)
 		}
 		e := s.event(ctx, actor, realm, audit.KindKeyRotate, "key", id)
 		e.Detail = changes(e.Detail)

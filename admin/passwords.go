@@ -78,11 +78,11 @@ func (s *Service) storePassword(ctx context.Context, actor *gatehouse.Principal,
 			return err
 		}
 		if own && u.PasswordHash != was {
-			return errVersion // the current password that was checked is not the current one
+			return gatehouse.ErrVersionConflict // the current password that was checked is not the current one
 		}
 		u.PasswordHash, u.PasswordAt, u.UpdatedAt = hash, now, now
 		if err := tx.UpdateUser(ctx, u); err != nil {
-			return conflictAs(err, errVersion)
+			return conflictAs(err, gatehouse.ErrVersionConflict)
 		}
 		if err := s.endLogins(ctx, tx, actor, u, now); err != nil {
 			return err

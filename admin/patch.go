@@ -82,7 +82,7 @@ type SettingsPatch struct {
 	issuers []gatehouse.TrustedIssuer // among members; a list is replaced whole
 }
 
-var errZeroDuration = gatehouse.E(gatehouse.Unprocessable, "duration_invalid", "must not be zero; null sets the default")
+var errZeroDuration = gatehouse.E(gatehouse.Unprocessable, "duration_zero", "must not be zero; null sets the default")
 
 // UnmarshalJSON reads a merge patch whose members are those of [RealmSettings].
 func (p *SettingsPatch) UnmarshalJSON(b []byte) error {

@@ -19,9 +19,8 @@ import (
 )
 
 var (
-	errRealmUnknown = gatehouse.E(gatehouse.NotFound, "realm_not_found", "There is no such realm.")
-	errRealmTaken   = gatehouse.E(gatehouse.Conflict, "realm_exists", "There is a realm of this name.")
-	errRealmMain    = gatehouse.E(gatehouse.Conflict, "realm_main_needed", "The realm main cannot be disabled: nobody could turn it on again.")
+	errRealmTaken = gatehouse.E(gatehouse.Conflict, "realm_exists", "There is a realm of this name.")
+	errRealmMain  = gatehouse.E(gatehouse.Conflict, "realm_main_needed", "The realm main cannot be disabled: nobody could turn it on again.")
 )
 
 func realmView(r gatehouse.Realm) Realm {
@@ -65,7 +64,7 @@ func readRealm(ctx context.Context, from interface {
 }, name string) (gatehouse.Realm, error) {
 	r, err := from.Realm(ctx, name)
 	if errors.Is(err, gatehouse.NotFound) {
-		return r, errRealmUnknown
+		return r, gatehouse.ErrRealmNotFound
 	}
 	return r, err
 }
@@ -159,7 +158,7 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 			return err
 		}
 		if in.Version != nil && *in.Version != realmVersion(r) {
-			return errVersion
+			return gatehouse.ErrVersionConflict
 		}
 		e := s.event(ctx, actor, name, audit.KindRealmUpdate, "realm", name)
 		e.Detail = changes(e.Detail)

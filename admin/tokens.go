@@ -198,7 +198,7 @@ func (s *Service) SigningKeys(ctx context.Context, actor *gatehouse.Principal, r
 	}
 	list, err := s.c.Signing.List(ctx, realm)
 	if err != nil {
-		return nil, orMissing(err, errRealmUnknown)
+		return nil, orMissing(err, gatehouse.ErrRealmNotFound)
 	}
 	out := make([]SigningKey, 0, len(list))
 	for _, k := range list {
@@ -241,7 +241,7 @@ func (s *Service) RemoveSigningKey(ctx context.Context, actor *gatehouse.Princip
 // Me tells the caller who he is. Every verified credential may ask.
 func (s *Service) Me(ctx context.Context, actor *gatehouse.Principal) (Me, error) {
 	if !actor.Authenticated() {
-		return Me{}, errNoActor
+		return Me{}, authn.ErrNone
 	}
 	roles, err := s.c.Roles(ctx, actor)
 	if err != nil {

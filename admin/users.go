@@ -20,7 +20,6 @@ var (
 	errUserUnknown = gatehouse.E(gatehouse.NotFound, "user_not_found", "There is no such user in this realm.")
 	errUserTaken   = gatehouse.E(gatehouse.Conflict, "username_taken", "The username is taken in this realm.")
 	errLastAdmin   = gatehouse.E(gatehouse.Conflict, "last_administrator", "This is the last administrator; make another one first.")
-	errVersion     = gatehouse.E(gatehouse.Conflict, "version_conflict", "Somebody else changed this meanwhile; read it again.")
 	errRoleUnknown = gatehouse.E(gatehouse.Unprocessable, "role_unknown", "A role does not exist in this realm.")
 )
 
@@ -248,7 +247,7 @@ func (s *Service) UpdateUser(ctx context.Context, actor *gatehouse.Principal, re
 		}
 		// What was decided above was decided about this state.
 		if in.Version != nil && *in.Version != u.Version || !slices.Equal(u.Roles, before.Roles) {
-			return errVersion
+			return gatehouse.ErrVersionConflict
 		}
 		e := s.event(ctx, actor, realm, audit.KindUserUpdate, "user", u.ID)
 		wasAdmin := isAdmin(u)
@@ -271,7 +270,7 @@ func (s *Service) UpdateUser(ctx context.Context, actor *gatehouse.Principal, re
 			}
 		}
 		if err := tx.UpdateUser(ctx, u); err != nil {
-			return conflictAs(err, errVersion)
+			return conflictAs(err, gatehouse.ErrVersionConflict)
 		}
 		u.Version++
 		out = u
@@ -446,7 +445,7 @@ func (s *Service) unchanged(ctx context.Context, tx UserTx, u *identity.User) (t
 		return time.Time{}, err
 	}
 	if !slices.Equal(again.Roles, u.Roles) {
-		return time.Time{}, errVersion
+		return time.Time{}, gatehouse.ErrVersionConflict
 	}
 	*u = again
 	return s.c.Now(), nil

@@ -29,15 +29,18 @@ func (f faults) add(member, format string, args ...any) {
 	}
 }
 
+// ErrInput says that members of an input are not valid. Who returns it names them in the Fields of a copy.
+var ErrInput = gatehouse.E(gatehouse.Unprocessable, "input_invalid", "Some members of the input are not valid.")
+
 // err is nil when nothing is wrong. The texts hold names of scopes, roles and groups
 // that were sent, and nothing else of it.
 func (f faults) err() error {
 	if len(f) == 0 {
 		return nil
 	}
-	e := gatehouse.E(gatehouse.Unprocessable, "input_invalid", "Some members of the input are not valid.")
+	e := *ErrInput
 	e.Fields = f
-	return e
+	return &e
 }
 
 // naming says which name of a list an error is about. Names of scopes and roles are

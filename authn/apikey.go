@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 var (
@@ -25,8 +26,6 @@ var (
 	errKeyExpired     = gatehouse.E(gatehouse.Unauthenticated, "key_expired", "")
 	errKeyEnvironment = gatehouse.E(gatehouse.Unauthenticated, "key_environment_mismatch", "")
 	errOpaqueUnknown  = gatehouse.E(gatehouse.Unauthenticated, "token_unknown", "")
-	errOpaqueExpired  = gatehouse.E(gatehouse.Unauthenticated, "token_expired", "")
-	errOpaqueAudience = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_audience", "")
 )
 
 // verifyKey checks an API key. The text's form and checksum were checked when it
@@ -197,9 +196,9 @@ func (a *Authenticator) verifyOpaque(ctx context.Context, t *trust, p Presented,
 	case e.principal.Realm != t.realm.Name:
 		return nil, errOpaqueUnknown
 	case !slices.ContainsFunc(e.audience, func(s string) bool { return slices.Contains(t.audience, s) }):
-		return nil, errOpaqueAudience
+		return nil, token.ErrWrongAudience
 	case !a.cfg.Now().Before(e.expires):
-		return nil, errOpaqueExpired
+		return nil, token.ErrExpired
 	case e.ended:
 		return nil, errRevoked
 	}

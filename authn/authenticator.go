@@ -116,10 +116,10 @@ type Authenticator struct {
 var ErrNone = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
 
 var (
-	errInvalidToken = gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "The credential is not accepted.")
-	errUnavailable  = gatehouse.E(gatehouse.Unavailable, "authentication_unavailable", "The credential cannot be checked at the moment.")
+	ErrInvalidToken = gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "The credential is not accepted.")
+	ErrUnavailable  = gatehouse.E(gatehouse.Unavailable, "authentication_unavailable", "The credential cannot be checked at the moment.")
 	errHTTPS        = gatehouse.E(gatehouse.Invalid, "https_required", "Basic credentials are accepted over HTTPS only. Treat the password as exposed and change it.")
-	errNotAccepted  = gatehouse.E(gatehouse.Unauthenticated, "scheme_not_accepted", "This kind of credential is not accepted here.")
+	ErrNotAccepted  = gatehouse.E(gatehouse.Unauthenticated, "scheme_not_accepted", "This kind of credential is not accepted here.")
 
 	errRealmUnknown    = gatehouse.E(gatehouse.Unauthenticated, "realm_unknown", "")
 	errRealmDisabled   = gatehouse.E(gatehouse.Unauthenticated, "realm_disabled", "")
@@ -199,7 +199,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 	}
 	switch {
 	case !known || k.verify == nil, len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme):
-		return nil, errNotAccepted
+		return nil, ErrNotAccepted
 	case k.NeedsTLS && !rule.Secure:
 		return nil, errHTTPS
 	}
@@ -220,13 +220,13 @@ func uniform(k Kind, err error) error {
 	case gatehouse.Unauthenticated, gatehouse.NotFound, gatehouse.Denied,
 		gatehouse.Invalid, gatehouse.TooLarge, gatehouse.HeaderTooLarge, gatehouse.Unprocessable:
 		if k.Login {
-			return errInvalidCredentials.With(err)
+			return credential.ErrInvalidCredentials.With(err)
 		}
-		return errInvalidToken.With(err)
+		return ErrInvalidToken.With(err)
 	case gatehouse.RateLimited:
 		return err
 	default: // a broken part is not the caller's fault, and never its advantage
-		e := errUnavailable.With(err)
+		e := ErrUnavailable.With(err)
 		var inner *gatehouse.Error
 		if errors.As(err, &inner) {
 			e.RetryAfter = inner.RetryAfter

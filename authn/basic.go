@@ -6,8 +6,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-var errInvalidCredentials = gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The username or the password is wrong.")
-
 // verifyBasic asks the identity service. A Basic credential is the user's own,
 // so it carries every scope; roles and policies still decide.
 func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {

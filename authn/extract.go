@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // MaxTokenBytes bounds a bearer token before anything else looks at it.
@@ -37,11 +38,9 @@ var (
 	errConflict   = gatehouse.E(gatehouse.Invalid, "credentials_conflict", "The request must carry exactly one credential.")
 	errInURL      = gatehouse.E(gatehouse.Invalid, "credential_in_url", "A credential must not be part of the URL. Treat it as exposed and replace it.")
 	errMalformed  = gatehouse.E(gatehouse.Invalid, "authorization_malformed", "The Authorization field is not well formed.")
-	errTooLarge   = gatehouse.E(gatehouse.HeaderTooLarge, "token_too_large", "The token is longer than any that is accepted.")
 	errScheme     = gatehouse.E(gatehouse.Unauthenticated, "scheme_unsupported", "This authentication scheme is not supported.")
 	errUnknown    = gatehouse.E(gatehouse.Unauthenticated, "token_unrecognized", "The token is of no known form.")
 	errRefresh    = gatehouse.E(gatehouse.Unauthenticated, "refresh_token_presented", "A refresh token is not a credential for requests.")
-	errKeyForm    = gatehouse.E(gatehouse.Unauthenticated, "key_malformed", "The key is not in the form of a key.")
 	errTicketForm = gatehouse.E(gatehouse.Unauthenticated, "ticket_malformed", "The ticket is not in the form of a ticket.")
 	errKeyAddress = gatehouse.E(gatehouse.Unauthenticated, "key_address_not_allowed", "The key may not be used from this address.")
 )
@@ -59,7 +58,7 @@ func Extract(r *http.Request) (Presented, error) { return standard.Read(r) }
 
 func (rd *Reader) parseAuthorization(value string) (Presented, error) {
 	if len(value) > MaxTokenBytes+len("Bearer ") {
-		return Presented{}, errTooLarge
+		return Presented{}, token.ErrTooLarge
 	}
 	scheme, rest, _ := strings.Cut(value, " ")
 	rest = strings.TrimLeft(rest, " ") // RFC 9110 §11.4: 1*SP
@@ -84,7 +83,7 @@ func by(c Carrier) func(Presented, error) (Presented, error) {
 		}
 		p.By = c
 		if k, _ := KindOf(p.Scheme); err == nil && k.By&c == 0 {
-			err = errNotAccepted
+			err = ErrNotAccepted
 		}
 		return p, err
 	}
@@ -120,7 +119,7 @@ func (rd *Reader) keyInName(user string, password gatehouse.Secret) (Presented, 
 	switch {
 	case err != nil:
 	case !rd.keyAsUser:
-		err = errNotAccepted
+		err = ErrNotAccepted
 	case password != "":
 		err = errConflict // two secrets
 	default:
@@ -168,7 +167,7 @@ func (rd *Reader) parseAPIKey(value string) (Presented, error) {
 	p, err := rd.classify(value)
 	switch {
 	case err != nil && gatehouse.CodeOf(err) == "token_unrecognized", err == nil && p.Scheme != gatehouse.SchemeAPIKey:
-		return Presented{Scheme: gatehouse.SchemeAPIKey}, errKeyForm
+		return Presented{Scheme: gatehouse.SchemeAPIKey}, credential.ErrKeyMalformed
 	}
 	return p, err
 }

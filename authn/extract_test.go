@@ -135,7 +135,7 @@ func TestChallenges(t *testing.T) {
 	}{
 		{"main", all, ErrNone, nil, []string{`Bearer realm="main"`, `Basic realm="main", charset="UTF-8"`}},
 		{"main", []gatehouse.Scheme{"basic"}, ErrNone, nil, []string{`Basic realm="main", charset="UTF-8"`}},
-		{"main", []gatehouse.Scheme{"jwt", "api_key"}, errInvalidToken, nil, []string{`Bearer realm="main", error="invalid_token"`}},
+		{"main", []gatehouse.Scheme{"jwt", "api_key"}, ErrInvalidToken, nil, []string{`Bearer realm="main", error="invalid_token"`}},
 		{"main", []gatehouse.Scheme{"opaque"}, errRepeated, nil, []string{`Bearer realm="main", error="invalid_request"`}},
 		{"main", []gatehouse.Scheme{"jwt"}, gatehouse.E(gatehouse.Denied, "insufficient_scope", ""), []string{"a", "b"},
 			[]string{`Bearer realm="main", error="insufficient_scope", scope="a b"`}},

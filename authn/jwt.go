@@ -26,8 +26,6 @@ type trustedIssuer struct {
 	err      error                    // why there is no verifier
 }
 
-var errWrongIssuer = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_issuer", "")
-
 // trust returns what realm accepts; a disabled realm accepts nothing.
 func (a *Authenticator) trust(ctx context.Context, realm string) (*trust, error) {
 	t, err := a.trusts.get(ctx, realm, a.loadTrust)
@@ -152,7 +150,7 @@ func (a *Authenticator) verifyToken(ctx context.Context, t *trust, text string) 
 	claims, err := ti.verifier.Verify(text)
 	if err != nil {
 		if issuer, e := token.UnverifiedIssuer(text); e == nil && issuer != ti.issuer {
-			return nil, errWrongIssuer // says more than that its key is not known
+			return nil, token.ErrWrongIssuer // says more than that its key is not known
 		}
 		return nil, err
 	}
@@ -192,7 +190,7 @@ func (t *trust) issuerOf(text string) (*trustedIssuer, error) {
 			return &t.issuers[i], nil
 		}
 	}
-	return nil, errWrongIssuer
+	return nil, token.ErrWrongIssuer
 }
 
 // Recognizes reports whether a signed token claims to be of an issuer that some

@@ -17,8 +17,15 @@ type Misses interface {
 	Count(addr netip.Addr)
 }
 
-var errLookupLimited = &gatehouse.Error{Kind: gatehouse.RateLimited, Code: "rate_limited",
-	Public: "Too many unknown credentials came from this address.", RetryAfter: lookupRetry}
+// errTooManyMisses is for the operator: too many unknown credentials came from this address.
+var errTooManyMisses = errors.New("too many unknown credentials came from this address")
+
+// lookupLimited is the answer to an address that has spent its misses.
+func lookupLimited() error {
+	e := gatehouse.ErrRateLimited.With(errTooManyMisses)
+	e.RetryAfter = lookupRetry
+	return e
+}
 
 const (
 	// lookupRetry is told to an address that tried too many unknown credentials.
@@ -53,7 +60,7 @@ func lookup[V any](ctx context.Context, a *Authenticator, c *records[V], id stri
 		return v, err
 	}
 	if err != nil && a.cfg.Misses.Spent(addr) {
-		return v, errLookupLimited // the same answer, whether we had to look or not
+		return v, lookupLimited() // the same answer, whether we had to look or not
 	}
 	return v, err
 }
@@ -63,7 +70,7 @@ func lookup[V any](ctx context.Context, a *Authenticator, c *records[V], id stri
 // wrong counts as one, or else the answers would tell which ids exist.
 func (a *Authenticator) missed(addr netip.Addr, err error) error {
 	if a.cfg.Misses.Spent(addr) {
-		return errLookupLimited
+		return lookupLimited()
 	}
 	a.cfg.Misses.Count(addr)
 	return err
@@ -84,7 +91,7 @@ func (t turnstile) enter(ctx context.Context) error {
 	case t <- struct{}{}:
 		return nil
 	case <-patience.C:
-		return errLookupLimited
+		return lookupLimited()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

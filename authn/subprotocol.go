@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // fieldSubprotocol lists the subprotocols that a WebSocket's client offers (RFC 6455
@@ -51,7 +52,7 @@ func (rd *Reader) readSubprotocol(h http.Header) (Presented, error) {
 	}
 	text := list[0][len(rd.subprotocol)+1:]
 	if len(text) > MaxTokenBytes {
-		return Presented{}, errTooLarge
+		return Presented{}, token.ErrTooLarge
 	}
 	p, err := rd.parseBearer(text)
 	if gatehouse.CodeOf(err) == errMalformed.Code {

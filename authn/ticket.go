@@ -76,16 +76,16 @@ func TicketTarget(method string, r *http.Request) string {
 func (a *Authenticator) IssueTicket(ctx context.Context, realm string, p Presented, target string) (text gatehouse.Secret, id string, err error) {
 	k, known := KindOf(p.Scheme)
 	if a.cfg.Tickets == nil || !known || k.StandIn {
-		return "", "", errNotAccepted
+		return "", "", ErrNotAccepted
 	}
 	plain, err := json.Marshal(sealedCredential{p.Scheme, p.User, p.Secret.Reveal()})
 	if err != nil {
-		return "", "", errUnavailable.With(err)
+		return "", "", ErrUnavailable.With(err)
 	}
 	text, id, hash := credential.MintTicket()
 	sealed, err := a.cfg.Tickets.Box.Seal(plain, ticketPlace(realm, target, hash))
 	if err != nil {
-		return "", "", errUnavailable.With(err)
+		return "", "", ErrUnavailable.With(err)
 	}
 	now := a.cfg.Now()
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
@@ -97,7 +97,7 @@ func (a *Authenticator) IssueTicket(ctx context.Context, realm string, p Present
 		return tx.InsertTicket(ctx, credential.Ticket{Hash: hash, Sealed: sealed, ExpiresAt: now.Add(credential.TicketLife)})
 	})
 	if err != nil {
-		return "", "", errUnavailable.With(err)
+		return "", "", ErrUnavailable.With(err)
 	}
 	return text, id, nil
 }

@@ -51,7 +51,7 @@ func (p ParsedKey) IsAPIKey(prefix string) bool {
 }
 
 var (
-	errKeyMalformed = gatehouse.E(gatehouse.Unauthenticated, "key_malformed", "The key is not in the form of a key.")
+	ErrKeyMalformed = gatehouse.E(gatehouse.Unauthenticated, "key_malformed", "The key is not in the form of a key.")
 	errKeyChecksum  = gatehouse.E(gatehouse.Unauthenticated, "key_checksum", "The key is mistyped or incomplete.")
 )
 
@@ -97,17 +97,17 @@ func MintKey(prefix string, env gatehouse.Environment) (text gatehouse.Secret, i
 // calls [MatchKey]. Errors: key_malformed, key_checksum.
 func ParseKey(text string) (ParsedKey, error) {
 	if len(text) > maxKeyBytes {
-		return ParsedKey{}, errKeyMalformed
+		return ParsedKey{}, ErrKeyMalformed
 	}
 	prefix, rest, ok := strings.Cut(text, "_")
 	env, body, ok2 := strings.Cut(rest, "_")
 	p := ParsedKey{Prefix: prefix, Environment: gatehouse.Environment(env)}
 	if !ok || !ok2 || !validPrefix(prefix) || !validEnvironment(p.Environment) || len(body) != keyBody {
-		return ParsedKey{}, errKeyMalformed
+		return ParsedKey{}, ErrKeyMalformed
 	}
 	for i := range len(body) {
 		if c := body[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return ParsedKey{}, errKeyMalformed
+			return ParsedKey{}, ErrKeyMalformed
 		}
 	}
 	split := len(text) - keyCRC

@@ -8,8 +8,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
-var errLimited = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many requests.")
-
 // extract finds the one credential that is presented.
 func (p *Pipeline) extract(x *Exchange, r *http.Request) error {
 	presented, err := x.route.reader.Read(r)
@@ -58,7 +56,7 @@ func (x *Exchange) limited(i int, item limit.Item) error {
 	if item.Result.OK {
 		return nil
 	}
-	e := *errLimited
+	e := *gatehouse.ErrRateLimited
 	e.RetryAfter = item.Result.RetryAfter
 	return &e
 }
@@ -85,7 +83,7 @@ func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 	}
 	// An authenticator with a hole in it must not make the route public.
 	if !principal.Authenticated() || principal.Realm != x.route.Realm {
-		return errStepPanicked
+		return gatehouse.ErrInternal
 	}
 	x.principal = principal
 	x.event.Actor = gatehouse.Actor{Kind: principal.Kind, ID: principal.ID, Name: principal.Name,

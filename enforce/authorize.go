@@ -5,12 +5,11 @@ import (
 	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 )
 
 var (
 	errDenied   = gatehouse.E(gatehouse.Denied, "access_denied", "You may not do this.")
-	errScope    = gatehouse.E(gatehouse.Denied, "insufficient_scope", "The credential lacks a scope that this needs.")
-	errHidden   = gatehouse.E(gatehouse.NotFound, "not_found", "There is nothing here.")
 	errDecision = gatehouse.E(gatehouse.Unavailable, "decision_unavailable", "The decision cannot be made at the moment.")
 )
 
@@ -36,7 +35,7 @@ func (p *Pipeline) requirements(x *Exchange, _ *http.Request) error {
 		}
 		if missing := lacking(x.principal, met.Scopes); len(missing) > 0 {
 			x.decision = gatehouse.Decision{Code: "insufficient_scope", Missing: missing}
-			return errScope
+			return gatehouse.ErrInsufficientScope
 		}
 	}
 	if len(rt.Roles) > 0 {
@@ -96,15 +95,13 @@ func denial(rt *compiled, who *gatehouse.Principal, d gatehouse.Decision) error 
 		return errDecision
 	case rt.HideExistence:
 		// The same answer as for a resource that does not exist.
-		return errHidden
+		return gatehouse.ErrNotFound
 	case !who.Authenticated():
 		// A credential might help here, so the caller is told to bring one.
-		return errAnonymousDenied
+		return authn.ErrNone
 	}
 	return errDenied
 }
-
-var errAnonymousDenied = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
 
 func (c *compiled) requiresSomething() bool {
 	return c.Anonymous || c.Authenticated || len(c.Scopes) > 0 || len(c.AnyOf) > 0 || len(c.Roles) > 0 || c.Action != ""

@@ -41,7 +41,6 @@ const statusClientGone = 499
 
 var (
 	errNoVerdict = gatehouse.E(gatehouse.Internal, "no_verdict", "")
-	errPanicked  = gatehouse.E(gatehouse.Internal, "internal", "")
 )
 
 // Run takes one request through an enforcement point, from x, which has just
@@ -87,9 +86,9 @@ func finish(x Judgement, h Handling, t *web.Tracked, r *http.Request, log *slog.
 	if panicked != nil && panicked != http.ErrAbortHandler {
 		log.ErrorContext(r.Context(), "panic while a request was served", slog.String("request_id", x.RequestID()),
 			slog.Any("value", panicked), slog.String("stack", string(debug.Stack())))
-		x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: errPanicked.Code})
+		x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: gatehouse.ErrInternal.Code})
 		if status == 0 {
-			h.Refuse(r, Verdict{}, errPanicked)
+			h.Refuse(r, Verdict{}, gatehouse.ErrInternal)
 			status, panicked = t.Status(), nil
 		}
 	}

@@ -71,7 +71,7 @@ func TestFrame(t *testing.T) {
 		{name: "refused", f: framed{verdict: Verdict{Err: errDenied, Route: &Route{}}}, refused: "access_denied", status: 403},
 		{name: "zero verdict", f: framed{}, refused: "no_verdict", status: 500},
 		{name: "allowed without a route", f: framed{verdict: Verdict{Allowed: true}}, refused: "no_verdict", status: 500},
-		{name: "refused before it was judged", f: framed{verdict: allowed, receive: func() (bool, *gatehouse.Error) { return true, errPath }}, refused: "path_ambiguous", status: 400, step: "path_ambiguous"},
+		{name: "refused before it was judged", f: framed{verdict: allowed, receive: func() (bool, *gatehouse.Error) { return true, ErrPath }}, refused: "path_ambiguous", status: 400, step: "path_ambiguous"},
 		{name: "panic", f: framed{verdict: allowed, serve: func(*web.Tracked) { panic("boom") }}, served: 1, refused: "internal", status: 500, step: "internal"},
 		{name: "panic while it was received", f: framed{verdict: allowed, receive: func() (bool, *gatehouse.Error) { panic("boom") }}, refused: "internal", status: 500, step: "internal"},
 		{name: "panic after the status", f: framed{verdict: allowed, serve: func(t *web.Tracked) { ok(t); panic("boom") }}, served: 1, status: 200, step: "internal", cut: true},

@@ -12,8 +12,7 @@ import (
 
 var (
 	errNoRoute = gatehouse.E(gatehouse.NotFound, "no_route", "There is nothing here.")
-	errPath    = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
-	errMethod  = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
+	ErrPath    = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
 )
 
 // match finds the one route of the request. What no route matches is answered
@@ -21,7 +20,7 @@ var (
 func (p *Pipeline) match(x *Exchange, r *http.Request) error {
 	c, err := x.table.route(r)
 	if err != nil {
-		if errors.Is(err, errMethod) {
+		if errors.Is(err, web.ErrMethod) {
 			x.setHeader("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 		}
 		return err
@@ -51,14 +50,14 @@ func (t *table) route(r *http.Request) (*compiled, error) {
 	host := canonicalHost(r.Host)
 	c := t.find(host, r.Method, path)
 	if web.EncodesSlash(path) && (c == nil || !c.EncodedSlashes) {
-		return nil, errPath
+		return nil, ErrPath
 	}
 	if c == nil || c.Closed || c.besideClosed && t.closes(host, r.Method, path) {
 		return nil, errNoRoute
 	}
 	if c.stricter != nil {
 		if o := t.meantFor(c, host, r.Method, path); o != nil {
-			return nil, errPath.With(fmt.Errorf("the API may take the path for one of route %q, which asks for more than %q; "+
+			return nil, ErrPath.With(fmt.Errorf("the API may take the path for one of route %q, which asks for more than %q; "+
 				"if it tells them apart, set strict_paths on its upstream", o.ID, c.ID))
 		}
 	}
@@ -69,10 +68,10 @@ func (t *table) route(r *http.Request) (*compiled, error) {
 // for a different one than the routes are matched against.
 func unfitRequest(r *http.Request) *gatehouse.Error {
 	if !web.ServableMethod(r.Method) {
-		return errMethod
+		return web.ErrMethod
 	}
 	if web.AmbiguousURL(r.URL, true) {
-		return errPath
+		return ErrPath
 	}
 	if overridesMethod(r) {
 		return errOverride

@@ -6,10 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
-
-var errCrossOrigin = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A page of another site may not use this browser's saved password here.")
 
 // origin refuses requests that a page of another site made with a credential
 // that browsers add unasked, such as a saved password: it shows no intent of the
@@ -20,7 +18,7 @@ func (p *Pipeline) origin(x *Exchange, r *http.Request) error {
 	if !x.presented.Ambient() || !p.crossSite(r, x.point.Tickets) || trustsOrigin(x.route.CORS, r.Header["Origin"]) {
 		return nil
 	}
-	return errCrossOrigin
+	return web.ErrCrossOrigin
 }
 
 // crossSite reports whether a page of another site made the request, and it is

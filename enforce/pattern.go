@@ -305,7 +305,7 @@ func (p *pattern) params(path string, out map[string]string) error {
 		}
 		values, unique, ok := s.split(reading{}.text(text))
 		if !ok || !unique {
-			return errPath
+			return ErrPath
 		}
 		for i, name := range s.names {
 			out[name] = values[i]

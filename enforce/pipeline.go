@@ -158,8 +158,6 @@ func (p *Pipeline) admit(x *Exchange, _ *http.Request) error {
 	return nil
 }
 
-var errStepPanicked = gatehouse.E(gatehouse.Internal, "internal", "")
-
 // Check runs every step up to the decision and returns the verdict. It may read
 // and replace r.Body (the bytes stay the same) and sets the path values of r.
 // Whatever goes wrong, a panic included, is a denial. It is to be called once
@@ -167,13 +165,13 @@ var errStepPanicked = gatehouse.E(gatehouse.Internal, "internal", "")
 func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 	defer func() {
 		if value := recover(); value != nil {
-			err := errStepPanicked.With(fmt.Errorf("panic: %v\n%s", value, debug.Stack()))
+			err := gatehouse.ErrInternal.With(fmt.Errorf("panic: %v\n%s", value, debug.Stack()))
 			x.fail("enforce", err)
 			v = x.verdict(err)
 		}
 	}()
 	if x.checked {
-		return x.verdict(errStepPanicked.With(errors.New("enforce: an exchange was checked twice")))
+		return x.verdict(gatehouse.ErrInternal.With(errors.New("enforce: an exchange was checked twice")))
 	}
 	x.checked = true
 	x.table, x.ctx = p.routes.Load(), x.Context(r)
@@ -214,7 +212,7 @@ func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {
 	switch {
 	case e.Kind == gatehouse.Unauthenticated:
 		lines = x.route.reader.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e)
-	case e.Code == errScope.Code:
+	case e.Code == gatehouse.ErrInsufficientScope.Code:
 		lines = x.route.reader.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e, x.route.scopesAsked(x.principal)...)
 	}
 	if len(lines) > 0 {

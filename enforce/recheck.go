@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 // Recheck judges again a request that was allowed and is still being answered,
@@ -16,7 +18,7 @@ import (
 func (x *Exchange) Recheck(r *http.Request) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			err = errStepPanicked.With(fmt.Errorf("panic: %v\n%s", value, debug.Stack()))
+			err = gatehouse.ErrInternal.With(fmt.Errorf("panic: %v\n%s", value, debug.Stack()))
 		}
 	}()
 	if !x.allowed {

@@ -30,9 +30,6 @@ const (
 
 var (
 	errBodyAmbiguous = gatehouse.E(gatehouse.Invalid, "body_ambiguous", "The body has members whose names differ in case only.")
-	errBodyJSON      = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
-	errBodyMissing   = gatehouse.E(gatehouse.Invalid, "body_missing", "A body is required.")
-	errBodyEncoding  = gatehouse.E(gatehouse.Unsupported, "content_encoding_unsupported", "The body must not be compressed.")
 	errResource      = gatehouse.E(gatehouse.Invalid, "resource_invalid", "A member that the decision needs has not the form that it must have.")
 	errUpstreamForm  = gatehouse.E(gatehouse.BadGateway, "resource_unreadable", "The API behind the gateway described the resource in an unexpected form.")
 )
@@ -56,7 +53,7 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 			x.route.pattern.below(r.URL.EscapedPath())))
 		switch {
 		case errors.Is(err, gatehouse.NotFound):
-			return errHidden.With(err) // the answer of denial where existence is secret
+			return gatehouse.ErrNotFound.With(err) // the answer of denial where existence is secret
 		case err != nil:
 			return err
 		}
@@ -102,7 +99,7 @@ func (p *Pipeline) bodyMembers(rt *Route, r *http.Request) (map[string]any, erro
 		return nil, err
 	}
 	if e := r.Header["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && strings.EqualFold(e[0], "identity")) {
-		return nil, errBodyEncoding
+		return nil, web.ErrContentEncoding
 	}
 	bound := p.cfg.MaxDecisionBody
 	if rt.MaxBodyBytes > 0 {
@@ -114,11 +111,11 @@ func (p *Pipeline) bodyMembers(rt *Route, r *http.Request) (map[string]any, erro
 	}
 	r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(body)), int64(len(body)), nil
 	if len(body) == 0 {
-		return nil, errBodyMissing
+		return nil, web.ErrBodyMissing
 	}
 	members, err := parseObject(body)
 	if err != nil {
-		return nil, errBodyJSON.With(err)
+		return nil, web.ErrJSON.With(err)
 	}
 	for name := range members {
 		if namesMethodOverride(name) {

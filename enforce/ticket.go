@@ -24,7 +24,7 @@ var ticketRate = limit.Rate{Limit: 60, Window: time.Minute}
 func (x *Exchange) IssueTicket(r *http.Request) (gatehouse.Secret, error) {
 	t, ok := x.p.cfg.Authenticator.(ticketer)
 	if !ok || !x.allowed || !x.point.Tickets || !x.principal.Authenticated() {
-		return "", errStepPanicked.With(errors.New("enforce: a ticket was asked for that nobody may have"))
+		return "", gatehouse.ErrInternal.With(errors.New("enforce: a ticket was asked for that nobody may have"))
 	}
 	res := x.p.cfg.Limiter.AllowIn("tickets", x.principal.Realm+" "+x.principal.ID, ticketRate)
 	if err := x.limited(1, limit.Item{Name: "tickets", Rate: ticketRate, Result: res}); err != nil {

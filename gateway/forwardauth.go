@@ -71,7 +71,6 @@ var (
 	errOriginal       = gatehouse.E(gatehouse.Denied, "original_request_unclear", "The proxy did not say clearly which request it asks about.")
 	errNameFolds      = gatehouse.E(gatehouse.Invalid, "header_name_ambiguous", "Programs that fold header names would take one of these for a line that only the proxy may write.")
 	errNameReserved   = gatehouse.E(gatehouse.Invalid, "header_name_reserved", "Only a proxy of the API may write a header line of this name.")
-	errDialect        = gatehouse.E(gatehouse.NotFound, "not_found", "")
 )
 
 // NewForwardAuth checks cfg.
@@ -138,7 +137,7 @@ func (q *asking) Receive(r *http.Request) (bool, *gatehouse.Error) {
 		return true, nil
 	}
 	if q.d.preflights {
-		return false, errDialect
+		return false, gatehouse.ErrNotFound
 	}
 	return false, nil
 }

@@ -87,8 +87,6 @@ type Gateway struct {
 
 var (
 	errHeaderTooLarge = gatehouse.E(gatehouse.HeaderTooLarge, "header_too_large", "The request header is larger than this gateway accepts.")
-	errMethod         = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
-	errPath           = gatehouse.E(gatehouse.Invalid, "path_ambiguous", "The path or the query can be read in more than one way.")
 	errUpstream       = gatehouse.E(gatehouse.BadGateway, "upstream_failed", "The API behind the gateway gave no valid answer.")
 	errTimeout        = gatehouse.E(gatehouse.GatewayTimeout, "upstream_timeout", "The API behind the gateway did not answer in time.")
 	errCallerSlow     = gatehouse.E(gatehouse.RequestTimeout, "caller_too_slow", "The request did not come, or its answer was not taken, in time.")
@@ -247,10 +245,10 @@ func (g *Gateway) bounds(r *http.Request) *gatehouse.Error {
 		return errHeaderTooLarge
 	}
 	if !web.ServableMethod(r.Method) {
-		return errMethod
+		return web.ErrMethod
 	}
 	if web.AmbiguousURL(r.URL, true) {
-		return errPath
+		return enforce.ErrPath
 	}
 	return nil
 }

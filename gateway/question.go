@@ -69,7 +69,7 @@ func (d *dialect) known() bool { return d.method != "" || d.noContent }
 // original builds the request that the proxy asks about.
 func (f *ForwardAuth) original(r *http.Request, d dialect, target string) (*http.Request, *gatehouse.Error) {
 	if !d.known() || d.method != "" && target != "" && target[0] != '?' {
-		return nil, errDialect
+		return nil, gatehouse.ErrNotFound
 	}
 	if !d.preflights && !f.cfg.Proxies.FromTrusted(r) {
 		return nil, errUntrustedProxy

@@ -53,8 +53,7 @@ type entity struct {
 }
 
 var (
-	errEntityNotFound = gatehouse.E(gatehouse.NotFound, "not_found", "")
-	errEntity         = gatehouse.E(gatehouse.BadGateway, "resource_unavailable", "What the decision is about could not be read, so nothing was allowed.")
+	errEntity = gatehouse.E(gatehouse.BadGateway, "resource_unavailable", "What the decision is about could not be read, so nothing was allowed.")
 )
 
 // NewResolver checks cfg and fills in its defaults.
@@ -83,7 +82,7 @@ func (s *Resolver) FetchEntity(ctx context.Context, route *enforce.Route, path s
 	u, err := url.Parse(path)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || web.AmbiguousURL(u, route.EncodedSlashes) {
 		// The path is made of the caller's parameters; it must stay on the upstream.
-		return nil, errEntityNotFound
+		return nil, gatehouse.ErrNotFound
 	}
 	key := entityKey{up.Name, route.Realm, u.Path + "?" + u.RawQuery, u.RawPath}
 	var maxAge time.Duration
@@ -175,7 +174,7 @@ func (s *Resolver) fetch(ctx context.Context, up *upstream, realm string, u *url
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone {
-		return nil, errEntityNotFound
+		return nil, gatehouse.ErrNotFound
 	}
 	mediaType, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	if res.StatusCode != http.StatusOK || mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {

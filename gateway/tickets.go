@@ -54,7 +54,7 @@ func (d *desk) Receive(r *http.Request) (answered bool, err *gatehouse.Error) {
 	}
 	if d.asked.Method != http.MethodPost {
 		d.t.Header()["Allow"] = []string{http.MethodPost}
-		return false, errMethod
+		return false, web.ErrMethod
 	}
 	return false, nil
 }

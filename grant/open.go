@@ -18,7 +18,7 @@ import (
 // invalid_scope), an asked resource among its audiences (code invalid_target).
 func (s *Service) Open(ctx context.Context, o Order, p *gatehouse.Principal) (Tokens, error) {
 	if !p.Authenticated() || p.Foreign || p.Realm != o.Realm || p.Kind == gatehouse.KindClient && p.ID != o.Client {
-		return Tokens{}, errSubject
+		return Tokens{}, credential.ErrInvalidCredentials
 	}
 	return s.run(ctx, o, opening{s, p})
 }

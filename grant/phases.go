@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -108,7 +109,7 @@ func (s *Service) openRealm(ctx context.Context, tx Tx, i *issue) (err error) {
 		return err
 	}
 	if i.realm.Disabled {
-		return gatehouse.E(gatehouse.NotFound, "realm_not_found", "There is no such realm.")
+		return gatehouse.ErrRealmNotFound
 	}
 	return nil
 }
@@ -121,7 +122,7 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 	case err != nil || reason == "":
 		return err
 	case i.kind == audit.KindTokenIssue:
-		return errSubject // gone between the check and this transaction
+		return credential.ErrInvalidCredentials // gone between the check and this transaction
 	}
 	i.refused = true
 	_, err = end(ctx, tx, i.grant.Realm, i.grant.ID, i.now, audit.KindGrantEnd, reason)

@@ -93,7 +93,6 @@ var (
 	errInvalidScope = gatehouse.E(gatehouse.Invalid, "invalid_scope", "A requested scope is unknown, malformed or beyond what was granted.")
 	// RFC 8707 §2.
 	errInvalidTarget = gatehouse.E(gatehouse.Invalid, "invalid_target", "No token can be had here for the resource that was asked for. The realm's audiences list those that can.")
-	errSubject       = gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The user name or the password is wrong.")
 )
 
 // End ends a grant: it, its status bit and the event are written in one

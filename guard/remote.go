@@ -277,11 +277,7 @@ type verified struct {
 	until     time.Time
 }
 
-var (
-	errScheme = gatehouse.E(gatehouse.Unauthenticated, "scheme_not_accepted", "This kind of credential is not accepted here.")
-	errToken  = gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "The credential is not accepted.")
-	errKeys   = gatehouse.E(gatehouse.Unavailable, "authentication_unavailable", "The credential cannot be checked at the moment.")
-)
+var ()
 
 // Supports reports whether a scheme can be verified without a server.
 func (a *remoteAuthenticator) Supports(s gatehouse.Scheme) bool { return s == gatehouse.SchemeJWT }
@@ -289,7 +285,7 @@ func (a *remoteAuthenticator) Supports(s gatehouse.Scheme) bool { return s == ga
 // Authenticate implements enforce.Authenticator.
 func (a *remoteAuthenticator) Authenticate(ctx context.Context, realm string, p authn.Presented, rule authn.Rule) (*gatehouse.Principal, error) {
 	if p.Scheme != gatehouse.SchemeJWT || len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme) {
-		return nil, errScheme
+		return nil, authn.ErrNotAccepted
 	}
 	v, err := a.verify(realm, p.Secret.Reveal())
 	if err != nil {
@@ -314,9 +310,9 @@ func (a *remoteAuthenticator) verify(realm, text string) (verified, error) {
 	claims, err := a.verifier.Verify(text)
 	if err != nil {
 		if errors.Is(err, gatehouse.Unavailable) {
-			return verified{}, errKeys.With(err) // no fault of the caller, and no advantage
+			return verified{}, authn.ErrUnavailable.With(err) // no fault of the caller, and no advantage
 		}
-		return verified{}, errToken.With(err)
+		return verified{}, authn.ErrInvalidToken.With(err)
 	}
 	v := verified{principal: a.principal(realm, claims), until: at.Add(verifiedFor)}
 	if claims.ExpiresAt.Before(v.until) {
@@ -324,7 +320,7 @@ func (a *remoteAuthenticator) verify(realm, text string) (verified, error) {
 	}
 	if a.lists != nil {
 		if !claims.HasStatus && claims.Lookup("status") != nil {
-			return verified{}, errToken.With(errors.New("the token's status is not understood"))
+			return verified{}, authn.ErrInvalidToken.With(errors.New("the token's status is not understood"))
 		}
 		v.listed, v.place = claims.HasStatus, place{claims.StatusList, claims.StatusIndex}
 	}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -106,23 +107,23 @@ func (s *statusLists) close() {
 func (s *statusLists) check(ctx context.Context, p place) error {
 	now := s.clock()
 	if !revocation.ValidPlace(p.list, p.index) || !now.Before(revocation.ListExpires(p.list)) {
-		return errToken.With(errors.New("the token names a status that cannot exist, or no longer"))
+		return authn.ErrInvalidToken.With(errors.New("the token names a status that cannot exist, or no longer"))
 	}
 	l := s.list(p.list, now)
 	if l == nil {
-		return errKeys.With(errors.New("too many status lists are being fetched"))
+		return authn.ErrUnavailable.With(errors.New("too many status lists are being fetched"))
 	}
 	known := l.current.Load()
 	if !known.counts(now) {
 		s.wait(ctx, s.start(l, now))
 		if known = l.current.Load(); !known.counts(s.clock()) {
-			return errKeys.With(errors.New("the status list cannot be had"))
+			return authn.ErrUnavailable.With(errors.New("the status list cannot be had"))
 		}
 	} else if !now.Before(known.refresh) {
 		s.start(l, now)
 	}
 	if known.revoked(p.index) {
-		return errToken.With(errors.New("the token was revoked"))
+		return authn.ErrInvalidToken.With(errors.New("the token was revoked"))
 	}
 	return nil
 }

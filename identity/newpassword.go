@@ -52,7 +52,7 @@ func (e problemsError) Error() string {
 func (s *Service) CheckPassword(ctx context.Context, u User, password gatehouse.Secret) error {
 	got, err := s.VerifyPassword(ctx, Attempt{Realm: u.Realm, Username: u.Username, Password: password, Address: gatehouse.AddressFrom(ctx)})
 	if err == nil && got.ID != u.ID {
-		return errInvalidCredentials
+		return credential.ErrInvalidCredentials
 	}
 	return err
 }

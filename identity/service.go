@@ -107,9 +107,8 @@ type Service struct {
 }
 
 var (
-	errInvalidCredentials = gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The username or the password is wrong.")
-	errDirectory          = gatehouse.E(gatehouse.Unavailable, "directory_unavailable", "Users cannot be looked up at the moment.")
-	errPassword           = gatehouse.E(gatehouse.Unprocessable, "password_refused", "The new password breaks the rules for passwords.")
+	errDirectory = gatehouse.E(gatehouse.Unavailable, "directory_unavailable", "Users cannot be looked up at the moment.")
+	errPassword  = gatehouse.E(gatehouse.Unprocessable, "password_refused", "The new password breaks the rules for passwords.")
 )
 
 // How long a verification may go on when its caller has left: the queue of the
@@ -238,7 +237,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 // process, where in a request it ends the request.
 func caught(err *error) {
 	if p := recover(); p != nil {
-		*err = gatehouse.E(gatehouse.Internal, "internal", "").With(fmt.Errorf("panic: %v", p))
+		*err = gatehouse.ErrInternal.With(fmt.Errorf("panic: %v", p))
 	}
 }
 
@@ -271,9 +270,9 @@ func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u Us
 		ticket.abort() // neither right nor wrong
 		return u, err
 	case badHash:
-		return u, errInvalidCredentials.With(errBadHash)
+		return u, credential.ErrInvalidCredentials.With(errBadHash)
 	case !ok:
-		return u, errInvalidCredentials
+		return u, credential.ErrInvalidCredentials
 	}
 	ticket.success()
 	if rehash {
@@ -352,7 +351,7 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 	case errors.Is(err, gatehouse.RateLimited):
 		kind, reason = audit.KindLoginThrottled, ReasonThrottled
 		s.throttled.Add(1)
-	case code != errInvalidCredentials.Code:
+	case code != credential.ErrInvalidCredentials.Code:
 		outcome, reason = gatehouse.OutcomeError, ReasonBroken
 		if code == ReasonQueueFull || code == errDirectory.Code {
 			reason = code
@@ -373,7 +372,7 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 		default:
 			reason = ReasonWrongPassword
 		}
-		err = errInvalidCredentials // the same value for all of them
+		err = credential.ErrInvalidCredentials // the same value for all of them
 	}
 	s.record(ctx, a, kind, outcome, reason, account, u)
 	return err

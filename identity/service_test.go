@@ -195,7 +195,7 @@ func TestRefusalsAreAlike(t *testing.T) {
 		before := h.hasher.Stats()
 		u, err := h.try(tt.username, tt.password, addr(i))
 		after := h.hasher.Stats()
-		if err != error(errInvalidCredentials) || u.ID != "" {
+		if err != error(credential.ErrInvalidCredentials) || u.ID != "" {
 			t.Errorf("%.20q: %v", tt.username, err)
 		}
 		if n, w := after.Evaluations-before.Evaluations, after.Work-before.Work; n != tt.evaluations || w != tt.evaluations*2*19456 {

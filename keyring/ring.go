@@ -49,8 +49,7 @@ const (
 )
 
 var (
-	errNoKey   = gatehouse.E(gatehouse.Unavailable, "signing_key_unavailable", "The realm has no signing key at the moment.")
-	errUnknown = gatehouse.E(gatehouse.Unauthenticated, "token_key_unknown", "The token was signed with a key that is not known.")
+	errNoKey = gatehouse.E(gatehouse.Unavailable, "signing_key_unavailable", "The realm has no signing key at the moment.")
 )
 
 // Config of a [Ring].
@@ -244,11 +243,11 @@ func (s source) Key(kid string, _ token.Algorithm) (*token.Key, error) {
 		return nil, errNoKey
 	}
 	if kid == "" {
-		return nil, errUnknown
+		return nil, token.ErrKeyUnknown
 	}
 	k := snap.byKID[kid]
 	if k == nil {
-		return nil, errUnknown
+		return nil, token.ErrKeyUnknown
 	}
 	return k, nil
 }

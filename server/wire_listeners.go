@@ -86,7 +86,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 func errorPage(w http.ResponseWriter, r *http.Request) error {
 	page, err := docs.Errors.ReadFile("errors/" + r.PathValue("code") + ".md")
 	if err != nil {
-		return gatehouse.E(gatehouse.NotFound, "not_found", "There is nothing here.")
+		return gatehouse.ErrNotFound
 	}
 	w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=3600")

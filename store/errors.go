@@ -19,9 +19,7 @@ import (
 
 // The errors of this package; docs/errors holds a page for each code.
 var (
-	errNotFound    = gatehouse.E(gatehouse.NotFound, "not_found", "There is no such record.")
 	errExists      = gatehouse.E(gatehouse.Conflict, "already_exists", "There is such a record already.")
-	errChanged     = gatehouse.E(gatehouse.Conflict, "version_conflict", "The record was changed by somebody else in the meantime.")
 	errReference   = gatehouse.E(gatehouse.Conflict, "reference_missing", "A record that this one belongs to does not exist.")
 	errText        = gatehouse.E(gatehouse.Invalid, "text_invalid", "Text must be UTF-8 without NUL characters.")
 	errLimit       = gatehouse.E(gatehouse.Invalid, "limit_invalid", "A page holds between 1 and 10000 records.")

@@ -13,6 +13,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
@@ -50,7 +51,7 @@ func one[T any](ctx context.Context, c conn, scan func(row) (T, error), query st
 		return zero, err
 	}
 	if len(found) == 0 {
-		return zero, errNotFound
+		return zero, gatehouse.ErrNotFound
 	}
 	return found[0], nil
 }
@@ -125,7 +126,7 @@ func insert(ctx context.Context, c conn, query string, args ...any) error {
 // When no row matched, the error is missing.
 func update[T any](ctx context.Context, c conn, missing error, scan func(row) (T, error), query string, args ...any) (T, error) {
 	stored, err := one(ctx, c, scan, query, args...)
-	if err == error(errNotFound) {
+	if err == error(gatehouse.ErrNotFound) {
 		err = missing
 	}
 	return stored, err
@@ -135,7 +136,7 @@ func update[T any](ctx context.Context, c conn, missing error, scan func(row) (T
 func remove(ctx context.Context, c conn, query string, args ...any) error {
 	n, err := exec(ctx, c, query, args...)
 	if err == nil && n == 0 {
-		err = errNotFound
+		err = gatehouse.ErrNotFound
 	}
 	return err
 }

@@ -252,7 +252,7 @@ func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64
 		return err
 	}
 	if head != firstIndex {
-		return errChanged
+		return gatehouse.ErrVersionConflict
 	}
 	for i, id := range ids {
 		n, err := exec(ctx, t.c, `UPDATE audit_batches SET first_index=$4
@@ -261,7 +261,7 @@ func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64
 			return err
 		}
 		if n == 0 {
-			return t.fail(errChanged) // some batches have their index already: nothing of it may stay
+			return t.fail(gatehouse.ErrVersionConflict) // some batches have their index already: nothing of it may stay
 		}
 		firstIndex += counts[i]
 	}

@@ -38,7 +38,7 @@ func (t *Tx) InsertRealm(ctx context.Context, r gatehouse.Realm) error {
 // UpdateRealm replaces a realm's title, settings and state. The creation time
 // stays.
 func (t *Tx) UpdateRealm(ctx context.Context, r gatehouse.Realm) error {
-	stored, err := update(ctx, t.c, errNotFound, scanRealm, `UPDATE realms SET title=$2, disabled=$3, updated_at=$4,
+	stored, err := update(ctx, t.c, gatehouse.ErrNotFound, scanRealm, `UPDATE realms SET title=$2, disabled=$3, updated_at=$4,
 		settings_json=$5 WHERE name=$1 RETURNING `+realmColumns, r.Name, r.Title, r.Disabled, r.UpdatedAt, document{r.Settings})
 	return t.changed(err, gatehouse.TopicRealm, r.Name, r.Name, stored)
 }
@@ -146,7 +146,7 @@ func (t *Tx) InsertUser(ctx context.Context, u identity.User) error {
 // u.Version+1; otherwise it is Conflict. Kind and creation time stay. A username
 // key that another user has is Conflict and ends the transaction.
 func (t *Tx) UpdateUser(ctx context.Context, u identity.User) error {
-	stored, err := update(ctx, t.c, errChanged, scanUser, `UPDATE users SET username=$4, username_key=$5, display_name=$6, email=$7, roles_json=$8,
+	stored, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanUser, `UPDATE users SET username=$4, username_key=$5, display_name=$6, email=$7, roles_json=$8,
 		groups_json=$9, attributes_json=$10, password_hash=$11, password_at=$12, disabled=$13, updated_at=$14, version=version+1
 		WHERE realm=$1 AND id=$2 AND version=$3 RETURNING `+userColumns,
 		u.Realm, u.ID, u.Version, u.Username, u.UsernameKey, u.DisplayName, u.Email, document{u.Roles}, document{u.Groups},
@@ -225,7 +225,7 @@ func (t *Tx) InsertKey(ctx context.Context, k credential.Key) error {
 // and stores k.Version+1; otherwise it is Conflict. Realm, hash, owner and
 // creation time stay, and LastUsedAt never goes back.
 func (t *Tx) UpdateKey(ctx context.Context, k credential.Key) error {
-	stored, err := update(ctx, t.c, errChanged, scanKey, `UPDATE api_keys SET name=$3, scopes_json=$4, role_limit_json=$5, environment=$6,
+	stored, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanKey, `UPDATE api_keys SET name=$3, scopes_json=$4, role_limit_json=$5, environment=$6,
 		allowed_nets_json=$7, expires_at=$8, revoked_at=$9, leaked_at=$10, rotated_to=$11,
 		last_used_at=CASE WHEN last_used_at IS NULL OR last_used_at<CAST($12 AS BIGINT) THEN CAST($12 AS BIGINT) ELSE last_used_at END,
 		disabled_at=$13, metadata_json=$14, quota_day=$15, quota_month=$16,

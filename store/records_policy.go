@@ -157,7 +157,7 @@ func (t *Tx) InsertSigningKey(ctx context.Context, k token.StoredKey) error {
 // whose stored version is k.Version, and stores k.Version+1; otherwise it is
 // Conflict. The public half never changes.
 func (t *Tx) UpdateSigningKey(ctx context.Context, k token.StoredKey) error {
-	stored, err := update(ctx, t.c, errChanged, scanSigningKey, `UPDATE signing_keys SET private=$4, state=$5,
+	stored, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanSigningKey, `UPDATE signing_keys SET private=$4, state=$5,
 		activated_at=$6, retired_at=$7, version=version+1 WHERE realm=$1 AND kid=$2 AND version=$3 RETURNING `+signingColumns,
 		k.Realm, k.KID, k.Version, k.Private, string(k.State), k.ActivatedAt, k.RetiredAt)
 	return t.changed(err, gatehouse.TopicSigningKey, k.Realm, k.KID, stored)

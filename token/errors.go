@@ -6,15 +6,15 @@ import "github.com/gatehouse-auth/gatehouse"
 // docs/errors explains each code.
 var (
 	errMalformed     = gatehouse.E(gatehouse.Unauthenticated, "token_malformed", "The token is not well formed.")
-	errTooLarge      = gatehouse.E(gatehouse.Unauthenticated, "token_too_large", "The token is too large.")
+	ErrTooLarge      = gatehouse.E(gatehouse.Unauthenticated, "token_too_large", "The token is too large.")
 	errAlgorithm     = gatehouse.E(gatehouse.Unauthenticated, "token_algorithm_not_allowed", "The token's algorithm is not allowed here.")
 	errType          = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_type", "The token is not of the type expected here.")
-	errKeyUnknown    = gatehouse.E(gatehouse.Unauthenticated, "token_key_unknown", "The token was signed with a key that is not known.")
+	ErrKeyUnknown    = gatehouse.E(gatehouse.Unauthenticated, "token_key_unknown", "The token was signed with a key that is not known.")
 	errSignature     = gatehouse.E(gatehouse.Unauthenticated, "token_signature_invalid", "The token's signature is not valid.")
-	errExpired       = gatehouse.E(gatehouse.Unauthenticated, "token_expired", "The token has expired.")
+	ErrExpired       = gatehouse.E(gatehouse.Unauthenticated, "token_expired", "The token has expired.")
 	errNotYetValid   = gatehouse.E(gatehouse.Unauthenticated, "token_not_yet_valid", "The token is not valid yet.")
-	errWrongIssuer   = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_issuer", "The token is from another issuer.")
-	errWrongAudience = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_audience", "The token is meant for another audience.")
+	ErrWrongIssuer   = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_issuer", "The token is from another issuer.")
+	ErrWrongAudience = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_audience", "The token is meant for another audience.")
 	errClaimMissing  = gatehouse.E(gatehouse.Unauthenticated, "token_claim_missing", "The token lacks a claim that is required here.")
 
 	errKeyInvalid = gatehouse.E(gatehouse.Invalid, "jwk_invalid", "The key is not acceptable.")

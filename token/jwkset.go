@@ -184,12 +184,12 @@ func (s *KeySet) Key(kid string, alg Algorithm) (*Key, error) {
 			continue
 		}
 		if found != nil {
-			return nil, errKeyUnknown.With(errors.New("several keys would fit"))
+			return nil, ErrKeyUnknown.With(errors.New("several keys would fit"))
 		}
 		found = k
 	}
 	if found == nil {
-		return nil, errKeyUnknown
+		return nil, ErrKeyUnknown
 	}
 	return found, nil
 }

@@ -74,7 +74,7 @@ func unverifiedHeader(compact string) (header, error) {
 // split returns the first two of exactly three parts.
 func split(compact string) (head, body string, err error) {
 	if len(compact) > maxMaxBytes {
-		return "", "", errTooLarge
+		return "", "", ErrTooLarge
 	}
 	if strings.Count(compact, ".") != 2 {
 		return "", "", errMalformed

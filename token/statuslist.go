@@ -110,11 +110,11 @@ func (v *StatusListVerifier) Verify(compact, uri string) (StatusList, error) {
 	now := v.now()
 	switch {
 	case w.Iss != v.issuer:
-		return StatusList{}, errWrongIssuer
+		return StatusList{}, ErrWrongIssuer
 	case w.Sub != uri:
-		return StatusList{}, errWrongAudience.With(errors.New("this is another status list"))
+		return StatusList{}, ErrWrongAudience.With(errors.New("this is another status list"))
 	case !now.Before(w.Exp.Time):
-		return StatusList{}, errExpired
+		return StatusList{}, ErrExpired
 	case w.Iat.After(now.Add(v.leeway)):
 		return StatusList{}, errNotYetValid
 	case w.TTL < 0 || w.TTL > int64(maxStatusListTTL/time.Second):

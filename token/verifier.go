@@ -126,14 +126,14 @@ func (v *Verifier) check(c *Claims) error {
 		}
 	}
 	if c.Issuer != v.issuer {
-		return errWrongIssuer
+		return ErrWrongIssuer
 	}
 	if !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
-		return errWrongAudience.With(errors.New("accepted here: " + strings.Join(v.audience, ", ")))
+		return ErrWrongAudience.With(errors.New("accepted here: " + strings.Join(v.audience, ", ")))
 	}
 	now := v.now()
 	if !now.Before(c.ExpiresAt.Add(v.leeway)) {
-		return errExpired
+		return ErrExpired
 	}
 	if horizon := now.Add(v.leeway); c.NotBefore.After(horizon) || c.IssuedAt.After(horizon) {
 		return errNotYetValid
@@ -189,7 +189,7 @@ type opener struct {
 
 func (o *opener) open(compact string) ([]byte, *Key, error) {
 	if len(compact) > o.maxBytes {
-		return nil, nil, errTooLarge
+		return nil, nil, ErrTooLarge
 	}
 	head, rest, ok := strings.Cut(compact, ".")
 	if !ok {
@@ -230,7 +230,7 @@ func (o *opener) open(compact string) ([]byte, *Key, error) {
 		return nil, nil, err // no fault of the token: an issuer out of reach must not log everybody out
 	}
 	if err != nil || key == nil {
-		return nil, nil, errKeyUnknown.With(err)
+		return nil, nil, ErrKeyUnknown.With(err)
 	}
 	// The key decides the algorithm; a header that asks for another one is an
 	// attempt to have, say, a public key used as an HMAC secret.

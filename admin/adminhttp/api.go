@@ -215,16 +215,14 @@ func (a *api) serveDocument(mux *http.ServeMux) {
 }
 
 var (
-	errOrigin  = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "Requests of other web pages are not accepted here.")
-	errPath    = gatehouse.E(gatehouse.Invalid, "path_invalid", "The path or query is not clean: it has control characters, bytes that are no UTF-8, or empty or dot segments.")
-	errNoPath  = gatehouse.E(gatehouse.NotFound, "path_not_found", "There is nothing at this path.")
-	errLimited = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many requests; try again later.")
+	errPath   = gatehouse.E(gatehouse.Invalid, "path_invalid", "The path or query is not clean: it has control characters, bytes that are no UTF-8, or empty or dot segments.")
+	errNoPath = gatehouse.E(gatehouse.NotFound, "path_not_found", "There is nothing at this path.")
 )
 
 // front does what comes before the operation: it is the only way to the mux.
 func (a *api) front(mux *http.ServeMux) http.Handler {
 	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(a.c.Problems.Handler(func(http.ResponseWriter, *http.Request) error { return errOrigin }))
+	guard.SetDenyHandler(a.c.Problems.Handler(func(http.ResponseWriter, *http.Request) error { return web.ErrCrossOrigin }))
 	return guard.Handler(a.c.Problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -232,7 +230,7 @@ func (a *api) front(mux *http.ServeMux) http.Handler {
 			return err
 		}
 		if after, ok := a.c.Allow(r.Context(), gatehouse.AddressFrom(r.Context())); !ok {
-			e := *errLimited
+			e := *gatehouse.ErrRateLimited
 			e.RetryAfter = after
 			return &e
 		}

@@ -10,6 +10,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -114,7 +116,7 @@ func (a *api) queries(input reflect.Type) func(huma.Context, func(huma.Context))
 	}
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		e := *errInput
+		e := *admin.ErrInput
 		e.Fields = map[string]string{}
 		for name, values := range r.URL.Query() {
 			what := ""
@@ -144,7 +146,7 @@ func (a *api) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	p, err := a.c.Authenticate(r)
 	if err == nil && !p.Authenticated() {
-		err = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
+		err = authn.ErrNone
 	}
 	if err != nil {
 		if gatehouse.KindOf(err) == gatehouse.Unauthenticated {

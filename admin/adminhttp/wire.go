@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -120,29 +121,22 @@ func (a *api) asProblem(ctx huma.Context, _ string, v any) (any, error) {
 	return v, nil
 }
 
-var (
-	errBodyJSON  = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
-	errBodySize  = gatehouse.E(gatehouse.TooLarge, "body_too_large", "The request body is larger than this route accepts.")
-	errBodyType  = gatehouse.E(gatehouse.Unsupported, "content_type_unsupported", "The body must be of a content type that this route accepts.")
-	errBodyLost  = gatehouse.E(gatehouse.Invalid, "body_unreadable", "The body could not be read.")
-	errInput     = gatehouse.E(gatehouse.Unprocessable, "input_invalid", "Some members of the input are not valid.")
-	errUnwritten = gatehouse.E(gatehouse.Internal, "internal", "")
-)
+var ()
 
 // fromRouter gives a failure of decoding or validation its code. Of the texts,
 // those about a member are made from the schema and may be shown.
 func fromRouter(m *huma.ErrorModel) *gatehouse.Error {
 	switch m.Status {
 	case http.StatusBadRequest:
-		return errBodyJSON
+		return web.ErrJSON
 	case http.StatusRequestEntityTooLarge:
-		return errBodySize
+		return web.ErrBodyTooLarge
 	case http.StatusUnsupportedMediaType, http.StatusNotAcceptable:
-		return errBodyType
+		return web.ErrContentType
 	case http.StatusRequestTimeout:
-		return errBodyLost
+		return web.ErrBodyUnreadable
 	case http.StatusUnprocessableEntity:
-		e := *errInput
+		e := *admin.ErrInput
 		e.Fields = map[string]string{}
 		for _, d := range m.Errors {
 			if d == nil || len(e.Fields) == 50 {
@@ -154,7 +148,7 @@ func fromRouter(m *huma.ErrorModel) *gatehouse.Error {
 		}
 		return &e
 	}
-	return errUnwritten
+	return gatehouse.ErrInternal
 }
 
 // plainPlace accepts the places that may be named back: they contain names that

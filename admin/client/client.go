@@ -73,6 +73,8 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
+var errUnreachable = gatehouse.E(gatehouse.Unavailable, "server_unreachable", "The server cannot be reached.")
+
 // Do sends in (nil for no body) as JSON to a path below /admin/v1 and decodes
 // the answer into out (nil to ignore it), numbers exactly: in an any they are int64
 // or decimal.Number, and a float64 is an error. A refusal is a *gatehouse.Error with
@@ -100,12 +102,12 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return gatehouse.E(gatehouse.Unavailable, "server_unreachable", "The server cannot be reached.").With(err)
+		return errUnreachable.With(err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return gatehouse.E(gatehouse.Unavailable, "server_unreachable", "The answer broke off.").With(err)
+		return errUnreachable.With(fmt.Errorf("the answer broke off: %w", err))
 	}
 	switch {
 	case len(b) > maxAnswer:

@@ -33,7 +33,6 @@ const (
 
 var (
 	errUnavailable = gatehouse.E(gatehouse.Unavailable, "issuer_keys_unavailable", "The keys of the token's issuer cannot be had at the moment.")
-	errUnknown     = gatehouse.E(gatehouse.Unauthenticated, "token_key_unknown", "The token was signed with a key that is not known.")
 )
 
 // Fetcher gets the body and header of an address; internal/egress has one.
@@ -167,7 +166,7 @@ func (s *Source) Key(kid string, alg token.Algorithm) (*token.Key, error) {
 	case s.inDoubt():
 		return nil, errUnavailable.With(errors.New("the key is not known, and the key set could not be fetched again"))
 	}
-	return nil, errUnknown.With(err)
+	return nil, token.ErrKeyUnknown.With(err)
 }
 
 // good reports whether the set still counts.

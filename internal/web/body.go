@@ -19,11 +19,11 @@ import (
 const DefaultJSONBytes = 1 << 20
 
 var (
-	errBodyTooLarge    = gatehouse.E(gatehouse.TooLarge, "body_too_large", "The request body is larger than this route accepts.")
-	errContentType     = gatehouse.E(gatehouse.Unsupported, "content_type_unsupported", "The body must be of a content type that this route accepts.")
-	errContentEncoding = gatehouse.E(gatehouse.Unsupported, "content_encoding_unsupported", "The body must not be compressed.")
-	errBodyMissing     = gatehouse.E(gatehouse.Invalid, "body_missing", "A body is required.")
-	errJSON            = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
+	ErrBodyTooLarge    = gatehouse.E(gatehouse.TooLarge, "body_too_large", "The request body is larger than this route accepts.")
+	ErrContentType     = gatehouse.E(gatehouse.Unsupported, "content_type_unsupported", "The body must be of a content type that this route accepts.")
+	ErrContentEncoding = gatehouse.E(gatehouse.Unsupported, "content_encoding_unsupported", "The body must not be compressed.")
+	ErrBodyMissing     = gatehouse.E(gatehouse.Invalid, "body_missing", "A body is required.")
+	ErrJSON            = gatehouse.E(gatehouse.Invalid, "json_invalid", "The body is not the JSON that is expected here.")
 	errUnknownMember   = gatehouse.E(gatehouse.Invalid, "json_unknown_member", "The body has a member that is not known here.")
 	ErrBodyUnreadable  = gatehouse.E(gatehouse.Invalid, "body_unreadable", "The body could not be read.")
 )
@@ -34,7 +34,7 @@ var (
 // connection after an overlong body.
 func LimitBody(w http.ResponseWriter, r *http.Request, limit int64) error {
 	if r.ContentLength > limit {
-		return errBodyTooLarge
+		return ErrBodyTooLarge
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, r.Body, limit)
@@ -57,7 +57,7 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if _, err := io.Copy(&buf, r.Body); err != nil {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
-			return nil, errBodyTooLarge.With(err)
+			return nil, ErrBodyTooLarge.With(err)
 		}
 		return nil, ErrBodyUnreadable.With(err)
 	}
@@ -72,23 +72,23 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 func JSONContentType(r *http.Request) error {
 	lines := r.Header["Content-Type"]
 	if len(lines) != 1 || len(lines[0]) > 256 {
-		return errContentType
+		return ErrContentType
 	}
 	// "*" begins an extended or continued parameter (RFC 2231 §3, §4), which few parsers know.
 	if strings.Contains(lines[0], "*") {
-		return errContentType
+		return ErrContentType
 	}
 	mediaType, params, err := mime.ParseMediaType(lines[0])
 	if err != nil {
-		return errContentType.With(err)
+		return ErrContentType.With(err)
 	}
 	for name, value := range params {
 		if name != "charset" || !strings.EqualFold(value, "utf-8") {
-			return errContentType
+			return ErrContentType
 		}
 	}
 	if mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
-		return errContentType
+		return ErrContentType
 	}
 	return nil
 }
@@ -99,14 +99,14 @@ func JSONContentType(r *http.Request) error {
 func ContentType(r *http.Request, accept ...string) error {
 	lines := r.Header["Content-Type"]
 	if len(lines) != 1 || len(lines[0]) > 256 {
-		return errContentType
+		return ErrContentType
 	}
 	mediaType, params, err := mime.ParseMediaType(lines[0])
 	if err != nil {
-		return errContentType.With(err)
+		return ErrContentType.With(err)
 	}
 	if cs, ok := params["charset"]; ok && !strings.EqualFold(cs, "utf-8") {
-		return errContentType
+		return ErrContentType
 	}
 	for _, a := range accept {
 		a = strings.ToLower(a)
@@ -115,7 +115,7 @@ func ContentType(r *http.Request, accept ...string) error {
 			return nil
 		}
 	}
-	return errContentType
+	return ErrContentType
 }
 
 // DecodeJSON reads the body of r, at most limit bytes (0: [DefaultJSONBytes]),
@@ -131,14 +131,14 @@ func DecodeJSON(w http.ResponseWriter, r *http.Request, dst any, limit int64, op
 		return err
 	}
 	if e := r.Header["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && strings.EqualFold(e[0], "identity")) {
-		return errContentEncoding
+		return ErrContentEncoding
 	}
 	body, err := ReadBody(w, r, limit)
 	if err != nil {
 		return err
 	}
 	if len(body) == 0 {
-		return errBodyMissing
+		return ErrBodyMissing
 	}
 	return UnmarshalStrict(body, dst, opts...)
 }
@@ -149,7 +149,7 @@ func UnmarshalStrict(body []byte, dst any, opts ...json.Options) error {
 	if err == nil {
 		return nil
 	}
-	out := errJSON.With(err)
+	out := ErrJSON.With(err)
 	if errors.Is(err, json.ErrUnknownName) {
 		out = errUnknownMember.With(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-var errNotFound = gatehouse.E(gatehouse.NotFound, "not_found", "There is nothing here.")
-
 // Mux serves mux, with its own plain-text 404 and 405 answers turned into
 // problems like every other. It takes the pattern "/" of mux for itself.
 func (p *Problems) Mux(mux *http.ServeMux) http.Handler {
@@ -16,7 +14,7 @@ func (p *Problems) Mux(mux *http.ServeMux) http.Handler {
 			p.Write(w, r, MethodNotAllowed(allowed...))
 			return
 		}
-		p.Write(w, r, errNotFound)
+		p.Write(w, r, gatehouse.ErrNotFound)
 	}))
 	return mux
 }

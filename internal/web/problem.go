@@ -103,7 +103,7 @@ func Classify(err error) *gatehouse.Error {
 	var k gatehouse.Kind
 	switch {
 	case errors.As(err, &tooLarge):
-		return errBodyTooLarge.With(err)
+		return ErrBodyTooLarge.With(err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return errTimeout.With(err)
 	case errors.Is(err, context.Canceled):
@@ -111,7 +111,7 @@ func Classify(err error) *gatehouse.Error {
 	case errors.As(err, &k):
 		return gatehouse.E(k, k.String(), "").With(err)
 	}
-	return gatehouse.E(gatehouse.Internal, "internal", "").With(err)
+	return gatehouse.ErrInternal.With(err)
 }
 
 var (
@@ -132,9 +132,15 @@ type headerError struct {
 func (e *headerError) Error() string { return e.err.Error() }
 func (e *headerError) Unwrap() error { return e.err }
 
+// ErrCrossOrigin refuses a page of another site that acts with what the browser of its visitor holds.
+var ErrCrossOrigin = gatehouse.E(gatehouse.Denied, "cross_origin_refused", "A page of another site may not use what this browser holds for this one.")
+
+// ErrMethod says that what is there does not know the method.
+var ErrMethod = gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here.")
+
 // MethodNotAllowed is the 405 answer with its Allow line (RFC 9110 §15.5.6).
 func MethodNotAllowed(allow ...string) error {
-	return WithHeader(gatehouse.E(gatehouse.MethodNotAllowed, "method_not_allowed", "This method is not allowed here."),
+	return WithHeader(ErrMethod,
 		http.Header{"Allow": {strings.Join(allow, ", ")}})
 }
 

@@ -68,8 +68,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 }
 
 var (
-	errNoRealm = gatehouse.E(gatehouse.NotFound, "realm_not_found", "There is no such realm.")
-	errNoList  = gatehouse.E(gatehouse.NotFound, "status_list_not_found", "There is no such status list.")
+	errNoList = gatehouse.E(gatehouse.NotFound, "status_list_not_found", "There is no such status list.")
 )
 
 // realm finds the realm of the path.
@@ -80,7 +79,7 @@ func (h *Handler) realm(r *http.Request) (gatehouse.Realm, error) {
 	}
 	rl, err := h.c.Realm(r.Context(), name)
 	if errors.Is(err, gatehouse.NotFound) || err == nil && rl.Disabled {
-		return rl, errNoRealm
+		return rl, gatehouse.ErrRealmNotFound
 	}
 	return rl, err
 }
@@ -137,7 +136,7 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
 	}
 	issuer := h.c.Issuer(rl.Name)
 	if !metadataPath(r.URL.Path, issuer) {
-		return errNoRealm
+		return gatehouse.ErrRealmNotFound
 	}
 	base := strings.TrimSuffix(issuer, "/")
 	body, err := json.Marshal(metadata{

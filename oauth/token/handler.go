@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth"
@@ -110,7 +111,6 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t grantType) er
 }
 
 var (
-	errLimited   = gatehouse.E(gatehouse.RateLimited, "rate_limited", "Too many requests; try again later.")
 	errNotAToken = gatehouse.E(gatehouse.Denied, "not_a_token", "This credential is not an access token of this realm, so it cannot be ended here.")
 	errNoClient  = gatehouse.E(gatehouse.Unauthenticated, "invalid_client", "It is not clear which client asks.")
 )
@@ -123,7 +123,7 @@ func (h *Handler) begin(w http.ResponseWriter, r *http.Request) (string, error) 
 		return "", oauth.ErrQuery
 	}
 	if after, ok := h.c.Allow(r.Context(), gatehouse.AddressFrom(r.Context())); !ok {
-		e := *errLimited
+		e := *gatehouse.ErrRateLimited
 		e.RetryAfter = after
 		return "", &e
 	}
@@ -195,7 +195,7 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) authenticate(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error) {
 	p, err := h.c.Authenticate(r, realm, schemes...)
 	if err == nil && (!p.Authenticated() || p.Realm != realm) {
-		err = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
+		err = authn.ErrNone
 	}
 	if err != nil {
 		return nil, h.challenge(err, realm, schemes...)
