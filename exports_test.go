@@ -38,9 +38,12 @@ var doors = []struct {
 		"server.GenerateMasterKey", "server.ProtectConfig", "server.ReadOpenAPI", "server.Server.MetricsURL", "admin/adminhttp.Document",
 	}},
 	{"the pipeline without the frame around it, for tables of verdicts", []string{"enforce.Pipeline.Check"}},
-	{"wired by its own change, under way", []string{"audit.FileSink.Reopen",
+	{underWay, []string{"audit.FileSink.Reopen",
 		"admin/adminhttp.KIDPath", "admin/adminhttp.TokenInput", "audit.KindConfigReload"}},
 }
+
+// underWay is the reason that ends by itself: strike the names as their changes arrive.
+const underWay = "wired by a change of its own"
 
 // TestNoDeadDoors: an exported name is there because another package of the product uses it. Tests and examples do
 // not count: what only they use is no promise to anybody. What only its own package uses need not be exported.
@@ -59,7 +62,7 @@ func TestNoDeadDoors(t *testing.T) {
 	for _, d := range doors {
 		for _, name := range d.names {
 			known[name] = true
-			if dead[name] == "" {
+			if dead[name] == "" && d.why != underWay {
 				t.Errorf("%s is in the list of doors without a caller, but has one now or is gone", name)
 			}
 		}
