@@ -71,6 +71,15 @@ type PolicyTx interface {
 	PutSchema(ctx context.Context, s policy.Schema) error
 }
 
+// FileTx is the transaction in which a realm's file is applied: what the use cases of
+// its kinds need, and their reads.
+type FileTx interface {
+	Store
+	RealmTx
+	UserTx
+	PolicyTx
+}
+
 // EntityWriter changes pushed entities.
 type EntityWriter interface {
 	Entity(ctx context.Context, realm, typ, id string) (policy.EntityRecord, error)

@@ -27,14 +27,15 @@ type Prepared struct {
 	change Candidate
 	base   *policy.Set // that was in force
 	judged bool        // the change was tried on base
+	later  bool        // a Batch confirms all of its changes at once
 }
 
 // Prepare tries a change outside of any transaction. For one policy document it
 // compiles just that one. The error is Unprocessable "policy_invalid" with what is
 // wrong in Fields, keyed by place, or Denied "role_built_in".
 func (d *Decider) Prepare(realm string, c Candidate) (*Prepared, error) {
-	if c.PutRole != nil && policy.IsBuiltinRole(c.PutRole.Name) || policy.IsBuiltinRole(c.DeleteRole) {
-		return nil, gatehouse.E(gatehouse.Denied, "role_built_in", "Built-in roles cannot be changed or removed.")
+	if c.builtIn() {
+		return nil, errBuiltIn()
 	}
 	p := &Prepared{realm: realm, change: c}
 	snap := (*d.realms.Load())[realm]
@@ -76,6 +77,8 @@ func (c *Candidate) compilable() *policy.Document {
 // committed always loads. Errors are those of Prepare, or of the store.
 func (p *Prepared) Confirm(ctx context.Context, r Rules) error {
 	switch {
+	case p.later:
+		return nil
 	case p.judged:
 		// The schema is all that a document is judged by.
 		now, err := schemaText(ctx, r, p.realm)

@@ -13,6 +13,7 @@ import (
 var may = map[string]string{
 	"me": "aoun", "get-me-of-realm": "aourn", "backup": "a",
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
+	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
 	"set-password": "aor", "list-user-grants": "aour", "revoke-user": "aor",
 	"list-keys": "aour", "create-key": "ar", "import-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
@@ -29,6 +30,7 @@ func bodies(victim string) map[string]any {
 	token := map[string]any{"token": "ghk_live_x"}
 	return map[string]any{
 		"create-realm": map[string]any{"name": "new-realm"}, "update-realm": map[string]any{"title": "T"},
+		"plan-realm": map[string]any{"file": map[string]any{"title": "T"}}, "apply-realm": map[string]any{"file": map[string]any{"title": "T"}},
 		"create-user": map[string]any{"username": "somebody"}, "update-user": map[string]any{"display_name": "V"}, "set-password": map[string]any{},
 		"create-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}}, "update-key": map[string]any{"name": "k"},
 		"import-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}, "bits": 256, "sha256": "9b74c9897bac770ffc029102a200c5de7c2f5e1a1d1f9a3f8c1f4c9f3f2a9d11"},

@@ -65,4 +65,23 @@ func (a *api) realms() {
 		}) (*out[admin.Realm], error) {
 			return answer(s.UpdateRealm(ctx, actor, in.Realm, in.Body))
 		})
+	handle(a, operation{method: http.MethodGet, path: "/realms/{realm}/file", id: "export-realm", tag: "realms",
+		summary: "The realm as a file, without secrets"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *RealmPath) (*out[admin.RealmExport], error) {
+			return answer(s.ExportRealm(ctx, actor, in.Realm))
+		})
+	type fileInput struct {
+		RealmPath
+		Body admin.FileInput
+	}
+	handle(a, operation{method: http.MethodPost, path: "/realms/{realm}/file/plan", id: "plan-realm", tag: "realms", conflicts: true,
+		summary: "What a file would change; nothing is changed", maxBody: maxBody},
+		func(ctx context.Context, actor *gatehouse.Principal, in *fileInput) (*out[admin.RealmPlan], error) {
+			return answer(s.PlanRealm(ctx, actor, in.Realm, in.Body))
+		})
+	handle(a, operation{method: http.MethodPost, path: "/realms/{realm}/file/apply", id: "apply-realm", tag: "realms", conflicts: true,
+		summary: "Make the realm as a file says, all of it or nothing", maxBody: maxBody},
+		func(ctx context.Context, actor *gatehouse.Principal, in *fileInput) (*out[admin.RealmPlan], error) {
+			return answer(s.ApplyRealm(ctx, actor, in.Realm, in.Body))
+		})
 }

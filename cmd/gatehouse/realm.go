@@ -54,6 +54,7 @@ func (a *app) realmCommand() *cobra.Command {
 		a.signingKeyCommand(),
 		a.scopeCommand(),
 	)
+	c.AddCommand(a.realmFileCommands()...)
 	return c
 }
 

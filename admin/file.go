@@ -1,0 +1,180 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// maxFileUsers bounds the users of a realm that a file can hold.
+const maxFileUsers = 5000
+
+var (
+	errRealmChanged = gatehouse.E(gatehouse.Conflict, "realm_changed", "The realm was changed after the plan was made; plan again.")
+	errRealmLarge   = gatehouse.E(gatehouse.Unprocessable, "realm_too_large", "The realm has more than 5000 users, which a file cannot hold.")
+)
+
+// RealmFile is what a realm consists of, without secrets. A section that is absent is
+// not touched; what a section lists is so, entirely, after the file was applied.
+type RealmFile struct {
+	Title    *string        `json:"title,omitzero"`
+	Settings *RealmSettings `json:"settings,omitzero" doc:"Without scopes and trusted_issuers, which have sections of their own"`
+	// Scopes, Roles and the others are listed by name.
+	Scopes         map[string]string                  `json:"scopes,omitzero" doc:"Catalogue: scope name to meaning"`
+	TrustedIssuers map[string]gatehouse.TrustedIssuer `json:"trusted_issuers,omitzero" doc:"By issuer, as each says it again inside"`
+	Schema         *string                            `json:"schema,omitzero" doc:"Cedar schema; empty for none"`
+	Roles          map[string]RoleInput               `json:"roles,omitzero"`
+	Policies       map[string]PolicyInput             `json:"policies,omitzero"`
+	Users          map[string]FileUser                `json:"users,omitzero" doc:"By username"`
+}
+
+// FileUser is a user or service in a file. A password is never in it: a new account
+// has none until it is reset, and one that exists keeps its own.
+type FileUser struct {
+	Kind        string         `json:"kind,omitempty" enum:"user,service" doc:"user by default; it cannot be changed later"`
+	DisplayName string         `json:"display_name,omitempty"`
+	Email       string         `json:"email,omitempty"`
+	Roles       []string       `json:"roles,omitempty"`
+	Groups      []string       `json:"groups,omitempty"`
+	Attributes  map[string]any `json:"attributes,omitempty"`
+	Disabled    bool           `json:"disabled,omitempty"`
+}
+
+// RealmExport is a realm's file, and the fingerprint of what it says.
+type RealmExport struct {
+	File        RealmFile `json:"file"`
+	Fingerprint string    `json:"fingerprint" doc:"Changes with everything that a file can hold"`
+}
+
+// FileInput asks what a file would change, or to change it.
+type FileInput struct {
+	File        RealmFile `json:"file"`
+	Prune       bool      `json:"prune,omitempty" doc:"Remove what a section of the file does not list; without it nothing is removed"`
+	Fingerprint string    `json:"fingerprint,omitempty" maxLength:"64" doc:"When present, the file is refused unless the realm is still as the plan saw it"`
+}
+
+// RealmPlan is what a file changes.
+type RealmPlan struct {
+	Fingerprint string        `json:"fingerprint" doc:"Of the realm before the changes"`
+	Changes     []RealmChange `json:"changes"`
+	Unlisted    []RealmChange `json:"unlisted" doc:"What the realm has and a section of the file does not list: left as it is, removed with prune"`
+}
+
+// RealmChange is the change of one thing.
+type RealmChange struct {
+	Kind   string `json:"kind" doc:"Section of the file"`
+	Name   string `json:"name,omitempty"`
+	Action string `json:"action" enum:"add,change,remove"`
+	Old    any    `json:"old,omitempty" doc:"As a file has it; absent when it is added"`
+	New    any    `json:"new,omitempty" doc:"As a file has it; absent when it is removed"`
+}
+
+// ExportRealm writes a realm as a file. It takes the right to read each of its kinds.
+// Errors: realm_too_large.
+func (s *Service) ExportRealm(ctx context.Context, actor *gatehouse.Principal, realm string) (RealmExport, error) {
+	f, err := s.file(ctx, actor, realm)
+	if err != nil {
+		return RealmExport{}, err
+	}
+	print, err := fingerprint(f)
+	return RealmExport{File: f, Fingerprint: print}, err
+}
+
+func (s *Service) file(ctx context.Context, actor *gatehouse.Principal, realm string) (f RealmFile, err error) {
+	r, err := s.Realm(ctx, actor, realm)
+	if err != nil {
+		return f, err
+	}
+	settings := r.Settings
+	f.Title, f.Settings, f.Scopes = &r.Title, &settings, map[string]string{}
+	for name, meaning := range settings.Scopes {
+		f.Scopes[name] = meaning
+	}
+	f.TrustedIssuers = map[string]gatehouse.TrustedIssuer{}
+	for _, t := range settings.TrustedIssuers {
+		f.TrustedIssuers[t.Issuer] = t
+	}
+	settings.Scopes, settings.TrustedIssuers = nil, nil
+	schema, err := s.Schema(ctx, actor, realm)
+	if err != nil {
+		return f, err
+	}
+	f.Schema = &schema.Text
+	roles, err := s.Roles(ctx, actor, realm)
+	if err != nil {
+		return f, err
+	}
+	f.Roles = map[string]RoleInput{}
+	for _, r := range roles {
+		if !r.BuiltIn {
+			f.Roles[r.Name] = RoleInput{Description: r.Description, Parents: r.Parents, Permissions: r.Permissions}
+		}
+	}
+	policies, err := s.Policies(ctx, actor, realm)
+	if err != nil {
+		return f, err
+	}
+	f.Policies = map[string]PolicyInput{}
+	for _, d := range policies {
+		f.Policies[d.ID] = PolicyInput{Text: d.Text, Disabled: d.Disabled}
+	}
+	f.Users = map[string]FileUser{}
+	for after := ""; ; {
+		page, err := s.Users(ctx, actor, realm, after, maxPageSize)
+		if err != nil {
+			return f, err
+		}
+		for _, u := range page.Items {
+			f.Users[u.Username] = FileUser{Kind: u.Kind, DisplayName: u.DisplayName, Email: u.Email,
+				Roles: u.Roles, Groups: u.Groups, Attributes: u.Attributes, Disabled: u.Disabled}
+		}
+		if len(f.Users) > maxFileUsers {
+			return f, errRealmLarge
+		}
+		if after = page.Next; after == "" {
+			return f.normal(), nil
+		}
+	}
+}
+
+// normal returns f with each list that is a set in order, so that the same realm is
+// the same file.
+func (f RealmFile) normal() RealmFile {
+	if f.Users != nil {
+		users := make(map[string]FileUser, len(f.Users))
+		for name, u := range f.Users {
+			if u.Kind == "" {
+				u.Kind = string(gatehouse.KindUser)
+			}
+			u.Roles, u.Groups = slices.Sorted(slices.Values(u.Roles)), slices.Sorted(slices.Values(u.Groups))
+			users[name] = u
+		}
+		f.Users = users
+	}
+	if f.Roles != nil {
+		roles := make(map[string]RoleInput, len(f.Roles))
+		for name, r := range f.Roles {
+			r.Parents = slices.Sorted(slices.Values(r.Parents))
+			roles[name] = r
+		}
+		f.Roles = roles
+	}
+	return f
+}
+
+func (r RoleInput) role(name string) policy.Role {
+	return policy.Role{Name: name, Description: r.Description, Parents: r.Parents, Permissions: r.Permissions}
+}
+
+// fingerprint is the SHA-256 of the file in one form.
+func fingerprint(f RealmFile) (string, error) {
+	b, err := json.Marshal(f, json.Deterministic(true))
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), err
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+)
+
+// maxRealmFile is what the server takes of a realm's file.
+const maxRealmFile = 1 << 20
+
+const realmFileHead = `# Realm %s, as gatehouse realm export writes it. It holds no secrets.
+# A section that is left out is not touched by gatehouse realm apply.
+`
+
+// realmFileCommands are export, plan and apply.
+func (a *app) realmFileCommands() []*cobra.Command {
+	export := &cobra.Command{Use: "export [FILE]", Short: "Write the realm as a file, without secrets (YAML; JSON with --json)", Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var out struct {
+				File object `json:"file"`
+			}
+			if err := a.call(c.Context(), "GET", a.realmPath("file"), nil, &out); err != nil {
+				return err
+			}
+			text, err := realmYAML(a.realmName(), out.File)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				return os.WriteFile(args[0], text, 0o600)
+			}
+			return a.print(out.File, func(w io.Writer) { _, _ = w.Write(text) })
+		}}
+	var in admin.FileInput
+	var detailed bool
+	plan := &cobra.Command{Use: "plan FILE", Short: "Show what a file would change in the realm (YAML or JSON; - is standard input)", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			out, err := a.realmFile(c, args[0], "plan", &in)
+			if err != nil {
+				return err
+			}
+			if err := a.printPlan(out, "to "); err != nil {
+				return err
+			}
+			if detailed && len(out.Changes) > 0 {
+				return &silentError{2}
+			}
+			return nil
+		}}
+	plan.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 2 when there are changes, 0 when there are none, 1 on errors")
+	apply := &cobra.Command{Use: "apply FILE", Short: "Make the realm as a file says, all of it or nothing (YAML or JSON; - is standard input)", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			out, err := a.realmFile(c, args[0], "apply", &in)
+			if err != nil {
+				return err
+			}
+			return a.printPlan(out, "")
+		}}
+	for _, c := range []*cobra.Command{plan, apply} {
+		c.Flags().BoolVar(&in.Prune, "prune", false, "remove what a section of the file does not list")
+		c.Flags().StringVar(&in.Fingerprint, "fingerprint", "", "refuse when the realm is not as the plan with this fingerprint saw it")
+	}
+	return []*cobra.Command{export, plan, apply}
+}
+
+// realmFile reads the file and sends it.
+func (a *app) realmFile(c *cobra.Command, name, verb string, in *admin.FileInput) (out admin.RealmPlan, err error) {
+	b, err := a.readFileOrStdin(name, maxRealmFile)
+	if err != nil {
+		return out, err
+	}
+	if in.File, err = readRealmFile(b); err != nil {
+		return out, usagef("%s: %v", name, err)
+	}
+	return out, a.call(c.Context(), "POST", a.realmPath("file", verb), in, &out)
+}
+
+// readRealmFile reads YAML, of which JSON is a part. Names that are unknown or come
+// twice are errors.
+func readRealmFile(b []byte) (f admin.RealmFile, err error) {
+	defer func() { // the YAML library is not ours
+		if recover() != nil {
+			err = fmt.Errorf("cannot be read as YAML")
+		}
+	}()
+	if len(bytes.TrimSpace(b)) == 0 {
+		return f, fmt.Errorf("is empty")
+	}
+	if !jsontext.Value(b).IsValid() {
+		if b, err = yaml.YAMLToJSON(b); err != nil {
+			return f, fmt.Errorf("%s", yaml.FormatError(err, false, false))
+		}
+	}
+	return f, exactjson.Unmarshal(b, &f, exactjson.Strict())
+}
+
+// realmYAML writes a file that readRealmFile reads as it was: with texts over several
+// lines as such where YAML can hold them, else as JSON.
+func realmYAML(realm string, file object) ([]byte, error) {
+	exact, err := json.Marshal(file, json.Deterministic(true), jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, err
+	}
+	want, err := readRealmFile(exact)
+	if err != nil {
+		return nil, err
+	}
+	head := fmt.Sprintf(realmFileHead, realm)
+	for _, options := range [][]yaml.EncodeOption{{yaml.UseLiteralStyleIfMultiline(true), yaml.IndentSequence(true)}, {}} {
+		text, err := yaml.MarshalWithOptions(file, options...)
+		if err != nil {
+			continue
+		}
+		if got, err := readRealmFile(text); err == nil && reflect.DeepEqual(got, want) {
+			return append([]byte(head), text...), nil
+		}
+	}
+	return append(exact, '\n'), nil
+}
+
+// printPlan shows changes with what was and what will be.
+func (a *app) printPlan(p admin.RealmPlan, to string) error {
+	return a.print(p, func(w io.Writer) {
+		for _, ch := range p.Changes {
+			fmt.Fprintf(w, "%s%s %s %s\n", to, ch.Action, ch.Kind, printable(ch.Name))
+			if ch.Action != "add" {
+				showSide(w, "-", ch.Old, ch.New)
+			}
+			if ch.Action != "remove" {
+				showSide(w, "+", ch.New, ch.Old)
+			}
+		}
+		for _, ch := range p.Unlisted {
+			fmt.Fprintf(w, "not in the file, kept without --prune: %s %s\n", ch.Kind, printable(ch.Name))
+		}
+		fmt.Fprintf(w, "%d changes, fingerprint of the realm before: %s\n", len(p.Changes), p.Fingerprint)
+	})
+}
+
+// showSide prints the lines of one side that the other does not have.
+func showSide(w io.Writer, mark string, v, other any) {
+	elsewhere := map[string]bool{}
+	for _, line := range linesOf(other) {
+		elsewhere[line] = true
+	}
+	for _, line := range linesOf(v) {
+		if !elsewhere[line] {
+			fmt.Fprintf(w, "  %s %s\n", mark, printable(line))
+		}
+	}
+}
+
+func linesOf(v any) []string {
+	if v == nil {
+		return nil
+	}
+	text, err := yaml.MarshalWithOptions(v, yaml.UseLiteralStyleIfMultiline(true))
+	if err != nil {
+		return []string{fmt.Sprint(v)}
+	}
+	return strings.Split(strings.TrimRight(string(text), "\n"), "\n")
+}
