@@ -28,10 +28,15 @@ var (
 // authorize asks whether actor may do action; every use case begins with it. A
 // refusal is recorded.
 func (s *Service) authorize(ctx context.Context, actor *gatehouse.Principal, action, typ, realm, id string) error {
+	return s.authorizeAbout(ctx, actor, action, typ, realm, id, id)
+}
+
+// authorizeAbout decides about one thing, such as the owner of a key, and names another in the record of a refusal.
+func (s *Service) authorizeAbout(ctx context.Context, actor *gatehouse.Principal, action, typ, realm, about, id string) error {
 	if !actor.Authenticated() {
 		return authn.ErrNone
 	}
-	d := s.c.Decide(ctx, actor, action, typ, realm, id)
+	d := s.c.Decide(ctx, actor, action, typ, realm, about)
 	if d.Allowed {
 		return nil
 	}
@@ -70,7 +75,10 @@ func selfMay(actor *gatehouse.Principal, action string) *gatehouse.Error {
 // decision is about the owner, whose roles may ask for more.
 func (s *Service) authorizeOwn(ctx context.Context, actor *gatehouse.Principal, action, typ, realm, owner, id string) error {
 	if !isSelf(actor, realm, owner) {
-		return s.authorize(ctx, actor, action, typ, realm, owner)
+		if id == "" {
+			id = owner // a list, or what is not made yet: its owner is all there is to name
+		}
+		return s.authorizeAbout(ctx, actor, action, typ, realm, owner, id)
 	}
 	own := selfMay(actor, action)
 	if own == nil || s.c.Decide(ctx, actor, action, typ, realm, owner).Allowed {
