@@ -250,7 +250,7 @@ func TestOpenIsJudgedAgain(t *testing.T) {
 			if tc.code == "" {
 				revoked.Store(true)
 				testwait.Outlast(100 * time.Millisecond) // twenty intervals
-				revoked.Store(false) // an answer that flows is judged again, which is not asked here
+				revoked.Store(false)                     // an answer that flows is judged again, which is not asked here
 				release <- struct{}{}
 			} else {
 				testwait.Until(t, 10*time.Second, tc.method+" "+tc.path+" is judged again", func() bool { return checks.Load() >= 4 })
