@@ -180,6 +180,8 @@ func (h *house) keysOf(key string) {
 	h.want("rotate", "POST", keys+"/"+id+"/rotate", key, `{"overlap":"1h"}`, 201)
 	h.want("off", "PATCH", keys+"/"+id, key, `{"disabled":true}`, 200)
 	h.want("revoke", "POST", keys+"/"+id+"/revoke", key, `{}`, 200)
+	h.want("a key of another system", "POST", keys+"/import", key,
+		`{"name":"old","scopes":["*"],"sha256":"`+strings.Repeat("ab", 32)+`","bits":128,"prefix":"old_"}`, 201)
 	_, text = made()
 	h.want("leaked", "POST", "/admin/v1/keys/leaked", "", fmt.Sprintf(`{"key":%q}`, text), 204)
 }
