@@ -181,7 +181,7 @@ func (h *house) keysOf(key string) {
 	h.want("off", "PATCH", keys+"/"+id, key, `{"disabled":true}`, 200)
 	h.want("revoke", "POST", keys+"/"+id+"/revoke", key, `{}`, 200)
 	h.want("a key of another system", "POST", keys+"/import", key,
-		`{"name":"old","scopes":["*"],"sha256":"`+strings.Repeat("ab", 32)+`","bits":128,"prefix":"old_"}`, 201)
+		`{"name":"old","scopes":["*"],"sha256":"`+"9f2c51d07be84a6613c8ef0925d7b1a40c6e93f75ab82d1e64037fc9be1528d3"+`","bits":128,"prefix":"old_"}`, 201)
 	_, text = made()
 	h.want("leaked", "POST", "/admin/v1/keys/leaked", "", fmt.Sprintf(`{"key":%q}`, text), 204)
 }
