@@ -41,7 +41,7 @@ import (
 //   - The addresses and directories of the pages become free ones of the test.
 //
 // audiences are the pages that somebody reads to get one thing done.
-var audiences = []string{"protect.md", "api-keys.md", "check-tokens.md", "policies.md", "operate.md", "cors.md", "openapi.md"}
+var audiences = []string{"protect.md", "api-keys.md", "check-tokens.md", "policies.md", "operate.md", "cors.md", "openapi.md", "realm-file.md"}
 
 // wholeBound is for all pages together, on a small machine.
 const wholeBound = 60 * time.Second

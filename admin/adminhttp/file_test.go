@@ -86,3 +86,28 @@ func TestRealmFileEscalates(t *testing.T) {
 		t.Errorf("all administrators pruned: %d %s", r.status, r.body)
 	}
 }
+
+// TestRealmFileRules brings a schema together with the policies for it, and refuses
+// rules that do not fit together, and a role that is built in.
+func TestRealmFileRules(t *testing.T) {
+	h := newHouse(t)
+	root := h.bootstrap()
+	h.want(201, root, "POST", "/realms", map[string]any{"name": "acme"})
+	at := "/realms/acme/file/apply"
+	rules := func(attribute string, of string) map[string]any {
+		return map[string]any{"file": map[string]any{
+			"schema": "entity User; entity Document = { " + attribute + ": String }; action \"read\" appliesTo { principal: [User], resource: [Document] };",
+			"policies": map[string]any{"p": map[string]any{
+				"text": "forbid (principal, action == Action::\"read\", resource is Document) when { resource." + of + " == \"x\" };"}},
+		}}
+	}
+	h.want(200, root, "POST", at, rules("team", "team"))
+	h.want(200, root, "POST", at, rules("owner", "owner")) // neither fits the other's half
+	before := h.want(200, root, "GET", "/realms/acme/file", nil).str("fingerprint")
+	h.want(422, root, "POST", at, rules("team", "owner"))
+	h.want(403, root, "POST", at, map[string]any{"file": map[string]any{"roles": map[string]any{"realm-admin": map[string]any{}}}})
+	h.want(422, root, "POST", at, map[string]any{"file": map[string]any{"rolls": map[string]any{}}})
+	if after := h.want(200, root, "GET", "/realms/acme/file", nil).str("fingerprint"); after != before {
+		t.Error("refused rules left something behind")
+	}
+}
