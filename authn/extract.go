@@ -136,6 +136,9 @@ func (rd *Reader) parseBearer(value string) (Presented, error) {
 	case formNone:
 		return Presented{}, errMalformed
 	case formJWT:
+		if !joseHeader(value) && rd.takesImported(value) { // "SG.x.y" has three parts too
+			return importedKey(value), nil
+		}
 		return Presented{Scheme: gatehouse.SchemeJWT, Secret: gatehouse.Secret(value)}, nil
 	}
 	return rd.classify(value)

@@ -2,7 +2,9 @@ package authn
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/hex"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
@@ -57,4 +59,16 @@ func (rd *Reader) takesImported(value string) bool {
 
 func importedKey(text string) Presented {
 	return Presented{Scheme: gatehouse.SchemeAPIKey, Secret: gatehouse.Secret(text)}
+}
+
+// joseHeader reports whether the first part of a text in the form of a JWT is base64url
+// of what can be a JSON object (RFC 7515 §4). Where it is not, the text is no token of
+// anybody, and may be a key in three parts.
+func joseHeader(text string) bool {
+	if strings.HasPrefix(text, "ey") { // of "{" and a quotation mark or space
+		return true
+	}
+	part, _, _ := strings.Cut(text, ".")
+	header, err := base64.RawURLEncoding.DecodeString(part)
+	return err == nil && strings.HasPrefix(strings.TrimLeft(string(header), " \t\r\n"), "{")
 }

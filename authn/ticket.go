@@ -169,7 +169,7 @@ func present(c sealedCredential) (p Presented, err error) {
 	}
 	p, err = standard.parseBearer(c.Secret)
 	switch {
-	case c.Scheme == gatehouse.SchemeAPIKey && p.None(): // made by another system
+	case c.Scheme == gatehouse.SchemeAPIKey && (p.None() || p.Scheme == gatehouse.SchemeJWT): // made by another system
 		p, err = importedKey(c.Secret), nil
 	case err == nil && p.Scheme != c.Scheme:
 		err = errTicketUnknown

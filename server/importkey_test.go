@@ -39,6 +39,7 @@ func testImportedKeys(t *testing.T, d *server.Demo) {
 	keys := d.Issuer + "/admin/v1/realms/main/keys"
 	private := d.Gateway + "/private"
 	const old, limited, odd = "sk_live_51HqJ8k2eZvKYlo2C9fTbXw", "0f8fad5bd9cb469fa16570867728950e7c5a3d1e", "1|aB3$dE5:fG7*hJ9(kL1)mN3;pQ5"
+	const parts = "SG.aB3dE5fG7hJ9kL1mN3pQ5r.s7T9vW1xY3zA5bC7dE9fG1hJ3kL5mN7pQ9rS1tU3vW5" // in the form of a JWT, and none
 	add := func(status int, code, member, body string) answer {
 		t.Helper()
 		a := call(t, "POST", keys+"/import", "bearer", d.AdminToken, "body", body).want(t, body, status)
@@ -98,6 +99,7 @@ func testImportedKeys(t *testing.T, d *server.Demo) {
 	add(409, "key_already_imported", "", body(digestOf(old), 160, ""))
 	add(201, "", "", strings.Replace(body(digestOf(limited), 160, `,"quota_day":2`), `"*"`, `"documents:read"`, 1))
 	add(201, "", "", body(digestOf(odd), 160, ""))
+	add(201, "", "", body(digestOf(parts), 160, ""))
 
 	if a := call(t, "GET", d.Gateway+"/public", "bearer", old).want(t, "at once, on an open route", 200); a.status != 200 {
 		t.Fatal(a.body)
@@ -107,6 +109,23 @@ func testImportedKeys(t *testing.T, d *server.Demo) {
 		if a := call(t, "GET", d.Gateway+"/users/x", opts...); a.status != 404 { // the API has no such page
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
+	}
+	for name, opts := range map[string][]string{"Bearer": {"bearer", parts}, "line": {"X-API-Key", parts}, "scheme": {"Authorization", "ApiKey " + parts}} {
+		text, _ := call(t, "POST", d.Gateway+"/.gatehouse/ticket/users/x", opts...).want(t, "three parts: "+name, 201).json["ticket"].(string)
+		call(t, "GET", d.Gateway+"/users/x?ticket="+text).want(t, "three parts, by a ticket: "+name, 404)
+	}
+	refused("three parts, another end", call(t, "GET", private, "bearer", parts+"x"), 401, "invalid_token")
+	as := func(token string) bool { // whether it was judged as a JWT, by the record
+		id := call(t, "GET", private, "bearer", token).want(t, token, 401).header.Get("X-Request-Id")
+		var found answer
+		testwait.Until(t, 10*time.Second, "the record of "+id, func() bool {
+			found = call(t, "GET", d.Issuer+"/admin/v1/realms/main/explain/"+id, "bearer", d.AdminToken)
+			return found.status == 200
+		})
+		return strings.Contains(found.body, `"scheme":"jwt"`)
+	}
+	if !as("eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmF0dXJl") || !as("ewogImFsZyI6IkVTMjU2In0.e30.c2lnbmF0dXJl") || as(parts+"x") {
+		t.Error("a JWT is taken for a key in three parts, or such a key for a JWT")
 	}
 	refused("as user name where nothing is said", call(t, "GET", private, "basic", old+":"), 401, "invalid_credentials")
 	refused("with another end", call(t, "GET", private, "bearer", old[:len(old)-1]+"x"), 401, "invalid_token")
