@@ -48,6 +48,7 @@ type Server struct {
 
 	auditKey  ed25519.PrivateKey
 	recorder  *audit.Recorder
+	auditFile *audit.FileSink // nil without audit.file
 	record    *telemetry.Events
 	sequencer *audit.Sequencer
 	heads     *audit.HeadFile
@@ -76,6 +77,8 @@ type Server struct {
 	running sync.WaitGroup
 	failed  chan error
 	closing sync.Once
+
+	reloading sync.Mutex // one reload at a time
 }
 
 // job is background work; it runs from Start until the server closes.

@@ -88,6 +88,7 @@ func (s *Server) wireAudit(ctx context.Context) error {
 		return fmt.Errorf("audit.file: %w", err)
 	}
 	s.closers = append(s.closers, func(context.Context) { _ = sink.Close() })
+	s.auditFile = sink
 	cursors, err := store.Run[audit.SettingWriter](s.db)
 	if err != nil {
 		return err

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +25,7 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return usagef("%v", err)
 			}
-			return a.serve(c.Context(), cfg, nil)
+			return a.serve(c.Context(), cfg, config, nil)
 		},
 	}
 	c.Flags().StringVar(&config, "config", "gatehouse.yaml", "configuration file")
@@ -30,7 +33,11 @@ func (a *app) serveCommand() *cobra.Command {
 }
 
 // serve runs until the context ends; ready is called when requests are answered.
-func (a *app) serve(ctx context.Context, cfg server.Config, ready func(*server.Server) error) error {
+// SIGHUP reloads the configuration at path.
+func (a *app) serve(ctx context.Context, cfg server.Config, path string, ready func(*server.Server) error) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	s, err := server.New(ctx, cfg)
 	if err != nil {
 		return err
@@ -45,6 +52,16 @@ func (a *app) serve(ctx context.Context, cfg server.Config, ready func(*server.S
 	if err := ready(s); err != nil {
 		return err
 	}
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-hangups:
+				_ = s.Reload(path, a.environ) // the server's log says what is wrong
+			}
+		}
+	}()
 	return s.Wait(ctx)
 }
 
@@ -158,7 +175,7 @@ directory, where you can go on editing it; later starts use it as it is.`,
 					fmt.Fprintln(a.errOut, text)
 				}
 			}
-			return a.serve(c.Context(), p.Config, func(s *server.Server) error { return a.announceProtect(c.Context(), s, p) })
+			return a.serve(c.Context(), p.Config, p.Path, func(s *server.Server) error { return a.announceProtect(c.Context(), s, p) })
 		},
 	}
 	c.Flags().StringVar(&o.OpenAPI, "openapi", "", "file or address of the API's OpenAPI 3 document (YAML or JSON)")
