@@ -287,27 +287,31 @@ func (s *Service) ApplyRealm(ctx context.Context, actor *gatehouse.Principal, re
 	if err := s.authorize(ctx, actor, policy.AdminWrite, policy.AdminRealm, realm, realm); err != nil {
 		return RealmPlan{}, err
 	}
-	err = s.c.Files(ctx, func(ctx context.Context, tx FileTx) error {
+	err = s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
+		one, err := oneTx(tx)
+		if err != nil {
+			return err
+		}
 		rules := &authz.Batch{}
-		inside := s.within(tx, rules)
+		inside := s.within(one, rules)
 		if out, err = inside.plan(ctx, actor, realm, &in); err != nil {
 			return err
 		}
 		if err := inside.run(ctx, actor, realm, &in.File, out.Changes); err != nil {
 			return err
 		}
-		return rules.Confirm(ctx, tx, realm)
+		return rules.Confirm(ctx, one.policies, realm)
 	})
 	return out, err
 }
 
 // within is the service whose use cases read and write in tx.
-func (s *Service) within(tx FileTx, rules *authz.Batch) *Service {
+func (s *Service) within(tx fileTx, rules *authz.Batch) *Service {
 	c := s.c
-	c.Store, c.Prepare = tx, rules.Prepare
-	c.Realms = func(ctx context.Context, fn func(context.Context, RealmTx) error) error { return fn(ctx, tx) }
-	c.Users = func(ctx context.Context, fn func(context.Context, UserTx) error) error { return fn(ctx, tx) }
-	c.Policies = func(ctx context.Context, fn func(context.Context, PolicyTx) error) error { return fn(ctx, tx) }
+	c.Store, c.Prepare = tx.store, rules.Prepare
+	c.Realms = func(ctx context.Context, fn func(context.Context, RealmTx) error) error { return fn(ctx, tx.realms) }
+	c.Users = func(ctx context.Context, fn func(context.Context, UserTx) error) error { return fn(ctx, tx.users) }
+	c.Policies = func(ctx context.Context, fn func(context.Context, PolicyTx) error) error { return fn(ctx, tx.policies) }
 	return &Service{c: c}
 }
 

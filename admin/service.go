@@ -23,7 +23,6 @@ type Config struct {
 	Users      gatehouse.Runner[UserTx]
 	Keys       gatehouse.Runner[KeyTx]
 	Policies   gatehouse.Runner[PolicyTx]
-	Files      gatehouse.Runner[FileTx]
 	Revoke     gatehouse.Runner[RevokeTx]
 	Bootstraps gatehouse.Runner[BootstrapTx]
 
@@ -144,7 +143,7 @@ func New(c Config) (*Service, error) {
 		nil  bool
 	}{
 		{"Store", c.Store == nil}, {"Realms", c.Realms == nil}, {"Users", c.Users == nil}, {"Keys", c.Keys == nil},
-		{"Policies", c.Policies == nil}, {"Files", c.Files == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil},
+		{"Policies", c.Policies == nil}, {"Revoke", c.Revoke == nil}, {"Bootstraps", c.Bootstraps == nil},
 		{"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil},
 		{"Grants", c.Grants == nil}, {"Verify", c.Verify == nil}, {"Audit", c.Audit == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},

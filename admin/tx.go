@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -71,13 +72,25 @@ type PolicyTx interface {
 	PutSchema(ctx context.Context, s policy.Schema) error
 }
 
-// FileTx is the transaction in which a realm's file is applied: what the use cases of
-// its kinds need, and their reads.
-type FileTx interface {
-	Store
-	RealmTx
-	UserTx
-	PolicyTx
+// fileTx is the transaction in which a realm's file is applied, as the use cases of
+// each kind see it.
+type fileTx struct {
+	store    Store
+	realms   RealmTx
+	users    UserTx
+	policies PolicyTx
+}
+
+// oneTx is tx for all of them. The runners are of one store, which shows each that
+// it has these methods before it starts.
+func oneTx(tx RealmTx) (fileTx, error) {
+	store, reads := tx.(Store)
+	users, changesUsers := tx.(UserTx)
+	policies, changesPolicies := tx.(PolicyTx)
+	if !reads || !changesUsers || !changesPolicies {
+		return fileTx{}, errors.New("admin: the transaction of realms does not do for a file")
+	}
+	return fileTx{store, tx, users, policies}, nil
 }
 
 // EntityWriter changes pushed entities.

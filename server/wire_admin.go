@@ -35,7 +35,6 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 	run(func() (err error) { cfg.Users, err = store.Run[admin.UserTx](s.db); return })
 	run(func() (err error) { cfg.Keys, err = store.Run[admin.KeyTx](s.db); return })
 	run(func() (err error) { cfg.Policies, err = store.Run[admin.PolicyTx](s.db); return })
-	run(func() (err error) { cfg.Files, err = store.Run[admin.FileTx](s.db); return })
 	run(func() (err error) { cfg.Revoke, err = store.Run[admin.RevokeTx](s.db); return })
 	run(func() (err error) { cfg.Bootstraps, err = store.Run[admin.BootstrapTx](s.db); return })
 	if err != nil {

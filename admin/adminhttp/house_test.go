@@ -120,7 +120,7 @@ func newHouse(t *testing.T) *house {
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
 	h.svc = must(admin.New(admin.Config{
 		Store: db, Audit: db, Realms: must(store.Run[admin.RealmTx](db)), Users: must(store.Run[admin.UserTx](db)),
-		Keys: must(store.Run[admin.KeyTx](db)), Files: must(store.Run[admin.FileTx](db)), Policies: must(store.Run[admin.PolicyTx](db)), Revoke: must(store.Run[admin.RevokeTx](db)),
+		Keys: must(store.Run[admin.KeyTx](db)), Policies: must(store.Run[admin.PolicyTx](db)), Revoke: must(store.Run[admin.RevokeTx](db)),
 		Bootstraps: must(store.Run[admin.BootstrapTx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
 		Prepare: decider.Prepare, Passwords: people, Signing: ring, Grants: grants{h}, Verify: verifier{h}, Record: h.Record,
 		AuditKey: func(realm string) (audit.Key, error) {

@@ -62,7 +62,7 @@ func refuse[T any](context.Context, func(context.Context, T) error) error {
 func api(f *testing.F) http.Handler {
 	f.Helper()
 	var none empty
-	svc, err := admin.New(admin.Config{Store: none, Audit: noLog{}, Realms: refuse[admin.RealmTx], Files: refuse[admin.FileTx], Users: refuse[admin.UserTx], Keys: refuse[admin.KeyTx],
+	svc, err := admin.New(admin.Config{Store: none, Audit: noLog{}, Realms: refuse[admin.RealmTx], Users: refuse[admin.UserTx], Keys: refuse[admin.KeyTx],
 		Policies: refuse[admin.PolicyTx], Revoke: refuse[admin.RevokeTx], Bootstraps: refuse[admin.BootstrapTx],
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
 			return gatehouse.Decision{}
