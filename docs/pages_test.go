@@ -121,10 +121,13 @@ func TestDemoLines(t *testing.T) {
 			continue
 		}
 		name, _, _ := strings.Cut(line, " ")
-		if name != "curl" && name != "export" && name != "bin/gatehouse" && !strings.HasPrefix(name, "TOKEN=") {
+		if name != "curl" && name != "export" && filepath.Base(name) != "gatehouse" && !strings.HasPrefix(name, "TOKEN=") {
 			continue
 		}
-		s := step{text: strings.ReplaceAll(line, "bin/gatehouse", "gatehouse")}
+		if filepath.Base(name) == "gatehouse" { // as it was called
+			line = "gatehouse" + strings.TrimPrefix(line, name)
+		}
+		s := step{text: line}
 		s.text = strings.Replace(s.text, "REQUEST_ID", `"$REQUEST_ID"`, 1)
 		if name == "curl" && len(promised) > 0 {
 			s.want, promised = promised[0], promised[1:]

@@ -14,8 +14,6 @@ import (
 // Whoever has the database and the master key gets an administrator back, and the
 // record says so. Nobody else does: not while the server runs, not with another
 // master key, and never a second installation beside the one that was meant.
-//
-// ASVS: 6.4.3
 func TestRecover(t *testing.T) {
 	h := newHouse(t)
 	if _, err := Recover(t.Context(), h.cfg, "admin"); err == nil {
