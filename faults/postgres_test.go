@@ -31,7 +31,7 @@ func TestDatabaseAway(t *testing.T) {
 		eventually(t, 10*time.Second, "the load is on", func() bool { return w.count() > before+5 })
 		// An absence makes everything forgotten that was known before it, and what is
 		// read while others change users is not kept: ask until it surely was.
-		for range 20 {
+		for range 200 {
 			n.private(k.key).want(t, "key", 200)
 			n.private(k.access).want(t, "token", 200)
 		}
