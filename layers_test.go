@@ -29,6 +29,7 @@ var levels = map[string]int{
 	"policy":             1,
 	"internal/cache":     1,
 	"internal/piecewise": 1,
+	"internal/yamltree":  1,
 	"internal/exactjson": 1,
 	"internal/seal":      1,
 	"audit":              2,

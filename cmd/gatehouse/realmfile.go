@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+	"github.com/gatehouse-auth/gatehouse/internal/yamltree"
 )
 
 // maxRealmFile is what the server takes of a realm's file.
@@ -90,20 +92,27 @@ func (a *app) realmFile(c *cobra.Command, name, verb string, in *admin.FileInput
 // readRealmFile reads YAML, of which JSON is a part. Names that are unknown or come
 // twice are errors.
 func readRealmFile(b []byte) (f admin.RealmFile, err error) {
-	defer func() { // the YAML library is not ours
-		if recover() != nil {
-			err = fmt.Errorf("cannot be read as YAML")
-		}
-	}()
 	if len(bytes.TrimSpace(b)) == 0 {
 		return f, fmt.Errorf("is empty")
 	}
 	if !jsontext.Value(b).IsValid() {
-		if b, err = yaml.YAMLToJSON(b); err != nil {
-			return f, fmt.Errorf("%s", yaml.FormatError(err, false, false))
+		tree, err := yamltree.Parse(b)
+		if err != nil {
+			return f, err
+		}
+		if b, err = json.Marshal(tree); err != nil {
+			return f, err
 		}
 	}
-	return f, exactjson.Unmarshal(b, &f, exactjson.Strict())
+	err = exactjson.Unmarshal(b, &f, exactjson.Strict())
+	var at *json.SemanticError
+	if errors.As(err, &at) { // the library's text names types of ours
+		if errors.Is(err, json.ErrUnknownName) {
+			return f, fmt.Errorf("%s is not known", at.JSONPointer)
+		}
+		return f, fmt.Errorf("%s is not of the kind that is expected there", at.JSONPointer)
+	}
+	return f, err
 }
 
 // realmYAML writes a file that readRealmFile reads as it was: with texts over several
@@ -145,7 +154,7 @@ func (a *app) printPlan(p admin.RealmPlan, to string) error {
 		for _, ch := range p.Unlisted {
 			fmt.Fprintf(w, "not in the file, kept without --prune: %s %s\n", ch.Kind, printable(ch.Name))
 		}
-		fmt.Fprintf(w, "%d changes, fingerprint of the realm before: %s\n", len(p.Changes), p.Fingerprint)
+		fmt.Fprintf(w, "changes: %d; fingerprint of the realm before: %s\n", len(p.Changes), p.Fingerprint)
 	})
 }
 
