@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-var errKeyImported = gatehouse.E(gatehouse.Conflict, "key_already_imported", "A key with this hash was imported before.")
+var errKeyImported = gatehouse.E(gatehouse.Conflict, "key_already_imported", "A key with this hash was imported into this realm before.")
 
 // ImportKey takes over a key that another system made, by the SHA-256 of its text. It
 // takes the right to write keys, for oneself too: how much chance is in the key is known

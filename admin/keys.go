@@ -534,24 +534,41 @@ func (s *Service) ReportLeaked(ctx context.Context, text gatehouse.Secret) error
 		return errKeyUnknown
 	}
 	return s.c.Keys(ctx, func(ctx context.Context, tx KeyTx) (err error) {
-		var k credential.Key
+		var found []credential.Key
 		if ours {
-			k, err = tx.Key(ctx, p.ID)
-		} else {
-			k, err = tx.ImportedKey(ctx, credential.HashKey(text.Reveal()))
+			found = make([]credential.Key, 1)
+			found[0], err = tx.Key(ctx, p.ID)
+		} else { // several realms may have taken it over
+			found, err = tx.ImportedKeys(ctx, credential.HashKey(text.Reveal()))
 		}
-		if errors.Is(err, gatehouse.NotFound) || err == nil && !credential.MatchKey(k.Hash, text.Reveal()) {
+		switch {
+		case errors.Is(err, gatehouse.NotFound), err == nil && len(found) == 0:
 			return errKeyUnknown
-		}
-		if err != nil || !k.LeakedAt.IsZero() {
+		case err != nil:
 			return err
 		}
-		e := s.event(ctx, nil, k.Realm, audit.KindKeyLeaked, "key", k.ID)
-		k.LeakedAt = e.Time
-		if err := tx.UpdateKey(ctx, k); err != nil {
-			return err
+		for _, k := range found {
+			if !credential.MatchKey(k.Hash, text.Reveal()) {
+				return errKeyUnknown
+			}
+			if err := s.leaked(ctx, tx, k); err != nil {
+				return err
+			}
 		}
-		e.Detail = map[string]string{"owner": k.OwnerID}
-		return tx.AppendEvents(ctx, e)
+		return nil
 	})
+}
+
+// leaked ends a key that was reported; once is enough.
+func (s *Service) leaked(ctx context.Context, tx KeyTx, k credential.Key) error {
+	if !k.LeakedAt.IsZero() {
+		return nil
+	}
+	e := s.event(ctx, nil, k.Realm, audit.KindKeyLeaked, "key", k.ID)
+	k.LeakedAt = e.Time
+	if err := tx.UpdateKey(ctx, k); err != nil {
+		return err
+	}
+	e.Detail = map[string]string{"owner": k.OwnerID}
+	return tx.AppendEvents(ctx, e)
 }

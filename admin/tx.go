@@ -54,7 +54,7 @@ type KeyTx interface {
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	User(ctx context.Context, realm, id string) (identity.User, error)
 	Key(ctx context.Context, id string) (credential.Key, error)
-	ImportedKey(ctx context.Context, hash []byte) (credential.Key, error)
+	ImportedKeys(ctx context.Context, hash []byte) ([]credential.Key, error)
 	InsertKey(ctx context.Context, k credential.Key) error
 	UpdateKey(ctx context.Context, k credential.Key) error
 }

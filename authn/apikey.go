@@ -38,7 +38,8 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 		if !credential.ImportableKey(p.Secret.Reveal()) {
 			return nil, errKeyUnknown
 		}
-		id, load = importedID(credential.HashKey(p.Secret.Reveal())), a.loadImported(ctx, p.Secret.Reveal())
+		realm, text := t.realm.Name, p.Secret.Reveal()
+		id, load = importedID(realm, credential.HashKey(text)), a.loadImported(realm, text)
 	case !p.Key.IsAPIKey(a.cfg.KeyPrefix):
 		return nil, errKeyUnknown
 	}

@@ -47,8 +47,8 @@ type PasswordAttempt struct {
 type Store interface {
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	Key(ctx context.Context, id string) (credential.Key, error)
-	// ImportedKey finds a key that another system made by the hash of its text.
-	ImportedKey(ctx context.Context, hash []byte) (credential.Key, error)
+	// ImportedKey finds a realm's key that another system made by the hash of its text.
+	ImportedKey(ctx context.Context, realm string, hash []byte) (credential.Key, error)
 	HasImportedKeys(ctx context.Context, realm string) (bool, error)
 	OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error)
 	KeyUsage(ctx context.Context, keyID, fromDay string) ([]credential.KeyUsage, error)

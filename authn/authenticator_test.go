@@ -147,9 +147,9 @@ func (w *world) config() Config {
 
 func (w *world) advance(d time.Duration) { w.mu.Lock(); w.now = w.now.Add(d); w.mu.Unlock() }
 
-func (w *world) ImportedKey(_ context.Context, hash []byte) (credential.Key, error) {
+func (w *world) ImportedKey(_ context.Context, realm string, hash []byte) (credential.Key, error) {
 	for _, k := range w.keys {
-		if k.Imported && bytes.Equal(k.Hash, hash) {
+		if k.Imported && k.Realm == realm && bytes.Equal(k.Hash, hash) {
 			return k, w.fail
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // importedID is under what an imported key is kept in memory: it has no id in its text.
-func importedID(hash []byte) string { return "sha256:" + hex.EncodeToString(hash) }
+func importedID(realm string, hash []byte) string { return "sha256:" + hex.EncodeToString(hash) + " " + realm }
 
 // HasImported reports whether realm has keys that another system made, so that a text of
 // no form of ours may be one. When nobody can tell, it may.
@@ -20,9 +20,9 @@ func (a *Authenticator) HasImported(ctx context.Context, realm string) bool {
 	return has || err != nil
 }
 
-func (a *Authenticator) loadImported(ctx context.Context, text string) func(context.Context, string) (*keyEntry, error) {
+func (a *Authenticator) loadImported(realm, text string) func(context.Context, string) (*keyEntry, error) {
 	return func(ctx context.Context, _ string) (*keyEntry, error) {
-		k, err := a.cfg.Store.ImportedKey(ctx, credential.HashKey(text))
+		k, err := a.cfg.Store.ImportedKey(ctx, realm, credential.HashKey(text))
 		if err != nil {
 			return nil, err
 		}
@@ -39,7 +39,7 @@ func (a *Authenticator) applyKey(c gatehouse.Change) {
 		a.keys.drop("")
 		a.imports.drop("")
 	case k.Imported:
-		a.keys.drop(importedID(k.Hash))
+		a.keys.drop(importedID(k.Realm, k.Hash))
 		a.imports.drop(k.Realm)
 	}
 }

@@ -91,6 +91,14 @@ func testImportedKeys(t *testing.T, d *server.Demo) {
 	refused("an owner by his own word", call(t, "POST", keys+"/import", "basic", "bob:"+d.Users["bob"].Password, "body", body(digestOf(old), 160, "")), 403, "admin_denied")
 	refused("still none", call(t, "GET", private, "bearer", old), 401, "token_unrecognized")
 
+	// Another realm's import of the same key neither hinders this one nor lets anybody in
+	// here, and is not told of.
+	elsewhere := d.Issuer + "/admin/v1/realms/elsewhere"
+	call(t, "POST", d.Issuer+"/admin/v1/realms", "bearer", d.AdminToken, "body", `{"name":"elsewhere"}`).want(t, "another realm", 201)
+	call(t, "POST", elsewhere+"/users", "bearer", d.AdminToken, "body", `{"username":"bob","kind":"service"}`).want(t, "its service", 201)
+	theirs, _ := call(t, "POST", elsewhere+"/keys/import", "bearer", d.AdminToken, "body", body(digestOf(old), 160, "")).want(t, "their import", 201).json["id"].(string)
+	refused("imported elsewhere alone", call(t, "GET", private, "bearer", old), 401, "token_unrecognized")
+
 	made := add(201, "", "", body(digestOf(old), 160, `,"prefix":"sk_live_"`))
 	id, _ := made.json["id"].(string)
 	if made.json["imported"] != true || made.json["prefix"] != "sk_live_" || id == "" {
@@ -148,6 +156,9 @@ func testImportedKeys(t *testing.T, d *server.Demo) {
 	call(t, "GET", private, "bearer", old).want(t, "enabled again", 200)
 	call(t, "POST", d.Issuer+"/keys/leaked", "body", `{"key":"`+old+`"}`).want(t, "reported by whoever holds it", 204)
 	refused("leaked", call(t, "GET", private, "bearer", old), 401, "invalid_token")
+	if a := call(t, "GET", elsewhere+"/keys/"+theirs, "bearer", d.AdminToken).want(t, "theirs", 200); a.json["leaked_at"] == nil {
+		t.Errorf("a key that several realms took over leaked, and one of them goes on with it: %s", a.body)
+	}
 	refused("a leak that is none", call(t, "POST", d.Issuer+"/keys/leaked", "body", `{"key":"`+old+`x"}`), 404, "key_not_found")
 	add(409, "key_already_imported", "", body(digestOf(old), 160, ""))
 	var events string

@@ -199,9 +199,15 @@ func (q Queries) ActiveKeys(ctx context.Context, now time.Time) (int64, error) {
 		`SELECT COUNT(*) FROM api_keys WHERE revoked_at IS NULL AND leaked_at IS NULL AND (expires_at IS NULL OR expires_at>$1)`, now)
 }
 
-// ImportedKey returns a key that another system made, by the hash of its text.
-func (q Queries) ImportedKey(ctx context.Context, hash []byte) (credential.Key, error) {
-	return one(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE hash=$1 AND imported`+q.own, hash)
+// ImportedKey returns the key of a realm that another system made, by the hash of its
+// text.
+func (q Queries) ImportedKey(ctx context.Context, realm string, hash []byte) (credential.Key, error) {
+	return one(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE hash=$1 AND realm=$2 AND imported`, hash, realm)
+}
+
+// ImportedKeys returns the same of all realms.
+func (q Queries) ImportedKeys(ctx context.Context, hash []byte) ([]credential.Key, error) {
+	return many(ctx, q.c, scanKey, `SELECT `+keyColumns+` FROM api_keys WHERE hash=$1 AND imported ORDER BY realm`+q.own, hash)
 }
 
 // HasImportedKeys reports whether a realm has keys that another system made.
@@ -211,7 +217,7 @@ func (q Queries) HasImportedKeys(ctx context.Context, realm string) (bool, error
 }
 
 // InsertKey adds an API key; an id in use is Conflict, and so is the hash of an
-// imported key.
+// imported key of the realm.
 func (t *Tx) InsertKey(ctx context.Context, k credential.Key) error {
 	err := insert(ctx, t.c, `INSERT INTO api_keys (`+keyColumns+`)
 		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22) ON CONFLICT DO NOTHING`,
