@@ -11,7 +11,9 @@ import (
 )
 
 // importedID is under what an imported key is kept in memory: it has no id in its text.
-func importedID(realm string, hash []byte) string { return "sha256:" + hex.EncodeToString(hash) + " " + realm }
+func importedID(realm string, hash []byte) string {
+	return "sha256:" + hex.EncodeToString(hash) + " " + realm
+}
 
 // HasImported reports whether realm has keys that another system made, so that a text of
 // no form of ours may be one. When nobody can tell, it may.
