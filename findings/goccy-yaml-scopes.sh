@@ -7,7 +7,7 @@
 # braces is read so, and go.yaml.in/yaml/v3 3.0.5 and PyYAML read both so. As a name in
 # braces, {users:read: x}, it is cut at the first colon. It meets OpenAPI documents
 # (security: [{oauth: [users:read]}]) and configurations with a line a route.
-# Gatehouse reads OpenAPI documents with yaml/v3, and its own configuration says where
+# Gatehouse reads OpenAPI documents and realm files with yaml/v3, and its own configuration says where
 # a list of names holds something else.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
