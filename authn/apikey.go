@@ -119,9 +119,10 @@ func (a *Authenticator) loadKey(ctx context.Context, id string) (*keyEntry, erro
 	if err != nil {
 		return nil, err
 	}
-	if k.Imported { // its id is no part of its text
+	if k.Imported || k.ID != id { // the id of an imported key is no part of its text
 		return nil, gatehouse.NotFound
 	}
+	k.ID = id // one copy for the record and the place where it is found
 	return a.entryOf(ctx, k)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,6 +116,9 @@ func (c *records[V]) keep(id string, v V) {
 
 // fill looks the record up and stores it, unless a change came meanwhile.
 func (c *records[V]) fill(ctx context.Context, id string, load func(context.Context, string) (V, error)) (V, error) {
+	// An id is a part of the credential that was presented: kept as it is, it would keep
+	// the whole of that, the secret with it, in memory for as long as the record.
+	id = strings.Clone(id)
 	gen := c.gen.Load()
 	ch := c.flights.DoChan(strconv.FormatUint(gen, 36)+" "+id, func() (result any, err error) {
 		defer func() { // in a goroutine of its own a panic would end the process

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
@@ -260,4 +262,40 @@ func TestManyRenewalsAtOnce(t *testing.T) {
 			t.Errorf("%d renewals at once, %d look-ups", most.Load(), loads.Load())
 		}
 	})
+}
+
+// What is kept in memory of a key holds no part of its text but the id: the secret
+// would stay there as long as the record, and longer than anybody needs it.
+func TestKeptIDsHoldNoSecret(t *testing.T) {
+	const text = "ghk_live_0123456789abcdefgh"
+	id := text[len("ghk_live_"):][:12]
+	within := func(s string) bool {
+		from, at := uintptr(unsafe.Pointer(unsafe.StringData(text))), uintptr(unsafe.Pointer(unsafe.StringData(s)))
+		return at >= from && at < from+uintptr(len(text))
+	}
+	if !within(id) {
+		t.Fatal("the test compares nothing")
+	}
+	for name, err := range map[string]error{"found": nil, "missing": gatehouse.NotFound} {
+		c := newRecords[int](16, time.Minute, time.Now)
+		if _, got := c.fill(t.Context(), id, func(_ context.Context, asked string) (int, error) {
+			if asked != id || within(asked) {
+				t.Errorf("%s: the record is looked up, and may be kept, under a part of the credential", name)
+			}
+			return 1, err
+		}); got != err {
+			t.Fatal(name, got)
+		}
+		n := 0
+		for _, keys := range []iter.Seq[string]{c.found.Keys(), c.missing.Keys()} {
+			for kept := range keys {
+				if n++; kept != id || within(kept) {
+					t.Errorf("%s: %q is a part of the credential", name, kept)
+				}
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %d ids are kept", name, n)
+		}
+	}
 }

@@ -183,6 +183,8 @@ func (d *Directory) load(ctx context.Context, key subject, began uint64) (*User,
 	if u.Realm != key.realm || u.ID != key.id {
 		return nil, gatehouse.NotFound
 	}
+	u.share()
+	key = subject{u.Realm, u.ID} // the caller's texts may be parts of a longer one
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.changes == began {

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"time"
+	"unique"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -26,6 +27,28 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	Version      int64
+}
+
+// share lets u hold one copy of each text that it has in common with others: there
+// may be very many users in memory.
+func (u *User) share() {
+	u.Realm = unique.Make(u.Realm).Value()
+	u.Kind = unique.Make(u.Kind).Value()
+	if u.UsernameKey == u.Username {
+		u.UsernameKey = u.Username
+	}
+	u.Roles, u.Groups = shared(u.Roles), shared(u.Groups)
+}
+
+func shared(names []string) []string {
+	if len(names) == 0 {
+		return names
+	}
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = unique.Make(name).Value()
+	}
+	return out
 }
 
 // Subject is the account without what only its management needs. It shares the
