@@ -562,6 +562,34 @@ func eachOf[T any](t *testing.T, read func(context.Context, func(T) error) error
 	return out
 }
 
+// TestEveryStatusBit: lists of one number in several realms, lists in a row and far
+// apart, places first and last: none is left out, and none comes twice.
+func TestEveryStatusBit(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db := open(t, cfg)
+		var want []revocation.StatusBit
+		for _, realm := range []string{"a", "b", "ba", "main"} {
+			for _, list := range []int64{1_300_000, 1_300_001, 1_400_000} {
+				if realm == "b" && list == 1_300_001 {
+					continue
+				}
+				for _, index := range []int64{0, 7, revocation.ListSize - 1} {
+					want = append(want, revocation.StatusBit{Realm: realm, List: list, Index: index})
+				}
+			}
+		}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			for _, b := range slices.Backward(want) {
+				if err := tx.InsertStatusBit(ctx, revocation.NewStatusBit(b.Realm, b.List, b.Index)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		same(t, eachOf(t, db.EachStatusBit), want)
+	})
+}
+
 // TestEachEnds: an error of whoever reads comes back as it is, and breaks no
 // transaction.
 func TestEachEnds(t *testing.T) {
