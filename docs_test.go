@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/docs"
+	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
 // TestErrorPages: every code that an error can carry has a page that says what
@@ -33,8 +36,20 @@ func TestErrorPages(t *testing.T) {
 			if err != nil || !strings.HasPrefix(string(b), "# ") || len(b) < 80 {
 				t.Errorf("docs/errors/%s says too little", e.Name())
 			}
+			page, ok := docs.ErrorPage(code)
+			if !ok || page.Status == "" || page.Meaning == "" || page.Cause == "" || page.Fix == "" {
+				t.Errorf("docs/errors/%s: status, meaning, cause and fix are not all there", e.Name())
+			}
 		}
 	}
+	// Reasons that only the record has are explained too: gatehouse explain prints their pages.
+	p := loaded(t)
+	for dir, prefix := range map[string]string{"identity": "Reason", "policy": "Code", "authz": "Code"} {
+		for code := range p.room(t, dir).constants(prefix) {
+			used[code] = dir
+		}
+	}
+	delete(used, policy.CodePermitted) // no refusal
 	var missing, stale []string
 	for code, where := range used {
 		if !pages[code] {

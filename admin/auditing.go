@@ -2,10 +2,8 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
@@ -38,38 +36,6 @@ func (s *Service) Events(ctx context.Context, actor *gatehouse.Principal, realm 
 		return b.Time.Compare(a.Time)
 	})
 	return Page[audit.Entry]{Items: p.Entries, Next: p.Next}, err
-}
-
-// recordDelay is how long an event may be on its way into the log.
-const recordDelay = 3 * time.Second
-
-// Explain finds what is recorded of one request: the chain from credential to
-// rule. For a request of the last few seconds it waits until it is recorded: who
-// asks has its id from the answer, which was sent before.
-func (s *Service) Explain(ctx context.Context, actor *gatehouse.Principal, realm, requestID string) ([]audit.Entry, error) {
-	log, err := s.readAudit(ctx, actor, realm)
-	if err != nil {
-		return nil, err
-	}
-	found, err := log.Find(ctx, realm, requestID)
-	made, ok := gatehouse.IDTime(requestID)
-	if age := s.c.Now().Sub(made); !ok || age < -recordDelay || age > recordDelay {
-		return found, err
-	}
-	again := time.NewTicker(100 * time.Millisecond)
-	defer again.Stop()
-	for range recordDelay / (100 * time.Millisecond) {
-		if !errors.Is(err, gatehouse.NotFound) {
-			break
-		}
-		select {
-		case <-again.C:
-			found, err = log.Find(ctx, realm, requestID)
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	return found, err
 }
 
 // Checkpoint returns the newest signed checkpoint: a note to keep elsewhere.

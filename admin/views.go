@@ -426,12 +426,6 @@ type Checkpoint struct {
 	Note string `json:"note"`
 }
 
-// Explanation is everything recorded of one request.
-type Explanation struct {
-	RequestID string        `json:"request_id"`
-	Events    []audit.Entry `json:"events"`
-}
-
 // List is a list that is never paged.
 type List[T any] struct {
 	Items []T `json:"items"`

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -59,15 +60,15 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	}
 	switch {
 	case k.realm != t.realm.Name:
-		return nil, errKeyRealm
+		return nil, errKeyRealm.With(fmt.Errorf("it belongs to realm %s, and this is realm %s", k.realm, t.realm.Name))
 	case k.ended != nil:
 		return nil, k.ended
 	case k.expires != 0 && now.UnixMicro() >= k.expires:
-		return nil, errKeyExpired
+		return nil, errKeyExpired.With(errors.New("it ended on " + instant(fromMicro(k.expires))))
 	case k.environment != env:
-		return nil, errKeyEnvironment
+		return nil, errKeyEnvironment.With(fmt.Errorf("it is a %s key, and %s keys count here", k.environment, env))
 	case !credential.AllowsAddress(k.nets, rule.Address):
-		return nil, errKeyAddress
+		return nil, errKeyAddress.With(errors.New(place(rule.Address) + ", and it is for " + prefixes(k.nets) + " alone"))
 	}
 	s, err := a.subject(ctx, k.realm, k.owner)
 	if err != nil {
@@ -133,11 +134,11 @@ func (a *Authenticator) entryOf(ctx context.Context, k credential.Key) (*keyEntr
 	} // else it stays all zeros, which nobody knows a text for
 	switch {
 	case !k.LeakedAt.IsZero():
-		e.ended = errKeyLeaked
+		e.ended = errKeyLeaked.With(errors.New("reported on " + instant(k.LeakedAt)))
 	case !k.RevokedAt.IsZero():
-		e.ended = errKeyRevoked
+		e.ended = errKeyRevoked.With(errors.New("revoked on " + instant(k.RevokedAt)))
 	case !k.DisabledAt.IsZero():
-		e.ended = errKeyDisabled
+		e.ended = errKeyDisabled.With(errors.New("disabled on " + instant(k.DisabledAt)))
 	}
 	if k.QuotaDay > 0 || k.QuotaMonth > 0 {
 		t, err := a.quotas.of(ctx, a, &k)
@@ -156,6 +157,28 @@ func (a *Authenticator) entryOf(ctx context.Context, k credential.Key) (*keyEntr
 		a.rights.Set(same, rights)
 	}
 	return e, nil
+}
+
+// instant writes a time for an operator who asks why a credential was refused.
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func place(a netip.Addr) string {
+	if !a.IsValid() {
+		return "no address is known from which it came"
+	}
+	return "it came from " + a.String()
+}
+
+func prefixes(nets []netip.Prefix) string {
+	out := make([]string, len(nets))
+	for i, n := range nets {
+		out[i] = n.String()
+	}
+	return strings.Join(out, ", ")
+}
+
+func audiences(theirs, ours []string) string {
+	return "it is for " + strings.Join(theirs, ", ") + "; accepted here: " + strings.Join(ours, ", ")
 }
 
 func toMicro(t time.Time) int64 {
@@ -198,14 +221,14 @@ func (a *Authenticator) verifyOpaque(ctx context.Context, t *trust, p Presented,
 	case e.principal.Realm != t.realm.Name:
 		return nil, errOpaqueUnknown
 	case !slices.ContainsFunc(e.audience, func(s string) bool { return slices.Contains(t.audience, s) }):
-		return nil, token.ErrWrongAudience
+		return nil, token.ErrWrongAudience.With(errors.New(audiences(e.audience, t.audience)))
 	case !a.cfg.Now().Before(e.expires):
-		return nil, token.ErrExpired
+		return nil, token.ErrExpired.With(errors.New("it ended on " + instant(e.expires)))
 	case e.ended:
-		return nil, errRevoked
+		return nil, errRevoked.With(errors.New("its grant " + e.principal.GrantID + " was ended"))
 	}
 	if revoked, reason := a.cfg.Revocations.Revoked(e.ref); revoked {
-		return nil, errRevoked.With(errors.New(reason))
+		return nil, revokedBy(reason, e.principal.GrantID)
 	}
 	if e.principal.Kind == gatehouse.KindClient { // it has no account
 		return e.principal, nil

@@ -3,8 +3,11 @@ package authn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -199,9 +202,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 	}
 	switch {
 	case !known || k.verify == nil, len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme):
-		return nil, ErrNotAccepted
+		return nil, ErrNotAccepted.With(fmt.Errorf("this is %s; accepted here: %s", p.Scheme, a.accepted(rule)))
 	case k.NeedsTLS && !rule.Secure:
-		return nil, errHTTPS
+		return nil, errHTTPS.With(errNoTLS)
 	}
 	t, err := a.trust(ctx, realm)
 	if err != nil {
@@ -212,6 +215,21 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 		return nil, uniform(k, err)
 	}
 	return principal, nil
+}
+
+var errNoTLS = errors.New("it came without TLS, or a proxy that is not among trusted_proxies said that it came with TLS")
+
+// accepted lists for an operator what a rule accepts.
+func (a *Authenticator) accepted(rule Rule) string {
+	list := rule.Schemes
+	if len(list) == 0 {
+		list = Schemes(func(k Kind) bool { return a.Supports(k.Scheme) })
+	}
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ", ")
 }
 
 // uniform hides from the caller why a credential was refused.
@@ -259,15 +277,30 @@ func Detail(err error) string {
 	var e *gatehouse.Error
 	for errors.As(err, &e) {
 		var inner *gatehouse.Error
-		if e.Cause == nil || e.Kind != gatehouse.Unauthenticated {
+		if e.Cause == nil || !telling(e) {
 			return ""
 		}
-		if !errors.As(e.Cause, &inner) {
-			return e.Cause.Error()
+		if errors.As(e.Cause, &inner) {
+			err = e.Cause
+			continue
 		}
-		err = e.Cause
+		var fetch *url.Error // its text repeats the URL, which may hold more than its path
+		if errors.As(e.Cause, &fetch) {
+			return fetch.Err.Error()
+		}
+		var kind gatehouse.Kind
+		if errors.As(e.Cause, &kind) && e.Cause.Error() == kind.Error() {
+			return "" // "not_found" says nothing new
+		}
+		return e.Cause.Error()
 	}
 	return ""
+}
+
+// telling: the cause is about the request and what it was judged by, not about the
+// inside of the server, whose errors may name databases, hosts and files.
+func telling(e *gatehouse.Error) bool {
+	return e.Kind != gatehouse.Internal && !strings.HasPrefix(e.Code, "store_")
 }
 
 // Apply drops what a committed change has made stale. It must be subscribed to
@@ -291,13 +324,13 @@ func (a *Authenticator) subject(ctx context.Context, realm, id string) (gatehous
 	s, err := a.cfg.Subject(ctx, realm, id)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
-		return gatehouse.Subject{}, errSubjectUnknown
+		return gatehouse.Subject{}, errSubjectUnknown.With(errors.New("account " + id))
 	case err != nil:
 		return gatehouse.Subject{}, err
 	case s.ID != id || s.Kind == "" || s.Kind == gatehouse.KindAnonymous:
 		return gatehouse.Subject{}, errSubjectUnknown
 	case s.Disabled:
-		return gatehouse.Subject{}, errSubjectDisabled
+		return gatehouse.Subject{}, errSubjectDisabled.With(fmt.Errorf("account %s (%s)", s.Name, id))
 	}
 	return s, nil
 }

@@ -196,6 +196,12 @@ func (w *world) access(change func(*token.Access)) Presented {
 
 var secure = Rule{Secure: true, Address: netip.MustParseAddr("192.0.2.7")}
 
+// saysAll are the reasons beside which nothing could be told: the credential names
+// nothing that exists, or what exists is told by another event.
+var saysAll = map[string]bool{"key_unknown": true, "key_secret_mismatch": true, "token_unknown": true, "token_malformed": true,
+	"invalid_credentials": true, "credential_missing": true, "rate_limited": true, "ticket_unknown": true, "ticket_expired": true,
+	"ticket_for_another_request": true, "authentication_unavailable": true}
+
 func (w *world) check(t *testing.T, p Presented, rule Rule, code, reason string) *gatehouse.Principal {
 	t.Helper()
 	who, err := w.a.Authenticate(t.Context(), "main", p, rule)
@@ -213,6 +219,13 @@ func (w *world) check(t *testing.T, p Presented, rule Rule, code, reason string)
 	}
 	if gatehouse.CodeOf(err) != code || Reason(err) != reason {
 		t.Fatalf("code %s, reason %s; want %s, %s", gatehouse.CodeOf(err), Reason(err), code, reason)
+	}
+	detail := Detail(err)
+	if detail == "" && !saysAll[reason] {
+		t.Errorf("%s: an operator is not told what is in the way", reason)
+	}
+	if detail == reason || p.Secret != "" && strings.Contains(detail, p.Secret.Reveal()) {
+		t.Errorf("%s: detail %q", reason, detail)
 	}
 	return nil
 }

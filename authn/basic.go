@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -15,7 +16,7 @@ func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, 
 	}
 	// The zero Subject is nobody: a service that forgets an error admits no one.
 	if s.ID == "" || s.Kind == "" || s.Kind == gatehouse.KindAnonymous || s.Disabled {
-		return nil, errSubjectUnknown
+		return nil, errSubjectUnknown.With(errors.New("the password belongs to no usable account"))
 	}
 	now := a.cfg.Now()
 	return &gatehouse.Principal{

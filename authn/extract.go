@@ -1,6 +1,8 @@
 package authn
 
 import (
+	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -72,7 +74,27 @@ func (rd *Reader) parseAuthorization(value string) (Presented, error) {
 	case rd.keyScheme != "" && strings.EqualFold(scheme, rd.keyScheme):
 		return by(ByKeyScheme)(rd.parseAPIKey(rest))
 	}
-	return Presented{}, errScheme
+	return Presented{}, errScheme.With(foreignScheme(scheme))
+}
+
+var (
+	errNoScheme    = errors.New("a key or token stands in Authorization without the word Bearer before it")
+	errOtherScheme = errors.New("the auth-scheme is none that Gatehouse knows")
+)
+
+// foreignScheme names the auth-scheme to an operator where it is one of those that
+// are in use: any other first word of the line may be a secret.
+func foreignScheme(scheme string) error {
+	for _, known := range [...]string{"Digest", "Negotiate", "NTLM", "Token", "ApiKey", "Api-Key", "Key", "JWT", "OAuth", "DPoP", "Hawk", "HOBA",
+		"Mutual", "SCRAM-SHA-256", "AWS4-HMAC-SHA256", "GNAP", "vapid", "PrivateToken"} {
+		if strings.EqualFold(scheme, known) {
+			return errors.New("the auth-scheme is " + known + "; a route can accept keys under such a name (key_scheme)")
+		}
+	}
+	if isOurs(scheme) {
+		return errNoScheme
+	}
+	return errOtherScheme
 }
 
 // by notes where a credential stood. A kind that may not stand there is not accepted.
@@ -83,7 +105,7 @@ func by(c Carrier) func(Presented, error) (Presented, error) {
 		}
 		p.By = c
 		if k, _ := KindOf(p.Scheme); err == nil && k.By&c == 0 {
-			err = ErrNotAccepted
+			err = ErrNotAccepted.With(fmt.Errorf("%s may not be presented in this place", p.Scheme))
 		}
 		return p, err
 	}
@@ -119,7 +141,7 @@ func (rd *Reader) keyInName(user string, password gatehouse.Secret) (Presented, 
 	switch {
 	case err != nil:
 	case !rd.keyAsUser:
-		err = ErrNotAccepted
+		err = ErrNotAccepted.With(errors.New("a key stands in place of the user name, and the route has no key_as_user"))
 	case password != "":
 		err = errConflict // two secrets
 	default:
@@ -259,13 +281,15 @@ var credentialNames = map[string]bool{
 // as, a credential: URLs end up in logs, histories and Referer fields. The
 // query is taken apart by hand, since url.ParseQuery drops what it cannot read
 // and an upstream may be less strict.
-func (rd *Reader) urlHoldsCredential(u *url.URL) bool {
+//
+// It returns where, in words that repeat nothing of it; "" when there is none.
+func (rd *Reader) urlHoldsCredential(u *url.URL) (where string) {
 	if u.User != nil {
-		return true
+		return "it stands before the host"
 	}
 	for segment := range strings.SplitSeq(u.Path, "/") {
 		if isOurs(segment) {
-			return true
+			return "it stands in the path"
 		}
 	}
 	for pair := range pairs(u.RawQuery) {
@@ -275,13 +299,13 @@ func (rd *Reader) urlHoldsCredential(u *url.URL) bool {
 		theirs := rd.anyQuery || rd.queries[lower] // the API's own, unless the value is ours
 		switch {
 		case rd.ticket != "" && name == rd.ticket: // see readTicket
-		case isOurs(name), theirs && rd.isOurs(value):
-			return true
-		case !theirs && (value != "" && credentialNames[lower] || isOurs(value)):
-			return true
+		case isOurs(name), theirs && rd.isOurs(value), !theirs && isOurs(value):
+			return "it stands in the query, and is one of ours or a signed token"
+		case !theirs && value != "" && credentialNames[lower]:
+			return "the query parameter " + lower + " means a credential; query_names of the route can allow it"
 		}
 	}
-	return false
+	return ""
 }
 
 // pairs yields the pairs of a query as they are written, each with the separator that

@@ -3,6 +3,8 @@ package authn
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -31,11 +33,11 @@ func (a *Authenticator) trust(ctx context.Context, realm string) (*trust, error)
 	t, err := a.trusts.get(ctx, realm, a.loadTrust)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
-		return nil, errRealmUnknown
+		return nil, errRealmUnknown.With(errors.New("realm " + realm))
 	case err != nil:
 		return nil, err
 	case t.realm.Disabled:
-		return nil, errRealmDisabled
+		return nil, errRealmDisabled.With(errors.New("realm " + realm))
 	}
 	return t, nil
 }
@@ -117,12 +119,26 @@ func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ 
 		a.tokens.entries.Set(key, e)
 	}
 	if revoked, reason := a.cfg.Revocations.Revoked(e.ref); revoked {
-		return nil, errRevoked.With(errors.New(reason))
+		return nil, revokedBy(reason, e.principal.GrantID)
 	}
 	if e.principal.Foreign || e.principal.Kind == gatehouse.KindClient {
 		return e.principal, nil // not in the directory
 	}
 	return a.local(ctx, e)
+}
+
+// revokedBy tells an operator what ended a token: its own grant, or a cut-off under
+// which it falls with others.
+func revokedBy(reason, grant string) error {
+	switch reason {
+	case revocation.ReasonToken:
+		return errRevoked.With(errors.New("its grant " + grant + " was ended"))
+	case revocation.ReasonUnknown:
+		return errRevoked.With(errors.New("what is revoked is not known yet: the server is starting"))
+	case revocation.ReasonStatus:
+		return errRevoked.With(errors.New("its place in the status lists is none, or is gone"))
+	}
+	return errRevoked.With(errors.New("it was issued before a cut-off: " + reason))
 }
 
 // local checks that the subject of an own token is still in the directory.
@@ -150,7 +166,7 @@ func (a *Authenticator) verifyToken(ctx context.Context, t *trust, text string) 
 	claims, err := ti.verifier.Verify(text)
 	if err != nil {
 		if issuer, e := token.UnverifiedIssuer(text); e == nil && issuer != ti.issuer {
-			return nil, token.ErrWrongIssuer // says more than that its key is not known
+			return nil, t.wrongIssuer(issuer) // says more than that its key is not known
 		}
 		return nil, err
 	}
@@ -190,7 +206,16 @@ func (t *trust) issuerOf(text string) (*trustedIssuer, error) {
 			return &t.issuers[i], nil
 		}
 	}
-	return nil, token.ErrWrongIssuer
+	return nil, t.wrongIssuer(issuer)
+}
+
+// wrongIssuer tells an operator which issuers the realm believes.
+func (t *trust) wrongIssuer(theirs string) error {
+	names := make([]string, len(t.issuers))
+	for i := range t.issuers {
+		names[i] = t.issuers[i].issuer
+	}
+	return token.ErrWrongIssuer.With(fmt.Errorf("the token says %.200q; believed here: %s", theirs, strings.Join(names, ", ")))
 }
 
 // Recognizes reports whether a signed token claims to be of an issuer that some

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -88,8 +89,19 @@ func (t *tally) take(now time.Time, perDay, perMonth int64) error {
 		return nil
 	}
 	e := *errKeyQuota
+	e.Cause = fmt.Errorf("at most %s", allowance(perDay, perMonth))
 	e.RetryAfter = max(until.Sub(now), time.Second)
 	return &e
+}
+
+func allowance(perDay, perMonth int64) string {
+	switch {
+	case perMonth <= 0:
+		return fmt.Sprintf("%d uses a day", perDay)
+	case perDay <= 0:
+		return fmt.Sprintf("%d uses a month", perMonth)
+	}
+	return fmt.Sprintf("%d uses a day and %d a month", perDay, perMonth)
 }
 
 // sweep forgets keys that were not used for two days; what is stored has them.

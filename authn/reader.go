@@ -182,8 +182,8 @@ func (rd *Reader) orStandard() *Reader {
 // [Extract] for what it refuses.
 func (rd *Reader) Read(r *http.Request) (Presented, error) {
 	rd = rd.orStandard()
-	if rd.urlHoldsCredential(r.URL) {
-		return Presented{}, errInURL
+	if where := rd.urlHoldsCredential(r.URL); where != "" {
+		return Presented{}, errInURL.With(errors.New(where))
 	}
 	var field, value string
 	for _, f := range rd.fields {
@@ -193,15 +193,17 @@ func (rd *Reader) Read(r *http.Request) (Presented, error) {
 			continue
 		case len(lines) > 1 && f == FieldAuthorization:
 			return Presented{}, errRepeated
-		case len(lines) > 1 || field != "":
-			return Presented{}, errConflict
+		case len(lines) > 1:
+			return Presented{}, errConflict.With(errors.New(f + " occurs more than once"))
+		case field != "":
+			return Presented{}, errConflict.With(errors.New("there are both " + field + " and " + f))
 		}
 		field, value = f, lines[0]
 	}
 	if rd.subprotocol != "" || rd.ticket != "" {
 		if p, err := rd.readElsewhere(r); !p.None() || err != nil {
 			if field != "" {
-				err = errConflict
+				err = errConflict.With(errors.New(field + " stands beside another carrier"))
 			}
 			return p, err
 		}

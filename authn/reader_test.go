@@ -50,7 +50,7 @@ func TestReaderURL(t *testing.T) {
 	} {
 		for i, rd := range []*Reader{plain, named, anonymous} {
 			_, err := rd.Read(httptest.NewRequest("GET", target, nil))
-			if got := errors.Is(err, errInURL); got != refused[i] {
+			if got := gatehouse.CodeOf(err) == errInURL.Code; got != refused[i] {
 				t.Errorf("%s, reader %d: refused %t, want %t", target, i, got, refused[i])
 			}
 		}

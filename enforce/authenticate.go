@@ -1,6 +1,7 @@
 package enforce
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -57,6 +58,7 @@ func (x *Exchange) limited(i int, item limit.Item) error {
 		return nil
 	}
 	e := *gatehouse.ErrRateLimited
+	e.Cause = fmt.Errorf("at most %d in %s by %s", item.Rate.Limit, item.Rate.Window, item.Name)
 	e.RetryAfter = item.Result.RetryAfter
 	return &e
 }
@@ -67,7 +69,7 @@ func (x *Exchange) limited(i int, item limit.Item) error {
 func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 	if x.presented.None() {
 		if !x.route.Anonymous || x.point.Tickets {
-			return authn.ErrNone
+			return x.route.missing
 		}
 		x.principal = &gatehouse.Principal{Realm: x.route.Realm, Kind: gatehouse.KindAnonymous}
 		x.event.Actor.Kind = gatehouse.KindAnonymous

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/authn"
 )
 
 var (
@@ -71,10 +70,11 @@ func (p *Pipeline) policies(x *Exchange, r *http.Request) error {
 		return nil
 	}
 	x.event.Target = gatehouse.Target{Type: rt.Resource.Type}
-	if err := p.buildResource(x, r); err != nil {
+	err := p.buildResource(x, r)
+	x.event.Target.ID = clip(x.resource.ID, 255)
+	if err != nil {
 		return err
 	}
-	x.event.Target.ID = clip(x.resource.ID, 255)
 	d := p.cfg.Decider.Decide(x.ctx, gatehouse.AccessRequest{Principal: x.principal, Action: rt.Action, Resource: x.resource})
 	if len(d.Errors) > 0 {
 		d.Allowed = false // an error denies, whatever else is said
@@ -98,7 +98,7 @@ func denial(rt *compiled, who *gatehouse.Principal, d gatehouse.Decision) error 
 		return gatehouse.ErrNotFound
 	case !who.Authenticated():
 		// A credential might help here, so the caller is told to bring one.
-		return authn.ErrNone
+		return rt.missing
 	}
 	return errDenied
 }

@@ -26,6 +26,8 @@ type compiled struct {
 	scopeAddress   string
 	scopePrincipal string
 	reasons        []gatehouse.Reason // of a route that asks no policy
+	asked          string             // of callers, in words, for the record of a refusal
+	missing        error              // the answer to a caller without a credential
 	reader         *authn.Reader
 	static         map[string]any // of a resource that has no other attributes; never nil
 }
@@ -147,6 +149,7 @@ func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 			return nil, err
 		}
 	}
+	c.asked, c.missing = askedBy(c), credentialMissing(c)
 	return c, nil
 }
 

@@ -148,15 +148,13 @@ func (x *Exchange) fail(name string, err *gatehouse.Error) {
 	case gatehouse.Internal, gatehouse.Unavailable, gatehouse.BadGateway, gatehouse.GatewayTimeout:
 		s.Outcome = gatehouse.OutcomeError
 	}
-	if s.Code != err.Code {
-		s.Note = "answered as " + err.Code
-		if detail := authn.Detail(err); detail != "" {
-			s.Note += "; " + detail
-		}
-	}
+	s.Note = noteOf(err, s.Code)
 	if name == "authorize" && !x.decision.Allowed && x.decision.Code != "" {
 		s.Code, s.Reasons = x.decision.Code, x.decision.Reasons
 		s.Note = decisionNote(x.decision)
+	}
+	if name == "authorize" {
+		x.account()
 	}
 	x.event.Chain = append(x.event.Chain, s)
 }
@@ -180,7 +178,7 @@ func decisionNote(d gatehouse.Decision) string {
 	}
 	add("missing: ", d.Missing)
 	add("errors: ", d.Errors)
-	return clip(string(b), 400)
+	return clip(string(b), maxNote)
 }
 
 func (x *Exchange) setHeader(name string, lines ...string) {

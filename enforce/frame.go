@@ -53,7 +53,7 @@ var (
 func Run(x Judgement, h Handling, t *web.Tracked, r *http.Request, log *slog.Logger) {
 	defer func() { finish(x, h, t, r, log, recover()) }()
 	if answered, err := h.Receive(r); err != nil {
-		x.Step(gatehouse.Step{Name: "receive", Outcome: gatehouse.OutcomeFailure, Code: err.Code})
+		x.Step(gatehouse.Step{Name: "receive", Outcome: gatehouse.OutcomeFailure, Code: err.Code, Note: noteOf(err, err.Code)})
 		h.Refuse(r, Verdict{}, err)
 		return
 	} else if answered {

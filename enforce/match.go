@@ -50,10 +50,15 @@ func (t *table) route(r *http.Request) (*compiled, error) {
 	host := canonicalHost(r.Host)
 	c := t.find(host, r.Method, path)
 	if web.EncodesSlash(path) && (c == nil || !c.EncodedSlashes) {
-		return nil, ErrPath
+		return nil, ErrPath.With(errors.New("a segment of the path holds %2F, and no route with encoded_slashes takes it"))
 	}
-	if c == nil || c.Closed || c.besideClosed && t.closes(host, r.Method, path) {
-		return nil, errNoRoute
+	switch {
+	case c == nil:
+		return nil, t.noRoute(host, path)
+	case c.Closed:
+		return nil, errNoRoute.With(fmt.Errorf("route %q is closed", c.ID))
+	case c.besideClosed && t.closes(host, r.Method, path):
+		return nil, errNoRoute.With(fmt.Errorf("a closed route matches beside %q", c.ID))
 	}
 	if c.stricter != nil {
 		if o := t.meantFor(c, host, r.Method, path); o != nil {
@@ -62,6 +67,20 @@ func (t *table) route(r *http.Request) (*compiled, error) {
 		}
 	}
 	return c, nil
+}
+
+// noRoute says for the record for which methods there is one.
+func (t *table) noRoute(host, path string) error {
+	var others []string
+	for _, m := range [...]string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+		if c := t.find(host, m, path); c != nil && !c.Closed {
+			others = append(others, m)
+		}
+	}
+	if len(others) == 0 {
+		return errNoRoute.With(errors.New("no route matches this path on this host, whatever the method"))
+	}
+	return errNoRoute.With(errors.New("the path has routes for " + strings.Join(others, ", ") + " only"))
 }
 
 // unfitRequest refuses requests whose method or path another program could take
@@ -73,8 +92,8 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 	if web.AmbiguousURL(r.URL, true) {
 		return ErrPath
 	}
-	if overridesMethod(r) {
-		return errOverride
+	if where := overridesMethod(r); where != "" {
+		return errOverride.With(errors.New(where))
 	}
 	return nil
 }

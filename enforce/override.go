@@ -9,14 +9,15 @@ import (
 
 var errOverride = gatehouse.E(gatehouse.Invalid, "method_override", "The method must be that of the request line.")
 
-// overridesMethod reports header lines and query parameters by which frameworks
+// overridesMethod names a header line or a query parameter by which frameworks
 // let a caller replace the method: the API would do something else than was judged.
-func overridesMethod(r *http.Request) bool {
+// "" when there is none.
+func overridesMethod(r *http.Request) string {
 	for name := range r.Header {
 		// The length first: it settles nearly every line without reading it.
 		if n := len(name); (n == len("X-Http-Method-Override") || n == len("X-Method-Override") || n == len("X-Http-Method")) &&
 			namesMethodOverride(name) {
-			return true
+			return "by the header line " + name
 		}
 	}
 	query := r.URL.RawQuery
@@ -29,10 +30,10 @@ func overridesMethod(r *http.Request) bool {
 		}
 		name, _, _ := strings.Cut(pair, "=")
 		if namesMethodOverride(unescapeName(name)) {
-			return true
+			return "by the query parameter " + clip(name, 64)
 		}
 	}
-	return false
+	return ""
 }
 
 // namesMethodOverride reports whether name is one of those that frameworks read

@@ -1,6 +1,8 @@
 package enforce
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -51,14 +53,27 @@ var errTicketRefused = gatehouse.E(gatehouse.Denied, "ticket_refused", "A ticket
 // fits refuses a route that the point cannot follow.
 func (p *Pipeline) fits(x *Exchange, _ *http.Request) error {
 	rt := x.route
-	if rt.Filter != nil && !x.point.Answer || rt.CORS != nil && !x.point.CORS ||
-		rt.Resource != nil && rt.Resource.Source == sourceBody && !x.point.Body ||
-		!x.point.Header && rt.reader.OwnFields() || !x.point.Handshake && rt.Subprotocol != "" ||
-		!x.point.URL && rt.Ticket != "" {
-		return errNeedsGateway
+	need := ""
+	switch {
+	case rt.Filter != nil && !x.point.Answer:
+		need = "filter"
+	case rt.CORS != nil && !x.point.CORS:
+		need = "cors"
+	case rt.Resource != nil && rt.Resource.Source == sourceBody && !x.point.Body:
+		need = "resource from the body"
+	case !x.point.Header && rt.reader.OwnFields():
+		need = "credentials in a header line of its own"
+	case !x.point.Handshake && rt.Subprotocol != "":
+		need = "subprotocol"
+	case !x.point.URL && rt.Ticket != "":
+		need = "ticket"
+	case x.point.Tickets && rt.Ticket == "":
+		return errTicketRefused.With(errors.New("the route takes no tickets"))
+	case x.point.Tickets && x.inURL:
+		return errTicketRefused.With(errors.New("a ticket was presented for a ticket"))
 	}
-	if x.point.Tickets && (rt.Ticket == "" || x.inURL) {
-		return errTicketRefused
+	if need != "" {
+		return errNeedsGateway.With(fmt.Errorf("%s cannot follow the route: %s", x.point.Name, need))
 	}
 	return nil
 }
@@ -74,7 +89,7 @@ func (p *Pipeline) body(x *Exchange, r *http.Request) error {
 		}
 	}
 	if limit := x.maxBody(); limit > 0 && r.ContentLength > limit {
-		return &http.MaxBytesError{Limit: limit}
+		return web.ErrBodyTooLarge.With(fmt.Errorf("%d bytes; at most %d", r.ContentLength, limit))
 	}
 	return nil
 }

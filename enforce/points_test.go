@@ -27,6 +27,7 @@ import (
 type house struct {
 	full    bool // the record has no room
 	refused string
+	last    gatehouse.Event
 }
 
 var (
@@ -84,8 +85,8 @@ func (h *house) FetchEntity(_ context.Context, _ *enforce.Route, path string) (m
 	return map[string]any{}, nil
 }
 
-func (h *house) Record(e *gatehouse.Event)         { h.refused = e.Reason }
-func (h *house) RecordAdmitted(e *gatehouse.Event) { h.refused = e.Reason }
+func (h *house) Record(e *gatehouse.Event)         { h.refused, h.last = e.Reason, *e }
+func (h *house) RecordAdmitted(e *gatehouse.Event) { h.refused, h.last = e.Reason, *e }
 func (h *house) Admit(context.Context) error {
 	if h.full {
 		return gatehouse.E(gatehouse.Unavailable, "audit_unavailable", "")
@@ -334,6 +335,100 @@ func TestPointsAgree(t *testing.T) {
 			if code != want || (code == "") != (status < 400) {
 				t.Errorf("%s: %s answers %d %q, want %q", c.name, p.name, status, code, want)
 			}
+			if code != "" {
+				told(t, c.name+" at "+p.name, &h.last)
+			}
+		}
+	}
+}
+
+// saysAll are the codes beside which nothing more could be told of a request, or that
+// another event of the request tells (login.failure). Those of the authenticator have a
+// test of their own there (authn, world.check).
+var saysAll = map[string]bool{"invalid_credentials": true, "login_throttled": true, "token_too_large": true, "token_unrecognized": true,
+	"key_malformed": true, "refresh_token_presented": true, "basic_malformed": true, "authorization_repeated": true, "scheme_not_accepted": true,
+	"https_required": true, "authentication_unavailable": true, "audit_unavailable": true, "internal": true, "path_ambiguous": true,
+	"body_missing": true, "credential_missing": true, "policy_unavailable": true, "method_not_allowed": true}
+
+// told checks that the record of a refusal says what an operator needs to mend it: the
+// step that refused says more than a code, or the event says what was asked and held.
+func told(t *testing.T, name string, e *gatehouse.Event) {
+	t.Helper()
+	if len(e.Chain) == 0 {
+		t.Errorf("%s: no step is recorded", name)
+		return
+	}
+	s := e.Chain[len(e.Chain)-1]
+	if s.Outcome == gatehouse.OutcomeSuccess {
+		t.Errorf("%s: the last step is %q, which passed", name, s.Name)
+	}
+	known := e.Actor.ID != ""
+	switch {
+	case s.Name == "authorize" && known && (e.Detail["asked"] == "" || e.Actor.ID == "usr_alice" && e.Detail["roles"] == "" || e.Detail["scopes"] == ""):
+		t.Errorf("%s: what was asked and held: %v", name, e.Detail)
+	case s.Note == "" && !saysAll[s.Code] && !(s.Name == "authorize" && known):
+		t.Errorf("%s: step %s says %q and nothing more", name, s.Name, s.Code)
+	}
+}
+
+// TestRefusalsTell: what the record of a refusal names.
+func TestRefusalsTell(t *testing.T) {
+	h := &house{}
+	gate := points(t, h)[0]
+	alice := []string{"Authorization", "Basic YWxpY2U6cHc=", "X-Forwarded-Proto", "https"}
+	bob := []string{"Authorization", "Bearer " + key.Reveal()}
+	for _, c := range []struct {
+		method, target, body string
+		header               []string
+		want                 []string // each in the notes or the details
+	}{
+		{"GET", "/documents/other", "", bob, []string{"a caller; policies that permit read on Document", "action=read", "scopes=read", "target=Document other"}},
+		{"GET", "/documents/other", "", alice, []string{"roles=admin", "scopes=*"}},
+		{"GET", "/hidden/other", "", alice, []string{"action=read", "target=Document other"}},
+		{"GET", "/hidden/none", "", alice, []string{"the API behind knows no such resource", "target=Document none"}},
+		{"GET", "/write", "", bob, []string{"missing: write", "a caller; scope write", "scopes=read"}},
+		{"GET", "/admin", "", bob, []string{"missing: admin", "a caller; role admin", "scopes=read"}},
+		{"GET", "/keys", "", nil, []string{"accepted here: api_key"}},
+		{"DELETE", "/keys", "", bob, []string{"the path has routes for GET only"}},
+		{"GET", "/nowhere", "", bob, []string{"whatever the method"}},
+		{"POST", "/any", "", append([]string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}, alice...), []string{`Origin "https://evil.example"`}},
+		{"GET", "/any?access_token=hunter2", "", nil, []string{"the query parameter access_token"}},
+		{"GET", "/any", "", []string{"Authorization", key.Reveal()}, []string{"without the word Bearer"}},
+		{"GET", "/any", "", []string{"Authorization", "Negotiate hunter2"}, []string{"the auth-scheme is Negotiate"}},
+		{"GET", "/any", "", []string{"Authorization", "hunter2"}, []string{"none that Gatehouse knows"}},
+		{"GET", "/any", "", append([]string{"X-Api-Key", "hunter2"}, alice...), []string{"both Authorization and X-Api-Key"}},
+		{"POST", "/any", "", append([]string{"X-Http-Method-Override", "hunter2"}, alice...), []string{"by the header line X-Http-Method-Override"}},
+		{"POST", "/any?_method=hunter2", "", alice, []string{"by the query parameter _method"}},
+		{"POST", "/upload", "hunter2", append([]string{"Content-Type", "image/png"}, alice...), []string{`it is "image/png"; accepted here: text/plain`}},
+		{"POST", "/upload", "hunter2 and more", append([]string{"Content-Type", "text/plain"}, alice...), []string{"16 bytes; at most 10"}},
+		{"POST", "/create", "{}", append([]string{"Content-Type", "application/json; charset=utf-7"}, alice...), []string{"charset=utf-8"}},
+	} {
+		r := httptest.NewRequest(c.method, c.target, strings.NewReader(c.body))
+		r.RemoteAddr = "192.0.2.9:1"
+		for i := 0; i+1 < len(c.header); i += 2 {
+			r.Header.Add(c.header[i], c.header[i+1])
+		}
+		h.last = gatehouse.Event{}
+		if code, _ := answer(t, gate, r); code == "" {
+			t.Errorf("%s %s was allowed", c.method, c.target)
+		}
+		e := h.last
+		var told []string
+		for _, s := range e.Chain {
+			told = append(told, s.Note)
+		}
+		for k, v := range e.Detail {
+			told = append(told, k+"="+v)
+		}
+		told = append(told, "target="+e.Target.Type+" "+e.Target.ID)
+		all := strings.Join(told, "\n")
+		for _, want := range c.want {
+			if !strings.Contains(all, want) {
+				t.Errorf("%s %s: nothing says %q:\n%s", c.method, c.target, want, all)
+			}
+		}
+		if strings.Contains(all, "hunter2") || strings.Contains(all, key.Reveal()) {
+			t.Errorf("%s %s: the record repeats a secret:\n%s", c.method, c.target, all)
 		}
 	}
 }

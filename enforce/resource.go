@@ -3,6 +3,7 @@ package enforce
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -29,6 +30,7 @@ const (
 )
 
 var (
+	errNoSuch        = errors.New("the API behind knows no such resource")
 	errBodyAmbiguous = gatehouse.E(gatehouse.Invalid, "body_ambiguous", "The body has members whose names differ in case only.")
 	errResource      = gatehouse.E(gatehouse.Invalid, "resource_invalid", "A member that the decision needs has not the form that it must have.")
 	errUpstreamForm  = gatehouse.E(gatehouse.BadGateway, "resource_unreadable", "The API behind the gateway described the resource in an unexpected form.")
@@ -39,7 +41,7 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 	rule := x.route.Resource
 	id := x.route.id.expand(x.params)
 	if len(id) > maxResourceText {
-		return errResource
+		return errResource.With(fmt.Errorf("the resource's id is longer than %d bytes", maxResourceText))
 	}
 	x.resource = gatehouse.Resource{Type: rule.Type, ID: id}
 	switch rule.Source {
@@ -53,7 +55,7 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 			x.route.pattern.below(r.URL.EscapedPath())))
 		switch {
 		case errors.Is(err, gatehouse.NotFound):
-			return gatehouse.ErrNotFound.With(err) // the answer of denial where existence is secret
+			return gatehouse.ErrNotFound.With(errNoSuch) // the answer of denial where existence is secret
 		case err != nil:
 			return err
 		}
@@ -99,7 +101,7 @@ func (p *Pipeline) bodyMembers(rt *Route, r *http.Request) (map[string]any, erro
 		return nil, err
 	}
 	if e := r.Header["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && strings.EqualFold(e[0], "identity")) {
-		return nil, web.ErrContentEncoding
+		return nil, web.ErrContentEncoding.With(fmt.Errorf("Content-Encoding is %.40q", e))
 	}
 	bound := p.cfg.MaxDecisionBody
 	if rt.MaxBodyBytes > 0 {
@@ -119,11 +121,11 @@ func (p *Pipeline) bodyMembers(rt *Route, r *http.Request) (map[string]any, erro
 	}
 	for name := range members {
 		if namesMethodOverride(name) {
-			return nil, errOverride // frameworks look for it in JSON bodies as in forms
+			return nil, errOverride.With(errors.New("by a member of the body")) // frameworks look for it in JSON bodies as in forms
 		}
 	}
 	if collidesByCase(members, rt.Resource) {
-		return nil, errBodyAmbiguous
+		return nil, errBodyAmbiguous.With(errors.New("two members, or a member and one that the decision reads"))
 	}
 	return members, nil
 }

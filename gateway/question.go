@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -72,7 +74,7 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, target string) (*http
 		return nil, gatehouse.ErrNotFound
 	}
 	if !d.preflights && !f.cfg.Proxies.FromTrusted(r) {
-		return nil, errUntrustedProxy
+		return nil, errUntrustedProxy.With(fmt.Errorf("%s is not among trusted_proxies", r.RemoteAddr))
 	}
 	method, uri, host := r.Method, target, r.Host
 	if d.method != "" {
@@ -81,15 +83,15 @@ func (f *ForwardAuth) original(r *http.Request, d dialect, target string) (*http
 		uri, ok2 = single(r.Header, d.uri)
 		host, ok3 = single(r.Header, d.host)
 		if !ok1 || !ok2 || !ok3 {
-			return nil, errOriginal
+			return nil, errOriginal.With(fmt.Errorf("the lines %s, %s and %s must each be there once", d.method, d.uri, d.host))
 		}
 	}
 	if !validMethod(method) || !validHost(host) || len(r.Header["X-Forwarded-Proto"]) > 1 {
-		return nil, errOriginal
+		return nil, errOriginal.With(errors.New("the method or the host is none, or X-Forwarded-Proto is there twice"))
 	}
 	u, err := url.ParseRequestURI(uri)
 	if err != nil || uri[0] != '/' || web.AmbiguousURL(u, true) {
-		return nil, errOriginal
+		return nil, errOriginal.With(errors.New("the path can be read in more than one way"))
 	}
 	out := r.WithContext(r.Context()) // a copy
 	out.Method, out.URL, out.Host, out.RequestURI = method, u, host, uri
@@ -124,16 +126,16 @@ func (f *ForwardAuth) ownLines(h http.Header, d *dialect) *gatehouse.Error {
 		switch {
 		case !identityName(name, f.own):
 			if folded(name) && credentialName(name) {
-				return errNameFolds
+				return errNameFolds.With(fmt.Errorf("%.80q", name))
 			}
 		case folded(name):
-			return errNameFolds
+			return errNameFolds.With(fmt.Errorf("%.80q", name))
 		case f.answered[name] || slices.Contains(d.writes, name):
 			delete(h, name)
 		default:
-			e := *errNameReserved
+			e := errNameReserved.With(fmt.Errorf("%.80q", name))
 			e.Fields = map[string]string{name: "only the proxy may write it; let it be removed there before Gatehouse is asked"}
-			return &e
+			return e
 		}
 	}
 	return nil

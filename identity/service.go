@@ -386,6 +386,9 @@ func (s *Service) record(ctx context.Context, a Attempt, kind string, outcome ga
 		Target: gatehouse.Target{Type: "account", ID: "acc_" + hex.EncodeToString(account[:])}}
 	if u != nil && u.ID != "" {
 		e.Target = gatehouse.Target{Type: "user", ID: u.ID}
+		if outcome != gatehouse.OutcomeSuccess { // the actor is nobody, so this alone names the account
+			e.Detail = map[string]string{"username": u.Username}
+		}
 	}
 	if outcome == gatehouse.OutcomeSuccess {
 		e.Actor = gatehouse.Actor{Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic}

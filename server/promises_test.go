@@ -218,6 +218,9 @@ func (h *house) signing(key string) {
 
 // facts asks the gateway for something that one policy a fact permits to whoever has it.
 func (h *house) facts(t *testing.T, key string) {
+	if status, out := h.call("GET", h.s.GatewayURL()+"/judged/1", key, ""); status != 403 {
+		t.Errorf("before there is a policy: %d %v", status, out)
+	}
 	for _, f := range policy.Facts() {
 		text := fmt.Sprintf("permit(principal, action == Action::%q, resource) when { context has %s };", "read", f.Name)
 		b, _ := json.Marshal(map[string]string{"text": text})

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/sha512"
+	"strings"
 )
 
 // Algorithm is a fully specified signature algorithm (RFC 7518 §3.1, RFC 9864).
@@ -158,6 +159,17 @@ func setOf(algorithms []Algorithm) (algorithmSet, bool) {
 }
 
 func (s algorithmSet) has(a Algorithm) bool { return s&a.spec().bit != 0 }
+
+// String lists the set for an operator.
+func (s algorithmSet) String() string {
+	var names []string
+	for _, a := range Algorithms() {
+		if s.has(a) {
+			names = append(names, string(a))
+		}
+	}
+	return strings.Join(names, ", ")
+}
 
 // digest hashes the signing input with the hash of the algorithm.
 func (s spec) digest(input []byte) []byte {

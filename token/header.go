@@ -3,6 +3,7 @@ package token
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -76,7 +77,7 @@ func (h *header) member(name string, dec *jsontext.Decoder) error {
 	case "alg":
 		a, ok := ParseAlgorithm(value)
 		if !ok {
-			return errAlgorithm
+			return errAlgorithm.With(fmt.Errorf("alg is %.40q", value))
 		}
 		h.alg = a
 	case "kid":

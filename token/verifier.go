@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -126,17 +127,21 @@ func (v *Verifier) check(c *Claims) error {
 		}
 	}
 	if c.Issuer != v.issuer {
-		return ErrWrongIssuer
+		return ErrWrongIssuer.With(fmt.Errorf("the token says %.200q; accepted here: %s", c.Issuer, v.issuer))
 	}
 	if !slices.ContainsFunc(c.Audience, func(a string) bool { return slices.Contains(v.audience, a) }) {
-		return ErrWrongAudience.With(errors.New("accepted here: " + strings.Join(v.audience, ", ")))
+		return ErrWrongAudience.With(fmt.Errorf("the token says %.200q; accepted here: %s", strings.Join(c.Audience, ", "), strings.Join(v.audience, ", ")))
 	}
 	now := v.now()
 	if !now.Before(c.ExpiresAt.Add(v.leeway)) {
-		return ErrExpired
+		return ErrExpired.With(errors.New("exp is " + c.ExpiresAt.UTC().Format(time.RFC3339)))
 	}
-	if horizon := now.Add(v.leeway); c.NotBefore.After(horizon) || c.IssuedAt.After(horizon) {
-		return errNotYetValid
+	horizon := now.Add(v.leeway)
+	if c.NotBefore.After(horizon) {
+		return errNotYetValid.With(errors.New("nbf is " + c.NotBefore.UTC().Format(time.RFC3339)))
+	}
+	if c.IssuedAt.After(horizon) {
+		return errNotYetValid.With(errors.New("iat is " + c.IssuedAt.UTC().Format(time.RFC3339)))
 	}
 	for _, name := range v.require {
 		if !v.has(c, name) {
@@ -211,10 +216,10 @@ func (o *opener) open(compact string) ([]byte, *Key, error) {
 		}
 	}
 	if !o.allowed.has(h.alg) {
-		return nil, nil, errAlgorithm
+		return nil, nil, errAlgorithm.With(fmt.Errorf("alg is %s; accepted here: %s", h.alg, o.allowed))
 	}
 	if o.types != nil && !slices.Contains(o.types, h.typ) {
-		return nil, nil, errType
+		return nil, nil, errType.With(fmt.Errorf("typ is %.60q; accepted here: %q", h.typ, o.types))
 	}
 	payload, err := b64.DecodeString(body)
 	if err != nil {
@@ -230,7 +235,7 @@ func (o *opener) open(compact string) ([]byte, *Key, error) {
 		return nil, nil, err // no fault of the token: an issuer out of reach must not log everybody out
 	}
 	if err != nil || key == nil {
-		return nil, nil, ErrKeyUnknown.With(err)
+		return nil, nil, ErrKeyUnknown.With(keyFault(h.kid, err))
 	}
 	// The key decides the algorithm; a header that asks for another one is an
 	// attempt to have, say, a public key used as an HMAC secret.
@@ -238,12 +243,28 @@ func (o *opener) open(compact string) ([]byte, *Key, error) {
 		return nil, nil, errAlgorithm.With(errors.New("the key is for another algorithm"))
 	}
 	if !key.verify([]byte(compact[:len(head)+1+len(body)]), sig) {
-		return nil, nil, errSignature
+		return nil, nil, badSignature(h.kid)
 	}
 	if !cached {
 		o.headers.put(head, h)
 	}
 	return payload, key, nil
+}
+
+// keyFault names the key that a token asks for, with what the source said of it.
+func keyFault(kid string, err error) error {
+	var e *gatehouse.Error
+	if errors.As(err, &e) && e.Cause != nil {
+		return fmt.Errorf("kid is %.100q; %s", kid, e.Cause.Error())
+	}
+	return fmt.Errorf("kid is %.100q", kid)
+}
+
+func badSignature(kid string) error {
+	if kid == "" {
+		return errSignature
+	}
+	return errSignature.With(fmt.Errorf("it is not by the key %.100q", kid))
 }
 
 // headerCache remembers parsed headers by their exact text. Only headers under a

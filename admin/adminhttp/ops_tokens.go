@@ -136,7 +136,6 @@ func (a *api) audits() {
 			RealmPath
 			Request string `path:"request" maxLength:"64" doc:"Request id"`
 		}) (*out[admin.Explanation], error) {
-			events, err := s.Explain(ctx, actor, in.Realm, in.Request)
-			return answer(admin.Explanation{RequestID: in.Request, Events: events}, err)
+			return answer(s.Explain(ctx, actor, in.Realm, in.Request))
 		})
 }

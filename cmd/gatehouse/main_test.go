@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GATEWAY", demo.Gateway)
 			env.Setenv("BOB_PASSWORD", bob.Password)
 			env.Setenv("BOB_KEY", bob.APIKey)
+			env.Setenv("CAROL_PASSWORD", demo.Users["carol"].Password)
 			env.Setenv("HOME", env.WorkDir)
 			return os.WriteFile(filepath.Join(env.WorkDir, "bob.key"), []byte(bob.APIKey+"\n"), 0o600)
 		},

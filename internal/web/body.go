@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -72,11 +73,11 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 func JSONContentType(r *http.Request) error {
 	lines := r.Header["Content-Type"]
 	if len(lines) != 1 || len(lines[0]) > 256 {
-		return ErrContentType
+		return ErrContentType.With(errors.New("Content-Type must be there once, in at most 256 bytes"))
 	}
 	// "*" begins an extended or continued parameter (RFC 2231 §3, §4), which few parsers know.
 	if strings.Contains(lines[0], "*") {
-		return ErrContentType
+		return ErrContentType.With(errors.New("it has an extended parameter (RFC 2231)"))
 	}
 	mediaType, params, err := mime.ParseMediaType(lines[0])
 	if err != nil {
@@ -84,11 +85,11 @@ func JSONContentType(r *http.Request) error {
 	}
 	for name, value := range params {
 		if name != "charset" || !strings.EqualFold(value, "utf-8") {
-			return ErrContentType
+			return ErrContentType.With(errors.New("it has a parameter beside charset=utf-8"))
 		}
 	}
 	if mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json") {
-		return ErrContentType
+		return ErrContentType.With(fmt.Errorf("it is %.80q; a decision reads JSON", mediaType))
 	}
 	return nil
 }
@@ -99,14 +100,14 @@ func JSONContentType(r *http.Request) error {
 func ContentType(r *http.Request, accept ...string) error {
 	lines := r.Header["Content-Type"]
 	if len(lines) != 1 || len(lines[0]) > 256 {
-		return ErrContentType
+		return ErrContentType.With(errors.New("Content-Type must be there once, in at most 256 bytes"))
 	}
 	mediaType, params, err := mime.ParseMediaType(lines[0])
 	if err != nil {
 		return ErrContentType.With(err)
 	}
 	if cs, ok := params["charset"]; ok && !strings.EqualFold(cs, "utf-8") {
-		return ErrContentType
+		return ErrContentType.With(fmt.Errorf("its charset is %.40q, not UTF-8", cs))
 	}
 	for _, a := range accept {
 		a = strings.ToLower(a)
@@ -115,7 +116,7 @@ func ContentType(r *http.Request, accept ...string) error {
 			return nil
 		}
 	}
-	return ErrContentType
+	return ErrContentType.With(fmt.Errorf("it is %.80q; accepted here: %s", mediaType, strings.Join(accept, ", ")))
 }
 
 // DecodeJSON reads the body of r, at most limit bytes (0: [DefaultJSONBytes]),
