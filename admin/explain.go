@@ -17,6 +17,9 @@ import (
 type Explanation struct {
 	RequestID string        `json:"request_id"`
 	Events    []audit.Entry `json:"events"`
+	// Counted: the request has no event of its own. It was refused together with many
+	// others, and Events are the counts of that time; it is part of one of them.
+	Counted bool `json:"counted,omitempty" doc:"The request was refused and counted with others, in one of the events, in place of an event of its own"`
 	// Near is asked anew, of the policies, roles and stored entities of now; who may not
 	// ask for decisions does not see it. Attributes that came from the API or from the
 	// request's body are not recorded, so conditions on them count as not met.
@@ -28,7 +31,8 @@ const recordDelay = 3 * time.Second
 
 // Explain finds what is recorded of one request: the chain from credential to
 // rule. For a request of the last few seconds it waits until it is recorded: who
-// asks has its id from the answer, which was sent before.
+// asks has its id from the answer, which was sent before. A refusal that was counted
+// together with others is explained by the counts that it may be part of.
 func (s *Service) Explain(ctx context.Context, actor *gatehouse.Principal, realm, requestID string) (Explanation, error) {
 	log, err := s.readAudit(ctx, actor, realm)
 	if err != nil {
@@ -40,7 +44,7 @@ func (s *Service) Explain(ctx context.Context, actor *gatehouse.Principal, realm
 		again := time.NewTicker(100 * time.Millisecond)
 		defer again.Stop()
 		for range recordDelay / (100 * time.Millisecond) {
-			if !errors.Is(err, gatehouse.NotFound) {
+			if !errors.Is(err, gatehouse.NotFound) && !(err == nil && counted(found)) {
 				break
 			}
 			select {
@@ -51,10 +55,21 @@ func (s *Service) Explain(ctx context.Context, actor *gatehouse.Principal, realm
 			}
 		}
 	}
+	if errors.Is(err, gatehouse.NotFound) && ok && s.c.Counting != nil {
+		for _, e := range s.c.Counting(realm, made) { // the count is not recorded yet
+			found, err = append(found, audit.Entry{Index: -1, Event: e}), nil
+		}
+	}
 	if err != nil {
 		return Explanation{}, err
 	}
-	return Explanation{RequestID: requestID, Events: found, Near: s.near(ctx, actor, realm, found)}, nil
+	return Explanation{RequestID: requestID, Events: found, Counted: counted(found), Near: s.near(ctx, actor, realm, found)}, nil
+}
+
+// counted reports whether found are no events of a request, but counts of refusals
+// that it may be part of.
+func counted(found []audit.Entry) bool {
+	return len(found) > 0 && found[0].Kind == audit.KindAuditCounted
 }
 
 // near asks the decision point about the first request that policies refused, as its

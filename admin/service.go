@@ -56,6 +56,9 @@ type Config struct {
 	Backup func(ctx context.Context) (name string, size int64, err error)
 	// Record takes the events of refused attempts; it must not block for long.
 	Record func(e *gatehouse.Event)
+	// Counting returns the counts of refusals that are not recorded yet and that a
+	// request which began at that time may be part of; nil when nothing is counted.
+	Counting func(realm string, began time.Time) []gatehouse.Event
 
 	KeyPrefix string           // of API keys; "" is credential.PrefixKey
 	Logger    *slog.Logger     // nil discards

@@ -54,7 +54,8 @@ const (
 	KindServerStop     = "server.stop"
 	KindConfigReload   = "config.reload"
 
-	KindAuditBroken  = "audit.broken" // the log is no continuation of what was signed for it
+	KindAuditBroken  = "audit.broken"  // the log is no continuation of what was signed for it
+	KindAuditCounted = "audit.counted" // refusals of callers who never authenticated, beyond the bound
 	KindAuditDropped = "audit.dropped"
 	KindAuditVerify  = "audit.verify"
 )

@@ -180,8 +180,10 @@ func (q *Query) matches(e *gatehouse.Event) bool {
 // Find returns the events of one request, oldest first. The request id tells
 // when the request began; nearly all of its events are of the seconds after, and
 // the search widens only when nothing is there: to ten minutes, then to two days
-// (a request may stream for hours before its event is written). It is
-// gatehouse.NotFound when there is none.
+// (a request may stream for hours before its event is written). When nothing is
+// there, it returns the counts of refusals that the request may be part of
+// (see countOf): such requests have no event of their own. It is gatehouse.NotFound
+// when there is none of those either.
 func (l *Log) Find(ctx context.Context, realm, requestID string) ([]Entry, error) {
 	began, ok := gatehouse.IDTime(requestID)
 	if !ok || !plain(requestID) {
@@ -191,11 +193,19 @@ func (l *Log) Find(ctx context.Context, realm, requestID string) ([]Entry, error
 	from := began.Add(-5 * time.Second)
 	for _, span := range []time.Duration{30 * time.Second, 10 * time.Minute, 48 * time.Hour} {
 		to := began.Add(span)
-		found, err := l.scan(ctx, realm, requestID, from, to)
+		found, err := l.scan(ctx, realm, from, to, requestFacts(requestID), needles{needle(`,"request_id":`, requestID)},
+			func(e *gatehouse.Event) bool { return e.RequestID == requestID })
 		if err != nil || len(found) > 0 {
 			return found, err
 		}
 		from = to
+	}
+	// The time of a count is that of the last refusal in it.
+	counts := Query{Kind: KindAuditCounted}
+	found, err := l.scan(ctx, realm, began.Add(-countSlack), began.Add(48*time.Hour), counts.facts(), counts.needles(),
+		func(e *gatehouse.Event) bool { return countOf(e, began) })
+	if err != nil || len(found) > 0 {
+		return found, err
 	}
 	return nil, gatehouse.E(gatehouse.NotFound, "audit_request_unknown", "nothing is recorded under this request id")
 }
@@ -213,10 +223,11 @@ func plain(s string) bool {
 	return true
 }
 
-func (l *Log) scan(ctx context.Context, realm, requestID string, from, to time.Time) ([]Entry, error) {
-	needles := needles{needle(`,"request_id":`, requestID)}
+// scan returns the events in a time, oldest first, that are wanted and have the facts
+// and the needles.
+func (l *Log) scan(ctx context.Context, realm string, from, to time.Time, facts []fact, needles needles, wanted func(*gatehouse.Event) bool) ([]Entry, error) {
 	var out []Entry
-	w := walk{reader: l.Reader, realm: realm, q: BatchQuery{From: from, To: to}, facts: requestFacts(requestID), most: 50 * l.maxScan()}
+	w := walk{reader: l.Reader, realm: realm, q: BatchQuery{From: from, To: to}, facts: facts, most: 50 * l.maxScan()}
 	end, err := w.run(ctx, func(b *Batch) (bool, error) {
 		if !needles.in(b.Data) {
 			return false, nil
@@ -231,7 +242,7 @@ func (l *Log) scan(ctx context.Context, realm, requestID string, from, to time.T
 			if err != nil {
 				return false, err
 			}
-			if e.RequestID == requestID && len(out) < maxFound {
+			if wanted(&e) && len(out) < maxFound {
 				out = append(out, Entry{Index: indexOf(b, n), Event: e})
 			}
 		}

@@ -165,6 +165,18 @@ func (r *Recorder) RecordAdmitted(e *gatehouse.Event) { r.record(e, r.cfg.Overfl
 // and logged: it cannot be recorded.
 func (r *Recorder) Record(e *gatehouse.Event) { r.record(e, false) }
 
+// offer is [Recorder.Record], but never waits: false when there is no room, and then
+// nothing was taken or counted.
+func (r *Recorder) offer(e *gatehouse.Event) bool {
+	r.mu.Lock()
+	room := !r.closed && r.fits(MaxLine)
+	r.mu.Unlock()
+	if room {
+		r.record(e, true)
+	}
+	return room
+}
+
 func (r *Recorder) record(e *gatehouse.Event, admitted bool) {
 	if !validTime(e.Time) {
 		e.Time = r.cfg.Now()

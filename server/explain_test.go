@@ -23,7 +23,7 @@ func TestExplainAtOnce(t *testing.T) {
 	for range 8 {
 		go func() {
 			for range 5 {
-				call(t, "GET", d.Gateway+"/private")
+				call(t, "GET", d.Gateway+"/private", as...)
 			}
 			done <- true
 		}()
@@ -31,7 +31,7 @@ func TestExplainAtOnce(t *testing.T) {
 	for range 8 {
 		<-done
 	}
-	last := call(t, "GET", d.Gateway+"/private").header.Get("X-Request-Id")
+	last := call(t, "GET", d.Gateway+"/private", as...).header.Get("X-Request-Id")
 	call(t, "GET", base+"/explain/"+last, as...).want(t, "the last request", 200)
 	list := call(t, "GET", base+"/audit/events?limit=40", as...).want(t, "list", 200)
 	items, _ := list.json["items"].([]any)

@@ -48,7 +48,7 @@ func TestPromisesAreKept(t *testing.T) {
 	h.cfg.Upstreams = map[string]config.Upstream{"api": {URL: api.URL}}
 	h.cfg.Routes = []enforce.Route{{Pattern: "/", Upstream: "api", Authenticated: true},
 		{Pattern: "/judged/{id}", Upstream: "api", Action: "read", Resource: &enforce.ResourceRule{Type: "Thing", ID: "{id}"}}}
-	h.cfg.Audit.Overflow, h.cfg.Audit.Queue = "drop", 16
+	h.cfg.Audit.Overflow, h.cfg.Audit.Queue, h.cfg.Audit.RefusalsPerMinute = "drop", 16, 2
 	h.start()
 	key := h.bootstrap()
 	h.realms(key)
@@ -68,7 +68,13 @@ func TestPromisesAreKept(t *testing.T) {
 		t.Error("a configuration that is not there was reloaded")
 	}
 	for range 100 * h.cfg.Audit.Queue { // faster than any store
-		h.s.record.Record(&gatehouse.Event{Realm: gatehouse.MainRealm, Kind: audit.KindRequestDecide, Outcome: gatehouse.OutcomeSuccess, Status: 200})
+		h.s.record.Record(&gatehouse.Event{Realm: gatehouse.MainRealm, Kind: audit.KindRequestDecide, Outcome: gatehouse.OutcomeSuccess, Status: 200,
+			Actor: gatehouse.Actor{ID: "usr_1"}})
+	}
+	for range 5 {
+		if status, _ := h.call("GET", h.s.GatewayURL()+"/", "", ""); status != 401 {
+			t.Errorf("nobody: %d", status)
+		}
 	}
 	h.scrape(seen)
 	h.stop()

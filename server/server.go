@@ -48,6 +48,7 @@ type Server struct {
 
 	auditKey  ed25519.PrivateKey
 	recorder  *audit.Recorder
+	refusals  *audit.Refusals
 	auditFile *audit.FileSink // nil without audit.file
 	record    *telemetry.Events
 	sequencer *audit.Sequencer
@@ -234,6 +235,9 @@ func (s *Server) Close(ctx context.Context) {
 		if s.recorder != nil {
 			if s.cancel != nil { // it was started
 				s.recordLife(audit.KindServerStop, nil)
+			}
+			if s.refusals != nil {
+				s.refusals.Close()
 			}
 			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
 			if err := s.recorder.Close(drain); err != nil {

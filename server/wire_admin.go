@@ -23,7 +23,7 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 		Store: s.db, Decide: s.decider.DecideAdmin, Audit: s.db, AuditKey: s.auditVerifier, AuditHead: s.heads.Head,
 		Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Signing: s.ring, Grants: openGrants{s.db, s.grants}, Verify: tokenVerifier{s.auth},
-		Backup: s.backup, Record: s.record.Record, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
+		Backup: s.backup, Record: s.record.Record, Counting: s.refusals.Counting, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
 	}
 	var err error
 	run := func(set func() error) {

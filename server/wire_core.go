@@ -57,7 +57,14 @@ func (s *Server) wireAudit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.record = &telemetry.Events{Next: s.recorder, Metrics: s.metrics}
+	refusals := audit.RefusalsConfig{Recorder: s.recorder, PerMinute: s.cfg.Audit.RefusalsPerMinute, Now: s.now}
+	if s.cfg.Audit.Refusals == "each" {
+		refusals.PerMinute = audit.EveryRefusal
+	}
+	if s.refusals, err = audit.NewRefusals(refusals); err != nil {
+		return err
+	}
+	s.record = &telemetry.Events{Next: s.refusals, Metrics: s.metrics}
 	sequence, err := store.Run[audit.SequencerTx](s.db)
 	if err != nil {
 		return err

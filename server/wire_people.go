@@ -52,6 +52,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		AuditQueueDepth: func() float64 { return float64(s.recorder.Stats().Depth) },
 		AuditRecorded:   func() float64 { return float64(s.recorder.Stats().Recorded) },
 		AuditDropped:    func() float64 { return float64(s.recorder.Stats().Dropped) },
+		AuditCounted:    func() float64 { return float64(s.refusals.Stats().Counted) },
 		AuditFailures:   func() float64 { return float64(s.recorder.Stats().Failures) },
 		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
 		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },

@@ -34,6 +34,11 @@ answer to the request: in X-Request-Id, and as request_id in the body of a refus
 				return a.printJSON(out)
 			}
 			p := a.paper(a.out)
+			if out.Counted {
+				p.line("This request was refused and counted together with others like it, so it has no event of its own.")
+				p.line("It is one of those that are counted here:")
+				p.line("")
+			}
 			slices.SortStableFunc(out.Events, func(x, y audit.Entry) int { return x.Time.Compare(y.Time) })
 			for i := range out.Events {
 				if i > 0 {
@@ -77,7 +82,7 @@ func (p *paper) event(e *audit.Entry) {
 	if e.Detail["asked"] != "" { // recorded together
 		p.entry("held", "roles: "+cmp.Or(e.Detail["roles"], "none")+"; scopes: "+scopesHeld(e.Detail["scopes"]))
 	}
-	for _, name := range []string{"error", "count", "client_request_id"} {
+	for _, name := range []string{"error", "kind", "network", "count", "first", "last", "requests", "client_request_id"} {
 		p.entry(name, e.Detail[name])
 	}
 	p.reason(e)

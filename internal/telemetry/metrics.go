@@ -166,6 +166,7 @@ type Watch struct {
 	AuditQueueDepth func() float64
 	AuditRecorded   func() float64
 	AuditDropped    func() float64
+	AuditCounted    func() float64 // refusals that were counted and not recorded one by one
 	AuditFailures   func() float64
 	AuditLogSize    func() float64 // sequenced events of all realms
 	AuditBroken     func() float64 // realms whose log is no continuation of what was signed
@@ -198,6 +199,7 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("audit_queue_events", "Decision events that are recorded but not yet stored.", w.AuditQueueDepth)
 	counter("audit_recorded_total", "Decision events that were recorded.", w.AuditRecorded)
 	counter("audit_dropped_total", "Decision events that were dropped because the queue was full.", w.AuditDropped)
+	counter("audit_counted_total", "Refusals of callers who never authenticated that were counted with others and not recorded one by one.", w.AuditCounted)
 	counter("audit_store_failures_total", "Attempts to store decision events that failed.", w.AuditFailures)
 	gauge("audit_log_events", "Events in the Merkle logs.", w.AuditLogSize)
 	gauge("audit_broken_logs", "Realms whose log is no continuation of what was signed for it.", w.AuditBroken)
