@@ -50,6 +50,7 @@ const (
 	KindAdminRecover   = "admin.recover" // with the machine in hand, not through the API
 	KindBackupCreate   = "backup.create"
 	KindBackupRestore  = "backup.restore"
+	KindStoreMove      = "store.move" // into another database, by the machine's owner
 	KindServerStart    = "server.start"
 	KindServerStop     = "server.stop"
 	KindConfigReload   = "config.reload"

@@ -103,6 +103,11 @@ func TestPromisesAreKept(t *testing.T) {
 	if _, err := Recover(t.Context(), h.cfg, "root"); err != nil {
 		t.Fatal(err)
 	}
+	next := filepath.Join(t.TempDir(), "next")
+	if _, err := Move(t.Context(), h.cfg, MoveOptions{To: StoreConfig{Driver: "sqlite"}, Data: next}); err != nil {
+		t.Fatal(err)
+	}
+	h.cfg.Data = next
 	h.start()
 	h.stop()
 	h.collect(seen)

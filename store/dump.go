@@ -12,8 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -103,11 +102,7 @@ func (db *DB) DumpAll(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return internal("migrations: %w", err)
 	}
-	opts := &sql.TxOptions{ReadOnly: true}
-	if db.base.driver == DriverPostgres {
-		opts.Isolation = sql.LevelRepeatableRead // one state for all tables; SQLite knows nothing else
-	}
-	tx, err := db.base.read.BeginTx(ctx, opts)
+	tx, err := db.base.snapshot(ctx)
 	if err != nil {
 		return public(err)
 	}
@@ -127,37 +122,31 @@ func (db *DB) DumpAll(ctx context.Context, w io.Writer) error {
 	return json.MarshalEncode(out, dumpEnd{Rows: &rows})
 }
 
+// snapshot begins to read one state of all tables.
+func (b *base) snapshot(ctx context.Context) (*sql.Tx, error) {
+	opts := &sql.TxOptions{ReadOnly: true}
+	if b.driver == DriverPostgres {
+		opts.Isolation = sql.LevelRepeatableRead // SQLite knows nothing else
+	}
+	return b.read.BeginTx(ctx, opts)
+}
+
 func dumpRows(ctx context.Context, tx *sql.Tx, out *jsontext.Encoder, table string) (n int64, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT * FROM `+table)
-	if err != nil {
-		return 0, err
+	begin := func(columns []string) error {
+		return json.MarshalEncode(out, dumpTable{Table: table, Columns: columns})
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	columns, err := rows.Columns()
-	if err != nil {
-		return 0, err
-	}
-	if err := json.MarshalEncode(out, dumpTable{Table: table, Columns: columns}); err != nil {
-		return 0, err
-	}
-	values, into := make([]any, len(columns)), make([]any, len(columns))
-	for i := range values {
-		into[i] = &values[i]
-	}
-	for ; rows.Next(); n++ {
-		if err := rows.Scan(into...); err != nil {
-			return n, err
-		}
+	return n, eachRow(ctx, tx, `SELECT * FROM `+table, begin, func(values []any) error {
+		n++
 		for i, v := range values {
 			if b, ok := v.([]byte); ok {
 				values[i] = packBytes(b)
 			}
 		}
 		if err := json.MarshalEncode(out, values); err != nil {
-			return n, fmt.Errorf("table %s: %w", table, err)
+			return fmt.Errorf("table %s: %w", table, err)
 		}
-	}
-	return n, rows.Err()
+		return nil
+	})
 }
 
 func packBytes(b []byte) dumpBytes {
@@ -228,16 +217,10 @@ func load(ctx context.Context, b *base, in *jsontext.Decoder, mark string) error
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	for _, table := range tables {
-		var some bool
-		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+table+`)`).Scan(&some); err != nil {
-			return err
-		}
-		if some {
-			return errNotEmpty
-		}
+	if err := refuseFilled(ctx, tx); err != nil {
+		return err
 	}
-	var to *target
+	var to *filler
 	var rows int64
 	for {
 		switch in.PeekKind() {
@@ -245,7 +228,7 @@ func load(ctx context.Context, b *base, in *jsontext.Decoder, mark string) error
 			if to == nil {
 				return errBackup.With(errors.New("a row before the first table"))
 			}
-			if err := to.insert(ctx, in); err != nil {
+			if err := readRow(ctx, in, to); err != nil {
 				return err
 			}
 			rows++
@@ -253,6 +236,11 @@ func load(ctx context.Context, b *base, in *jsontext.Decoder, mark string) error
 			raw, err := in.ReadValue()
 			if err != nil {
 				return errBackup.With(err)
+			}
+			if to != nil {
+				if err := to.finish(ctx); err != nil {
+					return err
+				}
 			}
 			var end dumpEnd
 			if json.Unmarshal(raw, &end, json.RejectUnknownMembers(true)) == nil && end.Rows != nil {
@@ -266,7 +254,7 @@ func load(ctx context.Context, b *base, in *jsontext.Decoder, mark string) error
 				}
 				return tx.Commit()
 			}
-			if to, err = newTarget(ctx, tx, raw); err != nil {
+			if to, err = newTableLine(ctx, tx, raw); err != nil {
 				return err
 			}
 		default:
@@ -275,61 +263,31 @@ func load(ctx context.Context, b *base, in *jsontext.Decoder, mark string) error
 	}
 }
 
-// target is the table that rows go into.
-type target struct {
-	statement *sql.Stmt
-	width     int
-	flags     map[int]bool // columns that are boolean here, whatever they were there
-}
-
-// newTarget reads a table's line. Its names go into SQL, so they must be names
-// of this database.
-func newTarget(ctx context.Context, tx *sql.Tx, raw jsontext.Value) (_ *target, err error) {
+// newTableLine reads a table's line and begins to fill that table.
+func newTableLine(ctx context.Context, tx *sql.Tx, raw jsontext.Value) (*filler, error) {
 	var line dumpTable
 	if err := json.Unmarshal(raw, &line, json.RejectUnknownMembers(true)); err != nil {
 		return nil, errBackup.With(err)
 	}
-	known := false
-	for _, t := range tables {
-		known = known || t == line.Table
-	}
-	if !known || len(line.Columns) == 0 {
+	if !slices.Contains(tables[:], line.Table) || len(line.Columns) == 0 {
 		return nil, errBackup.With(fmt.Errorf("table %q", line.Table))
 	}
-	probe, err := tx.QueryContext(ctx, `SELECT * FROM `+line.Table+` WHERE 1=0`)
-	if err != nil {
-		return nil, err
+	f, err := newFiller(ctx, tx, line.Table, line.Columns)
+	var unknown unknownColumn
+	if errors.As(err, &unknown) {
+		return nil, errBackup.With(unknown)
 	}
-	types, err := probe.ColumnTypes()
-	if err := errors.Join(err, probe.Close()); err != nil {
-		return nil, err
-	}
-	t := &target{width: len(line.Columns), flags: map[int]bool{}}
-	marks := make([]string, t.width)
-	for i, name := range line.Columns {
-		found := false
-		for _, c := range types {
-			if c.Name() == name {
-				found = true
-				t.flags[i] = c.DatabaseTypeName() == "BOOL"
-			}
-		}
-		if !found {
-			return nil, errBackup.With(fmt.Errorf("column %q of %s", name, line.Table))
-		}
-		marks[i] = "$" + strconv.Itoa(i+1)
-	}
-	t.statement, err = tx.PrepareContext(ctx, `INSERT INTO `+line.Table+` (`+strings.Join(line.Columns, ",")+`) VALUES (`+strings.Join(marks, ",")+`)`)
-	return t, err
+	return f, err
 }
 
-func (t *target) insert(ctx context.Context, in *jsontext.Decoder) error {
+// readRow reads a row of a backup into f.
+func readRow(ctx context.Context, in *jsontext.Decoder, f *filler) error {
 	var values []any
 	if err := exactjson.UnmarshalDecode(in, &values); err != nil {
 		return errBackup.With(err)
 	}
-	if len(values) != t.width {
-		return errBackup.With(fmt.Errorf("a row of %d values for %d columns", len(values), t.width))
+	if len(values) != f.width {
+		return errBackup.With(fmt.Errorf("a row of %d values for %d columns", len(values), f.width))
 	}
 	for i, v := range values {
 		switch v := v.(type) {
@@ -339,17 +297,12 @@ func (t *target) insert(ctx context.Context, in *jsontext.Decoder) error {
 				return errBackup.With(err)
 			}
 			values[i] = b
-		case int64:
-			if t.flags[i] {
-				values[i] = v != 0
-			}
-		case nil, string, bool:
+		case nil, string, bool, int64:
 		default:
 			return errBackup.With(fmt.Errorf("a value of type %T", v))
 		}
 	}
-	_, err := t.statement.ExecContext(ctx, values...)
-	return err
+	return f.put(ctx, values)
 }
 
 func unpackBytes(m map[string]any) ([]byte, error) {

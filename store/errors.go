@@ -30,7 +30,11 @@ var (
 	errInternal    = gatehouse.E(gatehouse.Internal, "store_error", "")
 	errNotApplied  = gatehouse.E(gatehouse.Internal, "change_not_applied", "")
 	errBackup      = gatehouse.E(gatehouse.Invalid, "backup_invalid", "This is not a complete backup that this version can read.")
-	errNotEmpty    = gatehouse.E(gatehouse.Conflict, "store_not_empty", "A backup can be restored only into an empty database.")
+	errNotEmpty    = gatehouse.E(gatehouse.Conflict, "store_not_empty", "Only an empty database can be filled with what another one holds.")
+	errMoved       = gatehouse.E(gatehouse.Unavailable, "store_moved", "Everything in this database was moved to another one, which has gone on without it.")
+	errUnfinished  = gatehouse.E(gatehouse.Unavailable, "store_move_unfinished", "A move into this database was cut off. Run it again, or serve what it came from.")
+	errSchema      = gatehouse.E(gatehouse.Conflict, "store_schema_differs", "The schema of the database is not the one of this version.")
+	errDiffers     = gatehouse.E(gatehouse.Conflict, "store_move_differs", "What arrived in the other database is not what was sent. Nothing was moved.")
 )
 
 // trouble sorts what a driver said into what the store does about it.

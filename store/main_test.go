@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		crashChild()
 		return
 	}
+	if os.Getenv(moveEnv) != "" {
+		moveChild()
+		return
+	}
 	var err error
 	if postgres, err = testpg.Start(); err != nil {
 		if !errors.Is(err, testpg.ErrMissing) {

@@ -70,7 +70,7 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 		return nil, nil, errUnavailable.With(err)
 	}
 	shared := stdlib.OpenDBFromPool(pool)
-	b := &base{driver: DriverPostgres, write: shared, read: shared, release: func() error { pool.Close(); l.close(); return nil }}
+	b := &base{driver: DriverPostgres, write: shared, read: shared, locked: l.held.Load, release: func() error { pool.Close(); l.close(); return nil }}
 	var encoding string
 	if err := shared.QueryRowContext(ctx, `SHOW server_encoding`).Scan(&encoding); err != nil {
 		return nil, nil, errors.Join(errUnavailable.With(err), b.close())
@@ -166,7 +166,7 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *
 		return e.stale(err), err
 	}
 	defer func() { _ = stx.Rollback() }() // does nothing after a commit
-	tx := newTx(postgresTx{stx}, e.now, " FOR SHARE", " FOR NO KEY UPDATE")
+	tx := newTx(plainTx{stx}, e.now, " FOR SHARE", " FOR NO KEY UPDATE")
 	if err := tx.run(ctx, fn); err != nil {
 		return diagnose(tx.failed) == troubleRetry || e.stale(tx.failed), err
 	}
@@ -250,10 +250,10 @@ func (l *line) join() (turn <-chan struct{}, leave func()) {
 	return before, func() { <-before; close(mine) }
 }
 
-// postgresTx runs statements in a transaction; pgx keeps them prepared.
-type postgresTx struct{ tx *sql.Tx }
+// plainTx runs statements in a transaction of its own; pgx keeps them prepared.
+type plainTx struct{ tx *sql.Tx }
 
-func (c postgresTx) exec(ctx context.Context, query string, args []any) (int64, error) {
+func (c plainTx) exec(ctx context.Context, query string, args []any) (int64, error) {
 	res, err := c.tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -261,11 +261,11 @@ func (c postgresTx) exec(ctx context.Context, query string, args []any) (int64, 
 	return res.RowsAffected()
 }
 
-func (c postgresTx) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+func (c plainTx) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
 	return c.tx.QueryContext(ctx, query, args...)
 }
 
-func (c postgresTx) broken(error) {}
+func (c plainTx) broken(error) {}
 
 // postgresReads runs reads outside of transactions.
 type postgresReads struct{ e *postgresEngine }

@@ -47,7 +47,7 @@ func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter,
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &base{driver: DriverSQLite, release: held.Close}
+	b := &base{driver: DriverSQLite, locked: func() bool { return true }, release: held.Close}
 	// SQLite would make the file with the umask's mode; its log and index files
 	// take the mode of the database.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -72,6 +72,8 @@ type base struct {
 	driver string
 	write  *sql.DB
 	read   *sql.DB // the same as write on PostgreSQL
+	// locked tells whether the lock is still held; a lost connection ends PostgreSQL's.
+	locked func() bool
 	// release gives up the lock and everything that is not write or read.
 	release func() error
 }
@@ -91,7 +93,8 @@ type engine interface {
 }
 
 // Open connects to the database, refuses to go on when another process uses it
-// (code store_locked) or a newer Gatehouse wrote it (store_newer), brings the
+// (code store_locked), a newer Gatehouse wrote it (store_newer), or [Move] has taken
+// its place (store_moved) or did not finish with it (store_move_unfinished), brings the
 // schema up to date, and starts the writer. Nothing else may be using the
 // database while migrations run.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
@@ -104,6 +107,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, err
 	}
 	if err := migrate(ctx, b, latest); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	if err := refuseMoved(ctx, b); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	db.base = b

@@ -54,7 +54,7 @@ func (a *app) command() *cobra.Command {
 		}
 	}
 	add("start", a.demoCommand(), a.protectCommand(), a.initCommand(), a.serveCommand(), a.configCommand(), a.loginCommand())
-	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.realmCommand(), a.policyCommand(), a.backupCommand(), a.restoreCommand(), a.adminCommand())
+	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.realmCommand(), a.policyCommand(), a.backupCommand(), a.restoreCommand(), a.moveCommand(), a.adminCommand())
 	add("inspect", a.tokenCommand(), a.auditCommand(), a.explainCommand(), a.joseCommand(), a.versionCommand())
 	requireSubcommands(root)
 	return root
