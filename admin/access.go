@@ -40,14 +40,18 @@ func (s *Service) authorizeAbout(ctx context.Context, actor *gatehouse.Principal
 	if d.Allowed {
 		return nil
 	}
-	err := errDenied
+	return s.refused(ctx, actor, action, typ, realm, id, refusal(d))
+}
+
+// refusal is the error of a decision that denies.
+func refusal(d gatehouse.Decision) *gatehouse.Error {
 	switch {
 	case d.Code == authz.CodeInsufficientScope:
-		err = gatehouse.ErrInsufficientScope
+		return gatehouse.ErrInsufficientScope
 	case slices.ContainsFunc(d.Reasons, func(r gatehouse.Reason) bool { return strings.HasSuffix(r.PolicyID, privilegedPolicy) }):
-		err = errPrivileged
+		return errPrivileged
 	}
-	return s.refused(ctx, actor, action, typ, realm, id, err)
+	return errDenied
 }
 
 // isSelf reports whether actor acts on his own account with the whole of his

@@ -12,12 +12,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-// maxFileUsers bounds the users of a realm that a file can hold.
-const maxFileUsers = 5000
+const (
+	// MaxRealmFile bounds a realm's file, in bytes of JSON.
+	MaxRealmFile = 8 << 20
+	// maxFileUsers bounds the users of a realm that a file can hold.
+	maxFileUsers = 5000
+)
 
 var (
 	errRealmChanged = gatehouse.E(gatehouse.Conflict, "realm_changed", "The realm was changed after the plan was made; plan again.")
-	errRealmLarge   = gatehouse.E(gatehouse.Unprocessable, "realm_too_large", "The realm has more than 5000 users, which a file cannot hold.")
+	errRealmLarge   = gatehouse.E(gatehouse.Unprocessable, "realm_too_large", "The realm is larger than a file can be: it has more than 5000 users, or 8 MiB. Leave the users out.")
 )
 
 // RealmFile is what a realm consists of, without secrets. A section that is absent is
@@ -71,22 +75,40 @@ type RealmChange struct {
 	Kind   string `json:"kind" doc:"Section of the file"`
 	Name   string `json:"name,omitempty"`
 	Action string `json:"action" enum:"add,change,remove"`
-	Old    any    `json:"old,omitempty" doc:"As a file has it; absent when it is added"`
-	New    any    `json:"new,omitempty" doc:"As a file has it; absent when it is removed"`
+	// Refused is for plans alone: to apply such a change is refused.
+	Refused string `json:"refused,omitempty" doc:"In a plan: code of the error with which the caller would be refused, because he may not make this change"`
+	Old     any    `json:"old,omitempty" doc:"As a file has it; absent when it is added"`
+	New     any    `json:"new,omitempty" doc:"As a file has it; absent when it is removed"`
 }
 
-// ExportRealm writes a realm as a file. It takes the right to read each of its kinds.
-// Errors: realm_too_large.
-func (s *Service) ExportRealm(ctx context.Context, actor *gatehouse.Principal, realm string) (RealmExport, error) {
-	f, err := s.file(ctx, actor, realm)
+// ExportRealm writes a realm as a file, without its users where they are left out. It
+// takes the right to read each of its kinds. Errors: realm_too_large.
+func (s *Service) ExportRealm(ctx context.Context, actor *gatehouse.Principal, realm string, withoutUsers bool) (RealmExport, error) {
+	users := usersAll
+	if withoutUsers {
+		users = usersNone
+	}
+	f, err := s.file(ctx, actor, realm, users)
 	if err != nil {
 		return RealmExport{}, err
+	}
+	if b, err := json.Marshal(f); err != nil || len(b) > MaxRealmFile {
+		return RealmExport{}, errOr(err, errRealmLarge)
 	}
 	print, err := fingerprint(f)
 	return RealmExport{File: f, Fingerprint: print}, err
 }
 
-func (s *Service) file(ctx context.Context, actor *gatehouse.Principal, realm string) (f RealmFile, err error) {
+// fileUsers says which users a file is to have.
+type fileUsers int
+
+const (
+	usersAll   fileUsers = iota
+	usersIfFew           // none when there are more than a file can hold
+	usersNone
+)
+
+func (s *Service) file(ctx context.Context, actor *gatehouse.Principal, realm string, users fileUsers) (f RealmFile, err error) {
 	r, err := s.Realm(ctx, actor, realm)
 	if err != nil {
 		return f, err
@@ -124,48 +146,51 @@ func (s *Service) file(ctx context.Context, actor *gatehouse.Principal, realm st
 	for _, d := range policies {
 		f.Policies[d.ID] = PolicyInput{Text: d.Text, Disabled: d.Disabled}
 	}
-	f.Users = map[string]FileUser{}
+	f.Users, err = s.fileUsers(ctx, actor, realm, users)
+	f.order()
+	return f, err
+}
+
+// fileUsers reads the users of a file; nil when it has none.
+func (s *Service) fileUsers(ctx context.Context, actor *gatehouse.Principal, realm string, which fileUsers) (map[string]FileUser, error) {
+	if which == usersNone {
+		return nil, nil
+	}
+	out := map[string]FileUser{}
 	for after := ""; ; {
 		page, err := s.Users(ctx, actor, realm, after, maxPageSize)
 		if err != nil {
-			return f, err
+			return nil, err
 		}
 		for _, u := range page.Items {
-			f.Users[u.Username] = FileUser{Kind: u.Kind, DisplayName: u.DisplayName, Email: u.Email,
+			out[u.Username] = FileUser{Kind: u.Kind, DisplayName: u.DisplayName, Email: u.Email,
 				Roles: u.Roles, Groups: u.Groups, Attributes: u.Attributes, Disabled: u.Disabled}
 		}
-		if len(f.Users) > maxFileUsers {
-			return f, errRealmLarge
-		}
-		if after = page.Next; after == "" {
-			return f.normal(), nil
+		switch after = page.Next; {
+		case len(out) > maxFileUsers && which == usersIfFew:
+			return nil, nil
+		case len(out) > maxFileUsers:
+			return nil, errRealmLarge
+		case after == "":
+			return out, nil
 		}
 	}
 }
 
-// normal returns f with each list that is a set in order, so that the same realm is
-// the same file.
-func (f RealmFile) normal() RealmFile {
-	if f.Users != nil {
-		users := make(map[string]FileUser, len(f.Users))
-		for name, u := range f.Users {
-			if u.Kind == "" {
-				u.Kind = string(gatehouse.KindUser)
-			}
-			u.Roles, u.Groups = slices.Sorted(slices.Values(u.Roles)), slices.Sorted(slices.Values(u.Groups))
-			users[name] = u
+// order brings each list that is a set into order, so that the same realm is the same
+// file.
+func (f *RealmFile) order() {
+	for name, u := range f.Users {
+		if u.Kind == "" {
+			u.Kind = string(gatehouse.KindUser)
 		}
-		f.Users = users
+		u.Roles, u.Groups = slices.Sorted(slices.Values(u.Roles)), slices.Sorted(slices.Values(u.Groups))
+		f.Users[name] = u
 	}
-	if f.Roles != nil {
-		roles := make(map[string]RoleInput, len(f.Roles))
-		for name, r := range f.Roles {
-			r.Parents = slices.Sorted(slices.Values(r.Parents))
-			roles[name] = r
-		}
-		f.Roles = roles
+	for name, r := range f.Roles {
+		r.Parents = slices.Sorted(slices.Values(r.Parents))
+		f.Roles[name] = r
 	}
-	return f
 }
 
 func (r RoleInput) role(name string) policy.Role {

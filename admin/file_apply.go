@@ -3,170 +3,336 @@ package admin
 import (
 	"context"
 	"errors"
-	"maps"
 	"slices"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authz"
-	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-// fileKind is one section of a file. Its changes are made by the use cases that make
-// them one at a time: a file can do no more, and forgets no event.
-type fileKind struct {
-	name string
-	// section is the part of a file: nil where the file has none.
-	section func(f *RealmFile) any
-	put     func(ctx context.Context, c fileChange) error
-	remove  func(ctx context.Context, c fileChange) error // nil: it has nothing to remove
+// maxApplyAttempts bounds how often a file is judged anew because the realm changed
+// between that and the transaction.
+const maxApplyAttempts = 8
+
+// filing is a file on its way into a realm, or into a draft of it. Its changes are made
+// by the use cases that make them one at a time: a file can do no more, and forgets no
+// event.
+type filing struct {
+	s      *Service // works in a transaction or in a draft
+	actor  *gatehouse.Principal
+	realm  string
+	file   *RealmFile
+	rights *fileRights
+	wrong  *fileFaults
+	ids    map[string]string // of new users, by username
 }
 
-// fileChange is one change on its way into the realm.
-type fileChange struct {
-	s     *Service // works inside the file's transaction
-	actor *gatehouse.Principal
-	realm string
-	file  *RealmFile
-	RealmChange
+// fileRights answers what the caller may. In a draft it asks, and remembers; in the
+// transaction it answers from what it remembers, because the answer may need a
+// connection while the transactions that wait for this one hold all of them.
+type fileRights struct {
+	ask      func(ctx context.Context, p *gatehouse.Principal, action, typ, realm, id string) gatehouse.Decision
+	answers  map[fileQuestion]gatehouse.Decision
+	planning bool // what is refused is noted and tried all the same
+	inside   bool // in the transaction
+	refusal  string
+	unasked  bool
 }
 
-// fileKinds are the sections in the order in which they are put; they are removed
-// the other way round.
-func fileKinds() []fileKind {
-	return []fileKind{
-		{"title", func(f *RealmFile) any { return single(f.Title) }, func(ctx context.Context, c fileChange) error {
-			_, err := c.s.UpdateRealm(ctx, c.actor, c.realm, RealmPatch{Title: c.file.Title})
-			return err
-		}, nil},
-		{"settings", func(f *RealmFile) any { return orNil(f.Settings) }, putSetting, putSetting},
-		{"scopes", func(f *RealmFile) any { return f.Scopes }, putScope, putScope},
-		{"trusted_issuers", func(f *RealmFile) any { return f.TrustedIssuers }, putIssuer, putIssuer},
-		{"schema", func(f *RealmFile) any { return single(f.Schema) }, func(ctx context.Context, c fileChange) error {
-			_, err := c.s.PutSchema(ctx, c.actor, c.realm, *c.file.Schema)
-			return err
-		}, nil},
-		{"roles", func(f *RealmFile) any { return f.Roles }, func(ctx context.Context, c fileChange) error {
-			_, err := c.s.PutRole(ctx, c.actor, c.realm, c.file.Roles[c.Name].role(c.Name))
-			return err
-		}, func(ctx context.Context, c fileChange) error { return c.s.DeleteRole(ctx, c.actor, c.realm, c.Name) }},
-		{"policies", func(f *RealmFile) any { return f.Policies }, func(ctx context.Context, c fileChange) error {
-			p := c.file.Policies[c.Name]
-			_, err := c.s.PutPolicy(ctx, c.actor, c.realm, policy.Document{ID: c.Name, Text: p.Text, Disabled: p.Disabled})
-			return err
-		}, func(ctx context.Context, c fileChange) error { return c.s.DeletePolicy(ctx, c.actor, c.realm, c.Name) }},
-		{"users", func(f *RealmFile) any { return f.Users }, putUser,
-			func(ctx context.Context, c fileChange) error { return c.s.DeleteUser(ctx, c.actor, c.realm, c.Name) }},
+type fileQuestion struct{ action, typ, realm, id string }
+
+func (r *fileRights) decide(ctx context.Context, p *gatehouse.Principal, action, typ, realm, id string) gatehouse.Decision {
+	q := fileQuestion{action, typ, realm, id}
+	d, known := r.answers[q]
+	if r.inside {
+		r.unasked = r.unasked || !known
+		return d // the zero value denies
 	}
-}
-
-func orNil[T any](p *T) any {
-	if p == nil {
-		return nil
+	if !known {
+		d = r.ask(ctx, p, action, typ, realm, id)
+		r.answers[q] = d
 	}
-	return p
-}
-
-// single is a section of one value without a name.
-func single(p *string) any {
-	if p == nil {
-		return nil
-	}
-	return map[string]string{"": *p}
-}
-
-// items are the things of a section by name; nil where the file has none.
-func items(section any) (map[string]any, error) {
-	b, err := json.Marshal(section, json.Deterministic(true), json.FormatNilMapAsNull(true))
-	if err != nil || string(b) == "null" {
-		return nil, err
-	}
-	return exactjson.Object(b)
-}
-
-// mergeDiff is the merge patch (RFC 7396) that makes to out of from.
-func mergeDiff(from, to map[string]any) map[string]any {
-	patch := map[string]any{}
-	for name := range from {
-		if _, stays := to[name]; !stays {
-			patch[name] = nil
+	if !d.Allowed {
+		r.refusal = refusal(d).Code
+		if action == policy.AdminGrant {
+			r.refusal = errGive.Code
+		}
+		if r.planning {
+			return gatehouse.Decision{Allowed: true}
 		}
 	}
-	for name, v := range to {
-		old, was := from[name].(map[string]any)
-		if new, is := v.(map[string]any); was && is {
-			v = mergeDiff(old, new)
-		}
-		patch[name] = v
-	}
-	return patch
+	return d
 }
 
-func (c fileChange) patchSettings(ctx context.Context, name string, value any) error {
-	b, err := json.Marshal(map[string]any{name: value})
+// PlanRealm tells what a file would change, and with which of it the caller would be
+// refused. What it shows, [Service.ApplyRealm] takes: it is judged by the same code. It
+// takes the right to read each kind. Errors: realm_changed, realm_too_large,
+// realm_file_invalid, and those of the use cases, each with its place in the file.
+func (s *Service) PlanRealm(ctx context.Context, actor *gatehouse.Principal, realm string, in FileInput) (RealmPlan, error) {
+	out, _, err := s.tryFile(ctx, actor, realm, &in, true, map[string]string{})
+	return out, err
+}
+
+// ApplyRealm makes a realm as a file says, all of it or nothing, and tells what it
+// changed. Each change takes the right that it takes alone. Errors: those of
+// [Service.PlanRealm], and that a right is missing.
+func (s *Service) ApplyRealm(ctx context.Context, actor *gatehouse.Principal, realm string, in FileInput) (RealmPlan, error) {
+	if err := s.authorize(ctx, actor, policy.AdminWrite, policy.AdminRealm, realm, realm); err != nil {
+		return RealmPlan{}, err
+	}
+	ids := map[string]string{}
+	for range maxApplyAttempts {
+		judged, rights, err := s.tryFile(ctx, actor, realm, &in, false, ids)
+		if err != nil {
+			return RealmPlan{}, err
+		}
+		out, err := s.applyFile(ctx, actor, realm, in, judged, rights, ids)
+		if !errors.Is(err, errFileMoved) {
+			return out, err
+		}
+	}
+	return RealmPlan{}, errRealmChanged
+}
+
+// errFileMoved says that the realm is no longer as it was when the file was judged.
+var errFileMoved = errors.New("admin: the realm changed while a file was judged")
+
+// tryFile makes the changes of a file in a draft of its realm.
+func (s *Service) tryFile(ctx context.Context, actor *gatehouse.Principal, realm string, in *FileInput, planning bool,
+	ids map[string]string) (out RealmPlan, rights *fileRights, err error) {
+	if err := s.authorize(ctx, actor, policy.AdminRead, policy.AdminRealm, realm, realm); err != nil {
+		return out, nil, err
+	}
+	d, err := newDraft(ctx, s.c.Store, realm)
 	if err != nil {
+		return out, nil, err
+	}
+	rights = &fileRights{ask: s.c.Decide, answers: map[fileQuestion]gatehouse.Decision{}}
+	wrong, rules := &fileFaults{}, &authz.Batch{}
+	inside := s.within(d.tx(), rules, rights)
+	if out, err = inside.plan(ctx, actor, realm, in, wrong); err != nil {
+		return out, nil, err
+	}
+	if rights.planning = planning; planning {
+		inside.c.Record = func(*gatehouse.Event) {} // who plans attempts nothing
+	}
+	f := filing{inside, actor, realm, &in.File, rights, wrong, ids}
+	if err := f.run(ctx, out.Changes); err != nil {
+		return out, nil, err
+	}
+	if err := rules.Confirm(ctx, d, realm); err != nil && !wrong.add(err, sectionPolicies, "") {
+		return out, nil, err
+	}
+	return out, rights, wrong.err()
+}
+
+// applyFile makes the changes of a file that was judged in one transaction. When the
+// realm is no longer as it was then, the error is errFileMoved.
+func (s *Service) applyFile(ctx context.Context, actor *gatehouse.Principal, realm string, in FileInput, judged RealmPlan,
+	asked *fileRights, ids map[string]string) (out RealmPlan, err error) {
+	err = s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
+		one, err := oneTx(tx)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.HoldRealm(ctx, realm); err != nil { // two files, one after the other
+			return orMissing(err, gatehouse.ErrRealmNotFound)
+		}
+		rights := &fileRights{answers: asked.answers, inside: true}
+		wrong, rules := &fileFaults{}, &authz.Batch{}
+		inside := s.within(one, rules, rights)
+		inside.c.Record = func(*gatehouse.Event) {} // what was refused was refused before
+		if out, err = inside.plan(ctx, actor, realm, &in, wrong); err == nil {
+			f := filing{inside, actor, realm, &in.File, rights, wrong, ids}
+			err = f.run(ctx, out.Changes)
+		}
+		if rights.unasked {
+			return errFileMoved
+		}
+		if err == nil {
+			err = wrong.err()
+		}
+		if err != nil || out.Fingerprint == judged.Fingerprint { // its rules were judged already
+			return err
+		}
+		return rules.Confirm(ctx, one.policies, realm)
+	})
+	return out, err
+}
+
+// within is the service whose use cases read and write in tx.
+func (s *Service) within(tx fileTx, rules *authz.Batch, rights *fileRights) *Service {
+	c := s.c
+	c.Store, c.Prepare, c.Decide = tx.store, rules.Prepare, rights.decide
+	c.Realms = func(ctx context.Context, fn func(context.Context, RealmTx) error) error { return fn(ctx, tx.realms) }
+	c.Users = func(ctx context.Context, fn func(context.Context, UserTx) error) error { return fn(ctx, tx.users) }
+	c.Policies = func(ctx context.Context, fn func(context.Context, PolicyTx) error) error { return fn(ctx, tx.policies) }
+	return &Service{c: c}
+}
+
+// run makes the changes, and notes in each that the caller would be refused with it.
+// One that only another one of the file makes possible (the new administrator before
+// the last one goes) is tried again after the others.
+func (f *filing) run(ctx context.Context, changes []RealmChange) error {
+	var todo []*RealmChange
+	var settings []*RealmChange
+	for i, ch := range changes {
+		switch ch.Kind {
+		case sectionTitle, sectionSettings, sectionScopes, sectionIssuers:
+			settings = append(settings, &changes[i])
+		default:
+			todo = append(todo, &changes[i])
+		}
+	}
+	if err := f.changeRealm(ctx, settings); err != nil {
 		return err
 	}
-	var p SettingsPatch
-	if err := json.Unmarshal(b, &p); err != nil {
+	for len(todo) > 0 {
+		var again []*RealmChange
+		var why error
+		for _, ch := range todo {
+			err := f.change(ctx, ch)
+			if errors.Is(err, errRoleInUse) || errors.Is(err, errLastAdmin) { // both before anything was written
+				again, why = append(again, ch), err
+				continue
+			}
+			if err := f.judge(err, []*RealmChange{ch}, func() bool { return f.wrong.add(err, ch.Kind, ch.Name) }); err != nil {
+				return err
+			}
+		}
+		if len(again) == len(todo) {
+			for _, ch := range again {
+				f.wrong.add(why, ch.Kind, ch.Name)
+			}
+			return nil
+		}
+		todo = again
+	}
+	return nil
+}
+
+// judge takes the outcome of a change. The error is one that ends the run.
+func (f *filing) judge(err error, changes []*RealmChange, note func() bool) error {
+	refused := f.rights.refusal
+	if f.rights.refusal = ""; refused != "" {
+		if err != nil && !f.rights.planning { // one refusal is told and recorded, not one for each change
+			f.wrong = &fileFaults{}
+			if note() {
+				return f.wrong.err()
+			}
+			return err
+		}
+		for _, ch := range changes {
+			ch.Refused = refused
+		}
+	}
+	if err != nil && (f.rights.unasked || !note()) {
 		return err
 	}
-	_, err = c.s.UpdateRealm(ctx, c.actor, c.realm, RealmPatch{Settings: &p})
+	return nil
+}
+
+// change makes one change of rules or of a user.
+func (f *filing) change(ctx context.Context, ch *RealmChange) (err error) {
+	s, remove := f.s, ch.Action == "remove"
+	switch ch.Kind {
+	case sectionSchema:
+		_, err = s.PutSchema(ctx, f.actor, f.realm, *f.file.Schema)
+	case sectionRoles:
+		if remove {
+			return s.DeleteRole(ctx, f.actor, f.realm, ch.Name)
+		}
+		_, err = s.PutRole(ctx, f.actor, f.realm, f.file.Roles[ch.Name].role(ch.Name))
+	case sectionPolicies:
+		if remove {
+			return s.DeletePolicy(ctx, f.actor, f.realm, ch.Name)
+		}
+		p := f.file.Policies[ch.Name]
+		_, err = s.PutPolicy(ctx, f.actor, f.realm, policy.Document{ID: ch.Name, Text: p.Text, Disabled: p.Disabled})
+	case sectionUsers:
+		switch ch.Action {
+		case "remove":
+			return s.DeleteUser(ctx, f.actor, f.realm, ch.Name)
+		case "add":
+			return f.addUser(ctx, ch.Name)
+		}
+		return f.changeUser(ctx, ch)
+	}
 	return err
 }
 
-func putSetting(ctx context.Context, c fileChange) error {
-	value := c.New
-	old, was := c.Old.(map[string]any)
-	if new, is := value.(map[string]any); was && is {
-		value = mergeDiff(old, new)
+// changeRealm makes what the realm's own record holds in one change: on the way from
+// one set of scopes to another nothing must exceed a bound.
+func (f *filing) changeRealm(ctx context.Context, changes []*RealmChange) error {
+	if len(changes) == 0 {
+		return nil
 	}
-	return c.patchSettings(ctx, c.Name, value)
-}
-
-func putScope(ctx context.Context, c fileChange) error {
-	return c.patchSettings(ctx, "scopes", map[string]any{c.Name: c.New})
-}
-
-// putIssuer puts one issuer into the list, or takes it out.
-func putIssuer(ctx context.Context, c fileChange) error {
-	r, err := c.s.realm(ctx, c.realm)
+	r, err := f.s.realm(ctx, f.realm)
 	if err != nil {
 		return err
 	}
-	list := slices.DeleteFunc(slices.Clone(r.Settings.TrustedIssuers), func(t gatehouse.TrustedIssuer) bool { return t.Issuer == c.Name })
-	if t, put := c.file.TrustedIssuers[c.Name]; put {
-		list = append(list, t)
-	}
-	slices.SortFunc(list, func(a, b gatehouse.TrustedIssuer) int {
-		if a.Issuer < b.Issuer {
-			return -1
+	patch, members, scopes, issuers := RealmPatch{}, map[string]any{}, map[string]any{}, slices.Clone(r.Settings.TrustedIssuers)
+	for _, ch := range changes {
+		switch ch.Kind {
+		case sectionTitle:
+			patch.Title = f.file.Title
+		case sectionSettings:
+			members[ch.Name] = ch.New // nil: its default
+			old, was := ch.Old.(map[string]any)
+			if new, is := ch.New.(map[string]any); was && is {
+				members[ch.Name] = mergeDiff(old, new)
+			}
+		case sectionScopes:
+			scopes[ch.Name], members[sectionScopes] = ch.New, scopes
+		case sectionIssuers:
+			issuers = slices.DeleteFunc(issuers, func(t gatehouse.TrustedIssuer) bool { return t.Issuer == ch.Name })
+			if ch.Action != "remove" {
+				issuers = append(issuers, f.file.TrustedIssuers[ch.Name])
+			}
+			slices.SortFunc(issuers, compareIssuers)
+			members[sectionIssuers] = issuers
 		}
-		return 1
-	})
-	return c.patchSettings(ctx, "trusted_issuers", list)
-}
-
-func putUser(ctx context.Context, c fileChange) error {
-	u := c.file.Users[c.Name]
-	if c.Action == "add" {
-		made, err := c.s.CreateUser(ctx, c.actor, c.realm, NewUser{Username: c.Name, Kind: u.Kind, DisplayName: u.DisplayName,
-			Email: u.Email, Roles: u.Roles, Groups: u.Groups, Attributes: u.Attributes})
-		if err != nil || !u.Disabled {
+	}
+	if len(members) > 0 {
+		b, err := json.Marshal(members)
+		if err != nil {
 			return err
 		}
-		_, err = c.s.UpdateUser(ctx, c.actor, c.realm, made.User.ID, UserPatch{Disabled: &u.Disabled})
+		patch.Settings = &SettingsPatch{}
+		if err := json.Unmarshal(b, patch.Settings); err != nil {
+			return err
+		}
+	}
+	_, err = f.s.UpdateRealm(ctx, f.actor, f.realm, patch)
+	return f.judge(err, changes, func() bool { return f.wrong.settings(err, issuers) })
+}
+
+// addUser makes a user with the same id in a draft and in the transaction: what was
+// decided about him holds in both.
+func (f *filing) addUser(ctx context.Context, name string) error {
+	u := f.file.Users[name]
+	if f.ids[name] == "" {
+		f.ids[name] = userID(gatehouse.PrincipalKind(u.Kind), f.s.c.Now())
+	}
+	made, err := f.s.CreateUser(ctx, f.actor, f.realm, NewUser{Username: name, Kind: u.Kind, DisplayName: u.DisplayName,
+		Email: u.Email, Roles: u.Roles, Groups: u.Groups, Attributes: u.Attributes, id: f.ids[name]})
+	if err != nil || !u.Disabled {
 		return err
 	}
-	before, err := c.s.User(ctx, c.actor, c.realm, c.Name)
+	_, err = f.s.UpdateUser(ctx, f.actor, f.realm, made.User.ID, UserPatch{Disabled: &u.Disabled})
+	return err
+}
+
+func (f *filing) changeUser(ctx context.Context, ch *RealmChange) error {
+	u := f.file.Users[ch.Name]
+	before, err := findUser(ctx, f.s.c.Store, f.realm, ch.Name)
 	if err != nil {
 		return err
 	}
 	patch := UserPatch{Version: &before.Version}
-	old, new := c.Old.(map[string]any), c.New.(map[string]any)
-	differs := func(member string) bool { return !same(old[member], new[member]) }
+	differs := func(member string) bool { return differs(ch.Old, ch.New, member) }
 	if differs("display_name") {
 		patch.DisplayName = &u.DisplayName
 	}
@@ -183,166 +349,9 @@ func putUser(ctx context.Context, c fileChange) error {
 		patch.Disabled = &u.Disabled
 	}
 	if differs("attributes") {
-		now, _ := old["attributes"].(map[string]any)
-		next, _ := new["attributes"].(map[string]any)
-		attributes := mergeDiff(now, next)
+		attributes := mergeDiff(before.Attributes, u.Attributes)
 		patch.Attributes = &attributes
 	}
-	_, err = c.s.UpdateUser(ctx, c.actor, c.realm, before.ID, patch)
+	_, err = f.s.UpdateUser(ctx, f.actor, f.realm, before.ID, patch)
 	return err
-}
-
-func same(a, b any) bool {
-	x, errX := json.Marshal(a, json.Deterministic(true))
-	y, errY := json.Marshal(b, json.Deterministic(true))
-	return errX == nil && errY == nil && string(x) == string(y)
-}
-
-// check finds what no kind would find.
-func (f *RealmFile) check(now RealmFile) error {
-	wrong := faults{}
-	if f.Settings != nil && (f.Settings.Scopes != nil || f.Settings.TrustedIssuers != nil) {
-		wrong.add("settings", "must not hold scopes or trusted_issuers: they are sections of their own")
-	}
-	for name, t := range f.TrustedIssuers {
-		if t.Issuer != name {
-			wrong.add("trusted_issuers", "%s must have the same issuer inside", quoted(name))
-		}
-	}
-	for name, u := range f.Users {
-		if have, there := now.Users[name]; there && have.Kind != u.Kind {
-			wrong.add("users", "%s must stay a %s", quoted(name), have.Kind)
-		}
-	}
-	if len(f.Users) > maxFileUsers {
-		wrong.add("users", "has more than %d entries", maxFileUsers)
-	}
-	return wrong.err()
-}
-
-// plan compares the file with the realm as it is now.
-func (s *Service) plan(ctx context.Context, actor *gatehouse.Principal, realm string, in *FileInput) (RealmPlan, error) {
-	out := RealmPlan{Changes: []RealmChange{}, Unlisted: []RealmChange{}}
-	now, err := s.file(ctx, actor, realm)
-	if err != nil {
-		return out, err
-	}
-	if out.Fingerprint, err = fingerprint(now); err != nil {
-		return out, err
-	}
-	if in.Fingerprint != "" && in.Fingerprint != out.Fingerprint {
-		return out, errRealmChanged
-	}
-	in.File = in.File.normal()
-	if err := in.File.check(now); err != nil {
-		return out, err
-	}
-	var removed []RealmChange
-	for _, k := range fileKinds() {
-		have, err := items(k.section(&now))
-		if err != nil {
-			return out, err
-		}
-		want, err := items(k.section(&in.File))
-		if err != nil {
-			return out, err
-		}
-		if want == nil {
-			continue
-		}
-		for _, name := range slices.Sorted(maps.Keys(want)) {
-			old, there := have[name]
-			switch {
-			case !there:
-				out.Changes = append(out.Changes, RealmChange{Kind: k.name, Name: name, Action: "add", New: want[name]})
-			case !same(old, want[name]):
-				out.Changes = append(out.Changes, RealmChange{Kind: k.name, Name: name, Action: "change", Old: old, New: want[name]})
-			}
-		}
-		for _, name := range slices.Sorted(maps.Keys(have)) {
-			if _, listed := want[name]; !listed && k.remove != nil {
-				removed = append(removed, RealmChange{Kind: k.name, Name: name, Action: "remove", Old: have[name]})
-			}
-		}
-	}
-	slices.Reverse(removed) // users before the roles that they hold
-	if in.Prune {
-		out.Changes = append(out.Changes, removed...)
-	} else {
-		out.Unlisted = append(out.Unlisted, removed...)
-	}
-	return out, nil
-}
-
-// PlanRealm tells what a file would change. It takes the right to read each kind.
-// Errors: input_invalid, realm_changed, realm_too_large.
-func (s *Service) PlanRealm(ctx context.Context, actor *gatehouse.Principal, realm string, in FileInput) (RealmPlan, error) {
-	return s.plan(ctx, actor, realm, &in)
-}
-
-// ApplyRealm makes a realm as a file says, all of it or nothing, and tells what it
-// changed. Each change takes the right that it takes alone. Errors: those of
-// [Service.PlanRealm], and those of the use cases.
-func (s *Service) ApplyRealm(ctx context.Context, actor *gatehouse.Principal, realm string, in FileInput) (out RealmPlan, err error) {
-	if err := s.authorize(ctx, actor, policy.AdminWrite, policy.AdminRealm, realm, realm); err != nil {
-		return RealmPlan{}, err
-	}
-	err = s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
-		one, err := oneTx(tx)
-		if err != nil {
-			return err
-		}
-		rules := &authz.Batch{}
-		inside := s.within(one, rules)
-		if out, err = inside.plan(ctx, actor, realm, &in); err != nil {
-			return err
-		}
-		if err := inside.run(ctx, actor, realm, &in.File, out.Changes); err != nil {
-			return err
-		}
-		return rules.Confirm(ctx, one.policies, realm)
-	})
-	return out, err
-}
-
-// within is the service whose use cases read and write in tx.
-func (s *Service) within(tx fileTx, rules *authz.Batch) *Service {
-	c := s.c
-	c.Store, c.Prepare = tx.store, rules.Prepare
-	c.Realms = func(ctx context.Context, fn func(context.Context, RealmTx) error) error { return fn(ctx, tx.realms) }
-	c.Users = func(ctx context.Context, fn func(context.Context, UserTx) error) error { return fn(ctx, tx.users) }
-	c.Policies = func(ctx context.Context, fn func(context.Context, PolicyTx) error) error { return fn(ctx, tx.policies) }
-	return &Service{c: c}
-}
-
-// run makes the changes. One that only another one of the file makes possible (the
-// new administrator before the last one goes) is tried again after the others.
-func (s *Service) run(ctx context.Context, actor *gatehouse.Principal, realm string, f *RealmFile, todo []RealmChange) error {
-	kinds := map[string]fileKind{}
-	for _, k := range fileKinds() {
-		kinds[k.name] = k
-	}
-	for len(todo) > 0 {
-		var again []RealmChange
-		var why error
-		for _, ch := range todo {
-			do := kinds[ch.Kind].put
-			if ch.Action == "remove" {
-				do = kinds[ch.Kind].remove
-			}
-			err := do(ctx, fileChange{s, actor, realm, f, ch})
-			if errors.Is(err, errRoleInUse) || errors.Is(err, errLastAdmin) { // both before anything was written
-				again, why = append(again, ch), err
-				continue
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if len(again) == len(todo) {
-			return why
-		}
-		todo = again
-	}
-	return nil
 }

@@ -175,7 +175,7 @@ func (s *Service) PutPolicy(ctx context.Context, actor *gatehouse.Principal, rea
 	d.Realm, d.UpdatedAt = realm, s.c.Now()
 	if !policy.ValidName(d.ID) {
 		f := faults{}
-		f.add("id", "may have letters, digits and . _ - only, at most 128")
+		f.add("id", "may have letters, digits and . _ - only, not begin with . or -, and have at most 128 characters")
 		return d, f.err()
 	}
 	return d, s.changeRules(ctx, actor, policy.AdminPolicy, realm, d.ID, audit.KindPolicyPut, authz.Candidate{PutPolicy: &d},

@@ -153,9 +153,9 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 	}
 	var out gatehouse.Realm
 	err := s.c.Realms(ctx, func(ctx context.Context, tx RealmTx) error {
-		r, err := readRealm(ctx, tx, name)
+		r, err := tx.HoldRealm(ctx, name)
 		if err != nil {
-			return err
+			return orMissing(err, gatehouse.ErrRealmNotFound)
 		}
 		if in.Version != nil && *in.Version != realmVersion(r) {
 			return gatehouse.ErrVersionConflict

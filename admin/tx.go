@@ -21,6 +21,8 @@ type Appender interface {
 type RealmTx interface {
 	Appender
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	// HoldRealm reads a realm that is going to be changed: another HoldRealm of it waits.
+	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
 	InsertRealm(ctx context.Context, r gatehouse.Realm) error
 	UpdateRealm(ctx context.Context, r gatehouse.Realm) error
 }

@@ -102,11 +102,11 @@ func newUser(realm string, in NewUser, now time.Time) (identity.User, error) {
 	if key == "me" {
 		f.add("username", "is reserved") // it would read as the caller in paths
 	}
-	kind, prefix := gatehouse.KindUser, "usr"
+	kind := gatehouse.KindUser
 	switch in.Kind {
 	case "", string(gatehouse.KindUser):
 	case string(gatehouse.KindService):
-		kind, prefix = gatehouse.KindService, "svc"
+		kind = gatehouse.KindService
 	default:
 		f.add("kind", "must be user or service")
 	}
@@ -129,12 +129,23 @@ func newUser(realm string, in NewUser, now time.Time) (identity.User, error) {
 	if err := f.err(); err != nil {
 		return identity.User{}, err
 	}
+	if in.id == "" {
+		in.id = userID(kind, now)
+	}
 	u := identity.User{
-		ID: gatehouse.NewID(prefix, now), Realm: realm, Kind: kind, Username: name, UsernameKey: key,
+		ID: in.id, Realm: realm, Kind: kind, Username: name, UsernameKey: key,
 		DisplayName: in.DisplayName, Email: in.Email, Roles: in.Roles, Groups: in.Groups, Attributes: attributes,
 		CreatedAt: now, UpdatedAt: now, Version: 1,
 	}
 	return u, identity.ValidateUser(&u)
+}
+
+// userID makes the id of a user or service.
+func userID(kind gatehouse.PrincipalKind, now time.Time) string {
+	if kind == gatehouse.KindService {
+		return gatehouse.NewID("svc", now)
+	}
+	return gatehouse.NewID("usr", now)
 }
 
 // knownRoles checks that roles exist in realm, in the transaction that gives

@@ -115,6 +115,8 @@ type NewUser struct {
 	PasswordHash gatehouse.Secret `json:"password_hash,omitempty" doc:"A hash from another system (bcrypt, scrypt, PBKDF2, Argon2), upgraded at the next login"`
 	// GeneratePassword answers a random one, shown once.
 	GeneratePassword bool `json:"generate_password,omitempty" doc:"Answer a random password, shown once"`
+
+	id string // that the account is to have; "" makes one
 }
 
 // CreatedUser is a new user, with the password that was made for him.

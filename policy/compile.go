@@ -122,7 +122,7 @@ func Compile(in Input) (*Set, error) {
 		if c.reuse != nil && c.reuse.schema != nil && c.reuse.schema.text == in.Schema.Text {
 			c.set.schema = c.reuse.schema
 		} else if s, p := compileSchema(in.Schema.Text); p != nil {
-			return nil, Problems{*p}
+			c.problems = Problems{*p} // what else is wrong is told too, without a schema
 		} else {
 			c.set.schema = s
 			if in.CheckFacts {
@@ -132,7 +132,7 @@ func Compile(in Input) (*Set, error) {
 	}
 	h, ordered, problems := newHierarchy(in.Roles)
 	if len(problems) > 0 {
-		return nil, problems
+		c.problems, ordered = append(c.problems, problems...), nil
 	}
 	c.set.roles = h
 	c.set.index = newIndex(c.set.schema)
@@ -207,7 +207,7 @@ func (c *compiler) documents(docs []Document, prefix, source string) {
 		c.set.bytes += len(d.Text)
 		switch {
 		case !ValidName(d.ID):
-			c.problem(Problem{Source: src, Message: fmt.Sprintf("the name may have letters, digits and . _ - only, at most %d", maxNameBytes)})
+			c.problem(Problem{Source: src, Message: fmt.Sprintf("the name may have letters, digits and . _ - only, not begin with . or -, and have at most %d characters", maxNameBytes)})
 		case i > 0 && docs[i-1].ID == d.ID:
 			c.problem(Problem{Source: src, Message: "two documents have this name"})
 		case c.set.bytes > c.bound(MaxTextBytes):
@@ -281,7 +281,7 @@ func parseDocument(text, id, source string) ([]*compiled, *Problem) {
 		name := id
 		if given := string(notes["id"]); given != "" {
 			if !ValidName(given) {
-				return nil, at(p, source, "the @id may have letters, digits and . _ - only")
+				return nil, at(p, source, "the @id may have letters, digits and . _ - only, and not begin with . or -")
 			}
 			name = id + "#" + given
 		} else if len(list) > 1 {

@@ -64,7 +64,7 @@ func newHierarchy(roles []Role) (*hierarchy, []Role, Problems) {
 
 func checkRole(h *hierarchy, r Role, add func(string, ...any)) {
 	if !ValidName(r.Name) {
-		add("the name may have letters, digits and . _ - only, at most %d", maxNameBytes)
+		add("the name may have letters, digits and . _ - only, not begin with . or -, and have at most %d characters", maxNameBytes)
 	}
 	if len(r.Parents) > MaxRoleParents || len(r.Permissions) > MaxPermissions {
 		add("more than %d parents or %d permissions", MaxRoleParents, MaxPermissions)

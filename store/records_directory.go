@@ -23,6 +23,12 @@ func (q Queries) Realm(ctx context.Context, name string) (gatehouse.Realm, error
 	return one(ctx, q.c, scanRealm, `SELECT `+realmColumns+` FROM realms WHERE name=$1`+q.share, name)
 }
 
+// HoldRealm returns the realm of that name to a transaction that goes on to change what
+// is in it as a whole: another one that asks so waits until this one has ended.
+func (t *Tx) HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error) {
+	return one(ctx, t.c, scanRealm, `SELECT `+realmColumns+` FROM realms WHERE name=$1`+t.own, name)
+}
+
 // Realms returns all realms, by name.
 func (q Queries) Realms(ctx context.Context) ([]gatehouse.Realm, error) {
 	return many(ctx, q.c, scanRealm, `SELECT `+realmColumns+` FROM realms ORDER BY name`+q.share)

@@ -27,10 +27,12 @@ import (
 // Prefix is where the API lives.
 const Prefix = "/admin/v1"
 
-// maxBody bounds the bodies that hold policies; others are smaller.
+// maxBody bounds the bodies that hold policies, maxFileBody those that hold a whole
+// realm; others are smaller.
 const (
-	maxBody   = 1 << 20
-	smallBody = 64 << 10
+	maxBody     = 1 << 20
+	maxFileBody = admin.MaxRealmFile + smallBody
+	smallBody   = 64 << 10
 )
 
 // Config is what the API needs. Every field without a remark is required.
@@ -54,6 +56,8 @@ type api struct {
 	huma huma.API
 	// methods of each documented path, without HEAD, which comes with GET.
 	methods map[string][]string
+	// large are the paths whose bodies may be longer than maxBody.
+	large map[string]int64
 }
 
 // New returns the handler for everything under [Prefix].
@@ -65,7 +69,7 @@ func New(c Config) (http.Handler, error) {
 		c.Problems = &web.Problems{}
 	}
 	mux := http.NewServeMux()
-	a := &api{c: c, methods: map[string][]string{}}
+	a := &api{c: c, methods: map[string][]string{}, large: map[string]int64{}}
 	a.huma = humago.New(mux, a.config())
 	a.operations()
 	a.serveDocument(mux)
@@ -76,7 +80,7 @@ func New(c Config) (http.Handler, error) {
 // and the copy that is kept in the documentation.
 func Document(version string) ([]byte, error) {
 	mux := http.NewServeMux()
-	a := &api{c: Config{Version: version, Problems: &web.Problems{}}, methods: map[string][]string{}}
+	a := &api{c: Config{Version: version, Problems: &web.Problems{}}, methods: map[string][]string{}, large: map[string]int64{}}
 	a.huma = humago.New(mux, a.config())
 	a.operations()
 	return a.document()
@@ -262,7 +266,13 @@ func (a *api) bounds(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ContentType(r, accept...); err != nil {
 		return err
 	}
-	return web.LimitBody(w, r, maxBody)
+	limit := int64(maxBody)
+	for template, n := range a.large {
+		if fits(template, r.URL.EscapedPath()) {
+			limit = n
+		}
+	}
+	return web.LimitBody(w, r, limit)
 }
 
 // clean refuses what one database stores and the other does not (NUL, invalid

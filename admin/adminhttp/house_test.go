@@ -68,9 +68,14 @@ func (h *house) Record(e *gatehouse.Event) {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
+	return newHouseOn(t, store.Config{Driver: store.DriverSQLite, Path: filepath.Join(t.TempDir(), "house.db")})
+}
+
+func newHouseOn(t *testing.T, where store.Config) *house {
+	t.Helper()
 	ctx := t.Context()
 	h := &house{t: t}
-	h.db = must(store.Open(ctx, store.Config{Driver: store.DriverSQLite, Path: filepath.Join(t.TempDir(), "house.db")}))
+	h.db = must(store.Open(ctx, where))
 	t.Cleanup(func() { _ = h.db.Close() })
 	db := h.db
 

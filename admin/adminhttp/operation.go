@@ -61,6 +61,9 @@ func handle[I, O any](a *api, op operation, fn func(ctx context.Context, actor *
 		Responses: a.errors(op, reflect.TypeFor[I]()),
 	}
 	a.methods[h.Path] = append(a.methods[h.Path], op.method)
+	if op.maxBody > maxBody {
+		a.large[h.Path] = op.maxBody
+	}
 	h.Security = []map[string][]string{} // said, so that no reader has to guess
 	if !op.public {
 		h.Security = []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"basic": {}}}

@@ -67,20 +67,23 @@ func (a *api) realms() {
 		})
 	handle(a, operation{method: http.MethodGet, path: "/realms/{realm}/file", id: "export-realm", tag: "realms",
 		summary: "The realm as a file, without secrets"},
-		func(ctx context.Context, actor *gatehouse.Principal, in *RealmPath) (*out[admin.RealmExport], error) {
-			return answer(s.ExportRealm(ctx, actor, in.Realm))
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			RealmPath
+			WithoutUsers bool `query:"without_users" doc:"Leave the users out"`
+		}) (*out[admin.RealmExport], error) {
+			return answer(s.ExportRealm(ctx, actor, in.Realm, in.WithoutUsers))
 		})
 	type fileInput struct {
 		RealmPath
 		Body admin.FileInput
 	}
 	handle(a, operation{method: http.MethodPost, path: "/realms/{realm}/file/plan", id: "plan-realm", tag: "realms", conflicts: true,
-		summary: "What a file would change; nothing is changed", maxBody: maxBody},
+		summary: "What a file would change; nothing is changed", maxBody: maxFileBody},
 		func(ctx context.Context, actor *gatehouse.Principal, in *fileInput) (*out[admin.RealmPlan], error) {
 			return answer(s.PlanRealm(ctx, actor, in.Realm, in.Body))
 		})
 	handle(a, operation{method: http.MethodPost, path: "/realms/{realm}/file/apply", id: "apply-realm", tag: "realms", conflicts: true,
-		summary: "Make the realm as a file says, all of it or nothing", maxBody: maxBody},
+		summary: "Make the realm as a file says, all of it or nothing", maxBody: maxFileBody},
 		func(ctx context.Context, actor *gatehouse.Principal, in *fileInput) (*out[admin.RealmPlan], error) {
 			return answer(s.ApplyRealm(ctx, actor, in.Realm, in.Body))
 		})

@@ -19,21 +19,23 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/yamltree"
 )
 
-// maxRealmFile is what the server takes of a realm's file.
-const maxRealmFile = 1 << 20
-
 const realmFileHead = `# Realm %s, as gatehouse realm export writes it. It holds no secrets.
 # A section that is left out is not touched by gatehouse realm apply.
 `
 
 // realmFileCommands are export, plan and apply.
 func (a *app) realmFileCommands() []*cobra.Command {
+	var withoutUsers bool
 	export := &cobra.Command{Use: "export [FILE]", Short: "Write the realm as a file, without secrets (YAML; JSON with --json)", Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var out struct {
 				File object `json:"file"`
 			}
-			if err := a.call(c.Context(), "GET", a.realmPath("file"), nil, &out); err != nil {
+			path := a.realmPath("file")
+			if withoutUsers {
+				path += "?without_users=true"
+			}
+			if err := a.call(c.Context(), "GET", path, nil, &out); err != nil {
 				return err
 			}
 			text, err := realmYAML(a.realmName(), out.File)
@@ -45,6 +47,7 @@ func (a *app) realmFileCommands() []*cobra.Command {
 			}
 			return a.print(out.File, func(w io.Writer) { _, _ = w.Write(text) })
 		}}
+	export.Flags().BoolVar(&withoutUsers, "without-users", false, "leave the users out")
 	var in admin.FileInput
 	var detailed bool
 	plan := &cobra.Command{Use: "plan FILE", Short: "Show what a file would change in the realm (YAML or JSON; - is standard input)", Args: cobra.ExactArgs(1),
@@ -53,7 +56,7 @@ func (a *app) realmFileCommands() []*cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := a.printPlan(out, "to "); err != nil {
+			if err := a.printPlan(out, "to ", in.Prune); err != nil {
 				return err
 			}
 			if detailed && len(out.Changes) > 0 {
@@ -68,7 +71,7 @@ func (a *app) realmFileCommands() []*cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.printPlan(out, "")
+			return a.printPlan(out, "", in.Prune)
 		}}
 	for _, c := range []*cobra.Command{plan, apply} {
 		c.Flags().BoolVar(&in.Prune, "prune", false, "remove what a section of the file does not list")
@@ -79,7 +82,7 @@ func (a *app) realmFileCommands() []*cobra.Command {
 
 // realmFile reads the file and sends it.
 func (a *app) realmFile(c *cobra.Command, name, verb string, in *admin.FileInput) (out admin.RealmPlan, err error) {
-	b, err := a.readFileOrStdin(name, maxRealmFile)
+	b, err := a.readFileOrStdin(name, admin.MaxRealmFile)
 	if err != nil {
 		return out, err
 	}
@@ -140,10 +143,13 @@ func realmYAML(realm string, file object) ([]byte, error) {
 }
 
 // printPlan shows changes with what was and what will be.
-func (a *app) printPlan(p admin.RealmPlan, to string) error {
+func (a *app) printPlan(p admin.RealmPlan, to string, pruning bool) error {
 	return a.print(p, func(w io.Writer) {
 		for _, ch := range p.Changes {
 			fmt.Fprintf(w, "%s%s %s %s\n", to, ch.Action, ch.Kind, printable(ch.Name))
+			if ch.Refused != "" {
+				fmt.Fprintf(w, "  you may not make this change: %s\n", printable(ch.Refused))
+			}
 			if ch.Action != "add" {
 				showSide(w, "-", ch.Old, ch.New)
 			}
@@ -152,7 +158,11 @@ func (a *app) printPlan(p admin.RealmPlan, to string) error {
 			}
 		}
 		for _, ch := range p.Unlisted {
-			fmt.Fprintf(w, "not in the file, kept without --prune: %s %s\n", ch.Kind, printable(ch.Name))
+			why := "kept without --prune"
+			if pruning {
+				why = "kept, for it is your own account"
+			}
+			fmt.Fprintf(w, "not in the file, %s: %s %s\n", why, ch.Kind, printable(ch.Name))
 		}
 		fmt.Fprintf(w, "changes: %d; fingerprint of the realm before: %s\n", len(p.Changes), p.Fingerprint)
 	})

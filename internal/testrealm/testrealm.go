@@ -1,0 +1,198 @@
+// Package testrealm draws realms for property tests: files that every realm takes, made
+// of what is hard to keep: names that are no words in YAML, texts with every kind of
+// blank, numbers at the ends of their ranges, empty lists beside absent ones.
+//
+// It is for tests only; no other code may import it.
+package testrealm
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// hard are texts that a format may read as something else.
+var hard = []string{"", "null", "~", "yes", "No", "on", "true", "0x1f", "007", "1e3", "1_000", ".inf", "2026-11-27", "<<", "=", "- a", "a: b", "a #b",
+	"#", "{}", "[x]", "*a", "&a", "!t", "%d", "@x", "`", "'", `"`, `\n`, "|", ">", "?", ": ", " lead", "trail ", "\u00a0", "Zoë", "日本語", "🦊", "é", "e\u0301"}
+
+// hardLines are texts over several lines, for what may hold them.
+var hardLines = []string{"a\nb", "a\n\nb\n", "\na", "a\n", "a\r\nb", "\ttab", "a \nb", "  two\n one", "\u0085", "\u2028x", "\ufeffx", "---\n...\n", "a\n# b\n", "\x07", "\x7f"}
+
+// names are of the form that scopes and groups have.
+var names = []string{"a", "users:read", "{x}", "[y]", "a,b", "a#b", "-", "~", "null", "true", "0", "1e3", "0x1", "007", "*x", "&x", "!x", "%", "@", "`", "'", "|", ">", "?",
+	"key:", ":", "a:b:c", "docs/{id}:read", "<<", "=", "on", "2026-11-27", "..", "a.b", "A", "/x", "~1"}
+
+// plain are of the form that roles and policies have.
+var plain = []string{"a", "b", "null", "true", "0", "1e3", "007", "0x1f", "on", "a.b", "x_y", "no", "2026-11-27", "_", "1.5", "Reader", "reader"}
+
+// usernames are in the form in which they are kept.
+var usernames = []string{"ada", "null", "true", "0", "1e3", "007", "0x1f", "Zoë", "мария", "日本語", "a@b.example", "a+b", "x.y", "~", "on", "2026-11-27", "-dash", "UPPER", "a'b", "#x", "%41"}
+
+var texts = rapid.OneOf(rapid.SampledFrom(hard), rapid.StringOfN(rapid.RuneFrom([]rune("ab:-#'\"\\{}[]&*!|>%@` é🦊")), 0, 12, -1))
+
+func text(t *rapid.T, what string) string { return texts.Draw(t, what) }
+
+func some(t *rapid.T, from []string, most int, what string) []string {
+	list := rapid.SliceOfNDistinct(rapid.SampledFrom(from), 0, most, rapid.ID[string]).Draw(t, what)
+	slices.Sort(list)
+	return list
+}
+
+// Draw draws the file of a realm that lists every section. Applied with prune, it is
+// the file that the realm exports afterwards.
+func Draw(t *rapid.T) admin.RealmFile {
+	title := text(t, "title")
+	schema, policies := rules(t)
+	f := admin.RealmFile{Title: &title, Settings: settings(t), Scopes: map[string]string{}, TrustedIssuers: issuers(t), Schema: &schema,
+		Roles: roles(t), Policies: policies}
+	for _, name := range some(t, names, 5, "scopes") {
+		f.Scopes[name] = text(t, "meaning")
+	}
+	f.Users = users(t, f.Roles)
+	return f
+}
+
+func settings(t *rapid.T) *admin.RealmSettings {
+	s := &admin.RealmSettings{
+		TokenFormat:       rapid.SampledFrom([]string{"", "signed", "opaque"}).Draw(t, "token_format"),
+		SigningAlgorithm:  rapid.SampledFrom([]string{"", "ES256", "EdDSA", "Ed25519", "RS256"}).Draw(t, "signing_algorithm"),
+		AccessTokenTTL:    admin.Duration(rapid.SampledFrom([]int64{0, 60e9, 90e9, 3600e9}).Draw(t, "access_token_ttl")),
+		RefreshGrace:      admin.Duration(rapid.SampledFrom([]int64{0, -1, 1e9, 30e9}).Draw(t, "refresh_grace")),
+		KeyRotation:       admin.Duration(rapid.SampledFrom([]int64{0, -1, 86400e9}).Draw(t, "key_rotation")),
+		AccessTokenType:   rapid.SampledFrom([]string{"", "at+jwt", "JWT"}).Draw(t, "access_token_type"),
+		PasswordMinLength: rapid.SampledFrom([]int{0, 8, 128}).Draw(t, "password_min_length"),
+		Audience:          rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
+	}
+	for _, w := range some(t, hard, 3, "banned_words") {
+		if w != "" {
+			s.BannedWords = append(s.BannedWords, w)
+		}
+	}
+	for _, name := range some(t, names, 2, "audiences") {
+		if s.Audiences == nil {
+			s.Audiences = map[string]gatehouse.AudienceRules{}
+		}
+		s.Audiences[name] = gatehouse.AudienceRules{Claims: some(t, gatehouse.AudienceClaims(), 2, "claims")}
+	}
+	return s
+}
+
+func issuers(t *rapid.T) map[string]gatehouse.TrustedIssuer {
+	out := map[string]gatehouse.TrustedIssuer{}
+	for _, host := range some(t, []string{"https://a.example", "https://a.example/x:y", "https://b.example:8443/~{z}", "https://c.example/%7e"}, 3, "issuers") {
+		i := gatehouse.TrustedIssuer{Issuer: host, Audience: "us", Algorithms: []string{"ES256", "RS256"}}
+		if rapid.Bool().Draw(t, "rich") {
+			i.Audience, i.Audiences = "", []string{"z", "a", "null"}
+			i.JWKSURL = "https://keys.example/jwks?v=1"
+			i.RequiredClaims, i.ScopeClaim = []string{"jti"}, "scp"
+			i.RoleMap = map[string]string{"on": "a", "{x}": "b"}
+			i.AttributeClaims = map[string]string{"team": "urn:x:team"}
+		}
+		out[host] = i
+	}
+	return out
+}
+
+func roles(t *rapid.T) map[string]admin.RoleInput {
+	out := map[string]admin.RoleInput{}
+	var before []string
+	for _, name := range some(t, plain, 6, "roles") {
+		r := admin.RoleInput{Description: text(t, "description")}
+		if len(before) > 0 {
+			r.Parents = some(t, before, 2, "parents")
+		}
+		if rapid.Bool().Draw(t, "permitted") {
+			r.Permissions = []policy.Permission{{Actions: []string{"read", "*"}, ResourceType: "Document"}, {Actions: []string{"a:b"}, ResourceType: policy.All}}
+		}
+		out[name], before = r, append(before, name)
+	}
+	return out
+}
+
+func rules(t *rapid.T) (schema string, out map[string]admin.PolicyInput) {
+	out = map[string]admin.PolicyInput{}
+	attribute := rapid.SampledFrom([]string{"team", "owner"}).Draw(t, "attribute")
+	if rapid.Bool().Draw(t, "schema") {
+		schema = fmt.Sprintf("// of %s\nentity Role;\nentity User in [Role];\n\nentity Document = {\n\t%s: String,\n};\naction \"read\", \"a:b\" appliesTo { principal: [User], resource: [Document] };\n", attribute, attribute)
+	}
+	for _, name := range some(t, plain, 4, "policies") {
+		comment := strings.NewReplacer("\n", " ", "\r", " ").Replace(text(t, "comment"))
+		end := rapid.SampledFrom([]string{"", "\n", "\n\n", "  \n", "\r\n"}).Draw(t, "end")
+		out[name] = admin.PolicyInput{Disabled: rapid.Bool().Draw(t, "disabled"),
+			Text: fmt.Sprintf("// %s\nforbid (principal, action == Action::\"read\", resource is Document)\n  when { resource.%s == \"x: #'{}\" };%s", comment, attribute, end)}
+	}
+	return schema, out
+}
+
+func users(t *rapid.T, roles map[string]admin.RoleInput) map[string]admin.FileUser {
+	out := map[string]admin.FileUser{}
+	var held []string
+	for name := range roles {
+		held = append(held, name)
+	}
+	slices.Sort(held)
+	for _, name := range some(t, usernames, 6, "usernames") {
+		kind := "user" // a name keeps its kind, so that one realm can become another
+		if len(name)%2 == 0 {
+			kind = "service"
+		}
+		u := admin.FileUser{Kind: kind, DisplayName: shown(t),
+			Email:  rapid.SampledFrom([]string{"", "a@b.example", "null+x@b.example"}).Draw(t, "email"),
+			Groups: some(t, names, 3, "groups"), Disabled: rapid.Bool().Draw(t, "disabled")}
+		if len(held) > 0 {
+			u.Roles = some(t, held, 3, "held")
+		}
+		if rapid.Bool().Draw(t, "attributed") {
+			u.Attributes = object(t, 3)
+		}
+		out[name] = u
+	}
+	return out
+}
+
+// shown is a display name: a text that hides no part of itself.
+func shown(t *rapid.T) string {
+	s := text(t, "display_name")
+	if identity.ValidateUser(&identity.User{Kind: gatehouse.KindUser, Username: "a", UsernameKey: "a", DisplayName: s}) != nil {
+		return ""
+	}
+	return s
+}
+
+func object(t *rapid.T, depth int) map[string]any {
+	out := map[string]any{}
+	for _, k := range some(t, hard[1:], 4, "members") {
+		out[k] = value(t, depth-1)
+	}
+	return out
+}
+
+func value(t *rapid.T, depth int) any {
+	kinds := 5
+	if depth <= 0 {
+		kinds = 3
+	}
+	switch rapid.IntRange(0, kinds-1).Draw(t, "kind") {
+	case 0:
+		return rapid.SampledFrom(append(slices.Clone(hard), hardLines...)).Draw(t, "text")
+	case 1:
+		return rapid.SampledFrom([]int64{0, -1, 7, math.MaxInt64, math.MinInt64, 1<<53 + 1, 1234567890123456789}).Draw(t, "number")
+	case 2:
+		return rapid.Bool().Draw(t, "truth")
+	case 3:
+		list := []any{}
+		for range rapid.IntRange(0, 3).Draw(t, "length") {
+			list = append(list, value(t, depth-1))
+		}
+		return list
+	}
+	return object(t, depth)
+}
