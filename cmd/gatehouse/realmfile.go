@@ -1,22 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"reflect"
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse/admin"
-	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
-	"github.com/gatehouse-auth/gatehouse/internal/yamltree"
 )
 
 const realmFileHead = `# Realm %s, as gatehouse realm export writes it. It holds no secrets.
@@ -89,57 +81,7 @@ func (a *app) realmFile(c *cobra.Command, name, verb string, in *admin.FileInput
 	if in.File, err = readRealmFile(b); err != nil {
 		return out, usagef("%s: %v", name, err)
 	}
-	return out, a.call(c.Context(), "POST", a.realmPath("file", verb), in, &out)
-}
-
-// readRealmFile reads YAML, of which JSON is a part. Names that are unknown or come
-// twice are errors.
-func readRealmFile(b []byte) (f admin.RealmFile, err error) {
-	if len(bytes.TrimSpace(b)) == 0 {
-		return f, fmt.Errorf("is empty")
-	}
-	if !jsontext.Value(b).IsValid() {
-		tree, err := yamltree.Parse(b)
-		if err != nil {
-			return f, err
-		}
-		if b, err = json.Marshal(tree); err != nil {
-			return f, err
-		}
-	}
-	err = exactjson.Unmarshal(b, &f, exactjson.Strict())
-	var at *json.SemanticError
-	if errors.As(err, &at) { // the library's text names types of ours
-		if errors.Is(err, json.ErrUnknownName) {
-			return f, fmt.Errorf("%s is not known", at.JSONPointer)
-		}
-		return f, fmt.Errorf("%s is not of the kind that is expected there", at.JSONPointer)
-	}
-	return f, err
-}
-
-// realmYAML writes a file that readRealmFile reads as it was: with texts over several
-// lines as such where YAML can hold them, else as JSON.
-func realmYAML(realm string, file object) ([]byte, error) {
-	exact, err := json.Marshal(file, json.Deterministic(true), jsontext.WithIndent("  "))
-	if err != nil {
-		return nil, err
-	}
-	want, err := readRealmFile(exact)
-	if err != nil {
-		return nil, err
-	}
-	head := fmt.Sprintf(realmFileHead, realm)
-	for _, options := range [][]yaml.EncodeOption{{yaml.UseLiteralStyleIfMultiline(true), yaml.IndentSequence(true)}, {}} {
-		text, err := yaml.MarshalWithOptions(file, options...)
-		if err != nil {
-			continue
-		}
-		if got, err := readRealmFile(text); err == nil && reflect.DeepEqual(got, want) {
-			return append([]byte(head), text...), nil
-		}
-	}
-	return append(exact, '\n'), nil
+	return out, withLines(b, a.call(c.Context(), "POST", a.realmPath("file", verb), in, &out))
 }
 
 // printPlan shows changes with what was and what will be.
@@ -185,7 +127,7 @@ func linesOf(v any) []string {
 	if v == nil {
 		return nil
 	}
-	text, err := yaml.MarshalWithOptions(v, yaml.UseLiteralStyleIfMultiline(true))
+	text, err := yamlText(v)
 	if err != nil {
 		return []string{fmt.Sprint(v)}
 	}

@@ -44,6 +44,39 @@ func Parse(document []byte) (any, error) {
 	return value(node.Content[0], &left, 0)
 }
 
+// Line returns the line, from 1, at which what a pointer names stands in a document
+// that [Parse] reads, or the innermost thing around it that stands there; 0 when there
+// is none. A name that came in by an alias stands where the alias does.
+func Line(document []byte, pointer jsontext.Pointer) int {
+	var node yaml.Node
+	if bound(document) != nil || yaml.Unmarshal(document, &node) != nil || len(node.Content) != 1 {
+		return 0
+	}
+	n := node.Content[0]
+	line := n.Line
+	for token := range pointer.Tokens() {
+		var next *yaml.Node
+		switch n.Kind {
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == token {
+					line, next = n.Content[i].Line, n.Content[i+1]
+				}
+			}
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(token); err == nil && i >= 0 && i < len(n.Content) {
+				next = n.Content[i]
+				line = next.Line
+			}
+		}
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	return line
+}
+
 // value makes a tree of a node. Aliases take the value of their anchor; left bounds
 // what they may add up to, since a few lines can stand for gigabytes.
 func value(n *yaml.Node, left *int, depth int) (any, error) {

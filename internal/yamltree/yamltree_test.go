@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse/internal/yamltree"
 )
@@ -40,6 +41,21 @@ func TestParse(t *testing.T) {
 	} {
 		if got, err := yamltree.Parse([]byte(text)); err == nil {
 			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestLine(t *testing.T) {
+	const document = "# head\na:\n  b: 1\n  c/d~: |\n    x\n    y\n  e: [1,\n    2]\nf: {g: 1,\n  h: 2}\n"
+	for pointer, want := range map[jsontext.Pointer]int{"": 2, "/a": 2, "/a/b": 3, "/a/c~1d~0": 4, "/a/e": 7, "/a/e/0": 7, "/a/e/1": 8, "/a/e/2": 7,
+		"/f/g": 9, "/f/h": 10, "/f/h/i": 10, "/a/none/x": 2, "/zzz": 2} {
+		if got := yamltree.Line([]byte(document), pointer); got != want {
+			t.Errorf("%s: line %d, want %d", pointer, got, want)
+		}
+	}
+	for _, broken := range []string{"", "a: [", strings.Repeat("[", 1000)} {
+		if got := yamltree.Line([]byte(broken), "/a"); got != 0 {
+			t.Errorf("%.10q: line %d", broken, got)
 		}
 	}
 }

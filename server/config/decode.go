@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/gatehouse-auth/gatehouse/internal/nearest"
 )
 
 const (
@@ -353,7 +355,7 @@ func unknown(keys []key, name string) string {
 	for i, k := range keys {
 		names[i] = k.name
 	}
-	if near := nearest(name, names); near != "" {
+	if near := nearest.Name(name, names); near != "" {
 		return "unknown key; did you mean " + near + "?"
 	}
 	return "unknown key; there are " + strings.Join(names, ", ")

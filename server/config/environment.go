@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/nearest"
 )
 
 const envPrefix = "GATEHOUSE_"
@@ -92,5 +94,5 @@ func nearestUpper(name string, names []string) string {
 	for i, n := range names {
 		lower[i] = strings.ToLower(n)
 	}
-	return strings.ToUpper(nearest(name, lower))
+	return strings.ToUpper(nearest.Name(name, lower))
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/duration"
+	"github.com/gatehouse-auth/gatehouse/internal/nearest"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -133,7 +134,7 @@ func (k key) check(f reflect.Value, path string, report reporter) {
 func (k key) checkText(s string) error {
 	if e := k.enum(); e != nil && !slices.Contains(e, s) {
 		err := "one of " + strings.Join(e, ", ")
-		if near := nearest(s, e); near != "" {
+		if near := nearest.Name(s, e); near != "" {
 			err += "; did you mean " + near + "?"
 		}
 		return errors.New(err)
