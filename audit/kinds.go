@@ -55,6 +55,8 @@ const (
 	KindServerStop     = "server.stop"
 	KindConfigReload   = "config.reload"
 
+	KindDiskSpace = "disk.space" // little room is left on a disk, or enough again
+
 	KindAuditBroken  = "audit.broken"  // the log is no continuation of what was signed for it
 	KindAuditCounted = "audit.counted" // refusals of callers who never authenticated, beyond the bound
 	KindAuditDropped = "audit.dropped"

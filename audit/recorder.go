@@ -77,6 +77,7 @@ type Recorder struct {
 	closed  bool
 	stuck   bool // full, and somebody has waited in vain
 	stats   RecorderStats
+	failing error // of the last attempt to store; nil when it worked
 
 	closing sync.Once
 	abort   context.CancelFunc
@@ -329,6 +330,14 @@ func (r *Recorder) Stats() RecorderStats {
 	return s
 }
 
+// Failing returns why events cannot be stored at present; nil when they can, or when
+// nothing was tried since they could.
+func (r *Recorder) Failing() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failing
+}
+
 // Close stops taking events and stores what is queued. When ctx ends first it
 // gives up and tells how many events were lost.
 func (r *Recorder) Close(ctx context.Context) error {
@@ -511,6 +520,7 @@ func (r *Recorder) try(batches []pending) error {
 		}
 		r.mu.Lock()
 		r.stats.Failures++
+		r.failing = err
 		r.mu.Unlock()
 	}
 	return err
@@ -527,7 +537,7 @@ func (r *Recorder) stored(batches []pending) {
 			r.spare = append(r.spare, batches[i].Data[:0])
 		}
 	}
-	r.stuck = false
+	r.stuck, r.failing = false, nil
 	r.room.Broadcast()
 	// Room is the moment to tell what was dropped while there was none, and what
 	// came in while the batches were under way has had its wake-up already.

@@ -49,6 +49,7 @@ func TestPromisesAreKept(t *testing.T) {
 	h.cfg.Routes = []enforce.Route{{Pattern: "/", Upstream: "api", Authenticated: true},
 		{Pattern: "/judged/{id}", Upstream: "api", Action: "read", Resource: &enforce.ResourceRule{Type: "Thing", ID: "{id}"}}}
 	h.cfg.Audit.Overflow, h.cfg.Audit.Queue, h.cfg.Audit.RefusalsPerMinute = "drop", 16, 2
+	h.cfg.Disk.WarnPercent = 100
 	h.start()
 	key := h.bootstrap()
 	h.realms(key)

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -52,6 +53,7 @@ type Server struct {
 	auditFile *audit.FileSink // nil without audit.file
 	record    *telemetry.Events
 	sequencer *audit.Sequencer
+	disk      *diskspace.Watch
 	heads     *audit.HeadFile
 	view      *revocation.View
 	ring      *keyring.Ring
@@ -116,7 +118,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.closers = append(s.closers, func(context.Context) { auth.Close() })
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/"}
-	for _, wire := range []func(context.Context) error{s.openStore, s.wireAudit, s.wireRevocation, s.wireKeys, s.wirePeople,
+	for _, wire := range []func(context.Context) error{s.openStore, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wirePeople,
 		s.wireDecisions, s.wireAuthn, s.wireGrants, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
@@ -171,6 +173,7 @@ func storeConfig(cfg Config, log *slog.Logger) store.Config {
 // Start begins to answer requests and runs the background jobs.
 func (s *Server) Start(ctx context.Context) error {
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.disk.Look()
 	for _, j := range s.jobs {
 		s.running.Go(func() {
 			if err := j.run(ctx); err != nil && ctx.Err() == nil {

@@ -110,8 +110,8 @@ func (s *Server) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.metrics.Handler(s.log))
 	mux.Handle("GET /healthz", web.Live())
-	mux.Handle("GET /readyz", web.Ready(func(name string, err error) { s.log.Warn("not ready", "check", name, "error", err) },
-		web.Check{Name: "store", Run: s.db.Ping}, web.Check{Name: "audit_log", Run: s.logIntact}))
+	mux.Handle("GET /readyz", web.Ready(func(name string, err error) { s.log.Warn("not ready", "check", name, "error", err) }, s.diskNotes,
+		web.Check{Name: "store", Run: s.db.Ping}, web.Check{Name: "audit_log", Run: s.logIntact}, web.Check{Name: "record", Run: s.recordable}))
 	return mux
 }
 

@@ -22,13 +22,14 @@ const (
 	sqliteReaders = 3
 	// checkpointEvery keeps the write-ahead log short without making a writer wait
 	// for it; wal_autocheckpoint(8000) bounds it at some 32 MB when readers or the
-	// load keep this from getting through.
+	// load keep this from getting through, and journal_size_limit gives back what a
+	// long read made it grow to.
 	checkpointEvery = 250 * time.Millisecond
 )
 
 const (
 	sqliteCommon = "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
-		"&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(8000)&_defensive=1"
+		"&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(8000)&_pragma=journal_size_limit(67108864)&_defensive=1"
 	// What requests need is in the caches of the packages, and behind SQLite's own
 	// stands the system's; each connection keeps what one transaction works on.
 	sqliteWriter = sqliteCommon + "&_pragma=cache_size(-2048)&_txlock=immediate"

@@ -214,6 +214,30 @@ func (m *Metrics) Watch(w Watch) {
 	counter("directory_read_total", "Users read from the store.", w.UsersRead)
 }
 
+// WatchDisk registers the free space of a directory: bytes, and false while they are not
+// known. It may be called once for each name.
+func (m *Metrics) WatchDisk(directory string, free func() (bytes uint64, known bool)) {
+	if m == nil {
+		return
+	}
+	m.registry.MustRegister(&diskFree{free, prometheus.NewDesc("gatehouse_disk_free_bytes", "Bytes that are free where a directory is.", nil,
+		prometheus.Labels{"directory": directory})})
+}
+
+// diskFree leaves its metric out while the value is not known.
+type diskFree struct {
+	free func() (uint64, bool)
+	desc *prometheus.Desc
+}
+
+func (d *diskFree) Describe(out chan<- *prometheus.Desc) { out <- d.desc }
+
+func (d *diskFree) Collect(out chan<- prometheus.Metric) {
+	if bytes, known := d.free(); known {
+		out <- prometheus.MustNewConstMetric(d.desc, prometheus.GaugeValue, float64(bytes))
+	}
+}
+
 // Handler serves the metrics in the Prometheus formats. It belongs on a listener
 // of its own that the outside does not reach.
 func (m *Metrics) Handler(logger *slog.Logger) http.Handler {

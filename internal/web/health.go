@@ -9,12 +9,14 @@ import (
 // Live answers 200 as long as the process serves.
 func Live() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = WriteJSON(w, http.StatusOK, health{"ok"})
+		_ = WriteJSON(w, http.StatusOK, health{Status: "ok"})
 	})
 }
 
+// health is the body; Notes are codes of what somebody should look at soon.
 type health struct {
-	Status string `json:"status"`
+	Status string   `json:"status"`
+	Notes  []string `json:"notes,omitempty"`
 }
 
 // Check is one thing that must work before traffic may come.
@@ -27,8 +29,9 @@ type Check struct {
 const readyTimeout = 2 * time.Second
 
 // Ready answers 200 when every check passes within two seconds, else 503. The
-// body never says which part failed or why (ASVS 13.4.5); failed does.
-func Ready(failed func(name string, err error), checks ...Check) http.Handler {
+// body never says which part failed or why (ASVS 13.4.5); failed does. notes, when not
+// nil, are codes of what is no reason to send no traffic, and is to be looked at.
+func Ready(failed func(name string, err error), notes func() []string, checks ...Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 		defer cancel()
@@ -37,10 +40,14 @@ func Ready(failed func(name string, err error), checks ...Check) http.Handler {
 				if failed != nil {
 					failed(c.Name, err)
 				}
-				_ = WriteJSON(w, http.StatusServiceUnavailable, health{"unavailable"})
+				_ = WriteJSON(w, http.StatusServiceUnavailable, health{Status: "unavailable"})
 				return
 			}
 		}
-		_ = WriteJSON(w, http.StatusOK, health{"ok"})
+		h := health{Status: "ok"}
+		if notes != nil {
+			h.Notes = notes()
+		}
+		_ = WriteJSON(w, http.StatusOK, h)
 	})
 }

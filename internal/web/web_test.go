@@ -388,7 +388,7 @@ func TestHeadersAndHealth(t *testing.T) {
 	r := request("", nil)
 	r.TLS = &tls.ConnectionState{}
 	w = httptest.NewRecorder()
-	SecurityHeaders(nil, Ready(nil, Check{"db", func(context.Context) error { return errors.New("secret dsn") }})).ServeHTTP(w, r)
+	SecurityHeaders(nil, Ready(nil, nil, Check{"db", func(context.Context) error { return errors.New("secret dsn") }})).ServeHTTP(w, r)
 	if w.Code != 503 || strings.Contains(w.Body.String(), "secret") || w.Header().Get("Strict-Transport-Security") == "" {
 		t.Errorf("%d %s %v", w.Code, w.Body, w.Header())
 	}

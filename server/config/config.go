@@ -40,6 +40,7 @@ type Config struct {
 	TrustedProxies []string            `json:"trusted_proxies,omitempty" form:"network" doc:"Addresses or networks whose X-Forwarded-* lines are believed. Empty trusts nobody."`
 	Log            Log                 `json:"log,omitempty" doc:"The operator's log, on standard error (not the audit log)."`
 	Audit          Audit               `json:"audit,omitempty" doc:"The audit log."`
+	Disk           Disk                `json:"disk,omitempty" doc:"When to warn that the disk fills."`
 	Passwords      Passwords           `json:"passwords,omitempty" doc:"Cost of password hashing."`
 	Limits         Limits              `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
 	KeyPrefix      string              `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
@@ -85,6 +86,13 @@ type Audit struct {
 	// Refusals and RefusalsPerMinute are for audit.Refusals.
 	Refusals          string `json:"refusals,omitempty" enum:"count,each" default:"count" doc:"Refusals of callers who never authenticated: count records the first ones of a minute one by one, then how many more there were, for each reason and network; each records all of them one by one, and lets anybody fill the disk."`
 	RefusalsPerMinute int    `json:"refusals_per_minute,omitempty" minimum:"1" maximum:"100000" default:"30" doc:"How many of those are recorded one by one in a minute, for one reason and network (an IPv4 address, an IPv6 /64); ten times as many for all networks together."`
+}
+
+// Disk sets when the operator is warned that the disk fills.
+type Disk struct {
+	WarnBytes   int64         `json:"warn_bytes,omitempty" minimum:"0" default:"1073741824" doc:"Warn when fewer bytes are free where 'data', or 'audit.file', is; 0 asks for no number."`
+	WarnPercent int           `json:"warn_percent,omitempty" minimum:"0" maximum:"100" default:"5" doc:"Warn when a smaller part of the disk is free; 0 asks for no part."`
+	Interval    time.Duration `json:"interval,omitempty" minimum:"1s" maximum:"1h" default:"30s" doc:"How often the free space is looked at."`
 }
 
 // Passwords bounds the cost of password hashing.
