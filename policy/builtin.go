@@ -8,19 +8,20 @@ import (
 
 // The built-in roles. They are given to people like any role, and what they may
 // do is fixed in this package: no role, policy or schema of a realm adds to it,
-// inherits it or takes it away. The first three count in realm main only and
+// inherits it or takes it away. The first four count in realm main only and
 // reach over every realm; realm-admin counts in the other realms, each for itself.
 const (
 	RoleAdmin      = "gatehouse-admin"    // everything
 	RoleOperator   = "gatehouse-operator" // reads all; writes subjects, entities, grants; revokes
 	RoleAuditor    = "gatehouse-auditor"  // reads all but backups
+	RoleBackup     = "gatehouse-backup"   // starts backups
 	RoleRealmAdmin = "realm-admin"        // everything inside its own realm
 )
 
 // IsBuiltinRole reports whether a role's name is reserved for Gatehouse.
 func IsBuiltinRole(name string) bool {
 	switch name {
-	case RoleAdmin, RoleOperator, RoleAuditor, RoleRealmAdmin:
+	case RoleAdmin, RoleOperator, RoleAuditor, RoleBackup, RoleRealmAdmin:
 		return true
 	}
 	return false
@@ -35,6 +36,7 @@ func BuiltinRoles(realm string) []Role {
 		{Realm: realm, Name: RoleAdmin, Description: "administers everything"},
 		{Realm: realm, Name: RoleOperator, Description: "reads everything, looks after people, revokes"},
 		{Realm: realm, Name: RoleAuditor, Description: "reads everything, changes nothing"},
+		{Realm: realm, Name: RoleBackup, Description: "starts backups, sees nothing"},
 	}
 }
 

@@ -7,11 +7,11 @@ import (
 )
 
 // may says who may call an operation, apart from the public ones. Letters: a
-// gatehouse-admin, o gatehouse-operator, u gatehouse-auditor, r realm-admin of
-// the realm that is acted on, n an account of main without roles, x realm-admin
+// gatehouse-admin, o gatehouse-operator, u gatehouse-auditor, b gatehouse-backup, r
+// realm-admin of the realm that is acted on, n an account of main without roles, x realm-admin
 // of another realm.
 var may = map[string]string{
-	"me": "aoun", "get-me-of-realm": "aourn", "backup": "a",
+	"me": "aounb", "get-me-of-realm": "aournb", "backup": "ab",
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
@@ -52,7 +52,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 	h.want(201, root, "POST", "/realms", map[string]any{"name": "other"})
 	who := map[byte]string{}
 	for letter, p := range map[byte][3]string{'a': {"main", "ada", "gatehouse-admin"}, 'o': {"main", "otto", "gatehouse-operator"},
-		'u': {"main", "uma", "gatehouse-auditor"}, 'n': {"main", "nora", ""}, 'r': {"acme", "rita", "realm-admin"}, 'x': {"other", "xena", "realm-admin"}} {
+		'u': {"main", "uma", "gatehouse-auditor"}, 'b': {"main", "bea", "gatehouse-backup"}, 'n': {"main", "nora", ""}, 'r': {"acme", "rita", "realm-admin"}, 'x': {"other", "xena", "realm-admin"}} {
 		var roles []string
 		if p[2] != "" {
 			roles = []string{p[2]}
