@@ -93,20 +93,65 @@ func TestUnitVerified(t *testing.T) {
 		}
 		t.Skip("systemd-analyze is missing; make test installs it")
 	}
-	b, err := os.ReadFile("../deploy/systemd/gatehouse.service")
+	units, err := filepath.Glob("../deploy/systemd/gatehouse*")
+	if err != nil || len(units) < 3 {
+		t.Fatalf("found only %q: %v", units, err)
+	}
+	sh := newShell(t)
+	for _, unit := range units {
+		b, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied := filepath.Join(sh.dir, filepath.Base(unit)) // verify wants the program to be there
+		if err := os.WriteFile(copied, []byte(strings.ReplaceAll(string(b), "/usr/bin/gatehouse", sh.program)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, unit := range units {
+		copied := filepath.Join(sh.dir, filepath.Base(unit))
+		checks := [][]string{{"verify", copied}}
+		if filepath.Ext(unit) == ".service" {
+			checks = append(checks, []string{"security", "--offline=true", "--threshold=15", copied})
+		}
+		for _, args := range checks {
+			out, err := exec.CommandContext(t.Context(), "systemd-analyze", args...).CombinedOutput()
+			if err != nil || args[0] == "verify" && len(out) > 0 {
+				t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+			}
+		}
+	}
+}
+
+// TestBackupUnit: the backup comes first, and what is then removed are old backups and
+// nothing else.
+func TestBackupUnit(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../deploy/systemd/gatehouse-backup.service")
 	if err != nil {
 		t.Fatal(err)
 	}
-	sh := newShell(t)
-	copied := filepath.Join(sh.dir, "gatehouse.service") // verify wants the program to be there
-	if err := os.WriteFile(copied, []byte(strings.ReplaceAll(string(b), "/usr/bin/gatehouse", sh.program)), 0o600); err != nil {
-		t.Fatal(err)
+	lines := regexp.MustCompile(`(?m)^ExecStart=(.*)$`).FindAllStringSubmatch(string(b), -1)
+	if len(lines) != 2 || lines[0][1] != "/usr/bin/gatehouse backup" {
+		t.Fatalf("it runs %q", lines)
 	}
-	for _, args := range [][]string{{"verify", copied}, {"security", "--offline=true", "--threshold=15", copied}} {
-		out, err := exec.CommandContext(t.Context(), "systemd-analyze", args...).CombinedOutput()
-		if err != nil || args[0] == "verify" && len(out) > 0 {
-			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+	dir := t.TempDir()
+	for name, age := range map[string]int{"old.backup": 20, "young.backup": 3, "old.note": 20} {
+		file, when := filepath.Join(dir, name), time.Now().AddDate(0, 0, -age)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
 		}
+		if err := os.Chtimes(file, when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	words := strings.Fields(strings.ReplaceAll(lines[1][1], "/srv/gatehouse/data/backups", dir)) // as systemd: without a shell
+	if out, err := exec.CommandContext(t.Context(), words[0], words[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*"))
+	if want := []string{filepath.Join(dir, "old.note"), filepath.Join(dir, "young.backup")}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("%q are left, not %q", left, want)
 	}
 }
 

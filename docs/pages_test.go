@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"net"
 	"net/http/httptest"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/examples/documents"
+	"github.com/gatehouse-auth/gatehouse/internal/testpg"
 )
 
 // A page is run as a reader would: the commands of its ```sh blocks, and those
@@ -41,7 +43,7 @@ import (
 //   - The addresses and directories of the pages become free ones of the test.
 //
 // audiences are the pages that somebody reads to get one thing done.
-var audiences = []string{"protect.md", "api-keys.md", "check-tokens.md", "policies.md", "operate.md", "cors.md", "openapi.md", "realm-file.md"}
+var audiences = []string{"protect.md", "api-keys.md", "check-tokens.md", "policies.md", "operate.md", "cors.md", "openapi.md", "realm-file.md", "move.md", "backups.md", "upgrade.md"}
 
 // wholeBound is for all pages together, on a small machine.
 const wholeBound = 60 * time.Second
@@ -64,10 +66,34 @@ func TestPages(t *testing.T) {
 			if len(steps) < 8 {
 				t.Fatalf("found only %d commands: the search is broken", len(steps))
 			}
-			newShell(t).run(t, steps)
+			sh := newShell(t)
+			if bytes.Contains(b, []byte("/etc/gatehouse/dsn")) {
+				sh.database(t)
+			}
+			sh.run(t, steps)
 		})
 	}
 }
+
+// database gives the reader an empty PostgreSQL database, whose connection string is in
+// the file that the pages name.
+func (sh *shell) database(t *testing.T) {
+	t.Helper()
+	pg, err := testpg.Start()
+	if errors.Is(err, testpg.ErrMissing) && os.Getenv("GATEHOUSE_TEST_STRICT") == "" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pg.Stop)
+	if err := os.WriteFile(filepath.Join(sh.etc(), "dsn"), []byte(pg.DSN(t)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// etc is where the reader's /etc/gatehouse is.
+func (sh *shell) etc() string { return filepath.Join(sh.dir, "etc") }
 
 // TestREADME runs what README.md says, after `make run` and in place of it.
 func TestREADME(t *testing.T) {
@@ -214,6 +240,9 @@ func newShell(t *testing.T) *shell {
 	api := httptest.NewServer(documents.New())
 	t.Cleanup(api.Close)
 	sh := &shell{program: buildOnce(t), dir: t.TempDir(), auth: freeAddress(t), gateway: freeAddress(t), api: strings.TrimPrefix(api.URL, "http://")}
+	if err := os.Mkdir(sh.etc(), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	spec, err := os.ReadFile("../examples/documents/openapi.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +263,7 @@ func (sh *shell) env() []string {
 func (sh *shell) run(t *testing.T, steps []step) {
 	t.Helper()
 	here := strings.NewReplacer("127.0.0.1:8080", sh.auth, "127.0.0.1:8081", sh.gateway, "127.0.0.1:3000", sh.api,
-		"/srv/gatehouse", filepath.Join(sh.dir, "srv"))
+		"/srv/gatehouse", filepath.Join(sh.dir, "srv"), "/etc/gatehouse", sh.etc())
 	var script strings.Builder
 	script.WriteString(prelude)
 	for _, s := range steps {

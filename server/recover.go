@@ -23,22 +23,11 @@ func Recover(ctx context.Context, cfg Config, username string) (_ admin.Recovere
 	if err != nil {
 		return admin.Recovered{}, err
 	}
-	at := storeConfig(cfg, slog.Default())
-	if at.Driver == store.DriverSQLite { // a wrong path must not become a second, empty installation
-		if _, err := os.Stat(at.Path); errors.Is(err, os.ErrNotExist) {
-			return admin.Recovered{}, fmt.Errorf("%s is not there: nothing to recover; is `data` right?", at.Path)
-		}
-	}
-	db, err := store.Open(ctx, at)
+	db, err := openExisting(ctx, cfg)
 	if err != nil {
 		return admin.Recovered{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := db.Realm(ctx, gatehouse.MainRealm); errors.Is(err, gatehouse.NotFound) {
-		return admin.Recovered{}, errors.New("no server ever started on this database: start one, it prints how to make the first administrator")
-	} else if err != nil {
-		return admin.Recovered{}, err
-	}
 	// Only the installation's own master key opens what is sealed: somebody who was
 	// given a copy of the database alone gets no further.
 	sealed, err := store.Run[secrets.Tx](db)
@@ -53,4 +42,26 @@ func Recover(ctx context.Context, cfg Config, username string) (_ admin.Recovere
 		return admin.Recovered{}, err
 	}
 	return admin.Recovery{Run: run, KeyPrefix: cfg.KeyPrefix, Now: clockOf(cfg)}.Administrator(ctx, username)
+}
+
+// openExisting opens a database that a server has used: a wrong path must not become a
+// second, empty installation.
+func openExisting(ctx context.Context, cfg Config) (*store.DB, error) {
+	at := storeConfig(cfg, slog.Default())
+	if at.Driver == store.DriverSQLite {
+		if _, err := os.Stat(at.Path); errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%s is not there; is `data` right?", at.Path)
+		}
+	}
+	db, err := store.Open(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = db.Realm(ctx, gatehouse.MainRealm); errors.Is(err, gatehouse.NotFound) {
+		err = errors.New("no server ever started on this database: start one, it prints how to make the first administrator")
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }

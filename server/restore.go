@@ -60,12 +60,39 @@ func Restore(ctx context.Context, cfg Config, file string) (_ Restored, err erro
 		return Restored{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	return endRestore(ctx, cfg, db, filepath.Base(file))
+}
+
+// RestoreInPlace does what must follow when somebody set the database back by other
+// means: PostgreSQL's own tools, a copy of the file, a snapshot of the disk. What was
+// issued until now is ended as by [Restore], and the logs begin where they end.
+func RestoreInPlace(ctx context.Context, cfg Config) (_ Restored, err error) {
+	db, err := openExisting(ctx, cfg)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	mark, err := store.Run[audit.SettingWriter](db)
+	if err != nil {
+		return Restored{}, err
+	}
+	err = mark(ctx, func(ctx context.Context, tx audit.SettingWriter) error {
+		return tx.PutSetting(ctx, settingRestored, "1")
+	})
+	if err != nil {
+		return Restored{}, err
+	}
+	return endRestore(ctx, cfg, db, "in place")
+}
+
+// endRestore does the second half of a restore, under the name of what was loaded.
+func endRestore(ctx context.Context, cfg Config, db *store.DB, name string) (Restored, error) {
 	heads, err := audit.OpenHeadFile(headsPath(cfg))
 	if err != nil { // what it said of the log before is lost, and the restore is not
 		slog.Default().Warn("the heads of the audit logs cannot be read and are replaced", "error", err)
 		heads = audit.NewHeadFile(headsPath(cfg))
 	}
-	return finishRestore(ctx, db, heads, filepath.Base(file), clockOf(cfg)())
+	return finishRestore(ctx, db, heads, name, clockOf(cfg)())
 }
 
 // finishRestore does what must follow after a backup was loaded, once.

@@ -229,6 +229,38 @@ func (h *house) verifies(key, problem string) {
 	}
 }
 
+// TestRestoreInPlace: a database that was set back by a copy of its file is a restore
+// too, and what was revoked since then stays dead when it is told.
+func TestRestoreInPlace(t *testing.T) {
+	h := newHouse(t)
+	if _, err := RestoreInPlace(t.Context(), h.cfg); err == nil {
+		t.Error("restored where nothing is")
+	}
+	h.start()
+	key := h.bootstrap()
+	out := h.want("login", "POST", "/tokens", "root:"+housePassword, "", 200)
+	access, _ := out["access_token"].(string)
+	h.stop()
+	old := h.copyData()
+	h.start()
+	h.want("revoke", "DELETE", "/tokens", access, "", 204)
+	if _, err := RestoreInPlace(t.Context(), h.cfg); gatehouse.CodeOf(err) != "store_locked" {
+		t.Errorf("while the server runs: %v", err)
+	}
+	h.stop()
+	h.replaceData(old)
+	done, err := RestoreInPlace(t.Context(), h.cfg)
+	if err != nil || done.Grants != 1 || done.Keys != 1 {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	h.start()
+	h.want("revoked since", "GET", "/admin/v1/me", access, "", 401)
+	h.verifies(key, "")
+	if status, _ := h.call("GET", h.s.MetricsURL()+"/readyz", "", ""); status != 200 {
+		t.Errorf("not ready: %d", status)
+	}
+}
+
 // TestRestoreIsFinishedAtStart: a restore that was cut off between its halves is
 // finished before the server answers anybody.
 func TestRestoreIsFinishedAtStart(t *testing.T) {

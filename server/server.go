@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"fmt"
@@ -188,7 +189,7 @@ func (s *Server) Start(ctx context.Context) error {
 			}
 		})
 	}
-	s.recordLife(audit.KindServerStart, map[string]string{"version": programVersion()})
+	s.recordLife(audit.KindServerStart, map[string]string{"version": cmp.Or(s.cfg.Version, programVersion())})
 	s.log.Info("ready", "issuer", s.issuer, "auth", s.AuthURL(), "gateway", s.GatewayURL())
 	return nil
 }

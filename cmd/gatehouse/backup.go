@@ -28,19 +28,33 @@ are hashed or sealed; to use it you also need the master key, which is not in it
 
 func (a *app) restoreCommand() *cobra.Command {
 	var config string
+	var inPlace bool
 	c := &cobra.Command{
-		Use:   "restore BACKUP",
+		Use:   "restore BACKUP | restore --in-place",
 		Short: "Load a backup into an empty store (the server must not run)",
 		Long: `Loads a backup into an empty store, with the master key that it was made under in place. What was revoked after the
 backup was made is not in it, so every token and login that was issued until now is ended, and recorded as such with the
-checkpoint that the backup ends with. API keys and passwords are as they were at the time of the backup.`,
-		Args: cobra.ExactArgs(1),
+checkpoint that the backup ends with. API keys and passwords are as they were at the time of the backup.
+
+With --in-place nothing is loaded: the database was set back already, by PostgreSQL's own tools or by a copy of the file, and
+what follows is done alone.`,
+		Args: func(c *cobra.Command, args []string) error {
+			if inPlace {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			cfg, err := server.LoadConfig(config, a.environ)
 			if err != nil {
 				return usagef("%v", err)
 			}
-			done, err := server.Restore(c.Context(), cfg, args[0])
+			var done server.Restored
+			if inPlace {
+				done, err = server.RestoreInPlace(c.Context(), cfg)
+			} else {
+				done, err = server.Restore(c.Context(), cfg, args[0])
+			}
 			if err != nil {
 				return err
 			}
@@ -61,5 +75,6 @@ Take care of what nobody can know any more:
 		},
 	}
 	c.Flags().StringVar(&config, "config", "gatehouse.yaml", "configuration file")
+	c.Flags().BoolVar(&inPlace, "in-place", false, "the database was set back already: end what was issued before")
 	return c
 }

@@ -38,6 +38,7 @@ func (a *app) serve(ctx context.Context, cfg server.Config, path string, ready f
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	cfg.Version = buildVersion()
 	s, err := server.New(ctx, cfg)
 	if err != nil {
 		return err

@@ -50,6 +50,9 @@ type Config struct {
 
 	// Now is the clock; time.Now when nil. It is no setting: no file names it.
 	Now func() time.Time `json:"-"`
+	// Version is that of the program, for the record: what the build noted when empty.
+	// It is no setting either.
+	Version string `json:"-"`
 }
 
 // Store says where everything is stored.
