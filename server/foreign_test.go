@@ -115,7 +115,7 @@ func TestIssuerWithoutJTI(t *testing.T) {
 		}
 	}
 	wrong := f.token(map[string]any{"aud": "https://other.example"})
-	if v := verdict(t, d, wrong); v["reason"] != "token_wrong_audience" || v["detail"] != "accepted here: https://api.example" {
+	if v := verdict(t, d, wrong); v["reason"] != "token_wrong_audience" || v["detail"] != `the token says "https://other.example"; accepted here: https://api.example` {
 		t.Errorf("wrong audience: %v", v)
 	}
 	call(t, "POST", d.Issuer+"/admin/v1/realms/main/revocations", "bearer", d.AdminToken, "body", `{"kind":"realm"}`).want(t, "cut-off", 201)
