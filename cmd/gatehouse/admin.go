@@ -27,9 +27,9 @@ other keys are ended. Other accounts stay as they are. The audit log has the eve
 			if len(args) == 1 {
 				username = args[0]
 			}
-			cfg, err := server.LoadConfig(config, a.environ)
+			cfg, err := a.loadConfig(config)
 			if err != nil {
-				return usagef("%v", err)
+				return err
 			}
 			got, err := server.Recover(c.Context(), cfg, username)
 			if gatehouse.CodeOf(err) == "store_locked" {

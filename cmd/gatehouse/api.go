@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -95,6 +94,30 @@ func credentialText(t string) (gatehouse.Secret, error) {
 	return gatehouse.Secret(t), nil
 }
 
+// tokenFrom says where token finds the credential, without a word of it.
+func (a *app) tokenFrom() string {
+	switch {
+	case a.tokenFile != "":
+		return "--token-file " + a.tokenFile
+	case strings.TrimSpace(a.env("GATEHOUSE_TOKEN")) != "":
+		return "GATEHOUSE_TOKEN"
+	case a.env("GATEHOUSE_TOKEN_FILE") != "":
+		return "GATEHOUSE_TOKEN_FILE " + a.env("GATEHOUSE_TOKEN_FILE")
+	}
+	if path, err := a.loginPath(); err == nil {
+		return "your saved login " + path
+	}
+	return ""
+}
+
+// badServer names the address that cannot be one, unless there may be a password in it.
+func (a *app) badServer(err error) error {
+	if strings.Contains(a.server(), "@") {
+		return usagef("--url or GATEHOUSE_URL: %v", err)
+	}
+	return usagef("--url or GATEHOUSE_URL: %q: %v", a.server(), err)
+}
+
 func (a *app) realmName() string {
 	if a.realm != "" {
 		return a.realm
@@ -122,7 +145,7 @@ func (a *app) call(ctx context.Context, method, path string, in, out any) error 
 	}
 	c, err := client.New(a.server(), token)
 	if err != nil {
-		return usagef("%v", err)
+		return a.badServer(err)
 	}
 	return c.Do(ctx, method, path, in, out)
 }
@@ -263,13 +286,13 @@ func text(v any) string {
 }
 
 // errNothing is returned when a command was asked to change nothing.
-var errNothing = errors.New("nothing to change; see --help")
+var errNothing = usagef("nothing to change; see --help")
 
 // callPublic is call without a credential.
 func (a *app) callPublic(ctx context.Context, method, path string, in, out any) error {
 	c, err := client.New(a.server(), "")
 	if err != nil {
-		return usagef("%v", err)
+		return a.badServer(err)
 	}
 	return c.Do(ctx, method, path, in, out)
 }

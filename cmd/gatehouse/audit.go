@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 )
 
 func (a *app) auditCommand() *cobra.Command {
@@ -21,6 +25,24 @@ func (a *app) auditList() *cobra.Command {
 	var limit int
 	c := &cobra.Command{Use: "list", Short: "List events, newest first", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 		q := url.Values{"limit": {strconv.Itoa(limit)}}
+		var err error
+		if from, err = instantOf("from", from, duration.Parse, time.Now()); err == nil {
+			to, err = instantOf("to", to, duration.Parse, time.Now())
+		}
+		if err != nil {
+			return usagef("%v", err)
+		}
+		if outcome != "" {
+			if err := oneOf("outcome", outcome, "success", "failure", "error"); err != nil {
+				return err
+			}
+		}
+		if limit < 1 || limit > 1000 {
+			return usagef("--limit: %d is not from 1 to 1000", limit)
+		}
+		if actor, err = a.subjectID(c.Context(), actor); err != nil {
+			return err
+		}
 		for name, v := range map[string]string{"kind": kind, "actor": actor, "target": target, "outcome": outcome, "from": from, "to": to} {
 			if v != "" {
 				q.Set(name, v)
@@ -47,13 +69,26 @@ func (a *app) auditList() *cobra.Command {
 		})
 	}}
 	c.Flags().StringVar(&kind, "kind", "", "only events of this kind; a trailing dot takes all that begin so: key.")
-	c.Flags().StringVar(&actor, "actor", "", "only events of this actor, by id")
+	c.Flags().StringVar(&actor, "actor", "", "only events of this user or service, by name or id")
 	c.Flags().StringVar(&target, "target", "", "only events about this target, by id")
 	c.Flags().StringVar(&outcome, "outcome", "", "success, failure or error")
-	c.Flags().StringVar(&from, "from", "", "not before: 2026-01-31T00:00:00Z")
-	c.Flags().StringVar(&to, "to", "", "not after")
+	c.Flags().StringVar(&from, "from", "", "not before: 2026-01-31T08:00:00Z, 2026-01-31, or how long ago: 24h, 7d")
+	c.Flags().StringVar(&to, "to", "", "not after, written in the same way")
 	c.Flags().IntVar(&limit, "limit", 50, "at most this many, up to 1000")
 	return c
+}
+
+// subjectID returns the id of an account by its name. What looks like an id is one:
+// accounts that are gone have events, too.
+func (a *app) subjectID(ctx context.Context, name string) (string, error) {
+	if name == "" || strings.Contains(name, "_") {
+		return name, nil
+	}
+	var u object
+	if err := a.call(ctx, "GET", a.realmPath("users", name), nil, &u); err != nil {
+		return "", err
+	}
+	return text(u["id"]), nil
 }
 
 func first(values ...any) string {
@@ -121,7 +156,7 @@ func (a *app) auditCheckpoint() *cobra.Command {
 func (a *app) auditProof() *cobra.Command {
 	return &cobra.Command{Use: "proof INDEX", Short: "Print the proof that one event is in the log", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 		if _, err := strconv.ParseInt(args[0], 10, 64); err != nil {
-			return usagef("INDEX is a number")
+			return usagef("%q is no INDEX of an event: that is a whole number from 0", args[0])
 		}
 		return a.get(c.Context(), a.realmPath("audit", "proof")+"?index="+args[0])
 	}}

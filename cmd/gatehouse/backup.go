@@ -45,9 +45,9 @@ what follows is done alone.`,
 			return cobra.ExactArgs(1)(c, args)
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			cfg, err := server.LoadConfig(config, a.environ)
+			cfg, err := a.loadConfig(config)
 			if err != nil {
-				return usagef("%v", err)
+				return err
 			}
 			var done server.Restored
 			if inPlace {

@@ -21,9 +21,9 @@ func (a *app) configCommand() *cobra.Command {
 			if len(args) == 1 {
 				path = args[0]
 			}
-			cfg, err := server.LoadConfig(path, a.environ)
+			cfg, err := a.loadConfig(path)
 			if err != nil {
-				return usagef("%v", err)
+				return err
 			}
 			summary := map[string]any{"ok": true, "file": path, "issuer": cfg.Issuer, "routes": len(cfg.Routes), "upstreams": len(cfg.Upstreams)}
 			warnings := append([]string{}, enforce.Warnings(cfg.Routes)...)

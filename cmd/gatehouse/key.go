@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -50,6 +51,12 @@ func (a *app) keyCreate() *cobra.Command {
 			if name == "" {
 				return usagef("--name is needed: what is the key for?")
 			}
+			if err := oneOf("environment", environment, "live", "test"); err != nil {
+				return err
+			}
+			if err := checkNets(nets); err != nil {
+				return err
+			}
 			body := object{"name": name, "environment": environment}
 			if owner != "" {
 				body["owner"] = owner
@@ -83,6 +90,23 @@ func (a *app) keyCreate() *cobra.Command {
 	c.Flags().StringSliceVar(&nets, "allow-from", nil, "accept the key only from this network; may be repeated")
 	lifetimeVar(c, &expires, "expires", "end the key after this long: 90d, 2160h; without it, it does not end")
 	return c
+}
+
+// checkNets names the one that is no network, which the server's answer does not.
+func checkNets(nets []string) error {
+	for _, n := range nets {
+		if _, err := netip.ParseAddr(n); err == nil {
+			continue
+		}
+		p, err := netip.ParsePrefix(n)
+		switch {
+		case err != nil:
+			return usagef("--allow-from: %q is neither an address nor a network such as 192.0.2.0/24 or 2001:db8::/32", n)
+		case p != p.Masked():
+			return usagef("--allow-from: %q has bits of a host; the network is %s", n, p.Masked())
+		}
+	}
+	return nil
 }
 
 func (a *app) keyRotate() *cobra.Command {

@@ -69,7 +69,7 @@ func (a *app) keyUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("%v", errNothing)
+				return errNothing
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("keys", args[0]), body, &out); err != nil {

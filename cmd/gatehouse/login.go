@@ -42,7 +42,7 @@ Whoever lost every administrator's credentials gets one back on the server's mac
 			}
 			cl, err := client.New(a.server(), key)
 			if err != nil {
-				return usagef("%v", err)
+				return a.badServer(err)
 			}
 			me := "/me"
 			if a.realmName() != gatehouse.MainRealm {

@@ -32,9 +32,9 @@ database is the one that is served.`,
 		Example: "  gatehouse move --config /srv/gatehouse/gatehouse.yaml --to postgres --dsn-file /etc/gatehouse/dsn",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := server.LoadConfig(config, a.environ)
+			cfg, err := a.loadConfig(config)
 			if err != nil {
-				return usagef("%v", err)
+				return err
 			}
 			o, err := a.moveTarget(to, dsnFile)
 			if err != nil {

@@ -93,7 +93,7 @@ func (a *app) policyExplain() *cobra.Command {
 		}
 		typ, id, ok := cutResource(resource)
 		if !ok {
-			return usagef("--resource: TYPE/ID")
+			return usagef("--resource: %q is not of the form TYPE/ID, such as Document/1", resource)
 		}
 		res := object{"type": typ, "id": id}
 		body := object{"principal": principal, "action": action, "resource": res}

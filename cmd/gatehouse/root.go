@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"slices"
 	"sort"
@@ -33,13 +34,19 @@ type app struct {
 
 func (a *app) command() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "gatehouse",
-		Short:         "Authentication and authorization for any API, in one program",
+		Use:   "gatehouse",
+		Short: "Authentication and authorization for any API, in one program",
+		Long: `Authentication and authorization for any API, in one program.
+
+Exit codes, for scripts: 0 done; 1 it failed, or the log does not verify; 2 a mistake in the command or its input;
+3 not logged in, not allowed, or a token that is refused; 4 there is no such thing; 5 it is in conflict with what there
+is; 6 the server cannot be reached or has no time.`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usagef("%v", err) })
+	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: a.name()}
+	root.SetFlagErrorFunc(a.flagMistake)
 	f := root.PersistentFlags()
 	f.BoolVar(&a.json, "json", false, "print JSON instead of text")
 	f.StringVar(&a.url, "url", "", "server to talk to (GATEHOUSE_URL; http://127.0.0.1:8080)")
@@ -56,17 +63,18 @@ func (a *app) command() *cobra.Command {
 	add("start", a.demoCommand(), a.protectCommand(), a.initCommand(), a.serveCommand(), a.configCommand(), a.loginCommand())
 	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.realmCommand(), a.policyCommand(), a.backupCommand(), a.restoreCommand(), a.moveCommand(), a.adminCommand())
 	add("inspect", a.tokenCommand(), a.auditCommand(), a.explainCommand(), a.joseCommand(), a.versionCommand())
-	requireSubcommands(root)
+	a.requireSubcommands(root)
+	a.callByName(root)
 	return root
 }
 
 // requireSubcommands makes "gatehouse user" and "gatehouse user frob" usage
 // errors rather than silent help with exit code 0, and so are too few arguments.
-func requireSubcommands(c *cobra.Command) {
+func (a *app) requireSubcommands(c *cobra.Command) {
 	if check := c.Args; check != nil {
 		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return usagef("%v: %s", err, c.UseLine())
+			if check(c, args) != nil {
+				return operandMistake(c, args)
 			}
 			if slices.Contains(args, "") { // would be the path of a whole list
 				return usagef("an empty argument: %s", c.UseLine())
@@ -75,13 +83,14 @@ func requireSubcommands(c *cobra.Command) {
 		}
 	}
 	for _, sub := range c.Commands() {
-		requireSubcommands(sub)
+		a.requireSubcommands(sub)
 	}
 	if c.HasSubCommands() && c.Run == nil && c.RunE == nil {
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("%s: no command %q%s; see %s --help", c.CommandPath(), args[0], didYouMean(c, args[0]), c.CommandPath())
+				typed := append(strings.Fields(strings.TrimPrefix(c.CommandPath(), a.name())), args[0])
+				return usagef("there is no command %q%s", strings.Join(typed, " "), seeHelp(didYouMean(c, args[0]), c))
 			}
 			if c.HasParent() {
 				_ = c.Help()
@@ -94,11 +103,27 @@ func requireSubcommands(c *cobra.Command) {
 
 // didYouMean names the commands that a mistyped one may have meant.
 func didYouMean(c *cobra.Command, typed string) string {
-	c.SuggestionsMinimumDistance = 2
-	if close := c.SuggestionsFor(typed); len(close) > 0 {
-		return "; did you mean " + strings.Join(close, " or ") + "?"
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
 	}
-	return ""
+	return meant("", nearest(typed, names))
+}
+
+// callByName writes the name by which this program was called into all texts that tell
+// somebody to call it: "gatehouse" alone is not found where only bin/gatehouse is.
+func (a *app) callByName(c *cobra.Command) {
+	c.Long, c.Example = a.calls(c.Long), strings.ReplaceAll(c.Example, "gatehouse ", a.name()+" ")
+	for _, sub := range c.Commands() {
+		a.callByName(sub)
+	}
+}
+
+// calls is callByName for a text in which commands stand between backquotes.
+func (a *app) calls(text string) string {
+	return strings.ReplaceAll(text, "`gatehouse ", "`"+a.name()+" ")
 }
 
 // name is what somebody types to call this program again.
@@ -151,7 +176,10 @@ func table(w io.Writer, rows [][]string) {
 // sequences in a username, say).
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+		switch {
+		case r == '\n' || r == '\t' || r == '\r':
+			return ' '
+		case r < 0x20, r == 0x7f, r >= 0x80 && r < 0xa0:
 			return '\uFFFD'
 		}
 		return r
@@ -185,14 +213,14 @@ func (a *app) printError(err error) {
 	}
 	var e *gatehouse.Error
 	if !errors.As(err, &e) {
-		fmt.Fprintf(a.errOut, "gatehouse: %s\n", paragraph(err.Error()))
+		fmt.Fprintf(a.errOut, "gatehouse: %s\n", paragraph(a.calls(err.Error())))
 		return
 	}
 	text := e.Public
 	if text == "" {
 		text = e.Kind.String()
 	}
-	fmt.Fprintf(a.errOut, "gatehouse: %s (%s)\n", paragraph(text), printable(e.Code))
+	fmt.Fprintf(a.errOut, "gatehouse: %s (%s)\n", paragraph(a.calls(text)), printable(e.Code))
 	var request *client.RequestError
 	switch {
 	case errors.As(e.Cause, &request):
@@ -200,7 +228,10 @@ func (a *app) printError(err error) {
 			fmt.Fprintf(a.errOut, "  request: %s\n", printable(request.ID))
 		}
 	case e.Cause != nil:
-		fmt.Fprintf(a.errOut, "  cause: %s\n", paragraph(e.Cause.Error()))
+		fmt.Fprintf(a.errOut, "  cause: %s\n", paragraph(causeText(e.Cause)))
+	}
+	if hint := a.hint(e, request != nil); hint != "" {
+		fmt.Fprintf(a.errOut, "  %s\n", printable(a.calls(hint)))
 	}
 	names := make([]string, 0, len(e.Fields))
 	for n := range e.Fields {
@@ -210,6 +241,28 @@ func (a *app) printError(err error) {
 	for _, n := range names {
 		fmt.Fprintf(a.errOut, "  %s: %s\n", printable(n), paragraph(e.Fields[n]))
 	}
+}
+
+// causeText is the cause of a failed request without what stands beside it already.
+func causeText(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err.Error()
+	}
+	return err.Error()
+}
+
+// hint says what to try next, where that depends on how this program was called.
+func (a *app) hint(e *gatehouse.Error, answered bool) string {
+	switch {
+	case e.Code == "server_unreachable":
+		return "server: " + a.server() + " (--url or GATEHOUSE_URL names another)"
+	case e.Code == "no_route", !answered && e.Kind == gatehouse.NotFound && strings.HasPrefix(e.Code, "status_"):
+		return "server: " + a.server() + " answers, and is not where Gatehouse is administered: that is the address of listen.auth"
+	case e.Kind == gatehouse.Unauthenticated && answered:
+		return "credential: from " + a.tokenFrom() + "; `gatehouse login` saves another"
+	}
+	return ""
 }
 
 // configDir is where `gatehouse login` keeps credentials.
@@ -229,14 +282,14 @@ func (a *app) readFileOrStdin(name string, limit int64) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, err
+			return nil, unreadable(name, err)
 		}
 		defer f.Close()
 		r = f
 	}
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, err
+		return nil, unreadable(name, err)
 	}
 	if int64(len(b)) > limit {
 		return nil, usagef("%s: larger than %d bytes", name, limit)

@@ -21,9 +21,9 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Run the server",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := server.LoadConfig(config, a.environ)
+			cfg, err := a.loadConfig(config)
 			if err != nil {
-				return usagef("%v", err)
+				return err
 			}
 			return a.serve(c.Context(), cfg, config, nil)
 		},

@@ -130,7 +130,7 @@ func (a *app) userSet() *cobra.Command {
 				body["disabled"] = disable
 			}
 			if len(body) == 0 {
-				return usagef("%v", errNothing)
+				return errNothing
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("users", args[0]), body, &out); err != nil {

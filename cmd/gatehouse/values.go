@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,5 +51,9 @@ func short(d time.Duration) string {
 	case d%day == 0:
 		return strconv.FormatInt(int64(d/day), 10) + "d"
 	}
-	return d.String()
+	text := d.String()
+	for _, none := range []string{"m0s", "h0m"} { // "1m0s", "1h0m"
+		text = strings.TrimSuffix(text, none) + map[bool]string{true: none[:1]}[strings.HasSuffix(text, none)]
+	}
+	return text
 }
