@@ -115,9 +115,7 @@ func (s *Service) tryFile(ctx context.Context, actor *gatehouse.Principal, realm
 	if out, err = inside.plan(ctx, actor, realm, in, wrong); err != nil {
 		return out, nil, err
 	}
-	if rights.planning = planning; planning {
-		inside.c.Record = func(*gatehouse.Event) {} // who plans attempts nothing
-	}
+	rights.planning = planning
 	f := filing{inside, actor, realm, &in.File, rights, wrong, ids}
 	if err := f.run(ctx, out.Changes); err != nil {
 		return out, nil, err

@@ -136,13 +136,6 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 	if err := s.authorize(ctx, actor, policy.AdminWrite, policy.AdminRealm, name, name); err != nil {
 		return Realm{}, err
 	}
-	f := faults{}
-	if in.Title != nil {
-		f.text("title", *in.Title, false)
-	}
-	if err := f.err(); err != nil {
-		return Realm{}, err
-	}
 	if in.Disabled != nil || in.Settings != nil && reachesInside(in.Settings.issuers) {
 		if err := s.authorize(ctx, actor, policy.AdminManage, policy.AdminRealm, name, name); err != nil {
 			return Realm{}, err
@@ -162,7 +155,9 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 		}
 		e := s.event(ctx, actor, name, audit.KindRealmUpdate, "realm", name)
 		e.Detail = changes(e.Detail)
+		f := faults{} // its own: a transaction may run twice
 		if in.Title != nil {
+			f.text("title", *in.Title, false)
 			r.Title, e.Detail["title"] = *in.Title, "changed"
 		}
 		if in.Disabled != nil {
@@ -173,12 +168,11 @@ func (s *Service) UpdateRealm(ctx context.Context, actor *gatehouse.Principal, n
 			if r.Settings, err = in.Settings.apply(r.Settings); err != nil {
 				return err
 			}
-			f := faults{} // its own: a transaction may run twice
 			f.settings("settings", r.Settings)
-			if err := f.err(); err != nil {
-				return err
-			}
 			e.Detail["settings"] = in.Settings.names()
+		}
+		if err := f.err(); err != nil {
+			return err
 		}
 		next := r.UpdatedAt.Add(time.Microsecond) // two changes at once, or a clock set back
 		if r.UpdatedAt = e.Time; r.UpdatedAt.Before(next) {

@@ -3,6 +3,8 @@ package adminhttp_test
 import (
 	"maps"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/audit"
 )
 
 // TestRealmFile applies a file, finds nothing to do afterwards, and finds all that the
@@ -77,8 +79,12 @@ func TestRealmFileEscalates(t *testing.T) {
 			if at[1] == "acme" && what != "reaches inside" {
 				continue // that realm has no such role
 			}
+			before := len(h.recorded)
 			if r := h.call(at[0], "POST", "/realms/"+at[1]+"/file/apply", map[string]any{"file": file}); r.status != 403 {
 				t.Errorf("%s %s: %d %s", who, what, r.status, r.body)
+			}
+			if got := h.recorded[before:]; len(got) != 1 || got[0].Kind != audit.KindAdminDenied {
+				t.Errorf("%s %s: recorded %v", who, what, got)
 			}
 		}
 	}
