@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	var quiet *silentError
 	if !errors.As(err, &quiet) {
 		a.printError(err)
-		if near := a.suggestion(ctx, err, words(args[1:])); near != "" && !a.json {
+		if near := a.suggestion(ctx, err, words(root, args[1:])); near != "" && !a.json {
 			fmt.Fprintf(errOut, "  did you mean %s?\n", printable(near))
 		}
 	}

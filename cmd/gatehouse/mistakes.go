@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/nearest"
 )
 
 // flagMistake says what is wrong with a flag, in the words of this program: the
@@ -28,7 +29,7 @@ func (a *app) flagMistake(c *cobra.Command, err error) error {
 		var names []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		c.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		return usagef("unknown flag --%s%s", typed, seeHelp(meant("--", nearest(typed, names)), c))
+		return usagef("unknown flag --%s%s", typed, seeHelp(meant("--", typed, names), c))
 	case errors.As(err, &value):
 		why := value.Unwrap().Error()
 		switch value.GetFlag().Value.Type() {
@@ -85,7 +86,7 @@ var namesByCode = map[string]struct{ path, member string }{
 	"scope_unknown":     {"", "scopes"},
 }
 
-// suggestion asks the server which names there are, and returns those that are spelled
+// suggestion asks the server which names there are, and returns the one that is spelled
 // much like a word of the command line; "" when none is, or nobody may look.
 func (a *app) suggestion(ctx context.Context, err error, typed []string) string {
 	var e *gatehouse.Error
@@ -127,20 +128,23 @@ func (a *app) suggestion(ctx context.Context, err error, typed []string) string 
 		}
 	}
 	for _, word := range typed {
-		if word == "" || slices.Contains(names, word) {
+		if len(word) < 3 || slices.Contains(names, word) {
 			continue
 		}
-		if near := nearest(word, names); len(near) > 0 {
-			return strings.Join(near, " or ")
+		if near := nearest.Name(word, names); near != "" {
+			return near
 		}
 	}
 	return ""
 }
 
 // words are what the command line names: operands and the values of flags, lists taken
-// apart.
-func words(args []string) []string {
+// apart, without the words of the command itself.
+func words(root *cobra.Command, args []string) []string {
 	var out []string
+	if _, rest, err := root.Find(args); err == nil {
+		args = rest
+	}
 	for _, arg := range args {
 		if name, value, ok := strings.Cut(arg, "="); strings.HasPrefix(arg, "--") {
 			if !ok {
@@ -153,80 +157,12 @@ func words(args []string) []string {
 	return out
 }
 
-// meant puts names into a question.
-func meant(lead string, names []string) string {
-	if len(names) == 0 {
-		return ""
+// meant asks whether the nearest of the names was meant.
+func meant(lead, typed string, names []string) string {
+	if near := nearest.Name(typed, names); near != "" {
+		return "; did you mean " + lead + near + "?"
 	}
-	return "; did you mean " + lead + strings.Join(names, " or "+lead) + "?"
-}
-
-// nearest returns the names that are typed like word: by one slip in a short word, two
-// in a longer one, or begun with it. The nearest alone,
-// at most three.
-func nearest(word string, names []string) []string {
-	type near struct {
-		name string
-		slip int
-	}
-	allowed := 2
-	if len([]rune(word)) < 4 {
-		allowed = 1
-	}
-	lower := strings.ToLower(word)
-	var found []near
-	for _, n := range names {
-		slip := slips(lower, strings.ToLower(n))
-		if slip > allowed && len(word) >= 3 && strings.HasPrefix(strings.ToLower(n), lower) {
-			slip = allowed
-		}
-		if slip <= allowed && n != "" {
-			found = append(found, near{n, slip})
-		}
-	}
-	slices.SortFunc(found, func(x, y near) int {
-		if x.slip != y.slip {
-			return x.slip - y.slip
-		}
-		return strings.Compare(x.name, y.name)
-	})
-	var out []string
-	for _, f := range found[:min(3, len(found))] {
-		if f.slip == found[0].slip && !slices.Contains(out, f.name) {
-			out = append(out, f.name)
-		}
-	}
-	return out
-}
-
-// slips counts the letters that were added, left out, changed or turned round between
-// a and b (optimal string alignment distance).
-func slips(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	if len(x) > 64 || len(y) > 64 {
-		return 64
-	}
-	var before []int
-	last := make([]int, len(y)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := range x {
-		now := make([]int, len(y)+1)
-		now[0] = i + 1
-		for j := range y {
-			change := last[j]
-			if x[i] != y[j] {
-				change++
-			}
-			now[j+1] = min(change, last[j+1]+1, now[j]+1)
-			if i > 0 && j > 0 && x[i] == y[j-1] && x[i-1] == y[j] {
-				now[j+1] = min(now[j+1], before[j-1]+1)
-			}
-		}
-		before, last = last, now
-	}
-	return last[len(y)]
+	return ""
 }
 
 // unreadable says why a file cannot be read: a mistake of the caller's, most often.
@@ -260,5 +196,5 @@ func oneOf(flag, value string, known ...string) error {
 	if slices.Contains(known, value) {
 		return nil
 	}
-	return usagef("--%s: %q is none of %s%s", flag, value, strings.Join(known, ", "), meant("", nearest(value, known)))
+	return usagef("--%s: %q is none of %s%s", flag, value, strings.Join(known, ", "), meant("", value, known))
 }

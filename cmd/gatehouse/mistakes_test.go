@@ -183,20 +183,6 @@ func wrongValue(typ string) string {
 	return ""
 }
 
-// TestNearest: what is typed like something else.
-func TestNearest(t *testing.T) {
-	names := []string{"list", "set", "show", "create", "delete", "password", "documents:read", "documents:write"}
-	for typed, want := range map[string]string{"lsit": "list", "lst": "list", "shwo": "show", "creat": "create", "pass": "password", "frobnicate": "",
-		"DOCUMENTS:READ": "documents:read", "documents:raed": "documents:read", "documents:": "documents:read documents:write", "s": "", "": "", "sat": "set"} {
-		if got := strings.Join(nearest(typed, names), " "); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", typed, got, want)
-		}
-	}
-	if n := slips(strings.Repeat("a", 100), "b"); n < 64 {
-		t.Errorf("long words were compared: %d", n)
-	}
-}
-
 // TestTexts: nothing that a terminal would take for a command, and no sign of a broken
 // character where there was a line end.
 func TestTexts(t *testing.T) {

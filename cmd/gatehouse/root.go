@@ -109,7 +109,7 @@ func didYouMean(c *cobra.Command, typed string) string {
 			names = append(names, sub.Name())
 		}
 	}
-	return meant("", nearest(typed, names))
+	return meant("", typed, names)
 }
 
 // callByName writes the name by which this program was called into all texts that tell
