@@ -15,7 +15,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
-	"github.com/gatehouse-auth/gatehouse/internal/nearest"
 	"github.com/gatehouse-auth/gatehouse/internal/yamltree"
 )
 
@@ -44,10 +43,7 @@ func readRealmFile(b []byte) (f admin.RealmFile, err error) {
 	var ours *gatehouse.Error
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		what = "is not known"
-		if near := nearest.Name(at.JSONPointer.LastToken(), membersAt(reflect.TypeFor[admin.RealmFile](), at.JSONPointer.Parent())); near != "" {
-			what += "; did you mean " + near + "?"
-		}
+		what = "is not known" + meant("", nearest(at.JSONPointer.LastToken(), membersAt(reflect.TypeFor[admin.RealmFile](), at.JSONPointer.Parent())))
 	case errors.As(at.Err, &ours) && ours.Public != "":
 		what = ours.Public
 	}
