@@ -43,7 +43,7 @@ func readRealmFile(b []byte) (f admin.RealmFile, err error) {
 	var ours *gatehouse.Error
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		what = "is not known" + meant("", nearest(at.JSONPointer.LastToken(), membersAt(reflect.TypeFor[admin.RealmFile](), at.JSONPointer.Parent())))
+		what = "is not known" + meant("", at.JSONPointer.LastToken(), membersAt(reflect.TypeFor[admin.RealmFile](), at.JSONPointer.Parent()))
 	case errors.As(at.Err, &ours) && ours.Public != "":
 		what = ours.Public
 	}
