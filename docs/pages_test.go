@@ -62,6 +62,9 @@ func TestPages(t *testing.T) {
 			if n := bytes.Count(b, []byte("\n")); n > 120 {
 				t.Errorf("%d lines are no page", n)
 			}
+			for _, text := range untold(string(b)) {
+				t.Error(text)
+			}
 			steps := stepsOf(string(b))
 			if len(steps) < 8 {
 				t.Fatalf("found only %d commands: the search is broken", len(steps))
@@ -101,6 +104,9 @@ func TestREADME(t *testing.T) {
 	b, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, text := range untold(string(b)) {
+		t.Error(text)
 	}
 	var steps []step
 	for _, s := range stepsOf(string(b)) {
@@ -219,6 +225,54 @@ func stepsOf(page string) []step {
 		}
 	}
 	return steps
+}
+
+var (
+	variable = regexp.MustCompile(`\$\{?([A-Z][A-Z_]*)`)
+	assigned = regexp.MustCompile(`\b([A-Z][A-Z_]*)=`)
+)
+
+// untold says what the test does for the reader and the page does not tell him: a
+// variable whose value comes from nowhere, and a server that must be stopped first.
+func untold(page string) (list []string) {
+	known, told := map[string]bool{}, ""
+	lang, open := "", false
+	for line := range strings.Lines(page) {
+		line = strings.TrimSuffix(line, "\n")
+		switch m := fence.FindStringSubmatch(line); {
+		case open && line == "```":
+			open = false
+			if lang == "sh" {
+				told = ""
+			}
+		case open && lang == "sh":
+			for _, v := range variable.FindAllStringSubmatch(line, -1) {
+				if !known[v[1]] {
+					list = append(list, fmt.Sprintf("nobody told what $%s is, in: %s", v[1], line))
+					known[v[1]] = true
+				}
+			}
+			for _, v := range assigned.FindAllStringSubmatch(line, -1) {
+				known[v[1]] = true
+			}
+		case open:
+		case m != nil:
+			open, lang = true, m[1]
+			if lang == "sh" && strings.Contains(told, "ctrl_c") && !strings.Contains(told, "top") {
+				list = append(list, "nobody told to stop the server before: "+told)
+			}
+		case strings.HasPrefix(line, "<!--"):
+			if strings.Contains(line, "ctrl_c") {
+				told += " ctrl_c "
+			}
+		case !strings.HasPrefix(line, "|"):
+			told += line + "\n"
+			for _, w := range regexp.MustCompile(`[A-Z][A-Z_]{2,}`).FindAllString(line, -1) {
+				known[w] = true
+			}
+		}
+	}
+	return list
 }
 
 // shell is one reader's terminal, with an empty home directory, free addresses
