@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/server/config"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // DemoConfig says where the demo runs.
@@ -128,9 +129,19 @@ func freshDemoData(dir string) error {
 		if _, err := os.Stat(filepath.Join(dir, demoMarker)); err != nil {
 			return fmt.Errorf("%s holds something that is not a demo's data; choose another directory", dir)
 		}
+		// A demo that runs would lose its files from under it.
+		held, err := store.Lock(databasePath(dir))
+		if gatehouse.CodeOf(err) == "store_locked" {
+			return fmt.Errorf("a demo runs in %s already; stop it, or choose another directory (--data)", dir)
+		}
+		if err != nil {
+			return err
+		}
+		defer held.Close()
 		for _, e := range entries {
-			if e.Name() == demoMarker {
-				continue // last of all, should this be interrupted
+			// The marker goes last of all, should this be interrupted; the lock is held.
+			if e.Name() == demoMarker || e.Name() == filepath.Base(databasePath(dir))+".lock" {
+				continue
 			}
 			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 				return err

@@ -328,3 +328,35 @@ func TestNoSecretAtRest(t *testing.T) {
 		t.Fatalf("%d files, %v", files, err)
 	}
 }
+
+// TestDemoTwice: a second demo in the same directory, as of somebody who forgot the
+// first, takes nothing from it; and an address that is taken is told in plain words.
+func TestDemoTwice(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "demo")
+	start := func(data, listen string) (*server.Demo, error) {
+		return server.StartDemo(t.Context(), server.DemoConfig{Data: data, Listen: listen, Gateway: "127.0.0.1:0",
+			Log: server.LogConfig{Level: "error", Format: "text"}})
+	}
+	first, err := start(data, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close(context.Background())
+	if _, err := start(data, "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "a demo runs in "+data+" already") {
+		t.Errorf("a second one in its directory: %v", err)
+	}
+	address := strings.TrimPrefix(first.Issuer, "http://")
+	if _, err := start(filepath.Join(t.TempDir(), "other"), address); err == nil || !strings.Contains(err.Error(), "another program has "+address+" already") ||
+		!strings.Contains(err.Error(), "--listen") {
+		t.Errorf("a second one at its address: %v", err)
+	}
+	if files, err := filepath.Glob(filepath.Join(data, "gatehouse.db")); err != nil || len(files) != 1 {
+		t.Errorf("the first one has lost its database: %q, %v", files, err)
+	}
+	first.Close(t.Context())
+	again, err := start(data, "127.0.0.1:0")
+	if err != nil {
+		t.Fatal("after its end: ", err)
+	}
+	again.Close(t.Context())
+}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -37,13 +38,28 @@ type listener struct {
 	tls    bool
 }
 
+// openAddress opens the address of a listener. The most common failure of a first start
+// is that something has it already.
+func openAddress(name, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		flag := map[string]string{"auth": ", or --listen", "gateway": ", or --gateway"}[name]
+		return nil, fmt.Errorf("listen.%s: another program has %s already, perhaps another Gatehouse; stop that one, or choose another address (listen.%s%s)",
+			name, address, name, flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen.%s: %w", name, err)
+	}
+	return l, nil
+}
+
 // listen opens the address, unless l is open already. Nothing is served before
 // serve is called, so that an address in use is found before anything starts.
 func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, now func() time.Time, log *slog.Logger) (*listener, error) {
 	if l == nil {
 		var err error
-		if l, err = net.Listen("tcp", cfg.Address); err != nil {
-			return nil, fmt.Errorf("listen.%s: %w", name, err)
+		if l, err = openAddress(name, cfg.Address); err != nil {
+			return nil, err
 		}
 	}
 	out := &listener{name: name, net: patientListener{l}, server: &http.Server{

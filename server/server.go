@@ -112,9 +112,9 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.box, err = openBox(cfg.MasterKeyFile, os.Getenv("GATEHOUSE_MASTER_KEY")); err != nil {
 		return nil, err
 	}
-	auth, err := net.Listen("tcp", cfg.Listen.Auth.Address)
+	auth, err := openAddress("auth", cfg.Listen.Auth.Address)
 	if err != nil {
-		return nil, fmt.Errorf("listen.auth: %w", err)
+		return nil, err
 	}
 	s.closers = append(s.closers, func(context.Context) { auth.Close() })
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
@@ -166,10 +166,13 @@ func clockOf(cfg Config) func() time.Time {
 func storeConfig(cfg Config, log *slog.Logger) store.Config {
 	out := store.Config{Driver: cfg.Store.Driver, DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log, Now: clockOf(cfg)}
 	if out.Driver == store.DriverSQLite {
-		out.Path = filepath.Join(cfg.Data, "gatehouse.db")
+		out.Path = databasePath(cfg.Data)
 	}
 	return out
 }
+
+// databasePath is where SQLite's file is in a data directory.
+func databasePath(data string) string { return filepath.Join(data, "gatehouse.db") }
 
 // Start begins to answer requests and runs the background jobs.
 func (s *Server) Start(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -88,6 +89,10 @@ func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter,
 	}
 	return b, start, nil
 }
+
+// Lock takes the lock that [Open] holds on the database at path, for whoever must be
+// sure that nobody uses it; store_locked when somebody does. Closing lets it go.
+func Lock(path string) (io.Closer, error) { return lockFile(path + ".lock") }
 
 // checkPragmas refuses a database that cannot keep our promises, such as one on
 // a file system without shared memory, where WAL silently does not happen.
