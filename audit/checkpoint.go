@@ -104,36 +104,49 @@ func NewKey(realm string, public ed25519.PublicKey) (Key, error) {
 // must end in the realm of the key. The host before it is free, so that a log
 // lives on when the issuer moves; it is still covered by the signature.
 func (k Key) Open(signed []byte) (Checkpoint, error) {
-	if len(k.public) != ed25519.PublicKeySize {
-		return Checkpoint{}, errors.New("audit: no key to verify with")
-	}
-	if len(signed) > maxCheckpoint {
-		return Checkpoint{}, errors.New("audit: checkpoint is too long")
-	}
-	origin, _, _ := bytes.Cut(signed, []byte{'\n'})
-	if !strings.HasSuffix(string(origin), "/"+k.realm) {
-		return Checkpoint{}, fmt.Errorf("audit: checkpoint is not of realm %s", k.realm)
-	}
-	v, err := newVerifier(string(origin), k.public)
+	text, err := k.openText(signed)
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	n, err := note.Open(signed, note.VerifierList(v))
-	if err != nil {
-		return Checkpoint{}, fmt.Errorf("audit: checkpoint signature: %w", err)
-	}
-	c, err := parseCheckpoint(n.Text)
+	c, err := parseCheckpoint(text)
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("audit: %w", err)
 	}
 	return c, nil
 }
 
+// openText checks the signature of a note about the realm's log and returns its text.
+func (k Key) openText(signed []byte) (string, error) {
+	if len(k.public) != ed25519.PublicKeySize {
+		return "", errors.New("audit: no key to verify with")
+	}
+	if len(signed) > maxCheckpoint {
+		return "", errors.New("audit: checkpoint is too long")
+	}
+	origin, _, _ := bytes.Cut(signed, []byte{'\n'})
+	if !strings.HasSuffix(string(origin), "/"+k.realm) {
+		return "", fmt.Errorf("audit: checkpoint is not of realm %s", k.realm)
+	}
+	v, err := newVerifier(string(origin), k.public)
+	if err != nil {
+		return "", err
+	}
+	n, err := note.Open(signed, note.VerifierList(v))
+	if err != nil {
+		return "", fmt.Errorf("audit: checkpoint signature: %w", err)
+	}
+	return n.Text, nil
+}
+
 // sign returns the signed note of c.
 func sign(c Checkpoint, key ed25519.PrivateKey) ([]byte, error) {
-	s, err := newSigner(c.Origin, key)
+	return signText(c.Origin, c.text(), key)
+}
+
+func signText(origin, text string, key ed25519.PrivateKey) ([]byte, error) {
+	s, err := newSigner(origin, key)
 	if err != nil {
 		return nil, err
 	}
-	return note.Sign(&note.Note{Text: c.text()}, s)
+	return note.Sign(&note.Note{Text: text}, s)
 }

@@ -60,5 +60,6 @@ const (
 	KindAuditBroken  = "audit.broken"  // the log is no continuation of what was signed for it
 	KindAuditCounted = "audit.counted" // refusals of callers who never authenticated, beyond the bound
 	KindAuditDropped = "audit.dropped"
+	KindAuditRemove  = "audit.remove" // the beginning of the log was removed: its time was over
 	KindAuditVerify  = "audit.verify"
 )

@@ -207,6 +207,13 @@ func (l *Log) Find(ctx context.Context, realm, requestID string) ([]Entry, error
 	if err != nil || len(found) > 0 {
 		return found, err
 	}
+	gone, err := l.Reader.AuditRemoval(ctx, realm)
+	switch {
+	case err == nil && began.Before(gone.Before):
+		return nil, errRemoved
+	case err != nil && !errors.Is(err, gatehouse.NotFound):
+		return nil, err
+	}
 	return nil, gatehouse.E(gatehouse.NotFound, "audit_request_unknown", "nothing is recorded under this request id")
 }
 

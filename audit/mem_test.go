@@ -33,14 +33,15 @@ type memory struct {
 	points  map[string][]audit.SignedCheckpoint // newest first
 	heads   map[string]int64
 	gaps    []audit.Gap
-	filters []audit.SearchFilter    // by position
+	filters []audit.SearchFilter // by position
+	removal map[string]audit.Removal
 	read    int                     // batches given out
 	fail    func(call string) error // may be nil
 	commit  error                   // after a commit that worked
 }
 
 func newMemory() *memory {
-	return &memory{tiles: map[tileKey]audit.Tile{}, points: map[string][]audit.SignedCheckpoint{}, heads: map[string]int64{}}
+	return &memory{tiles: map[tileKey]audit.Tile{}, points: map[string][]audit.SignedCheckpoint{}, heads: map[string]int64{}, removal: map[string]audit.Removal{}}
 }
 
 func run[T any](m *memory) gatehouse.Runner[T] {
@@ -76,7 +77,10 @@ func (x *memTx) AppendBatch(_ context.Context, b audit.Batch) error {
 			return gatehouse.Conflict
 		}
 	}
-	b.Position = int64(len(x.m.batches)) + 1
+	b.Position = 1
+	for _, o := range x.m.batches {
+		b.Position = max(b.Position, o.Position+1)
+	}
 	b.Data = slices.Clone(b.Data)
 	x.m.batches = append(x.m.batches, b)
 	return nil
@@ -213,6 +217,16 @@ func (m *memory) AuditWaiting(_ context.Context, realm string) (w audit.Waiting,
 		}
 	}
 	return w, nil
+}
+
+func (m *memory) AuditRemoval(_ context.Context, realm string) (audit.Removal, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.removal[realm]
+	if !ok {
+		return r, gatehouse.NotFound
+	}
+	return r, nil
 }
 
 func (m *memory) Batches(_ context.Context, realm string, q audit.BatchQuery) ([]audit.Batch, error) {

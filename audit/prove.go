@@ -19,6 +19,9 @@ type Inclusion struct {
 	Checkpoint string           `json:"checkpoint"` // signed note
 }
 
+// errRemoved says that what is asked for was there once.
+var errRemoved = gatehouse.E(gatehouse.NotFound, "audit_event_removed", "What is asked for was removed from the log: it was older than audit.retention keeps it.")
+
 // ProveInclusion proves event index under the newest checkpoint of the realm. It
 // is gatehouse.NotFound when the log has no such event yet.
 func ProveInclusion(ctx context.Context, r Reader, key Key, index int64) (Inclusion, error) {
@@ -36,6 +39,13 @@ func ProveInclusion(ctx context.Context, r Reader, key Key, index int64) (Inclus
 	}
 	if index >= c.Size {
 		return Inclusion{}, none
+	}
+	gone, err := r.AuditRemoval(ctx, key.realm)
+	if err == nil && index < gone.Size {
+		return Inclusion{}, errRemoved
+	}
+	if err != nil && !errors.Is(err, gatehouse.NotFound) {
+		return Inclusion{}, err
 	}
 	line, err := lineAt(ctx, r, key.realm, index)
 	if err != nil {

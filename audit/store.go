@@ -43,7 +43,8 @@ type BatchQuery struct {
 }
 
 // Reader is what reading and verification need of the store. Implementations
-// return gatehouse.NotFound (by errors.Is) for a tile that is not there.
+// return gatehouse.NotFound (by errors.Is) for a tile that is not there, and when
+// nothing was removed.
 type Reader interface {
 	// AuditHead returns the number of sequenced lines of the realm.
 	AuditHead(ctx context.Context, realm string) (int64, error)
@@ -57,6 +58,8 @@ type Reader interface {
 	SearchFilters(ctx context.Context, realm string, q FilterQuery) ([]SearchFilter, error)
 	// AuditWaiting tells what of the realm is outside of the log.
 	AuditWaiting(ctx context.Context, realm string) (Waiting, error)
+	// AuditRemoval tells what was removed from the beginning of the log.
+	AuditRemoval(ctx context.Context, realm string) (Removal, error)
 }
 
 // Waiting is what is stored and not yet in the log, and what should be stored and

@@ -31,6 +31,8 @@ const (
 	ProblemSavedRoot         = "saved_root"         // the log was rewritten since the checkpoint was saved
 	ProblemTruncated         = "log_truncated"      // the log is shorter than a checkpoint that was signed for it
 	ProblemUnsequenced       = "events_unsequenced" // events have waited for long to be taken into the log
+	ProblemRemovalInvalid    = "removal_invalid"    // what the store says of removed events is not signed, or not of this log
+	ProblemSavedRemoved      = "saved_removed"      // events that the saved checkpoint covers were removed: it cannot be compared
 	ProblemBatchesRemoved    = "batches_removed"    // batches are missing: their positions are
 )
 
@@ -55,12 +57,22 @@ type Report struct {
 	// Head is the size of the last head that the server signed; -1 when it is not
 	// known.
 	Head int64 `json:"head"`
+	// Removed tells what retention removed from the beginning; nil when nothing was.
+	Removed *Removed `json:"removed,omitempty"`
 	// Waiting counts events that were stored since the newest checkpoint; they are
 	// not covered by anything that this report says.
 	Waiting  int64     `json:"waiting"`
 	Problems []Problem `json:"problems"`
 	// Suppressed counts problems beyond the first 100.
 	Suppressed int `json:"suppressed,omitempty"`
+}
+
+// Removed is the beginning of a log that is gone because its time was over, as the
+// server signed it. The rest verifies without it.
+type Removed struct {
+	Events int64     `json:"events" doc:"Events with an index below it are removed"`
+	Before time.Time `json:"before" doc:"All of them were older than this"`
+	Time   time.Time `json:"time" doc:"When the last of them were removed"`
 }
 
 // OK reports whether nothing is wrong.
@@ -105,10 +117,16 @@ func VerifyLog(ctx context.Context, r Reader, key Key, opts VerifyOptions) (*Rep
 		opts.Now = time.Now
 	}
 	v := &verification{ctx: ctx, r: r, key: key, report: &Report{Realm: key.realm, Head: -1, Problems: []Problem{}}, opts: opts}
+	if err := v.removed(); err != nil {
+		return nil, err
+	}
 	if err := v.waiting(); err != nil {
 		return nil, err
 	}
 	if err := v.head(); err != nil {
+		return nil, err
+	}
+	if err := v.begin(); err != nil {
 		return nil, err
 	}
 	v.saved()
@@ -141,6 +159,8 @@ type verification struct {
 	report *Report
 
 	size   int64 // lines to check
+	gone   Removal
+	origin Checkpoint // that of gone
 	points []point
 
 	// Two trees grow side by side: from the lines and from the level-0 tiles.
@@ -215,6 +235,9 @@ func (v *verification) waiting() error {
 	}
 	v.report.Waiting = w.Events
 	for _, g := range w.Gaps {
+		if g.Last <= v.gone.Position {
+			continue
+		}
 		v.report.add(ProblemBatchesRemoved, -1, "", "the batches at positions %d to %d are missing", g.First, g.Last)
 	}
 	for end := time.Now().Add(patience); w.Events > 0 && v.opts.Now().Sub(w.Since) > maxWait; {
@@ -246,6 +269,9 @@ func (v *verification) saved() {
 		case c.Size > v.size:
 			v.report.Head = c.Size
 			v.report.add(ProblemTruncated, v.size, "", "the log has %d events, the last head that this server signed was of %d: its end was cut off", v.size, c.Size)
+		case c.Size < v.lines.size:
+			v.report.Head = c.Size
+			v.uncompared("the head that the server kept", c.Size)
 		default:
 			v.report.Head = c.Size
 			v.points = append(v.points, point{Checkpoint: c, saved: true})
@@ -258,6 +284,8 @@ func (v *verification) saved() {
 			v.report.add(ProblemSavedInvalid, 0, "", "saved checkpoint: %v", err)
 		case c.Size > v.size:
 			v.report.add(ProblemTruncated, v.size, "", "the log has %d events, the saved checkpoint was signed for %d", v.size, c.Size)
+		case c.Size < v.lines.size:
+			v.uncompared("the saved checkpoint", c.Size)
 		default:
 			v.report.Saved++
 			v.points = append(v.points, point{Checkpoint: c, saved: true})

@@ -112,6 +112,14 @@ func TestPromisesAreKept(t *testing.T) {
 	h.start()
 	h.stop()
 	h.collect(seen)
+	h.cfg.Audit.Retention = 1
+	h.start()
+	testwait.Until(t, 5*time.Second, "old events are removed", func() bool {
+		_, err := h.s.db.AuditRemoval(t.Context(), gatehouse.MainRealm)
+		return err == nil
+	})
+	h.stop()
+	h.collect(seen)
 
 	seen.compareEvents(t)
 	seen.compareMetrics(t)

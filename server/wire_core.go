@@ -88,7 +88,7 @@ func (s *Server) wireAudit(ctx context.Context) error {
 	fill := &audit.FilterFill{Reader: s.db, Run: filters, Realms: s.db.Realms, Logger: s.log}
 	s.jobs = append(s.jobs, job{"audit search filters", fill.Work})
 	if s.cfg.Audit.File == "" {
-		return nil
+		return s.wireRetention(nil)
 	}
 	sink, err := audit.OpenFileSink(s.cfg.Audit.File, true)
 	if err != nil {
@@ -103,6 +103,24 @@ func (s *Server) wireAudit(ctx context.Context) error {
 	forward := &audit.Forwarder{Name: "file:" + filepath.Base(s.cfg.Audit.File), Sink: sink, Reader: s.db,
 		Cursors: audit.SettingCursors{Setting: s.db.Setting, Run: cursors}, Realms: s.db.Realms, Logger: s.log}
 	s.jobs = append(s.jobs, job{"audit file", forward.Run})
+	return s.wireRetention(func(ctx context.Context, realm string) (int64, error) {
+		return forward.Cursors.Cursor(ctx, forward.Name, realm)
+	})
+}
+
+// wireRetention removes old events, where they shall not stay for good; what forwarded
+// has not got stays.
+func (s *Server) wireRetention(forwarded func(ctx context.Context, realm string) (int64, error)) error {
+	if s.cfg.Audit.Retention == 0 {
+		return nil
+	}
+	run, err := store.Run[audit.RetentionTx](s.db)
+	if err != nil {
+		return err
+	}
+	r := &audit.Retention{Keep: s.cfg.Audit.Retention, Store: s.db, Run: run, Realms: s.db.Realms, Key: s.auditKey, Forwarded: forwarded,
+		Now: s.now, Logger: s.log}
+	s.jobs = append(s.jobs, job{"audit retention", r.Work})
 	return nil
 }
 

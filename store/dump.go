@@ -26,7 +26,7 @@ import (
 var tables = [...]string{
 	"realms", "users", "api_keys", "key_usage", "opaque_tokens", "roles", "policies", "policy_schemas", "entities",
 	"signing_keys", "grants", "refresh_tokens", "status_bits", "cutoffs", "settings", "audit_positions", "audit_batches",
-	"audit_tiles", "audit_checkpoints", "audit_filters",
+	"audit_tiles", "audit_checkpoints", "audit_filters", "audit_removals",
 }
 
 // The lines of a backup: a header, then for each table a line that names it and
@@ -217,7 +217,7 @@ func load(ctx context.Context, b *base, in *jsontext.Decoder, mark string) error
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := refuseFilled(ctx, tx); err != nil {
+	if err := refuseFilled(ctx, tx, b.driver); err != nil {
 		return err
 	}
 	var to *filler

@@ -208,10 +208,21 @@ func eachRow(ctx context.Context, tx *sql.Tx, query string, begin func(columns [
 	return rows.Err()
 }
 
-// refuseFilled fails when any table of the database holds a row.
-func refuseFilled(ctx context.Context, tx *sql.Tx) error {
+// refuseFilled fails when any table of the database holds a row. Those that the schema
+// of an older backup has not yet are empty.
+func refuseFilled(ctx context.Context, tx *sql.Tx, driver string) error {
+	exists := `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type='table' AND name=$1)`
+	if driver == DriverPostgres {
+		exists = `SELECT to_regclass($1) IS NOT NULL`
+	}
 	for _, table := range allTables() {
 		var some bool
+		if err := tx.QueryRowContext(ctx, exists, table).Scan(&some); err != nil {
+			return err
+		}
+		if !some {
+			continue
+		}
 		if err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+table+`)`).Scan(&some); err != nil {
 			return err
 		}

@@ -208,7 +208,7 @@ func (m *mover) copy(ctx context.Context, o MoveOptions) error {
 			}
 		}
 	}
-	if err := refuseFilled(ctx, dst); err != nil {
+	if err := refuseFilled(ctx, dst, m.to.driver); err != nil {
 		return err
 	}
 	for _, table := range allTables() {

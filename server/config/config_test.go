@@ -287,3 +287,17 @@ routes:
 		t.Errorf("%+v, %v", c.Routes, err)
 	}
 }
+
+// TestRetention: events are kept for good, or for a day at least, whatever the unit.
+func TestRetention(t *testing.T) {
+	for value, want := range map[string]time.Duration{"": 0, "24h": 24 * time.Hour, "400d": 400 * 24 * time.Hour, "1h": -1, "23h": -1, "0s": 0, "-24h": -1} {
+		text := goodConfig
+		if value != "" {
+			text += "audit: {retention: " + value + "}\n"
+		}
+		c, err := Parse([]byte(text), nil)
+		if (err != nil) != (want < 0) || err == nil && c.Audit.Retention != want {
+			t.Errorf("%q: %v, %v", value, c.Audit.Retention, err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
 )
@@ -32,6 +33,9 @@ func (c *Config) validate(report reporter) {
 		report("store.dsn", errors.New("only for postgres; SQLite keeps its file in data"))
 	case c.Store.Driver == "postgres" && c.Store.DSN == "":
 		report("store.dsn", errors.New("needed for postgres"))
+	}
+	if c.Audit.Retention > 0 && c.Audit.Retention < 24*time.Hour {
+		report("audit.retention", errors.New("at least 24h, or nothing to keep events for good"))
 	}
 	if slices.Contains([]string{"ght", "ghr"}, c.KeyPrefix) {
 		report("key_prefix", errors.New("not ght or ghr, which other tokens have"))
