@@ -202,6 +202,16 @@ func (p *Pipeline) Match(r *http.Request) *Route {
 	return &c.Route
 }
 
+// Unclaimed reports whether no route of any kind, a closed one among them, says
+// anything of r: nobody configured what is to be answered there. A request that more
+// than one program could read is claimed.
+func (p *Pipeline) Unclaimed(r *http.Request) bool {
+	if unfitRequest(r) != nil {
+		return false
+	}
+	return p.routes.Load().find(canonicalHost(r.Host), r.Method, r.URL.EscapedPath()) == nil
+}
+
 // challenge adds the WWW-Authenticate lines that a 401 must have and a 403 for
 // missing scopes should have (RFC 6750 §3).
 func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {

@@ -78,7 +78,10 @@ const warmKeyBytes = 2048
 func TestManyKeys(t *testing.T) {
 	const n = 10_000
 	d, keys := manyKeys(t, n, 1)
-	gw := d.server.gatewayHandler()
+	gw, err := d.server.gatewayHandler()
+	if err != nil {
+		t.Fatal(err)
+	}
 	ask := func(key gatehouse.Secret, addr string) int {
 		r := httptest.NewRequest("GET", "http://localhost/private", http.NoBody)
 		r.RemoteAddr = addr + ":1234"

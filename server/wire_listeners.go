@@ -79,6 +79,14 @@ func (s *Server) authHandler() (http.Handler, error) {
 		api.ServeHTTP(w, r)
 	}))
 	mux.Handle("GET /errors/{code}", s.problems.Handler(errorPage))
+	if s.cfg.HelloPage != config.HelloHide {
+		page, facts := s.authHello()
+		h, err := helloPage(page, facts)
+		if err != nil {
+			return nil, err
+		}
+		mux.Handle("GET /{$}", h)
+	}
 	return s.handlerChain(s.problems.Mux(mux)), nil
 }
 
@@ -94,15 +102,26 @@ func errorPage(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (s *Server) gatewayHandler() http.Handler {
+func (s *Server) gatewayHandler() (http.Handler, error) {
+	page, err := helloPage(s.gatewayHello(), nil)
+	if err != nil {
+		return nil, err
+	}
+	page = web.SecurityHeaders(s.proxies, page)
+	show := s.cfg.HelloPage != config.HelloHide
 	// The gateway sees every other path as it came: a ServeMux would clean it.
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Only a browser that opens the address itself: programs get the 404 of the gateway.
+		if show && r.URL.Path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead) && wantsPage(r) && s.pipeline.Unclaimed(r) {
+			page.ServeHTTP(w, r)
+			return
+		}
 		if rest, ok := strings.CutPrefix(r.URL.Path, ForwardAuthPath); ok && (rest == "" || rest[0] == '/') {
 			s.forwardAuth.ServeHTTP(w, r)
 			return
 		}
 		s.gateway.ServeHTTP(w, r)
-	})
+	}), nil
 }
 
 // metricsHandler serves what operators watch; its listener is private.
@@ -133,7 +152,11 @@ func (s *Server) wireListeners(_ context.Context, auth net.Listener) error {
 	if err := open("auth", s.cfg.Listen.Auth, h, auth); err != nil {
 		return err
 	}
-	if err := open("gateway", s.cfg.Listen.Gateway, s.gatewayHandler(), nil); err != nil {
+	gate, err := s.gatewayHandler()
+	if err != nil {
+		return err
+	}
+	if err := open("gateway", s.cfg.Listen.Gateway, gate, nil); err != nil {
 		return err
 	}
 	return open("metrics", s.cfg.Listen.Metrics, s.metricsHandler(), nil)

@@ -44,6 +44,15 @@ func APIHeaders(h http.Header, secure bool) {
 	}
 }
 
+// PageHeaders sets what differs from [APIHeaders] on a page for browsers: it may be
+// rendered, with the styles that are named (sources of CSP Level 3 §2.3.1, such as a
+// hash), and still runs no script, loads nothing and stands in no frame.
+func PageHeaders(h http.Header, styles string) {
+	h["Content-Security-Policy"] = []string{"default-src 'none'; style-src " + styles + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+	h["Cross-Origin-Opener-Policy"] = []string{"same-origin"}
+	h["Permissions-Policy"] = []string{"camera=(), geolocation=(), microphone=()"}
+}
+
 // UpstreamHeaders sets on a forwarded answer what the upstream did not set
 // itself, leaving its content policy and caching alone. JSON has no links to
 // follow and gets no Referrer-Policy.

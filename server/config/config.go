@@ -44,6 +44,7 @@ type Config struct {
 	Passwords      Passwords           `json:"passwords,omitempty" doc:"Cost of password hashing."`
 	Limits         Limits              `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
 	KeyPrefix      string              `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
+	HelloPage      string              `json:"hello_page,omitempty" enum:"show,hide" default:"show" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
 	Gateway        Gateway             `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
 	Upstreams      map[string]Upstream `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
 	Routes         []enforce.Route     `json:"routes,omitempty" doc:"What may be called, and by whom: anonymous, authenticated, scopes, roles or action. What no route matches does not exist."`
@@ -54,6 +55,9 @@ type Config struct {
 	// It is no setting either.
 	Version string `json:"-"`
 }
+
+// HelloHide is the HelloPage that shows none.
+const HelloHide = "hide"
 
 // Store says where everything is stored.
 type Store struct {
