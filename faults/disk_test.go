@@ -223,10 +223,22 @@ func TestDiskFull(t *testing.T) {
 	eventually(t, 10*time.Second, "the disk is really full", func() bool {
 		return n.manage("POST", "/users", fmt.Sprintf(`{"username":"full-%d","kind":"service"}`, time.Now().UnixNano())).status == 503
 	})
+	// Whoever has no credential is refused as before, and leaves nothing behind.
+	for range 100 {
+		if a := n.private(""); a.status != 401 || a.took > bound {
+			t.Errorf("nobody: %d %s after %v", a.status, a.body, a.took)
+		}
+	}
+	if warned := strings.Count(n.logged(), "little room is left on the disk"); warned != 1 {
+		t.Errorf("the operator was warned %d times", warned)
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
 	after(t, n, k, acknowledged)
+	eventually(t, 15*time.Second, "the change of the disk is in the record", func() bool {
+		return strings.Contains(n.manage("GET", "/audit/events?kind=disk.space", "").body, `"disk_low"`)
+	})
 }
 
 // TestQueueFull keeps the disk broken until the audit queue is full: with
