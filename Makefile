@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: mutants crash traefik clients help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth docs clean
+.PHONY: mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -58,6 +58,9 @@ traefik: ## deploy/traefik against Traefik itself, which is built first (minutes
 
 clients: ## read our tokens with the libraries of docs/clients.md, in five languages (minutes; not in make test)
 	@scripts/test-clients
+
+openapi: ## check the management API's document, and use the clients of four generators (minutes; not in make test)
+	@scripts/test-openapi
 
 bench: ## benchmarks: CPU time and allocations, floors beside ours
 	@scripts/bench

@@ -113,6 +113,7 @@ type house struct {
 	*facade
 	gateway                 string
 	alice, password, apiKey string
+	operator                string // key of the first administrator
 }
 
 // newHouse starts Gatehouse as `gatehouse protect` does for an API, with further
@@ -196,7 +197,7 @@ func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[strin
 	}
 	do(first.APIKey, "POST", "/realms/main/keys", map[string]any{"owner": made.User.ID, "name": "test", "environment": "live",
 		"scopes": []string{gatehouse.ScopeAll}}, &key)
-	h.alice, h.apiKey = made.User.ID, key.Text
+	h.alice, h.apiKey, h.operator = made.User.ID, key.Text, first.APIKey.Reveal()
 	return h
 }
 

@@ -72,6 +72,7 @@ func New(c Config) (http.Handler, error) {
 	a := &api{c: c, methods: map[string][]string{}, large: map[string]int64{}}
 	a.huma = humago.New(mux, a.config())
 	a.operations()
+	a.tidy()
 	a.serveDocument(mux)
 	return a.front(mux), nil
 }
@@ -83,6 +84,7 @@ func Document(version string) ([]byte, error) {
 	a := &api{c: Config{Version: version, Problems: &web.Problems{}}, methods: map[string][]string{}, large: map[string]int64{}}
 	a.huma = humago.New(mux, a.config())
 	a.operations()
+	a.tidy()
 	return a.document()
 }
 
@@ -106,7 +108,7 @@ func (a *api) config() huma.Config {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Servers: []*huma.Server{{URL: "/", Description: "The server that this document comes from"}},
-			Info: &huma.Info{Title: "Gatehouse management API", Version: version,
+			Info: &huma.Info{Title: "Gatehouse management API", Version: version, License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 				Description: "Everything that the commands and the console can do. Lists are paged with `after` and `limit`; errors are problem documents with a stable `code`."},
 			Components: &huma.Components{
 				Schemas: schemas(),
@@ -143,14 +145,23 @@ func (settingsSchema) Schema(r huma.Registry) *huma.Schema {
 		member := *p
 		member.Nullable, member.Enum = true, append(slices.Clone(p.Enum), nulls(p.Enum)...)
 		if values, ok := p.AdditionalProperties.(*huma.Schema); ok {
-			each := *values
-			each.Nullable = true
-			member.AdditionalProperties = &each
+			member.AdditionalProperties = nullable(values)
 		}
 		s.Properties[name] = &member
 	}
 	s.PrecomputeMessages()
 	return s
+}
+
+// nullable describes what s does, or null. A reference has no type to which null could
+// be added.
+func nullable(s *huma.Schema) *huma.Schema {
+	if s.Ref != "" {
+		return &huma.Schema{AnyOf: []*huma.Schema{s, {Type: "null"}}}
+	}
+	each := *s
+	each.Nullable = true
+	return &each
 }
 
 // nulls makes null one of the values where only some are allowed.
@@ -186,19 +197,28 @@ func schemaName(t reflect.Type, hint string) string {
 	return name
 }
 
-// document renders the OpenAPI document.
-func (a *api) document() ([]byte, error) {
+// tidy makes of the router's schemas what the API keeps to and every reader of the
+// document knows. It comes before the first request, which is judged by them.
+func (a *api) tidy() {
 	schemas := a.huma.OpenAPI().Components.Schemas.Map()
 	for name, s := range schemas {
-		if strings.HasSuffix(name, "Patch") {
-			continue // null takes a value away (RFC 7396)
-		}
+		patch := strings.HasSuffix(name, "Patch")
 		for _, p := range s.Properties {
-			p.Nullable = false // lists are written [] when empty, never null
+			if !patch { // null takes a value away (RFC 7396)
+				p.Nullable = false // lists are written [] when empty, never null
+			}
+			p.PatternDescription = "" // is in the messages, and no word of JSON Schema
+			for _, inner := range p.Properties {
+				inner.PatternDescription = ""
+			}
 		}
 	}
 	delete(schemas, "ErrorModel") // the router's own error form, which is never sent
 	delete(schemas, "ErrorDetail")
+}
+
+// document renders the OpenAPI document.
+func (a *api) document() ([]byte, error) {
 	return json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
 }
 
