@@ -24,7 +24,7 @@ const columns = 80
 // TERM=dumb, and where NO_COLOR says so (https://no-color.org).
 func (a *app) paper(w io.Writer) *paper {
 	f, isFile := w.(*os.File)
-	colour := isFile && term.IsTerminal(int(f.Fd())) && a.env("NO_COLOR") == "" && a.env("TERM") != "dumb" && a.env("TERM") != ""
+	colour := isFile && term.IsTerminal(int(f.Fd())) && a.colours()
 	return &paper{w: w, colour: colour}
 }
 
@@ -37,6 +37,11 @@ const (
 	green = "32"
 	blue  = "36"
 )
+
+// colours reports whether the environment lets a terminal have colours.
+func (a *app) colours() bool {
+	return a.env("NO_COLOR") == "" && a.env("TERM") != "dumb" && a.env("TERM") != ""
+}
 
 // in sets text in a style, where there are styles.
 func (p *paper) in(style, text string) string {

@@ -113,35 +113,7 @@ func (a *app) announceDemo(d *server.Demo) error {
 	if a.json {
 		return a.printLine(d)
 	}
-	w := a.out
-	bob, carol := d.Users["bob"], d.Users["carol"]
-	fmt.Fprintf(w, `Gatehouse is ready. A documents API runs behind the gateway at %s; tokens and administration are at %s.
-Try these, from another terminal:
-
-# anybody
-curl -i %[1]s/public
-# nobody yet: 401, and how to do better
-curl -i %[1]s/private
-# bob, with his password
-curl -i -u 'bob:%[3]s' %[1]s/private
-# bob, with an API key: his documents, and what is public
-curl -i -H 'Authorization: Bearer %[4]s' %[1]s/documents
-# carol may look, but not write: 403
-curl -i -H 'X-API-Key: %[5]s' -H 'Content-Type: application/json' -d '{"title":"Mine"}' %[1]s/documents
-# a signed token, used, then ended everywhere at once: 200, 204, 401
-TOKEN=$(curl -s -X POST -u 'bob:%[3]s' %[2]s/tokens | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-curl -i -H "Authorization: Bearer $TOKEN" %[1]s/private
-curl -i -X DELETE -H "Authorization: Bearer $TOKEN" %[2]s/tokens
-curl -i -H "Authorization: Bearer $TOKEN" %[1]s/private
-# the operator: why was that refused? (take the request_id of an answer)
-export GATEHOUSE_URL=%[2]s GATEHOUSE_TOKEN='%[6]s'
-%[7]s user list
-%[7]s audit list --limit 10
-%[7]s explain REQUEST_ID
-%[7]s audit verify
-
-Stop with Ctrl-C. Everything is made anew at the next start.
-`, d.Gateway, d.Issuer, bob.Password, bob.APIKey, carol.APIKey, d.AdminToken, a.name())
+	a.demoPage(a.paper(a.out), d)
 	return nil
 }
 
