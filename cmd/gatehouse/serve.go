@@ -180,15 +180,26 @@ func (a *app) announceProtect(ctx context.Context, s *server.Server, p server.Pr
 	if a.json {
 		return a.printLine(out)
 	}
-	w := a.out
-	fmt.Fprintf(w, "%s is protected at %s (%d routes, deny by default; the rules are in %s).\n\n", p.Config.Upstreams["api"].URL, s.GatewayURL(), len(p.Config.Routes), p.Path)
-	fmt.Fprintf(w, "# without a credential: 401\ncurl -i %s%s\n", s.GatewayURL(), p.TryPath())
+	w := a.paper(a.out)
+	w.line("%s", w.in(bold, "Your API is protected: nobody calls it without a credential now."))
+	w.line("")
+	w.line("  Call it at   %s  (it is %s)", w.in(blue, s.GatewayURL()), p.Config.Upstreams["api"].URL)
+	w.line("  Tokens, keys %s", w.in(blue, s.AuthURL()))
+	w.line("  Rules        %s  (%d routes, deny by default)", p.Path, len(p.Config.Routes))
+	w.line("")
+	w.line("%s", w.in(faint, "# without a credential: 401"))
+	w.line("curl -i %s%s", s.GatewayURL(), p.TryPath())
 	if key != "" {
-		fmt.Fprintf(w, "# with your key, which is shown only now\ncurl -i -H 'Authorization: Bearer %s' %s%s\n", key.Reveal(), s.GatewayURL(), p.TryPath())
-		fmt.Fprintf(w, "# a key for somebody else\nexport GATEHOUSE_URL=%s GATEHOUSE_TOKEN='%s'\n", s.AuthURL(), key.Reveal())
+		w.line("%s", w.in(faint, "# with your key, which is shown only now"))
+		w.line("export GATEHOUSE_URL=%s", s.AuthURL())
+		w.line("export GATEHOUSE_TOKEN=%s", key.Reveal())
+		w.line(`curl -i -H "Authorization: Bearer $GATEHOUSE_TOKEN" %s%s`, s.GatewayURL(), p.TryPath())
+		w.line("%s", w.in(faint, "# a key for somebody else"))
 	} else {
-		fmt.Fprintf(w, "# a key for somebody else (GATEHOUSE_TOKEN is the key of your first start)\nexport GATEHOUSE_URL=%s\n", s.AuthURL())
+		w.line("%s", w.in(faint, "# a key for somebody else (GATEHOUSE_TOKEN is the key of your first start)"))
+		w.line("export GATEHOUSE_URL=%s", s.AuthURL())
 	}
-	fmt.Fprintf(w, "%[1]s user create --service customer-1\n%[1]s key create --owner customer-1 --name first --scope '*'\n", a.name())
+	w.line("%s user create --service customer-1", a.name())
+	w.line("%s key create --owner customer-1 --name first --scope '*'", a.name())
 	return nil
 }
