@@ -43,45 +43,52 @@ func checkCORS(c *compiled) error {
 	return nil
 }
 
-// Validate returns the first thing by which no browser could ever meet the rule, or
+// Validate returns everything by which no browser could ever meet the rule, or
 // that would let any site act as the user. Nil is no rule.
 func (c *CORS) Validate() error {
 	if c == nil || c.nobody() {
 		return nil
 	}
+	var wrong []string
+	add := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	if len(c.Origins) == 0 {
-		return errors.New("it names no origin")
+		add("it names no origin")
 	}
 	for _, o := range c.Origins {
 		switch meant, ok := exactOrigin(o); {
 		case o == "*" && c.Credentials:
-			return errors.New("every origin with credentials would let any site act as the user")
+			add("every origin with credentials would let any site act as the user")
 		case o == "*" || ok:
 		case meant != "":
-			return fmt.Errorf("%q is never what a browser sends: write %s", o, meant)
+			add("%q is never what a browser sends: write %s", o, meant)
 		default:
-			return fmt.Errorf("%q is not an exact origin such as https://app.example", o)
+			add("%q is not an exact origin such as https://app.example", o)
 		}
 	}
 	for _, m := range c.Methods {
 		if !web.ServableMethod(m) {
-			return fmt.Errorf("%q is no method: name each, in upper case", m)
+			add("%q is no method: name each, in upper case", m)
 		}
 	}
-	for what, names := range map[string][]string{"headers": c.Headers, "expose": c.Expose} {
-		for _, name := range names {
-			if name == "*" && c.Credentials {
-				return fmt.Errorf("%s: with credentials, browsers take \"*\" for a header of that name: name each", what)
-			}
-			if name != "*" && !httpguts.ValidHeaderFieldName(name) {
-				return fmt.Errorf("%s: %q is no name of a header", what, name)
-			}
-		}
-	}
+	c.validateNames("headers", c.Headers, add)
+	c.validateNames("expose", c.Expose, add)
 	if c.MaxAge < 0 || c.MaxAge%time.Second != 0 {
-		return errors.New("max_age: whole seconds")
+		add("max_age: whole seconds")
 	}
-	return nil
+	if len(wrong) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(wrong, "; "))
+}
+
+func (c *CORS) validateNames(what string, names []string, add func(format string, args ...any)) {
+	for _, name := range names {
+		if name == "*" && c.Credentials {
+			add("%s: with credentials, browsers take \"*\" for a header of that name: name each", what)
+		} else if name != "*" && !httpguts.ValidHeaderFieldName(name) {
+			add("%s: %q is no name of a header", what, name)
+		}
+	}
 }
 
 // exactOrigin reports whether s is an origin of http or https as browsers write it

@@ -18,6 +18,7 @@ func TestCORSRules(t *testing.T) {
 		"everybody":               {CORS{Origins: []string{"*"}, Headers: []string{"*"}, Expose: []string{"*"}}, ""},
 		"ports and addresses":     {CORS{Origins: []string{"http://localhost:3000", "https://app.example:8443", "http://[::1]:8080", "http://127.0.0.1", "http://intranet", "https://xn--bcher-kva.example", "http://a_b.example:443"}}, ""},
 		"all of it":               {CORS{Origins: []string{plain}, Methods: []string{"PUT", "DELETE"}, Headers: []string{"Authorization", "X-Api-Key"}, Expose: []string{"ETag"}, Credentials: true, MaxAge: time.Hour}, ""},
+		"all at once":             {CORS{Origins: []string{"nowhere"}, Methods: []string{"put"}, Headers: []string{"a b"}, Expose: []string{"c d"}, MaxAge: -1}, `"nowhere" is not an exact origin such as https://app.example; "put" is no method: name each, in upper case; headers: "a b" is no name of a header; expose: "c d" is no name of a header; max_age: whole seconds`},
 		"nobody":                  {CORS{Origins: nil, Methods: []string{"PUT"}}, "no origin"},
 		"everybody, with cookies": {CORS{Origins: []string{"*"}, Credentials: true}, "any site"},
 		"a path":                  {CORS{Origins: []string{plain, "https://app.example/login"}}, "write https://app.example"},

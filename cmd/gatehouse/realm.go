@@ -64,13 +64,24 @@ func (a *app) scopeCommand() *cobra.Command {
 		body := object{"settings": object{"scopes": object{name: meaning}}}
 		return a.call(ctx, "PATCH", a.realmPath(), body, nil)
 	}
-	c.AddCommand(
-		&cobra.Command{Use: "add SCOPE MEANING", Short: "Add a scope, or say anew what it means", Args: cobra.ExactArgs(2), RunE: func(c *cobra.Command, args []string) error {
-			if err := change(c.Context(), args[0], args[1]); err != nil {
+	var anew bool
+	add := &cobra.Command{Use: "add SCOPE MEANING", Short: "Add a scope, or with --replace say anew what it means", Args: cobra.ExactArgs(2), RunE: func(c *cobra.Command, args []string) error {
+		if !anew { // who holds the scope was given what it meant before
+			scopes, err := a.scopes(c.Context())
+			if err != nil {
 				return err
 			}
-			return a.done("keys and tokens can be given %s", args[0])
-		}},
+			if meaning, there := scopes[args[0]]; there && meaning != args[1] {
+				return usagef("%s is there already and means %q; --replace gives it the new meaning", args[0], meaning)
+			}
+		}
+		if err := change(c.Context(), args[0], args[1]); err != nil {
+			return err
+		}
+		return a.done("keys and tokens can be given %s", args[0])
+	}}
+	add.Flags().BoolVar(&anew, "replace", false, "change the meaning of a scope that is there")
+	c.AddCommand(add,
 		&cobra.Command{Use: "remove SCOPE", Short: "Remove a scope; keys and tokens that have it keep it", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			if err := change(c.Context(), args[0], nil); err != nil {
 				return err
@@ -78,24 +89,31 @@ func (a *app) scopeCommand() *cobra.Command {
 			return a.done("%s is given no more", args[0])
 		}},
 		&cobra.Command{Use: "list", Short: "List the scopes and what they mean", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			var realm struct {
-				Settings struct {
-					Scopes map[string]string `json:"scopes"`
-				} `json:"settings"`
-			}
-			if err := a.call(c.Context(), "GET", a.realmPath(), nil, &realm); err != nil {
+			scopes, err := a.scopes(c.Context())
+			if err != nil {
 				return err
 			}
-			return a.print(realm.Settings.Scopes, func(w io.Writer) {
+			return a.print(scopes, func(w io.Writer) {
 				rows := [][]string{{"SCOPE", "MEANING"}}
-				for _, name := range slices.Sorted(maps.Keys(realm.Settings.Scopes)) {
-					rows = append(rows, []string{name, realm.Settings.Scopes[name]})
+				for _, name := range slices.Sorted(maps.Keys(scopes)) {
+					rows = append(rows, []string{name, scopes[name]})
 				}
 				table(w, rows)
 			})
 		}},
 	)
 	return c
+}
+
+// scopes is the realm's catalogue.
+func (a *app) scopes(ctx context.Context) (map[string]string, error) {
+	var realm struct {
+		Settings struct {
+			Scopes map[string]string `json:"scopes"`
+		} `json:"settings"`
+	}
+	err := a.call(ctx, "GET", a.realmPath(), nil, &realm)
+	return realm.Settings.Scopes, err
 }
 
 func (a *app) signingKeyCommand() *cobra.Command {
