@@ -125,6 +125,8 @@ func TestREADME(t *testing.T) {
 // status is a promised HTTP status.
 var status = regexp.MustCompile(`\b[2-5][0-9]{2}\b`)
 
+var startsAssignment = regexp.MustCompile(`^[A-Z_]+=`)
+
 // TestDemoLines pastes every line that `make run` prints. The comment above a
 // line says which status to expect; without one, it succeeds.
 func TestDemoLines(t *testing.T) {
@@ -146,16 +148,20 @@ func TestDemoLines(t *testing.T) {
 	var steps []step
 	var promised []string
 	lines := bufio.NewScanner(stdout)
-	for lines.Scan() && !strings.HasPrefix(lines.Text(), "Stop with") {
+	for last := false; !last && lines.Scan(); {
 		line := lines.Text()
 		if comment, ok := strings.CutPrefix(line, "# "); ok {
 			promised = status.FindAllString(comment, -1)
 			continue
 		}
 		name, _, _ := strings.Cut(line, " ")
-		if name != "curl" && name != "export" && filepath.Base(name) != "gatehouse" && !strings.HasPrefix(name, "TOKEN=") {
+		if name != "curl" && name != "export" && filepath.Base(name) != "gatehouse" && !startsAssignment.MatchString(line) {
 			continue
 		}
+		for (strings.HasSuffix(line, `\`) || strings.HasSuffix(line, "|")) && lines.Scan() { // one command, broken for the eye
+			line += "\n" + lines.Text()
+		}
+		last = strings.HasSuffix(line, "explain REQUEST_ID")
 		if filepath.Base(name) == "gatehouse" { // as it was called
 			line = "gatehouse" + strings.TrimPrefix(line, name)
 		}
@@ -165,7 +171,7 @@ func TestDemoLines(t *testing.T) {
 			s.want, promised = promised[0], promised[1:]
 		}
 		steps = append(steps, s)
-		if strings.HasPrefix(line, "export ") { // the reader is slower than the queue of the log
+		if strings.HasPrefix(line, "export GATEHOUSE_TOKEN=") { // the reader is slower than the queue of the log
 			steps = append(steps, step{text: `recorded "$REQUEST_ID"`})
 		}
 		if s.want == "403" { // the reader takes the id of an answer
