@@ -36,18 +36,22 @@ func serveRole(role, backend string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("http://%s\n", l.Addr())
+	scheme, serve := "http", func() error { return http.Serve(l, h) }
+	if f := strings.Fields(backend); role == "secure-proxy" {
+		scheme, serve = "https", func() error { return http.ServeTLS(l, h, f[1], f[2]) }
+	}
+	fmt.Printf("%s://%s\n", scheme, l.Addr())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	return http.Serve(l, h)
+	return serve()
 }
 
 // handler: "floor" and "upstream" answer a static document, "proxy" is a bare
 // ReverseProxy to the backend, "check" verifies tokens of the backend with the
 // standard library, "checking-proxy" is the proxy behind that check ("issuer
-// upstream"), "guard" is the static document behind Gatehouse's guard.
+// upstream"), "secure-proxy" is the proxy over TLS ("upstream certificate key"), "guard" is the static document behind Gatehouse's guard.
 func handler(role, backend string) (http.Handler, error) {
 	body := []byte(answer)
 	document := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -59,6 +63,9 @@ func handler(role, backend string) (http.Handler, error) {
 		return document, nil
 	case "proxy":
 		return bareProxy(backend)
+	case "secure-proxy":
+		upstream, _, _ := strings.Cut(backend, " ")
+		return bareProxy(upstream)
 	case "check":
 		return fetchChecker(backend)
 	case "checking-proxy":

@@ -41,9 +41,20 @@ func (b *growthBed) makeTemplate(ctx context.Context) error {
 	if err := os.WriteFile(config, []byte(strings.Replace(string(text), shipped, b.upstream.line, 1)), 0o600); err != nil {
 		return err
 	}
-	p, out, err := launch(ctx, nil, b.binary, "serve", "--config", config)
+	p, key, err := b.firstStart(ctx, nil, config, "a long password for growth")
 	if err != nil {
 		return err
+	}
+	b.admin = key
+	p.stop()
+	return nil
+}
+
+// firstStart starts a server on an empty store and makes its administrator, root.
+func (b *testbed) firstStart(ctx context.Context, env []string, config, password string) (p *process, key string, err error) {
+	p, out, err := launch(ctx, env, b.binary, "serve", "--config", config)
+	if _, err := b.keep(p, err); err != nil {
+		return nil, "", err
 	}
 	lines, secret := bufio.NewScanner(out), ""
 	for secret == "" && lines.Scan() {
@@ -55,20 +66,18 @@ func (b *growthBed) makeTemplate(ctx context.Context) error {
 		}
 	}
 	go p.drain(out)
-	defer p.stop()
 	if secret == "" {
-		return errors.New("the first start printed no one-time secret")
+		return nil, "", errors.New("the first start printed no one-time secret")
 	}
 	api, err := p.api("")
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	var made struct {
 		APIKey string `json:"api_key"`
 	}
-	err = api.Do(ctx, "POST", "/bootstrap", map[string]any{"secret": secret, "username": "root", "password": "a long password for growth"}, &made)
-	b.admin = made.APIKey
-	return err
+	err = api.Do(ctx, "POST", "/bootstrap", map[string]any{"secret": secret, "username": "root", "password": password}, &made)
+	return p, made.APIKey, err
 }
 
 // address is one of a server's, by the word before it in its ready line.

@@ -40,7 +40,11 @@ func send(method, base, path, body string, headers ...string) func(int) *http.Re
 
 // probe sends one request and fails if the answer is not what is expected.
 func probe(ctx context.Context, r *http.Request, want int, text string) error {
-	resp, err := http.DefaultTransport.RoundTrip(r.WithContext(ctx))
+	return probeWith(ctx, http.DefaultTransport, r, want, text)
+}
+
+func probeWith(ctx context.Context, t http.RoundTripper, r *http.Request, want int, text string) error {
+	resp, err := t.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		return err
 	}
@@ -58,13 +62,33 @@ func probe(ctx context.Context, r *http.Request, want int, text string) error {
 // load sends n requests made by next over a fixed number of connections and
 // returns how many got the status that was expected.
 func load(ctx context.Context, n int, want int, next func(i int) *http.Request) (good int, err error) {
-	return loadAt(ctx, 0, n, want, next)
+	return burden{n: n, want: want, next: next}.send(ctx)
 }
 
-// loadAt is load with rate requests a second, each sent when its time has come and a
-// connection is free; 0 is as many as can be.
-func loadAt(ctx context.Context, rate, n, want int, next func(i int) *http.Request) (good int, err error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}
+// burden is what is sent to a server in one go.
+type burden struct {
+	n    int
+	want int // status
+	next func(i int) *http.Request
+	// rate is how many requests a second are sent, each when its time has come and a
+	// connection is free; 0: as many as can be.
+	rate int
+	// transport makes the connections; nil: plain HTTP/1.1 over kept ones. as tells
+	// whether an answer came as it should have; nil: any way.
+	transport func() *http.Transport
+	as        func(*http.Response) bool
+}
+
+func plain() *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections, DisableCompression: true}
+}
+
+// send returns how many answers were good.
+func (b burden) send(ctx context.Context) (good int, err error) {
+	if b.transport == nil {
+		b.transport = plain
+	}
+	transport := b.transport()
 	defer transport.CloseIdleConnections()
 	var sent, ok atomic.Int64
 	var wg sync.WaitGroup
@@ -74,20 +98,20 @@ func loadAt(ctx context.Context, rate, n, want int, next func(i int) *http.Reque
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				i := int(sent.Add(1)) - 1
-				if i >= n {
+				if i >= b.n {
 					return
 				}
-				if rate > 0 {
-					time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+				if b.rate > 0 {
+					time.Sleep(time.Until(begun.Add(time.Duration(i) * time.Second / time.Duration(b.rate))))
 				}
-				resp, err := transport.RoundTrip(next(i).WithContext(ctx))
+				resp, err := transport.RoundTrip(b.next(i).WithContext(ctx))
 				if err != nil {
 					first.CompareAndSwap(nil, &err)
 					continue
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
 				_ = resp.Body.Close()
-				if resp.StatusCode == want {
+				if resp.StatusCode == b.want && (b.as == nil || b.as(resp)) {
 					ok.Add(1)
 				}
 			}

@@ -51,7 +51,10 @@ type benchCase struct {
 	// makes those of three seconds.
 	rate         int
 	unflattering bool // shown in the first table of the page
-	took         []sample
+	// transport and as: see [burden].
+	transport func() *http.Transport
+	as        func(*http.Response) bool
+	took      []sample
 }
 
 // sample is one turn: µs per request, by part.
@@ -76,6 +79,7 @@ type testbed struct {
 	options
 	self, dir       string
 	running         []*process
+	ends            []func() // of what is no process of ours
 	upstream, gh    *process
 	proxy           *process // P
 	checking        *process // the check behind other proxies, when it runs
@@ -148,6 +152,13 @@ func (b *testbed) cases(ctx context.Context) ([]*benchCase, error) {
 		return nil, err
 	}
 	cases := append(append(floors, ours...), b.unflattering(ctx, b.proxy.line)...)
+	for _, more := range []func(context.Context) ([]*benchCase, error){b.transportCases, b.postgresCases} {
+		these, err := more(ctx)
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, these...)
+	}
 	if b.peers {
 		peers, err := b.peerCases(ctx)
 		if err != nil {
@@ -274,7 +285,7 @@ func (c *benchCase) turn(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	good, err := loadAt(ctx, c.rate, n, c.want, c.next)
+	good, err := burden{n: n, want: c.want, next: c.next, rate: c.rate, transport: c.transport, as: c.as}.send(ctx)
 	if err != nil {
 		return err
 	}
@@ -405,6 +416,9 @@ func (b *testbed) keep(p *process, err error) (*process, error) {
 func (b *testbed) stop() {
 	for _, p := range slices.Backward(b.running) {
 		p.stop()
+	}
+	for _, end := range b.ends {
+		end()
 	}
 }
 

@@ -26,6 +26,9 @@ type process struct {
 	line     string // the first line it printed, or its address
 	children []int  // workers, where the server has some
 	ended    chan struct{}
+	// measured gives the CPU time of a server that somebody else has started; nil:
+	// that of cmd and children.
+	measured func() (time.Duration, error)
 }
 
 // start runs a program and waits for its first line.
@@ -133,25 +136,10 @@ func (p *process) ids() []int { return append([]int{p.cmd.Process.Pid}, p.childr
 func (p *process) findWorkers(ctx context.Context) error {
 	for deadline, still := time.Now().Add(5*time.Second), 0; time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
 		before := p.children
-		p.children = nil
-		lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.cmd.Process.Pid))
-		if err != nil {
+		var err error
+		if p.children, err = childrenOf(p.cmd.Process.Pid); err != nil {
 			return err
 		}
-		for _, list := range lists {
-			b, err := os.ReadFile(list)
-			if err != nil {
-				return err
-			}
-			for _, field := range strings.Fields(string(b)) {
-				id, err := strconv.Atoi(field)
-				if err != nil {
-					return err
-				}
-				p.children = append(p.children, id)
-			}
-		}
-		slices.Sort(p.children)
 		// They are started one after the other: all are there when no more come.
 		if still++; !slices.Equal(before, p.children) {
 			still = 0
@@ -163,19 +151,51 @@ func (p *process) findWorkers(ctx context.Context) error {
 	return errors.Join(ctx.Err(), fmt.Errorf("%s has no workers", p.cmd.Path))
 }
 
+// childrenOf are the processes that a process has started and that still run, in order.
+func childrenOf(id int) (children []int, err error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", id))
+	if err != nil {
+		return nil, err
+	}
+	for _, list := range lists {
+		b, err := os.ReadFile(list)
+		if err != nil {
+			return nil, err
+		}
+		for _, field := range strings.Fields(string(b)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, err
+			}
+			children = append(children, child)
+		}
+	}
+	slices.Sort(children)
+	return children, nil
+}
+
 // cpu returns the CPU time the server has used, dead threads included, in the
 // kernel's own nanoseconds: its clock ticks are a hundredth of a second.
 func (p *process) cpu() (time.Duration, error) {
-	const cpuClockOfProcess = 2 // CPUCLOCK_SCHED, of a process by its id
+	if p.measured != nil {
+		return p.measured()
+	}
 	var sum time.Duration
 	for _, id := range p.ids() {
-		var t unix.Timespec
-		if err := unix.ClockGettime(int32(^id<<3|cpuClockOfProcess), &t); err != nil {
+		took, err := cpuOf(id)
+		if err != nil {
 			return 0, fmt.Errorf("CPU time of process %d: %w", id, err)
 		}
-		sum += time.Duration(t.Nano())
+		sum += took
 	}
 	return sum, nil
+}
+
+func cpuOf(id int) (time.Duration, error) {
+	const cpuClockOfProcess = 2 // CPUCLOCK_SCHED, of a process by its id
+	var t unix.Timespec
+	err := unix.ClockGettime(int32(^id<<3|cpuClockOfProcess), &t)
+	return time.Duration(t.Nano()), err
 }
 
 // rss returns resident memory in MiB. What processes share counts in each.

@@ -147,10 +147,10 @@ func (r report) boundsTable() string {
 // unflatteringTable is what users meet and fast tables leave out: each case beside
 // the floor of its own kind.
 func (r report) unflatteringTable() string {
-	s := table("case", "median µs", "beside", "ratio")
+	s := table("case", "median µs", "beside", "ratio", "of that")
 	for _, c := range r.Cases {
 		if f := r.find(c.Floor); c.Unflattering && f != nil {
-			s += row("**"+c.Title+"**", fmt.Sprintf("%.1f", c.Median), fmt.Sprintf("%s, %.1f µs", f.Title, f.Median), fmt.Sprintf("%.2f", c.Ratio))
+			s += row("**"+c.Title+"**", fmt.Sprintf("%.1f", c.Median), fmt.Sprintf("%s, %.1f µs", f.Title, f.Median), fmt.Sprintf("%.2f", c.Ratio), shares(c.Parts))
 		}
 	}
 	return s

@@ -165,10 +165,7 @@ func (s *Server) dsn(database string) string {
 func (s *Server) DSN(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test_%d", s.serial.Add(1))
-	err := s.admin("CREATE DATABASE " + name + " TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ENCODING UTF8")
-	if err != nil {
-		err = s.admin("CREATE DATABASE " + name + " TEMPLATE template0 ENCODING UTF8") // before PostgreSQL 15, or without ICU
-	}
+	dsn, err := s.Database(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +174,17 @@ func (s *Server) DSN(t testing.TB) string {
 			t.Errorf("drop %s: %v", name, err)
 		}
 	})
-	return s.dsn(name)
+	return dsn
+}
+
+// Database makes a database that stays as long as the server, and returns how to
+// connect to it; see DSN.
+func (s *Server) Database(name string) (dsn string, err error) {
+	err = s.admin("CREATE DATABASE " + name + " TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' ENCODING UTF8")
+	if err != nil {
+		err = s.admin("CREATE DATABASE " + name + " TEMPLATE template0 ENCODING UTF8") // before PostgreSQL 15, or without ICU
+	}
+	return s.dsn(name), err
 }
 
 func (s *Server) admin(statement string) error {
