@@ -3,7 +3,6 @@ package credential
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 const (
@@ -69,10 +68,7 @@ func (c *commonList) known(part string, rows, context []string) int {
 	if slices.Contains(context, part) {
 		return 1 // the attacker knows it
 	}
-	if c.words.has(part) {
-		return 2
-	}
-	if c.set.has(part) && utf8.RuneCountInString(part) >= minCommon {
+	if c.words.has(part) || c.set.has(part) {
 		return 2
 	}
 	return 0
