@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth docs clean
+.PHONY: survivors mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -52,6 +52,9 @@ crash: ## a hundred kills on each database, a minute without one, and every othe
 
 mutants: ## weaken the product line by line and see each weakening caught
 	@scripts/mutants
+
+survivors: ## weaken every operator of the packages that guard something, and count what their own tests let live (long)
+	@go run ./scripts/survivors -v
 
 traefik: ## deploy/traefik against Traefik itself, which is built first (minutes; not in make test)
 	@scripts/test-traefik
