@@ -19,7 +19,7 @@ func (p *Pipeline) origin(x *Exchange, r *http.Request) error {
 	if !x.presented.Ambient() || !p.crossSite(r, x.point.Tickets) || trustsOrigin(x.route.CORS, r.Header["Origin"]) {
 		return nil
 	}
-	return web.ErrCrossOrigin.With(fmt.Errorf("Origin %.120q, Sec-Fetch-Site %.40q", r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")))
+	return web.ErrCrossOrigin.With(fmt.Errorf("the page's Origin %.120q, Sec-Fetch-Site %.40q", r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")))
 }
 
 // crossSite reports whether a page of another site made the request, and it is
