@@ -17,11 +17,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A table whose last column is "in the code" tells numbers of the program: each
 // row ends in `dir/file.go Name`, and the cell before it is the value that Name
-// has there, be it a constant, a field of a literal, or a default that is set.
+// has there, be it a constant, a field of a literal, or a default that is set or stands in a tag.
 var fact = regexp.MustCompile("(?m)^\\| .* \\| ([^|]+) \\| `(\\S+\\.go) ([\\w.]+)` \\|$")
 
 // TestPagesTellTheCode compares those numbers with the code.
@@ -135,7 +136,11 @@ func defaultTag(of *ast.StructType, name string) string {
 	for _, f := range of.Fields.List {
 		if f.Tag != nil && len(f.Names) == 1 && f.Names[0].Name == name {
 			tag, _ := strconv.Unquote(f.Tag.Value)
-			return reflect.StructTag(tag).Get("default")
+			value := reflect.StructTag(tag).Get("default")
+			if d, err := time.ParseDuration(value); err == nil {
+				return strconv.FormatInt(int64(d), 10)
+			}
+			return value
 		}
 	}
 	return ""

@@ -23,9 +23,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/openapi"
 	"github.com/gatehouse-auth/gatehouse/server"
-	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // facade stands before Gatehouse's auth listener, under the issuer's URL. It
@@ -140,7 +140,7 @@ func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[strin
 		cfg.Routes[i].Upstream = "api"
 	}
 	for name, at := range hosts {
-		cfg.Upstreams[name] = config.Upstream{URL: at}
+		cfg.Upstreams[name] = gateway.Upstream{URL: at}
 		for _, r := range []enforce.Route{{Pattern: "GET /public", Anonymous: true}, {Pattern: "GET /private", Authenticated: true}} {
 			r.ID, r.Host, r.Upstream = name+" "+r.Pattern, name+".test", name
 			cfg.Routes = append(cfg.Routes, r)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net"
+	"net/http"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/http1"
@@ -56,4 +57,9 @@ func ProtectedNames() []string {
 		out = append(out, p+"user")
 	}
 	return out
+}
+
+// AnswerLines are the lines that a gateway with these options sets on answers.
+func AnswerLines(response map[string]string) http.Header {
+	return (&Options{ResponseHeaders: response}).answerLines()
 }

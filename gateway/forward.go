@@ -431,7 +431,7 @@ func answers(name string) bool {
 func (e *exchange) completeHeader(h http.Header) {
 	e.outerReferences(h)
 	web.UpstreamHeaders(h, e.secure)
-	for name, values := range e.g.cfg.ResponseHeaders {
+	for name, values := range e.g.answerLines {
 		if len(h[name]) == 0 {
 			h[name] = values
 		}

@@ -79,6 +79,7 @@ type Config struct {
 // the connection has to bound that, as the server's listeners do.
 type Gateway struct {
 	cfg         Config
+	answerLines http.Header // what cfg sets on answers that lack it
 	strip       map[string]bool
 	streamTypes map[string]bool // further ones, in lower case
 	proxies     map[string]http.Handler
@@ -117,9 +118,10 @@ func New(cfg Config) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	cfg.fillDefaults()
-	cfg.ResponseHeaders = sealed(cfg.ResponseHeaders)
-	g := &Gateway{cfg: cfg, strip: map[string]bool{}, streamTypes: map[string]bool{}, proxies: map[string]http.Handler{}}
+	if err := cfg.fillDefaults(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, answerLines: cfg.answerLines(), strip: map[string]bool{}, streamTypes: map[string]bool{}, proxies: map[string]http.Handler{}}
 	for _, name := range cfg.StripHeaders {
 		g.strip[normalName(name)] = true
 	}

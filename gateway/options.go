@@ -3,66 +3,42 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"mime"
 	"net/http"
-	"slices"
+	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
-)
 
-// Defaults of [Options].
-const (
-	DefaultMaxBody        = 10 << 20
-	DefaultIdleTimeout    = time.Minute
-	DefaultMaxHeaderBytes = 32 << 10
-	DefaultMaxHeaderLines = 100
-	DefaultMaxList        = 8 << 20
-	DefaultStreamLifetime = time.Hour
-	DefaultStreamCheck    = 5 * time.Second
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 )
 
 // Options are the bounds of a Gateway and what it adds to or takes from every
-// exchange. The zero value has the defaults.
+// exchange. The zero value has the defaults that the tags name. They are also the
+// keys of `gateway` in gatehouse.yaml (see server/config).
 type Options struct {
-	MaxBodyBytes int64 // of a request, where the route says nothing
-	// IdleTimeout is how long an exchange may stand still where the route says
-	// nothing: DefaultIdleTimeout when 0. Timeout bounds the whole exchange where
-	// the route says nothing: 0 does not. Neither is for streams.
-	IdleTimeout    time.Duration
-	Timeout        time.Duration
-	MaxHeaderBytes int // of a request's header, names and values
-	MaxHeaderLines int
-	MaxListBytes   int64 // of an answer whose list is filtered
-	// StreamLifetime bounds upgraded connections and answers of a stream type,
-	// which the time-outs do not. They also end when the credential expires.
-	StreamLifetime time.Duration
-	// StreamTypes are media types of streams, beside those that everybody knows.
-	StreamTypes []string
-	// StreamCheck is how often whatever is still open is judged again, so that it
-	// ends soon after the credential was revoked or a permission taken back.
-	StreamCheck time.Duration
-	// StripHeaders names further request headers that callers may not set, in
-	// any spelling.
-	StripHeaders []string
-	// ResponseHeaders are set on forwarded answers that lack them, beside the
-	// ones every answer gets.
-	ResponseHeaders http.Header
+	IdleTimeout     time.Duration     `json:"idle_timeout,omitempty" minimum:"0s" default:"60s" doc:"How long an exchange may stand still: the wait for the API's answer, and each pause in what comes from the caller or the API. What flows is not cut by it; streams are excepted."`
+	Timeout         time.Duration     `json:"timeout,omitempty" minimum:"0s" doc:"Bound of a whole exchange, whether it flows or not, streams excepted; none when empty."`
+	MaxBodyBytes    int64             `json:"max_body_bytes,omitempty" minimum:"1" default:"10485760" doc:"Bytes of a request's body."`
+	MaxHeaderBytes  int               `json:"max_header_bytes,omitempty" minimum:"1" maximum:"65536" default:"32768" doc:"Bytes of a request's header."`
+	MaxHeaderLines  int               `json:"max_header_lines,omitempty" minimum:"1" maximum:"1000" default:"100" doc:"Lines of a request's header."`
+	MaxListBytes    int64             `json:"max_list_bytes,omitempty" minimum:"1" default:"8388608" doc:"Bytes of an answer whose list is filtered."`
+	StreamLifetime  time.Duration     `json:"stream_lifetime,omitempty" minimum:"0s" default:"1h" doc:"Longest life of a WebSocket or other stream."`
+	StreamCheck     time.Duration     `json:"stream_check,omitempty" minimum:"0s" default:"5s" doc:"How often what is still open is judged again."`
+	StreamTypes     []string          `json:"stream_types,omitempty" doc:"Media types of answers without a natural end, beside those that are known as such (server-sent events, gRPC, JSON lines and the like): application/vnd.log."`
+	StripHeaders    []string          `json:"strip_headers,omitempty" doc:"Further request headers that callers may not set, in any spelling."`
+	ResponseHeaders map[string]string `json:"response_headers,omitempty" doc:"Set on forwarded answers that lack them, header: value."`
 }
 
 // Validate returns everything that is wrong with o.
 func (o *Options) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for name, d := range map[string]time.Duration{"idle_timeout": o.IdleTimeout, "timeout": o.Timeout, "stream_lifetime": o.StreamLifetime, "stream_check": o.StreamCheck} {
-		if d < 0 {
-			bad("%s: must not be negative", name)
-		}
-	}
-	for name, n := range map[string]int64{"max_body_bytes": o.MaxBodyBytes, "max_header_bytes": int64(o.MaxHeaderBytes),
-		"max_header_lines": int64(o.MaxHeaderLines), "max_list_bytes": o.MaxListBytes} {
-		if n < 0 {
+	for name, v := range o.bounds() {
+		if v.Int() < 0 {
 			bad("%s: must not be negative", name)
 		}
 	}
@@ -76,11 +52,11 @@ func (o *Options) Validate() error {
 			bad("strip_headers: %q cannot be stripped", name)
 		}
 	}
-	for name, values := range o.ResponseHeaders {
+	for name, value := range o.ResponseHeaders {
 		if !headerName.MatchString(name) || hopByHop(http.CanonicalHeaderKey(name)) || reservedAnswerHeader(name) {
 			bad("response_headers: %q cannot be set", name)
 		}
-		if slices.ContainsFunc(values, func(v string) bool { return !httpguts.ValidHeaderFieldValue(v) }) {
+		if !httpguts.ValidHeaderFieldValue(value) {
 			bad("response_headers: the value of %q holds a character that a header line cannot have", name)
 		}
 	}
@@ -102,28 +78,51 @@ func reservedAnswerHeader(name string) bool {
 	return n == "content-length" || n == "content-encoding" || n == "x-request-id" || n == "date" || strings.HasPrefix(n, "access-control-")
 }
 
-func (o *Options) fillDefaults() {
-	defaults(&o.MaxBodyBytes, DefaultMaxBody)
-	defaults(&o.IdleTimeout, DefaultIdleTimeout)
-	defaults(&o.MaxHeaderBytes, DefaultMaxHeaderBytes)
-	defaults(&o.MaxHeaderLines, DefaultMaxHeaderLines)
-	defaults(&o.MaxListBytes, DefaultMaxList)
-	defaults(&o.StreamLifetime, DefaultStreamLifetime)
-	defaults(&o.StreamCheck, DefaultStreamCheck)
+// bounds are the numbers and durations of o by their key, with the default of each.
+func (o *Options) bounds() iter.Seq2[string, bound] {
+	return func(yield func(string, bound) bool) {
+		v := reflect.ValueOf(o).Elem()
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if v.Field(i).CanInt() && !yield(name, bound{v.Field(i), f.Tag.Get("default")}) {
+				return
+			}
+		}
+	}
 }
 
-// sealed returns a copy of h that all answers may share: adding to one of its
-// lists makes another, so that no answer writes into what the next one reads.
-func sealed(h http.Header) http.Header {
-	out := make(http.Header, len(h))
-	for name, values := range h {
-		out[http.CanonicalHeaderKey(name)] = slices.Clip(slices.Clone(values))
+type bound struct {
+	reflect.Value
+	byDefault string
+}
+
+// fillDefaults gives every bound that is 0 the default of its tag.
+func (o *Options) fillDefaults() error {
+	for name, b := range o.bounds() {
+		if b.Int() != 0 || b.byDefault == "" {
+			continue
+		}
+		n, err := strconv.ParseInt(b.byDefault, 10, 64)
+		if _, ok := b.Interface().(time.Duration); ok {
+			var d time.Duration
+			d, err = duration.Parse(b.byDefault)
+			n = int64(d)
+		}
+		if err != nil {
+			return fmt.Errorf("gateway: default of %s: %w", name, err)
+		}
+		b.SetInt(n)
+	}
+	return nil
+}
+
+// answerLines are the lines that all answers share: adding to one of the lists makes
+// another, so that no answer writes into what the next one reads.
+func (o *Options) answerLines() http.Header {
+	out := make(http.Header, len(o.ResponseHeaders))
+	for name, value := range o.ResponseHeaders {
+		out[http.CanonicalHeaderKey(name)] = []string{value}
 	}
 	return out
-}
-
-func defaults[T int | int64 | time.Duration](v *T, d T) {
-	if *v <= 0 {
-		*v = d
-	}
 }

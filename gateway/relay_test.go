@@ -154,7 +154,7 @@ func TestRelayLikeReverseProxy(t *testing.T) {
 		"more lines": func(c *gateway.Config, u *gateway.Upstream) {
 			u.Headers = map[string]string{"X-Caller": "subject", "X-May": "scopes"}
 			c.StripHeaders = []string{"X-Debug"}
-			c.ResponseHeaders = http.Header{"X-Frame-Options": {"DENY"}, "Etag": {`"ours"`}}
+			c.ResponseHeaders = map[string]string{"X-Frame-Options": "DENY", "etag": `"ours"`}
 		},
 	}
 	line := "GET /a/b?c=d HTTP/1.1\r\nHost: api.example\r\n"
@@ -255,8 +255,9 @@ func TestAnswerLines(t *testing.T) {
 	const end = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
 	line := "GET /a HTTP/1.1\r\nHost: api.example\r\n\r\n"
 	up := newScripted(t)
-	said := append(make([]string, 0, 4), "gateway")
-	configure := func(c *gateway.Config, _ *gateway.Upstream) { c.ResponseHeaders = http.Header{"X-By": said} }
+	configure := func(c *gateway.Config, _ *gateway.Upstream) {
+		c.ResponseHeaders = map[string]string{"X-By": "gateway"}
+	}
 	for name, long := range map[string]bool{"relay": false, "ReverseProxy": true} {
 		t.Run(name, func(t *testing.T) {
 			s := startURL(t, "http://"+up.Addr().String(), configure)
@@ -278,8 +279,8 @@ func TestAnswerLines(t *testing.T) {
 			if !long && (last.Trailer.Get("X-Sum") != "7" || last.Trailer.Get("X-By") != "api") {
 				t.Errorf("trailers: %v", last.Trailer)
 			}
-			if more := said[:2][1]; more != "" {
-				t.Errorf("an answer wrote %q into what all answers share", more)
+			if lines := gateway.AnswerLines(map[string]string{"x-by": "a"}); cap(lines["X-By"]) != 1 {
+				t.Errorf("%d answers could write into what all share", cap(lines["X-By"])-1)
 			}
 			got = ask(line, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nServer: x\r\nX-Gatehouse-Assertion: e30\r\nKeep-Alive: timeout=9\r\n\r\n"+end)
 			if len(got) != 2 || !reflect.DeepEqual(got[0].Header, http.Header{"Link": {"</a>"}}) || got[1].Body != "ok" {

@@ -193,3 +193,9 @@ func (s *Resolver) fetch(ctx context.Context, up *upstream, realm string, u *url
 	}
 	return members, nil
 }
+
+func defaults[T int | int64 | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}

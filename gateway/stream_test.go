@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +14,8 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -424,9 +426,11 @@ func TestHTTP2(t *testing.T) {
 			srv := httptest.NewUnstartedServer(h)
 			srv.EnableHTTP2 = true
 			srv.StartTLS()
-			pool := x509.NewCertPool()
-			pool.AddCert(srv.Certificate())
-			return srv, func(_ *gateway.Config, u *gateway.Upstream) { u.RootCAs = pool }
+			file := filepath.Join(t.TempDir(), "ca.pem")
+			if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return srv, func(_ *gateway.Config, u *gateway.Upstream) { u.CAFile = file }
 		}},
 		{"h2c", func(h http.Handler) (*httptest.Server, option) {
 			srv := httptest.NewUnstartedServer(h)

@@ -5,42 +5,38 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/http1"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
-// Upstream is one API behind the gateway.
+// Upstream is one API behind the gateway. It is also an upstream of gatehouse.yaml,
+// where it stands under its name (see server/config).
 type Upstream struct {
-	Name string // names it in routes; the audience of its assertions
-	// URL is its base: http or https, no credentials, no query.
-	URL string
+	// Name names it in routes, and is the audience of its assertions.
+	Name string `json:"-"`
+
+	URL               string            `json:"url" required:"true" form:"base_url" doc:"http:// or https:// base URL, without a trailing slash."`
+	PassAuthorization bool              `json:"pass_authorization,omitempty" doc:"Forward the caller's Authorization line too (off: the upstream gets the signed assertion alone)."`
+	PlainHeaders      bool              `json:"plain_headers,omitempty" doc:"Add X-Gatehouse-Subject, -Username, -Roles and -Scopes."`
+	Headers           map[string]string `json:"headers,omitempty" enum:"subject,username,roles,scopes,realm,client,credential" doc:"Further identity lines, header: what it tells."`
+	PreserveHost      bool              `json:"preserve_host,omitempty" doc:"Send the Host that the caller used, in place of the URL's."`
+	// StrictPaths is asked by the pipeline, of the routes.
+	StrictPaths bool   `json:"strict_paths,omitempty" doc:"The API tells paths apart that differ only in letter case, a slash at the end, a suffix or needless percent-escapes. Without it, a path that could be meant for a stricter route is refused."`
+	DropCookies bool   `json:"drop_cookies,omitempty" doc:"Remove the Cookie line."`
+	HTTP2       bool   `json:"http2,omitempty" doc:"Speak HTTP/2 without TLS (h2c) to an http:// upstream; to an https:// one it is negotiated anyway."`
+	CAFile      string `json:"ca_file,omitempty" form:"path" doc:"CA certificates (PEM) for an https:// upstream, in place of the system's."`
+
 	// Audience of the assertions for it; Name when empty.
-	Audience string
-	// HTTP2 speaks HTTP/2 without TLS (prior knowledge) to an http URL. To an
-	// https URL HTTP/2 is negotiated anyway.
-	HTTP2 bool
-	// RootCAs verify an https upstream; nil takes the system's.
-	RootCAs *x509.CertPool
-	// Certificates are shown to an https upstream that asks for one.
-	Certificates []tls.Certificate
-	// PassAuthorization forwards the caller's Authorization and X-API-Key lines
-	// as they came. Off, the upstream never sees a credential.
-	PassAuthorization bool
-	// DropCookies removes the Cookie line.
-	DropCookies bool
-	// PreserveHost sends the Host that the caller used, in place of the URL's.
-	PreserveHost bool
-	// PlainHeaders adds X-Gatehouse-Subject, -Username, -Roles and -Scopes.
-	PlainHeaders bool
-	// Headers names further plain lines: header name → one of subject, username,
-	// roles, scopes, realm, client, credential.
-	Headers map[string]string
+	Audience string `json:"-"`
 }
 
 // dialTimeout bounds how long a connection to an upstream may take to open, TLS
@@ -64,18 +60,40 @@ type upstream struct {
 // safe for concurrent use.
 type Upstreams struct{ byName map[string]*upstream }
 
-// NewUpstreams checks the list and prepares connections; none is opened yet.
+// badUpstream says what is wrong with one upstream.
+type badUpstream struct {
+	Name string // of the upstream
+	Key  string // as in gatehouse.yaml: "url"; "" for the whole
+	Err  error  // shows no URL: it may hold a password
+}
+
+func (e *badUpstream) Error() string {
+	if e.Key == "" {
+		return fmt.Sprintf("gateway: upstream %q: %v", e.Name, e.Err)
+	}
+	return fmt.Sprintf("gateway: upstream %q: %s: %v", e.Name, e.Key, e.Err)
+}
+
+func (e *badUpstream) Unwrap() error { return e.Err }
+
+// NewUpstreams checks the list, reads the files of CA certificates and prepares
+// connections; none is opened yet. All that is wrong comes joined, as [*badUpstream]s.
 func NewUpstreams(list []Upstream) (*Upstreams, error) {
 	out := &Upstreams{byName: make(map[string]*upstream, len(list))}
+	var errs []error
 	for _, u := range list {
-		up, err := newUpstream(u)
-		if err != nil {
-			return nil, fmt.Errorf("gateway: upstream %q: %w", u.Name, err)
+		up, key, err := newUpstream(u)
+		if err == nil && out.byName[u.Name] != nil {
+			err = errors.New("is there twice")
 		}
-		if out.byName[u.Name] != nil {
-			return nil, fmt.Errorf("gateway: upstream %q is there twice", u.Name)
+		if err != nil {
+			errs = append(errs, &badUpstream{u.Name, key, err})
+			continue
 		}
 		out.byName[u.Name] = up
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	return out, nil
 }
@@ -96,23 +114,32 @@ func (u *Upstreams) get(name string) *upstream {
 
 var headerName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
 
-func newUpstream(u Upstream) (*upstream, error) {
+// newUpstream returns, with an error, the key that it is about.
+func newUpstream(u Upstream) (_ *upstream, key string, err error) {
 	if u.Name == "" {
-		return nil, errors.New("has no name")
+		return nil, "", errors.New("has no name")
+	}
+	if err := web.CheckBaseURL(strings.TrimRight(u.URL, "/")); err != nil {
+		return nil, "url", err
 	}
 	base, err := url.Parse(u.URL)
 	if err != nil {
-		return nil, errors.New("the URL cannot be parsed") // its text may hold a password
+		return nil, "url", errors.New("cannot be parsed") // its text may hold a password
 	}
-	switch {
-	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
-		return nil, errors.New("the URL must begin with http:// or https:// and a host")
-	case base.User != nil:
-		return nil, errors.New("the URL must not hold a credential")
-	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
-		return nil, errors.New("the URL must not have a query or fragment")
-	case u.HTTP2 && base.Scheme == "https":
-		return nil, errors.New("HTTP2 is for http:// URLs; https:// negotiates it")
+	if base.Port() == "0" {
+		return nil, "url", errors.New("a port from 1 to 65535")
+	}
+	if u.HTTP2 && base.Scheme == "https" {
+		return nil, "http2", errors.New("for http:// URLs only; https:// negotiates it")
+	}
+	var roots *x509.CertPool
+	if u.CAFile != "" {
+		if base.Scheme != "https" {
+			return nil, "ca_file", errors.New("for https:// URLs only; nothing is verified on an http:// one")
+		}
+		if roots, err = readRoots(u.CAFile); err != nil {
+			return nil, "ca_file", err
+		}
 	}
 	if u.Audience == "" {
 		u.Audience = u.Name
@@ -126,16 +153,40 @@ func newUpstream(u Upstream) (*upstream, error) {
 	for name, what := range u.Headers {
 		value, ok := plainValues[what]
 		if !ok {
-			return nil, fmt.Errorf("header %q: there is no %q to send", name, what)
+			return nil, "headers." + name, fmt.Errorf("there is no %q to send", what)
 		}
 		if !headerName.MatchString(name) || reservedHeader(name) {
-			return nil, fmt.Errorf("header %q cannot carry identity", name)
+			return nil, "headers." + name, errors.New("this header cannot carry identity")
 		}
 		up.plain = append(up.plain, plainHeader{http.CanonicalHeaderKey(name), value})
 		up.protected[normalName(name)] = true
 	}
-	up.transport = newTransport(u, base)
-	return up, nil
+	up.transport = newTransport(u, base, roots)
+	return up, "", nil
+}
+
+// maxRoots bounds a file of CA certificates; the system's own takes some 250 KiB.
+const maxRoots = 4 << 20
+
+// readRoots reads a file of CA certificates.
+func readRoots(path string) (*x509.CertPool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	pem, err := io.ReadAll(io.LimitReader(f, maxRoots+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(pem) > maxRoots {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxRoots)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", path)
+	}
+	return pool, nil
 }
 
 // reservedHeader reports names that mean something to HTTP itself, or are ours.
@@ -150,14 +201,15 @@ func reservedHeader(name string) bool {
 	}
 }
 
-// newTransport returns how requests get to an upstream.
-func newTransport(u Upstream, base *url.URL) http1.Transport {
+// newTransport returns how requests get to an upstream. roots verify it; nil takes the
+// system's.
+func newTransport(u Upstream, base *url.URL, roots *x509.CertPool) http1.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
 		Proxy:                  nil, // an HTTP_PROXY variable must not redirect our upstream traffic
 		DialContext:            dialer.DialContext,
 		TLSHandshakeTimeout:    dialTimeout,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: u.RootCAs, Certificates: u.Certificates},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		MaxIdleConns:           1024,
 		MaxIdleConnsPerHost:    256,
 		IdleConnTimeout:        90 * time.Second,

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
 )
 
 // parseRate reads the written form of a rate, so many events in so long:
@@ -43,5 +45,5 @@ func (r Rate) MarshalText() ([]byte, error) {
 	case r.Burst != 0 && r.Burst != r.Limit:
 		return nil, errors.New("limit: a burst cannot be written")
 	}
-	return fmt.Appendf(nil, "%d/%s", r.Limit, r.Window), nil
+	return fmt.Appendf(nil, "%d/%s", r.Limit, duration.Format(r.Window)), nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/examples/documents"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/server/config"
@@ -175,7 +176,7 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 		// The demo's proxies, should somebody put one in front, are on this machine.
 		TrustedProxies: []string{"127.0.0.0/8", "::1"},
 		Limits:         config.Limits{Tokens: plenty, Admin: plenty}, // for trying things by script
-		Upstreams:      map[string]config.Upstream{"documents": {URL: upstream, PlainHeaders: true}},
+		Upstreams:      map[string]gateway.Upstream{"documents": {URL: upstream, PlainHeaders: true}},
 		Routes: []enforce.Route{
 			{Pattern: "GET /public", Anonymous: true},
 			// A page is a document too: one that is public to everybody who is known.

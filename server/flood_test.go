@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
-	"github.com/gatehouse-auth/gatehouse/server/config"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -27,7 +27,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	}
 	h := newHouse(t)
 	h.cfg.Routes = []enforce.Route{{Pattern: "/here", Upstream: "api", Authenticated: true}}
-	h.cfg.Upstreams = map[string]config.Upstream{"api": {URL: "http://127.0.0.1:1"}}
+	h.cfg.Upstreams = map[string]gateway.Upstream{"api": {URL: "http://127.0.0.1:1"}}
 	h.start()
 	key := h.bootstrap()
 	h.stop()

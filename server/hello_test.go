@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -46,7 +47,7 @@ func TestHelloPage(t *testing.T) {
 	h.cfg.Version = "v9.8.7-secret"
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the API") }))
 	defer api.Close()
-	h.cfg.Upstreams = map[string]config.Upstream{"api": {URL: api.URL}}
+	h.cfg.Upstreams = map[string]gateway.Upstream{"api": {URL: api.URL}}
 	h.cfg.Routes = []enforce.Route{{Pattern: "/x", Upstream: "api", Anonymous: true}}
 	h.start()
 	for name, url := range map[string]string{"auth": h.s.AuthURL(), "gateway": h.s.GatewayURL()} {

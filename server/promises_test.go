@@ -22,9 +22,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/policy"
-	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -45,7 +45,7 @@ func TestPromisesAreKept(t *testing.T) {
 	seen := &observed{members: map[string]map[string]bool{}, metrics: map[string]bool{}, rules: map[string]bool{}}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
 	defer api.Close()
-	h.cfg.Upstreams = map[string]config.Upstream{"api": {URL: api.URL}}
+	h.cfg.Upstreams = map[string]gateway.Upstream{"api": {URL: api.URL}}
 	h.cfg.Routes = []enforce.Route{{Pattern: "/", Upstream: "api", Authenticated: true},
 		{Pattern: "/judged/{id}", Upstream: "api", Action: "read", Resource: &enforce.ResourceRule{Type: "Thing", ID: "{id}"}}}
 	h.cfg.Audit.Overflow, h.cfg.Audit.Queue, h.cfg.Audit.RefusalsPerMinute = "drop", 16, 2

@@ -12,13 +12,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/egress"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/openapi"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -31,7 +31,7 @@ func ProtectConfig(upstream string, api *openapi.API, data, listen, gatewayAddr 
 		Issuer:    "http://" + listen,
 		Data:      data,
 		Listen:    config.Listen{Auth: config.Listener{Address: listen}, Gateway: config.Listener{Address: gatewayAddr}},
-		Upstreams: map[string]config.Upstream{protectedAPI: {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
+		Upstreams: map[string]gateway.Upstream{protectedAPI: {URL: strings.TrimRight(upstream, "/"), PlainHeaders: true}},
 	}
 	if api == nil {
 		c.Routes = []enforce.Route{{ID: "everything", Pattern: "/", Authenticated: true}}
@@ -141,7 +141,7 @@ func (p *Protect) make(ctx context.Context, o ProtectOptions, environ []string) 
 		return err
 	}
 	c.MasterKeyFile = "master.key"
-	if p.unwritten, err = yaml.MarshalWithOptions(c, yaml.UseJSONMarshaler(), yaml.IndentSequence(true)); err != nil {
+	if p.unwritten, err = config.Text(c); err != nil {
 		return err
 	}
 	if p.Config, err = config.LoadText(p.unwritten, p.Path, environ); err != nil {
@@ -220,7 +220,7 @@ func InitConfig(dir, issuer, listen, gatewayAddr string) (path string, err error
 	if issuer == "" {
 		issuer = "http://" + listen
 	}
-	if err := config.CheckBaseURL(issuer); err != nil {
+	if err := web.CheckBaseURL(issuer); err != nil {
 		return "", fmt.Errorf("issuer: %w", err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {

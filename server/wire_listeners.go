@@ -19,7 +19,7 @@ import (
 
 // wirePipeline makes the pipeline and the gateway's parts.
 func (s *Server) wirePipeline(context.Context) error {
-	up, err := s.upstreams()
+	up, err := upstreams(s.cfg)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (s *Server) wirePipeline(context.Context) error {
 	s.metrics.SetRoutes(s.pipeline.RouteIDs())
 	enforcer := gateway.Pipeline(s.pipeline)
 	s.gateway, err = gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: up, Asserter: asserter, Resolver: resolver,
-		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Options: s.cfg.Gateway.Options(), Now: s.now})
+		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Options: s.cfg.Gateway.Options, Now: s.now})
 	if err != nil {
 		return err
 	}

@@ -2,11 +2,10 @@ package server
 
 import (
 	"context"
-	"crypto/x509"
-	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
-	"os"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -144,22 +143,12 @@ func (s *Server) challenges(realm string, schemes ...gatehouse.Scheme) []string 
 	return authn.Challenges(realm, schemes, authn.ErrNone)
 }
 
-func (s *Server) upstreams() (*gateway.Upstreams, error) {
+func upstreams(cfg Config) (*gateway.Upstreams, error) {
 	var list []gateway.Upstream
-	for name, u := range s.cfg.Upstreams {
-		up := gateway.Upstream{Name: name, URL: u.URL, HTTP2: u.HTTP2, PassAuthorization: u.PassAuthorization,
-			PlainHeaders: u.PlainHeaders, Headers: u.Headers, PreserveHost: u.PreserveHost, DropCookies: u.DropCookies}
-		if u.CAFile != "" {
-			pem, err := os.ReadFile(u.CAFile)
-			if err != nil {
-				return nil, fmt.Errorf("upstreams.%s.ca_file: %w", name, err)
-			}
-			up.RootCAs = x509.NewCertPool()
-			if !up.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, fmt.Errorf("upstreams.%s.ca_file: holds no certificate", name)
-			}
-		}
-		list = append(list, up)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Upstreams)) {
+		u := cfg.Upstreams[name]
+		u.Name = name
+		list = append(list, u)
 	}
 	return gateway.NewUpstreams(list)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
@@ -145,11 +144,9 @@ func realmYAML(realm string, file object) ([]byte, error) {
 
 // yamlText writes a value as YAML, texts over several lines as such.
 func yamlText(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := yaml.NewEncoder(&b)
-	enc.SetIndent(2)
-	if err := enc.Encode(v); err != nil {
+	exact, err := json.Marshal(v, json.Deterministic(true))
+	if err != nil {
 		return nil, err
 	}
-	return b.Bytes(), enc.Close()
+	return yamltree.Write(exact)
 }

@@ -62,3 +62,16 @@ func one(number, unit string) (time.Duration, error) {
 	}
 	return d * times, nil
 }
+
+// Format writes a duration without the parts of [time.Duration.String] that are 0:
+// 1h, not 1h0m0s. [Parse] reads it.
+func Format(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}

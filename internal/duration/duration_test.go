@@ -1,6 +1,7 @@
 package duration
 
 import (
+	"math"
 	"regexp"
 	"testing"
 	"time"
@@ -42,6 +43,21 @@ func TestPattern(t *testing.T) {
 		}
 		if again, err := Parse(d.String()); err != nil || again != d {
 			t.Fatalf("%q is %v, which is read as %v, %v", text, d, again, err)
+		}
+	})
+}
+
+func TestFormat(t *testing.T) {
+	for d, want := range map[time.Duration]string{0: "0s", time.Hour: "1h", 90 * time.Minute: "1h30m", time.Minute: "1m", 10 * time.Minute: "10m",
+		30 * time.Second: "30s", time.Hour + time.Second: "1h0m1s", -time.Hour: "-1h", 720 * time.Hour: "720h", 1500 * time.Microsecond: "1.5ms"} {
+		if got := Format(d); got != want {
+			t.Errorf("%d: %s, want %s", d, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		d := time.Duration(rapid.Int64().Draw(t, "duration"))
+		if got, err := Parse(Format(d)); d != math.MinInt64 && (err != nil || got != d) {
+			t.Fatalf("%d became %d by %s: %v", d, got, Format(d), err)
 		}
 	})
 }

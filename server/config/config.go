@@ -17,7 +17,6 @@
 package config
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
@@ -32,22 +31,22 @@ import (
 type Config struct {
 	// Issuer names tokens, so it must not change lightly. Realms other than main
 	// are at ISSUER/realms/NAME.
-	Issuer         string              `json:"issuer" required:"true" form:"base_url" doc:"Public base URL of the auth listener, without a trailing slash; the issuer of realm main. Tokens name it: choose it once."`
-	Data           string              `json:"data" default:"data" form:"path" doc:"Directory for the database, the master key and backups."`
-	Store          Store               `json:"store,omitempty" doc:"Where everything is stored."`
-	MasterKeyFile  string              `json:"master_key_file,omitempty" form:"path" doc:"Key that seals secrets at rest; 'master.key' in 'data' when empty. Keep a copy apart from backups."`
-	Listen         Listen              `json:"listen" doc:"Where Gatehouse listens."`
-	TrustedProxies []string            `json:"trusted_proxies,omitempty" form:"network" doc:"Addresses or networks whose X-Forwarded-* lines are believed. Empty trusts nobody."`
-	Log            Log                 `json:"log,omitempty" doc:"The operator's log, on standard error (not the audit log)."`
-	Audit          Audit               `json:"audit,omitempty" doc:"The audit log."`
-	Disk           Disk                `json:"disk,omitempty" doc:"When to warn that the disk fills."`
-	Passwords      Passwords           `json:"passwords,omitempty" doc:"Cost of password hashing."`
-	Limits         Limits              `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
-	KeyPrefix      string              `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
-	HelloPage      string              `json:"hello_page,omitempty" enum:"show,hide" default:"show" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
-	Gateway        Gateway             `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
-	Upstreams      map[string]Upstream `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
-	Routes         []enforce.Route     `json:"routes,omitempty" doc:"What may be called, and by whom: anonymous, authenticated, scopes, roles or action. What no route matches does not exist."`
+	Issuer         string                      `json:"issuer" required:"true" form:"base_url" doc:"Public base URL of the auth listener, without a trailing slash; the issuer of realm main. Tokens name it: choose it once."`
+	Data           string                      `json:"data" default:"data" form:"path" doc:"Directory for the database, the master key and backups."`
+	Store          Store                       `json:"store,omitempty" doc:"Where everything is stored."`
+	MasterKeyFile  string                      `json:"master_key_file,omitempty" form:"path" doc:"Key that seals secrets at rest; 'master.key' in 'data' when empty. Keep a copy apart from backups."`
+	Listen         Listen                      `json:"listen" doc:"Where Gatehouse listens."`
+	TrustedProxies []string                    `json:"trusted_proxies,omitempty" form:"network" doc:"Addresses or networks whose X-Forwarded-* lines are believed. Empty trusts nobody."`
+	Log            Log                         `json:"log,omitempty" doc:"The operator's log, on standard error (not the audit log)."`
+	Audit          Audit                       `json:"audit,omitempty" doc:"The audit log."`
+	Disk           Disk                        `json:"disk,omitempty" doc:"When to warn that the disk fills."`
+	Passwords      Passwords                   `json:"passwords,omitempty" doc:"Cost of password hashing."`
+	Limits         Limits                      `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
+	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
+	HelloPage      string                      `json:"hello_page,omitempty" enum:"show,hide" default:"show" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
+	Gateway        Gateway                     `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
+	Upstreams      map[string]gateway.Upstream `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
+	Routes         []enforce.Route             `json:"routes,omitempty" doc:"What may be called, and by whom: anonymous, authenticated, scopes, roles or action. What no route matches does not exist."`
 
 	// Now is the clock; time.Now when nil. It is no setting: no file names it.
 	Now func() time.Time `json:"-"`
@@ -118,43 +117,6 @@ type Limits struct {
 
 // Gateway holds the bounds and defaults of the gateway.
 type Gateway struct {
-	IdleTimeout     time.Duration     `json:"idle_timeout,omitempty" minimum:"0s" default:"60s" doc:"How long an exchange may stand still: the wait for the API's answer, and each pause in what comes from the caller or the API. What flows is not cut by it; streams are excepted."`
-	Timeout         time.Duration     `json:"timeout,omitempty" minimum:"0s" doc:"Bound of a whole exchange, whether it flows or not, streams excepted; none when empty."`
-	MaxBodyBytes    int64             `json:"max_body_bytes,omitempty" minimum:"1" default:"10485760" doc:"Bytes of a request's body."`
-	MaxHeaderBytes  int               `json:"max_header_bytes,omitempty" minimum:"1" maximum:"65536" default:"32768" doc:"Bytes of a request's header."`
-	MaxHeaderLines  int               `json:"max_header_lines,omitempty" minimum:"1" maximum:"1000" default:"100" doc:"Lines of a request's header."`
-	MaxListBytes    int64             `json:"max_list_bytes,omitempty" minimum:"1" default:"8388608" doc:"Bytes of an answer whose list is filtered."`
-	StreamLifetime  time.Duration     `json:"stream_lifetime,omitempty" minimum:"0s" default:"1h" doc:"Longest life of a WebSocket or other stream."`
-	StreamCheck     time.Duration     `json:"stream_check,omitempty" minimum:"0s" default:"5s" doc:"How often what is still open is judged again."`
-	StreamTypes     []string          `json:"stream_types,omitempty" doc:"Media types of answers without a natural end, beside those that are known as such (server-sent events, gRPC, JSON lines and the like): application/vnd.log."`
-	StripHeaders    []string          `json:"strip_headers,omitempty" doc:"Further request headers that callers may not set, in any spelling."`
-	ResponseHeaders map[string]string `json:"response_headers,omitempty" doc:"Set on forwarded answers that lack them, header: value."`
-	CORS            *enforce.CORS     `json:"cors,omitempty" doc:"Which browser origins may call routes that have no cors of their own."`
-}
-
-// Options are those of the gateway itself.
-func (g *Gateway) Options() gateway.Options {
-	out := gateway.Options{MaxBodyBytes: g.MaxBodyBytes, IdleTimeout: g.IdleTimeout, Timeout: g.Timeout, MaxHeaderBytes: g.MaxHeaderBytes,
-		MaxHeaderLines: g.MaxHeaderLines, MaxListBytes: g.MaxListBytes, StreamLifetime: g.StreamLifetime, StreamTypes: g.StreamTypes,
-		StreamCheck: g.StreamCheck, StripHeaders: g.StripHeaders}
-	if len(g.ResponseHeaders) > 0 {
-		out.ResponseHeaders = http.Header{}
-		for name, value := range g.ResponseHeaders {
-			out.ResponseHeaders.Set(name, value)
-		}
-	}
-	return out
-}
-
-// Upstream is an API behind the gateway.
-type Upstream struct {
-	URL               string            `json:"url" required:"true" form:"base_url" doc:"http:// or https:// base URL, without a trailing slash."`
-	PassAuthorization bool              `json:"pass_authorization,omitempty" doc:"Forward the caller's Authorization line too (off: the upstream gets the signed assertion alone)."`
-	PlainHeaders      bool              `json:"plain_headers,omitempty" doc:"Add X-Gatehouse-Subject, -Username, -Roles and -Scopes."`
-	Headers           map[string]string `json:"headers,omitempty" enum:"subject,username,roles,scopes,realm,client,credential" doc:"Further identity lines, header: what it tells."`
-	PreserveHost      bool              `json:"preserve_host,omitempty" doc:"Send the Host that the caller used, in place of the URL's."`
-	StrictPaths       bool              `json:"strict_paths,omitempty" doc:"The API tells paths apart that differ only in letter case, a slash at the end, a suffix or needless percent-escapes. Without it, a path that could be meant for a stricter route is refused."`
-	DropCookies       bool              `json:"drop_cookies,omitempty" doc:"Remove the Cookie line."`
-	HTTP2             bool              `json:"http2,omitempty" doc:"Speak HTTP/2 without TLS (h2c) to an http:// upstream."`
-	CAFile            string            `json:"ca_file,omitempty" form:"path" doc:"CA certificates (PEM) for an https:// upstream, in place of the system's."`
+	gateway.Options
+	CORS *enforce.CORS `json:"cors,omitempty" doc:"Which browser origins may call routes that have no cors of their own."`
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -51,7 +50,10 @@ func TestParseRefuses(t *testing.T) {
 		"duplicate":           {"data: d", "data: d\ndata: e", "data"},
 		"second document":     {"data: d", "data: d\n---\nissuer: x", "second"},
 		"tag":                 {"data: d", "data: !!str d", "tag"},
-		"tag on a list":       {"routes:\n  - match: GET /public", "routes:\n  ! x\nother:\n  - match: GET /public", "tag"},
+		"tag on a list":       {"routes:\n  - match: GET /public", "routes:\n  ! x\nother:\n  - match: GET /public", "routes: a list"},
+		"tag on a mapping":    {"listen:", "listen: !x", "listen: a YAML tag"},
+		"tag on a name":       {"data: d", "!!str data: d", "a name must be text"},
+		"name of no text":     {"data: d", "[data]: d", "a name must be text"},
 		"wrong type":          {"timeout: 15s", "timeout: [1]", "duration"},
 		"bad duration":        {"timeout: 15s", "timeout: soon", "duration"},
 		"issuer slash":        {"issuer: http://127.0.0.1:8080", "issuer: http://127.0.0.1:8080/", "issuer"},
@@ -74,7 +76,6 @@ func TestParseRefuses(t *testing.T) {
 		"header with a line":  {"data: d", "data: d\ngateway: {response_headers: {X-A: \"a\\nX-B: b\"}}", "gateway.response_headers"},
 		"header that frames":  {"data: d", "data: d\ngateway: {response_headers: {Transfer-Encoding: chunked}}", "gateway.response_headers"},
 		"reserved prefix":     {"data: d", "data: d\nkey_prefix: ght", "key_prefix"},
-		"colon in braces":     {"routes:\n", "routes:\n  - {match: /colon, scopes: [users:read]}\n", `put it in quotes: "users:read"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(goodConfig, tc.from, tc.to, 1)
@@ -100,8 +101,17 @@ func TestDepthIsBounded(t *testing.T) {
 		"braces":        "upstreams: " + strings.Repeat("{a: ", 1<<15),
 		"dashes":        "routes:\n  " + strings.Repeat("- ", 1<<15),
 	} {
-		if _, err := Parse([]byte(text), nil); err == nil || !strings.Contains(err.Error(), "levels") {
+		if _, err := Parse([]byte(text), nil); err == nil || !strings.Contains(err.Error(), "nested deeper than 64") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, text := range map[string]string{ // that the parser takes, and we do not
+		"lists":   "trusted_proxies: " + strings.Repeat("[", 70) + strings.Repeat("]", 70),
+		"members": "routes:\n  - resource: {static: " + strings.Repeat("{a: ", 70) + "1" + strings.Repeat("}", 70) + "}",
+		"aliases": "key_prefix: &a0 {}\ndata: &a1 [*a0, *a0]\nlog: {<<: [*a1, *a1]}\nupstreams: {a: &a {headers: &h {<<: *h}}}",
+	} {
+		if _, err := Parse([]byte(text), nil); err == nil {
+			t.Errorf("%s: accepted", name)
 		}
 	}
 	if _, err := Parse([]byte(goodConfig+strings.Repeat("#", MaxBytes)), nil); err == nil || !strings.Contains(err.Error(), "larger") {
@@ -202,8 +212,10 @@ routes:
 // excerpt, which may hold a secret.
 func TestSyntax(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"bracket":  {"data: d\nissuer: [hunter2", "2:"},
-		"tab":      {"data: d\nstore:\n\tdsn: hunter2", "3:"},
+		"bracket":  {"data: d\nissuer: [hunter2", "2: did not find"},
+		"tab":      {"data: d\nstore:\n\tdsn: hunter2", "3: found character"},
+		"colon":    {"data: d\nissuer: a: hunter2", "2: mapping values"},
+		"bytes":    {"data: d\nissuer: é\xff", "2:10: is not UTF-8"},
 		"alias":    {"data: *nothing", "an alias of nothing"},
 		"list":     {"- hunter2", "a mapping"},
 		"in self":  {"trusted_proxies: &a [*a]", ""},
@@ -229,6 +241,39 @@ func TestAnchors(t *testing.T) {
 	}
 }
 
+// TestNamesWithColons: a scope within brackets or braces keeps its colon.
+func TestNamesWithColons(t *testing.T) {
+	c, err := Parse([]byte(goodConfig+"  - {match: /colon, scopes: [users:read, b], any_of: [{scopes: [c:d]}]}\n  - {match: /map, action: read, resource: {type: T, static: {a:b: c}}}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Routes[2]
+	if len(r.Scopes) != 2 || r.Scopes[0] != "users:read" || r.AnyOf[0].Scopes[0] != "c:d" || c.Routes[3].Resource.Static["a:b"] != "c" {
+		t.Errorf("%+v %+v", r, c.Routes[3].Resource)
+	}
+}
+
+// TestText: a configuration that is written and read again is the same.
+func TestText(t *testing.T) {
+	c, err := Parse([]byte(strings.Replace(goodConfig, "data: d", "data: d\ngateway: {idle_timeout: 0s, stream_check: 90m, response_headers: {X-A: \"yes\"}, cors: {origins: []}}", 1)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := Text(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Parse(text, nil)
+	if err != nil || !reflect.DeepEqual(c, again) {
+		t.Errorf("%v\n%s\n%+v\n%+v", err, text, c, again)
+	}
+	for _, line := range []string{"  idle_timeout: 0s\n", "  stream_check: 1h30m\n", "X-A: \"yes\"\n", "rate_address: 100/1m\n"} {
+		if !strings.Contains(string(text), line) {
+			t.Errorf("%q is not in\n%s", line, text)
+		}
+	}
+}
+
 // TestGatewayOptions: what is set for the whole gateway arrives there, from the file and
 // from the environment, and the CORS rule is that of every route without one.
 func TestGatewayOptions(t *testing.T) {
@@ -251,10 +296,10 @@ gateway:
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := c.Gateway.Options()
+	o := c.Gateway.Options
 	want := gateway.Options{IdleTimeout: 45 * time.Second, Timeout: 10 * time.Minute, MaxBodyBytes: 1, MaxHeaderBytes: 2, MaxHeaderLines: 3,
 		MaxListBytes: 4, StreamLifetime: 5 * time.Hour, StreamCheck: 6 * time.Second, StreamTypes: []string{"a/b", "c/d"},
-		StripHeaders: []string{"X-Team"}, ResponseHeaders: http.Header{"X-Frame-Options": {"DENY"}}}
+		StripHeaders: []string{"X-Team"}, ResponseHeaders: map[string]string{"x-frame-options": "DENY"}}
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("%+v", o)
 	}

@@ -59,7 +59,7 @@ func (e *environment) fail(name string, err error) {
 
 func (e *environment) overlay(v reflect.Value, prefix, path string) {
 	for _, k := range keysOf(v.Type()) {
-		name, f := prefix+strings.ToUpper(k.name), v.Field(k.index)
+		name, f := prefix+strings.ToUpper(k.name), v.FieldByIndex(k.index)
 		if shapeOf(f.Type()) == shapeGroup && f.Kind() == reflect.Struct {
 			e.overlay(f, name+"_", join(path, k.name))
 			continue

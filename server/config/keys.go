@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -11,20 +12,28 @@ import (
 // key is one key of a configuration, as its field's tags say.
 type key struct {
 	name  string
-	index int // of the field in its struct
+	index []int // of the field in its struct
 	tag   reflect.StructTag
 }
 
-// keysOf returns the keys of a struct, in the order of its fields.
+// keysOf returns the keys of a struct, in the order of its fields. Those of an embedded
+// struct are its own.
 func keysOf(t reflect.Type) []key {
 	var keys []key
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			for _, k := range keysOf(f.Type) {
+				k.index = append([]int{i}, k.index...)
+				keys = append(keys, k)
+			}
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" || name == "-" {
 			continue // no setting
 		}
-		keys = append(keys, key{name, i, f.Tag})
+		keys = append(keys, key{name, f.Index, f.Tag})
 	}
 	return keys
 }
@@ -95,7 +104,7 @@ func setDefaults(v reflect.Value, path string, written func(path string) bool) {
 			return
 		}
 		for _, k := range keysOf(v.Type()) {
-			f, at := v.Field(k.index), join(path, k.name)
+			f, at := v.FieldByIndex(k.index), join(path, k.name)
 			d := k.tag.Get("default")
 			if d != "" && f.IsZero() && (f.Kind() == reflect.String || !written(at)) {
 				if err := setText(f, d); err != nil {
@@ -116,4 +125,14 @@ func setDefaults(v reflect.Value, path string, written func(path string) bool) {
 			v.SetMapIndex(name, e)
 		}
 	}
+}
+
+// sortedNames are the names of a map, in their order.
+func sortedNames(m reflect.Value) []string {
+	names := make([]string, 0, m.Len())
+	for _, name := range m.MapKeys() {
+		names = append(names, name.String())
+	}
+	slices.Sort(names)
+	return names
 }

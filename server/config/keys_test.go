@@ -12,7 +12,7 @@ import (
 // everyKey visits each key once, with the type of its values.
 func everyKey(t reflect.Type, path string, visit func(path string, t reflect.Type, k key)) {
 	for _, k := range keysOf(t) {
-		ft := t.Field(k.index).Type
+		ft := t.FieldByIndex(k.index).Type
 		visit(join(path, k.name), ft, k)
 		for ft.Kind() == reflect.Pointer || ft.Kind() == reflect.Slice || ft.Kind() == reflect.Map {
 			ft = ft.Elem()

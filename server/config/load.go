@@ -48,7 +48,10 @@ func Parse(data []byte, environ []string) (Config, error) {
 		return c, fmt.Errorf("larger than %d bytes", MaxBytes)
 	}
 	d := decode(data, &c)
-	found := &Problems{List: append(d.problems, overlayEnvironment(&c, environ, func(path string) { d.at[path] = nil })...)}
+	if d.unread {
+		return c, &Problems{List: d.problems}
+	}
+	found := &Problems{List: append(d.problems, overlayEnvironment(&c, environ, func(path string) { d.at[path] = place{} })...)}
 	c.fillDefaults(func(path string) bool { _, ok := d.at[path]; return ok })
 	told := map[string]bool{}
 	for _, p := range found.List {
@@ -58,11 +61,8 @@ func Parse(data []byte, environ []string) (Config, error) {
 		if told[path] {
 			return // it could not even be read
 		}
-		p := Problem{Key: path, Err: err}
-		if pos := d.place(path); pos != nil {
-			p.Line, p.Column = pos.Line, pos.Column
-		}
-		found.List = append(found.List, p)
+		at := placeOf(d.at, path)
+		found.List = append(found.List, Problem{Key: path, Line: at.line, Column: at.column, Err: err})
 	})
 	if len(found.List) == 0 {
 		return c, nil
@@ -106,7 +106,7 @@ func resolvePaths(v reflect.Value, dir string) {
 			return
 		}
 		for _, k := range keysOf(v.Type()) {
-			f := v.Field(k.index)
+			f := v.FieldByIndex(k.index)
 			if k.tag.Get("form") == "path" && f.String() != "" && !filepath.IsAbs(f.String()) {
 				f.SetString(filepath.Join(dir, f.String()))
 			}

@@ -8,7 +8,7 @@ import (
 
 // Problem is one thing that is wrong with a configuration.
 type Problem struct {
-	Line, Column int    // in the file, from 1; 0 when it stands in no file
+	Line, Column int    // in the file, from 1; 0 when it is not known, or in no file
 	Key          string // "routes[1].match"; "" for the file as a whole
 	Err          error  // never shows a value that may be a secret
 }
@@ -26,13 +26,16 @@ func (p *Problems) Error() string {
 	for i, e := range p.List {
 		var b strings.Builder
 		if p.File != "" {
-			b.WriteString(p.File)
-			if e.Line > 0 {
-				fmt.Fprintf(&b, ":%d:%d", e.Line, e.Column)
-			}
-			b.WriteString(": ")
-		} else if e.Line > 0 {
-			fmt.Fprintf(&b, "%d:%d: ", e.Line, e.Column)
+			b.WriteString(p.File + ":")
+		}
+		if e.Line > 0 {
+			fmt.Fprintf(&b, "%d:", e.Line)
+		}
+		if e.Column > 0 {
+			fmt.Fprintf(&b, "%d:", e.Column)
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
 		}
 		if e.Key != "" {
 			b.WriteString(e.Key + ": ")

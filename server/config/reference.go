@@ -44,7 +44,7 @@ func (b reference) section(t reflect.Type, path string) {
 	}
 	var below []group
 	for _, k := range keysOf(t) {
-		ft := t.Field(k.index).Type
+		ft := t.FieldByIndex(k.index).Type
 		at, value := join(path, k.name), k.value(ft)
 		switch ft.Kind() {
 		case reflect.Pointer:

@@ -25,7 +25,7 @@ func schemaOf(t reflect.Type, k key) map[string]any {
 		}
 		properties, required := map[string]any{}, []string{}
 		for _, k := range keysOf(t) {
-			p := schemaOf(t.Field(k.index).Type, k)
+			p := schemaOf(t.FieldByIndex(k.index).Type, k)
 			p["description"] = k.doc()
 			properties[k.name] = p
 			if k.required() {

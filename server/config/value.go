@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"reflect"
 	"regexp"
 	"slices"
@@ -74,7 +73,7 @@ func checkTags(v reflect.Value, path string, report reporter) {
 			return
 		}
 		for _, k := range keysOf(v.Type()) {
-			f, at := v.Field(k.index), join(path, k.name)
+			f, at := v.FieldByIndex(k.index), join(path, k.name)
 			k.check(f, at, report)
 			checkTags(f, at, report)
 		}
@@ -144,7 +143,7 @@ func (k key) checkText(s string) error {
 	}
 	switch k.tag.Get("form") {
 	case "base_url":
-		return CheckBaseURL(s)
+		return web.CheckBaseURL(s)
 	case "host_port":
 		if _, port, err := net.SplitHostPort(s); err != nil {
 			return errors.New("host:port, such as 127.0.0.1:8080")
@@ -181,23 +180,6 @@ func (k key) checkBounds(f reflect.Value) error {
 		return fmt.Errorf("at least %s", lowText)
 	case hasHigh && f.Int() > high.Int():
 		return fmt.Errorf("at most %s", highText)
-	}
-	return nil
-}
-
-// CheckBaseURL accepts an absolute http or https URL that can be a base: no
-// query, no fragment, no user, no trailing slash.
-func CheckBaseURL(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case s == "":
-		return errors.New("needed")
-	case err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "":
-		return errors.New("an absolute http:// or https:// URL")
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.ForceQuery:
-		return errors.New("no query, fragment or user name")
-	case strings.HasSuffix(s, "/"):
-		return errors.New("no trailing slash")
 	}
 	return nil
 }

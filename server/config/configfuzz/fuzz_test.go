@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
-
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -39,7 +37,7 @@ func FuzzConfig(f *testing.F) {
 				t.Fatalf("a route that does not say who may call: %+v", r)
 			}
 		}
-		text, err := write(c)
+		text, err := config.Text(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,16 +45,11 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%s is not read again: %v", text, err)
 		}
-		second, err := write(again)
+		second, err := config.Text(again)
 		if err != nil || string(second) != string(text) {
 			t.Fatalf("%s became %s (%v)", text, second, err)
 		}
 	})
-}
-
-// write is how the server writes a configuration (server.WriteConfig).
-func write(c config.Config) ([]byte, error) {
-	return yaml.MarshalWithOptions(c, yaml.UseJSONMarshaler(), yaml.IndentSequence(true))
 }
 
 // FuzzEnvironment: a variable sets the one setting it names or stops the start,
