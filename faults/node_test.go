@@ -101,6 +101,7 @@ type node struct {
 	mu      sync.Mutex
 	log     bytes.Buffer
 	secrets []string
+	quiet   int // how much of the log was written before the fault of now
 }
 
 type nodeConfig struct {
