@@ -170,8 +170,9 @@ func TestMoveRefuses(t *testing.T) {
 	onBoth(t, func(t *testing.T, dst store.Config) {
 		src := sqliteConfig(t)
 		before := filled(t, src)
+		wait := time.Duration(-1)
 		move := func(from, to store.Config) error {
-			from.LockWait, to.LockWait = -1, -1
+			from.LockWait, to.LockWait = wait, wait
 			_, err := store.Move(t.Context(), from, to, store.MoveOptions{Event: moveEvent})
 			return err
 		}
@@ -205,6 +206,7 @@ func TestMoveRefuses(t *testing.T) {
 		if err := running.Close(); err != nil {
 			t.Fatal(err)
 		}
+		wait = 10 * time.Second // PostgreSQL lets a lock go a moment after its session was closed
 		wantCode(t, move(src, dst), "store_not_empty")
 		alter(t, dst, `DELETE FROM settings`)
 
