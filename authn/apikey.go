@@ -59,8 +59,8 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 		env = gatehouse.EnvironmentLive
 	}
 	switch {
-	case k.realm != t.realm.Name:
-		return nil, errKeyRealm.With(fmt.Errorf("it belongs to realm %s, and this is realm %s", k.realm, t.realm.Name))
+	case k.realm != t.realm.Name: // whose name is none of this realm's business
+		return nil, errKeyRealm.With(errors.New("it belongs to another realm than " + t.realm.Name))
 	case k.ended != nil:
 		return nil, k.ended
 	case k.expires != 0 && now.UnixMicro() >= k.expires:

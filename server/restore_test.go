@@ -66,6 +66,9 @@ func (h *house) stop() {
 	if h.s != nil {
 		h.s.Close(context.Background())
 		h.s = nil
+		// The next server may have the same address. A POST on a connection of this one
+		// would fail: the client does not send it twice.
+		http.DefaultClient.CloseIdleConnections()
 	}
 }
 
