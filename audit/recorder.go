@@ -356,7 +356,11 @@ func (r *Recorder) Close(ctx context.Context) error {
 	}
 	r.abort()
 	if n := r.Stats().Depth; n > 0 {
-		return fmt.Errorf("audit: %d events could not be stored: %w", n, context.Cause(ctx))
+		err := fmt.Errorf("audit: %d events could not be stored", n)
+		if why := context.Cause(ctx); why != nil { // else somebody else gave up before
+			err = fmt.Errorf("%w: %w", err, why)
+		}
+		return err
 	}
 	return nil
 }
