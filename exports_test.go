@@ -29,7 +29,7 @@ var doors = []struct {
 		"token.Access.AppendJSON", "token.CheckSecret", "token.Key.CanSign", "token.Key.Thumbprint", "token.KeySet.Keys",
 		"token.NewKeySet", "token.NewSecretKey", "token.ParseJWK", "server/config.Parse",
 	}},
-	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen", "server/config.Problem", "server/config.Problems"}},
+	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen"}},
 	{"single records, of which the flows write several at once", []string{
 		"store.DB.Update", "store.DB.DumpAll", "store.DB.Driver", "store.Queries.Refresh",
 		"store.Tx.InsertGrant", "store.Tx.InsertOpaqueToken", "store.Tx.InsertRefresh", "store.Tx.InsertStatusBit",

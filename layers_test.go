@@ -38,6 +38,7 @@ var levels = map[string]int{
 	"internal/web":       2,
 	"internal/egress":    2,
 	"internal/diskspace": 2,
+	"internal/writable":  2,
 	"internal/secrets":   2,
 	"internal/telemetry": 3, // counts events by the kinds of package audit
 	"internal/jwks":      3, // fetches through egress

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strconv"
@@ -163,8 +164,8 @@ func (s *FileSink) Reopen() error {
 		return err
 	}
 	info, err := f.Stat()
-	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		err = fmt.Errorf("audit: others may read or write %s", s.path)
+	if err == nil {
+		err = private(s.path, info)
 	}
 	if err != nil {
 		return errors.Join(err, f.Close())
@@ -175,6 +176,28 @@ func (s *FileSink) Reopen() error {
 	s.file = f
 	if old != nil {
 		return old.Close()
+	}
+	return nil
+}
+
+// CheckFile fails when OpenFileSink would refuse the file that is there, and opens
+// nothing.
+func CheckFile(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return private(path, info)
+}
+
+// private refuses a file that others may read or write. A pipe or a device is theirs
+// who made it.
+func private(path string, info fs.FileInfo) error {
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("audit: others may read or write %s", path)
 	}
 	return nil
 }

@@ -60,24 +60,24 @@ type upstream struct {
 // safe for concurrent use.
 type Upstreams struct{ byName map[string]*upstream }
 
-// badUpstream says what is wrong with one upstream.
-type badUpstream struct {
+// UpstreamError says what is wrong with one upstream.
+type UpstreamError struct {
 	Name string // of the upstream
 	Key  string // as in gatehouse.yaml: "url"; "" for the whole
 	Err  error  // shows no URL: it may hold a password
 }
 
-func (e *badUpstream) Error() string {
+func (e *UpstreamError) Error() string {
 	if e.Key == "" {
 		return fmt.Sprintf("gateway: upstream %q: %v", e.Name, e.Err)
 	}
 	return fmt.Sprintf("gateway: upstream %q: %s: %v", e.Name, e.Key, e.Err)
 }
 
-func (e *badUpstream) Unwrap() error { return e.Err }
+func (e *UpstreamError) Unwrap() error { return e.Err }
 
 // NewUpstreams checks the list, reads the files of CA certificates and prepares
-// connections; none is opened yet. All that is wrong comes joined, as [*badUpstream]s.
+// connections; none is opened yet. All that is wrong comes joined, as [*UpstreamError]s.
 func NewUpstreams(list []Upstream) (*Upstreams, error) {
 	out := &Upstreams{byName: make(map[string]*upstream, len(list))}
 	var errs []error
@@ -87,7 +87,7 @@ func NewUpstreams(list []Upstream) (*Upstreams, error) {
 			err = errors.New("is there twice")
 		}
 		if err != nil {
-			errs = append(errs, &badUpstream{u.Name, key, err})
+			errs = append(errs, &UpstreamError{u.Name, key, err})
 			continue
 		}
 		out.byName[u.Name] = up

@@ -44,7 +44,11 @@ func TestKeyAgreement(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l, err := listen("auth", config.Listener{Address: "127.0.0.1:0", CertFile: cert, KeyFile: key}, http.NotFoundHandler(), nil, time.Now,
+	certs, err := newCertificates(cert, key, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := listen("auth", config.Listener{Address: "127.0.0.1:0", CertFile: cert, KeyFile: key}, http.NotFoundHandler(), nil, certs,
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

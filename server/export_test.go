@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // WithClock gives the demo another clock.
@@ -16,3 +17,6 @@ func (d *Demo) AddRoutes(routes ...enforce.Route) error {
 	}
 	return d.server.pipeline.SetRoutes(append(d.server.cfg.Routes[:len(d.server.cfg.Routes):len(d.server.cfg.Routes)], routes...))
 }
+
+// Database is the store of a server.
+func Database(s *Server) *store.DB { return s.db }

@@ -54,8 +54,9 @@ func openAddress(name, address string) (net.Listener, error) {
 }
 
 // listen opens the address, unless l is open already. Nothing is served before
-// serve is called, so that an address in use is found before anything starts.
-func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, now func() time.Time, log *slog.Logger) (*listener, error) {
+// serve is called, so that an address in use is found before anything starts. certs are
+// nil without TLS.
+func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, certs *certificates, log *slog.Logger) (*listener, error) {
 	if l == nil {
 		var err error
 		if l, err = openAddress(name, cfg.Address); err != nil {
@@ -71,12 +72,7 @@ func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, no
 	}}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	if cfg.CertFile != "" {
-		certs, err := newCertificates(cfg.CertFile, cfg.KeyFile, now)
-		if err != nil {
-			l.Close()
-			return nil, fmt.Errorf("listen.%s: %w", name, err)
-		}
+	if certs != nil {
 		protocols.SetHTTP2(true)
 		out.tls = true
 		out.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get}

@@ -56,7 +56,7 @@ func servedBy(t *testing.T, cfg config.Listener, h http.HandlerFunc, test func(t
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		l, err := listen("gateway", cfg, h, p, time.Now, slog.New(slog.DiscardHandler))
+		l, err := listen("gateway", cfg, h, p, nil, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

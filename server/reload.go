@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,6 +61,7 @@ func (s *Server) reload(path string, environ []string) error {
 	}
 	s.metrics.SetRoutes(s.pipeline.RouteIDs())
 	s.log.Info("reloaded", "routes", len(next.Routes))
+	s.warnOfNames(context.Background(), next.Routes)
 	if len(others) > 0 {
 		s.log.Warn("these keys differ from those in force and take a restart", "keys", strings.Join(others, ", "))
 	}

@@ -25,7 +25,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
-	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -37,16 +36,14 @@ import (
 // Server is a wired Gatehouse. Make it with [New], start it with [Server.Start],
 // end it with [Server.Close].
 type Server struct {
+	parts
 	cfg    Config
 	issuer string
-	log    *slog.Logger
 	now    func() time.Time
 
-	box      *seal.Box
 	db       *store.DB
 	metrics  *telemetry.Metrics
 	problems *web.Problems
-	proxies  *web.Proxies
 
 	auditKey  ed25519.PrivateKey
 	recorder  *audit.Recorder
@@ -55,7 +52,6 @@ type Server struct {
 	record    *telemetry.Events
 	sequencer *audit.Sequencer
 	disk      *diskspace.Watch
-	heads     *audit.HeadFile
 	view      *revocation.View
 	ring      *keyring.Ring
 	foreign   *foreignKeys
@@ -94,6 +90,9 @@ type job struct {
 // New opens the store, wires every part and opens the listeners, but answers
 // nothing yet. On failure everything that was opened is closed again.
 //
+// What a check of the configuration refuses, New refuses in the same words
+// ([*config.Problems]).
+//
 // A port 0 in the issuer stands for the port that the auth listener got.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, now: clockOf(cfg), failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
@@ -101,17 +100,15 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	defer func() {
 		if err != nil {
 			s.Close(context.WithoutCancel(ctx))
+			err = refusal(ctx, cfg, err)
 		}
 	}()
-	if s.log, err = telemetry.NewLogger(os.Stderr, telemetry.LogOptions{Level: logLevel(cfg.Log.Level), Format: cfg.Log.Format}); err != nil {
-		return nil, err
+	made, problems := prepare(cfg)
+	s.parts = made
+	if len(problems) > 0 {
+		return nil, cfg.With(nil, problems...)
 	}
-	if s.proxies, err = web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies}); err != nil {
-		return nil, err
-	}
-	if s.box, err = openBox(cfg.MasterKeyFile, os.Getenv("GATEHOUSE_MASTER_KEY")); err != nil {
-		return nil, err
-	}
+	s.closers = append(s.closers, func(context.Context) { s.upstreams.Close() })
 	auth, err := openAddress("auth", cfg.Listen.Auth.Address)
 	if err != nil {
 		return nil, err

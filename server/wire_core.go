@@ -22,6 +22,7 @@ import (
 const (
 	settingAuditKey     = "audit.checkpoint_key"
 	settingSuccessorKey = "grant.successor_key"
+	successorKeySize    = 32
 )
 
 func logLevel(name string) slog.Level {
@@ -67,9 +68,6 @@ func (s *Server) wireAudit(ctx context.Context) error {
 	s.record = &telemetry.Events{Next: s.refusals, Metrics: s.metrics}
 	sequence, err := store.Run[audit.SequencerTx](s.db)
 	if err != nil {
-		return err
-	}
-	if s.heads, err = audit.OpenHeadFile(headsPath(s.cfg)); err != nil {
 		return err
 	}
 	if err = s.finishRestoreAtStart(ctx); err != nil {

@@ -18,17 +18,12 @@ import (
 )
 
 // wirePipeline makes the pipeline and the gateway's parts.
-func (s *Server) wirePipeline(context.Context) error {
-	up, err := upstreams(s.cfg)
-	if err != nil {
-		return err
-	}
-	s.closers = append(s.closers, func(context.Context) { up.Close() })
+func (s *Server) wirePipeline(ctx context.Context) error {
 	asserter, err := gateway.NewAsserter(gateway.AsserterConfig{Keys: s.ring, Roles: s.decider, Issuer: s.realmIssuer, Now: s.now})
 	if err != nil {
 		return err
 	}
-	resolver, err := gateway.NewResolver(gateway.ResolverConfig{Upstreams: up, Asserter: asserter, Now: s.now})
+	resolver, err := gateway.NewResolver(gateway.ResolverConfig{Upstreams: s.upstreams, Asserter: asserter, Now: s.now})
 	if err != nil {
 		return err
 	}
@@ -41,13 +36,14 @@ func (s *Server) wirePipeline(context.Context) error {
 		return err
 	}
 	s.metrics.SetRoutes(s.pipeline.RouteIDs())
+	s.warnOfNames(ctx, s.cfg.Routes)
 	enforcer := gateway.Pipeline(s.pipeline)
-	s.gateway, err = gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: up, Asserter: asserter, Resolver: resolver,
+	s.gateway, err = gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: s.upstreams, Asserter: asserter, Resolver: resolver,
 		Proxies: s.proxies, Problems: s.problems, Logger: s.log, Options: s.cfg.Gateway.Options, Now: s.now})
 	if err != nil {
 		return err
 	}
-	s.forwardAuth, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{Enforcer: enforcer, Asserter: asserter, Upstreams: up,
+	s.forwardAuth, err = gateway.NewForwardAuth(gateway.ForwardAuthConfig{Enforcer: enforcer, Asserter: asserter, Upstreams: s.upstreams,
 		Proxies: s.proxies, Problems: s.problems, Logger: s.log, StripHeaders: s.cfg.Gateway.StripHeaders})
 	return err
 }
@@ -143,7 +139,7 @@ func (s *Server) wireListeners(_ context.Context, auth net.Listener) error {
 		if cfg.Address == "" {
 			return nil
 		}
-		out, err := listen(name, cfg, h, l, s.now, s.log)
+		out, err := listen(name, cfg, h, l, s.certs[name], s.log)
 		if err == nil {
 			s.listeners = append(s.listeners, out)
 		}

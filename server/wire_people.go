@@ -14,10 +14,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
-const settingAccountKey = "identity.account_key"
+const (
+	settingAccountKey = "identity.account_key"
+	accountKeySize    = 32
+)
 
 func (s *Server) wirePeople(ctx context.Context) error {
-	accountKey, err := s.secret(ctx, settingAccountKey, 32)
+	accountKey, err := s.secret(ctx, settingAccountKey, accountKeySize)
 	if err != nil {
 		return err
 	}

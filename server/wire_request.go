@@ -98,7 +98,7 @@ func (s *Server) flushUsage(ctx context.Context) {
 }
 
 func (s *Server) wireGrants(ctx context.Context) error {
-	successor, err := s.secret(ctx, settingSuccessorKey, 32)
+	successor, err := s.secret(ctx, settingSuccessorKey, successorKeySize)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"strings"
@@ -31,9 +30,11 @@ func migrate(ctx context.Context, b *base, version int64) error {
 	if err != nil {
 		return errUnavailable.With(err)
 	}
-	if newest := newestVersion(p); have > newest {
-		return errNewer.With(fmt.Errorf("the schema has version %d, this program knows %d", have, newest))
-	} else if version == latest {
+	newest := newestVersion(p)
+	if err := tooNew(have, newest); err != nil {
+		return err
+	}
+	if version == latest {
 		version = newest
 	}
 	if _, err := p.UpTo(ctx, version); err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -71,12 +70,8 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 	}
 	shared := stdlib.OpenDBFromPool(pool)
 	b := &base{driver: DriverPostgres, write: shared, read: shared, locked: l.held.Load, release: func() error { pool.Close(); l.close(); return nil }}
-	var encoding string
-	if err := shared.QueryRowContext(ctx, `SHOW server_encoding`).Scan(&encoding); err != nil {
-		return nil, nil, errors.Join(errUnavailable.With(err), b.close())
-	}
-	if encoding != "UTF8" {
-		return nil, nil, errors.Join(errSettings.With(fmt.Errorf("the database has the encoding %s instead of UTF8", encoding)), b.close())
+	if err := suitable(ctx, shared); err != nil {
+		return nil, nil, errors.Join(err, b.close())
 	}
 	start := func(context.Context) (engine, Queries, error) {
 		e := &postgresEngine{pool: pool, shared: shared, lock: l, db: db, now: cfg.Now, logger: cfg.Logger, closing: make(chan struct{})}

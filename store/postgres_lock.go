@@ -53,7 +53,7 @@ func (l *postgresLock) take(ctx context.Context) error {
 		return errUnavailable.With(err)
 	}
 	var got bool
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1::int, hashtext(current_schema()))`, postgresLockClass).Scan(&got)
+	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1::int, hashtext(coalesce(current_schema(), '')))`, postgresLockClass).Scan(&got)
 	if err != nil {
 		return errUnavailable.With(errors.Join(err, closeQuietly(conn)))
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
@@ -14,25 +13,26 @@ func (a *app) configCommand() *cobra.Command {
 	c := &cobra.Command{Use: "config", Short: "Check a configuration, or print what can be in one"}
 	c.AddCommand(&cobra.Command{
 		Use:   "check [FILE]",
-		Short: "Check a configuration without starting anything",
+		Short: "Check a configuration, its files and its database as a start does, and change nothing",
 		Args:  cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			path := "gatehouse.yaml"
 			if len(args) == 1 {
 				path = args[0]
 			}
-			cfg, err := a.loadConfig(path)
+			checked, err := server.CheckConfig(c.Context(), path, a.environ)
 			if err != nil {
-				return err
+				return a.loadError(path, err)
 			}
-			summary := map[string]any{"ok": true, "file": path, "issuer": cfg.Issuer, "routes": len(cfg.Routes), "upstreams": len(cfg.Upstreams)}
-			warnings := append([]string{}, enforce.Warnings(cfg.Routes)...)
-			summary["warnings"] = warnings
+			cfg, warnings := checked.Config, append([]string{}, checked.Warnings...)
+			summary := map[string]any{"ok": true, "file": path, "issuer": cfg.Issuer, "routes": len(cfg.Routes), "upstreams": len(cfg.Upstreams),
+				"database": checked.Database, "warnings": warnings}
 			return a.print(summary, func(w io.Writer) {
 				for _, text := range warnings {
 					fmt.Fprintf(w, "warning: %s\n", printable(text))
 				}
-				fmt.Fprintf(w, "%s is good: issuer %s, %d upstreams, %d routes\n", path, cfg.Issuer, len(cfg.Upstreams), len(cfg.Routes))
+				fmt.Fprintf(w, "%s is good: issuer %s, %d upstreams, %d routes; the database %s\n",
+					path, cfg.Issuer, len(cfg.Upstreams), len(cfg.Routes), checked.Database)
 			})
 		},
 	}, &cobra.Command{

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // version is set by the linker (see Makefile).
@@ -68,6 +69,10 @@ func exitCode(err error) int {
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage
+	}
+	var problems *config.Problems
+	if errors.As(err, &problems) {
+		return problemsCode(problems)
 	}
 	var e *gatehouse.Error
 	if !errors.As(err, &e) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // app is what every command shares: where it reads and writes, and the flags
@@ -197,6 +198,11 @@ func paragraph(s string) string {
 }
 
 func (a *app) printError(err error) {
+	var problems *config.Problems
+	if errors.As(err, &problems) {
+		a.printProblems(problems)
+		return
+	}
 	if a.json {
 		out := map[string]any{"error": gatehouse.CodeOf(err), "message": err.Error()}
 		var e *gatehouse.Error

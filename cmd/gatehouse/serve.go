@@ -21,9 +21,9 @@ func (a *app) serveCommand() *cobra.Command {
 		Short: "Run the server",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.loadConfig(config)
+			cfg, err := server.LoadToStart(c.Context(), config, a.environ)
 			if err != nil {
-				return err
+				return a.loadError(config, err)
 			}
 			return a.serve(c.Context(), cfg, config, nil)
 		},

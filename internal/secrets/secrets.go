@@ -44,15 +44,11 @@ func (k Keeper) Get(ctx context.Context, name string, n int) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		blob, err := base64.RawURLEncoding.DecodeString(text)
-		if err != nil {
+		var blob []byte
+		if out, blob, err = open(k.Box, name, text); err != nil || !k.Box.Stale(blob) {
 			return err
 		}
-		place := seal.Place{Purpose: "setting", ID: name}
-		if out, err = k.Box.Open(blob, place); err != nil || !k.Box.Stale(blob) {
-			return err
-		}
-		next, err := k.Box.Seal(out, place)
+		next, err := k.Box.Seal(out, placeOf(name))
 		if err != nil {
 			return err
 		}
@@ -63,10 +59,45 @@ func (k Keeper) Get(ctx context.Context, name string, n int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if len(out) != n {
-		return nil, fmt.Errorf("%s: has %d bytes, not %d", name, len(out), n)
+	if err := size(name, out, n); err != nil {
+		return nil, err
 	}
 	return out, nil
+}
+
+// Check fails when box does not open the secret of that name, n bytes, as Get would,
+// and changes nothing. One that is not made yet is well.
+func Check(ctx context.Context, setting func(ctx context.Context, name string) (string, error), box *seal.Box, name string, n int) error {
+	text, err := setting(ctx, name)
+	if errors.Is(err, gatehouse.NotFound) {
+		return nil
+	}
+	var out []byte
+	if err == nil {
+		out, _, err = open(box, name, text)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return size(name, out, n)
+}
+
+func size(name string, secret []byte, n int) error {
+	if len(secret) != n {
+		return fmt.Errorf("%s: has %d bytes, not %d", name, len(secret), n)
+	}
+	return nil
+}
+
+func placeOf(name string) seal.Place { return seal.Place{Purpose: "setting", ID: name} }
+
+// open returns a secret, and what it was sealed as.
+func open(box *seal.Box, name, text string) (secret, blob []byte, err error) {
+	if blob, err = base64.RawURLEncoding.DecodeString(text); err != nil {
+		return nil, nil, err
+	}
+	secret, err = box.Open(blob, placeOf(name))
+	return secret, blob, err
 }
 
 // insert stores a new secret, unless there is one by now, and returns what is
@@ -74,7 +105,7 @@ func (k Keeper) Get(ctx context.Context, name string, n int) ([]byte, error) {
 func (k Keeper) insert(ctx context.Context, tx Tx, name string, n int) (string, error) {
 	fresh := make([]byte, n)
 	_, _ = rand.Read(fresh) // never fails: crypto/rand ends the program instead
-	blob, err := k.Box.Seal(fresh, seal.Place{Purpose: "setting", ID: name})
+	blob, err := k.Box.Seal(fresh, placeOf(name))
 	if err != nil {
 		return "", err
 	}

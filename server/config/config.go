@@ -36,7 +36,7 @@ type Config struct {
 	Store          Store                       `json:"store,omitempty" doc:"Where everything is stored."`
 	MasterKeyFile  string                      `json:"master_key_file,omitempty" form:"path" doc:"Key that seals secrets at rest; 'master.key' in 'data' when empty. Keep a copy apart from backups."`
 	Listen         Listen                      `json:"listen" doc:"Where Gatehouse listens."`
-	TrustedProxies []string                    `json:"trusted_proxies,omitempty" form:"network" doc:"Addresses or networks whose X-Forwarded-* lines are believed. Empty trusts nobody."`
+	TrustedProxies []string                    `json:"trusted_proxies,omitempty" form:"network" doc:"Addresses or networks whose X-Forwarded-* lines are believed. Empty trusts nobody. No listener is a UNIX socket."`
 	Log            Log                         `json:"log,omitempty" doc:"The operator's log, on standard error (not the audit log)."`
 	Audit          Audit                       `json:"audit,omitempty" doc:"The audit log."`
 	Disk           Disk                        `json:"disk,omitempty" doc:"When to warn that the disk fills."`
@@ -47,6 +47,10 @@ type Config struct {
 	Gateway        Gateway                     `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
 	Upstreams      map[string]gateway.Upstream `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
 	Routes         []enforce.Route             `json:"routes,omitempty" doc:"What may be called, and by whom: anonymous, authenticated, scopes, roles or action. What no route matches does not exist."`
+
+	// file and at say where each key stands, for problems that only a start finds.
+	file string
+	at   map[string]place
 
 	// Now is the clock; time.Now when nil. It is no setting: no file names it.
 	Now func() time.Time `json:"-"`

@@ -14,7 +14,7 @@ const MaxBytes = 1 << 20
 // Load reads a configuration file, overlays the environment and checks the
 // whole. Relative paths inside are relative to the file's directory. What is
 // wrong comes as [*Problems], all at once, and shows no value that may be a
-// secret.
+// secret; the configuration is then as far as it could be read, to look for more.
 func Load(path string, environ []string) (Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -28,17 +28,20 @@ func Load(path string, environ []string) (Config, error) {
 	return LoadText(data, path, environ)
 }
 
+// Unread reports whether nothing is known of a file, because it is no YAML.
+func (c *Config) Unread() bool { return c.at == nil }
+
 // LoadText is [Load] of a file that may not be written yet: its text, and its path.
 func LoadText(data []byte, path string, environ []string) (Config, error) {
 	c, err := Parse(data, environ)
+	c.file = path
 	if p, ok := err.(*Problems); ok {
 		p.File = path
-	}
-	if err != nil {
+	} else if err != nil {
 		return Config{}, err
 	}
 	resolvePaths(reflect.ValueOf(&c).Elem(), filepath.Dir(path))
-	return c, nil
+	return c, err
 }
 
 // Parse is Load on bytes; relative paths stay as they are.
@@ -51,6 +54,7 @@ func Parse(data []byte, environ []string) (Config, error) {
 	if d.unread {
 		return c, &Problems{List: d.problems}
 	}
+	c.at = d.at
 	found := &Problems{List: append(d.problems, overlayEnvironment(&c, environ, func(path string) { d.at[path] = place{} })...)}
 	c.fillDefaults(func(path string) bool { _, ok := d.at[path]; return ok })
 	told := map[string]bool{}

@@ -46,6 +46,43 @@ func (p *Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// Unwrap lets a caller find what is behind a problem.
+func (p *Problems) Unwrap() []error {
+	out := make([]error, len(p.List))
+	for i, e := range p.List {
+		out[i] = e.Err
+	}
+	return out
+}
+
+// With adds what a start, or a check in place of one, finds wrong with c to what was
+// wrong with its file; nil when nothing is. A key that is told already is not told again.
+func (c *Config) With(found *Problems, more ...Problem) *Problems {
+	all := &Problems{File: c.file}
+	if found != nil {
+		all.List = slices.Clone(found.List)
+	}
+	for _, m := range more {
+		if slices.ContainsFunc(all.List, func(p Problem) bool { return within(p.Key, m.Key) || within(m.Key, p.Key) }) {
+			continue
+		}
+		at := placeOf(c.at, m.Key)
+		m.Line, m.Column = at.line, at.column
+		all.List = append(all.List, m)
+	}
+	if len(all.List) == 0 {
+		return nil
+	}
+	all.sort()
+	return all
+}
+
+// within reports whether a key is another, or a part of it.
+func within(key, of string) bool {
+	rest, ok := strings.CutPrefix(key, of)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 // sort puts the problems in the order of the file.
 func (p *Problems) sort() {
 	slices.SortStableFunc(p.List, func(a, b Problem) int {

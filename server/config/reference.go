@@ -18,7 +18,7 @@ func Reference() string {
 const referenceHead = `# Every configuration key
 
 Made from the program by ` + "`gatehouse config reference`" + `; ` + "`gatehouse config schema`" + ` says the same to your editor, and
-` + "`gatehouse config check`" + ` judges the file and its routes as a start does; it opens no file, key or database. Unknown keys are errors.
+` + "`gatehouse config check`" + ` refuses what a start would ([config-check.md](config-check.md)). Unknown keys are errors.
 
 Durations are written ` + "`90s`, `15m`, `24h`, `90d`" + `; rates ` + "`100/1m`" + `, so many in so long. Relative paths are relative to the file's directory.
 

@@ -151,6 +151,9 @@ func (k key) checkText(s string) error {
 			return errors.New("host:port, with a port from 0 to 65535")
 		}
 	case "network":
+		if s == "unix" || strings.HasPrefix(s, "unix:") || strings.HasPrefix(s, "/") {
+			return errors.New("no listener is a UNIX socket, so no proxy can come by one; name addresses and networks")
+		}
 		if _, err := web.NewProxies(web.ProxyConfig{Trusted: []string{s}}); err != nil {
 			return errors.New("an address or a network, such as 10.0.0.0/8")
 		}

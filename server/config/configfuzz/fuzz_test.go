@@ -24,7 +24,7 @@ routes:
 func FuzzConfig(f *testing.F) {
 	for _, s := range []string{small, "", "{}", strings.Replace(small, "anonymous: true", "", 1), strings.Replace(small, "issuer:", "issuer: x\nissuer:", 1), small + "---\nissuer: x\n",
 		strings.Replace(small, "timeout: 5s", "timeout: -5s", 1), strings.Replace(small, "data: data", "data: &d [*d]", 1), strings.Replace(small, "/public", "/public/{x...}/y", 1),
-		small + "trusted_proxies: [10.0.0.0/8, unix]\naudit: {overflow: drop, queue: 16}\nlog: {level: debug, format: json}\n", "a: &a [b, b]\nc: [*a, *a]"} {
+		small + "trusted_proxies: [10.0.0.0/8, 192.0.2.1]\naudit: {overflow: drop, queue: 16}\nlog: {level: debug, format: json}\n", "a: &a [b, b]\nc: [*a, *a]"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
