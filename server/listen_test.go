@@ -56,7 +56,14 @@ func servedBy(t *testing.T, cfg config.Listener, h http.HandlerFunc, test func(t
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		l, err := listen("gateway", cfg, h, p, nil, slog.New(slog.DiscardHandler))
+		var certs *certificates
+		if cfg.CertFile != "" {
+			var err error
+			if certs, err = newCertificates(cfg.CertFile, cfg.KeyFile, time.Now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, err := listen("gateway", cfg, h, p, certs, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
