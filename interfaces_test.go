@@ -2,7 +2,6 @@ package gatehouse_test
 
 import (
 	"go/types"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -10,9 +9,6 @@ import (
 // maxMethods is how many methods an interface may have, with those of the interfaces in it. Who needs more of
 // somebody does several things at once.
 const maxMethods = 7
-
-// wide are interfaces above the bound, for as long as their rooms are being divided.
-var wide = []string{"admin.Store", "admin.UserTx", "admin.PolicyTx"}
 
 // TestInterfacesAreSmall flattens every interface of the program, those without a name among them.
 func TestInterfacesAreSmall(t *testing.T) {
@@ -44,18 +40,11 @@ func TestInterfacesAreSmall(t *testing.T) {
 				continue
 			}
 			found[name] = true
-			if !slices.Contains(wide, name) {
-				t.Errorf("%s: %s has %d methods, flattened; declare what is needed where it is consumed",
-					p.fset.Position(expr.Pos()), name, iface.NumMethods())
-			}
+			t.Errorf("%s: %s has %d methods, flattened; declare what is needed where it is consumed",
+				p.fset.Position(expr.Pos()), name, iface.NumMethods())
 		}
 	}
 	if all < 50 {
 		t.Fatalf("found only %d interfaces: the search is broken", all)
-	}
-	for _, name := range wide {
-		if !found[name] {
-			t.Logf("%s is small now, or gone: strike it from the list", name)
-		}
 	}
 }

@@ -62,6 +62,21 @@ var levels = map[string]int{
 	"cmd/gatehouse":      8,
 }
 
+// steps divide a room whose parts stand on one another: within it, imports go only to a lower step. What is not listed
+// stands on subject. So a new subject needs no line here, and cannot import another one.
+var steps = map[string]map[string]int{
+	"admin": {
+		"admin/client":    0, // imports no other part
+		"admin/kernel":    0,
+		"admin/adminhttp": 1,
+		// subject: users, keys and the others
+		"admin/realmfile": subject + 1, // makes its changes by the use cases of subjects
+		"admin":           subject + 2, // puts all together
+	},
+}
+
+const subject = 2
+
 // outside are packages that are no part of the product: they may import
 // anything, and the product may import none of them, save what is named.
 var outside = []string{"examples/", "internal/test", "bench", "tools", "testdata/", "attacks/", "faults/", "scripts/"}
@@ -91,8 +106,7 @@ func TestLayers(t *testing.T) {
 				t.Errorf("%s imports %s, which is no part of the product", p.dir, rel)
 				continue
 			}
-			to, ok := level(rel)
-			if ok && to >= from && !strings.HasPrefix(rel+"/", p.dir+"/") && !strings.HasPrefix(p.dir+"/", rel+"/") {
+			if to, ok := level(rel); ok && !goesDown(p.dir, rel) {
 				t.Errorf("%s (level %d) imports %s (level %d): imports only go down", p.dir, from, rel, to)
 			}
 		}
@@ -110,6 +124,54 @@ func level(dir string) (int, bool) {
 		}
 		if d == "" {
 			return 0, false
+		}
+	}
+}
+
+// goesDown reports whether dir may import rel: of a lower level, of a lower step of its own room, or, where that room has
+// no steps, a part of it.
+func goesDown(dir, rel string) bool {
+	for room, parts := range steps {
+		if !within(room, dir) || !within(room, rel) {
+			continue
+		}
+		step := func(d string) int {
+			for ; d != room; d = path.Dir(d) {
+				if n, listed := parts[d]; listed {
+					return n
+				}
+				if path.Dir(d) == room {
+					return subject
+				}
+			}
+			return parts[room]
+		}
+		return step(rel) < step(dir)
+	}
+	from, _ := level(dir)
+	to, _ := level(rel)
+	return to < from || within(dir, rel) || within(rel, dir)
+}
+
+func within(room, dir string) bool { return strings.HasPrefix(dir+"/", room+"/") }
+
+// TestSteps: the rooms of admin cannot import one another sideways or upwards.
+func TestSteps(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		may      bool
+	}{
+		{"admin", "admin/users", true}, {"admin", "admin/realmfile", true}, {"admin", "admin/kernel", true}, {"admin", "store", false},
+		{"admin/realmfile", "admin/users", true}, {"admin/realmfile", "admin/kernel", true}, {"admin/realmfile", "admin", false},
+		{"admin/users", "admin/kernel", true}, {"admin/users", "admin/adminhttp", true}, {"admin/users", "identity", true},
+		{"admin/users", "admin/keys", false}, {"admin/users", "admin/realmfile", false}, {"admin/users", "admin", false},
+		{"admin/users", "admin/users/inner", false}, {"admin/anew", "admin/users", false}, {"admin/anew", "admin/kernel", true},
+		{"admin/adminhttp", "admin/kernel", true}, {"admin/adminhttp", "admin/users", false}, {"admin/adminhttp", "admin", false},
+		{"admin/kernel", "admin/adminhttp", false}, {"admin/kernel", "admin/client", false}, {"admin/client", "admin/kernel", false},
+		{"admin/kernel", "admin", false}, {"server", "admin/users", true}, {"admin/users", "server", false},
+	} {
+		if got := goesDown(c.from, c.to); got != c.may {
+			t.Errorf("%s may import %s: %v", c.from, c.to, got)
 		}
 	}
 }

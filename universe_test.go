@@ -119,7 +119,7 @@ func loadProgram() (*program, error) {
 	for _, l := range ours {
 		r := &room{dir: strings.TrimPrefix(strings.TrimPrefix(l.ImportPath, module), "/"), info: &types.Info{
 			Types: map[ast.Expr]types.TypeAndValue{}, Defs: map[*ast.Ident]types.Object{}, Uses: map[*ast.Ident]types.Object{},
-			Selections: map[*ast.SelectorExpr]*types.Selection{},
+			Instances: map[*ast.Ident]types.Instance{}, Selections: map[*ast.SelectorExpr]*types.Selection{},
 		}}
 		for _, name := range l.GoFiles {
 			f, err := parser.ParseFile(p.fset, filepath.Join(l.Dir, name), nil, parser.SkipObjectResolution|parser.ParseComments)

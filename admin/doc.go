@@ -1,17 +1,22 @@
-// Package admin holds the use cases of administration: what the management API,
-// the commands and the console all call, so that no way in can do more, or
-// forget more, than another.
+// Package admin puts the subjects of administration together: what the management API,
+// the commands and the console all call, so that no way in can do more, or forget more,
+// than another.
 //
-// Every method of [Service] takes the actor and does the same steps in the same
-// order: authorize (scope, then the administration policies), validate, then one
-// transaction that holds the change and its audit event. Reads are authorized
-// alike. What one may see or change of one's own account (keys, password) is
-// decided in the same place, see access.go.
+// Each subject (realms, users, keys, rules, tokens, signing, records, system) is a room
+// beside this file: its use cases, what goes over the wire about it (views.go) and its
+// operations (http.go). They stand on kernel, the frame of every use case, and on
+// adminhttp, the frame of every operation, and know nothing of one another: what one
+// needs of another it declares as a small interface, and [New] brings the two together.
+// Above the subjects stands realmfile, which changes a realm by their use cases.
 //
-// The views in views.go are what goes over the wire; admin/adminhttp serves them
-// and admin/client reads them. They cannot hold a hash or a private key, because
-// they have no member for one. A secret that is made here is shown once, in the
-// answer that made it, as a [gatehouse.Secret].
+// Every use case takes the actor and does the same steps in the same order: authorize
+// (scope, then the administration policies), validate, then one transaction that holds
+// the change and its audit event. Reads are authorized alike. What one may see or change
+// of one's own account (keys, password) is decided in the same place, kernel/access.go.
+//
+// The views cannot hold a hash or a private key, because they have no member for one. A
+// secret that is made here is shown once, in the answer that made it, as a
+// [gatehouse.Secret].
 //
 // # Threat model
 //

@@ -1,6 +1,10 @@
 package revocation
 
-import "time"
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
 
 // StatusBit says that the tokens with this status index are no longer valid.
 type StatusBit struct {
@@ -42,4 +46,11 @@ type Ref struct {
 	HasStatus bool
 	List      int64
 	Index     int64
+}
+
+// CutoffNow ends everything that was issued to a subject of a kind until now. It lives
+// as long as the longest grant of the realm may.
+func CutoffNow(realm gatehouse.Realm, kind CutoffKind, id string, now time.Time) Cutoff {
+	return Cutoff{Realm: realm.Name, Kind: kind, ID: id, Before: now,
+		ExpiresAt: now.Add(realm.Settings.Defaults().GrantTTL + time.Hour)}
 }

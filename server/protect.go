@@ -13,8 +13,8 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/egress"
@@ -286,7 +286,7 @@ func (s *Server) FirstAdministrator(ctx context.Context, username string) (gateh
 	if s.bootstrap == "" {
 		return "", nil
 	}
-	made, err := s.admin.Bootstrap(ctx, admin.NewBootstrap{Secret: s.bootstrap, Username: username, Password: gatehouse.Secret(demoPassword())})
+	made, err := s.admin.Users.Bootstrap(ctx, users.NewBootstrap{Secret: s.bootstrap, Username: username, Password: gatehouse.Secret(demoPassword())})
 	if err != nil {
 		return "", err
 	}

@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/internal/secrets"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -18,30 +18,30 @@ import (
 // whoever has both the database and the master key of an installation: with the two he
 // could sign any token anyway. The server must not run, since it answers from memory
 // and owns the database alone; store_locked says that it does.
-func Recover(ctx context.Context, cfg Config, username string) (_ admin.Recovered, err error) {
+func Recover(ctx context.Context, cfg Config, username string) (_ users.Recovered, err error) {
 	box, err := openBox(cfg.MasterKeyFile, os.Getenv("GATEHOUSE_MASTER_KEY"))
 	if err != nil {
-		return admin.Recovered{}, err
+		return users.Recovered{}, err
 	}
 	db, err := openExisting(ctx, cfg)
 	if err != nil {
-		return admin.Recovered{}, err
+		return users.Recovered{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	// Only the installation's own master key opens what is sealed: somebody who was
 	// given a copy of the database alone gets no further.
 	sealed, err := store.Run[secrets.Tx](db)
 	if err != nil {
-		return admin.Recovered{}, err
+		return users.Recovered{}, err
 	}
 	if _, err := (secrets.Keeper{Run: sealed, Box: box}).Get(ctx, settingAuditKey, ed25519.SeedSize); err != nil {
-		return admin.Recovered{}, fmt.Errorf("the master key is not the one of this database: %w", err)
+		return users.Recovered{}, fmt.Errorf("the master key is not the one of this database: %w", err)
 	}
-	run, err := store.Run[admin.UserTx](db)
+	run, err := store.Run[users.Tx](db)
 	if err != nil {
-		return admin.Recovered{}, err
+		return users.Recovered{}, err
 	}
-	return admin.Recovery{Run: run, KeyPrefix: cfg.KeyPrefix, Now: clockOf(cfg)}.Administrator(ctx, username)
+	return users.Recovery{Run: run, KeyPrefix: cfg.KeyPrefix, Now: clockOf(cfg)}.Administrator(ctx, username)
 }
 
 // openExisting opens a database that a server has used: a wrong path must not become a

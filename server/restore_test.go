@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -144,7 +144,7 @@ func (h *house) replaceData(files map[string][]byte) {
 
 func (h *house) bootstrap() (key string) {
 	h.t.Helper()
-	b, err := h.s.admin.Bootstrap(h.t.Context(), admin.NewBootstrap{Secret: h.s.BootstrapSecret(), Username: "root", Password: housePassword})
+	b, err := h.s.admin.Users.Bootstrap(h.t.Context(), users.NewBootstrap{Secret: h.s.BootstrapSecret(), Username: "root", Password: housePassword})
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -14,41 +14,30 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
-	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 func (s *Server) wireAdmin(ctx context.Context) error {
-	cfg := admin.Config{
-		Store: s.db, Decide: s.decider.DecideAdmin, Audit: s.db, AuditKey: s.auditVerifier, AuditHead: s.heads.Head,
-		Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
-		Passwords: s.people, Signing: s.ring, Grants: openGrants{s.db, s.grants}, Verify: tokenVerifier{s.auth},
-		Backup: s.backup, Record: s.record.Record, Counting: s.refusals.Counting, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
-	}
-	var err error
-	run := func(set func() error) {
-		if err == nil {
-			err = set()
-		}
-	}
-	run(func() (err error) { cfg.Realms, err = store.Run[admin.RealmTx](s.db); return })
-	run(func() (err error) { cfg.Users, err = store.Run[admin.UserTx](s.db); return })
-	run(func() (err error) { cfg.Keys, err = store.Run[admin.KeyTx](s.db); return })
-	run(func() (err error) { cfg.Policies, err = store.Run[admin.PolicyTx](s.db); return })
-	run(func() (err error) { cfg.Revoke, err = store.Run[admin.RevokeTx](s.db); return })
-	run(func() (err error) { cfg.Bootstraps, err = store.Run[admin.BootstrapTx](s.db); return })
+	run, err := store.Run[admin.Tx](s.db)
 	if err != nil {
 		return err
 	}
-	if s.admin, err = admin.New(cfg); err != nil {
+	s.admin, err = admin.New(admin.Config{
+		Stored: admin.Stored{Realm: s.db, Realms: s.db, Users: s.db, Holders: s.db, Keys: s.db, Rules: s.db, Entities: s.db, Grants: s.db, Audit: s.db},
+		Run:    run, Decide: s.decider.DecideAdmin, Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
+		Passwords: s.people, Signing: s.ring, EndGrant: s.grants.End, Verify: s.verifyToken,
+		AuditKey: s.auditVerifier, AuditHead: s.heads.Head, Backup: s.backup, Record: s.record.Record, Counting: s.refusals.Counting,
+		KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
+	})
+	if err != nil {
 		return err
 	}
-	return s.admin.Prepare(ctx)
+	return s.admin.Realms.Prepare(ctx)
 }
 
 // wireBootstrap makes the one-time secret while there is no administrator.
 func (s *Server) wireBootstrap(ctx context.Context) (err error) {
-	s.bootstrap, err = s.admin.NewBootstrapSecret(ctx)
+	s.bootstrap, err = s.admin.Users.NewBootstrapSecret(ctx)
 	return err
 }
 
@@ -73,38 +62,13 @@ func (s *Server) backup(ctx context.Context) (name string, size int64, err error
 	return name, st.Size(), nil
 }
 
-// openGrants lets administration see and end grants.
-type openGrants struct {
-	db  *store.DB
-	svc *grant.Service
-}
-
-func (g openGrants) List(ctx context.Context, realm, subject, after string, limit int) ([]admin.Grant, error) {
-	list, err := g.db.Grants(ctx, realm, subject, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]admin.Grant, len(list))
-	for i, e := range list {
-		out[i] = admin.Grant{ID: e.ID, Realm: e.Realm, Subject: e.Subject, AuthTime: e.AuthTime, AMR: append([]string{}, e.AMR...), ClientID: e.ClientID, Scopes: e.Scopes, CreatedAt: e.CreatedAt,
-			ExpiresAt: e.ExpiresAt, EndedAt: e.EndedAt, EndReason: e.EndReason}
-	}
-	return out, nil
-}
-
-func (g openGrants) End(ctx context.Context, realm, id, reason string) (bool, error) {
-	return g.svc.End(ctx, realm, id, reason)
-}
-
-// tokenVerifier checks a token as a request to the gateway would.
-type tokenVerifier struct{ auth *authn.Authenticator }
-
-func (v tokenVerifier) VerifyToken(ctx context.Context, realm string, token gatehouse.Secret) (*gatehouse.Principal, error) {
+// verifyToken checks a token as a request to the gateway would.
+func (s *Server) verifyToken(ctx context.Context, realm string, token gatehouse.Secret) (*gatehouse.Principal, error) {
 	p, err := authn.Extract(&http.Request{URL: &url.URL{}, Header: http.Header{"Authorization": {"Bearer " + token.Reveal()}}})
 	if err != nil {
 		return nil, err
 	}
-	return v.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true, Uncounted: true})
+	return s.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true, Uncounted: true})
 }
 
 // adminHandler builds the management API at its first request: describing some
@@ -121,7 +85,7 @@ func (s *Server) adminHandler() http.Handler {
 }
 
 func (s *Server) buildAdmin() (http.Handler, error) {
-	return adminhttp.New(adminhttp.Config{Service: s.admin, Authenticate: s.authenticateAdmin, Problems: s.problems,
+	return s.admin.API(adminhttp.Config{Authenticate: s.authenticateAdmin, Problems: s.problems,
 		Challenges: func(*http.Request) []string {
 			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)
 		},

@@ -117,19 +117,64 @@ func refuseNested(ctx context.Context) error {
 	return nil
 }
 
-// Run returns the runner for transactions that need the methods of the interface
-// T, and an error that names what [Tx] lacks of it.
+// Run returns the runner for transactions that need the methods of T: an interface, or a struct of such parts, so that
+// a use case can hand on as much of its transaction as somebody needs. The error names what [Tx] lacks of it.
 func Run[T any](db *DB) (gatehouse.Runner[T], error) {
 	want, have := reflect.TypeFor[T](), reflect.TypeFor[*Tx]()
-	if want.Kind() != reflect.Interface {
-		return nil, internal("%v is not an interface", want)
-	}
-	if !have.Implements(want) {
+	switch {
+	case want.Kind() == reflect.Struct:
+		if err := hasParts(have, want); err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, fn func(context.Context, T) error) error {
+			return db.run(ctx, func(ctx context.Context, tx *Tx) error {
+				var parts T
+				fillParts(reflect.ValueOf(&parts).Elem(), reflect.ValueOf(tx))
+				return fn(ctx, parts)
+			})
+		}, nil
+	case want.Kind() != reflect.Interface:
+		return nil, internal("%v is neither an interface nor a struct of interfaces", want)
+	case !have.Implements(want):
 		return nil, internal("the store's transaction does not do for %v: %v", want, lacking[T]())
 	}
 	return func(ctx context.Context, fn func(context.Context, T) error) error {
 		return db.run(ctx, func(ctx context.Context, tx *Tx) error { return fn(ctx, any(tx).(T)) })
 	}, nil
+}
+
+// hasParts checks before the first transaction that have can be every part of want.
+func hasParts(have, want reflect.Type) error {
+	if want.NumField() == 0 {
+		return internal("%v has no parts", want)
+	}
+	for i := range want.NumField() {
+		f := want.Field(i)
+		switch {
+		case !f.IsExported():
+			return internal("%v.%s is no part: it is not exported", want, f.Name)
+		case f.Type.Kind() == reflect.Struct:
+			if err := hasParts(have, f.Type); err != nil {
+				return err
+			}
+		case f.Type.Kind() != reflect.Interface:
+			return internal("%v.%s is no part: it is not an interface", want, f.Name)
+		case !have.Implements(f.Type):
+			return internal("the store's transaction does not do for %v.%s, which is %v", want, f.Name, f.Type)
+		}
+	}
+	return nil
+}
+
+// fillParts makes tx every part of v.
+func fillParts(v, tx reflect.Value) {
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Struct {
+			fillParts(f, tx)
+		} else {
+			f.Set(tx)
+		}
+	}
 }
 
 // lacking says what keeps [Tx] from being a T. The text is the runtime's:

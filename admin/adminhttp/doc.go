@@ -1,4 +1,4 @@
-// Package adminhttp serves the use cases of package admin as the management API
+// Package adminhttp is the frame of the management API: it serves what the subjects of administration add with [Handle]
 // under /admin/v1, with an OpenAPI 3.1 document at /admin/v1/openapi.json that is
 // made from the very types that are served.
 //
@@ -21,5 +21,5 @@
 // reviewer in front can have read something else. Secrets appear in the answers
 // that make them, which are never cached.
 //
-// It must never import store or server; authorization is package admin's.
+// It knows no subject, and must never import one, store or server; authorization is package kernel's.
 package adminhttp

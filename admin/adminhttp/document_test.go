@@ -5,14 +5,15 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 )
 
 // TestDocumentWords: what only one reader knows is not in the document: words that JSON
 // Schema has not, types that are none. `make openapi` asks foreign readers.
 func TestDocumentWords(t *testing.T) {
 	var document any
-	if err := json.Unmarshal(must(adminhttp.Document("test")), &document); err != nil {
+	if err := json.Unmarshal(testadmin.Must(admin.Document("test")), &document); err != nil {
 		t.Fatal(err)
 	}
 	types := []string{"array", "boolean", "integer", "null", "number", "object", "string"}

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 )
 
 // document is what the tests read of the OpenAPI document.
@@ -31,7 +33,7 @@ type documentedOperation struct {
 func openapi(t *testing.T) document {
 	t.Helper()
 	var d document
-	if err := json.Unmarshal(must(adminhttp.Document("test")), &d); err != nil {
+	if err := json.Unmarshal(testadmin.Must(admin.Document("test")), &d); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -99,10 +101,10 @@ func TestDocumentIsComplete(t *testing.T) {
 
 // TestDocumentIsServed: the live document is the one of the package, and public.
 func TestDocumentIsServed(t *testing.T) {
-	h := newHouse(t)
-	r := h.want(200, "", "GET", "/openapi.json", nil)
-	if r.header.Get("Content-Type") != "application/openapi+json" || r.str("info", "title") == "" {
-		t.Fatalf("%v %.200s", r.header, r.body)
+	h := testadmin.New(t)
+	r := h.Want(200, "", "GET", "/openapi.json", nil)
+	if r.Header.Get("Content-Type") != "application/openapi+json" || r.Str("info", "title") == "" {
+		t.Fatalf("%v %.200s", r.Header, r.Body)
 	}
 }
 
@@ -122,7 +124,7 @@ func fill(path string) string {
 //
 // ASVS: 6.3.4, 8.2.1
 func TestEveryOperationNeedsACredential(t *testing.T) {
-	h := newHouse(t)
+	h := testadmin.New(t)
 	n := 0
 	for path, ops := range openapi(t).Paths {
 		for method, op := range ops {
@@ -131,9 +133,9 @@ func TestEveryOperationNeedsACredential(t *testing.T) {
 			}
 			n++
 			for _, who := range []string{"", "ghk_live_nope"} {
-				r := h.call(who, strings.ToUpper(method), fill(path), nil)
-				if r.status != 401 || len(r.header.Values("WWW-Authenticate")) == 0 || r.header.Get("Content-Type") != "application/problem+json" || r.str("code") == "" || r.str("request_id") == "" {
-					t.Errorf("%s %s as %q: %d %v %s", method, path, who, r.status, r.header, r.body)
+				r := h.Call(who, strings.ToUpper(method), fill(path), nil)
+				if r.Status != 401 || len(r.Header.Values("WWW-Authenticate")) == 0 || r.Header.Get("Content-Type") != "application/problem+json" || r.Str("code") == "" || r.Str("request_id") == "" {
+					t.Errorf("%s %s as %q: %d %v %s", method, path, who, r.Status, r.Header, r.Body)
 				}
 			}
 		}
@@ -146,8 +148,8 @@ func TestEveryOperationNeedsACredential(t *testing.T) {
 // TestStrictInput: what could be read in two ways is refused, and nothing of it
 // comes back.
 func TestStrictInput(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
+	h := testadmin.New(t)
+	root := h.Bootstrap()
 	const users = "/realms/main/users"
 	for name, c := range map[string]struct {
 		method, path, body string
@@ -185,21 +187,21 @@ func TestStrictInput(t *testing.T) {
 		if c.body != "" || c.method == "POST" {
 			body = c.body
 		}
-		r := h.call(root, c.method, c.path, body)
-		if r.status != c.status || r.header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s: %d, want %d: %s", name, r.status, c.status, r.body)
+		r := h.Call(root, c.method, c.path, body)
+		if r.Status != c.status || r.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d, want %d: %s", name, r.Status, c.status, r.Body)
 		}
-		if strings.Contains(strings.ReplaceAll(r.body, `"hunter2":"unexpected property"`, ""), "hunter2") && name != "unknown member" && name != "unknown query" {
-			t.Errorf("%s: the answer repeats the input: %s", name, r.body)
+		if strings.Contains(strings.ReplaceAll(r.Body, `"hunter2":"unexpected property"`, ""), "hunter2") && name != "unknown member" && name != "unknown query" {
+			t.Errorf("%s: the answer repeats the input: %s", name, r.Body)
 		}
 	}
-	if r := h.call(root, "POST", users, `{"username":"`+strings.Repeat("a", 70<<10)+`"}`); r.status != 413 {
-		t.Errorf("long body: %d", r.status)
+	if r := h.Call(root, "POST", users, `{"username":"`+strings.Repeat("a", 70<<10)+`"}`); r.Status != 413 {
+		t.Errorf("long body: %d", r.Status)
 	}
 }
 
 func TestRouterAnswersAreProblems(t *testing.T) {
-	h := newHouse(t)
+	h := testadmin.New(t)
 	for _, c := range []struct {
 		method, path, code, allow string
 		status                    int
@@ -213,44 +215,44 @@ func TestRouterAnswersAreProblems(t *testing.T) {
 		{"OPTIONS", "/openapi.json", "method_not_allowed", "GET, HEAD", 405},
 		{"OPTIONS", "/realms/main/keys/", "path_not_found", "", 404},
 	} {
-		r := h.call("", c.method, c.path, nil)
-		if r.status != c.status || r.str("code") != c.code || r.header.Get("Allow") != c.allow || r.header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s %s: %d %v %s", c.method, c.path, r.status, r.header, r.body)
+		r := h.Call("", c.method, c.path, nil)
+		if r.Status != c.status || r.Str("code") != c.code || r.Header.Get("Allow") != c.allow || r.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s %s: %d %v %s", c.method, c.path, r.Status, r.Header, r.Body)
 		}
 	}
 }
 
 func TestFront(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
-	request := func(change func(*http.Request)) reply {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	request := func(change func(*http.Request)) testadmin.Reply {
 		r := httptest.NewRequest("POST", adminhttp.Prefix+"/realms/main/users/root/revoke", nil)
-		r.SetBasicAuth("root", password)
+		r.SetBasicAuth("root", testadmin.Password)
 		change(r)
-		return h.send(r)
+		return h.Send(r)
 	}
-	if r := request(func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); r.status != 403 || r.str("code") != "cross_origin_refused" {
-		t.Errorf("a page elsewhere used the browser's password: %d %s", r.status, r.body)
+	if r := request(func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }); r.Status != 403 || r.Str("code") != "cross_origin_refused" {
+		t.Errorf("a page elsewhere used the browser's password: %d %s", r.Status, r.Body)
 	}
-	if r := request(func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); r.status != 403 {
-		t.Errorf("foreign origin: %d %s", r.status, r.body)
+	if r := request(func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }); r.Status != 403 {
+		t.Errorf("foreign origin: %d %s", r.Status, r.Body)
 	}
 	form := httptest.NewRequest("POST", adminhttp.Prefix+"/realms", strings.NewReader(`{"name":"acme"}`))
 	form.Header.Set("Authorization", "Bearer "+root)
 	form.Header.Set("Content-Type", "text/plain")
-	if r := h.send(form); r.status != 415 {
-		t.Errorf("JSON as text/plain: %d %s", r.status, r.body)
+	if r := h.Send(form); r.Status != 415 {
+		t.Errorf("JSON as text/plain: %d %s", r.Status, r.Body)
 	}
 	form = httptest.NewRequest("POST", adminhttp.Prefix+"/realms", strings.NewReader(`{"name":"acme"}`))
 	form.Header.Set("Authorization", "Bearer "+root)
-	if r := h.send(form); r.status != 415 {
-		t.Errorf("JSON without a type: %d %s", r.status, r.body)
+	if r := h.Send(form); r.Status != 415 {
+		t.Errorf("JSON without a type: %d %s", r.Status, r.Body)
 	}
-	if r := h.want(200, root, "GET", "/me", nil); r.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%v", r.header)
+	if r := h.Want(200, root, "GET", "/me", nil); r.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", r.Header)
 	}
-	h.limited = true
-	if r := h.call(root, "GET", "/me", nil); r.status != 429 || r.header.Get("Retry-After") != "3" {
-		t.Errorf("limited: %d %v", r.status, r.header)
+	h.Limited = true
+	if r := h.Call(root, "GET", "/me", nil); r.Status != 429 || r.Header.Get("Retry-After") != "3" {
+		t.Errorf("limited: %d %v", r.Status, r.Header)
 	}
 }

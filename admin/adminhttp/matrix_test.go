@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 )
 
 // may says who may call an operation, apart from the public ones. Letters: a
@@ -46,10 +48,10 @@ func bodies(victim string) map[string]any {
 //
 // ASVS: 8.2.1, 8.4.1
 func TestAuthorizationMatrix(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
-	h.want(201, root, "POST", "/realms", map[string]any{"name": "acme"})
-	h.want(201, root, "POST", "/realms", map[string]any{"name": "other"})
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme"})
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "other"})
 	who := map[byte]string{}
 	for letter, p := range map[byte][3]string{'a': {"main", "ada", "gatehouse-admin"}, 'o': {"main", "otto", "gatehouse-operator"},
 		'u': {"main", "uma", "gatehouse-auditor"}, 'b': {"main", "bea", "gatehouse-backup"}, 'n': {"main", "nora", ""}, 'r': {"acme", "rita", "realm-admin"}, 'x': {"other", "xena", "realm-admin"}} {
@@ -57,8 +59,8 @@ func TestAuthorizationMatrix(t *testing.T) {
 		if p[2] != "" {
 			roles = []string{p[2]}
 		}
-		id := h.person(root, p[0], p[1], roles...)
-		who[letter], _ = h.key(root, p[0], id, "*")
+		id := h.Person(root, p[0], p[1], roles...)
+		who[letter], _ = h.Key(root, p[0], id, "*")
 	}
 	for path, ops := range openapi(t).Paths {
 		for method, op := range ops {
@@ -71,17 +73,17 @@ func TestAuthorizationMatrix(t *testing.T) {
 				continue
 			}
 			for letter, key := range who {
-				victim, keyID, kid := h.victims(root)
+				victim, keyID, kid := victims(t, h, root)
 				at := strings.NewReplacer("{realm}", "acme", "{user}", victim, "{key}", keyID, "{role}", "reader", "{policy}", "doc",
 					"{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{kid}", kid, "{request}", "req_01m814rehzpn30eps80gwbc1mh").
 					Replace(strings.TrimPrefix(path, "/admin/v1"))
 				if op.ID == "get-proof" {
 					at += "?index=0"
 				}
-				r := h.call(key, strings.ToUpper(method), at, bodies(victim)[op.ID])
-				refused := r.status == 401 || r.status == 403
-				if want := strings.IndexByte(allowed, letter) < 0; refused != want || r.status >= 500 || r.status == 405 || r.status == 400 {
-					t.Errorf("%s as %c: %d, refused should be %v: %s", op.ID, letter, r.status, want, r.body)
+				r := h.Call(key, strings.ToUpper(method), at, bodies(victim)[op.ID])
+				refused := r.Status == 401 || r.Status == 403
+				if want := strings.IndexByte(allowed, letter) < 0; refused != want || r.Status >= 500 || r.Status == 405 || r.Status == 400 {
+					t.Errorf("%s as %c: %d, refused should be %v: %s", op.ID, letter, r.Status, want, r.Body)
 				}
 			}
 		}
@@ -89,36 +91,36 @@ func TestAuthorizationMatrix(t *testing.T) {
 }
 
 // victims makes sure that acme has somebody, a key, and a signing key to act on.
-func (h *house) victims(root string) (user, key, kid string) {
-	h.t.Helper()
-	if r := h.call(root, "GET", "/realms/acme/users/victim", nil); r.status == 200 {
-		user = r.str("id")
+func victims(t *testing.T, h *testadmin.House, root string) (user, key, kid string) {
+	t.Helper()
+	if r := h.Call(root, "GET", "/realms/acme/users/victim", nil); r.Status == 200 {
+		user = r.Str("id")
 	} else {
-		user = h.want(201, root, "POST", "/realms/acme/users", map[string]any{"username": "victim"}).str("user", "id")
+		user = h.Want(201, root, "POST", "/realms/acme/users", map[string]any{"username": "victim"}).Str("user", "id")
 	}
-	_, key = h.key(root, "acme", user, "*")
-	if r := h.call(root, "GET", "/realms/acme/users/somebody", nil); r.status == 200 {
-		h.want(204, root, "DELETE", "/realms/acme/users/somebody", nil)
+	_, key = h.Key(root, "acme", user, "*")
+	if r := h.Call(root, "GET", "/realms/acme/users/somebody", nil); r.Status == 200 {
+		h.Want(204, root, "DELETE", "/realms/acme/users/somebody", nil)
 	}
-	items := h.want(200, root, "GET", "/realms/acme/signing-keys", nil).json["items"].([]any)
+	items := h.Want(200, root, "GET", "/realms/acme/signing-keys", nil).JSON["items"].([]any)
 	return user, key, items[len(items)-1].(map[string]any)["kid"].(string)
 }
 
 // TestScopesNarrowRoles: the role of an administrator is worth nothing through a
 // credential without the scope.
 func TestScopesNarrowRoles(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
-	read, _ := h.key(root, "main", "root", "admin:read")
-	none, _ := h.key(root, "main", "root")
-	h.want(200, read, "GET", "/realms/main/users", nil)
-	if r := h.call(read, "POST", "/realms/main/users", map[string]any{"username": "eve"}); r.status != 403 || r.str("code") != "insufficient_scope" {
-		t.Errorf("%d %s", r.status, r.body)
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	read, _ := h.Key(root, "main", "root", "admin:read")
+	none, _ := h.Key(root, "main", "root")
+	h.Want(200, read, "GET", "/realms/main/users", nil)
+	if r := h.Call(read, "POST", "/realms/main/users", map[string]any{"username": "eve"}); r.Status != 403 || r.Str("code") != "insufficient_scope" {
+		t.Errorf("%d %s", r.Status, r.Body)
 	}
-	h.want(403, none, "GET", "/realms/main/users", nil)
-	h.want(200, none, "GET", "/me", nil)
-	limited := h.want(201, root, "POST", "/realms/main/keys", map[string]any{"name": "k", "scopes": []string{"*"}, "role_limit": []string{}, "owner": "root"}).str("text")
-	h.want(403, limited, "GET", "/realms/main/users", nil)
+	h.Want(403, none, "GET", "/realms/main/users", nil)
+	h.Want(200, none, "GET", "/me", nil)
+	limited := h.Want(201, root, "POST", "/realms/main/keys", map[string]any{"name": "k", "scopes": []string{"*"}, "role_limit": []string{}, "owner": "root"}).Str("text")
+	h.Want(403, limited, "GET", "/realms/main/users", nil)
 }
 
 // TestNobodyRaisesHimself: the ways by which an operator might become an
@@ -126,11 +128,11 @@ func TestScopesNarrowRoles(t *testing.T) {
 //
 // ASVS: 8.2.3, 16.3.3
 func TestNobodyRaisesHimself(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
-	h.person(root, "main", "otto", "gatehouse-operator")
-	h.person(root, "main", "bob")
-	otto := "otto:" + password
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Person(root, "main", "otto", "gatehouse-operator")
+	h.Person(root, "main", "bob")
+	otto := "otto:" + testadmin.Password
 	for name, c := range map[string]struct {
 		method, path string
 		body         any
@@ -146,22 +148,20 @@ func TestNobodyRaisesHimself(t *testing.T) {
 		"own wider key":             {"POST", "/keys", map[string]any{"name": "k", "scopes": []string{"*"}, "role_limit": []string{"gatehouse-admin"}}, "key_role_unknown"},
 		"a role":                    {"PUT", "/roles/mine", map[string]any{}, "admin_denied"},
 	} {
-		if r := h.call(otto, c.method, "/realms/main"+c.path, c.body); r.status != 403 && r.status != 422 || c.code != "" && r.str("code") != c.code {
-			t.Errorf("%s: %d %s", name, r.status, r.body)
+		if r := h.Call(otto, c.method, "/realms/main"+c.path, c.body); r.Status != 403 && r.Status != 422 || c.code != "" && r.Str("code") != c.code {
+			t.Errorf("%s: %d %s", name, r.Status, r.Body)
 		}
 	}
-	h.want(200, otto, "PATCH", "/realms/main/users/bob", map[string]any{"display_name": "Bob"})
+	h.Want(200, otto, "PATCH", "/realms/main/users/bob", map[string]any{"display_name": "Bob"})
 	for _, change := range []any{map[string]any{"roles": []string{}}, map[string]any{"disabled": true}} {
-		if r := h.call(root, "PATCH", "/realms/main/users/root", change); r.status != 409 || r.str("code") != "last_administrator" {
-			t.Errorf("the last administrator left: %d %s", r.status, r.body)
+		if r := h.Call(root, "PATCH", "/realms/main/users/root", change); r.Status != 409 || r.Str("code") != "last_administrator" {
+			t.Errorf("the last administrator left: %d %s", r.Status, r.Body)
 		}
 	}
-	h.want(409, root, "DELETE", "/realms/main/users/root", nil)
+	h.Want(409, root, "DELETE", "/realms/main/users/root", nil)
 
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	denied := 0
-	for _, e := range h.recorded {
+	for _, e := range h.Recorded() {
 		if e.Kind == "admin.denied" && e.Actor.Name == "otto" && e.Reason != "" && e.RequestID != "" {
 			denied++
 		}

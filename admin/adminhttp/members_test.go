@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 )
 
 // schema is what the tests read of a JSON Schema.
@@ -39,7 +41,7 @@ func bodySchemas(t *testing.T) (ops map[string]struct {
 		} `json:"paths"`
 		Parts struct{ Schemas map[string]schema } `json:"components"`
 	}
-	if err := json.Unmarshal(must(adminhttp.Document("test")), &doc); err != nil {
+	if err := json.Unmarshal(testadmin.Must(admin.Document("test")), &doc); err != nil {
 		t.Fatal(err)
 	}
 	ops = map[string]struct {
@@ -129,8 +131,8 @@ func respelled(v any, yield func(name string, v any)) {
 // lenient parser takes for it, is refused by name. {"Disabled":true} answered with
 // 200 would be a restriction that nobody enforces.
 func TestMembersInAnotherCase(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
+	h := testadmin.New(t)
+	root := h.Bootstrap()
 	ops, named := bodySchemas(t)
 	tried := 0
 	for id, op := range ops {
@@ -140,9 +142,9 @@ func TestMembersInAnotherCase(t *testing.T) {
 			if slices.Contains(public, id) {
 				who = ""
 			}
-			r := h.call(who, op.method, fill(op.path), body)
+			r := h.Call(who, op.method, fill(op.path), body)
 			named := func() bool {
-				fields, _ := r.json["fields"].(map[string]any)
+				fields, _ := r.JSON["fields"].(map[string]any)
 				for f := range fields {
 					if f == name || strings.HasSuffix(f, "."+name) {
 						return true
@@ -150,8 +152,8 @@ func TestMembersInAnotherCase(t *testing.T) {
 				}
 				return false
 			}
-			if r.status != 422 || !named() {
-				t.Errorf("%s with %s: %d %s", id, name, r.status, r.body)
+			if r.Status != 422 || !named() {
+				t.Errorf("%s with %s: %d %s", id, name, r.Status, r.Body)
 			}
 		})
 	}
@@ -162,44 +164,44 @@ func TestMembersInAnotherCase(t *testing.T) {
 
 // TestNumbersStayExact: what the management API stores and judges is what was sent.
 func TestNumbersStayExact(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
+	h := testadmin.New(t)
+	root := h.Bootstrap()
 	const big = "1234567890123456789" // as a float64: …768
-	send := func(method, path, body string) reply {
+	send := func(method, path, body string) testadmin.Reply {
 		r := httptest.NewRequest(method, adminhttp.Prefix+"/realms/main"+path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+root)
-		return h.send(r)
+		return h.Send(r)
 	}
-	h.person(root, "main", "bob")
+	h.Person(root, "main", "bob")
 	for path, body := range map[string]string{"/users/bob": `{"attributes":{"n":` + big + `}}`, "/entities/Team/blue": `{"attributes":{"n":` + big + `}}`} {
 		method := "PUT"
 		if strings.HasPrefix(path, "/users") {
 			method = "PATCH"
 		}
-		if r := send(method, path, body); r.status != 200 || !strings.Contains(r.body, big) {
-			t.Errorf("%s %s: %d %s", method, path, r.status, r.body)
+		if r := send(method, path, body); r.Status != 200 || !strings.Contains(r.Body, big) {
+			t.Errorf("%s %s: %d %s", method, path, r.Status, r.Body)
 		}
-		if r := send("GET", path, ""); !strings.Contains(r.body, big) {
-			t.Errorf("%s is stored as %s", path, r.body)
+		if r := send("GET", path, ""); !strings.Contains(r.Body, big) {
+			t.Errorf("%s is stored as %s", path, r.Body)
 		}
 		for _, bad := range []string{"9223372036854775808", "1.5", "1e400", "01"} {
-			if r := send(method, path, strings.Replace(body, big, bad, 1)); r.status != 422 && r.status != 400 {
-				t.Errorf("%s of %s: %d %s", path, bad, r.status, r.body)
+			if r := send(method, path, strings.Replace(body, big, bad, 1)); r.Status != 422 && r.Status != 400 {
+				t.Errorf("%s of %s: %d %s", path, bad, r.Status, r.Body)
 			}
 		}
 	}
-	h.want(200, root, "PUT", "/realms/main/policies/own", map[string]any{"text": `permit (principal, action, resource) when { resource.owner == ` + big + ` };`})
+	h.Want(200, root, "PUT", "/realms/main/policies/own", map[string]any{"text": `permit (principal, action, resource) when { resource.owner == ` + big + ` };`})
 	question := `{"principal":"bob","action":"read","resource":{"type":"Team","id":"x","attributes":{"owner":` + big + `}}}`
-	if r := send("POST", "/decisions", question); r.json["allowed"] != true {
-		t.Errorf("the owner: %s", r.body)
+	if r := send("POST", "/decisions", question); r.JSON["allowed"] != true {
+		t.Errorf("the owner: %s", r.Body)
 	}
 	// The neighbour that a float64 cannot tell apart.
-	if r := send("POST", "/decisions", strings.Replace(question, big, "1234567890123456768", 1)); r.json["allowed"] != false {
-		t.Errorf("a neighbour of the owner: %s", r.body)
+	if r := send("POST", "/decisions", strings.Replace(question, big, "1234567890123456768", 1)); r.JSON["allowed"] != false {
+		t.Errorf("a neighbour of the owner: %s", r.Body)
 	}
 	// {"alg":"none"} . {"n":1234567890123456789} . nothing
-	if r := send("POST", "/tokens/inspect", `{"token":"eyJhbGciOiJub25lIn0.eyJuIjoxMjM0NTY3ODkwMTIzNDU2Nzg5fQ."}`); !strings.Contains(r.body, big) {
-		t.Errorf("an inspected claim: %s", r.body)
+	if r := send("POST", "/tokens/inspect", `{"token":"eyJhbGciOiJub25lIn0.eyJuIjoxMjM0NTY3ODkwMTIzNDU2Nzg5fQ."}`); !strings.Contains(r.Body, big) {
+		t.Errorf("an inspected claim: %s", r.Body)
 	}
 }

@@ -10,27 +10,46 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
-// operation describes one operation for the router and the document.
-type operation struct {
-	method, path string // path without Prefix
-	id, summary  string
-	tag          string
-	status       int   // of success; 200 by default, 204 without a body
-	public       bool  // takes no credential
-	maxBody      int64 // smallBody by default
-	conflicts    bool  // can answer 409
+// Operation describes one operation for the router and the document.
+type Operation struct {
+	Method, Path string // path without Prefix
+	ID, Summary  string
+	Tag          string
+	Status       int   // of success; 200 by default, 204 without a body
+	Public       bool  // takes no credential
+	Secret       bool  // takes a secret of its own in place of a credential: can answer 401
+	MaxBody      int64 // in bytes; SmallBody by default
+	Conflicts    bool  // can answer 409
 }
 
-// none is an input or an answer without members.
-type none struct{}
+// Inputs that many operations share.
+type (
+	// RealmPath names the realm that an operation is about.
+	RealmPath struct {
+		Realm string `path:"realm" maxLength:"63" doc:"Realm name"`
+	}
+	// UserPath names a user of a realm.
+	UserPath struct {
+		RealmPath
+		User string `path:"user" maxLength:"256" doc:"Id, username, or me for the caller"`
+	}
+	// Paging asks for a part of a list.
+	Paging struct {
+		After string `query:"after" maxLength:"256" doc:"Cursor: next of the page before"`
+		Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Entries per page"`
+	}
+)
 
-// given is what an optional body holds, or the zero value.
-func given[T any](body *T) T {
+// None is an input or an answer without members.
+type None struct{}
+
+// Given is what an optional body holds, or the zero value.
+func Given[T any](body *T) T {
 	if body == nil {
 		var zero T
 		return zero
@@ -38,34 +57,35 @@ func given[T any](body *T) T {
 	return *body
 }
 
-// out is an answer with a body.
-type out[T any] struct{ Body T }
+// Out is an answer with a body.
+type Out[T any] struct{ Body T }
 
-func answer[T any](v T, err error) (*out[T], error) { return &out[T]{Body: v}, err }
+// Answer makes the outcome of a use case that of an operation.
+func Answer[T any](v T, err error) (*Out[T], error) { return &Out[T]{Body: v}, err }
 
-// handle registers an operation. fn gets the verified caller, nil for public
-// operations.
-func handle[I, O any](a *api, op operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (*O, error)) {
-	if op.status == 0 {
-		op.status = http.StatusOK
+// Handle registers an operation. fn gets the verified caller, nil for public
+// operations; I says in its tags what is read of the path, the query and the body.
+func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (*O, error)) {
+	if op.Status == 0 {
+		op.Status = http.StatusOK
 		if _, body := reflect.TypeFor[O]().FieldByName("Body"); !body {
-			op.status = http.StatusNoContent
+			op.Status = http.StatusNoContent
 		}
 	}
-	if op.maxBody == 0 {
-		op.maxBody = smallBody
+	if op.MaxBody == 0 {
+		op.MaxBody = SmallBody
 	}
 	h := huma.Operation{
-		OperationID: op.id, Method: op.method, Path: Prefix + op.path, Summary: op.summary,
-		Tags: []string{op.tag}, DefaultStatus: op.status, MaxBodyBytes: op.maxBody,
+		OperationID: op.ID, Method: op.Method, Path: Prefix + op.Path, Summary: op.Summary,
+		Tags: []string{op.Tag}, DefaultStatus: op.Status, MaxBodyBytes: op.MaxBody,
 		Responses: a.errors(op, reflect.TypeFor[I]()),
 	}
-	a.methods[h.Path] = append(a.methods[h.Path], op.method)
-	if op.maxBody > maxBody {
-		a.large[h.Path] = op.maxBody
+	a.methods[h.Path] = append(a.methods[h.Path], op.Method)
+	if op.MaxBody > MaxBody {
+		a.large[h.Path] = op.MaxBody
 	}
 	h.Security = []map[string][]string{} // said, so that no reader has to guess
-	if !op.public {
+	if !op.Public {
 		h.Security = []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"basic": {}}}
 		h.Middlewares = huma.Middlewares{a.authenticate}
 	}
@@ -80,9 +100,9 @@ func handle[I, O any](a *api, op operation, fn func(ctx context.Context, actor *
 }
 
 // errors lists the problem responses that an operation can give.
-func (a *api) errors(op operation, input reflect.Type) map[string]*huma.Response {
+func (a *API) errors(op Operation, input reflect.Type) map[string]*huma.Response {
 	statuses := []int{http.StatusBadRequest, http.StatusTooManyRequests, http.StatusInternalServerError}
-	if !op.public {
+	if !op.Public {
 		statuses = append(statuses, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable)
 	}
 	if input.NumField() > 0 {
@@ -91,10 +111,10 @@ func (a *api) errors(op operation, input reflect.Type) map[string]*huma.Response
 	if _, body := input.FieldByName("Body"); body {
 		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
-	if op.conflicts {
+	if op.Conflicts {
 		statuses = append(statuses, http.StatusConflict)
 	}
-	if op.id == "bootstrap" {
+	if op.Secret {
 		statuses = append(statuses, http.StatusUnauthorized)
 	}
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[web.Problem](), true, "Problem")
@@ -110,7 +130,7 @@ func (a *api) errors(op operation, input reflect.Type) map[string]*huma.Response
 
 // queries refuses query parameters that have no value, come twice, or are numbers in
 // another spelling than the plain one ("+5", "05"): each reader would take its own.
-func (a *api) queries(input reflect.Type) func(huma.Context, func(huma.Context)) {
+func (a *API) queries(input reflect.Type) func(huma.Context, func(huma.Context)) {
 	numbers := map[string]bool{}
 	for _, f := range reflect.VisibleFields(input) {
 		if name := f.Tag.Get("query"); name != "" {
@@ -119,7 +139,7 @@ func (a *api) queries(input reflect.Type) func(huma.Context, func(huma.Context))
 	}
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
-		e := *admin.ErrInput
+		e := *kernel.ErrInput
 		e.Fields = map[string]string{}
 		for name, values := range r.URL.Query() {
 			what := ""
@@ -145,7 +165,7 @@ func (a *api) queries(input reflect.Type) func(huma.Context, func(huma.Context))
 
 // authenticate verifies the caller before the body is read: whoever has no
 // credential gets no parser to play with.
-func (a *api) authenticate(ctx huma.Context, next func(huma.Context)) {
+func (a *API) authenticate(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	p, err := a.c.Authenticate(r)
 	if err == nil && !p.Authenticated() {

@@ -6,29 +6,30 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 )
 
 // TestMergePatch: a change of one setting leaves the others, null sets the default, and
 // a version that is no longer the one of the thing refuses the change.
 func TestMergePatch(t *testing.T) {
-	h := newHouse(t)
-	root := h.bootstrap()
-	h.want(201, root, "POST", "/realms", map[string]any{"name": "acme", "settings": map[string]any{
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme", "settings": map[string]any{
 		"signing_algorithm": "ES512", "audience": "api", "scopes": map[string]any{"a": "A", "b": "B"}, "grant_ttl": "48h",
 		"trusted_issuers": []any{map[string]any{"issuer": "https://idp.example", "audience": "api", "algorithms": []string{"ES256"}, "jwks_url": "https://idp.example/keys"}}}})
-	patch := func(path, body string) reply {
+	patch := func(path, body string) testadmin.Reply {
 		r := httptest.NewRequest("PATCH", adminhttp.Prefix+path, strings.NewReader(body))
 		r.Header.Set("Content-Type", "application/merge-patch+json")
 		r.Header.Set("Authorization", "Bearer "+root)
-		return h.send(r)
+		return h.Send(r)
 	}
 	settings := func(body string) map[string]any {
 		t.Helper()
 		r := patch("/realms/acme", body)
-		if r.status != 200 {
-			t.Fatalf("%s: %d %s", body, r.status, r.body)
+		if r.Status != 200 {
+			t.Fatalf("%s: %d %s", body, r.Status, r.Body)
 		}
-		return r.json["settings"].(map[string]any)
+		return r.JSON["settings"].(map[string]any)
 	}
 	s := settings(`{"settings":{"access_token_ttl":"30m","scopes":{"c":"C","b":null}}}`)
 	scopes := s["scopes"].(map[string]any)
@@ -42,8 +43,8 @@ func TestMergePatch(t *testing.T) {
 	}
 	for _, bad := range []string{`{"settings":{"access_token_ttl":"0s"}}`, `{"settings":{"Audience":null}}`, `{"Settings":null}`, `{"settings":{"access_token_ttl":"-5m"}}`,
 		`{"settings":[]}`, `{"settings":{"trusted_issuers":[null]}}`, `[]`} {
-		if r := patch("/realms/acme", bad); r.status != 422 && r.status != 400 {
-			t.Errorf("%s: %d %s", bad, r.status, r.body)
+		if r := patch("/realms/acme", bad); r.Status != 422 && r.Status != 400 {
+			t.Errorf("%s: %d %s", bad, r.Status, r.Body)
 		}
 	}
 	if s = settings(`{"settings":null}`); len(s) != 0 {
@@ -51,29 +52,29 @@ func TestMergePatch(t *testing.T) {
 	}
 
 	bob := "/realms/main/users/bob"
-	h.person(root, "main", "bob")
-	if r := patch(bob, `{"email":"b@example.com","attributes":{"team":"blue","at":{"x":1,"y":2}}}`); r.status != 200 {
-		t.Fatal(r.body)
+	h.Person(root, "main", "bob")
+	if r := patch(bob, `{"email":"b@example.com","attributes":{"team":"blue","at":{"x":1,"y":2}}}`); r.Status != 200 {
+		t.Fatal(r.Body)
 	}
 	r := patch(bob, `{"email":null,"attributes":{"team":null,"at":{"x":3}}}`)
-	if r.status != 200 || r.json["email"] != nil || !strings.Contains(r.body, `"attributes":{"at":{"x":3,"y":2}}`) {
-		t.Fatalf("%d %s", r.status, r.body)
+	if r.Status != 200 || r.JSON["email"] != nil || !strings.Contains(r.Body, `"attributes":{"at":{"x":3,"y":2}}`) {
+		t.Fatalf("%d %s", r.Status, r.Body)
 	}
-	_, key := h.key(root, "main", "bob")
+	_, key := h.Key(root, "main", "bob")
 	for _, path := range []string{"/realms/acme", bob, "/realms/main/keys/" + key} {
-		now := h.want(200, root, "GET", path, nil).json["version"].(float64)
+		now := h.Want(200, root, "GET", path, nil).JSON["version"].(float64)
 		member := map[bool]string{true: "title", false: "display_name"}[path == "/realms/acme"]
 		if strings.Contains(path, "/keys/") {
 			member = "name"
 		}
 		body := map[string]any{member: "new", "version": now}
-		h.want(200, root, "PATCH", path, body)
-		if r := h.call(root, "PATCH", path, body); r.status != 409 || r.str("code") != "version_conflict" && !strings.Contains(r.str("code"), "version") {
-			t.Errorf("%s with an old version: %d %s", path, r.status, r.body)
+		h.Want(200, root, "PATCH", path, body)
+		if r := h.Call(root, "PATCH", path, body); r.Status != 409 || r.Str("code") != "version_conflict" && !strings.Contains(r.Str("code"), "version") {
+			t.Errorf("%s with an old version: %d %s", path, r.Status, r.Body)
 		}
 	}
 	notes := func(body string) any {
-		return patch("/realms/main/keys/"+key, body).json["metadata"]
+		return patch("/realms/main/keys/"+key, body).JSON["metadata"]
 	}
 	if n := notes(`{"metadata":{"a":"1","b":"2"}}`); n == nil {
 		t.Error("no notes")
@@ -86,8 +87,8 @@ func TestMergePatch(t *testing.T) {
 	}
 	for _, bad := range []string{`{"name":null}`, `{"allowed_nets":null,"name":"n"}`} {
 		want := map[bool]int{true: 422, false: 200}[strings.Contains(bad, `"name":null`)]
-		if r := patch("/realms/main/keys/"+key, bad); r.status != want {
-			t.Errorf("%s: %d %s", bad, r.status, r.body)
+		if r := patch("/realms/main/keys/"+key, bad); r.Status != want {
+			t.Errorf("%s: %d %s", bad, r.Status, r.Body)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -107,7 +107,7 @@ func (f *failure) GetHeaders() http.Header {
 
 // asProblem turns every error body, the router's own too, into ours. The
 // router's holds what was sent ("value"), which must not come back.
-func (a *api) asProblem(ctx huma.Context, _ string, v any) (any, error) {
+func (a *API) asProblem(ctx huma.Context, _ string, v any) (any, error) {
 	id := gatehouse.RequestIDFrom(ctx.Context())
 	switch v := v.(type) {
 	case *failure:
@@ -120,8 +120,6 @@ func (a *api) asProblem(ctx huma.Context, _ string, v any) (any, error) {
 	}
 	return v, nil
 }
-
-var ()
 
 // fromRouter gives a failure of decoding or validation its code. Of the texts,
 // those about a member are made from the schema and may be shown.
@@ -136,7 +134,7 @@ func fromRouter(m *huma.ErrorModel) *gatehouse.Error {
 	case http.StatusRequestTimeout:
 		return web.ErrBodyUnreadable
 	case http.StatusUnprocessableEntity:
-		e := *admin.ErrInput
+		e := *kernel.ErrInput
 		e.Fields = map[string]string{}
 		for _, d := range m.Errors {
 			if d == nil || len(e.Fields) == 50 {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/records"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/docs"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -26,7 +26,7 @@ decision, and of a request that the policies refused, those that came nearest to
 answer to the request: in X-Request-Id, and as request_id in the body of a refusal.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			var out admin.Explanation
+			var out records.Explanation
 			if err := a.call(c.Context(), "GET", "/realms/"+url.PathEscape(a.realmName())+"/explain/"+url.PathEscape(args[0]), nil, &out); err != nil {
 				return err
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/rules"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -121,7 +121,7 @@ func (a *app) policyExplain() *cobra.Command {
 			}
 			body["policies"] = texts
 		}
-		var out admin.Answer
+		var out rules.Answer
 		if err := a.call(c.Context(), "POST", a.realmPath("decisions"), body, &out); err != nil {
 			return err
 		}

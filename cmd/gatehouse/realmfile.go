@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
 )
 
 const realmFileHead = `# Realm %s, as gatehouse realm export writes it. It holds no secrets.
@@ -40,7 +40,7 @@ func (a *app) realmFileCommands() []*cobra.Command {
 			return a.print(out.File, func(w io.Writer) { _, _ = w.Write(text) })
 		}}
 	export.Flags().BoolVar(&withoutUsers, "without-users", false, "leave the users out")
-	var in admin.FileInput
+	var in realmfile.FileInput
 	var detailed bool
 	plan := &cobra.Command{Use: "plan FILE", Short: "Show what a file would change in the realm (YAML or JSON; - is standard input)", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -73,8 +73,8 @@ func (a *app) realmFileCommands() []*cobra.Command {
 }
 
 // realmFile reads the file and sends it.
-func (a *app) realmFile(c *cobra.Command, name, verb string, in *admin.FileInput) (out admin.RealmPlan, err error) {
-	b, err := a.readFileOrStdin(name, admin.MaxRealmFile)
+func (a *app) realmFile(c *cobra.Command, name, verb string, in *realmfile.FileInput) (out realmfile.RealmPlan, err error) {
+	b, err := a.readFileOrStdin(name, realmfile.MaxRealmFile)
 	if err != nil {
 		return out, err
 	}
@@ -85,7 +85,7 @@ func (a *app) realmFile(c *cobra.Command, name, verb string, in *admin.FileInput
 }
 
 // printPlan shows changes with what was and what will be.
-func (a *app) printPlan(p admin.RealmPlan, to string, pruning bool) error {
+func (a *app) printPlan(p realmfile.RealmPlan, to string, pruning bool) error {
 	return a.print(p, func(w io.Writer) {
 		for _, ch := range p.Changes {
 			fmt.Fprintf(w, "%s%s %s %s\n", to, ch.Action, ch.Kind, printable(ch.Name))

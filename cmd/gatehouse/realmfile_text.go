@@ -12,14 +12,14 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 	"github.com/gatehouse-auth/gatehouse/internal/yamltree"
 )
 
 // readRealmFile reads YAML, of which JSON is a part. Names that are unknown or come
 // twice are errors.
-func readRealmFile(b []byte) (f admin.RealmFile, err error) {
+func readRealmFile(b []byte) (f realmfile.RealmFile, err error) {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return f, fmt.Errorf("is empty")
 	}
@@ -42,7 +42,7 @@ func readRealmFile(b []byte) (f admin.RealmFile, err error) {
 	var ours *gatehouse.Error
 	switch {
 	case errors.Is(err, json.ErrUnknownName):
-		what = "is not known" + meant("", at.JSONPointer.LastToken(), membersAt(reflect.TypeFor[admin.RealmFile](), at.JSONPointer.Parent()))
+		what = "is not known" + meant("", at.JSONPointer.LastToken(), membersAt(reflect.TypeFor[realmfile.RealmFile](), at.JSONPointer.Parent()))
 	case errors.As(at.Err, &ours) && ours.Public != "":
 		what = ours.Public
 	}

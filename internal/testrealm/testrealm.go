@@ -14,7 +14,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
+	"github.com/gatehouse-auth/gatehouse/admin/realms"
+	"github.com/gatehouse-auth/gatehouse/admin/rules"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
@@ -48,10 +51,10 @@ func some(t *rapid.T, from []string, most int, what string) []string {
 
 // Draw draws the file of a realm that lists every section. Applied with prune, it is
 // the file that the realm exports afterwards.
-func Draw(t *rapid.T) admin.RealmFile {
+func Draw(t *rapid.T) realmfile.RealmFile {
 	title := text(t, "title")
-	schema, policies := rules(t)
-	f := admin.RealmFile{Title: &title, Settings: settings(t), Scopes: map[string]string{}, TrustedIssuers: issuers(t), Schema: &schema,
+	schema, policies := policies(t)
+	f := realmfile.RealmFile{Title: &title, Settings: settings(t), Scopes: map[string]string{}, TrustedIssuers: issuers(t), Schema: &schema,
 		Roles: roles(t), Policies: policies}
 	for _, name := range some(t, names, 5, "scopes") {
 		f.Scopes[name] = text(t, "meaning")
@@ -60,13 +63,13 @@ func Draw(t *rapid.T) admin.RealmFile {
 	return f
 }
 
-func settings(t *rapid.T) *admin.RealmSettings {
-	s := &admin.RealmSettings{
+func settings(t *rapid.T) *realms.RealmSettings {
+	s := &realms.RealmSettings{
 		TokenFormat:       rapid.SampledFrom([]string{"", "signed", "opaque"}).Draw(t, "token_format"),
 		SigningAlgorithm:  rapid.SampledFrom([]string{"", "ES256", "EdDSA", "Ed25519", "RS256"}).Draw(t, "signing_algorithm"),
-		AccessTokenTTL:    admin.Duration(rapid.SampledFrom([]int64{0, 60e9, 90e9, 3600e9}).Draw(t, "access_token_ttl")),
-		RefreshGrace:      admin.Duration(rapid.SampledFrom([]int64{0, -1, 1e9, 30e9}).Draw(t, "refresh_grace")),
-		KeyRotation:       admin.Duration(rapid.SampledFrom([]int64{0, -1, 86400e9}).Draw(t, "key_rotation")),
+		AccessTokenTTL:    kernel.Duration(rapid.SampledFrom([]int64{0, 60e9, 90e9, 3600e9}).Draw(t, "access_token_ttl")),
+		RefreshGrace:      kernel.Duration(rapid.SampledFrom([]int64{0, -1, 1e9, 30e9}).Draw(t, "refresh_grace")),
+		KeyRotation:       kernel.Duration(rapid.SampledFrom([]int64{0, -1, 86400e9}).Draw(t, "key_rotation")),
 		AccessTokenType:   rapid.SampledFrom([]string{"", "at+jwt", "JWT"}).Draw(t, "access_token_type"),
 		PasswordMinLength: rapid.SampledFrom([]int{0, 8, 128}).Draw(t, "password_min_length"),
 		Audience:          rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
@@ -101,11 +104,11 @@ func issuers(t *rapid.T) map[string]gatehouse.TrustedIssuer {
 	return out
 }
 
-func roles(t *rapid.T) map[string]admin.RoleInput {
-	out := map[string]admin.RoleInput{}
+func roles(t *rapid.T) map[string]rules.RoleInput {
+	out := map[string]rules.RoleInput{}
 	var before []string
 	for _, name := range some(t, plain, 6, "roles") {
-		r := admin.RoleInput{Description: text(t, "description")}
+		r := rules.RoleInput{Description: text(t, "description")}
 		if len(before) > 0 {
 			r.Parents = some(t, before, 2, "parents")
 		}
@@ -117,8 +120,8 @@ func roles(t *rapid.T) map[string]admin.RoleInput {
 	return out
 }
 
-func rules(t *rapid.T) (schema string, out map[string]admin.PolicyInput) {
-	out = map[string]admin.PolicyInput{}
+func policies(t *rapid.T) (schema string, out map[string]rules.PolicyInput) {
+	out = map[string]rules.PolicyInput{}
 	attribute := rapid.SampledFrom([]string{"team", "owner"}).Draw(t, "attribute")
 	if rapid.Bool().Draw(t, "schema") {
 		schema = fmt.Sprintf("// of %s\nentity Role;\nentity User in [Role];\n\nentity Document = {\n\t%s: String,\n};\naction \"read\", \"a:b\" appliesTo { principal: [User], resource: [Document] };\n", attribute, attribute)
@@ -126,14 +129,14 @@ func rules(t *rapid.T) (schema string, out map[string]admin.PolicyInput) {
 	for _, name := range some(t, plain, 4, "policies") {
 		comment := strings.NewReplacer("\n", " ", "\r", " ").Replace(text(t, "comment"))
 		end := rapid.SampledFrom([]string{"", "\n", "\n\n", "  \n", "\r\n"}).Draw(t, "end")
-		out[name] = admin.PolicyInput{Disabled: rapid.Bool().Draw(t, "disabled"),
+		out[name] = rules.PolicyInput{Disabled: rapid.Bool().Draw(t, "disabled"),
 			Text: fmt.Sprintf("// %s\nforbid (principal, action == Action::\"read\", resource is Document)\n  when { resource.%s == \"x: #'{}\" };%s", comment, attribute, end)}
 	}
 	return schema, out
 }
 
-func users(t *rapid.T, roles map[string]admin.RoleInput) map[string]admin.FileUser {
-	out := map[string]admin.FileUser{}
+func users(t *rapid.T, roles map[string]rules.RoleInput) map[string]realmfile.FileUser {
+	out := map[string]realmfile.FileUser{}
 	var held []string
 	for name := range roles {
 		held = append(held, name)
@@ -144,7 +147,7 @@ func users(t *rapid.T, roles map[string]admin.RoleInput) map[string]admin.FileUs
 		if len(name)%2 == 0 {
 			kind = "service"
 		}
-		u := admin.FileUser{Kind: kind, DisplayName: shown(t),
+		u := realmfile.FileUser{Kind: kind, DisplayName: shown(t),
 			Email:  rapid.SampledFrom([]string{"", "a@b.example", "null+x@b.example"}).Draw(t, "email"),
 			Groups: some(t, names, 3, "groups"), Disabled: rapid.Bool().Draw(t, "disabled")}
 		if len(held) > 0 {

@@ -17,6 +17,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/keys"
+	"github.com/gatehouse-auth/gatehouse/admin/realms"
+	"github.com/gatehouse-auth/gatehouse/admin/rules"
+	"github.com/gatehouse-auth/gatehouse/admin/tokens"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
@@ -24,46 +29,46 @@ import (
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-// empty is a store that holds nothing. The methods that it lacks must not be
-// reached by somebody who may do nothing.
-type empty struct{ admin.Store }
+// empty is a store that holds nothing. What it lacks must not be reached by somebody
+// who may do nothing.
+type empty struct{}
 
 // The other parts have no method at all: they must not be reached either.
 type (
-	noLog    struct{ audit.Reader }
-	noHash   struct{ admin.Passwords }
-	noRing   struct{ admin.SigningKeys }
-	noGrants struct{ admin.Grants }
+	noLog      struct{ audit.Reader }
+	noHash     struct{ users.Passwords }
+	noRing     struct{ admin.Signing }
+	noGrants   struct{ tokens.Reader }
+	noRealms   struct{ realms.Reader }
+	noRules    struct{ rules.Reader }
+	noEntities struct{ rules.EntityReader }
+	noUsers    struct{ users.Reader }
+	noKeys     struct{ keys.Reader }
+	noHolders  struct{ users.Holders }
 )
 
 func (empty) Realm(context.Context, string) (gatehouse.Realm, error) {
 	return gatehouse.Realm{}, gatehouse.NotFound
 }
-func (empty) User(context.Context, string, string) (identity.User, error) {
+func (noUsers) User(context.Context, string, string) (identity.User, error) {
 	return identity.User{}, gatehouse.NotFound
 }
-func (empty) UserByKey(context.Context, string, string) (identity.User, error) {
+func (noUsers) UserByKey(context.Context, string, string) (identity.User, error) {
 	return identity.User{}, gatehouse.NotFound
 }
-func (empty) Key(context.Context, string) (credential.Key, error) {
+func (noKeys) Key(context.Context, string) (credential.Key, error) {
 	return credential.Key{}, gatehouse.NotFound
-}
-func (empty) VerifyToken(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {
-	return nil, gatehouse.Unauthenticated
-}
-
-// refuse is a transaction that never begins.
-func refuse[T any](context.Context, func(context.Context, T) error) error {
-	return gatehouse.NotFound
 }
 
 // api is the whole management API for a caller who may do nothing: what is behind
 // the parsers answers 403 or 404.
 func api(f *testing.F) http.Handler {
 	f.Helper()
-	var none empty
-	svc, err := admin.New(admin.Config{Store: none, Audit: noLog{}, Realms: refuse[admin.RealmTx], Users: refuse[admin.UserTx], Keys: refuse[admin.KeyTx],
-		Policies: refuse[admin.PolicyTx], Revoke: refuse[admin.RevokeTx], Bootstraps: refuse[admin.BootstrapTx],
+	svc, err := admin.New(admin.Config{
+		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Rules: noRules{},
+			Entities: noEntities{}, Grants: noGrants{}, Audit: noLog{}},
+		// A transaction that never begins.
+		Run: func(context.Context, func(context.Context, admin.Tx) error) error { return gatehouse.NotFound },
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
 			return gatehouse.Decision{}
 		},
@@ -71,12 +76,18 @@ func api(f *testing.F) http.Handler {
 		Explain: func(context.Context, gatehouse.AccessRequest, ...policy.Document) (policy.Explanation, error) {
 			return policy.Explanation{}, nil
 		},
-		Prepare: func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable }, Passwords: noHash{}, Signing: noRing{}, Grants: noGrants{}, Verify: none, Record: func(*gatehouse.Event) {},
+		Prepare:   func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable },
+		Passwords: noHash{}, Signing: noRing{},
+		EndGrant: func(context.Context, string, string, string) (bool, error) { return false, gatehouse.NotFound },
+		Verify: func(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {
+			return nil, gatehouse.Unauthenticated
+		},
+		Record:   func(*gatehouse.Event) {},
 		AuditKey: func(string) (audit.Key, error) { return audit.Key{}, errors.New("no key") }})
 	if err != nil {
 		f.Fatal(err)
 	}
-	h, err := adminhttp.New(adminhttp.Config{Service: svc,
+	h, err := svc.API(adminhttp.Config{
 		Authenticate: func(*http.Request) (*gatehouse.Principal, error) {
 			return &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: "usr_1"}, nil
 		},
@@ -91,7 +102,7 @@ func api(f *testing.F) http.Handler {
 // operations are the documented operations that take a body.
 func operations(f *testing.F) []string {
 	f.Helper()
-	text, err := adminhttp.Document("test")
+	text, err := admin.Document("test")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,0 +1,90 @@
+package realms_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+)
+
+func TestRealmSettingsBounds(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme", "settings": map[string]any{"token_format": "opaque"}})
+	h.Want(409, root, "POST", "/realms", map[string]any{"name": "acme"})
+	h.Want(422, root, "POST", "/realms", map[string]any{"name": "No Good"})
+	issuer := func(change map[string]any) map[string]any {
+		i := map[string]any{"issuer": "https://idp.example", "audience": "api", "algorithms": []string{"ES256"}, "jwks_url": "https://idp.example/keys"}
+		for k, v := range change {
+			i[k] = v
+		}
+		return map[string]any{"trusted_issuers": []any{i}}
+	}
+	for name, settings := range map[string]map[string]any{
+		"token of a day":      {"access_token_ttl": "24h"},
+		"grace of a minute":   {"refresh_grace": "1m"},
+		"short passwords":     {"password_min_length": 4},
+		"HMAC":                {"signing_algorithm": "HS256"},
+		"own admin scope":     {"scopes": map[string]string{"admin:write": "mine"}},
+		"no audience":         issuer(map[string]any{"audience": ""}),
+		"no algorithm":        issuer(map[string]any{"algorithms": []string{}}),
+		"symmetric algorithm": issuer(map[string]any{"algorithms": []string{"HS256"}}),
+		"http":                issuer(map[string]any{"jwks_url": "http://idp.example/keys"}),
+		"two sources":         issuer(map[string]any{"jwks": `{"keys":[]}`}),
+		"admin role":          issuer(map[string]any{"role_map": map[string]string{"boss": "gatehouse-admin"}}),
+	} {
+		if r := h.Call(root, "PATCH", "/realms/acme", map[string]any{"settings": settings}); r.Status != 422 {
+			t.Errorf("%s: %d %s", name, r.Status, r.Body)
+		}
+	}
+	h.Want(200, root, "PATCH", "/realms/acme", map[string]any{"settings": issuer(nil)})
+	if r := h.Call(root, "PATCH", "/realms/main", map[string]any{"disabled": true}); r.Status != 409 || r.Str("code") != "realm_main_needed" {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	if r := h.Want(200, root, "GET", "/realms/acme/signing-keys", nil); len(r.JSON["items"].([]any)) == 0 {
+		t.Fatal("a new realm has no signing key")
+	}
+}
+
+// insider is an issuer whose keys may be fetched from a private address, which only
+// the administrator of the installation allows.
+func insider() map[string]any {
+	return map[string]any{"trusted_issuers": []any{map[string]any{"issuer": "http://10.0.0.7", "audience": "api",
+		"algorithms": []string{"ES256"}, "jwks_url": "http://10.0.0.7/keys", "allow_private_address": true}}}
+}
+
+// TestChangeIsJudgedByItsMembers: what a change does not name takes no right.
+func TestChangeIsJudgedByItsMembers(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme", "settings": insider()})
+	id := h.Person(root, "acme", "anna", "realm-admin")
+	anna, _ := h.Key(root, "acme", id, "*")
+	r := h.Want(200, anna, "PATCH", "/realms/acme", map[string]any{"settings": map[string]any{"access_token_ttl": "30m"}})
+	if s := r.JSON["settings"].(map[string]any); s["access_token_ttl"] != "30m0s" || len(s["trusted_issuers"].([]any)) != 1 {
+		t.Errorf("merged: %v", s)
+	}
+	h.Want(403, anna, "PATCH", "/realms/acme", map[string]any{"settings": insider()})
+	h.Want(200, anna, "PATCH", "/realms/acme", map[string]any{"settings": map[string]any{"trusted_issuers": nil}})
+}
+
+// TestChangesAtOnce: changes of different members that name no version all last.
+func TestChangesAtOnce(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	const n = 24
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			if r := h.Call(root, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"scopes": map[string]string{fmt.Sprintf("s%d", i): "S"}}}); r.Status != 200 {
+				t.Errorf("scope s%d: %d %s", i, r.Status, r.Body)
+			}
+		})
+	}
+	all.Wait()
+	s := h.Want(200, root, "GET", "/realms/main", nil).JSON["settings"].(map[string]any)["scopes"].(map[string]any)
+	if len(s) != n {
+		t.Errorf("%d of %d scopes are there", len(s), n)
+	}
+}

@@ -1,0 +1,158 @@
+package realms
+
+import (
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// checkSettings checks a realm's settings; zero members take their defaults.
+func checkSettings(f kernel.Faults, at string, s gatehouse.RealmSettings) {
+	d := s.Defaults()
+	in := func(member string, v, least, most time.Duration) {
+		if v < least || v > most {
+			f.Add(at+"."+member, "must be from %s to %s", least, most)
+		}
+	}
+	const day = 24 * time.Hour
+	in("access_token_ttl", d.AccessTokenTTL, time.Minute, time.Hour)
+	in("refresh_token_ttl", d.RefreshTokenTTL, 5*time.Minute, 400*day)
+	in("grant_ttl", d.GrantTTL, 5*time.Minute, gatehouse.MaxGrantTTL)
+	if d.RefreshGrace > 0 {
+		in("refresh_grace", d.RefreshGrace, 0, 30*time.Second)
+	}
+	if d.KeyRotation > 0 {
+		in("key_rotation", d.KeyRotation, day, 400*day)
+	}
+	in("key_propagation", d.KeyPropagation, keyring.KeySetMaxAge, 30*day)
+	if d.TokenFormat != "signed" && d.TokenFormat != "opaque" {
+		f.Add(at+".token_format", "must be signed or opaque")
+	}
+	if a, ok := token.ParseAlgorithm(d.SigningAlgorithm); !ok || a.Symmetric() {
+		f.Add(at+".signing_algorithm", "is not an asymmetric algorithm that is supported here")
+	}
+	if d.PasswordMinLength < 8 || d.PasswordMinLength > 128 {
+		f.Add(at+".password_min_length", "must be from 8 to 128")
+	}
+	f.Names(at+".scopes", slices.Collect(maps.Keys(s.Scopes)))
+	for name, meaning := range s.Scopes {
+		f.Text(at+".scopes", meaning, false)
+		if name == gatehouse.ScopeAll || strings.HasPrefix(name, "admin:") {
+			f.Add(at+".scopes", "must not hold * or a name that begins with admin:")
+		}
+	}
+	if len(s.BannedWords) > 1000 {
+		f.Add(at+".banned_words", "has more than 1000 entries")
+	}
+	for _, w := range s.BannedWords {
+		f.Text(at+".banned_words", w, true)
+	}
+	if s.Audience != "" && !kernel.NameForm(s.Audience) {
+		f.Add(at+".audience", "must be at most 128 plain characters")
+	}
+	if d.AccessTokenType != token.TypeAccess && d.AccessTokenType != token.TypeJWT {
+		f.Add(at+".access_token_type", "must be at+jwt or JWT")
+	}
+	if len(s.Audiences) > 50 {
+		f.Add(at+".audiences", "has more than 50 entries")
+	}
+	for name, rules := range s.Audiences {
+		if !kernel.NameForm(name) {
+			f.Add(at+".audiences", "has a name that is not 1 to 128 plain characters")
+		}
+		for _, claim := range rules.Claims {
+			if !slices.Contains(gatehouse.AudienceClaims(), claim) {
+				f.Add(at+".audiences", "has a claim that is none of %s", strings.Join(gatehouse.AudienceClaims(), ", "))
+			}
+		}
+	}
+	checkIssuers(f, at+".trusted_issuers", s.TrustedIssuers)
+}
+
+// checkIssuers checks the rules for foreign tokens. Nothing may be left open: issuer,
+// audience, algorithms and where the keys are.
+func checkIssuers(f kernel.Faults, at string, list []gatehouse.TrustedIssuer) {
+	if len(list) > 50 {
+		f.Add(at, "has more than 50 entries")
+		return
+	}
+	for i, t := range list {
+		here := fmt.Sprintf("%s[%d]", at, i)
+		if !issuerForm(t.Issuer, t.AllowPrivateAddress) {
+			f.Add(here+".issuer", "must be an https URL without query and fragment")
+		}
+		if slices.ContainsFunc(list[:i], func(o gatehouse.TrustedIssuer) bool { return o.Issuer == t.Issuer }) {
+			f.Add(here+".issuer", "is listed twice")
+		}
+		audiences := t.Accepts()
+		if len(audiences) == 0 || len(audiences) > 20 || slices.ContainsFunc(audiences, func(a string) bool { return a == "" || len(a) > 512 }) {
+			f.Add(here+".audience", "is required here or in audiences: 1 to 20, each of at most 512 characters")
+		}
+		if len(t.RequiredClaims) > 20 {
+			f.Add(here+".required_claims", "has more than 20 entries")
+		}
+		for _, name := range t.RequiredClaims {
+			f.Text(here+".required_claims", name, true)
+		}
+		if len(t.Algorithms) == 0 {
+			f.Add(here+".algorithms", "needs at least one entry")
+		}
+		var algorithms []token.Algorithm
+		for _, name := range t.Algorithms {
+			a, ok := token.ParseAlgorithm(name)
+			if !ok || a.Symmetric() {
+				f.Add(here+".algorithms", "may hold asymmetric algorithms only")
+			}
+			algorithms = append(algorithms, a)
+		}
+		switch {
+		case t.JWKSURL != "" && t.JWKS != "":
+			f.Add(here, "takes one of jwks_url and jwks; without both, the issuer's metadata says where its keys are")
+		case t.JWKSURL != "" && !addressForm(t.JWKSURL, t.AllowPrivateAddress):
+			f.Add(here+".jwks_url", "must be an https URL without user name and fragment")
+		case t.JWKS != "":
+			if len(t.JWKS) > 64<<10 {
+				f.Add(here+".jwks", "is longer than 64 KiB")
+			} else if _, err := token.ParseJWKSet([]byte(t.JWKS), token.ParseOptions{Algorithms: algorithms}); err != nil {
+				f.Add(here+".jwks", "is not a set of public keys")
+			}
+		}
+		if t.CA != "" && (len(t.CA) > 64<<10 || !x509.NewCertPool().AppendCertsFromPEM([]byte(t.CA))) {
+			f.Add(here+".ca", "must hold certificates in PEM, at most 64 KiB")
+		}
+		if t.CA != "" && t.JWKS != "" {
+			f.Add(here+".ca", "has no use where jwks is given: nothing is fetched")
+		}
+		if len(t.RoleMap) > kernel.MaxList || len(t.AttributeClaims) > kernel.MaxList {
+			f.Add(here, "has more than 200 entries in a map")
+		}
+		for _, role := range t.RoleMap {
+			if policy.IsBuiltinRole(role) { // a foreign issuer must not make our administrators
+				f.Add(here+".role_map", "must not give administrative roles")
+			}
+		}
+	}
+}
+
+// issuerForm accepts the address form without a query (RFC 8414 §2).
+func issuerForm(s string, private bool) bool {
+	return addressForm(s, private) && !strings.Contains(s, "?")
+}
+
+// addressForm accepts absolute https URLs; http only where private addresses were
+// allowed on purpose, which is for trying things out.
+func addressForm(s string, private bool) bool {
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= 512 && u.Host != "" && u.User == nil && !strings.Contains(s, "#") &&
+		(u.Scheme == "https" || private && u.Scheme == "http")
+}

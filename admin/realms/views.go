@@ -1,0 +1,53 @@
+package realms
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+)
+
+// Realm is a realm as the API shows it.
+type Realm struct {
+	Name      string        `json:"name"`
+	Title     string        `json:"title"`
+	Disabled  bool          `json:"disabled"`
+	Settings  RealmSettings `json:"settings"`
+	CreatedAt time.Time     `json:"created_at"`
+	UpdatedAt time.Time     `json:"updated_at"`
+	Version   int64         `json:"version" doc:"Changes with every change"`
+}
+
+// RealmSettings: see [gatehouse.RealmSettings]. An absent member has its default.
+type RealmSettings struct {
+	TokenFormat       string                             `json:"token_format,omitempty" enum:"signed,opaque" doc:"Form of access tokens; signed by default"`
+	SigningAlgorithm  string                             `json:"signing_algorithm,omitempty" doc:"Of new signing keys; ES256 by default"`
+	AccessTokenTTL    kernel.Duration                    `json:"access_token_ttl,omitzero" doc:"1m to 1h, 10m by default"`
+	RefreshTokenTTL   kernel.Duration                    `json:"refresh_token_ttl,omitzero" doc:"Life of an unused refresh token, 168h by default"`
+	GrantTTL          kernel.Duration                    `json:"grant_ttl,omitzero" doc:"Absolute end of a login however often renewed, 720h by default"`
+	RefreshGrace      kernel.Duration                    `json:"refresh_grace,omitzero" doc:"How long a lost answer is given again, at most 30s, 10s by default, negative never"`
+	Audience          string                             `json:"audience,omitempty" doc:"Audience of access tokens; the issuer by default"`
+	Audiences         map[string]gatehouse.AudienceRules `json:"audiences,omitempty" doc:"Further audiences that tokens can be asked for by resource, and the claims about the user that tokens for an audience carry: preferred_username, name, email, roles, groups"`
+	AccessTokenType   string                             `json:"access_token_type,omitempty" enum:"at+jwt,JWT" doc:"typ of signed access tokens; at+jwt by default, JWT for checkers that refuse it"`
+	Scopes            map[string]string                  `json:"scopes,omitempty" doc:"Catalogue: scope name to meaning"`
+	PasswordMinLength int                                `json:"password_min_length,omitzero" doc:"8 to 128, 15 by default"`
+	BannedWords       []string                           `json:"banned_words,omitempty"`
+	KeyRotation       kernel.Duration                    `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`
+	KeyPropagation    kernel.Duration                    `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default, 5m at least: longer than verifiers keep their copy of the key set"`
+	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
+}
+
+// NewRealm makes a realm.
+type NewRealm struct {
+	Name     string        `json:"name" doc:"Lower-case letters, digits and '-', at most 63"`
+	Title    string        `json:"title,omitempty"`
+	Settings RealmSettings `json:"settings,omitzero"`
+}
+
+// RealmPatch is a merge patch of a realm.
+type RealmPatch struct {
+	Title    *string        `json:"title,omitempty"`
+	Disabled *bool          `json:"disabled,omitempty"`
+	Settings *SettingsPatch `json:"settings,omitempty"`
+	Version  *int64         `json:"version,omitempty" doc:"When present, the change is refused unless the realm still has this version"`
+}

@@ -1,0 +1,58 @@
+package users
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+)
+
+// endLogins ends every token and refresh token of u, twice over: a cut-off for
+// all that was issued until now, whoever issued it, and the end of each login
+// known here. The second does not depend on the clock, which may have been set
+// back since a token was issued.
+func (s *Service) endLogins(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) error {
+	rl, err := kernel.ReadRealm(ctx, tx, u.Realm)
+	if err != nil {
+		return err
+	}
+	if err := tx.PutCutoff(ctx, revocation.CutoffNow(rl, revocation.CutoffSubject, u.ID, now)); err != nil {
+		return err
+	}
+	if _, err := tx.EndGrantsOf(ctx, u.Realm, u.ID, now, "logins_ended"); err != nil {
+		return err
+	}
+	e := s.k.Event(ctx, actor, u.Realm, audit.KindCutoffSet, "user", u.ID)
+	return tx.AppendEvents(ctx, e)
+}
+
+// endKeys revokes every API key of u, for one who is deleted.
+func (s *Service) endKeys(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) error {
+	for after := ""; ; {
+		keys, err := tx.Keys(ctx, u.Realm, u.ID, after, 200)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			after = k.ID
+			if k.Status(now) == credential.KeyLeaked || k.Status(now) == credential.KeyRevoked {
+				continue
+			}
+			k.RevokedAt = now
+			if err := tx.UpdateKey(ctx, k); err != nil {
+				return err
+			}
+			if err := tx.AppendEvents(ctx, s.k.Event(ctx, actor, u.Realm, audit.KindKeyRevoke, "key", k.ID)); err != nil {
+				return err
+			}
+		}
+		if len(keys) < 200 {
+			return nil
+		}
+	}
+}

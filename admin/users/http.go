@@ -1,0 +1,64 @@
+package users
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+)
+
+// Operations puts the use cases about people and services into the management API.
+func (s *Service) Operations(a *adminhttp.API) {
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/bootstrap", ID: "bootstrap", Tag: "system", Public: true, Secret: true, Status: http.StatusCreated, Conflicts: true,
+		Summary: "Make the first administrator with the one-time secret of the first start"},
+		func(ctx context.Context, _ *gatehouse.Principal, in *struct{ Body NewBootstrap }) (*adminhttp.Out[Bootstrapped], error) {
+			return adminhttp.Answer(s.Bootstrap(ctx, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: "/realms/{realm}/users", ID: "list-users", Tag: "users", Summary: "Users and services, by id"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			adminhttp.Paging
+		}) (*adminhttp.Out[kernel.Page[User]], error) {
+			return adminhttp.Answer(s.List(ctx, actor, in.Realm, in.After, in.Limit))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users", ID: "create-user", Tag: "users", Status: http.StatusCreated, Conflicts: true,
+		Summary: "Make a user or a service; a hash of another system can be imported"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Body NewUser
+		}) (*adminhttp.Out[CreatedUser], error) {
+			return adminhttp.Answer(s.Create(ctx, actor, in.Realm, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: "/realms/{realm}/users/{user}", ID: "get-user", Tag: "users", Summary: "One user; everybody may read himself"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.Out[User], error) {
+			return adminhttp.Answer(s.Get(ctx, actor, in.Realm, in.User))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPatch, Path: "/realms/{realm}/users/{user}", ID: "update-user", Tag: "users", Conflicts: true,
+		Summary: "Change the members that are present; disabling ends every login and token"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.UserPath
+			Body UserPatch
+		}) (*adminhttp.Out[User], error) {
+			return adminhttp.Answer(s.Update(ctx, actor, in.Realm, in.User, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: "/realms/{realm}/users/{user}", ID: "delete-user", Tag: "users", Conflicts: true,
+		Summary: "Remove a user, with logins, tokens and keys"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.Delete(ctx, actor, in.Realm, in.User)
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPut, Path: "/realms/{realm}/users/{user}/password", ID: "set-password", Tag: "users", Conflicts: true,
+		Summary: "Change one's own password, or reset somebody's to a random one; every login ends"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.UserPath
+			Body PasswordChange
+		}) (*adminhttp.Out[PasswordChanged], error) {
+			return adminhttp.Answer(s.SetPassword(ctx, actor, in.Realm, in.User, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/revoke", ID: "revoke-user", Tag: "users", Conflicts: true,
+		Summary: "End every login and token of a user; keys and password stay"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.Revoke(ctx, actor, in.Realm, in.User)
+		})
+}

@@ -1,0 +1,96 @@
+package users
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+)
+
+// User is a person or a service as the API shows it.
+type User struct {
+	ID                string         `json:"id"`
+	Realm             string         `json:"realm"`
+	Kind              string         `json:"kind" enum:"user,service"`
+	Username          string         `json:"username"`
+	DisplayName       string         `json:"display_name,omitempty"`
+	Email             string         `json:"email,omitempty"`
+	Roles             []string       `json:"roles"`
+	Groups            []string       `json:"groups"`
+	Attributes        map[string]any `json:"attributes,omitempty"`
+	HasPassword       bool           `json:"has_password"`
+	PasswordChangedAt time.Time      `json:"password_changed_at,omitzero"`
+	Disabled          bool           `json:"disabled"`
+	CreatedAt         time.Time      `json:"created_at"`
+	UpdatedAt         time.Time      `json:"updated_at"`
+	Version           int64          `json:"version"`
+}
+
+// NewUser makes a person or a service. At most one of Password, PasswordHash
+// and GeneratePassword is given; without any, the account has no password.
+type NewUser struct {
+	Username    string         `json:"username"`
+	Kind        string         `json:"kind,omitempty" enum:"user,service" doc:"user by default"`
+	DisplayName string         `json:"display_name,omitempty"`
+	Email       string         `json:"email,omitempty"`
+	Roles       []string       `json:"roles,omitempty"`
+	Groups      []string       `json:"groups,omitempty"`
+	Attributes  map[string]any `json:"attributes,omitempty"`
+	// Password is one that the person has chosen.
+	Password gatehouse.Secret `json:"password,omitempty" doc:"A password that the person has chosen"`
+	// PasswordHash is a hash of another system: bcrypt, scrypt, PBKDF2, Argon2.
+	PasswordHash gatehouse.Secret `json:"password_hash,omitempty" doc:"A hash from another system (bcrypt, scrypt, PBKDF2, Argon2), upgraded at the next login"`
+	// GeneratePassword answers a random one, shown once.
+	GeneratePassword bool `json:"generate_password,omitempty" doc:"Answer a random password, shown once"`
+
+	// ID is what the account is to have; "" makes one. No request gives it.
+	ID string `json:"-"`
+}
+
+// CreatedUser is a new user, with the password that was made for him.
+type CreatedUser struct {
+	User     User             `json:"user"`
+	Password gatehouse.Secret `json:"password,omitempty" doc:"Shown this once, when it was generated"`
+}
+
+// UserPatch is a merge patch of a user; lists are replaced.
+type UserPatch struct {
+	DisplayName *string         `json:"display_name,omitempty"`
+	Email       *string         `json:"email,omitempty"`
+	Roles       *[]string       `json:"roles,omitempty"`
+	Groups      *[]string       `json:"groups,omitempty"`
+	Attributes  *map[string]any `json:"attributes,omitempty"`
+	Disabled    *bool           `json:"disabled,omitempty" doc:"Disabling ends every login and token of the account"`
+	Version     *int64          `json:"version,omitempty" doc:"When present, the change is refused unless the account still has this version"`
+}
+
+// PasswordChange sets a password. Without New a random one is made and shown
+// once; an administrator does not choose other people's passwords (ASVS 6.4.6).
+type PasswordChange struct {
+	Current gatehouse.Secret `json:"current,omitempty" doc:"Required when changing one's own"`
+	New     gatehouse.Secret `json:"new,omitempty" doc:"Only for one's own; absent resets to a random one, shown once"`
+}
+
+// PasswordChanged answers a reset with the password that was made.
+type PasswordChanged struct {
+	Password gatehouse.Secret `json:"password,omitempty" doc:"Shown this once, when it was generated"`
+}
+
+// NewBootstrap makes the first administrator.
+type NewBootstrap struct {
+	Secret   gatehouse.Secret `json:"secret" doc:"The one-time secret that the first start printed"`
+	Username string           `json:"username"`
+	Password gatehouse.Secret `json:"password"`
+}
+
+// Bootstrapped is the first administrator, with an API key.
+type Bootstrapped struct {
+	User   User             `json:"user"`
+	APIKey gatehouse.Secret `json:"api_key" doc:"Shown this once; it expires after 30 days"`
+}
+
+// UnmarshalJSON reads a merge patch.
+func (p *UserPatch) UnmarshalJSON(b []byte) error {
+	type plain UserPatch
+	return kernel.ReadPatch(b, (*plain)(p))
+}

@@ -1,0 +1,305 @@
+// Package testadmin is a house for tests of administration: every real part that the
+// management API stands on, over a real store, and a caller that speaks HTTP to it.
+package testadmin
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/authz"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/store"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+const issuer = "https://id.example"
+
+// House is every real part that the API stands on, over a real SQLite store.
+type House struct {
+	DB        *store.DB
+	Admin     *admin.Service
+	Grants    *grant.Service
+	Sequencer *audit.Sequencer
+	Secret    gatehouse.Secret // of the first administrator
+	Limited   bool             // every address has made too many requests
+
+	t    *testing.T
+	auth *authn.Authenticator
+	api  http.Handler
+
+	mu       sync.Mutex
+	recorded []gatehouse.Event
+}
+
+// Must is for what cannot fail unless the test is wrong.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Record implements the recorders of identity and admin.
+func (h *House) Record(e *gatehouse.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.recorded = append(h.recorded, *e)
+}
+
+// Recorded are the events that were recorded outside of transactions until now.
+func (h *House) Recorded() []gatehouse.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.recorded)
+}
+
+// New makes a house on SQLite.
+func New(t *testing.T) *House {
+	t.Helper()
+	return NewOn(t, store.Config{Driver: store.DriverSQLite, Path: filepath.Join(t.TempDir(), "house.db")})
+}
+
+// NewOn makes a house on a database that is empty.
+func NewOn(t *testing.T, where store.Config) *House {
+	t.Helper()
+	ctx := t.Context()
+	h := &House{t: t}
+	h.DB = Must(store.Open(ctx, where))
+	t.Cleanup(func() { _ = h.DB.Close() })
+	db := h.DB
+
+	view := revocation.NewView()
+	db.Subscribe(view.Apply)
+	if err := view.Load(ctx, db); err != nil {
+		t.Fatal(err)
+	}
+	box := Must(seal.NewBox(seal.GenerateMasterKey(time.Now())))
+	ring := Must(keyring.New(keyring.Config{Store: db, Run: Must(store.Run[keyring.Tx](db)), Box: box, Now: time.Now}))
+	db.Subscribe(ring.Apply)
+	if err := ring.Load(ctx); err != nil {
+		t.Fatal(err)
+	}
+	hasher := Must(credential.NewHasher(credential.HasherConfig{Slots: 2, QueueTimeout: time.Minute}))
+	people := Must(identity.NewService(identity.Config{Users: db, Run: Must(store.Run[identity.Tx](db)), Recorder: h, Passwords: hasher,
+		Policy: credential.NewPasswordPolicy(), Throttle: Must(identity.NewThrottle(identity.ThrottleConfig{Now: time.Now})), Now: time.Now}))
+	dir := Must(identity.NewDirectory(identity.DirectoryConfig{Store: db, Now: time.Now}))
+	db.Subscribe(dir.Apply)
+	decider := Must(authz.New(ctx, authz.Config{Store: db, Directory: dir, Logger: slog.New(slog.DiscardHandler)}))
+	db.Subscribe(decider.Apply)
+	h.auth = Must(authn.New(authn.Config{
+		Store: db, Revocations: view, Issuer: realmIssuer,
+		Subject: dir.Subject, Grant: db.Grant,
+		Password: func(ctx context.Context, a authn.PasswordAttempt) (gatehouse.Subject, error) {
+			u, err := people.VerifyPassword(ctx, identity.Attempt{Realm: a.Realm, Username: a.Username, Password: a.Password})
+			return u.Subject(), err
+		},
+		Keys: func(realm string) token.KeySource { return ring.Source(realm) },
+		ForeignKeys: func(string, gatehouse.TrustedIssuer) (token.KeySource, error) {
+			return token.NewKeySet()
+		},
+		Misses: unlimited{},
+	}))
+	db.Subscribe(h.auth.Apply)
+	h.Grants = Must(grant.New(grant.Config{Run: Must(store.Run[grant.Tx](db)), Issuer: realmIssuer, NewStatus: revocation.NewStatus,
+		Revoked: view.Revoked, SuccessorKey: bytes.Repeat([]byte{7}, 32),
+		Sign: func(_ context.Context, realm string, a *token.Access) (string, error) {
+			k, err := ring.Signer(realm)
+			if err != nil {
+				return "", err
+			}
+			return k.SignAccess(a)
+		}}))
+	_, auditKey := two(ed25519.GenerateKey(nil))
+	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
+		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
+	h.Admin = Must(admin.New(admin.Config{
+		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Audit: db},
+		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
+		Prepare: decider.Prepare, Passwords: people, Signing: ring, EndGrant: h.Grants.End, Verify: h.verify, Record: h.Record,
+		AuditKey: func(realm string) (audit.Key, error) {
+			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
+		},
+		Backup: func(context.Context) (string, int64, error) { return "backups/now.backup", 42, nil },
+	}))
+	if err := h.Admin.Realms.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h.Secret = Must(h.Admin.Users.NewBootstrapSecret(ctx))
+	h.api = web.Identify(nil, time.Now, Must(h.Admin.API(adminhttp.Config{Authenticate: h.authenticate,
+		Challenges: func(*http.Request) []string {
+			return []string{`Bearer realm="main"`, `Basic realm="main", charset="UTF-8"`}
+		},
+		Allow: func(context.Context, string) (time.Duration, bool) {
+			return 3 * time.Second, !h.Limited
+		}})))
+	return h
+}
+
+func two[A, B any](a A, b B, err error) (A, B) {
+	if err != nil {
+		panic(err)
+	}
+	return a, b
+}
+
+func realmIssuer(realm string) string {
+	if realm == gatehouse.MainRealm {
+		return issuer
+	}
+	return issuer + "/realms/" + realm
+}
+
+func (h *House) verify(ctx context.Context, realm string, text gatehouse.Secret) (*gatehouse.Principal, error) {
+	p, err := authn.Extract(&http.Request{URL: &url.URL{}, Header: http.Header{"Authorization": {"Bearer " + text.Reveal()}}})
+	if err != nil {
+		return nil, err
+	}
+	return h.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true})
+}
+
+func (h *House) authenticate(r *http.Request) (*gatehouse.Principal, error) {
+	p, err := authn.Extract(r)
+	if err != nil {
+		return nil, err
+	}
+	rule := authn.Rule{Secure: true, Environment: gatehouse.EnvironmentLive}
+	who, err := h.auth.Authenticate(r.Context(), gatehouse.MainRealm, p, rule)
+	if realm := r.PathValue("realm"); err != nil && realm != "" && realm != gatehouse.MainRealm {
+		if other, err2 := h.auth.Authenticate(r.Context(), realm, p, rule); err2 == nil {
+			return other, nil
+		}
+	}
+	return who, err
+}
+
+// Reply is a decoded answer.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   string
+	JSON   map[string]any
+}
+
+// Str is the text at a path of members, "" where there is none.
+func (r Reply) Str(path ...string) string {
+	var v any = r.JSON
+	for _, p := range path {
+		m, _ := v.(map[string]any)
+		v = m[p]
+	}
+	s, _ := v.(string)
+	return s
+}
+
+// Call sends one request; who is "" (nobody), "user:password" or a bearer token.
+func (h *House) Call(who, method, path string, body any) Reply {
+	h.t.Helper()
+	var in io.Reader
+	if s, raw := body.(string); raw {
+		in = strings.NewReader(s)
+	} else if body != nil {
+		in = bytes.NewReader(Must(json.Marshal(body)))
+	}
+	r := httptest.NewRequestWithContext(h.t.Context(), method, adminhttp.Prefix+path, in)
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if user, password, basic := strings.Cut(who, ":"); basic {
+		r.SetBasicAuth(user, password)
+	} else if who != "" {
+		r.Header.Set("Authorization", "Bearer "+who)
+	}
+	return h.Send(r)
+}
+
+// Send sends a request as it is.
+func (h *House) Send(r *http.Request) Reply {
+	h.t.Helper()
+	w := httptest.NewRecorder()
+	h.api.ServeHTTP(w, r)
+	out := Reply{Status: w.Code, Header: w.Header(), Body: w.Body.String()}
+	_ = json.Unmarshal(w.Body.Bytes(), &out.JSON)
+	return out
+}
+
+// Want sends a request and insists on the status.
+func (h *House) Want(status int, who, method, path string, body any) Reply {
+	h.t.Helper()
+	r := h.Call(who, method, path, body)
+	if r.Status != status {
+		h.t.Fatalf("%s %s: %d, want %d: %s", method, path, r.Status, status, r.Body)
+	}
+	return r
+}
+
+// Password is the one of everybody in the house.
+const Password = "violet-Kettle-marmot-71-orbit"
+
+// Bootstrap makes the first administrator and returns his API key.
+func (h *House) Bootstrap() string {
+	h.t.Helper()
+	return h.Want(201, "", "POST", "/bootstrap", map[string]any{"secret": h.Secret.Reveal(), "username": "root", "password": Password}).Str("api_key")
+}
+
+// Person makes a user of a realm with roles, and returns his id.
+func (h *House) Person(key, realm, name string, roles ...string) string {
+	h.t.Helper()
+	if roles == nil {
+		roles = []string{}
+	}
+	return h.Want(201, key, "POST", "/realms/"+realm+"/users", map[string]any{"username": name, "password": Password, "roles": roles}).Str("user", "id")
+}
+
+// Key makes an API key for an owner and returns its text and id.
+func (h *House) Key(as, realm, owner string, scopes ...string) (text, id string) {
+	h.t.Helper()
+	r := h.Want(201, as, "POST", "/realms/"+realm+"/keys", map[string]any{"name": "test", "owner": owner, "scopes": append([]string{}, scopes...)})
+	return r.Str("text"), r.Str("key", "id")
+}
+
+// Events returns what was recorded in main of one kind, as "target id" each.
+func (h *House) Events(as, kind string) (targets []string) {
+	h.t.Helper()
+	if err := h.Sequencer.Sequence(h.t.Context(), "main"); err != nil {
+		h.t.Fatal(err)
+	}
+	list := h.Want(200, as, "GET", "/realms/main/audit/events?limit=200&kind="+kind, nil)
+	for _, e := range list.JSON["items"].([]any) {
+		if event := e.(map[string]any); event["kind"] == kind {
+			targets = append(targets, event["target"].(map[string]any)["id"].(string))
+		}
+	}
+	slices.Sort(targets)
+	return targets
+}
+
+// unlimited lets an address try any number of unknown keys.
+type unlimited struct{}
+
+func (unlimited) Spent(netip.Addr) bool { return false }
+func (unlimited) Count(netip.Addr)      {}
