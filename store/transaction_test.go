@@ -500,6 +500,34 @@ func TestRun(t *testing.T) {
 		if _, err := store.Run[store.Tx](db); err == nil {
 			t.Error("a struct is no interface")
 		}
+		parts, err := store.Run[settingsTx](db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := parts(t.Context(), func(ctx context.Context, tx settingsTx) error {
+			if v, err := tx.Setting(ctx, "a"); err != nil || v != "1" {
+				t.Errorf("%q %v", v, err)
+			}
+			if err := tx.Setter.PutSetting(ctx, "a", "2"); err != nil {
+				return err
+			}
+			v, err := tx.Inner.Getter.Setting(ctx, "a") // the same transaction in each part
+			if v != "2" {
+				t.Errorf("another part sees %q", v)
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{
+			"a part that the store lacks": lackOf[struct{ Lacking }](db), "one within a part": lackOf[struct{ Inner struct{ Lacking } }](db),
+			"a part that is no interface": lackOf[struct{ N int }](db), "one that cannot be set": lackOf[struct{ unset Getter }](db),
+			"no part": lackOf[struct{}](db), "no struct of parts": lackOf[int](db),
+		} {
+			if err == nil {
+				t.Errorf("%s is found when it is missed", what)
+			}
+		}
 		for _, missing := range []error{lackOf[audit.SequencerTx](db), lackOf[audit.BatchWriter](db)} {
 			if missing != nil {
 				t.Error(missing)
@@ -509,6 +537,21 @@ func TestRun(t *testing.T) {
 		var _ audit.PendingReader = db
 	})
 }
+
+type (
+	Getter interface {
+		Setting(ctx context.Context, key string) (string, error)
+	}
+	Setter interface {
+		PutSetting(ctx context.Context, key, value string) error
+	}
+	Lacking    interface{ NoSuchThing() }
+	settingsTx struct {
+		Getter
+		Setter
+		Inner struct{ Getter }
+	}
+)
 
 func lackOf[T any](db *store.DB) error { _, err := store.Run[T](db); return err }
 

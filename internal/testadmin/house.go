@@ -48,13 +48,17 @@ type House struct {
 	Secret    gatehouse.Secret // of the first administrator
 	Limited   bool             // every address has made too many requests
 
-	t    *testing.T
-	auth *authn.Authenticator
-	api  http.Handler
+	t      *testing.T
+	auth   *authn.Authenticator
+	api    http.Handler
+	config admin.Config
 
 	mu       sync.Mutex
 	recorded []gatehouse.Event
 }
+
+// Config is what the house made its Admin of.
+func Config(h *House) admin.Config { return h.config }
 
 // Must is for what cannot fail unless the test is wrong.
 func Must[T any](v T, err error) T {
@@ -137,7 +141,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	_, auditKey := two(ed25519.GenerateKey(nil))
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
-	h.Admin = Must(admin.New(admin.Config{
+	h.config = admin.Config{
 		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Audit: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
 		Prepare: decider.Prepare, Passwords: people, Signing: ring, EndGrant: h.Grants.End, Verify: h.verify, Record: h.Record,
@@ -145,7 +149,8 @@ func NewOn(t *testing.T, where store.Config) *House {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
 		},
 		Backup: func(context.Context) (string, int64, error) { return "backups/now.backup", 42, nil },
-	}))
+	}
+	h.Admin = Must(admin.New(h.config))
 	if err := h.Admin.Realms.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
