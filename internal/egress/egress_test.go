@@ -141,13 +141,18 @@ func TestFetch(t *testing.T) {
 		_ = z.Close()
 	})
 	mux.HandleFunc("/header", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 64<<10)) })
-	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // an answer now could still reach the client that has just given up
+	})
 	server := httptest.NewTLSServer(mux)
 	defer server.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	c := New(Config{AllowPrivate: true, RootCAs: roots, MaxBytes: 1024, Timeout: 300 * time.Millisecond})
+	c := New(Config{AllowPrivate: true, RootCAs: roots, MaxBytes: 1024, Timeout: time.Minute})
 	defer c.Close()
+	hasty := New(Config{AllowPrivate: true, RootCAs: roots, Timeout: 300 * time.Millisecond})
+	defer hasty.Close()
 	body, header, err := c.Fetch(t.Context(), server.URL+"/ok", "application/json")
 	if err != nil || string(body) != "body" || header.Get("Cache-Control") != "max-age=60" {
 		t.Errorf("Fetch = %q, %v, %v", body, header, err)
@@ -158,10 +163,13 @@ func TestFetch(t *testing.T) {
 	if body, _, err := c.Fetch(t.Context(), server.URL+"/fits", "*/*"); err != nil || len(body) != 1024 {
 		t.Errorf("a body that just fits: %d, %v", len(body), err)
 	}
-	for _, path := range []string{"/redirect", "/error", "/large", "/bomb", "/header", "/slow"} {
+	for _, path := range []string{"/redirect", "/error", "/large", "/bomb", "/header"} {
 		if _, _, err := c.Fetch(t.Context(), server.URL+path, "*/*"); code(err) != "egress_failed" {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+	if _, _, err := hasty.Fetch(t.Context(), server.URL+"/slow", "*/*"); code(err) != "egress_failed" {
+		t.Errorf("/slow: %v", err)
 	}
 	if _, _, err := New(Config{AllowPrivate: true}).Fetch(t.Context(), server.URL+"/ok", "*/*"); err == nil {
 		t.Error("an unknown certificate was trusted")
