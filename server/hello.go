@@ -1,13 +1,12 @@
 package server
 
 import (
-	"bytes"
 	"crypto/sha256"
 	_ "embed" // hello.html, hello.css
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"html/template"
+	"html"
 	"math"
 	"net/http"
 	"net/url"
@@ -29,9 +28,7 @@ type hello struct {
 	Title, Lead, Note string
 	Links             []helloLink
 	Command           string
-	Hint              template.HTML
-	Style             template.CSS
-	Stones            []string // of the arch in the drawing
+	Hint              string // HTML: fixed text of ours
 }
 
 type helloLink struct {
@@ -79,15 +76,7 @@ func (s *Server) gatewayHello() hello {
 // helloPage makes a handler of a page. It is drawn once: nothing in it depends on the
 // request. Without facts there is no JSON of it.
 func helloPage(page hello, facts map[string]string) (http.Handler, error) {
-	t, err := template.New("hello").Parse(helloHTML)
-	if err != nil {
-		return nil, err
-	}
-	page.Style, page.Stones = template.CSS(helloCSS), stones() //nolint:gosec // a file of ours
-	var html bytes.Buffer
-	if err := t.Execute(&html, page); err != nil {
-		return nil, err
-	}
+	text := page.html()
 	data, err := json.MarshalIndent(facts, "", "  ")
 	if err != nil {
 		return nil, err
@@ -96,7 +85,7 @@ func helloPage(page hello, facts map[string]string) (http.Handler, error) {
 	sum := sha256.Sum256([]byte(helloCSS))
 	style := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, body := w.Header(), html.Bytes()
+		h, body := w.Header(), []byte(text)
 		if facts == nil || wantsPage(r) {
 			web.PageHeaders(h, style)
 			h.Set("Content-Type", "text/html; charset=utf-8")
@@ -123,6 +112,26 @@ func wantsPage(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// html fills hello.html, once: what is put in is not looked at again. html/template would
+// cost two megabytes of program and memory here, since it keeps every method of it.
+func (p hello) html() string {
+	var links, joints strings.Builder
+	for _, l := range p.Links {
+		text := "<code>" + html.EscapeString(l.Text) + "</code>"
+		if l.Open {
+			text = `<a href="` + html.EscapeString(l.URL) + `">` + text + "</a>"
+		}
+		fmt.Fprintf(&links, "<dt>%s</dt><dd>%s</dd>\n", html.EscapeString(l.Name), text)
+	}
+	for _, s := range stones() {
+		fmt.Fprintf(&joints, `<path class="p1" d="%s"/>`, s)
+	}
+	return strings.NewReplacer(
+		"{{.Title}}", html.EscapeString(p.Title), "{{.Lead}}", html.EscapeString(p.Lead), "{{.Note}}", html.EscapeString(p.Note),
+		"{{.Command}}", html.EscapeString(p.Command), "{{.Hint}}", p.Hint,
+		"{{.Links}}", links.String(), "{{.Stones}}", joints.String(), "{{.Style}}", helloCSS).Replace(helloHTML)
 }
 
 // stones draws the joints of the arch and of its pillars.

@@ -65,7 +65,7 @@ func TestHelloPage(t *testing.T) {
 		if policy != want {
 			t.Errorf("%s: policy %q, want %q", name, policy, want)
 		}
-		for _, no := range []string{"<script", "style=", "onclick", "javascript:", "<img", "<link", "v9.8.7", "sqlite", api.URL, "go1."} {
+		for _, no := range []string{"<script", "style=", "onclick", "javascript:", "<img", "<link", "v9.8.7", "sqlite", api.URL, "go1.", "{{"} {
 			if strings.Contains(page, no) {
 				t.Errorf("%s: the page has %q", name, no)
 			}
@@ -129,4 +129,19 @@ func TestHelloPage(t *testing.T) {
 		}
 	}
 	h.stop()
+}
+
+// TestHelloEscapes: what comes out of the configuration stays text, and is not filled again.
+func TestHelloEscapes(t *testing.T) {
+	evil := `"><script>{{.Command}}</script>`
+	page := hello{Title: evil, Lead: evil, Note: evil, Command: "end", Links: []helloLink{{evil, evil, evil, true}, {evil, evil, evil, false}}}.html()
+	if strings.Contains(page, "<script") || strings.Count(page, "{{") != strings.Count(page, "&lt;script&gt;{{.Command}}&lt;/script&gt;") {
+		t.Errorf("%s", page)
+	}
+	if n := strings.Count(page, `&#34;&gt;&lt;script&gt;`); n != 9 { // the title stands twice, an open link's address once
+		t.Errorf("%d of 9 are there: %s", n, page)
+	}
+	if !strings.Contains(page, "<pre>end</pre>") || strings.Count(page, `class="p1"`) < 20 {
+		t.Errorf("%s", page)
+	}
 }
