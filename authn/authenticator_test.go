@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -146,24 +145,6 @@ func (w *world) config() Config {
 }
 
 func (w *world) advance(d time.Duration) { w.mu.Lock(); w.now = w.now.Add(d); w.mu.Unlock() }
-
-func (w *world) ImportedKey(_ context.Context, realm string, hash []byte) (credential.Key, error) {
-	for _, k := range w.keys {
-		if k.Imported && k.Realm == realm && bytes.Equal(k.Hash, hash) {
-			return k, w.fail
-		}
-	}
-	return credential.Key{}, gatehouse.NotFound
-}
-
-func (w *world) HasImportedKeys(_ context.Context, realm string) (bool, error) {
-	for _, k := range w.keys {
-		if k.Imported && k.Realm == realm {
-			return true, w.fail
-		}
-	}
-	return false, w.fail
-}
 
 func (w *world) addKey(change func(*credential.Key)) Presented {
 	text, id, hash := credential.MintKey("ghk", gatehouse.EnvironmentLive)

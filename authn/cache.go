@@ -179,3 +179,20 @@ func (c *records[V]) drop(id string) {
 	c.found.Forget(id)
 	c.missing.Forget(id)
 }
+
+// dropWhere forgets every id for which is says true.
+func (c *records[V]) dropWhere(is func(id string) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gen.Add(1)
+	for id := range c.found.Keys() {
+		if is(id) {
+			c.found.Forget(id)
+		}
+	}
+	for id := range c.missing.Keys() {
+		if is(id) {
+			c.missing.Forget(id)
+		}
+	}
+}

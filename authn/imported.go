@@ -10,9 +10,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 )
 
+// importedPrefix begins no id of a key in our own form.
+const importedPrefix = "sha256:"
+
 // importedID is under what an imported key is kept in memory: it has no id in its text.
 func importedID(realm string, hash []byte) string {
-	return "sha256:" + hex.EncodeToString(hash) + " " + realm
+	return importedPrefix + hex.EncodeToString(hash) + " " + realm
 }
 
 // HasImported reports whether realm has keys that another system made, so that a text of
@@ -32,18 +35,30 @@ func (a *Authenticator) loadImported(realm, text string) func(context.Context, s
 	}
 }
 
-// applyKey drops a key that changed.
+// isImportedID reports whether importedID made id for a key of realm, or of any realm
+// where that is "".
+func isImportedID(id, realm string) bool {
+	return strings.HasPrefix(id, importedPrefix) && (realm == "" || strings.HasSuffix(id, " "+realm))
+}
+
+// applyKey drops a key that changed. A change without its record is one whose outcome
+// the store does not know, and then each key that it can be about is read again, and no
+// other: a database that has just broken off must not be asked for all keys at once.
 func (a *Authenticator) applyKey(c gatehouse.Change) {
-	a.keys.drop(c.ID)
 	k, known := c.Value.(credential.Key)
 	switch {
-	case !known: // nobody says which it was
+	case c.ID == "": // any key
 		a.keys.drop("")
 		a.imports.drop("")
-	case k.Imported:
+		return
+	case known && k.Imported:
 		a.keys.drop(importedID(k.Realm, k.Hash))
 		a.imports.drop(k.Realm)
+	case !known: // it may be an imported one, which its id does not find
+		a.keys.dropWhere(func(id string) bool { return isImportedID(id, c.Realm) })
+		a.imports.drop(c.Realm)
 	}
+	a.keys.drop(c.ID)
 }
 
 // classify is [classifyKey], for a route whose realm may have imported keys too.
