@@ -53,6 +53,9 @@ func ProveInclusion(ctx context.Context, r Reader, key Key, index int64) (Inclus
 	}
 	hashes := tlog.TileHashReader(tlog.Tree{N: c.Size, Hash: c.Root}, tileReader{ctx, r, key.realm})
 	proof, err := tlog.ProveRecord(c.Size, index, hashes)
+	if notRead(err) {
+		return Inclusion{}, err
+	}
 	if err != nil {
 		return Inclusion{}, errProof(err)
 	}
@@ -67,9 +70,6 @@ func CheckInclusion(key Key, in Inclusion) (gatehouse.Event, error) {
 	c, err := key.Open([]byte(in.Checkpoint))
 	if err != nil {
 		return gatehouse.Event{}, errProof(err)
-	}
-	if in.Index < 0 || in.Index >= c.Size {
-		return gatehouse.Event{}, errProof(errors.New("the index is outside of the checkpoint"))
 	}
 	if err := tlog.CheckRecord(in.Hashes, c.Size, c.Root, in.Index, tlog.RecordHash([]byte(in.Line))); err != nil {
 		return gatehouse.Event{}, errProof(err)

@@ -193,11 +193,17 @@ func (r *Retention) Remove(ctx context.Context, realm string) error {
 		return err
 	}
 	c, err := key.Open(point.Note)
-	if err != nil || c.Size != point.Size {
+	if err == nil && c.Size != point.Size {
+		err = fmt.Errorf("it says %d", c.Size)
+	}
+	if err != nil {
 		return fmt.Errorf("audit: realm %s: the checkpoint of %d events is not valid; nothing is removed: %w", realm, point.Size, err)
 	}
 	// What verification begins with afterwards must hold now: nothing can mend it then.
 	f, _, err := edgeOf(ctx, r.Store, realm, c.Size)
+	if notRead(err) {
+		return err
+	}
 	if err == nil && f.root() != c.Root {
 		err = errors.New("the tree is another one")
 	}

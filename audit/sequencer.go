@@ -385,6 +385,9 @@ func (s *Sequencer) checkHistory(ctx context.Context, tx SequencerTx, tree *edge
 			return fmt.Errorf("%w: realm %s has %d events, its checkpoint says %d", ErrHistory, realm, size, c.Size)
 		}
 		root, err := tlog.TreeHash(size, tree)
+		if notRead(err) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("%w: realm %s: %w", ErrHistory, realm, err)
 		}
@@ -433,7 +436,11 @@ func (s *Sequencer) continuesHead(ctx context.Context, tx SequencerTx, realm str
 			return fmt.Errorf("%w: realm %s went back from %d to %d events", ErrHistory, realm, head.Size, c.Size)
 		}
 	}
-	if _, err := proveConsistency(ctx, tx, realm, head, c); err != nil {
+	_, err := proveConsistency(ctx, tx, realm, head, c)
+	if notRead(err) {
+		return err
+	}
+	if err != nil {
 		return fmt.Errorf("%w: realm %s does not continue its head of %d events: %w", ErrHistory, realm, head.Size, err)
 	}
 	return nil

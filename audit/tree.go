@@ -21,14 +21,26 @@ type tileStore interface {
 	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
 }
 
-// loadTile returns the first t.W hashes of the stored tile.
+// unread is the error of a store that did not answer. It says nothing of the log: who
+// took it for a missing tile would raise the alarm whenever the database is away.
+type unread struct{ error }
+
+func (u unread) Unwrap() error { return u.error }
+
+func notRead(err error) bool {
+	var u unread
+	return errors.As(err, &u)
+}
+
+// loadTile returns the first t.W hashes of the stored tile. The error is unread when the
+// store did not answer; with any other the tile is missing or damaged.
 func loadTile(ctx context.Context, s tileStore, realm string, t tlog.Tile) ([]byte, error) {
 	stored, err := s.AuditTiles(ctx, realm, t.L, t.N, t.W)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
 		return nil, fmt.Errorf("tile %s is missing", t.Path())
 	case err != nil:
-		return nil, err
+		return nil, unread{err}
 	case stored.Width < t.W || stored.Width > tileWidth || len(stored.Data) != stored.Width*tlog.HashSize:
 		return nil, fmt.Errorf("tile %s is malformed", t.Path())
 	}

@@ -429,7 +429,7 @@ func (v *verification) leaf(h *tlog.Hash, batch string) error {
 	if at == 0 {
 		n := index / tileWidth
 		data, err := loadTile(v.ctx, v.r, v.key.realm, tlog.Tile{H: tileHeight, L: 0, N: n, W: int(min(tileWidth, v.size-index))})
-		if err != nil && v.ctx.Err() != nil {
+		if notRead(err) {
 			return err
 		}
 		if err != nil {
@@ -489,10 +489,10 @@ func (v *verification) grow(level int, h tlog.Hash) error {
 func (v *verification) compareTile(level int, n int64, want []tlog.Hash) error {
 	index := n << (tileHeight * (level + 1))
 	data, err := loadTile(v.ctx, v.r, v.key.realm, tlog.Tile{H: tileHeight, L: level, N: n, W: len(want)})
+	if notRead(err) {
+		return err
+	}
 	if err != nil {
-		if v.ctx.Err() != nil {
-			return err
-		}
 		v.report.add(ProblemTileAltered, index, "", "%v", err)
 		return nil
 	}

@@ -48,7 +48,7 @@ func (v *verification) begin() error {
 		n = 0
 	}
 	f, levels, err := edgeOf(v.ctx, v.r, v.key.realm, n)
-	if err != nil && v.ctx.Err() != nil {
+	if notRead(err) {
 		return err
 	}
 	if err == nil && n > 0 && f.root() != v.origin.Root {
@@ -65,7 +65,7 @@ func (v *verification) begin() error {
 	v.tiles = frontier{size: f.size, roots: slices.Clone(f.roots)}
 	if at := n % tileWidth; at != 0 {
 		v.tile, err = loadTile(v.ctx, v.r, v.key.realm, tlog.Tile{H: tileHeight, L: 0, N: n / tileWidth, W: int(min(tileWidth, v.size-n+at))})
-		if err != nil && v.ctx.Err() != nil {
+		if notRead(err) {
 			return err
 		}
 		if err != nil {
