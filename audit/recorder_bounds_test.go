@@ -1,0 +1,585 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+)
+
+// sized is an event whose line, with its newline, has n bytes; n is at least 300.
+func sized(t *testing.T, n int) *gatehouse.Event {
+	t.Helper()
+	e := &gatehouse.Event{ID: "evt_1", Time: epoch, Realm: "main", Kind: "k", Outcome: gatehouse.OutcomeSuccess}
+	length := func() int { return len(audit.AppendEvent(nil, e)) + 1 }
+	for key := 0; length() < n; key++ { // as many full details as fit, and one that fills the rest
+		if e.Detail == nil {
+			e.Detail = map[string]string{}
+		}
+		name := fmt.Sprintf("%02d", key)
+		e.Detail[name] = ""
+		// A control character takes six bytes in a line: so a few details fill it.
+		left := n - length()
+		wide := min(512, left/6)
+		if left-6*wide < 20 || left-6*wide > 500 { // something must be left for the last one, or nothing at all
+			wide = min(wide, max(0, (left-100)/6))
+		}
+		e.Detail[name] = strings.Repeat("\x01", wide)
+		if rest := n - length(); rest > 0 && rest <= 512-wide {
+			e.Detail[name] += strings.Repeat("x", rest)
+		}
+	}
+	if length() != n {
+		t.Fatalf("a line of %d bytes is not one of %d", length(), n)
+	}
+	return e
+}
+
+func down(string) error { return errDown }
+
+// set changes how the store fails, while others use it.
+func (m *memory) set(fail func(call string) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = fail
+}
+
+// TestRecorderRoom: the queue has room for as many events, and as many bytes, as it says and for no more. With
+// nothing queued there is room for any event.
+func TestRecorderRoom(t *testing.T) {
+	for name, tc := range map[string]struct {
+		queue, bytes int
+		size         int // of each event
+		kept         int // of those that are recorded while nothing can be stored
+	}{
+		"by default":                    {0, 0, 300, 16384},
+		"as many events":                {7, 0, 300, 7},
+		"as many bytes":                 {0, 3000, 300, 10},
+		"one byte too few for the last": {0, 2999, 300, 9},
+		"one byte more":                 {0, 3001, 300, 10},
+		"larger than all of the room":   {0, 299, 300, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory()
+			m.fail = down
+			r := recorder(t, m, func(c *audit.RecorderConfig) {
+				c.Overflow, c.Queue, c.QueueBytes = audit.OverflowDrop, tc.queue, tc.bytes
+			})
+			e, began := sized(t, tc.size), time.Now()
+			fill := func() {
+				for range tc.kept + 2 {
+					r.Record(e)
+				}
+			}
+			fill()
+			if s := r.Stats(); s.Depth != int64(tc.kept) || s.Recorded != int64(tc.kept) || s.Dropped != 2 {
+				t.Errorf("%s: %+v", name, s)
+			}
+			if took := time.Since(began); took > 0 {
+				t.Errorf("%s: who drops waited %v", name, took)
+			}
+			m.set(nil)
+			time.Sleep(time.Minute) // all of it is stored, and the count of what was dropped
+			m.set(down)
+			fill() // and the room is there again
+			if s := r.Stats(); s.Depth != int64(tc.kept) || s.Stored != int64(tc.kept)+1 || s.Dropped != 4 {
+				t.Errorf("%s, again: %+v", name, s)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			_ = r.Close(ctx)
+		})
+	}
+}
+
+// TestRecorderBatchesEnd: a batch ends with as many events as it may have, or before it becomes too long to be read in
+// one piece (a quarter of MaxBatch), and then does not wait for the others; a shorter one waits.
+func TestRecorderBatchesEnd(t *testing.T) {
+	for name, tc := range map[string]struct {
+		most, size, events int
+		want               []int64 // events of the batches that are stored at once
+	}{
+		"many events": {10, 300, 10, []int64{10}},
+		"one too few": {10, 300, 9, nil},
+		"long ones":   {1000, 1 << 16, 64, []int64{64}},
+		"almost long": {1000, 1<<16 - 1, 64, nil},
+		"one byte":    {1000, 1<<16 - 1, 65, []int64{65}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory()
+			r := recorder(t, m, func(c *audit.RecorderConfig) { c.MaxEvents = tc.most })
+			e := sized(t, tc.size)
+			for range tc.events {
+				r.Record(e)
+			}
+			synctest.Wait()
+			var got []int64
+			for _, b := range m.all() {
+				got = append(got, b.Count)
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("%s: batches of %d events are stored at once, want %d", name, got, tc.want)
+			}
+			if err := r.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if s := r.Stats(); s.Stored != int64(tc.events) {
+				t.Errorf("%s: %+v in the end", name, s)
+			}
+		})
+	}
+}
+
+// tries notes when a store was asked, in a bubble of synctest.
+type tries struct {
+	mu    sync.Mutex
+	began time.Time
+	at    []time.Duration
+}
+
+func (n *tries) note() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.at = append(n.at, time.Since(n.began))
+}
+
+func (n *tries) all() []time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.at)
+}
+
+const ms = time.Millisecond
+
+// TestRecorderRests: a store that fails is asked again after 50 ms and then half as often each time, down to once in
+// five seconds; a full batch does not press it. Once it works there is no rest any more.
+func TestRecorderRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, n := newMemory(), &tries{began: time.Now()}
+		m.fail = func(string) error { n.note(); return errDown }
+		r := recorder(t, m, func(c *audit.RecorderConfig) { c.MaxEvents = 2 })
+		for range 7 { // three batches are full
+			r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		}
+		time.Sleep(30 * time.Second)
+		var want []time.Duration
+		at := time.Duration(0) // the first is full
+		for _, rest := range []time.Duration{0, 50 * ms, 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 5000 * ms, 5000 * ms, 5000 * ms, 5000 * ms} {
+			at += rest
+			// All in one transaction, then the oldest by itself; the others of its realm must not pass it.
+			want = append(want, at, at)
+		}
+		if got := n.all(); !slices.Equal(got, want) {
+			t.Errorf("tried after\n%v, want\n%v", got, want)
+		}
+		if s := r.Stats(); s.Failures != int64(len(want)) || r.Failing() == nil {
+			t.Errorf("%+v, failing: %v", s, r.Failing())
+		}
+		m.set(nil)
+		time.Sleep(5 * time.Second)
+		if s := r.Stats(); s.Depth != 0 || s.Stored != 7 || r.Failing() != nil {
+			t.Errorf("after the store came back: %+v, failing: %v", s, r.Failing())
+		}
+		n.mu.Lock()
+		n.at, n.began = nil, time.Now()
+		n.mu.Unlock()
+		m.set(func(string) error { n.note(); return nil })
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		time.Sleep(time.Second)
+		if got := n.all(); !slices.Equal(got, []time.Duration{50 * ms}) {
+			t.Errorf("a batch of a store that works again was stored after %v", got)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRecorderClosesInTheMiddle: Close does not wait for the rest of a store that failed: it tries at once, and then
+// rests as before until it may not wait any longer.
+func TestRecorderClosesInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, n := newMemory(), &tries{began: time.Now()}
+		m.fail = func(string) error { n.note(); return errDown }
+		r := recorder(t, m, nil)
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		time.Sleep(4 * time.Second) // tried at 50, 100, 200, 400, 800, 1600 and 3200 ms; next at 6400 ms
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		defer cancel()
+		err := r.Close(ctx)
+		if took := time.Since(n.began); took != 16*time.Second || err == nil || !strings.Contains(err.Error(), "1 events could not be stored") {
+			t.Errorf("%v after %v", err, took)
+		}
+		want := []time.Duration{50 * ms, 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 4000 * ms, 9000 * ms, 14000 * ms}
+		if got := n.all(); len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+			t.Errorf("tried after\n%v, want\n%v", got, want)
+		}
+		// Another one who closes is told of the loss too, without a reason of their own.
+		if again := r.Close(t.Context()); again == nil || again.Error() != "audit: 1 events could not be stored" {
+			t.Errorf("closed again: %v", again)
+		}
+	})
+}
+
+// TestRecorderLeavesAHangingStore: a store that never answers is asked again after 30 seconds, with the events as they
+// were: it may still hold them, so nothing else is written into their memory.
+func TestRecorderLeavesAHangingStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, n := newMemory(), &tries{began: time.Now()}
+		var held, was []byte
+		works := run[audit.BatchWriter](m)
+		r, err := audit.NewRecorder(audit.RecorderConfig{Run: func(ctx context.Context, fn func(context.Context, audit.BatchWriter) error) error {
+			n.note()
+			if len(n.all()) == 1 {
+				if err := fn(ctx, holder{&held}); err != nil {
+					return err
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return works(ctx, fn)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			r.Record(&gatehouse.Event{Realm: "main", Kind: "k", Path: "/first"})
+		}
+		time.Sleep(time.Second)
+		was = bytes.Clone(held)
+		time.Sleep(40 * time.Second)
+		if got, want := n.all(), []time.Duration{50 * ms, 30*time.Second + 100*ms}; !slices.Equal(got, want) {
+			t.Errorf("tried after %v, want %v", got, want)
+		}
+		for range 5 {
+			for range 3 {
+				r.Record(&gatehouse.Event{Realm: "main", Kind: "k", Path: "/other"})
+			}
+			time.Sleep(time.Second)
+		}
+		if !bytes.Equal(held, was) || len(was) == 0 {
+			t.Errorf("what a transaction may still hold became %q, was %q", held, was)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := m.stored(t, "main"); len(got) != 18 || got[0].Path != "/first" || got[3].Path != "/other" {
+			t.Errorf("%d events", len(got))
+		}
+	})
+}
+
+// holder is a transaction that keeps the data of its batch and not a copy.
+type holder struct{ data *[]byte }
+
+func (h holder) AppendBatch(_ context.Context, b audit.Batch) error { *h.data = b.Data; return nil }
+
+// TestRecorderKeepsWhatFailed: when some batches cannot be stored, all others are, each once, and none is forgotten:
+// not what comes behind one that failed, not one of a realm that failed before.
+func TestRecorderKeepsWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.fail = func(call string) error {
+			if strings.HasSuffix(call, " bad") {
+				return errDown
+			}
+			return nil
+		}
+		r := recorder(t, m, func(c *audit.RecorderConfig) { c.MaxEvents = 1 })
+		for i, realm := range []string{"good", "bad", "main", "bad", "other", "bad", "main"} {
+			r.Record(&gatehouse.Event{Realm: realm, Kind: "k", Path: fmt.Sprint(i)})
+		}
+		time.Sleep(time.Second)
+		for realm, want := range map[string]int{"good": 1, "main": 2, "other": 1, "bad": 0} {
+			if n := len(m.stored(t, realm)); n != want {
+				t.Errorf("%d events of %s beside a realm that fails, want %d", n, realm, want)
+			}
+		}
+		m.set(nil)
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		var paths []string
+		for _, e := range m.stored(t, "bad") {
+			paths = append(paths, e.Path)
+		}
+		if !slices.Equal(paths, []string{"1", "3", "5"}) || len(m.all()) != 7 {
+			t.Errorf("events %v of the realm that failed, %d batches", paths, len(m.all()))
+		}
+	})
+}
+
+// TestRecorderTakesConflictForStoredOnlyAfterATry: a batch whose first try meets its ID in the store was not stored by
+// it. After a try whose answer was lost, the same says that it is there.
+func TestRecorderTakesConflictForStoredOnlyAfterATry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, calls := newMemory(), 0
+		m.fail = func(string) error {
+			if calls++; calls == 1 {
+				return gatehouse.Conflict
+			}
+			return nil
+		}
+		r := recorder(t, m, nil)
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		time.Sleep(time.Second)
+		if n, s := len(m.stored(t, "main")), r.Stats(); n != 1 || s.Stored != 1 || s.Failures != 1 {
+			t.Errorf("%d events, %+v", n, s)
+		}
+		m.set(down)
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		time.Sleep(time.Second)
+		if s := r.Stats(); s.Stored != 1 { // another failure says nothing of the kind, however often
+			t.Errorf("%+v", s)
+		}
+		m.set(nil)
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRecorderConflictSaysNothingOfOthers: of two batches that are tried together the one whose answer was lost is
+// there already. That is no reason to take the other one for stored; and one by itself is not tried for ever.
+func TestRecorderConflictSaysNothingOfOthers(t *testing.T) {
+	for _, realms := range [][]string{{"lost"}, {"lost", "failed"}} {
+		synctest.Test(t, func(t *testing.T) {
+			m, round := newMemory(), 0
+			works := run[audit.BatchWriter](m)
+			r, err := audit.NewRecorder(audit.RecorderConfig{MaxEvents: 1, Run: func(ctx context.Context, fn func(context.Context, audit.BatchWriter) error) error {
+				var batches []audit.Batch
+				if err := fn(ctx, collector{&batches}); err != nil {
+					return err
+				}
+				if len(batches) == len(realms) {
+					round++
+				}
+				if round > 1 {
+					return works(ctx, fn)
+				}
+				if len(batches) == 1 && batches[0].Realm == "lost" { // is stored, and nobody is told
+					return errors.Join(works(ctx, fn), errDown)
+				}
+				return errDown
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, realm := range realms {
+				r.Record(&gatehouse.Event{Realm: realm, Kind: "k"})
+			}
+			time.Sleep(time.Second)
+			for _, realm := range realms {
+				if n := len(m.stored(t, realm)); n != 1 {
+					t.Errorf("%v: %d events of %s", realms, n, realm)
+				}
+			}
+			if s := r.Stats(); s.Stored != int64(len(realms)) || s.Depth != 0 {
+				t.Errorf("%v: %+v", realms, s)
+			}
+			if err := r.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// collector is a transaction that only looks at what it is given.
+type collector struct{ batches *[]audit.Batch }
+
+func (c collector) AppendBatch(_ context.Context, b audit.Batch) error {
+	*c.batches = append(*c.batches, b)
+	return nil
+}
+
+// TestRecorderGoesOnAfterNothing: who wakes the recorder when all is stored already does not end it.
+func TestRecorderGoesOnAfterNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		r := recorder(t, m, nil)
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		time.Sleep(10 * ms) // the batch is under way, and takes the count of this with it:
+		r.Record(&gatehouse.Event{Realm: "main"})
+		time.Sleep(time.Second)
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		time.Sleep(time.Second)
+		if n := len(m.stored(t, "main")); n != 3 {
+			t.Errorf("%d events", n)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRecorderWakesForWhatCameMeanwhile: an event that comes while a batch is being stored is stored after it, also
+// when no other event comes; so is the count of what was dropped.
+func TestRecorderWakesForWhatCameMeanwhile(t *testing.T) {
+	for _, drop := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMemory()
+			slow := run[audit.BatchWriter](m)
+			r, err := audit.NewRecorder(audit.RecorderConfig{Overflow: audit.OverflowDrop, Queue: map[bool]int{false: 10, true: 1}[drop],
+				Run: func(ctx context.Context, fn func(context.Context, audit.BatchWriter) error) error {
+					time.Sleep(time.Second)
+					return slow(ctx, fn)
+				}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Record(&gatehouse.Event{Realm: "main", Kind: "first"})
+			time.Sleep(500 * ms) // it is being stored
+			r.Record(&gatehouse.Event{Realm: "main", Kind: "second"})
+			time.Sleep(10 * time.Second)
+			var kinds []string
+			for _, e := range m.stored(t, "main") {
+				kinds = append(kinds, e.Kind)
+			}
+			want := map[bool]string{false: "second", true: audit.KindAuditDropped}[drop]
+			if !slices.Equal(kinds, []string{"first", want}) {
+				t.Errorf("stored %q, and not %q after it", kinds, want)
+			}
+			if s := r.Stats(); s.Depth != 0 {
+				t.Errorf("%+v", s)
+			}
+			if err := r.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestRecorderStoresNoEmptyBatch: a realm that has been silent for a while is not written, and its events come again
+// when there are some.
+func TestRecorderStoresNoEmptyBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		r := recorder(t, m, nil)
+		for i := range 6 {
+			r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+			if i == 0 || i == 5 {
+				r.Record(&gatehouse.Event{Realm: "other", Kind: "k"})
+			}
+			time.Sleep(time.Second)
+		}
+		for _, b := range m.all() {
+			if b.Count != 1 {
+				t.Errorf("a batch of %d events", b.Count)
+			}
+		}
+		if n := len(m.all()); n != 8 {
+			t.Errorf("%d batches", n)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRecorderSaysWhatItDoes: what goes wrong is logged: an event that is none, one that comes late, a store that
+// fails, a queue that nobody empties.
+func TestRecorderSaysWhatItDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.fail = down
+		var log lines
+		r := recorder(t, m, func(c *audit.RecorderConfig) { c.Queue, c.Logger = 1, log.logger() })
+		r.Record(&gatehouse.Event{Realm: "main"}) // without a kind
+		if s := r.Stats(); s.Dropped != 1 || s.Recorded != 0 {
+			t.Errorf("%+v", s)
+		}
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"}) // waits in vain
+		for _, want := range []string{"audit event refused", "audit events could not be stored; trying again", "the audit queue is full and cannot be stored"} {
+			if !log.has(want) {
+				t.Errorf("not logged: %s; but %q", want, log.all())
+			}
+		}
+		m.set(nil)
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		// What was dropped of a realm is told, whatever the reason.
+		if got := m.stored(t, "main"); len(got) != 2 || got[1].Kind != audit.KindAuditDropped || got[1].Detail["count"] != "2" || got[1].Reason != "queue_full" {
+			t.Errorf("%+v", got)
+		}
+		if log.has("after the end") {
+			t.Error("nothing came late so far")
+		}
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		if !log.has("audit event came after the end of the recorder") {
+			t.Errorf("a late event: %q", log.all())
+		}
+	})
+}
+
+// TestRecorderSetsTime: an event without a usable time has the recorder's, and one with a time keeps it.
+func TestRecorderSetsTime(t *testing.T) {
+	m := newMemory()
+	r := recorder(t, m, func(c *audit.RecorderConfig) { c.Now = func() time.Time { return epoch } })
+	other := epoch.Add(-time.Hour)
+	for _, at := range []time.Time{{}, other, time.Unix(0, 0), time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k", Time: at})
+	}
+	if err := r.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range m.stored(t, "main") {
+		if want := []time.Time{epoch, other, epoch, epoch}[i]; !e.Time.Equal(want) {
+			t.Errorf("event %d is of %v, want %v", i, e.Time, want)
+		}
+	}
+}
+
+// lines are what was logged.
+type lines struct {
+	mu   sync.Mutex
+	text []string
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, string(p))
+	return len(p), nil
+}
+
+func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func (l *lines) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.text)
+}
+
+// has reports whether a line holds the text; count tells how many do.
+func (l *lines) has(text string) bool { return l.count(text) > 0 }
+
+func (l *lines) count(text string) (n int) {
+	for _, line := range l.all() {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestRecorderNeeds: a recorder without a runner is none, and its policies are the two that it knows.
+func TestRecorderNeeds(t *testing.T) {
+	for _, policy := range []audit.Overflow{"", audit.OverflowBlock, audit.OverflowDrop} {
+		r := recorder(t, newMemory(), func(c *audit.RecorderConfig) { c.Overflow = policy })
+		if err := errors.Join(r.Admit(t.Context()), r.Close(t.Context())); err != nil {
+			t.Errorf("%q: %v", policy, err)
+		}
+	}
+}
