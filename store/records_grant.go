@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -203,12 +205,15 @@ func scanStatusBit(r row) (v revocation.StatusBit, err error) {
 	return v, err
 }
 
+// placesAtOnce is how many places of a list are read as one text, of half a megabyte.
+const placesAtOnce = 1 << 16
+
 // EachStatusBit gives take every status bit of every realm that is not yet
-// purged, in the order of realm, list and place, without ExpiresAt, which is that
-// of the list. The primary key's index has all of it: to look up the rows of a
-// million places costs four times as much as reading them there; and to read realm
-// and list with each of them once more as much as reading the place alone, so the
-// lists are found one after the other.
+// purged, by realm and list, without ExpiresAt, which is that of the list. The
+// primary key's index has all of it: to look up the rows of a million places costs
+// four times as much as reading them there. The database hands out the places of a
+// list as one text, because to hand out a row costs several times as much as to find
+// it; the lists are found one after the other.
 func (q Queries) EachStatusBit(ctx context.Context, take func(revocation.StatusBit) error) error {
 	type listKey struct {
 		realm string
@@ -218,23 +223,56 @@ func (q Queries) EachStatusBit(ctx context.Context, take func(revocation.StatusB
 		err = r.Scan(&l.realm, &l.list)
 		return l, err
 	}
-	after := `SELECT realm, list FROM status_bits WHERE (realm, list)>($1,$2) ORDER BY realm, list LIMIT 1`
 	for at := (listKey{"", math.MinInt64}); ; {
-		lists, err := many(ctx, q.c, first, after, at.realm, at.list)
+		// In two steps, each of which an index answers by one look: for (realm, list)>($1,$2)
+		// SQLite looks through the whole rest of the realm.
+		lists, err := many(ctx, q.c, first, `SELECT realm, list FROM status_bits WHERE realm=$1 AND list>$2 ORDER BY list LIMIT 1`, at.realm, at.list)
+		if err == nil && len(lists) == 0 {
+			lists, err = many(ctx, q.c, first, `SELECT realm, list FROM status_bits WHERE realm>$1 ORDER BY realm, list LIMIT 1`, at.realm)
+		}
 		if err != nil || len(lists) == 0 {
 			return err
 		}
 		at = lists[0]
-		scan := func(r row) (v revocation.StatusBit, err error) {
-			v.Realm, v.List = at.realm, at.list
-			err = r.Scan(&v.Index)
-			return v, err
+		if err := q.eachPlace(ctx, at.realm, at.list, take); err != nil {
+			return err
 		}
-		err = each(ctx, q.c, scan, take, `SELECT position FROM status_bits WHERE realm=$1 AND list=$2 ORDER BY position`, at.realm, at.list)
+	}
+}
+
+// eachPlace gives take the status bits of one list.
+func (q Queries) eachPlace(ctx context.Context, realm string, list int64, take func(revocation.StatusBit) error) error {
+	type run struct {
+		places string
+		last   int64
+		count  int
+	}
+	scan := func(r row) (v run, err error) {
+		err = r.Scan(&v.places, &v.last, &v.count)
+		return v, err
+	}
+	for last, full := int64(math.MinInt64), true; full; {
+		err := each(ctx, q.c, scan, func(v run) error {
+			if last, full = v.last, v.count == placesAtOnce; v.count == 0 {
+				return nil
+			}
+			for place := range strings.SplitSeq(v.places, ",") {
+				index, err := strconv.ParseInt(place, 10, 64)
+				if err != nil {
+					return internal("place %q of status list %d: %w", place, list, err)
+				}
+				if err := take(revocation.StatusBit{Realm: realm, List: list, Index: index}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, `SELECT COALESCE(string_agg(CAST(position AS TEXT), ','),''), COALESCE(MAX(position),0), COUNT(*) FROM (SELECT position FROM status_bits
+			WHERE realm=$1 AND list=$2 AND position>$3 ORDER BY position LIMIT $4) AS places`, realm, list, last, placesAtOnce)
 		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
 // InsertStatusBit sets a status bit. Setting it again is fine, and keeps it

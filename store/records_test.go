@@ -612,6 +612,31 @@ func TestEachEnds(t *testing.T) {
 	})
 }
 
+// TestEveryPlaceOfAList: places are read many at once; none may fall between two
+// readings, and a list that ends where a reading ends must not be read for ever.
+func TestEveryPlaceOfAList(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db, raw := open(t, cfg), rawDB(t, cfg)
+		want := map[int64]int{1_300_001: 1 << 16, 1_300_002: 1<<17 + 1, 1_300_003: 1}
+		for list, n := range want {
+			if _, err := raw.ExecContext(t.Context(), `WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n+1 FROM c WHERE n+1<$3)
+				INSERT INTO status_bits (realm, list, position, expires_at) SELECT $1, $2, 7*n, NULL FROM c`, "main", list, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen := map[revocation.StatusBit]bool{}
+		have := map[int64]int{}
+		for _, bit := range eachOf(t, db.EachStatusBit) {
+			if seen[bit] || bit.Realm != "main" || bit.Index%7 != 0 || bit.Index/7 >= int64(want[bit.List]) {
+				t.Fatalf("%+v, again: %v", bit, seen[bit])
+			}
+			seen[bit] = true
+			have[bit.List]++
+		}
+		same(t, have, want)
+	})
+}
+
 // TestPurgeInPieces: a purge never takes more than it was told to, of either
 // table, and nothing that is still needed.
 func TestPurgeInPieces(t *testing.T) {

@@ -10,17 +10,17 @@ import (
 
 const (
 	// goal is how long one piece should take.
-	goal    = 10 * time.Millisecond
+	goal    = 5 * time.Millisecond
 	fewest  = 16
-	initial = 256
+	initial = 64
 	most    = 1 << 14
 )
 
 // Do calls piece until it has done fewer records than it was allowed to, and
 // returns how many there were in all. Each call is one transaction of its own; how
 // many records it may do follows from how long the last one took. Between two
-// pieces Do rests for as long as the piece took, so that at least half of the
-// writer is left for others. It ends with ctx, and with the first error.
+// pieces Do rests three times as long as the piece took, so that at least three
+// quarters of the writer, and of the disk, are left for others. It ends with ctx, and with the first error.
 func Do(ctx context.Context, piece func(ctx context.Context, limit int) (int64, error)) (done int64, err error) {
 	limit := initial
 	for {
@@ -37,7 +37,7 @@ func Do(ctx context.Context, piece func(ctx context.Context, limit int) (int64, 
 		case took > goal:
 			limit = max(limit/2, fewest)
 		}
-		rest := time.NewTimer(min(took, time.Second))
+		rest := time.NewTimer(min(3*took, time.Second))
 		select {
 		case <-rest.C:
 		case <-ctx.Done():
