@@ -540,100 +540,6 @@ func TestUnknownFacts(t *testing.T) {
 	}
 }
 
-// try tries a change on what is stored now, as package admin does before it writes.
-func try(ctx context.Context, d *Decider, realm string, c Candidate) error {
-	p, err := d.Prepare(realm, c)
-	if err != nil {
-		return err
-	}
-	return p.Confirm(ctx, d.store)
-}
-
-func TestAdministration(t *testing.T) {
-	w := newWorld()
-	w.docs["main"] = []policy.Document{{ID: "all", Text: `permit(principal, action, resource);`}}
-	delete(w.schemas, "main")
-	w.roles["main"] = append(w.roles["main"], policy.Role{Name: policy.RoleAdmin, Permissions: []policy.Permission{{Actions: []string{"*"}, ResourceType: "*"}}})
-	d, _, _ := newDecider(t, w)
-	read, write := []string{ScopeAdminRead}, []string{ScopeAdminWrite}
-	for _, c := range []struct {
-		realm, id               string
-		scopes                  []string
-		action, typ, target, on string
-		code                    string
-	}{
-		{"main", "root", []string{"*"}, "manage", policy.AdminRealm, "shop", "", "permitted"},
-		{"main", "root", read, "read", policy.AdminSubject, "shop", "", "permitted"},
-		{"main", "root", read, "write", policy.AdminSubject, "shop", "", CodeInsufficientScope},
-		{"main", "root", write, "read", policy.AdminSubject, "shop", "", CodeInsufficientScope},
-		{"main", "root", nil, "read", policy.AdminSubject, "shop", "", CodeInsufficientScope},
-		{"main", "alice", []string{"*"}, "read", policy.AdminSubject, "main", "", "no_permit"}, // the realm's own admin role and permit-all say nothing here
-		{"main", "oper", write, "write", policy.AdminSubject, "main", "bob", "permitted"},
-		{"main", "oper", write, "write", policy.AdminSubject, "main", "root", "forbidden"},
-		{"main", "oper", write, "write", policy.AdminSubject, "main", "nobody", "forbidden"},
-		{"main", "oper", write, "write", policy.AdminSubject, "shop", "chief", "forbidden"},
-		{"main", "oper", write, "revoke", policy.AdminSubject, "main", "root", "permitted"},
-		{"shop", "chief", write, "write", policy.AdminPolicy, "shop", "p", "permitted"},
-		{"shop", "chief", read, "read", policy.AdminSubject, "main", "", "forbidden"},
-		{"shop", "fake", read, "read", policy.AdminSubject, "shop", "", "no_permit"},
-		{"main", "ghost", read, "read", policy.AdminSubject, "main", "", CodeSubjectDisabled},
-	} {
-		p := who(c.realm, c.id)
-		p.Scopes = c.scopes
-		got := d.DecideAdmin(context.Background(), p, c.action, c.typ, c.target, c.on)
-		if got.Code != c.code || got.Allowed != (c.code == "permitted") {
-			t.Errorf("%+v: %+v", c, got)
-		}
-	}
-	if got := d.DecideAdmin(context.Background(), nil, "read", policy.AdminRealm, "main", ""); got.Code != CodeUnauthenticated {
-		t.Errorf("%+v", got)
-	}
-}
-
-func TestCheck(t *testing.T) {
-	w := newWorld()
-	d, _, _ := newDecider(t, w)
-	ctx := context.Background()
-	ok := []Candidate{
-		{}, {PutPolicy: &policy.Document{ID: "new", Text: `forbid(principal is Anonymous, action, resource);`}},
-		{PutRole: &policy.Role{Name: "new", Parents: []string{"admin"}}}, {DeletePolicy: "documents"}, {DeleteRole: "manager"},
-		{PutSchema: &policy.Schema{}},
-	}
-	for i, c := range ok {
-		if err := try(ctx, d, "main", c); err != nil {
-			t.Errorf("%d: %v", i, err)
-		}
-	}
-	bad := map[string]Candidate{
-		"policy documents:1:1 (documents)": {PutPolicy: &policy.Document{ID: "documents", Text: `permit(principal, action, resource) when { resource.nope };`}},
-		"policy off:1:":                    {PutPolicy: &policy.Document{ID: "off", Disabled: true, Text: `permit(`}},
-		"role new":                         {PutRole: &policy.Role{Name: "new", Parents: []string{"ghost"}}},
-		"role user":                        {DeleteRole: "viewer"}, // user inherits from it
-		"schema:1:":                        {PutSchema: &policy.Schema{Text: "entity"}},
-		"role admin (role:admin#1)":        {PutSchema: &policy.Schema{Text: "entity User;"}},
-	}
-	for place, c := range bad {
-		err := try(ctx, d, "main", c)
-		var e *gatehouse.Error
-		if !errors.As(err, &e) || e.Code != "policy_invalid" || e.Kind != gatehouse.Unprocessable {
-			t.Errorf("%s: %v", place, err)
-			continue
-		}
-		found := false
-		for k := range e.Fields {
-			found = found || strings.HasPrefix(k, place)
-		}
-		if !found {
-			t.Errorf("%s: %v", place, e.Fields)
-		}
-	}
-	for _, c := range []Candidate{{PutRole: &policy.Role{Name: policy.RoleAdmin}}, {DeleteRole: policy.RoleRealmAdmin}} {
-		if err := try(ctx, d, "main", c); gatehouse.CodeOf(err) != "role_built_in" {
-			t.Errorf("%v", err)
-		}
-	}
-}
-
 func TestExplain(t *testing.T) {
 	d, _, _ := newDecider(t, newWorld())
 	x, err := d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "bob"), Action: "read", Resource: document("zoe", "red", "private")})
@@ -643,9 +549,43 @@ func TestExplain(t *testing.T) {
 	if x.Decision.Allowed || len(x.Policies) == 0 || !strings.Contains(x.String(), "owner-reads") {
 		t.Errorf("%s", x)
 	}
-	x, _ = d.Explain(context.Background(), gatehouse.AccessRequest{Principal: who("main", "ghost"), Action: "read"})
-	if x.Decision.Code != CodeSubjectDisabled || x.String() == "" {
-		t.Errorf("%+v", x)
+	for what, r := range map[string]gatehouse.AccessRequest{
+		CodeSubjectDisabled:        {Principal: who("main", "ghost"), Action: "read", Resource: gatehouse.Resource{Type: "Document", ID: "d"}},
+		policy.CodeEvaluationError: {Principal: who("main", "bob"), Action: "read", Resource: gatehouse.Resource{Type: "Document", ID: strings.Repeat("x", 5000)}},
+	} {
+		x, err = d.Explain(context.Background(), r)
+		if err != nil || x.Decision.Code != what || x.Action != "read" || x.Resource != "Document::"+r.Resource.ID || x.String() == "" {
+			t.Errorf("%s: %v %+v", what, err, x)
+		}
+	}
+}
+
+// TestExplainWhatIf: documents that are only thought of decide as if they were
+// stored, in place of those of their names, and change nothing.
+func TestExplainWhatIf(t *testing.T) {
+	d, _, _ := newDecider(t, newWorld())
+	r := gatehouse.AccessRequest{Principal: who("shop", "chief"), Action: "read", Resource: gatehouse.Resource{Type: "T", ID: "x"}}
+	for name, c := range map[string]struct {
+		documents []policy.Document
+		code      string
+	}{
+		"nothing":        {nil, "permitted"},
+		"one beside":     {[]policy.Document{{ID: "stop", Text: `forbid(principal, action, resource);`}}, "forbidden"},
+		"one in place":   {[]policy.Document{{ID: "all", Text: `permit(principal is Client, action, resource);`}}, "no_permit"},
+		"two":            {[]policy.Document{{ID: "all", Text: `permit(principal is Client, action, resource);`}, {ID: "more", Text: `permit(principal, action, resource);`}}, "permitted"},
+		"none, switched": {[]policy.Document{{ID: "all", Disabled: true, Text: `permit(principal, action, resource);`}}, "no_permit"},
+	} {
+		x, err := d.Explain(t.Context(), r, c.documents...)
+		if err != nil || x.Decision.Code != c.code {
+			t.Errorf("%s: %v %+v", name, err, x.Decision)
+		}
+	}
+	_, err := d.Explain(t.Context(), r, policy.Document{ID: "all", Text: `permit(`})
+	if gatehouse.CodeOf(err) != "policy_invalid" {
+		t.Errorf("%v", err)
+	}
+	if got := d.Decide(t.Context(), r); !got.Allowed {
+		t.Errorf("a thought came into force: %+v", got)
 	}
 }
 

@@ -85,8 +85,8 @@ func (p *Prepared) Confirm(ctx context.Context, r Rules) error {
 		if err != nil || now == p.base.SchemaText() {
 			return err
 		}
-	case p.base == nil && p.change.DeletePolicy != "":
-		return nil // rules that do not load are mended by taking something away
+	case p.base == nil && p.change.DeletePolicy != "" && p.change == (Candidate{DeletePolicy: p.change.DeletePolicy}):
+		return nil // rules that do not load are mended by taking something away, and by nothing beside
 	}
 	return check(ctx, r, p.realm, p.change, p.base)
 }

@@ -1,8 +1,7 @@
 // Package authz is the decision point: it holds every realm's compiled policies
 // in memory and answers whether a principal may do something ([Decider.Decide]),
-// who somebody is in terms of roles ([Decider.Roles]), what a route asks
-// ([Decider.CheckRoles], [CheckScopes]) and who may administer Gatehouse
-// ([Decider.DecideAdmin]).
+// who somebody is in terms of roles ([Decider.Roles]) and who may administer
+// Gatehouse ([Decider.DecideAdmin]).
 //
 // # Life of a realm's policies
 //
@@ -11,7 +10,8 @@
 // recompiles and swaps the snapshot before it returns, so whoever changed a
 // policy knows that it is in force. If that fails, the realm denies everything
 // (policy_unavailable) until a retry, made by decisions at most once a second,
-// succeeds. Writers avoid this by asking [Check] inside their transaction.
+// succeeds. Writers avoid this by trying a change ([Decider.Prepare], [Batch]) and
+// confirming it inside their transaction.
 //
 // # Where facts come from
 //

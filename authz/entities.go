@@ -167,7 +167,7 @@ func (s *source) Entity(ref gatehouse.EntityRef) (policy.Entity, bool, error) {
 			return s.stored(ref)
 		case err != nil:
 			return policy.Entity{}, false, err
-		case subj.disabled || subj.entity.Ref() != ref:
+		case subj.entity.Ref() != ref: // of the other kind, or disabled, which has no entity
 			return policy.Entity{}, false, nil
 		}
 		return subj.entity, true, nil

@@ -55,6 +55,12 @@ func TestOnePolicy(t *testing.T) {
 	if got := d.Decide(t.Context(), r); !got.Allowed {
 		t.Fatalf("%+v", got)
 	}
+	if p, err = d.Prepare("main", Candidate{DeletePolicy: "documents"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Confirm(t.Context(), c); err != nil {
+		t.Error(err)
+	}
 	if c.all != begun {
 		t.Errorf("all policies were read %d times", c.all-begun)
 	}
