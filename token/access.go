@@ -32,11 +32,11 @@ type Access struct {
 	// Type is the typ of the header: [TypeAccess] when empty, or [TypeJWT].
 	Type string
 	// More are claims about the subject that an audience wants. Empty ones are left
-	// out; a name of another claim is refused.
+	// out; a name of another claim is refused, and so is one that is not plain ASCII.
 	More []Claim
 }
 
-// Claim is a claim of one text or of a list of them.
+// Claim is a claim of one text or of a list of them, never of both.
 type Claim struct {
 	Name string
 	Text string
@@ -93,6 +93,9 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 		if reserved(c.Name) || slices.ContainsFunc(a.More[:i], func(o Claim) bool { return o.Name == c.Name }) {
 			return nil, errors.New("access token: a further claim is there already")
 		}
+		if c.Text != "" && len(c.List) > 0 || !isPlain(c.Name) { // two members of one name, or an end to the name
+			return nil, errors.New("access token: a further claim cannot be written")
+		}
 		w.text(c.Name, c.Text)
 		w.list(c.Name, c.List)
 	}
@@ -101,8 +104,10 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 	w.buf = strconv.AppendInt(w.buf, a.StatusIndex, 10)
 	w.buf = append(w.buf, `,"uri":`...)
 	w.quote(a.Issuer + statusPath + strconv.FormatInt(a.StatusList, 10))
-	w.buf = append(w.buf, "}}}"...)
-	return w.buf, w.err
+	if w.err != nil {
+		return nil, w.err
+	}
+	return append(w.buf, "}}}"...), nil
 }
 
 // reserved reports whether a claim is one that [Access] has a field for, or that
@@ -122,6 +127,7 @@ type claimWriter struct {
 	err error
 }
 
+// name begins a member; the name must stand for itself.
 func (w *claimWriter) name(name string) {
 	if w.buf[len(w.buf)-1] != '{' {
 		w.buf = append(w.buf, ',')

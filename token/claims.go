@@ -101,14 +101,14 @@ func parseClaims(payload []byte) (*Claims, error) {
 	if len(payload) <= quickBytes && c.readQuickly(string(payload)) {
 		return c, nil
 	}
-	*c = Claims{Raw: payload}
 	if err := c.readFully(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// readFully fills in c from any claims set. What it refuses is refused.
+// readFully fills in c from any claims set, whatever was in it besides Raw. What it
+// refuses is refused.
 func (c *Claims) readFully() error {
 	if !shallow(c.Raw) {
 		return errMalformed.With(errors.New("claims nest too deep"))
@@ -144,9 +144,6 @@ func firstByte(b []byte) byte {
 // readStatus fills in the place in a status list. A foreign status claim of
 // another form leaves HasStatus false; a verifier of our own tokens requires it.
 func (c *Claims) readStatus(raw jsontext.Value) {
-	if len(raw) == 0 || raw[0] != '{' {
-		return
-	}
 	var s struct {
 		List *struct {
 			Index *int64 `json:"idx"`
@@ -228,7 +225,7 @@ func (d *numericDate) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		return errors.New("not a NumericDate")
 	}
 	if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-		if n < 0 || n > maxNumericDate {
+		if n > maxNumericDate {
 			return errors.New("NumericDate out of range")
 		}
 		d.Time = time.Unix(n, 0)

@@ -201,8 +201,13 @@ func TestMissingAlgorithmIsBoundByTheCaller(t *testing.T) {
 	if err != nil || got.Algorithm != token.PS256 {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := token.ParseJWK(jwk, token.ParseOptions{Algorithms: []token.Algorithm{token.RS256, token.PS256}}); err == nil {
-		t.Error("bound although two algorithms fit")
+	if got, err := token.ParseJWK(jwk, token.ParseOptions{Algorithms: []token.Algorithm{token.PS256, token.ES256, token.PS256}}); err != nil || got.Algorithm != token.PS256 {
+		t.Errorf("one algorithm named twice: %v, %v", got, err)
+	}
+	for _, algs := range [][]token.Algorithm{{token.RS256, token.PS256}, {token.PS256, token.ES256, token.PS384}, {token.ES256}, nil} {
+		if k, err := token.ParseJWK(jwk, token.ParseOptions{Algorithms: algs}); err == nil {
+			t.Errorf("bound to %s by %s", k.Algorithm, algs)
+		}
 	}
 }
 

@@ -53,12 +53,11 @@ func PlanKeys(keys []StoredKey, now time.Time, s Schedule) []KeyStep {
 		case KeyActive:
 			active = append(active, k)
 		case KeyPublished:
-			if k.Algorithm != string(s.Algorithm) {
-				// Chosen before the realm's algorithm changed; it never signed.
+			if k.Algorithm == string(s.Algorithm) {
+				published = append(published, k)
+			} else { // made before the realm's algorithm changed; it never signed
 				plan = append(plan, KeyStep{ActionRemove, k.KID})
-				continue
 			}
-			published = append(published, k)
 		case KeyRetired:
 			if !now.Before(k.RetiredAt.Add(s.TokenTTL + MaxLeeway)) {
 				plan = append(plan, KeyStep{ActionRemove, k.KID})

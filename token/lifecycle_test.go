@@ -23,6 +23,7 @@ func TestPlanKeys(t *testing.T) {
 		return token.StoredKey{KID: kid, Algorithm: "ES256", State: token.KeyRetired, RetiredAt: ago(since)}
 	}
 	other := func(k token.StoredKey) token.StoredKey { k.Algorithm = "Ed25519"; return k }
+	created := func(k token.StoredKey, ago time.Duration) token.StoredKey { k.CreatedAt = clock.Add(-ago); return k }
 	keep := 10*time.Minute + token.MaxLeeway
 	for name, c := range map[string]struct {
 		keys []token.StoredKey
@@ -44,6 +45,16 @@ func TestPlanKeys(t *testing.T) {
 		"algorithm changed":        {[]token.StoredKey{other(active("a", time.Minute))}, []string{"generate"}},
 		"changed while published":  {[]token.StoredKey{active("a", day), other(published("b", time.Minute))}, []string{"remove b"}},
 		"changed, new one waits":   {[]token.StoredKey{other(active("a", day)), published("b", time.Minute)}, nil},
+		"three active":             {[]token.StoredKey{active("b", 2*time.Hour), active("c", time.Hour), active("a", day)}, []string{"retire a", "retire b"}},
+		"two active at once":       {[]token.StoredKey{created(active("a", day), 1), created(active("b", day), 2)}, []string{"retire b"}}, // the younger one stays
+		"two of one age":           {[]token.StoredKey{active("b", day), active("a", day)}, []string{"retire a"}},
+		"two active, one waits":    {[]token.StoredKey{active("a", day), active("b", time.Hour), published("c", time.Hour)}, []string{"retire a", "activate c", "retire b"}},
+		"two active, rotation due": {[]token.StoredKey{active("a", 40*day), active("b", 31*day)}, []string{"retire a", "generate"}},
+		"no active, one changed":   {[]token.StoredKey{other(published("a", day)), published("b", time.Minute)}, []string{"remove a", "activate b"}},
+		"no active, all changed":   {[]token.StoredKey{other(published("a", day)), other(published("b", day))}, []string{"remove a", "remove b", "generate_active"}},
+		"no active, oldest first":  {[]token.StoredKey{published("a", time.Minute), published("b", time.Hour)}, []string{"activate b"}},
+		"retired of another kind":  {[]token.StoredKey{active("b", day), other(retired("a", keep-1)), other(retired("c", keep))}, []string{"remove c"}},
+		"retired, then generate":   {[]token.StoredKey{retired("c", keep), retired("d", keep)}, []string{"remove c", "remove d", "generate_active"}},
 	} {
 		var got []string
 		for _, step := range token.PlanKeys(c.keys, clock, s) {
@@ -57,8 +68,9 @@ func TestPlanKeys(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
-	s.Rotate = -1
-	if plan := token.PlanKeys([]token.StoredKey{active("a", 9999*day)}, clock, s); plan != nil {
-		t.Errorf("rotates though told not to: %v", plan)
+	for _, s.Rotate = range []time.Duration{-1, 0} {
+		if plan := token.PlanKeys([]token.StoredKey{active("a", 9999*day)}, clock, s); plan != nil {
+			t.Errorf("rotates though told not to: %v", plan)
+		}
 	}
 }

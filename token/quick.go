@@ -72,9 +72,7 @@ func (c *Claims) readQuickly(text string) bool {
 	if !r.skip('}') || r.at != len(text) {
 		return false
 	}
-	if seen&(1<<14) != 0 {
-		c.setPlace(place)
-	}
+	c.setPlace(place) // of no status claim at all, it is nobody's
 	return true
 }
 
@@ -141,6 +139,15 @@ var plain = func() (set [256]bool) {
 	}
 	return set
 }()
+
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if !plain[s[i]] {
+			return false
+		}
+	}
+	return true
+}
 
 func (r *quickReader) string() (string, bool) {
 	if !r.skip('"') {

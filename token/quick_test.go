@@ -33,6 +33,7 @@ var quickRefused = []string{
 	`{"status":{"status_list":{"idx":-1,"uri":"i/status/0"}}}`, `{"status":{"status_list":{"idx":1}}}`, `{"status":{}}`, `{"status":1}`,
 	`{"status":{"status_list":{"idx":1,"uri":"i/status/0","idx":2}}}`, `{"status":{"status_list":{"idx":1,"uri":"i/status/0"}},"status":1}`,
 	`{"x":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`,
+	`{"aud":`, `{"aud":"`, `{"x":`, `{"x":-`, `{"x":[`, `{"x":{`, `{"x":"`, `{"exp":`, `{"exp":1`, `{"status":`, `{"iss"`, `{"iss":"i",`, `{"amr":["a"`, `{"amr":["a",`,
 }
 
 func TestQuickReader(t *testing.T) {
@@ -46,8 +47,19 @@ func TestQuickReader(t *testing.T) {
 			t.Errorf("read quickly: %q", text)
 		}
 	}
+	// As much of everything as there is room for, and the ends of what is plain.
+	for _, text := range []string{`{"aud":["0"` + strings.Repeat(`,"a"`, quickList-1) + `]}`, `{"amr":["0"` + strings.Repeat(`,"a"`, quickList-1) + `]}`,
+		`{` + manyNames(quickNames) + `}`, `{"x":{` + manyNames(quickNames) + `}}`, `{"x":` + strings.Repeat("[", quickDepth) + strings.Repeat("]", quickDepth) + `}`,
+		`{"x":` + strings.Repeat(`{"a":`, quickDepth-1) + `"b"` + strings.Repeat("}", quickDepth-1) + `}`, `{"x":[[[[],[]],[],{},{"a":{}}],[]]}`,
+		`{"x":999999999999999,"y":-999999999999999}`, `{"x":[0,10,900],"y":-0}`, "{\"iss\":\" !#[]^~\x7f\"}"} {
+		if !agree(t, text) {
+			t.Errorf("not read quickly: %s", text)
+		}
+	}
 	// More of anything than there is room for.
-	for _, text := range []string{`{"aud":["0"` + strings.Repeat(`,"a"`, quickList) + `]}`, `{` + manyNames() + `}`, `{"x":{` + manyNames() + `}}`,
+	for _, text := range []string{`{"aud":["0"` + strings.Repeat(`,"a"`, quickList) + `]}`, `{` + manyNames(quickNames+1) + `}`,
+		`{"x":{` + manyNames(quickNames+1) + `}}`, `{"x":1000000000000000}`, `{"iss":"` + "\x80" + `"}`, `{"iss":"` + "\x1f" + `"}`,
+		`{"x":` + strings.Repeat(`{"a":`, quickDepth) + `"b"` + strings.Repeat("}", quickDepth) + `}`,
 		`{"x":` + strings.Repeat("[", quickDepth+1) + strings.Repeat("]", quickDepth+1) + `}`} {
 		if agree(t, text) {
 			t.Errorf("read quickly: %s", text)
@@ -55,9 +67,9 @@ func TestQuickReader(t *testing.T) {
 	}
 }
 
-func manyNames() string {
+func manyNames(n int) string {
 	var names []string
-	for c := range quickNames + 1 {
+	for c := range n {
 		names = append(names, `"`+string(rune('a'+c))+`":1`)
 	}
 	return strings.Join(names, ",")

@@ -68,11 +68,9 @@ func isPadded(b []byte) bool {
 	return len(b)-head < 16 || len(b)-tail < 16
 }
 
-// isSequence reports whether every octet follows the one before by a fixed step.
+// isSequence reports whether every octet follows the one before by a fixed step. b
+// has two octets at least.
 func isSequence(b []byte) bool {
-	if len(b) < 3 {
-		return true
-	}
 	step := b[1] - b[0]
 	for i := 1; i < len(b); i++ {
 		if b[i]-b[i-1] != step {

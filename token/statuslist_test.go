@@ -95,8 +95,12 @@ func TestStatusListVerifierConfig(t *testing.T) {
 	good := func() token.StatusListVerifierConfig {
 		return token.StatusListVerifierConfig{Issuer: issuer, Algorithms: []token.Algorithm{token.ES256}, Keys: keySet(t, newKey(t, token.ES256))}
 	}
-	if _, err := token.NewStatusListVerifier(good()); err != nil {
-		t.Fatal(err)
+	for _, leeway := range []time.Duration{0, token.MaxLeeway} {
+		cfg := good()
+		cfg.Leeway = leeway
+		if _, err := token.NewStatusListVerifier(cfg); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, change := range map[string]func(*token.StatusListVerifierConfig){
 		"no issuer":         func(c *token.StatusListVerifierConfig) { c.Issuer = "" },

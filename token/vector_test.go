@@ -16,6 +16,8 @@ func TestVerifyVectorLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := strings.Split(jws, ".")
+	const filled = `{"jwk":%s,"jws":%q,"x":%q}`
+	room := token.MaxVectorBytes - len(fmt.Sprintf(filled, jwk, jws, ""))
 	for name, c := range map[string]struct {
 		line  string
 		valid bool
@@ -39,6 +41,8 @@ func TestVerifyVectorLines(t *testing.T) {
 		"trailing":          {fmt.Sprintf(`{"jwk":%s,"jws":%q} x`, jwk, jws), false},
 		"deep":              {fmt.Sprintf(`{"x":%s,"jwk":%s,"jws":%q}`, strings.Repeat("[", 50)+strings.Repeat("]", 50), jwk, jws), false},
 		"long":              {fmt.Sprintf(`{"x":%q,"jwk":%s,"jws":%q}`, strings.Repeat("x", token.MaxVectorBytes), jwk, jws), false},
+		"as long as may be": {fmt.Sprintf(filled, jwk, jws, strings.Repeat("x", room)), true},
+		"one longer":        {fmt.Sprintf(filled, jwk, jws, strings.Repeat("x", room+1)), false},
 		"token over 16 KiB": {fmt.Sprintf(`{"jwk":%s,"jws":%q}`, jwk, signed(t, k, "", make([]byte, 16<<10))), false},
 	} {
 		valid, reason := token.VerifyVector([]byte(c.line))
