@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
 // TestCORSRules: a rule that no browser could ever meet is refused, with the spelling
@@ -60,6 +62,72 @@ func TestCORSRules(t *testing.T) {
 		err := p.SetRoutes([]Route{{Pattern: "GET /a", Authenticated: true, CORS: &c.rule}})
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+}
+
+// TestCORSRuleCounts: a rule is "nobody, on purpose" only when it says nothing at all;
+// whatever else it says, it needs an origin, and with one it stays in force.
+func TestCORSRuleCounts(t *testing.T) {
+	origin, one := []string{"https://app.example"}, []string{"PUT"}
+	header := []string{"ETag"}
+	for name, tt := range map[string]struct {
+		rule  CORS
+		kept  bool
+		wrong bool
+	}{
+		"nothing":             {CORS{}, false, false},
+		"methods alone":       {CORS{Methods: one}, false, true},
+		"headers alone":       {CORS{Headers: header}, false, true},
+		"expose alone":        {CORS{Expose: header}, false, true},
+		"credentials alone":   {CORS{Credentials: true}, false, true},
+		"an age alone":        {CORS{MaxAge: time.Second}, false, true},
+		"a method, a header":  {CORS{Methods: one, Headers: header}, false, true},
+		"a header each":       {CORS{Headers: header, Expose: header}, false, true},
+		"an origin":           {CORS{Origins: origin}, true, false},
+		"origin and method":   {CORS{Origins: origin, Methods: one}, true, false},
+		"origin and header":   {CORS{Origins: origin, Headers: header}, true, false},
+		"origin and expose":   {CORS{Origins: origin, Expose: header}, true, false},
+		"an age of a second":  {CORS{Origins: origin, MaxAge: time.Second}, true, false},
+		"a second and a half": {CORS{Origins: origin, MaxAge: 1500 * time.Millisecond}, false, true},
+	} {
+		f := newFakes()
+		p, err := New(Config{Authenticator: f, Decider: f, Recorder: f, Limiter: limit.New(limit.Config{})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := tt.rule
+		if err := p.SetRoutes([]Route{{Pattern: "GET /a", Anonymous: true, CORS: &rule}}); (err != nil) != tt.wrong {
+			t.Errorf("%s: %v", name, err)
+		}
+		if found := p.Match(request("GET", "/a", "")); (found != nil && found.CORS != nil) != tt.kept {
+			t.Errorf("%s: the rule in force is %+v", name, found)
+		}
+		if err := tt.rule.Validate(); (err != nil) != tt.wrong {
+			t.Errorf("%s by itself: %v", name, err)
+		}
+	}
+	var none *CORS
+	if err := none.Validate(); err != nil {
+		t.Errorf("no rule: %v", err)
+	}
+}
+
+// TestExactOrigins: what browsers send for an origin, letter for letter, and which
+// origin somebody meant who wrote it otherwise ("" where there is none).
+func TestExactOrigins(t *testing.T) {
+	for in, meant := range map[string]string{
+		"https://az09.example": "https://az09.example", "http://a-b_c.d": "http://a-b_c.d", "https://z": "https://z", "https://a": "https://a", "http://0": "http://0", "http://9": "http://9",
+		"https://app.example:1": "https://app.example:1", "https://app.example:65535": "https://app.example:65535",
+		"https://app.example:80": "https://app.example:80", "http://app.example:443": "http://app.example:443", // not their own ports
+		"http://[2001:db8::1]": "http://[2001:db8::1]", "https://[2001:DB8::1]:443": "https://[2001:db8::1]",
+		"https://.example": "", "https://a!b.example": "", "https://a.example:x": "", "https://a.example:-1": "",
+		"http://[fe80::1%25eth0]": "", "http://[fe80::1%2525eth0]": "", "http://[v1.x]": "", "http://u:p@a.example": "", "https:/a.example": "", "https:a.example": "", "https:///": "",
+		"ws://app.example": "", "file:///etc": "", "://": "",
+	} {
+		got, ok := exactOrigin(in)
+		if got != meant || ok != (meant == in) {
+			t.Errorf("%s: %q, %v, want %q", in, got, ok, meant)
 		}
 	}
 }
