@@ -188,7 +188,7 @@ func TestPathsCompare(t *testing.T) {
 	}{
 		{"/a", "/a", equal}, {"/a/", "/a/", equal}, {"/a/", "/a/{rest...}", equal}, {"/", "/{x...}", equal},
 		{"/a/b", "/a", disjoint}, {"/a/", "/a", disjoint}, {"/a/{$}", "/a", disjoint}, {"/a/{$}", "/a/", moreSpecific}, {"/a/b", "/a/", moreSpecific},
-		{"/a/b/", "/a/", moreSpecific}, {"/a/b/", "/b/", disjoint}, {"/a/b/c", "/a/{x}/", moreSpecific}, {"/a/{x}", "/{y}/b", overlapping}, {"/a/{x}/", "/{y}/b", overlapping},
+		{"/a/b/", "/a/", moreSpecific}, {"/a/b/", "/b/", disjoint}, {"/a/b/c", "/a/{x}/", moreSpecific}, {"/a/{x}", "/{y}/b", overlapping}, {"/a/{x}/", "/{y}/b", disjoint}, {"/a/{x}/", "/{y}/b/c", overlapping},
 		{"/a/{x}/c", "/{y}/", moreSpecific}, {"/{y}/b/", "/a/", overlapping}, {"/a/{x}", "/a/b/c", disjoint}, {"/a", "/b", disjoint}, {"/", "/a", moreGeneral},
 	} {
 		a, err := parsePattern(tt.a)
