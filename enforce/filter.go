@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -129,7 +130,7 @@ func splitObject(b []byte) ([]string, map[string]jsontext.Value, error) {
 	if _, err := dec.ReadToken(); err != nil {
 		return nil, nil, err
 	}
-	if _, err := dec.ReadToken(); err == nil {
+	if _, err := dec.ReadToken(); err != io.EOF { // also where it is no JSON
 		return nil, nil, errors.New("something follows the object")
 	}
 	return names, members, nil
