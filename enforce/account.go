@@ -29,7 +29,7 @@ const maxNote = 400 // bytes
 // the caller holds of it at that moment: by then an operator's question is answered
 // from the record, whatever has been changed since.
 func (x *Exchange) account() {
-	if x.route == nil || !x.principal.Authenticated() {
+	if !x.principal.Authenticated() {
 		return
 	}
 	x.detail("asked", x.route.asked)

@@ -188,8 +188,15 @@ func TestVerdictTells(t *testing.T) {
 			t.Errorf("%s: %v, %v", target, h, v.Limits)
 		}
 	}
+	// The lines of a refusal go on the answer with the limits.
+	h := http.Header{}
+	v := f.do(p, request("GET", "/address", ""))
+	v.SetHeader(h)
+	if len(h["Www-Authenticate"]) != 2 || h.Get("Ratelimit") == "" {
+		t.Errorf("%v", h)
+	}
 	// A stranger is bounded by its address alone.
-	v := f.do(f.pipeline(t, Route{Pattern: "/x", Anonymous: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}}), request("GET", "/x", ""))
+	v = f.do(f.pipeline(t, Route{Pattern: "/x", Anonymous: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}}), request("GET", "/x", ""))
 	if !v.Allowed || v.Limits != nil {
 		t.Errorf("%+v", v)
 	}

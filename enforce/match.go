@@ -33,8 +33,10 @@ func (p *Pipeline) match(x *Exchange, r *http.Request) error {
 		if err := c.pattern.params(r.URL.EscapedPath(), x.params); err != nil {
 			return err
 		}
-		for name, value := range x.params {
-			r.SetPathValue(name, value)
+		if x.before == nil { // another goroutine may read them while an open request is judged again
+			for name, value := range x.params {
+				r.SetPathValue(name, value)
+			}
 		}
 	}
 	x.pass("match", "", c.ID)

@@ -26,6 +26,7 @@ type fakes struct {
 	authErr   error
 	decide    func(gatehouse.AccessRequest) gatehouse.Decision
 	asked     []gatehouse.AccessRequest
+	ctx       context.Context // of the last decision
 	roles     []string
 	rolesErr  error
 	entity    func(path string) (map[string]any, error)
@@ -44,8 +45,8 @@ func (f *fakes) Authenticate(_ context.Context, realm string, p authn.Presented,
 	return f.principal, f.authErr
 }
 func (f *fakes) Supports(s gatehouse.Scheme) bool { return s != gatehouse.SchemeOpaque }
-func (f *fakes) Decide(_ context.Context, r gatehouse.AccessRequest) gatehouse.Decision {
-	f.asked = append(f.asked, r)
+func (f *fakes) Decide(ctx context.Context, r gatehouse.AccessRequest) gatehouse.Decision {
+	f.asked, f.ctx = append(f.asked, r), ctx
 	if f.panicOn == "decide" {
 		panic("boom")
 	}
@@ -365,7 +366,9 @@ func TestCredentialNeverInTheRecord(t *testing.T) {
 func TestLimits(t *testing.T) {
 	f := newFakes()
 	p := f.pipeline(t, Route{ID: "a", Pattern: "/a", Authenticated: true, RateAddress: limit.Rate{Limit: 2, Window: time.Hour}},
-		Route{ID: "p", Pattern: "/p", Authenticated: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}})
+		Route{ID: "p", Pattern: "/p", Authenticated: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}},
+		Route{ID: "a2", Pattern: "/a2", Authenticated: true, RateAddress: limit.Rate{Limit: 2, Window: time.Hour}},
+		Route{ID: "p2", Pattern: "/p2", Authenticated: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}})
 	get := func(path, remote string) Verdict {
 		r := request("GET", path, "", "Authorization", bearer, "X-Forwarded-For", fmt.Sprint(f.authCalls)+".2.3.4")
 		r.RemoteAddr = remote
@@ -388,6 +391,19 @@ func TestLimits(t *testing.T) {
 	get("/p", "192.0.2.1:1")
 	if v := get("/p", "198.51.100.1:1"); v.Allowed || v.Err.Kind != gatehouse.RateLimited {
 		t.Error("a principal escapes its limit by its address")
+	}
+	if !get("/p2", "198.51.100.1:1").Allowed || !get("/a2", "192.0.2.1:1").Allowed {
+		t.Error("two routes share a budget")
+	}
+	// The same id in another realm is somebody else.
+	other := *alice
+	other.Realm = "other"
+	f.principal = &other
+	if err := p.SetRoutes([]Route{{ID: "p", Realm: "other", Pattern: "/p", Authenticated: true, RatePrincipal: limit.Rate{Limit: 1, Window: time.Hour}}}); err != nil {
+		t.Fatal(err)
+	}
+	if !get("/p", "192.0.2.1:1").Allowed {
+		t.Error("two realms share a budget")
 	}
 }
 

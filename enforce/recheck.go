@@ -29,7 +29,6 @@ func (x *Exchange) Recheck(r *http.Request) (err error) {
 	y.before, y.presented = x, x.presented
 	y.table = p.routes.Load()
 	y.ctx = y.Context(r)
-	r = r.WithContext(y.ctx)
 	for i := range steps {
 		if !steps[i].again {
 			continue

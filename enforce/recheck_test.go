@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -75,5 +76,66 @@ func TestRecheckWithoutBody(t *testing.T) {
 	f.authErr = gatehouse.E(gatehouse.Unauthenticated, "token_revoked", "")
 	if err := x.Recheck(r); err == nil {
 		t.Error("the revoked credential was not seen")
+	}
+}
+
+// TestRecheckChangesNothing: another goroutine may serve the request meanwhile, so the
+// values that a later route would put on it are not put there.
+func TestRecheckChangesNothing(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t, Route{Pattern: "GET /x/{id}", Authenticated: true})
+	r := request("GET", "/x/7", "", "Authorization", bearer, "Sec-Websocket-Protocol", "chat")
+	x := p.Begin(AtGateway, r)
+	if v := x.Check(r); !v.Allowed {
+		t.Fatalf("%+v", v.Err)
+	}
+	header, ctx, u := r.Header.Clone(), r.Context(), *r.URL
+	if err := p.SetRoutes([]Route{{Pattern: "GET /x/{name}", Authenticated: true}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Recheck(r); err != nil {
+		t.Fatal(err)
+	}
+	if r.PathValue("id") != "7" || r.PathValue("name") != "" || !reflect.DeepEqual(r.Header, header) || r.Context() != ctx || *r.URL != u {
+		t.Errorf("the request became %+v", r)
+	}
+	if !reflect.DeepEqual(x.params, map[string]string{"id": "7"}) || x.route.ID != "GET /x/{id}" {
+		t.Errorf("the exchange became one of %s with %v", x.route.ID, x.params)
+	}
+}
+
+// TestRecheckAtItsPoint: a route that has come to need what the point lacks, or to
+// refuse pages of other sites, ends what is open there.
+func TestRecheckAtItsPoint(t *testing.T) {
+	cors := &CORS{Origins: []string{"https://app.example"}, Credentials: true}
+	filter := &ListFilter{IDMember: "id", Action: "read", Resource: ResourceRule{Type: "D"}}
+	saved := []string{"Authorization", "Basic YWxpY2U6cHc=", "Origin", "https://app.example", "Sec-Websocket-Version", "13"}
+	for _, tt := range []struct {
+		name        string
+		at          Point
+		first, then Route
+		header      []string
+		code        string
+	}{
+		{"a filter where there is no answer", AtProxy, Route{}, Route{Filter: filter}, []string{"Authorization", bearer}, "route_needs_gateway"},
+		{"a filter where there is one", AtGateway, Route{}, Route{Filter: filter}, []string{"Authorization", bearer}, ""},
+		{"an origin that is trusted no more", AtGateway, Route{CORS: cors}, Route{}, saved, "cross_origin_refused"},
+		{"an origin that is still trusted", AtGateway, Route{CORS: cors}, Route{CORS: cors}, saved, ""},
+		{"scopes that are asked now", AtGateway, Route{}, Route{Scopes: []string{"write"}}, []string{"Authorization", bearer}, "insufficient_scope"},
+	} {
+		f := newFakes()
+		tt.first.Pattern, tt.first.Authenticated, tt.then.Pattern, tt.then.Authenticated = "/x", true, "/x", true
+		p := f.pipeline(t, tt.first)
+		r := request("GET", "/x", "", tt.header...)
+		x := p.Begin(tt.at, r)
+		if v := x.Check(r); !v.Allowed {
+			t.Fatalf("%s: %+v", tt.name, v.Err)
+		}
+		if err := p.SetRoutes([]Route{tt.then}); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Recheck(r); (err != nil) != (tt.code != "") || err != nil && gatehouse.CodeOf(err) != tt.code {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.code)
+		}
 	}
 }

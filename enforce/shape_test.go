@@ -256,10 +256,14 @@ func TestListsThatCannotBeFiltered(t *testing.T) {
 	if _, err := p.FilterList(r.Context(), x, v, []byte(`{"items":[`+strings.Repeat(`{"id":1},`, MaxListElements)+`{"id":1}]}`)); gatehouse.CodeOf(err) != "list_too_long" {
 		t.Errorf("%v", err)
 	}
-	// Each element is judged by its own members and the rule's, as the caller.
+	// Each element is judged by its own members and the rule's, as the caller, who may
+	// have been asked for in another context than that of the request.
 	f.asked = nil
 	if _, err := p.FilterList(r.Context(), x, v, []byte(`{"items":[{"id":"a","n":1}]}`)); err != nil {
 		t.Fatal(err)
+	}
+	if got := gatehouse.RequestFrom(f.ctx); got.ID != x.RequestID() || got.Method != "GET" || got.Path != "/d" {
+		t.Errorf("the policies are told of the request %+v", got)
 	}
 	want := gatehouse.AccessRequest{Principal: alice, Action: "read", Resource: gatehouse.Resource{Type: "Document", ID: "a", Attributes: map[string]any{"id": "a", "n": int64(1), "kind": "k"}}}
 	if !reflect.DeepEqual(f.asked[0], want) {
@@ -320,6 +324,54 @@ func TestDenials(t *testing.T) {
 		}
 		if (len(v.Header["Www-Authenticate"]) > 0) != (tt.code == "credential_missing") {
 			t.Errorf("%s: %v", tt.name, v.Header)
+		}
+	}
+}
+
+// TestWhatMayBeRemembered: only a resource that follows from the route and its path
+// alone makes an answer that may be remembered; one from a body, an API or the store
+// can be another one the next time.
+func TestWhatMayBeRemembered(t *testing.T) {
+	for source, constant := range map[string]bool{"": true, "upstream": false, "body": false, "stored": false} {
+		rule := &ResourceRule{Type: "D", ID: "{id}", Source: source}
+		if source == "upstream" {
+			rule.Fetch = "/d/{id}"
+		}
+		f := newFakes()
+		f.entity = func(string) (map[string]any, error) { return map[string]any{}, nil }
+		r := request("POST", "/d/1", "{}", "Authorization", bearer, "Content-Type", "application/json")
+		v := f.do(f.pipeline(t, Route{Pattern: "/d/{id}", Action: "read", Resource: rule}), r)
+		if !v.Allowed || f.asked[0].Resource.Constant != constant {
+			t.Errorf("source %q: %+v, %+v", source, v.Err, f.asked)
+		}
+	}
+}
+
+// TestEveryDemandCounts: what a route asks beside its policies is asked as well, and
+// before them.
+func TestEveryDemandCounts(t *testing.T) {
+	rule := &ResourceRule{Type: "D"}
+	for name, tt := range map[string]struct {
+		route Route
+		roles []string
+		code  string
+	}{
+		"role and policy":            {Route{Roles: []string{"x"}, Action: "read", Resource: rule}, []string{"x"}, ""},
+		"policy without the role":    {Route{Roles: []string{"x"}, Action: "read", Resource: rule}, []string{"y"}, "access_denied"},
+		"one of the roles":           {Route{Roles: []string{"x", "y"}}, []string{"y", "z"}, ""},
+		"scope and policy":           {Route{Scopes: []string{"read"}, Action: "read", Resource: rule}, nil, ""},
+		"policy without the scope":   {Route{Scopes: []string{"write"}, Action: "read", Resource: rule}, nil, "insufficient_scope"},
+		"scope without the role":     {Route{Scopes: []string{"read"}, Roles: []string{"x"}}, nil, "access_denied"},
+		"role without the scope":     {Route{Scopes: []string{"write"}, Roles: []string{"x"}}, []string{"x"}, "insufficient_scope"},
+		"scope of an alternative":    {Route{Scopes: []string{"read"}, AnyOf: []Requirement{{Scopes: []string{"write"}}}}, nil, "insufficient_scope"},
+		"authenticated, and a scope": {Route{Authenticated: true, Scopes: []string{"write"}}, nil, "insufficient_scope"},
+	} {
+		f := newFakes()
+		f.roles = tt.roles
+		tt.route.Pattern = "/x"
+		v := f.do(f.pipeline(t, tt.route), request("GET", "/x", "", "Authorization", bearer))
+		if v.Allowed != (tt.code == "") || v.Err != nil && v.Err.Code != tt.code || tt.code != "" && len(f.asked) > 0 {
+			t.Errorf("%s: %+v; the policies were asked %d times", name, v.Err, len(f.asked))
 		}
 	}
 }

@@ -52,7 +52,7 @@ func TestSpellingsOfStricterRoutes(t *testing.T) {
 		{"GET", "/staff", "path_ambiguous"}, {"GET", "/Staff/", "path_ambiguous"}, {"GET", "/staff.html", "path_ambiguous"},
 		{"GET", "/dump", ""}, {"GET", "/dump.CSV", "path_ambiguous"}, {"GET", "/dump.csv.json", "path_ambiguous"},
 		{"GET", "/docs/public", ""}, {"GET", "/docs/public/", ""}, {"GET", "/Docs/Public", ""}, {"GET", "/docs/PUBLIC", "access_denied"},
-		{"GET", "/docs/publi%63", "path_ambiguous"}, {"GET", "/docs/private/", "path_ambiguous"},
+		{"GET", "/docs/publi%63", "path_ambiguous"}, {"GET", "/Docs/publi%63", "path_ambiguous"}, {"GET", "/docs/private/", "path_ambiguous"},
 		{"GET", "/tree", "path_ambiguous"}, {"GET", "/Tree/a", "path_ambiguous"}, {"GET", "/Tree", "path_ambiguous"}, {"GET", "/trees", ""},
 		{"GET", "/style.css", ""}, {"GET", "/a%20b", ""}, {"GET", "/%61", ""},
 	} {
