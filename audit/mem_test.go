@@ -49,9 +49,9 @@ func run[T any](m *memory) gatehouse.Runner[T] {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		batches, tiles, heads, filters := slices.Clone(m.batches), maps.Clone(m.tiles), maps.Clone(m.heads), slices.Clone(m.filters)
-		points := maps.Clone(m.points)
+		points, removal := maps.Clone(m.points), maps.Clone(m.removal)
 		if err := fn(ctx, any(&memTx{m}).(T)); err != nil {
-			m.batches, m.tiles, m.heads, m.points, m.filters = batches, tiles, heads, points, filters
+			m.batches, m.tiles, m.heads, m.points, m.filters, m.removal = batches, tiles, heads, points, filters, removal
 			return err
 		}
 		return m.commit

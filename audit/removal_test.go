@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -30,17 +31,23 @@ func (m *memory) AuditRemovable(_ context.Context, realm string, before time.Tim
 				last = max(last, b.Position)
 			}
 		}
-		return p, last, nil
+		return p, last, m.failing("AuditRemovable")
 	}
-	return audit.SignedCheckpoint{}, 0, gatehouse.NotFound
+	return audit.SignedCheckpoint{}, 0, errors.Join(gatehouse.NotFound, m.failing("AuditRemovable"))
 }
 
 func (x *memTx) PutAuditRemoval(_ context.Context, r audit.Removal) error {
+	if err := x.m.failing("PutAuditRemoval"); err != nil {
+		return err
+	}
 	x.m.removal[r.Realm] = r
 	return nil
 }
 
 func (x *memTx) RemoveAudit(_ context.Context, realm string, _ int) (n int64, more bool, err error) {
+	if err := x.m.failing("RemoveAudit"); err != nil {
+		return 0, false, err
+	}
 	r := x.m.removal[realm]
 	x.m.batches = slices.DeleteFunc(x.m.batches, func(b audit.Batch) bool {
 		gone := b.Realm == realm && b.FirstIndex >= 0 && b.FirstIndex < r.Size
@@ -108,7 +115,7 @@ func retired(t *testing.T, n int) (*memory, *audit.Sequencer) {
 // TestRemovedAnywhere: wherever the cut falls in the tiles, what is left verifies, every
 // event of it can be proven, and a fresh server continues it.
 func TestRemovedAnywhere(t *testing.T) {
-	for _, n := range []int{1, 3, 12, 13, 64, 128, 333, 3300} {
+	for _, n := range []int{1, 3, 12, 13, 64, 128, 333} {
 		m, _ := retired(t, n)
 		r := verify(t, m)
 		if !r.OK() || r.Removed == nil || r.Removed.Events != int64(20*n) || r.Size != int64(40*n+1) {
@@ -208,6 +215,10 @@ func TestNothingIsRemovedFromABrokenLog(t *testing.T) {
 		"checkpoint": func(m *memory) {
 			m.points["main"] = slices.Clone(m.points["main"])
 			m.points["main"][11].Note = []byte("x")
+		},
+		"size beside the checkpoint": func(m *memory) {
+			m.points["main"] = slices.Clone(m.points["main"])
+			m.points["main"][11].Size--
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
