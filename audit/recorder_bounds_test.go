@@ -256,6 +256,7 @@ func TestRecorderLeavesAHangingStore(t *testing.T) {
 			r.Record(&gatehouse.Event{Realm: "main", Kind: "k", Path: "/first"})
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		was = bytes.Clone(held)
 		time.Sleep(40 * time.Second)
 		if got, want := n.all(), []time.Duration{50 * ms, 30*time.Second + 100*ms}; !slices.Equal(got, want) {
