@@ -432,9 +432,6 @@ func (s *Sequencer) continuesHead(ctx context.Context, tx SequencerTx, realm str
 		if head, err = s.open(realm, kept); err != nil {
 			return fmt.Errorf("the head kept beside the master key: %w", err)
 		}
-		if c.Size < head.Size {
-			return fmt.Errorf("%w: realm %s went back from %d to %d events", ErrHistory, realm, head.Size, c.Size)
-		}
 	}
 	_, err := proveConsistency(ctx, tx, realm, head, c)
 	if notRead(err) {

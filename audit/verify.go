@@ -183,7 +183,7 @@ func (v *verification) head() error {
 		var err error
 		// Checkpoints first: a sequencer at work then makes head larger, never
 		// smaller, and reading again settles it.
-		if stored, err = v.r.Checkpoints(v.ctx, v.key.realm, v.opts.MaxCheckpoints); err != nil {
+		if stored, err = v.r.Checkpoints(v.ctx, v.key.realm, v.opts.MaxCheckpoints+1); err != nil {
 			return err
 		}
 		if head, err = v.r.AuditHead(v.ctx, v.key.realm); err != nil {
@@ -194,7 +194,8 @@ func (v *verification) head() error {
 		}
 	}
 	v.size = head
-	v.report.Older = len(stored) >= v.opts.MaxCheckpoints
+	v.report.Older = len(stored) > v.opts.MaxCheckpoints
+	stored = stored[:min(len(stored), v.opts.MaxCheckpoints)]
 	covered := int64(0)
 	for _, s := range stored {
 		c, err := v.key.Open(s.Note)
@@ -515,12 +516,11 @@ func (v *verification) atCheckpoints() {
 		}
 		lines, tiles := v.lines.root(), v.tiles.root()
 		switch {
-		case lines == p.Root && tiles == p.Root:
-			continue // the hot case; nothing is undecided then
+		case lines == p.Root && tiles == p.Root: // the hot case; nothing is undecided then
 		case lines == p.Root:
-			for _, m := range v.undecided { // repair the tile that grows
-				if i := int(m.Index % tileWidth); m.Index/tileWidth == v.lines.size/tileWidth && len(v.levels) > 0 && i < len(v.levels[0]) {
-					v.levels[0][i] = m.line
+			for _, m := range v.undecided { // repair the tile that grows: level 0 has all of its hashes so far
+				if m.Index/tileWidth == v.lines.size/tileWidth {
+					v.levels[0][m.Index%tileWidth] = m.line
 				}
 			}
 			v.decide(ProblemTileAltered, "the tile's hash of event %d is not that of its line")
@@ -556,7 +556,7 @@ func proveConsistency(ctx context.Context, s tileStore, realm string, a, b Check
 		return nil, errors.New("the older one covers more")
 	case a.Size == b.Size && a.Root != b.Root:
 		return nil, errors.New("two roots were signed for one size")
-	case a.Size == 0 || a.Size == b.Size:
+	case a.Size == 0:
 		return nil, nil
 	}
 	hashes := tlog.TileHashReader(tlog.Tree{N: b.Size, Hash: b.Root}, tileReader{ctx, s, realm})
