@@ -262,6 +262,13 @@ func TestForwarderRuns(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Error(err)
 			}
+			none, stop := context.WithTimeout(t.Context(), time.Millisecond)
+			defer stop()
+			f.Realms = func(context.Context) ([]gatehouse.Realm, error) { return nil, nil }
+			if err := f.Run(none); err != nil || len(log.all()) != 2 { // no realm is no failure
+				t.Errorf("%v, %q", err, log.all())
+			}
+			f.Realms = m.Realms
 			if err := f.Run(ctx); err != nil || len(log.all()) != 2 { // a round that the end cuts off
 				t.Errorf("%v, %q", err, log.all())
 			}
