@@ -575,6 +575,31 @@ func (l *lines) count(text string) (n int) {
 	return n
 }
 
+// TestRecorderWaitsAgain: that somebody waited in vain counts until something was stored. When the queue is full the
+// next time, those who come wait again.
+func TestRecorderWaitsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		r := recorder(t, m, func(c *audit.RecorderConfig) { c.Queue = 1 })
+		for range 2 {
+			m.set(down)
+			r.RecordAdmitted(&gatehouse.Event{Realm: "main", Kind: "k"})
+			for _, want := range []time.Duration{5 * time.Second, 0} {
+				began := time.Now()
+				wantCode(t, r.Admit(t.Context()), "audit_unavailable")
+				if took := time.Since(began); took != want {
+					t.Errorf("waited %v, want %v", took, want)
+				}
+			}
+			m.set(nil)
+			time.Sleep(10 * time.Second)
+		}
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestRecorderNeeds: a recorder without a runner is none, and its policies are the two that it knows.
 func TestRecorderNeeds(t *testing.T) {
 	for _, policy := range []audit.Overflow{"", audit.OverflowBlock, audit.OverflowDrop} {
