@@ -600,6 +600,35 @@ func TestRecorderWaitsAgain(t *testing.T) {
 	})
 }
 
+// TestRecorderCloseSendsHome: who waits for room when the recorder is closed does not wait any longer.
+func TestRecorderCloseSendsHome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		m.set(down)
+		r := recorder(t, m, func(c *audit.RecorderConfig) { c.Queue = 1 })
+		r.Record(&gatehouse.Event{Realm: "main", Kind: "k"})
+		began := time.Now()
+		var waiting sync.WaitGroup
+		for range 2 {
+			waiting.Go(func() { wantCode(t, r.Admit(t.Context()), "audit_unavailable") })
+			waiting.Go(func() { r.Record(&gatehouse.Event{Realm: "main", Kind: "k"}) })
+		}
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.Close(ctx); err == nil {
+			t.Error("an event was lost, and nobody is told")
+		}
+		waiting.Wait()
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("sent home after %v", took)
+		}
+		if s := r.Stats(); s.Dropped != 2 || s.Depth != 1 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestRecorderNeeds: a recorder without a runner is none, and its policies are the two that it knows.
 func TestRecorderNeeds(t *testing.T) {
 	for _, policy := range []audit.Overflow{"", audit.OverflowBlock, audit.OverflowDrop} {
