@@ -2,7 +2,6 @@ package revocation
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"sync"
 	"sync/atomic"
 )
@@ -12,8 +11,7 @@ import (
 // bitmap. Reading takes no lock; a writer that needs more room copies what there
 // is and puts the copy in its place, which readers see whole or not at all.
 type places struct {
-	held    atomic.Pointer[held]
-	expires atomic.Int64 // Unix seconds
+	held atomic.Pointer[held]
 	// version counts the places that were added, so that whoever made something
 	// of the list knows whether it is still true.
 	version atomic.Uint64
@@ -40,8 +38,10 @@ const (
 	largestTable  = ListSize / 32 // as many bytes as the bitmap
 )
 
+// start is Knuth's multiplicative hashing: of the product the highest bits count, on
+// which every bit of the index has a say.
 func (t table) start(index int64) uint32 {
-	return uint32(index) * 2654435769 >> 8 & uint32(len(t)-1) // Knuth's multiplicative hashing
+	return uint32(uint64(uint32(index)*2654435769) * uint64(len(t)) >> 32)
 }
 
 func (t table) has(index int64) bool {
@@ -122,7 +122,8 @@ func (p *places) room(n int) *held {
 	return next
 }
 
-// each calls do with every place, in no order; what it answers does not matter.
+// each calls do with every place of a table, in no order; what it answers does not
+// matter.
 func (h *held) each(do func(index int64) bool) {
 	if h == nil {
 		return
@@ -130,14 +131,6 @@ func (h *held) each(do func(index int64) bool) {
 	for i := range h.table {
 		if v := h.table[i].Load(); v != 0 {
 			do(int64(v) - 1)
-		}
-	}
-	if h.bits == nil {
-		return
-	}
-	for i := range h.bits {
-		for w := h.bits[i].Load(); w != 0; w &= w - 1 {
-			do(int64(i*64 + bits.TrailingZeros64(w)))
 		}
 	}
 }

@@ -93,7 +93,10 @@ func TestUnknownIsRevoked(t *testing.T) {
 		t.Error("a failing second load must not forget the first")
 	}
 	for _, odd := range []any{"what is this", revocation.StatusBit{Realm: "main", Index: -1},
-		&revocation.Cutoff{Realm: "main", Kind: revocation.CutoffSubject, Before: epoch}} {
+		&revocation.Cutoff{Realm: "main", Kind: revocation.CutoffSubject, Before: epoch}, // of nobody
+		revocation.Cutoff{Kind: revocation.CutoffSubject, ID: "usr_1", Before: epoch},    // of no realm
+		revocation.Cutoff{Realm: "main", Kind: revocation.CutoffSubject, ID: "usr_1"},    // of no time, and so of nothing
+		revocation.Cutoff{Realm: "main", Kind: revocation.CutoffRealm, ID: "usr_1", Before: epoch}} {
 		v = loaded(t, &store{})
 		v.Apply(change(odd))
 		want(t, v, ref, revocation.ReasonUnknown)
@@ -446,6 +449,8 @@ func TestOthersWrote(t *testing.T) {
 		s.set(errors.New("down"), first)
 		v.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation})
 		synctest.Wait()
+		time.Sleep(3 * time.Second) // tried again each second, and in vain
+		synctest.Wait()
 		if !v.Loaded() || v.Stats().Bits != 0 {
 			t.Errorf("with the store away: %+v, loaded %v", v.Stats(), v.Loaded())
 		}
@@ -487,7 +492,7 @@ func TestPurgeJob(t *testing.T) {
 		go func() { done <- job.Work(ctx) }()
 		time.Sleep(time.Hour + time.Second)
 		synctest.Wait()
-		if tx.runs.Load() != 0 {
+		if tx.runs.Load() != 0 || v.Stats().Lists != 1 {
 			t.Error("the failing run purged")
 		}
 		time.Sleep(47 * time.Hour)

@@ -109,7 +109,8 @@ func Decode(lst string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("revocation: status list: %w", err)
 	}
-	r, err := zlib.NewReader(bytes.NewReader(raw))
+	text := bytes.NewReader(raw)
+	r, err := zlib.NewReader(text)
 	if err != nil {
 		return nil, fmt.Errorf("revocation: status list: %w", err)
 	}
@@ -119,6 +120,9 @@ func Decode(lst string) ([]byte, error) {
 	}
 	if len(out) > most {
 		return nil, errors.New("revocation: status list is too long")
+	}
+	if text.Len() > 0 { // others may take what follows for a part of the list
+		return nil, errors.New("revocation: status list: text behind it")
 	}
 	return out, r.Close()
 }

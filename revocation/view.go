@@ -154,8 +154,7 @@ func (v *View) addBit(b StatusBit) error {
 	if !ValidPlace(b.List, b.Index) {
 		return fmt.Errorf("revocation: status bit %d of list %d cannot exist", b.Index, b.List)
 	}
-	expires := max(ListExpires(b.List).Unix(), b.ExpiresAt.Unix())
-	if expires <= v.dropped.Load() {
+	if ListExpires(b.List).Unix() <= v.dropped.Load() {
 		return nil // the list was dropped; its places are refused as a whole
 	}
 	key := listKey{b.Realm, b.List}
@@ -163,7 +162,6 @@ func (v *View) addBit(b StatusBit) error {
 	if !known {
 		m, _ = v.lists.LoadOrCompute(key, func() (*places, bool) { return new(places), false })
 	}
-	raise(&m.expires, expires)
 	if m.add(b.Index) {
 		v.bits.Add(1)
 	}
@@ -245,7 +243,7 @@ func (v *View) Purge(now time.Time) int {
 	n := 0
 	raise(&v.dropped, now.Unix())
 	v.lists.Range(func(k listKey, m *places) bool {
-		if m.expires.Load() <= now.Unix() {
+		if ListExpires(k.list).Unix() <= now.Unix() {
 			v.lists.Delete(k)
 			v.bits.Add(-m.count())
 			n++
