@@ -233,10 +233,7 @@ func (a *Authenticator) verifyOpaque(ctx context.Context, t *trust, p Presented,
 	if e.principal.Kind == gatehouse.KindClient { // it has no account
 		return e.principal, nil
 	}
-	if _, err := a.subject(ctx, e.principal.Realm, e.principal.ID); err != nil {
-		return nil, err
-	}
-	return e.principal, nil
+	return a.local(ctx, e.principal)
 }
 
 func (a *Authenticator) loadOpaque(ctx context.Context, hash []byte) (*opaqueEntry, error) {

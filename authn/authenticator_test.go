@@ -23,26 +23,29 @@ const issuerURL = "https://auth.test"
 
 // world is a store, a directory and a revocation view in maps.
 type world struct {
-	mu       sync.Mutex
-	now      time.Time
-	realms   map[string]gatehouse.Realm
-	keys     map[string]credential.Key
-	tokens   map[string]credential.OpaqueToken
-	grants   map[string]gatehouse.Grant
-	subjects map[string]gatehouse.Subject
-	revoked  func(revocation.Ref) bool
-	fail     error
-	lookups  atomic.Int64
-	used     []credential.KeyUsage // stored
-	onKey    func()                // runs inside a look-up of a key, after it was read
-	misses   atomic.Int64          // counted
-	spent    bool                  // the address has spent its misses
-	signing  *token.Key
-	foreign  *token.Key
-	a        *Authenticator
+	mu         sync.Mutex
+	now        time.Time
+	realms     map[string]gatehouse.Realm
+	keys       map[string]credential.Key
+	tokens     map[string]credential.OpaqueToken
+	grants     map[string]gatehouse.Grant
+	subjects   map[string]gatehouse.Subject
+	revoked    func(revocation.Ref) bool
+	fail       error
+	lookups    atomic.Int64
+	usageReads atomic.Int64
+	realmReads atomic.Int64
+	used       []credential.KeyUsage // stored
+	onKey      func()                // runs inside a look-up of a key, after it was read
+	misses     atomic.Int64          // counted
+	spent      bool                  // the address has spent its misses
+	signing    *token.Key
+	foreign    *token.Key
+	a          *Authenticator
 }
 
 func (w *world) Realm(_ context.Context, name string) (gatehouse.Realm, error) {
+	w.realmReads.Add(1)
 	return find(w, w.realms, name)
 }
 func (w *world) OpaqueToken(_ context.Context, hash []byte) (credential.OpaqueToken, error) {
@@ -58,6 +61,7 @@ func (w *world) Key(_ context.Context, id string) (credential.Key, error) {
 	return k, err
 }
 func (w *world) KeyUsage(_ context.Context, id, fromDay string) ([]credential.KeyUsage, error) {
+	w.usageReads.Add(1)
 	var out []credential.KeyUsage
 	for _, u := range w.used {
 		if u.KeyID == id && u.Day >= fromDay {
@@ -125,7 +129,7 @@ func (w *world) config() Config {
 			case w.fail != nil:
 				return gatehouse.Subject{}, w.fail
 			case a.Username == "alice" && a.Password.Reveal() == "right" && a.Realm == "main":
-				return w.subjects["usr_alice"], nil
+				return find(w, w.subjects, "usr_alice")
 			case a.Username == "zero":
 				return gatehouse.Subject{}, nil
 			}
@@ -159,6 +163,19 @@ func (w *world) addKey(change func(*credential.Key)) Presented {
 		panic(err)
 	}
 	return Presented{Scheme: gatehouse.SchemeAPIKey, ID: id, Secret: text, Key: parsed}
+}
+
+// addOpaque adds an opaque token of the grant "grt_1".
+func (w *world) addOpaque(change func(*credential.OpaqueToken)) Presented {
+	text, id, hash := credential.MintKey("ght", "live")
+	o := credential.OpaqueToken{Hash: hash, ID: "tok_" + id, Realm: "main", GrantID: "grt_1", Subject: "usr_alice",
+		Scopes: []string{"read"}, Audience: []string{issuerURL}, IssuedAt: w.now, ExpiresAt: w.now.Add(time.Minute)}
+	if change != nil {
+		change(&o)
+	}
+	w.tokens[string(hash)] = o
+	parsed, _ := credential.ParseKey(text.Reveal())
+	return Presented{Scheme: gatehouse.SchemeOpaque, ID: id, Secret: text, Key: parsed}
 }
 
 func (w *world) access(change func(*token.Access)) Presented {
@@ -528,17 +545,7 @@ func TestForeignIssuer(t *testing.T) {
 
 func TestOpaque(t *testing.T) {
 	w := newWorld(t)
-	add := func(change func(*credential.OpaqueToken)) Presented {
-		text, id, hash := credential.MintKey("ght", "live")
-		o := credential.OpaqueToken{Hash: hash, ID: "tok_" + id, Realm: "main", GrantID: "grt_1", Subject: "usr_alice",
-			Scopes: []string{"read"}, Audience: []string{issuerURL}, IssuedAt: w.now, ExpiresAt: w.now.Add(time.Minute)}
-		if change != nil {
-			change(&o)
-		}
-		w.tokens[string(hash)] = o
-		parsed, _ := credential.ParseKey(text.Reveal())
-		return Presented{Scheme: gatehouse.SchemeOpaque, ID: id, Secret: text, Key: parsed}
-	}
+	add := w.addOpaque
 	w.grants["grt_1"] = gatehouse.Grant{ClientID: "c", StatusList: 5, StatusIdx: 9, ExpiresAt: w.now.Add(time.Hour)}
 	w.grants["grt_ended"] = gatehouse.Grant{EndedAt: w.now, ExpiresAt: w.now.Add(time.Hour)}
 	p := add(nil)

@@ -71,7 +71,7 @@ func (rd *Reader) parseAuthorization(value string) (Presented, error) {
 		return by(ByBearer)(rd.parseBearer(rest))
 	case strings.EqualFold(scheme, "Basic"):
 		return by(ByBasic)(rd.parseBasic(rest))
-	case rd.keyScheme != "" && strings.EqualFold(scheme, rd.keyScheme):
+	case strings.EqualFold(scheme, rd.keyScheme):
 		return by(ByKeyScheme)(rd.parseAPIKey(rest))
 	}
 	return Presented{}, errScheme.With(foreignScheme(scheme))
@@ -144,10 +144,8 @@ func (rd *Reader) keyInName(user string, password gatehouse.Secret) (Presented, 
 		err = ErrNotAccepted.With(errors.New("a key stands in place of the user name, and the route has no key_as_user"))
 	case password != "":
 		err = errConflict // two secrets
-	default:
-		return p, nil // by() looks at its kind
 	}
-	return Presented{Scheme: p.Scheme, ID: p.ID}, err
+	return p, err // by() looks at its kind
 }
 
 func (rd *Reader) parseBearer(value string) (Presented, error) {
@@ -191,7 +189,7 @@ func (rd *Reader) parseAPIKey(value string) (Presented, error) {
 	}
 	p, err := rd.classify(value)
 	switch {
-	case err != nil && gatehouse.CodeOf(err) == "token_unrecognized", err == nil && p.Scheme != gatehouse.SchemeAPIKey:
+	case gatehouse.CodeOf(err) == errUnknown.Code, err == nil && p.Scheme != gatehouse.SchemeAPIKey:
 		return Presented{Scheme: gatehouse.SchemeAPIKey}, credential.ErrKeyMalformed
 	}
 	return p, err
@@ -287,10 +285,8 @@ func (rd *Reader) urlHoldsCredential(u *url.URL) (where string) {
 	if u.User != nil {
 		return "it stands before the host"
 	}
-	for segment := range strings.SplitSeq(u.Path, "/") {
-		if isOurs(segment) {
-			return "it stands in the path"
-		}
+	if pathHoldsOurs(u.Path) {
+		return "it stands in the path"
 	}
 	for pair := range pairs(u.RawQuery) {
 		name, value, _ := strings.Cut(pair, "=")
@@ -326,13 +322,28 @@ func pairs(query string) iter.Seq2[string, string] {
 	}
 }
 
-// isOurs reports whether s, or what follows a scheme name in it, is the text of
-// one of our keys or tokens, or a JWT.
-func isOurs(s string) bool {
-	if len(s) < 20 {
+// isOurs reports whether a word of s is the text of one of our keys or tokens, or a JWT:
+// "Bearer ghk_live_…" is as exposed as the key alone.
+func isOurs(s string) bool { return anyWord(s, ourText) }
+
+// shortestOurs is the length of the shortest text that can be ours, a JWT of
+// {"alg":""} and {} with one character after them. Most of what is asked about is shorter.
+const shortestOurs = len("eyJhbGciOiIifQ.e30.x")
+
+func anyWord(s string, is func(word string) bool) bool {
+	if len(s) < shortestOurs {
 		return false
 	}
-	s = bare(s)
+	for word := range strings.FieldsSeq(s) {
+		if is(word) {
+			return true
+		}
+	}
+	return false
+}
+
+// ourText reports whether s is the text of one of our keys or tokens, or a JWT.
+func ourText(s string) bool {
 	if signedToken(s) {
 		return true
 	}
@@ -340,19 +351,9 @@ func isOurs(s string) bool {
 	return err == nil
 }
 
-// bare is s without the scheme of a bearer token.
-func bare(s string) string {
-	s = strings.TrimSpace(s)
-	if scheme, rest, ok := strings.Cut(s, " "); ok && strings.EqualFold(scheme, "bearer") {
-		s = strings.TrimSpace(rest)
-	}
-	return s
-}
-
 // signedToken reports the form of a JWT. "eyJ" is base64url of `{"`, how every
 // JOSE header begins in practice.
 func signedToken(s string) bool {
-	s = bare(s)
 	return strings.HasPrefix(s, "eyJ") && bearerForm(s) == formJWT
 }
 
@@ -364,17 +365,19 @@ func unescape(s string) string {
 	return s
 }
 
-// RedactPath returns path with every segment that is one of our keys or tokens,
-// or a JWT, replaced: what [Extract] refuses must not end up in the record.
-func RedactPath(path string) string {
-	found := false
+func pathHoldsOurs(path string) bool {
 	for segment := range strings.SplitSeq(path, "/") {
 		if isOurs(segment) {
-			found = true
-			break
+			return true
 		}
 	}
-	if !found {
+	return false
+}
+
+// RedactPath returns path with every segment that holds one of our keys or tokens,
+// or a JWT, replaced: what [Extract] refuses must not end up in the record.
+func RedactPath(path string) string {
+	if !pathHoldsOurs(path) {
 		return path
 	}
 	segments := strings.Split(path, "/")

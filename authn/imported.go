@@ -64,7 +64,7 @@ func (a *Authenticator) applyKey(c gatehouse.Change) {
 // classify is [classifyKey], for a route whose realm may have imported keys too.
 func (rd *Reader) classify(value string) (Presented, error) {
 	p, err := classifyKey(value)
-	if err != nil && p.Scheme == gatehouse.SchemeNone && p.ID == "" && rd.takesImported(value) {
+	if p.None() && rd.takesImported(value) {
 		return importedKey(value), nil
 	}
 	return p, err

@@ -41,6 +41,8 @@ const (
 	importedText  = "sk_live_51HqJ8k2eZvKYlo2C9fTbXw"
 	importedText2 = "0f8fad5bd9cb469fa16570867728950e7c5a3d1e"
 	importedText3 = "1|aB3$dE5:fG7*hJ9(kL1)mN3;pQ5"
+	// importedParts is in the form of a JWT, and none.
+	importedParts = "SG.aB3dE5fG7hJ9kL1mN3pQ5r.s7T9vW1xY3zA5bC7dE9fG1hJ3kL5mN7pQ9rS1tU3vW5"
 )
 
 // TestChangesOfKeys: a change has every key read again that it is about, be it there or

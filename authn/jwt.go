@@ -124,7 +124,7 @@ func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ 
 	if e.principal.Foreign || e.principal.Kind == gatehouse.KindClient {
 		return e.principal, nil // not in the directory
 	}
-	return a.local(ctx, e)
+	return a.local(ctx, e.principal)
 }
 
 // revokedBy tells an operator what ended a token: its own grant, or a cut-off under
@@ -141,16 +141,18 @@ func revokedBy(reason, grant string) error {
 	return errRevoked.With(errors.New("it was issued before a cut-off: " + reason))
 }
 
-// local checks that the subject of an own token is still in the directory.
-func (a *Authenticator) local(ctx context.Context, e *tokenEntry) (*gatehouse.Principal, error) {
-	s, err := a.subject(ctx, e.principal.Realm, e.principal.ID)
+// local checks that the subject of an own token is still in the directory, and returns
+// its principal as the subject is now: the one remembered is of when the token was first
+// seen, and may have another name, or none when the account was disabled then.
+func (a *Authenticator) local(ctx context.Context, remembered *gatehouse.Principal) (*gatehouse.Principal, error) {
+	s, err := a.subject(ctx, remembered.Realm, remembered.ID)
 	if err != nil {
 		return nil, err
 	}
-	if s.Kind == e.principal.Kind && s.Name == e.principal.Name {
-		return e.principal, nil
+	if s.Kind == remembered.Kind && s.Name == remembered.Name {
+		return remembered, nil
 	}
-	p := *e.principal
+	p := *remembered
 	p.Kind, p.Name = s.Kind, s.Name
 	return &p, nil
 }

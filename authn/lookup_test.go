@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // invented is a key, or an opaque token, that nobody was given.
@@ -296,6 +299,153 @@ func TestKeptIDsHoldNoSecret(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("%s: %d ids are kept", name, n)
+		}
+	}
+}
+
+// TestRecordTimes: a record is used for its whole age and not a moment longer, is renewed
+// from its time on and not before, and what does not exist is asked for again in time.
+func TestRecordTimes(t *testing.T) {
+	var clock, loads atomic.Int64
+	set := func(at time.Time) { clock.Store(at.UnixNano()) }
+	began := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	c := newRecords[int64](1024, time.Minute, func() time.Time { return time.Unix(0, clock.Load()) })
+	load := func(_ context.Context, id string) (int64, error) {
+		if n := loads.Add(1); id != "absent" {
+			return n, nil
+		}
+		return 0, gatehouse.NotFound
+	}
+	ask := func(id string, at time.Time, want int64) {
+		t.Helper()
+		set(at)
+		before := loads.Load()
+		if _, err := c.get(t.Context(), id, load); (err != nil) != (id == "absent") || loads.Load()-before != want {
+			t.Errorf("%s: %d look-ups, %v", id, loads.Load()-before, err)
+		}
+	}
+	ask("k", began, 1)
+	e, _ := c.found.Get("k")
+	due := time.Unix(0, e.renew)
+	for range maxRenewals { // no renewal can run meanwhile
+		c.renewals <- struct{}{}
+	}
+	ask("k", due, 0)
+	ask("k", began.Add(time.Minute-1), 0)
+	for range maxRenewals {
+		<-c.renewals
+	}
+	// A renewal reads what is there and due, and nothing else.
+	renew := func(id string, at time.Time, want int64) {
+		t.Helper()
+		set(at)
+		before := loads.Load()
+		c.renew(t.Context(), id, load)
+		testwait.Until(t, 10*time.Second, "the end of the renewal", func() bool { return len(c.renewals) == 0 })
+		if loads.Load()-before != want {
+			t.Errorf("%s: renewed %d times", id, loads.Load()-before)
+		}
+	}
+	renew("k", due.Add(-1), 0)
+	renew("dropped meanwhile", due, 0)
+	set(due.Add(-1))
+	if v, ok := c.peek("k"); !ok || v != 1 {
+		t.Errorf("not due, and not taken: %d, %t", v, ok)
+	}
+	set(due)
+	if _, ok := c.peek("k"); ok {
+		t.Error("due, and taken for fresh")
+	}
+	if _, ok := c.peek("dropped meanwhile"); ok {
+		t.Error("not there, and found")
+	}
+	set(due.Add(-1))
+	if v, err := c.fill(t.Context(), "k", load); v != 1 || err != nil || loads.Load() != 1 {
+		t.Errorf("looked up again although another look-up had ended: %d, %v", v, err)
+	}
+	renew("k", due, 1)
+	ask("k", due, 0)
+	ask("k", due.Add(time.Minute), 1) // at its end
+	e, _ = c.found.Get("k")
+	set(time.Unix(0, e.renew))
+	before := loads.Load()
+	if _, err := c.fill(t.Context(), "k", load); err != nil || loads.Load() != before+1 {
+		t.Error("a record that is due was not looked up")
+	}
+	ask("absent", began, 1)
+	ask("absent", began.Add(c.missAge-1), 0)
+	ask("absent", began.Add(c.missAge), 1)
+}
+
+// TestRecordsAreSpread: records that came in together are due one after the other, all of
+// them in the third quarter of their age, however short that is.
+func TestRecordsAreSpread(t *testing.T) {
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	for _, age := range []time.Duration{0, 1, 2, 4, time.Hour} {
+		c := newRecords[int](1024, age, func() time.Time { return now })
+		first, last := age, time.Duration(0)
+		for i := range 1000 {
+			id := fmt.Sprint(i)
+			c.keep(id, i)
+			e, _ := c.found.Get(id)
+			due := time.Duration(e.renew - now.UnixNano())
+			first, last = min(first, due), max(last, due)
+			if end := time.Duration(e.until - now.UnixNano()); end != age {
+				t.Fatalf("%s: kept for %s", age, end)
+			}
+		}
+		if first < age/2 || last > age/2+age/4 {
+			t.Errorf("%s: due from %s to %s", age, first, last)
+		}
+		if spread := age / 4; last-first < spread-spread/10 {
+			t.Errorf("%s: all due within %s", age, last-first)
+		}
+	}
+}
+
+// TestMissesAreFew: of what does not exist little is remembered, so that a flood of
+// invented ids takes no more memory than that.
+func TestMissesAreFew(t *testing.T) {
+	c := newRecords[int](800, time.Hour, time.Now)
+	for i := range 4000 {
+		_, _ = c.get(t.Context(), fmt.Sprint(i), func(context.Context, string) (int, error) { return 0, gatehouse.NotFound })
+	}
+	n := 0
+	for range c.missing.Keys() {
+		n++
+	}
+	if n == 0 || n > 400 { // 100, and what the cache has not yet put in order
+		t.Errorf("%d of 4000 are remembered", n)
+	}
+}
+
+// TestDrop: what changed is forgotten, there or missing, and the rest is not; "" is all.
+func TestDrop(t *testing.T) {
+	fresh := func() *records[int] {
+		c := newRecords[int](64, time.Hour, time.Now)
+		for _, id := range []string{"a 1", "a 2", "b 1"} {
+			c.found.Set(id, record[int]{1, 1 << 62, 1 << 62})
+			c.missing.Set("no "+id, time.Now().Add(time.Hour))
+		}
+		return c
+	}
+	for name, tt := range map[string]struct {
+		drop func(c *records[int])
+		left []string
+	}{
+		"one":         {func(c *records[int]) { c.drop("a 1") }, []string{"a 2", "b 1", "no a 1", "no a 2", "no b 1"}},
+		"one missing": {func(c *records[int]) { c.drop("no a 1") }, []string{"a 1", "a 2", "b 1", "no a 2", "no b 1"}},
+		"all":         {func(c *records[int]) { c.drop("") }, nil},
+		"some": {func(c *records[int]) { c.dropWhere(func(id string) bool { return strings.HasSuffix(id, " 1") }) },
+			[]string{"a 2", "no a 2"}},
+	} {
+		c := fresh()
+		tt.drop(c)
+		if got := slices.Sorted(slices.Values(slices.AppendSeq(slices.Collect(c.found.Keys()), c.missing.Keys()))); !slices.Equal(got, tt.left) {
+			t.Errorf("%s: %q are left", name, got)
+		}
+		if c.gen.Load() != 1 {
+			t.Errorf("%s: a look-up that began before it would be kept", name)
 		}
 	}
 }

@@ -181,7 +181,14 @@ func (rd *Reader) orStandard() *Reader {
 // Read returns the one credential that r presents, or the zero Presented; see
 // [Extract] for what it refuses.
 func (rd *Reader) Read(r *http.Request) (Presented, error) {
-	rd = rd.orStandard()
+	p, err := rd.orStandard().read(r)
+	if err != nil { // what was refused is answered and recorded, and neither needs a secret
+		p = Presented{Scheme: p.Scheme, By: p.By, ID: p.ID}
+	}
+	return p, err
+}
+
+func (rd *Reader) read(r *http.Request) (Presented, error) {
 	if where := rd.urlHoldsCredential(r.URL); where != "" {
 		return Presented{}, errInURL.With(errors.New(where))
 	}
@@ -266,9 +273,6 @@ func (rd *Reader) lineHoldsOurs(line string) bool {
 		}
 	}
 	for part := range strings.FieldsFuncSeq(line, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '"' }) {
-		if rd.isOurs(part) {
-			return true
-		}
 		if user, password, err := credential.ParseBasic(part); err == nil && (rd.isOurs(user) || rd.isOurs(password.Reveal())) {
 			return true
 		}
@@ -283,5 +287,7 @@ func tokenRune(c rune) bool {
 
 // isOurs is [isOurs] with what is known of other people's signed tokens.
 func (rd *Reader) isOurs(s string) bool {
-	return isOurs(s) && (rd.ours == nil || !signedToken(s) || rd.ours(bare(s)))
+	return anyWord(s, func(word string) bool {
+		return ourText(word) && (rd.ours == nil || !signedToken(word) || rd.ours(word))
+	})
 }

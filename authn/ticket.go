@@ -171,7 +171,7 @@ func present(c sealedCredential) (p Presented, err error) {
 	switch {
 	case c.Scheme == gatehouse.SchemeAPIKey && (p.None() || p.Scheme == gatehouse.SchemeJWT): // made by another system
 		p, err = importedKey(c.Secret), nil
-	case err == nil && p.Scheme != c.Scheme:
+	case p.Scheme != c.Scheme:
 		err = errTicketUnknown
 	}
 	p.By = ByQuery
