@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -204,5 +205,106 @@ func TestRealmsTokens(t *testing.T) {
 	w.realms["alias"] = gatehouse.Realm{Name: "main"}
 	if _, err := w.a.Authenticate(t.Context(), "alias", w.access(nil), secure); Reason(err) != "realm_unknown" {
 		t.Error(err)
+	}
+}
+
+// TestPrincipalOfSignedTokens: each claim of an own token arrives where it belongs.
+func TestPrincipalOfSignedTokens(t *testing.T) {
+	w := newWorld(t)
+	login := w.now.Add(-time.Hour).Truncate(time.Second)
+	p := w.access(func(a *token.Access) {
+		a.SessionID, a.ACR, a.AMR, a.AuthTime = "ses_1", "mfa", []string{"pwd", "otp"}, login
+	})
+	for range 2 { // verified, then remembered
+		who := w.check(t, p, secure, "", "")
+		if !gatehouseID(who.TokenID, w.now) || who.CredentialID != "grt_1" || who.GrantID != "grt_1" || who.ClientID != "first-party" || who.SessionID != "ses_1" ||
+			who.ACR != "mfa" || !slices.Equal(who.AMR, []string{"pwd", "otp"}) || !who.AuthTime.Equal(login) || who.Issuer != issuerURL || who.Realm != "main" ||
+			who.Scheme != gatehouse.SchemeJWT || who.Environment != gatehouse.EnvironmentLive || who.RoleLimit != nil ||
+			who.IssuedAt.UnixMilli() != w.now.UnixMilli() || !who.ExpiresAt.Equal(w.now.Add(10*time.Minute).Truncate(time.Second)) {
+			t.Errorf("%+v", who)
+		}
+	}
+}
+
+// gatehouseID reports whether id was made at that millisecond.
+func gatehouseID(id string, at time.Time) bool {
+	made, ok := gatehouse.IDTime(id)
+	return ok && made.UnixMilli() == at.UnixMilli()
+}
+
+// TestRefusedKeysAreNotUsed: what was refused, for whatever reason, is neither a use of the
+// key nor taken from its quota.
+func TestRefusedKeysAreNotUsed(t *testing.T) {
+	w := newWorld(t)
+	net := netip.MustParsePrefix("192.0.2.0/24")
+	p := w.addKey(func(k *credential.Key) { k.QuotaDay, k.AllowedNets = 1, []netip.Prefix{net} })
+	alice := w.subjects["usr_alice"]
+	for range 3 {
+		delete(w.subjects, "usr_alice")
+		w.check(t, p, secure, "invalid_token", "subject_unknown")
+		w.subjects["usr_alice"] = gatehouse.Subject{ID: "usr_alice", Kind: gatehouse.KindUser, Name: "alice", Disabled: true}
+		w.check(t, p, secure, "invalid_token", "subject_disabled")
+		w.subjects["usr_alice"] = alice
+		w.check(t, p, Rule{Environment: "test", Address: secure.Address}, "invalid_token", "key_environment_mismatch")
+		w.check(t, p, Rule{Address: netip.MustParseAddr("198.51.100.1")}, "invalid_token", "key_address_not_allowed")
+	}
+	if n := w.a.usage.m.Size(); n != 0 {
+		t.Errorf("%d keys count as used", n)
+	}
+	w.check(t, p, secure, "", "")
+	w.check(t, p, secure, "key_quota_used_up", "key_quota_used_up")
+	for k, c := range w.a.usage.m.AllRelaxed() {
+		if n := c.count.Load(); k.id != p.ID || n != 1 {
+			t.Errorf("%s was used %d times", k.id, n)
+		}
+	}
+}
+
+// TestKeysShareNoRights: keys whose rights differ in one thing have each its own, in whatever
+// order they come.
+func TestKeysShareNoRights(t *testing.T) {
+	w := newWorld(t)
+	net := func(s string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix(s)} }
+	rights := map[string]func(k *credential.Key){
+		"plain":           func(*credential.Key) {},
+		"other scopes":    func(k *credential.Key) { k.Scopes = []string{"write"} },
+		"scopes joined":   func(k *credential.Key) { k.Scopes = []string{"read\", \"write"} },
+		"scopes apart":    func(k *credential.Key) { k.Scopes = []string{"read", "write"} },
+		"no scopes":       func(k *credential.Key) { k.Scopes = nil },
+		"one role":        func(k *credential.Key) { k.RoleLimit = []string{"read"} },
+		"no roles":        func(k *credential.Key) { k.RoleLimit = []string{} },
+		"a net":           func(k *credential.Key) { k.AllowedNets = net("192.0.2.0/24") },
+		"a narrower net":  func(k *credential.Key) { k.AllowedNets = net("192.0.2.0/25") },
+		"another realm":   func(k *credential.Key) { k.Realm = "other" },
+		"for trying only": func(k *credential.Key) { k.Environment = gatehouse.EnvironmentTest },
+	}
+	for range 2 {
+		for name, change := range rights {
+			p := w.addKey(change)
+			k := w.keys[p.ID]
+			e, err := w.a.loadKey(t.Context(), p.ID)
+			if err != nil || e.realm != k.Realm || e.environment != k.Environment || !slices.Equal(e.scopes, k.Scopes) || !slices.Equal(e.roleLimit, k.RoleLimit) ||
+				(e.roleLimit == nil) != (k.RoleLimit == nil) || !slices.Equal(e.nets, k.AllowedNets) {
+				t.Errorf("%s: %+v, %v", name, e.keyRights, err)
+			}
+		}
+	}
+}
+
+// TestGravestEnd: of several reasons why a key is good for nothing, the record gets the
+// gravest: that it leaked, that it was revoked, that it was disabled, that it ended.
+func TestGravestEnd(t *testing.T) {
+	w := newWorld(t)
+	end := []func(k *credential.Key){
+		func(k *credential.Key) { k.LeakedAt = w.now }, func(k *credential.Key) { k.RevokedAt = w.now },
+		func(k *credential.Key) { k.DisabledAt = w.now }, func(k *credential.Key) { k.ExpiresAt = w.now },
+	}
+	for i, reason := range []string{"key_leaked", "key_revoked", "key_disabled", "key_expired"} {
+		p := w.addKey(func(k *credential.Key) {
+			for _, e := range end[i:] {
+				e(k)
+			}
+		})
+		w.check(t, p, secure, "invalid_token", reason)
 	}
 }

@@ -213,3 +213,61 @@ func TestRecognizesWhatChanges(t *testing.T) {
 		t.Error("a text without an issuer is of an issuer")
 	}
 }
+
+// TestPasswordAttempts: the service that knows passwords is told all that it needs to count
+// attempts by: the realm, the name, the password and the address.
+func TestPasswordAttempts(t *testing.T) {
+	w := newWorld(t)
+	var got PasswordAttempt
+	cfg := w.config()
+	cfg.Password = func(_ context.Context, a PasswordAttempt) (gatehouse.Subject, error) {
+		got = a
+		return w.subjects["usr_alice"], nil
+	}
+	var err error
+	if w.a, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	who := w.check(t, Presented{Scheme: gatehouse.SchemeBasic, User: "alice", Secret: "right"}, secure, "", "")
+	if want := (PasswordAttempt{Realm: "main", Username: "alice", Password: "right", Address: secure.Address}); got != want {
+		t.Errorf("%+v", got)
+	}
+	if !who.IssuedAt.Equal(w.now) || !who.AuthTime.Equal(w.now) || who.Issuer != issuerURL || who.CredentialID != "" || !who.ExpiresAt.IsZero() {
+		t.Errorf("%+v", who)
+	}
+}
+
+// TestLeeway: clocks may differ by the leeway and no more, for tokens of the realm and for
+// those of others, seen before or not.
+func TestLeeway(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.config()
+	cfg.Leeway = 10 * time.Second
+	var err error
+	if w.a, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	w.realms["main"] = gatehouse.Realm{Name: "main", Settings: gatehouse.RealmSettings{TrustedIssuers: []gatehouse.TrustedIssuer{
+		{Issuer: "https://idp.test", Audience: "api", Algorithms: []string{"ES256"}}}}}
+	w.now = w.now.Truncate(time.Second)
+	end := w.now.Add(time.Minute)
+	make := func() []Presented {
+		text, err := w.foreign.Sign(token.TypeJWT, fmt.Appendf(nil, `{"iss":"https://idp.test","sub":"x","aud":"api","iat":%d,"exp":%d}`, end.Add(-time.Minute).Unix(), end.Unix()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []Presented{w.access(func(a *token.Access) { a.IssuedAt, a.ExpiresAt = end.Add(-time.Minute), end }), {Scheme: gatehouse.SchemeJWT, Secret: gatehouse.Secret(text)}}
+	}
+	seen := make()
+	for _, p := range seen {
+		w.check(t, p, secure, "", "")
+	}
+	w.advance(time.Minute + 10*time.Second - 1)
+	for _, p := range append(seen, make()...) {
+		w.check(t, p, secure, "", "")
+	}
+	w.advance(1)
+	for _, p := range append(seen, make()...) {
+		w.check(t, p, secure, "invalid_token", "token_expired")
+	}
+}

@@ -126,8 +126,8 @@ func (c *records[V]) fill(ctx context.Context, id string, load func(context.Cont
 				err = fmt.Errorf("panic in a look-up: %v", p)
 			}
 		}()
-		if e, ok := c.found.Get(id); ok && c.now().UnixNano() < e.renew {
-			return e.value, nil // another look-up ended since the caller looked
+		if v, ok := c.peek(id); ok {
+			return v, nil // another look-up ended since the caller looked
 		}
 		// Not the caller's own context: others wait for the same answer.
 		lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)

@@ -449,3 +449,68 @@ func TestDrop(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingIsKeptForLong: a change that nobody told of counts after the age of a record at
+// the latest, for each kind of record.
+func TestNothingIsKeptForLong(t *testing.T) {
+	w := newWorld(t)
+	w.grants["grt_1"] = gatehouse.Grant{ExpiresAt: w.now.Add(time.Hour)}
+	key, opaque := w.addKey(nil), w.addOpaque(func(o *credential.OpaqueToken) { o.ExpiresAt = w.now.Add(time.Hour) })
+	for name, ask := range map[string]func(){
+		"key":          func() { w.check(t, key, secure, "", "") },
+		"opaque token": func() { w.check(t, opaque, secure, "", "") },
+		"imports":      func() { w.a.HasImported(t.Context(), "main") },
+	} {
+		w.lookups.Store(0)
+		ask()
+		w.advance(recordAge - 1)
+		for range maxRenewals { // nobody renews it meanwhile
+			w.a.keys.renewals <- struct{}{}
+			w.a.opaque.renewals <- struct{}{}
+			w.a.imports.renewals <- struct{}{}
+		}
+		ask()
+		if n := w.lookups.Load(); n != 1 {
+			t.Errorf("%s: %d look-ups while it is young", name, n)
+		}
+		for range maxRenewals {
+			<-w.a.keys.renewals
+			<-w.a.opaque.renewals
+			<-w.a.imports.renewals
+		}
+		w.advance(1)
+		ask()
+		if n := w.lookups.Load(); n != 2 {
+			t.Errorf("%s: %d look-ups when it is old", name, n)
+		}
+	}
+}
+
+// TestGrantsThatEnd: the end of a grant is asked for again when it is told, and a token that
+// was not there is found when its grant is.
+func TestGrantsThatEnd(t *testing.T) {
+	w := newWorld(t)
+	p := w.addOpaque(nil)
+	w.check(t, p, secure, "invalid_token", "token_unknown") // its grant is not there
+	told := func() { w.a.Apply(gatehouse.Change{Topic: gatehouse.TopicGrant, Realm: "main", ID: "grt_1"}) }
+	w.grants["grt_1"] = gatehouse.Grant{ExpiresAt: w.now.Add(time.Hour)}
+	w.check(t, p, secure, "invalid_token", "token_unknown")
+	told()
+	w.check(t, p, secure, "", "")
+	w.grants["grt_1"] = gatehouse.Grant{ExpiresAt: w.now.Add(time.Hour), EndedAt: w.now}
+	told()
+	w.check(t, p, secure, "invalid_token", "token_revoked")
+}
+
+// TestLookupsEnd: a store that never answers holds a caller for as long as a look-up may
+// take, and not for as long as the caller would wait.
+func TestLookupsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newRecords[int](16, time.Minute, time.Now)
+		began := time.Now()
+		_, err := c.get(t.Context(), "k", func(ctx context.Context, _ string) (int, error) { <-ctx.Done(); return 0, ctx.Err() })
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != lookupTimeout {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
