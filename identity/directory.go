@@ -43,11 +43,13 @@ type Directory struct {
 	renewals chan struct{}
 	seed     maphash.Seed
 
-	// changes counts what Apply was told. A record read while it moved may be
-	// the one from before the change, so it is not kept. mu makes "compare, then
-	// keep" and "count, then drop" exclude each other.
+	// changes counts what Apply was told, of each user in one of the counters. A
+	// record read while its counter moved may be the one from before the change,
+	// so it is not kept; with one counter for all, users would never be kept while
+	// others change all the time. mu makes "compare, then keep" and "count, then
+	// drop" exclude each other.
 	mu      sync.RWMutex
-	changes uint64
+	changes [changeCounters]uint64
 
 	hits, misses atomic.Int64
 }
@@ -69,6 +71,8 @@ const (
 	loadTimeout = 10 * time.Second
 	// maxRenewals is how many users are read again at once.
 	maxRenewals = 2
+	// changeCounters is how many counters of changes the users share.
+	changeCounters = 256
 )
 
 // NewDirectory returns a Directory, or an error when something is missing.
@@ -139,7 +143,7 @@ func (d *Directory) renew(ctx context.Context, key subject) {
 // fill reads a user and keeps it, unless a change came meanwhile.
 func (d *Directory) fill(ctx context.Context, key subject) (*User, error) {
 	d.mu.RLock()
-	began := d.changes
+	began := d.changes[d.counter(key)]
 	d.mu.RUnlock()
 	// Callers join a read only if it began after the last change they may know
 	// of: one that began before could give them the past.
@@ -187,7 +191,7 @@ func (d *Directory) load(ctx context.Context, key subject, began uint64) (*User,
 	key = subject{u.Realm, u.ID} // the caller's texts may be parts of a longer one
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if d.changes == began {
+	if d.changes[d.counter(key)] == began {
 		now, half := d.cfg.Now().UnixNano(), int64(d.cfg.MaxAge/2)
 		// Those that came in together must not all be due together.
 		spread := int64(maphash.Comparable(d.seed, key) % uint64(half/2+1))
@@ -195,6 +199,8 @@ func (d *Directory) load(ctx context.Context, key subject, began uint64) (*User,
 	}
 	return &u, nil
 }
+
+func (d *Directory) counter(key subject) uint64 { return maphash.Comparable(d.seed, key) % changeCounters }
 
 // Apply drops what a committed change made stale. Subscribe it to the store,
 // which calls it before the writer is told that the change is done.
@@ -204,10 +210,14 @@ func (d *Directory) Apply(change gatehouse.Change) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.changes++
 	if change.ID != "" {
-		d.users.Forget(subject{change.Realm, change.ID})
+		key := subject{change.Realm, change.ID}
+		d.changes[d.counter(key)]++
+		d.users.Forget(key)
 		return
+	}
+	for i := range d.changes {
+		d.changes[i]++
 	}
 	for key := range d.users.Keys() {
 		if change.Realm == "" || key.realm == change.Realm {

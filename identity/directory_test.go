@@ -143,6 +143,39 @@ func TestDirectoryStaleRead(t *testing.T) {
 	})
 }
 
+// TestDirectoryKeepsBesideChanges: what is read while others change is kept all the
+// same, and what is read while all may have changed is not.
+func TestDirectoryKeepsBesideChanges(t *testing.T) {
+	for name, c := range map[string]struct {
+		change gatehouse.Change
+		kept   bool
+	}{
+		"another user":                {gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "usr_b"}, true},
+		"a user of another realm":     {gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "other", ID: "usr_b"}, true},
+		"this user":                   {gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main", ID: "usr_a"}, false},
+		"all users of the realm":      {gatehouse.Change{Topic: gatehouse.TopicUser, Realm: "main"}, false},
+		"all users":                   {gatehouse.Change{Topic: gatehouse.TopicUser}, false},
+		"something that is not users": {gatehouse.Change{Topic: gatehouse.TopicKey}, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			s := &shelf{user: User{Realm: "main", ID: "usr_a", Version: 1}, gate: gate}
+			d := newDirectory(t, s, newClock())
+			for c.kept && c.change.ID != "" && d.counter(subject{c.change.Realm, c.change.ID}) == d.counter(subject{"main", "usr_a"}) {
+				c.change.ID += "b" // one of 256 shares the counter of usr_a, and would not be kept
+			}
+			go func() { _, _ = d.User(t.Context(), "main", "usr_a") }()
+			synctest.Wait()
+			d.Apply(c.change)
+			close(gate)
+			synctest.Wait()
+			if _, kept := d.Recent("main", "usr_a"); kept != c.kept {
+				t.Errorf("%s changed: kept %v", name, kept)
+			}
+		})
+	}
+}
+
 func TestDirectoryReadsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
