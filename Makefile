@@ -17,8 +17,7 @@ go:
 	@scripts/need-go
 
 build: go ## build bin/gatehouse
-	@echo "Building bin/gatehouse: about two minutes the first time, seconds from then on."
-	@go build -ldflags '$(LDFLAGS)' -o bin/gatehouse ./cmd/gatehouse
+	@scripts/build '$(LDFLAGS)'
 
 install: go ## install gatehouse where go install puts programs
 	go install -ldflags '$(LDFLAGS)' ./cmd/gatehouse

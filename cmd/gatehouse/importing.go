@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/client"
 )
 
 // maxImportFile bounds a file of accounts or keys.
@@ -39,7 +40,9 @@ func (a *app) importAll(ctx context.Context, path, what string, lines []importLi
 			done++
 			continue
 		}
-		if k := gatehouse.KindOf(err); k == gatehouse.Unauthenticated || k == gatehouse.Denied || k == gatehouse.Unavailable || ctx.Err() != nil {
+		answered := errors.As(err, new(*client.RequestError))
+		k := gatehouse.KindOf(err)
+		if l.err == nil && !answered || k == gatehouse.Unauthenticated || k == gatehouse.Denied || k == gatehouse.Unavailable || ctx.Err() != nil {
 			return fmt.Errorf("line %d: %w", l.number, err) // so will all others be
 		}
 		fmt.Fprintf(a.errOut, "line %d: %s: %s\n", l.number, printable(l.name), printable(reasonOf(err)))

@@ -207,7 +207,7 @@ func (a *app) printError(err error) {
 		out := map[string]any{"error": gatehouse.CodeOf(err), "message": err.Error()}
 		var e *gatehouse.Error
 		if errors.As(err, &e) {
-			out["message"] = e.Public
+			out["message"] = around(err, e) + e.Public
 			if len(e.Fields) > 0 {
 				out["fields"] = e.Fields
 			}
@@ -226,7 +226,7 @@ func (a *app) printError(err error) {
 	if text == "" {
 		text = e.Kind.String()
 	}
-	fmt.Fprintf(a.errOut, "gatehouse: %s (%s)\n", paragraph(a.calls(text)), printable(e.Code))
+	fmt.Fprintf(a.errOut, "gatehouse: %s (%s)\n", paragraph(a.calls(around(err, e)+text)), printable(e.Code))
 	var request *client.RequestError
 	switch {
 	case errors.As(e.Cause, &request):
@@ -247,6 +247,15 @@ func (a *app) printError(err error) {
 	for _, n := range names {
 		fmt.Fprintf(a.errOut, "  %s: %s\n", printable(n), paragraph(e.Fields[n]))
 	}
+}
+
+// around is what was said before e where it was wrapped, such as the line of a file.
+func around(err error, e *gatehouse.Error) string {
+	before, wrapped := strings.CutSuffix(err.Error(), e.Error())
+	if !wrapped {
+		return ""
+	}
+	return before
 }
 
 // causeText is the cause of a failed request without what stands beside it already.
