@@ -200,7 +200,9 @@ func (d *Directory) load(ctx context.Context, key subject, began uint64) (*User,
 	return &u, nil
 }
 
-func (d *Directory) counter(key subject) uint64 { return maphash.Comparable(d.seed, key) % changeCounters }
+func (d *Directory) counter(key subject) uint64 {
+	return maphash.Comparable(d.seed, key) % changeCounters
+}
 
 // Apply drops what a committed change made stale. Subscribe it to the store,
 // which calls it before the writer is told that the change is done.
