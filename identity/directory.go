@@ -132,10 +132,8 @@ func (d *Directory) renew(ctx context.Context, key subject) {
 	}
 	go func() {
 		defer func() { <-d.renewals }()
-		if c, ok := d.users.Get(key); ok && d.cfg.Now().UnixNano() >= c.renew { // nobody was quicker
-			if _, err := d.fill(context.WithoutCancel(ctx), key); errors.Is(err, gatehouse.NotFound) {
-				d.users.Forget(key)
-			}
+		if _, err := d.fill(context.WithoutCancel(ctx), key); errors.Is(err, gatehouse.NotFound) {
+			d.users.Forget(key)
 		}
 	}()
 }

@@ -3,11 +3,15 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -209,4 +213,173 @@ func TestDirectoryReadsOnce(t *testing.T) {
 			t.Errorf("%d good, %d left, %d reads", good.Load(), left.Load(), s.reads.Load())
 		}
 	})
+}
+
+// crowd is a store in which every name is somebody, made anew at each read.
+type crowd struct {
+	reads atomic.Int64
+	gate  chan struct{} // when set, a read waits for it
+}
+
+func (c *crowd) User(_ context.Context, realm, id string) (User, error) {
+	c.reads.Add(1)
+	if c.gate != nil {
+		<-c.gate
+	}
+	return User{Realm: strings.Clone(realm), ID: strings.Clone(id), Kind: gatehouse.PrincipalKind(strings.Clone("user")), Username: id,
+		UsernameKey: strings.Clone(id), Roles: []string{strings.Clone("editor")}, Groups: []string{strings.Clone("staff")}}, nil
+}
+
+func TestDirectoryConfig(t *testing.T) {
+	for i, cfg := range []DirectoryConfig{{}, {Store: &crowd{}}, {Now: newClock().Now}} {
+		if _, err := NewDirectory(cfg); err == nil {
+			t.Errorf("%d was accepted", i)
+		}
+	}
+	// How many users are kept, by what is configured.
+	const users = 500
+	for size, kept := range map[int][2]int64{0: {users, users}, -1: {users, users}, 20: {1, 40}} {
+		s := &crowd{}
+		d, err := NewDirectory(DirectoryConfig{Store: s, Now: newClock().Now, Size: size})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			for i := range users {
+				if _, err := d.User(t.Context(), "main", fmt.Sprint("usr_", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		found := d.Stats().Hits
+		if size == 20 { // whoever asks for all in turn finds few, so count what is there
+			found = int64(len(slices.Collect(d.users.Keys())))
+		}
+		if found < kept[0] || found > kept[1] {
+			t.Errorf("size %d: %d of %d are kept", size, found, users)
+		}
+	}
+}
+
+// TestWhenUsersAreReadAgain: never before half of the greatest age, not all at one
+// moment, and from the very moment on that is theirs.
+func TestWhenUsersAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := newClock(), &crowd{}
+		d, err := NewDirectory(DirectoryConfig{Store: s, Now: c.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := c.now.UnixNano()
+		moments := map[int64]bool{}
+		for i := range 50 {
+			id := fmt.Sprint("usr_", i)
+			if _, err := d.User(t.Context(), "main", id); err != nil {
+				t.Fatal(err)
+			}
+			k, _ := d.users.Get(subject{"main", id})
+			if age := time.Duration(k.renew - now); age < time.Minute || age > 90*time.Second || k.until != now+int64(2*time.Minute) {
+				t.Errorf("read again at the age of %s, used until that of %s", age, time.Duration(k.until-now))
+			}
+			moments[k.renew] = true
+		}
+		if len(moments) < 25 {
+			t.Errorf("50 users have %d moments", len(moments))
+		}
+		k, _ := d.users.Get(subject{"main", "usr_1"})
+		for _, step := range []struct {
+			at    int64
+			reads int64
+		}{{k.renew - 1, 50}, {k.renew, 51}} {
+			c.now = time.Unix(0, step.at)
+			if _, err := d.User(t.Context(), "main", "usr_1"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if n := s.reads.Load(); n != step.reads {
+				t.Errorf("%d ns from the moment: %d reads, want %d", step.at-k.renew, n, step.reads)
+			}
+		}
+	})
+	// However short the greatest age is, users are found.
+	for age := time.Duration(1); age < 10; age++ {
+		d, err := NewDirectory(DirectoryConfig{Store: &crowd{}, Now: newClock().Now, MaxAge: age})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.User(t.Context(), "main", "usr_1"); err != nil {
+			t.Errorf("kept for %d ns: %v", age, err)
+		}
+	}
+}
+
+// TestRenewalFindsNobody: a user who is gone without a word is forgotten when he
+// would be read again, not two minutes later.
+func TestRenewalFindsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := newClock(), &shelf{user: User{Realm: "main", ID: "usr_a"}}
+		d := newDirectory(t, s, c)
+		if _, err := d.User(t.Context(), "main", "usr_a"); err != nil {
+			t.Fatal(err)
+		}
+		s.set(User{}, nil) // answers with somebody else, as for one who is not there
+		c.advance(90*time.Second + time.Nanosecond)
+		if _, err := d.User(t.Context(), "main", "usr_a"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, ok := d.Recent("main", "usr_a"); ok {
+			t.Error("a user who is gone is still known")
+		}
+	})
+}
+
+// TestNamesakesInTwoRealms: two who ask at once for one id in two realms get each
+// their own.
+func TestNamesakesInTwoRealms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &crowd{gate: make(chan struct{})}
+		d, err := NewDirectory(DirectoryConfig{Store: s, Now: newClock().Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, realm := range []string{"main", "shop"} {
+			go func() {
+				if u, err := d.User(t.Context(), realm, "usr_a"); err != nil || u.Realm != realm {
+					t.Errorf("%s: %+v %v", realm, u, err)
+				}
+			}()
+		}
+		synctest.Wait()
+		close(s.gate)
+		synctest.Wait()
+	})
+}
+
+// TestUsersShareTexts: what very many users have in common is in memory once.
+func TestUsersShareTexts(t *testing.T) {
+	d, err := NewDirectory(DirectoryConfig{Store: &crowd{}, Now: newClock().Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts [2][]string
+	for i := range texts {
+		u, err := d.User(t.Context(), "main", fmt.Sprint("usr_", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = []string{u.Realm, string(u.Kind), u.Roles[0], u.Groups[0]}
+		if unsafe.StringData(u.Username) != unsafe.StringData(u.UsernameKey) {
+			t.Error("a username and its key, which are equal, are two texts")
+		}
+	}
+	for i := range texts[0] {
+		if unsafe.StringData(texts[0][i]) != unsafe.StringData(texts[1][i]) {
+			t.Errorf("%q is in memory twice", texts[0][i])
+		}
+	}
+	u := User{Username: "Alice", UsernameKey: "alice"}
+	if u.share(); u.Roles != nil || u.UsernameKey != "alice" {
+		t.Errorf("%+v", u)
+	}
 }

@@ -6,10 +6,10 @@
 //
 // # A password, from attempt to answer
 //
-//  1. The throttle is asked, before anything that costs ([Throttle.Peek]).
+//  1. The throttle is asked, before anything that costs.
 //  2. The user is looked up by the folded username ([NormalizeUsername]).
 //  3. The cache of verified passwords may know this very password.
-//  4. Otherwise the attempt is counted ([Throttle.Begin]) and exactly one hash is
+//  4. Otherwise the attempt is counted and exactly one hash is
 //     evaluated: the stored one, or a dummy of the same cost when there is no
 //     user, no password, or the user is disabled.
 //  5. A right password takes the count back, and is hashed anew when the

@@ -237,14 +237,14 @@ func TestThrottleComesBeforeTheHash(t *testing.T) {
 				t.Fatalf("%s %d: %v", name, i, err)
 			}
 		}
-		before := h.hasher.Stats().Evaluations
+		before, reads := h.hasher.Stats().Evaluations, h.reads
 		_, err := h.try(name, alicePassword, "192.0.2.1")
 		var e *gatehouse.Error
 		if !errors.As(err, &e) || e.Kind != gatehouse.RateLimited || e.Code != "too_many_attempts" || e.RetryAfter != time.Second {
 			t.Errorf("%s: %v", name, err)
 		}
-		if h.hasher.Stats().Evaluations != before {
-			t.Error("a refused attempt was hashed")
+		if h.hasher.Stats().Evaluations != before || h.reads != reads {
+			t.Error("a refused attempt was hashed, or looked up")
 		}
 		if _, err := h.VerifyPassword(context.Background(), Attempt{Realm: "other", Username: name, Password: "x", Address: "192.0.2.1"}); gatehouse.CodeOf(err) != "invalid_credentials" {
 			t.Errorf("%s in another realm: %v", name, err)
@@ -374,6 +374,40 @@ func TestVerifiedPasswordNeedsNoStore(t *testing.T) {
 	}
 }
 
+// TestCacheKeepsMany: the passwords of several accounts are remembered side by side
+// by default, and where somebody writes a size that is none.
+func TestCacheKeepsMany(t *testing.T) {
+	for _, size := range []int{0, -1} {
+		h := newHouse(t, func(c *Config) { c.CacheSize, c.CacheTTL = size, time.Minute }) // which is the most
+		zoe := h.users["alice"]
+		zoe.ID, zoe.Username, zoe.UsernameKey = "usr_zoe", "zoe", "zoe"
+		h.put(zoe)
+		for round := range 2 {
+			for _, name := range []string{"alice", "zoe"} {
+				if _, err := h.try(name, alicePassword, "192.0.2.1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := h.Stats().CacheHits; n != int64(2*round) {
+				t.Errorf("size %d: %d answers from memory in round %d", size, n, round)
+			}
+		}
+	}
+}
+
+// TestFrame: no two lists of parts give the same bytes; otherwise one account could
+// be counted as, or a password be remembered for, another.
+func TestFrame(t *testing.T) {
+	seen := map[string][]string{}
+	for _, parts := range [][]string{{}, {""}, {"", ""}, {"a"}, {"a", ""}, {"", "a"}, {"ab", "c"}, {"a", "bc"}, {"abc"}, {"a", "b", "c"}, {"a\x00", "bc"}, {"a", "\x00bc"}} {
+		bytes := string(frame(parts...))
+		if before, ok := seen[bytes]; ok {
+			t.Errorf("%q and %q are one", before, parts)
+		}
+		seen[bytes] = parts
+	}
+}
+
 func TestCacheSwitchedOff(t *testing.T) {
 	h := newHouse(t, func(c *Config) { c.CacheTTL = -1 })
 	for range 2 {
@@ -423,8 +457,9 @@ func TestRehashDoesNotOverwrite(t *testing.T) {
 		u.PasswordHash, u.Version = "changed", 6
 		h.put(u)
 	}
-	if _, err := h.try("iris", "correct horse ünïcode", "192.0.2.1"); err != nil || h.users["iris"].PasswordHash != "changed" || len(h.events) != 1 {
-		t.Errorf("%v %+v", err, h.users["iris"])
+	if u, err := h.try("iris", "correct horse ünïcode", "192.0.2.1"); err != nil || u.ID != "usr_iris" || h.users["iris"].PasswordHash != "changed" ||
+		len(h.events) != 1 || h.Stats().Rehashed != 0 {
+		t.Errorf("%+v %v %+v", u, err, h.users["iris"])
 	}
 	// Nor does a broken store refuse a right password.
 	h = newHouse(t, func(c *Config) {
@@ -433,6 +468,19 @@ func TestRehashDoesNotOverwrite(t *testing.T) {
 	h.put(User{ID: "usr_iris", Realm: "main", Kind: gatehouse.KindUser, Username: "iris", UsernameKey: "iris", PasswordHash: imported, Version: 5})
 	if _, err := h.try("iris", "correct horse ünïcode", "192.0.2.1"); err != nil || !strings.Contains(h.log.String(), "disk full") {
 		t.Error(err, h.log.String())
+	}
+	// What was not committed, the user's new version among it, is not handed out.
+	h = newHouse(t, nil)
+	run := h.cfg.Run
+	h.cfg.Run = func(ctx context.Context, fn func(context.Context, Tx) error) error {
+		if err := run(ctx, fn); err != nil {
+			return err
+		}
+		return errors.New("the commit failed")
+	}
+	h.put(User{ID: "usr_iris", Realm: "main", Kind: gatehouse.KindUser, Username: "iris", UsernameKey: "iris", PasswordHash: imported, Version: 5})
+	if u, err := h.try("iris", "correct horse ünïcode", "192.0.2.1"); err != nil || u.PasswordHash != imported || u.Version != 5 || h.Stats().Rehashed != 0 {
+		t.Errorf("%+v %v", u, err)
 	}
 }
 
@@ -540,6 +588,27 @@ func TestSameAttemptAtOnce(t *testing.T) {
 	})
 }
 
+// The same attempt from two networks is two: each is counted where it came from.
+func TestSameAttemptFromTwoNetworks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{gate: make(chan struct{})}
+		h := newHouse(t, func(c *Config) { c.Passwords = s })
+		for _, address := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.2"} {
+			go func() { _, _ = h.try("alice", "wrong password here", address) }()
+		}
+		synctest.Wait()
+		close(s.gate)
+		synctest.Wait()
+		addresses := map[string]bool{}
+		for _, e := range h.events {
+			addresses[e.Address] = true
+		}
+		if s.calls.Load() != 2 || len(h.events) != 2 || len(addresses) != 2 {
+			t.Errorf("%d evaluations, events from %v", s.calls.Load(), addresses)
+		}
+	})
+}
+
 // Different guesses at once are counted before the first has failed; and one who
 // hangs up is counted and recorded like one who waits.
 func TestGuessesAtOnce(t *testing.T) {
@@ -607,8 +676,8 @@ func TestAdministrationHelpers(t *testing.T) {
 	h := newHouse(t, nil)
 	ctx := gatehouse.WithRequest(context.Background(), gatehouse.RequestFacts{Address: "192.0.2.1"})
 	alice := h.users["alice"]
-	if err := h.CheckPassword(ctx, alice, alicePassword); err != nil {
-		t.Error(err)
+	if err := h.CheckPassword(ctx, alice, alicePassword); err != nil || h.last().Address != "192.0.2.1" {
+		t.Error(err, h.last().Address)
 	}
 	if err := h.CheckPassword(ctx, alice, "wrong password here"); gatehouse.CodeOf(err) != "invalid_credentials" {
 		t.Error(err)

@@ -78,7 +78,7 @@ type counter struct {
 }
 
 // ticket is one attempt that was let through. It counts as a failure until
-// success or Abort is called, so that many attempts at once cannot all pass
+// success or abort is called, so that many attempts at once cannot all pass
 // before the first has failed.
 type ticket struct {
 	t       *Throttle
@@ -229,9 +229,7 @@ func (k *ticket) charge(c *counter, s Steps, now time.Time) {
 	}
 	c.n++
 	prev := c.until
-	if w := s.wait(c.n); w > 0 {
-		c.until = now.Add(w)
-	}
+	c.until = now.Add(s.wait(c.n)) // it is over, or the attempt would not be here
 	k.charges = append(k.charges, charge{c, prev, c.until})
 }
 
@@ -313,8 +311,5 @@ func (t *Throttle) remember(pair pairKey) {
 	}
 	list := slices.DeleteFunc(slices.Clone(t.known.get(pair.account)), func(k knownNetwork) bool { return k.network == pair.network })
 	list = append(list, knownNetwork{pair.network, t.cfg.Now()})
-	if over := len(list) - t.cfg.KnownNetworks; over > 0 {
-		list = list[over:]
-	}
-	t.known.put(pair.account, list)
+	t.known.put(pair.account, list[max(0, len(list)-t.cfg.KnownNetworks):])
 }

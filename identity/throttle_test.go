@@ -187,6 +187,9 @@ func TestKnownNetworkExpires(t *testing.T) {
 		t.Error("not the two latest are known")
 	}
 	c.advance(30*24*time.Hour - time.Second)
+	if !known("192.0.2.1") {
+		t.Error("forgotten before its 30 days are over")
+	}
 	succeed(t, th, 1, "192.0.2.3")
 	c.advance(time.Second)
 	if known("192.0.2.1") || !known("192.0.2.3") {
@@ -345,6 +348,124 @@ func TestThrottleConfigRefused(t *testing.T) {
 			t.Errorf("%d: %+v accepted", i, cfg)
 		}
 	}
+}
+
+// TestThrottleAtItsBounds: the bounds that are documented are themselves allowed.
+func TestThrottleAtItsBounds(t *testing.T) {
+	now := newClock().Now
+	for name, cfg := range map[string]ThrottleConfig{
+		"no free failure":          {Pair: Steps{Free: 0, Base: time.Second, Cap: time.Minute, Forget: time.Hour}},
+		"100 free ones":            {Account: Steps{Free: 100, Base: time.Second, Cap: time.Minute, Forget: time.Hour}},
+		"hard from 100 on":         {Account: Steps{Base: time.Second, Cap: time.Minute, Hard: 100, HardWait: time.Hour, Forget: time.Hour}},
+		"one wait for all":         {Pair: Steps{Base: time.Minute, Cap: time.Minute, Forget: time.Hour}},
+		"forgotten after the wait": {Pair: Steps{Base: time.Second, Cap: time.Minute, Hard: 9, HardWait: time.Hour, Forget: time.Hour}},
+		"no harder than the rest":  {Pair: Steps{Base: time.Second, Cap: time.Minute, Hard: 9, HardWait: time.Minute, Forget: time.Hour}},
+		"one at once":              {GlobalBurst: 1},
+		"one network":              {KnownNetworks: 1},
+		"one entry":                {Entries: 1},
+	} {
+		cfg.Now = now
+		if _, err := NewThrottle(cfg); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestSteps: what the n-th failure costs, however many there were.
+func TestSteps(t *testing.T) {
+	s := Steps{Free: 2, Base: time.Second, Cap: 6 * time.Second, Hard: 10, HardWait: time.Hour}
+	want := map[int]time.Duration{0: 0, 1: 0, 2: 0, 3: 1, 4: 2, 5: 4, 6: 6, 7: 6, 9: 6, 10: 3600, 11: 3600, 1 << 30: 3600}
+	for n, seconds := range want {
+		if w := s.wait(n); w != seconds*time.Second {
+			t.Errorf("failure %d costs %s, want %d s", n, w, int(seconds))
+		}
+	}
+	s.Hard = 0
+	for _, n := range []int{10, 60, 70, 130, 1000, 100_000} { // doubled so often, no number holds it
+		if w := s.wait(n); w != 6*time.Second {
+			t.Errorf("failure %d costs %s", n, w)
+		}
+	}
+}
+
+// TestFailuresAreForgotten: all of them after Forget without one, to the moment.
+func TestFailuresAreForgotten(t *testing.T) {
+	for idle, want := range map[time.Duration]time.Duration{time.Hour - time.Nanosecond: 2 * time.Second, time.Hour: time.Second} {
+		c := newClock()
+		th := newThrottle(t, c, func(cfg *ThrottleConfig) {
+			cfg.Pair = Steps{Base: time.Second, Cap: time.Minute, Forget: time.Hour}
+		})
+		retry(t, th, 1, "192.0.2.1")
+		c.advance(idle)
+		retry(t, th, 1, "192.0.2.1")
+		if w := retry(t, th, 1, "192.0.2.1"); w != want {
+			t.Errorf("after %s: wait %s, want %s", idle, w, want)
+		}
+	}
+}
+
+// TestGlobalWait: where the bucket of all unknown networks is full, one waits for as
+// long as it takes to leak what one attempt needs.
+func TestGlobalWait(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.GlobalBurst, cfg.GlobalRate = 2, 0.1 })
+	for i := range 2 {
+		if w := retry(t, th, byte(i), addr(i)); w != 0 {
+			t.Fatalf("attempt %d: wait %s", i, w)
+		}
+	}
+	if w := retry(t, th, 9, addr(9)); w != 10*time.Second {
+		t.Errorf("wait %s", w)
+	}
+	c.advance(4 * time.Second)
+	if w := retry(t, th, 9, addr(9)); w != 6*time.Second {
+		t.Errorf("four seconds later: wait %s", w)
+	}
+	c.advance(6 * time.Second)
+	if w := retry(t, th, 9, addr(9)); w != 0 {
+		t.Errorf("wait %s when there is room", w)
+	}
+}
+
+// TestGlobalLevel: only attempts of unknown networks move it, each once up and, when
+// it succeeds or breaks, once down. Otherwise an owner at home, or an attempt that is
+// given up twice, makes room for guessers.
+func TestGlobalLevel(t *testing.T) {
+	c := newClock()
+	th := newThrottle(t, c, nil)
+	succeed(t, th, 1, "192.0.2.1") // is known from now on
+	level := func(what string, want float64) {
+		t.Helper()
+		if th.global != want {
+			t.Errorf("%s: level %v, want %v", what, th.global, want)
+		}
+	}
+	for i := range 3 {
+		retry(t, th, 2, addr(i))
+	}
+	level("three failures", 3)
+	succeed(t, th, 1, "192.0.2.1")
+	retry(t, th, 1, "192.0.2.1")
+	level("a success and a failure from a known network", 3)
+	k, err := th.begin(accountID{1}, "192.0.2.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.abort()
+	level("an attempt from a known network breaks", 3)
+	if k, err = th.begin(accountID{3}, addr(9)); err != nil {
+		t.Fatal(err)
+	}
+	level("one from an unknown network begins", 4)
+	k.abort()
+	k.abort()
+	level("and breaks, which is said twice", 3)
+	if k, err = th.begin(accountID{3}, addr(9)); err != nil {
+		t.Fatal(err)
+	}
+	k.success()
+	k.abort() // a panic after the success, say
+	level("a success from an unknown network", 3)
 }
 
 func TestLRU(t *testing.T) {

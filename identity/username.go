@@ -40,7 +40,7 @@ func NormalizeUsername(username string) (name, key string, err error) {
 		return "", "", err
 	}
 	// A key that folds to another key would be two accounts or none.
-	if again, err := foldUsername(key); err != nil || again != key {
+	if again, _ := foldUsername(key); again != key { // with an error it is ""
 		return "", "", errUsername
 	}
 	return norm.NFC.String(username), key, nil

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ func TestNormalizeUsername(t *testing.T) {
 		{"Straße", "Straße", "straße"},
 		{"Иван", "Иван", "иван"},
 		{"李雷", "李雷", "李雷"},
+		{strings.Repeat("𠀀", 128), strings.Repeat("𠀀", 128), strings.Repeat("𠀀", 128)}, // four bytes each
 		{strings.Repeat("a", 128), strings.Repeat("a", 128), strings.Repeat("a", 128)},
 		{"first.last+tag_1-2", "first.last+tag_1-2", "first.last+tag_1-2"},
 	} {
@@ -33,7 +35,7 @@ func TestNormalizeUsername(t *testing.T) {
 	}
 	for _, bad := range []string{
 		"", " ", "a b", "a\u00a0b", "a\u2003b", "a\u3000b", "a\tb", "a\x00b", "a\u200bb", "a\u202eb", "a\ufeffb", "\xff", "a:b", "a：b", "a/b", `a\b`, ".", "..",
-		"\u0430dmin", "αdmin", "☺", strings.Repeat("a", 129), strings.Repeat("a", 1<<20), "\u0378",
+		"\u0430dmin", "αdmin", "հadmin", "Ꭰdmin", "☺", strings.Repeat("a", 129), strings.Repeat("a", 1<<20), "\u0378",
 		gatehouse.NewID("usr", time.Now()), strings.ToUpper(gatehouse.NewID("svc", time.Now())),
 	} {
 		if name, key, err := NormalizeUsername(bad); gatehouse.CodeOf(err) != "username_invalid" || name+key != "" {
@@ -69,6 +71,39 @@ func TestValidateUser(t *testing.T) {
 	if err := ValidateUser(good()); err != nil {
 		t.Fatal(err)
 	}
+	// At the bounds, and what only looks odd.
+	most := make([]string, MaxMemberships)
+	for i := range most {
+		most[i] = fmt.Sprint("team-", i)
+	}
+	for name, change := range map[string]func(*User){
+		"service":             func(u *User) { u.Kind = gatehouse.KindService },
+		"long display name":   func(u *User) { u.DisplayName = strings.Repeat("é", MaxDisplayName) },
+		"joined display name": func(u *User) { u.DisplayName = "👩\u200d🚀 می\u200cخواهم" }, // is written with joiners
+		"no e-mail":           func(u *User) { u.Email = "" },
+		"long e-mail": func(u *User) {
+			u.Email = "a@" + strings.Repeat("a.", (MaxEmail-5)/2) + "com" + strings.Repeat("m", (MaxEmail-5)%2)
+		},
+		"long local part":     func(u *User) { u.Email = strings.Repeat("a", 64) + "@example.com" },
+		"as many roles":       func(u *User) { u.Roles = most },
+		"as many groups":      func(u *User) { u.Groups = most },
+		"long role":           func(u *User) { u.Roles = []string{strings.Repeat("r", 128)} },
+		"no roles, no groups": func(u *User) { u.Roles, u.Groups, u.Attributes = nil, nil, nil },
+		"long attribute":      func(u *User) { u.Attributes = map[string]any{"x": strings.Repeat("x", MaxAttributeText)} },
+		"long attribute name": func(u *User) { u.Attributes = map[string]any{strings.Repeat("x", 128): true} },
+		"as many attributes":  func(u *User) { u.Attributes = members(MaxAttributes) },
+		"as deep in objects":  func(u *User) { u.Attributes = nested(MaxAttributeDepth-1, false) },
+		"as deep in lists":    func(u *User) { u.Attributes = nested(MaxAttributeDepth-1, true) },
+		"a list of texts":     func(u *User) { u.Attributes = map[string]any{"x": []string{"a", "b"}} },
+	} {
+		u := good()
+		if change(u); u.Email != "" && len(u.Email) > MaxEmail {
+			t.Fatal(name, len(u.Email))
+		}
+		if err := ValidateUser(u); err != nil {
+			t.Errorf("%s: %v", name, err.(*gatehouse.Error).Fields)
+		}
+	}
 	many := make([]string, 201)
 	for i := range many {
 		many[i] = "r" + strings.Repeat("x", i%100) + string(rune('a'+i/100))
@@ -86,6 +121,11 @@ func TestValidateUser(t *testing.T) {
 		"roles":  {func(u *User) { u.Roles = []string{""} }, func(u *User) { u.Roles = []string{"a", "a"} }, func(u *User) { u.Roles = []string{"a b"} }, func(u *User) { u.Roles = many }},
 		"groups": {func(u *User) { u.Groups = []string{`a"b`} }},
 		"attributes": {func(u *User) { u.Attributes = map[string]any{"x": nil} }, func(u *User) { u.Attributes = map[string]any{"x": 1.5} },
+			func(u *User) { u.Attributes = map[string]any{strings.Repeat("x", 129): true} },
+			func(u *User) { u.Attributes = map[string]any{"x": strings.Repeat("x", MaxAttributeText+1)} },
+			func(u *User) { u.Attributes = members(MaxAttributes + 1) },
+			func(u *User) { u.Attributes = nested(MaxAttributeDepth, false) },
+			func(u *User) { u.Attributes = nested(MaxAttributeDepth, true) },
 			func(u *User) { u.Attributes = map[string]any{"": "x"} }, func(u *User) { u.Attributes = map[string]any{"x": strings.Repeat("x", 5000)} }},
 	} {
 		for i, change := range changes {
@@ -98,6 +138,28 @@ func TestValidateUser(t *testing.T) {
 			}
 		}
 	}
+}
+
+// members are n attributes.
+func members(n int) map[string]any {
+	out := map[string]any{}
+	for i := range n {
+		out[fmt.Sprint("k", i)] = int64(i)
+	}
+	return out
+}
+
+// nested are attributes with depth levels, of lists or of objects, below the first.
+func nested(depth int, lists bool) map[string]any {
+	var v any = true
+	for range depth {
+		if lists {
+			v = []any{v}
+		} else {
+			v = map[string]any{"x": v}
+		}
+	}
+	return map[string]any{"x": v}
 }
 
 func TestNormalizeAttributes(t *testing.T) {
