@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 func TestIssue(t *testing.T) {
@@ -348,8 +349,30 @@ func TestOpaque(t *testing.T) {
 }
 
 func TestNewRefusesMissingParts(t *testing.T) {
-	if _, err := grant.New(grant.Config{}); err == nil {
-		t.Fatal("a service without parts")
+	whole := func() grant.Config {
+		return grant.Config{
+			Run:          func(context.Context, func(context.Context, grant.Tx) error) error { return nil },
+			Sign:         func(context.Context, string, *token.Access) (string, error) { return "", nil },
+			Issuer:       func(string) string { return issuer },
+			NewStatus:    func(time.Time) (int64, int64) { return 0, 0 },
+			Revoked:      func(revocation.Ref) (bool, string) { return false, "" },
+			SuccessorKey: make([]byte, 32),
+		}
+	}
+	if _, err := grant.New(whole()); err != nil {
+		t.Fatal(err)
+	}
+	for part, remove := range map[string]func(*grant.Config){
+		"everything": func(c *grant.Config) { *c = grant.Config{} }, "Run": func(c *grant.Config) { c.Run = nil },
+		"Sign": func(c *grant.Config) { c.Sign = nil }, "Issuer": func(c *grant.Config) { c.Issuer = nil },
+		"NewStatus": func(c *grant.Config) { c.NewStatus = nil }, "Revoked": func(c *grant.Config) { c.Revoked = nil },
+		"SuccessorKey": func(c *grant.Config) { c.SuccessorKey = nil }, "a byte of it": func(c *grant.Config) { c.SuccessorKey = make([]byte, 31) },
+	} {
+		c := whole()
+		remove(&c)
+		if _, err := grant.New(c); err == nil {
+			t.Errorf("a service without %s", part)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,11 @@ type house struct {
 	mu    sync.Mutex
 	clock time.Time
 	draws []int64 // status indexes to draw first
+
+	// What a test puts in the place of the store's answers, when set.
+	family  func(r *grant.Refresh, g *gatehouse.Grant) error
+	use     func(use func() (bool, error)) (bool, error)
+	lookups atomic.Int64 // of refresh tokens
 }
 
 func must[T any](v T, err error) T {
@@ -108,20 +114,39 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 	return h
 }
 
-// run refuses a status place that is taken, as every store must.
+// run refuses a status place that is taken, as every store must, and asks what a test
+// has set.
 func (h *house) run(next gatehouse.Runner[grant.Tx]) gatehouse.Runner[grant.Tx] {
 	taken := map[[2]int64]bool{}
 	return func(ctx context.Context, fn func(context.Context, grant.Tx) error) error {
-		return next(ctx, func(ctx context.Context, tx grant.Tx) error { return fn(ctx, uniqueTx{tx, taken}) })
+		return next(ctx, func(ctx context.Context, tx grant.Tx) error { return fn(ctx, houseTx{tx, h, taken}) })
 	}
 }
 
-type uniqueTx struct {
+type houseTx struct {
 	grant.Tx
+	h     *house
 	taken map[[2]int64]bool
 }
 
-func (tx uniqueTx) InsertIssued(ctx context.Context, i grant.Issued) error {
+func (tx houseTx) Family(ctx context.Context, hash []byte) (grant.Refresh, gatehouse.Grant, error) {
+	tx.h.lookups.Add(1)
+	r, g, err := tx.Tx.Family(ctx, hash)
+	if err == nil && tx.h.family != nil {
+		err = tx.h.family(&r, &g)
+	}
+	return r, g, err
+}
+
+func (tx houseTx) UseRefresh(ctx context.Context, hash []byte, at time.Time) (bool, error) {
+	use := func() (bool, error) { return tx.Tx.UseRefresh(ctx, hash, at) }
+	if tx.h.use != nil {
+		return tx.h.use(use)
+	}
+	return use()
+}
+
+func (tx houseTx) InsertIssued(ctx context.Context, i grant.Issued) error {
 	if i.Grant == nil {
 		return tx.Tx.InsertIssued(ctx, i)
 	}

@@ -74,8 +74,8 @@ func (s *Service) claims(i *issue) *token.Access {
 	}
 }
 
-// wanted are the claims that the realm adds for this audience. What the subject
-// does not have is left out.
+// wanted are the claims that the realm adds for this audience. Those that the
+// subject does not have are empty, and left out by [token.Access].
 func (i *issue) wanted() []token.Claim {
 	var out []token.Claim
 	for _, name := range i.realm.Settings.Audiences[i.audience].Claims {
@@ -92,9 +92,7 @@ func (i *issue) wanted() []token.Claim {
 		case "groups":
 			c.List = i.user.Groups
 		}
-		if c.Text != "" || len(c.List) > 0 {
-			out = append(out, c)
-		}
+		out = append(out, c)
 	}
 	return out
 }
