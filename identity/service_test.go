@@ -298,6 +298,11 @@ func TestCacheOfVerifiedPasswords(t *testing.T) {
 	if evaluations("alice", alicePassword, true) != 1 {
 		t.Error("a changed user is taken from the cache")
 	}
+	u.ID = "usr_alice_again" // made anew from the very same record, as after a restore
+	h.put(u)
+	if evaluations("alice", alicePassword, true) != 1 {
+		t.Error("another account is taken from the cache, and leaves no event")
+	}
 	u.PasswordHash, _ = h.hasher.Hash(context.Background(), "another fine password")
 	h.put(u)
 	if evaluations("alice", alicePassword, false) != 1 {
