@@ -83,7 +83,8 @@ func check(e *gatehouse.Event) error {
 	return nil
 }
 
-func validTime(t time.Time) bool { return t.Unix() > 0 && t.Year() <= 9999 }
+// validTime: lines have room for a year of four digits, in UTC.
+func validTime(t time.Time) bool { return t.Unix() > 0 && t.UTC().Year() <= 9999 }
 
 // span gathers what a batch says about all of its events.
 type span struct {
@@ -221,18 +222,14 @@ func appendEvent(b []byte, e *gatehouse.Event, whole bool) []byte {
 	b = appendNumber(b, `,"status":`, int64(e.Status))
 	b = appendNumber(b, `,"bytes":`, e.Bytes)
 	b = appendNumber(b, `,"micros":`, e.Micros)
-	cut := !whole && (len(e.Chain) > 0 || len(e.Detail) > 0)
-	if whole && len(e.Chain) > 0 {
-		var c bool
-		b, c = appendChain(append(b, `,"chain":`...), e.Chain)
-		cut = cut || c
+	if !whole {
+		return append(appendDetail(b, nil, true), '}')
 	}
-	if whole {
-		b = appendDetail(b, e.Detail, cut || len(e.Detail) > maxDetails)
-	} else if cut {
-		b = appendDetail(b, nil, true)
+	var cut bool
+	if len(e.Chain) > 0 {
+		b, cut = appendChain(append(b, `,"chain":`...), e.Chain)
 	}
-	return append(b, '}')
+	return append(appendDetail(b, e.Detail, cut || len(e.Detail) > maxDetails), '}')
 }
 
 func appendChain(b []byte, chain []gatehouse.Step) (_ []byte, cut bool) {
@@ -282,9 +279,7 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	if len(keys) > maxDetails {
-		keys = keys[:maxDetails]
-	}
+	keys = keys[:min(len(keys), maxDetails)]
 	b = append(b, `,"detail":{`...)
 	n, numbered := len(b), 0
 	for _, k := range keys {
@@ -378,7 +373,7 @@ func appendString(b []byte, s string, limit int) []byte {
 	if cut {
 		s = s[:limit]
 		// Do not leave half a character before the mark.
-		for i := 0; i < utf8.UTFMax-1 && len(s) > 0; i++ {
+		for range utf8.UTFMax - 1 {
 			if r, size := utf8.DecodeLastRuneInString(s); r != utf8.RuneError || size != 1 {
 				break
 			}
@@ -413,7 +408,7 @@ func appendString(b []byte, s string, limit int) []byte {
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
 		switch {
-		case r == utf8.RuneError && size == 1:
+		case r == utf8.RuneError: // no character, or the one that is written for such
 			b = append(append(b, s[from:i]...), "\ufffd"...)
 			from = i + size
 		case misleading(r):

@@ -139,10 +139,10 @@ func lineFacts(dst []fact, line []byte) ([]fact, bool) {
 			dst = append(dst, factOf(f.field, f.value))
 		}
 	}
-	single := len(dst)
-	for i := first; i < single; i++ {
-		for j := max(i+1, others); j < single; j++ {
-			dst = append(dst, dst[i].and(dst[j]))
+	fields := dst[first:]
+	for i, a := range fields {
+		for _, b := range fields[max(i+1, others-first):] {
+			dst = append(dst, a.and(b))
 		}
 	}
 	if v.request != nil {
@@ -215,12 +215,12 @@ func nextMember(b []byte) (name, value, rest []byte, ok bool) {
 		return nil, nil, nil, false
 	}
 	n := stringEnd(b[1:])
-	if n < 0 || 1+n >= len(b) || b[1+n] != ':' {
+	if n == 0 || 1+n >= len(b) || b[1+n] != ':' {
 		return nil, nil, nil, false
 	}
 	name, b = b[1:1+n], b[2+n:]
 	end := valueEnd(b)
-	if end <= 0 || end >= len(b) || b[end] != ',' && b[end] != '}' {
+	if end == 0 || end >= len(b) || b[end] != ',' && b[end] != '}' {
 		return nil, nil, nil, false
 	}
 	if b[end] == ',' {
@@ -230,15 +230,15 @@ func nextMember(b []byte) (name, value, rest []byte, ok bool) {
 }
 
 // stringEnd is the length of the JSON string at the beginning of b, with its
-// quotes; -1 when there is none.
+// quotes; 0 when there is none.
 func stringEnd(b []byte) int {
 	if len(b) == 0 || b[0] != '"' {
-		return -1
+		return 0
 	}
 	for i := 1; ; {
 		n := bytes.IndexByte(b[i:], '"')
 		if n < 0 {
-			return -1
+			return 0
 		}
 		i += n + 1
 		escapes := 0
@@ -251,16 +251,16 @@ func stringEnd(b []byte) int {
 	}
 }
 
-// valueEnd is the length of the JSON value at the beginning of b; -1 when it does
-// not end.
+// valueEnd is the length of the JSON value at the beginning of b; 0 when there is none,
+// and when it does not end.
 func valueEnd(b []byte) int {
 	depth := 0
 	for i := 0; i < len(b); i++ {
 		switch b[i] {
 		case '"':
 			n := stringEnd(b[i:])
-			if n < 0 {
-				return -1
+			if n == 0 {
+				return 0
 			}
 			i += n - 1
 		case '{', '[':
@@ -273,7 +273,6 @@ func valueEnd(b []byte) int {
 			if depth == 0 {
 				return i
 			}
-			continue
 		default:
 			continue
 		}
@@ -281,7 +280,7 @@ func valueEnd(b []byte) int {
 			return i + 1
 		}
 	}
-	return -1
+	return 0
 }
 
 // places calls do with the bits of a fact until it answers false.

@@ -259,10 +259,11 @@ func TestFillEnds(t *testing.T) {
 	m.filters = nil
 	ctx, cancel := context.WithCancel(t.Context())
 	m.fail = func(call string) error {
-		if call == "PutSearchFilter" {
-			cancel()
+		if call != "PutSearchFilter" {
+			return nil
 		}
-		return nil
+		defer cancel()
+		return ctx.Err() // of a second one, when the rest was over before its end was seen
 	}
 	if err := fillOf(m).Work(ctx); err != nil || len(m.filters) != 1 {
 		t.Errorf("%d filters after the end, %v", len(m.filters), err)

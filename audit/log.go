@@ -52,7 +52,7 @@ type Log struct {
 const (
 	maxList      = 1000
 	maxFound     = 1000
-	maxCursorLen = 64
+	maxCursorLen = 39 // two int64 and the dot between them
 )
 
 var errBadCursor = gatehouse.E(gatehouse.Invalid, "audit_cursor_invalid", "the cursor is not one that this log gave out")
@@ -68,11 +68,11 @@ func parseCursor(s string) (c cursor, err error) {
 	if len(s) > maxCursorLen {
 		return c, errBadCursor
 	}
-	a, b, ok := strings.Cut(s, ".")
-	var err1, err2 error
-	c.position, err1 = strconv.ParseInt(a, 10, 64)
-	c.line, err2 = strconv.ParseInt(b, 10, 64)
-	if !ok || err1 != nil || err2 != nil || c.position < 0 || c.line < 0 {
+	a, b, _ := strings.Cut(s, ".")
+	c.position, _ = strconv.ParseInt(a, 10, 64)
+	c.line, _ = strconv.ParseInt(b, 10, 64)
+	// What is no number has become another one, and is not written again as it was read.
+	if c.position < 0 || c.line < 0 || c.String() != s {
 		return c, errBadCursor
 	}
 	return c, nil
