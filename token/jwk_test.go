@@ -232,6 +232,8 @@ func TestJWKSet(t *testing.T) {
 		"null":                 {`null`, 0},
 		"nothing usable":       {set(enc), 0},
 		"same kid":             {set(pa, pa), 0},
+		"kid of one skipped":   {set(`{"kty":"AKP","kid":"`+a.KID+`"}`, pa), 0},
+		"two skipped of a kid": {set(pa, `{"kty":"AKP","kid":"q"}`, `{"kty":"AKP","kid":"q"}`), 0},
 		"kid of a skipped key": {set(pa, string(edit(t, []byte(enc), map[string]any{"kid": a.KID}))), 0},
 		"mixed":                {set(pa, string(secret)), 0},
 		"mixed, skipped":       {set(pa, `{"kty":"oct","alg":"A128KW","k":"AAAA","kid":"w"}`), 0},

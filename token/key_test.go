@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
 	"slices"
 	"strings"
@@ -195,6 +196,14 @@ func TestKeysReadBack(t *testing.T) {
 		secret, err := GenerateKey(alg)
 		if err != nil || !secret.CanSign() || len(secret.secret) != alg.spec().hash.Size() || CheckSecret(alg, secret.secret) != nil || len(secret.KID) != 22 {
 			t.Errorf("%s: %v, %v", alg, secret, err)
+		}
+		// Whoever reads a kid can test no guess of the secret by it (RFC 7638 §7).
+		text := b64.EncodeToString(secret.secret)
+		sum, print := sha256.Sum256(secret.secret), sha256.Sum256([]byte(`{"k":"`+text+`","kty":"oct"}`))
+		for _, told := range []string{text, b64.EncodeToString(sum[:]), b64.EncodeToString(print[:])} {
+			if strings.HasPrefix(told, secret.KID[:20]) {
+				t.Errorf("%s: the kid follows from the secret", alg)
+			}
 		}
 	}
 	if string(appendObject([]byte("x"), nil)) != "x{}" || string(appendObject(nil, []member{{"a", ""}, {"b", "1"}, {"c", ""}, {"d", `"`}})) != `{"b":"1","d":"\""}` {
