@@ -171,6 +171,12 @@ func TestRemovedByNobody(t *testing.T) {
 			r.Size, r.Position = 21*n, 21
 			m.removal["main"] = r
 		}, []string{audit.ProblemLinesRemoved}},
+		"and another position beside the signature": {func(m *memory) {
+			m.gaps = append(m.gaps, audit.Gap{First: 21, Last: 25})
+			r := m.removal["main"]
+			r.Position = 25
+			m.removal["main"] = r
+		}, []string{audit.ProblemBatchesRemoved}},
 		"a checkpoint in place of the signature": {func(m *memory) {
 			cut(m, 21*n)
 			m.removal["main"] = audit.Removal{Realm: "main", Size: 21 * n, Position: 21, Note: point(m, 21*n)}

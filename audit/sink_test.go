@@ -382,6 +382,13 @@ func TestFileSinkOverItsLife(t *testing.T) {
 		}
 		write("four\n")
 		want(path, "four\n")
+		if links, err := filepath.Glob("/proc/self/fd/*"); err == nil { // where the system tells what is open
+			for _, link := range links {
+				if file, err := os.Readlink(link); err == nil && strings.HasPrefix(file, path+".1") {
+					t.Errorf("the file before the rotation is still open: %s", file)
+				}
+			}
+		}
 		if err := errors.Join(s.Close(), s.Close()); err != nil {
 			t.Errorf("closed twice: %v", err)
 		}
