@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,17 @@ func TestRemovedBeyondTwoLevels(t *testing.T) {
 		grow(4096)
 	}
 	sequence()
-	for _, n := range []int{100, 300, 10} {
+	grow(100)
+	sequence()
+	early := newMemory() // with nothing yet in the tile of level 1 that grows
+	early.batches, early.tiles, early.heads, early.points = slices.Clone(m.batches), maps.Clone(m.tiles), maps.Clone(m.heads), maps.Clone(m.points)
+	if err := retire(t, early, sequencer(t, early), 65536); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, early); !r.OK() || r.Removed == nil || r.Removed.Events != 65536 {
+		t.Errorf("early: %+v", r)
+	}
+	for _, n := range []int{300, 10} {
 		grow(n)
 		sequence()
 	}

@@ -386,10 +386,7 @@ func (v *verification) batch(b Batch) error {
 			return err
 		}
 	}
-	if index < end {
-		return v.missing(end, b.ID)
-	}
-	return nil
+	return v.missing(end, b.ID)
 }
 
 // filter compares the filter over b, when there is one, with its events.

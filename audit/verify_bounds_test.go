@@ -258,6 +258,23 @@ func TestVerifySaysWhich(t *testing.T) {
 	if r := verified(t, m, audit.VerifyOptions{}); len(r.Problems) != 1 || r.Problems[0].Text != "events 10 to 39 are missing" || r.Problems[0].Batch != "" {
 		t.Errorf("%+v", r.Problems)
 	}
+	// A missing end is no reason to look at nothing else.
+	m = newMemory()
+	grow(t, m, "main", 290, 10)
+	m.batches = m.batches[:1]
+	m.tiles[tileKey{"main", 1, 0}].Data[0]++
+	m.gaps = []audit.Gap{{First: 2, Last: 7}}
+	r = verified(t, m, audit.VerifyOptions{})
+	if !slices.Equal(found(r), []string{"batches_removed@-1", "lines_removed@290", "tile_altered@0"}) || r.Problems[0].Text != "the batches at positions 2 to 7 are missing" {
+		t.Errorf("%+v", r.Problems)
+	}
+	// The log ends where its head says, also within a batch.
+	m = newMemory()
+	grow(t, m, "main", slices.Repeat([]int{10}, 4)...)
+	m.heads["main"], m.points["main"] = 35, nil
+	if r := verified(t, m, audit.VerifyOptions{}); !slices.Equal(found(r), []string{"head_unsigned@0"}) || r.Size != 35 {
+		t.Errorf("%+v", r)
+	}
 }
 
 // TestVerifyTellsAHundred: the first hundred problems are told one by one, and that there are more.
@@ -384,6 +401,13 @@ func TestRemovedBeyondTheEnd(t *testing.T) {
 	m, _ := retired(t, 13)
 	m.batches, m.heads["main"], m.points["main"], m.gaps = nil, 0, nil, nil
 	if r := verify(t, m); !slices.Equal(found(r), []string{audit.ProblemTruncated + "@0"}) || r.Removed != nil {
+		t.Errorf("%+v", r)
+	}
+	// Retention leaves the newest events. A log that ends where it was cut has lost them, though all of it verifies.
+	m, _ = retired(t, 13)
+	m.batches, m.heads["main"] = nil, 260
+	m.points["main"] = slices.DeleteFunc(slices.Clone(m.points["main"]), func(p audit.SignedCheckpoint) bool { return p.Size > 260 })
+	if r := verify(t, m); !slices.Equal(found(r), []string{audit.ProblemTruncated + "@260"}) {
 		t.Errorf("%+v", r)
 	}
 }

@@ -43,8 +43,10 @@ func (v *verification) begin() error {
 	if n == 0 {
 		return nil
 	}
-	if n > v.size {
+	if n >= v.size { // what is newest is never removed
 		v.report.add(ProblemTruncated, v.size, "", "the log has %d events, and %d were removed from its beginning: its end was cut off", v.size, n)
+	}
+	if n > v.size {
 		n = 0
 	}
 	f, levels, err := edgeOf(v.ctx, v.r, v.key.realm, n)

@@ -103,8 +103,11 @@ func TestLargeLogVerifies(t *testing.T) {
 	if r := verify(t, m); !r.OK() || r.Size != 33*2048+3 {
 		t.Errorf("%+v", r)
 	}
-	m.tiles[tileKey{"main", 1, 0}].Data[5*32]++
-	if r := verify(t, m); r.OK() || r.Problems[0].Code != audit.ProblemTileAltered || r.Problems[0].Index != 0 {
+	for _, damaged := range []tileKey{{"main", 1, 0}, {"main", 1, 1}, {"main", 2, 0}} {
+		m.tiles[damaged].Data[0]++
+		m.tiles[damaged].Data[len(m.tiles[damaged].Data)-1]++ // one problem a tile
+	}
+	if r := verify(t, m); !slices.Equal(found(r), []string{"tile_altered@0", "tile_altered@65536", "tile_altered@0"}) {
 		t.Errorf("%+v", r)
 	}
 }
