@@ -109,5 +109,11 @@ func (h *HeadFile) replace(next map[string]string) (err error) {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	h.notes = next
-	return nil
+	// Without this the rename itself may be lost when the power fails, and the head with it.
+	dir, err := os.Open(filepath.Dir(h.path))
+	if err != nil {
+		return err
+	}
+	_ = dir.Sync() // some systems cannot sync a directory
+	return dir.Close()
 }
