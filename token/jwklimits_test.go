@@ -206,6 +206,26 @@ func TestJWKLimits(t *testing.T) {
 	}
 }
 
+// TestJWKErrorsQuoteNothing: what stands where no key belongs may be the key, and an error
+// goes into logs.
+func TestJWKErrorsQuoteNothing(t *testing.T) {
+	const secret = "bM4k0ZqT7xV2nLw9RfYs1HcJ8uEpA6dG"
+	for _, jwk := range []string{`{"` + secret + `":1,"` + secret + `":2}`, `{"k":{"` + secret + `":{"a":1,"a":2}}}`, `{"oth":{"` + secret + `":1,"` + secret + `":2}}`,
+		`{"k":` + secret + `}`, `{"k":["` + secret + `"]}`, `{"kty":"oct","alg":"` + secret + `"}`, `{"kty":"` + secret + `"}`, `{"kty":"oct","alg":"HS256","k":"` + secret + `="}`,
+		`{"kty":"oct","use":"` + secret + `"}`, `{"kty":"oct","key_ops":["` + secret + `","` + secret + `"]}`, `{"kty":"oct","alg":"HS512","k":"` + secret + `"}`, secret} {
+		_, err := token.ParseJWK([]byte(jwk), token.ParseOptions{Private: true})
+		_, err2 := token.ParseJWKSet([]byte(`{"keys":[`+jwk+`]}`), token.ParseOptions{Private: true})
+		_, skipped, err3 := token.ParsePublishedJWKSet([]byte(`{"keys":[`+jwk+`]}`), nil)
+		_, reason := token.VerifyVector([]byte(`{"jwk":` + jwk + `,"jws":"` + secret + `"}`))
+		if err == nil || err2 == nil || err3 == nil || reason == "" {
+			t.Errorf("%s: %v, %v, %v, %q", jwk, err, err2, err3, reason)
+		}
+		if said := fmt.Sprint(err, err2, err3, skipped, reason); strings.Contains(said, secret) {
+			t.Errorf("%s: says %s", jwk, said)
+		}
+	}
+}
+
 // TestSecretLimits: a secret is as long as the hash at least (RFC 7518 §3.2), and 1024
 // octets at most.
 func TestSecretLimits(t *testing.T) {
