@@ -164,9 +164,15 @@ func TestClosedRoute(t *testing.T) {
 			}
 		}
 	}
-	first := f.pipeline(t, Route{Pattern: "/a/b/{y}", Anonymous: true, StrictPaths: true}, Route{Pattern: "/a/{x}/c", Closed: true, Upstream: "other"})
-	if v := f.do(first, request("GET", "/a/b/c", "")); v.Allowed {
-		t.Error("the first segment decides, and not that one of both is closed")
+	found, shut := Route{Pattern: "/a/b/{y}", Anonymous: true, StrictPaths: true}, Route{Pattern: "/a/{x}/c", Closed: true, Upstream: "other"}
+	for _, routes := range [][]Route{{found, shut}, {shut, found}, {shut, {Pattern: "/a/b/{y}/{z}/{w}", Closed: true}, found}} {
+		if v := f.do(f.pipeline(t, routes...), request("GET", "/a/b/c", "")); v.Allowed {
+			t.Errorf("%s first: the first segment decides, and not that one of both is closed", routes[0].Pattern)
+		}
+	}
+	// Beside a closed route, two others are compared as ever.
+	if err := CheckRoutes([]Route{shut, {Pattern: "/{z}/b/q", Anonymous: true}, found}); err == nil || !strings.Contains(err.Error(), "/{z}/b/q") {
+		t.Errorf("a conflict behind a closed route: %v", err)
 	}
 	wider := f.pipeline(t, Route{Pattern: "/{x}/b/c", Closed: true}, open, Route{Pattern: "/a/b/c", Authenticated: true, StrictPaths: true})
 	if v := f.do(wider, request("GET", "/a/b/c", "", "Authorization", bearer)); !v.Allowed {

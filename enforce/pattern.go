@@ -158,10 +158,10 @@ func parseSegment(text string) (segment, error) {
 		if err != nil {
 			return fmt.Errorf("%q has a malformed percent-escape", text)
 		}
-		seg.texts[len(seg.texts)-1] += plain
+		seg.texts[len(seg.texts)-1] = plain
 		return nil
 	}
-	for rest := text; rest != ""; {
+	for rest := text; ; {
 		open := strings.IndexByte(rest, '{')
 		if open < 0 {
 			open = len(rest)
@@ -173,13 +173,12 @@ func parseSegment(text string) (segment, error) {
 			return seg, err
 		}
 		if rest = rest[open:]; rest == "" {
-			break
+			return seg, nil
 		}
-		end := strings.IndexByte(rest, '}')
-		if end < 0 {
+		name, behind, closed := strings.Cut(rest[1:], "}")
+		if !closed {
 			return seg, fmt.Errorf("%q: a brace is not closed", text)
 		}
-		name := rest[1:end]
 		switch {
 		case strings.HasSuffix(name, "..."):
 			return seg, fmt.Errorf("{%s} stands at the end of a pattern only, as a whole segment", name)
@@ -189,9 +188,8 @@ func parseSegment(text string) (segment, error) {
 			return seg, fmt.Errorf("%q: two parameters need text between them", text)
 		}
 		seg.names, seg.texts = append(seg.names, name), append(seg.texts, "")
-		rest = rest[end+1:]
+		rest = behind
 	}
-	return seg, nil
 }
 
 // isName reports whether s may name a parameter.

@@ -171,7 +171,7 @@ func shallow(b []byte) bool {
 // libraries are such) would take for one another, or for one that the decision
 // reads: it would judge "owner" and the program behind it would obey "Owner".
 func collidesByCase(members map[string]any, rule *ResourceRule) bool {
-	seen := make(map[string]string, len(members)+len(rule.Attributes)+len(rule.Entities))
+	seen := make(map[string]string, len(members))
 	for _, member := range rule.Attributes {
 		seen[foldCase(member)] = member
 	}

@@ -37,7 +37,7 @@ func TestSlips(t *testing.T) {
 		{"GT", "GET", true}, {"ET", "GET", true}, {"GE", "GET", true}, {"G", "GET", false}, {"GEET", "GET", true}, {"GETS", "GET", true}, {"GETSS", "GET", false}, {"XGET", "GET", true},
 		{"GAT", "GET", true}, {"XET", "GET", true}, {"GEX", "GET", true}, {"GXX", "GET", false}, {"XXT", "GET", false},
 		{"GTE", "GET", true}, {"EGT", "GET", true}, {"TEG", "GET", false}, {"EGX", "GET", false}, {"GTEX", "GET", false},
-		{"AB", "BA", true}, {"AB", "BC", false}, {"AB", "CA", false}, {"ABX", "BAY", false}, {"A", "BA", true}, {"AB", "B", true}, {"A", "B", true}, {"AB", "CD", false},
+		{"AB", "BA", true}, {"AB", "BC", false}, {"AB", "CA", false}, {"ABX", "BAY", false}, {"A", "BA", true}, {"AB", "B", true}, {"A", "B", true}, {"X", "YXZ", false}, {"AB", "CD", false},
 	} {
 		if got := differsLittle(tt.a, tt.b); got != tt.want {
 			t.Errorf("%q, %q: %v", tt.a, tt.b, got)

@@ -2,6 +2,7 @@ package enforce
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 )
@@ -162,10 +163,7 @@ func (t *table) meantFor(c *compiled, host, method, path string) *compiled {
 // shadowed reports whether another of the routes found is more specific than the
 // i-th: that one serves the request then.
 func shadowed(found []*compiled, i int, m reading) bool {
-	for j, other := range found {
-		if j == i {
-			continue
-		}
+	for _, other := range found[:i] { // the more specific come before the more general
 		a, b := &other.pattern, &found[i].pattern
 		if m.fold {
 			a, b = &other.folded, &found[i].folded
@@ -177,16 +175,16 @@ func shadowed(found []*compiled, i int, m reading) bool {
 	return false
 }
 
-// spellings returns path and the paths that routers may take for the same: with
+// spellings returns the path asked and those that routers may take for the same: with
 // and without a slash at the end and, if suffix says so, without a suffix.
-func spellings(path string, suffix bool) []string {
-	bare := strings.TrimSuffix(path, "/")
-	out := append(make([]string, 0, 4), path)
+func spellings(asked string, suffix bool) []string {
+	bare := strings.TrimSuffix(asked, "/")
+	out := append(make([]string, 0, 4), asked)
 	switch {
 	case bare == "":
 		return out
-	case bare == path:
-		out = append(out, path+"/")
+	case bare == asked:
+		out = append(out, asked+"/")
 	default:
 		out = append(out, bare)
 	}
@@ -197,9 +195,7 @@ func spellings(path string, suffix bool) []string {
 	for strings.HasSuffix(stem, "%20") { // some cut spaces too
 		stem = strings.TrimSuffix(stem, "%20")
 	}
-	if dot := strings.LastIndexByte(stem, '.'); dot > strings.LastIndexByte(stem, '/')+1 {
-		stem = stem[:dot]
-	}
+	stem = strings.TrimSuffix(stem, path.Ext(stem))
 	if stem != bare && !strings.HasSuffix(stem, "/") {
 		out = append(out, stem, stem+"/")
 	}

@@ -233,6 +233,24 @@ func TestRivals(t *testing.T) {
 
 func (r Route) on(host string) Route { r.Host = host; return r }
 
+// TestEveryRivalIsFound: routes that are none, or that stand for an API which tells
+// paths apart, hide no others, wherever in the list they are.
+func TestEveryRivalIsFound(t *testing.T) {
+	admin := []string{"admin"}
+	p := newFakes().pipeline(t, Route{Pattern: "/told/apart", Authenticated: true, StrictPaths: true}, Route{Pattern: "/x", Authenticated: true},
+		Route{Pattern: "/y", Roles: admin}, Route{Pattern: "/X", Roles: admin}, Route{Pattern: "/z", Roles: admin}, Route{Pattern: "/x/{$}", Roles: admin})
+	all := p.routes.Load().all
+	var got []string
+	for _, o := range all {
+		if _, rival := all[1].stricter[o]; rival {
+			got = append(got, o.ID)
+		}
+	}
+	if want := []string{"/X", "/x/{$}"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestOnlyWhoServesIsARival: a stricter route that would not serve the spelling itself,
 // since a more specific one does, keeps nobody out.
 func TestOnlyWhoServesIsARival(t *testing.T) {
@@ -250,6 +268,26 @@ func TestOnlyWhoServesIsARival(t *testing.T) {
 		}
 		if code != want {
 			t.Errorf("%s: %q, want %q", target, code, want)
+		}
+	}
+}
+
+// TestRoutesOfTheHostComeFirst: where a host has a route that matches, those of every
+// host serve nothing there, so no spelling of a path can be meant for them.
+func TestRoutesOfTheHostComeFirst(t *testing.T) {
+	f := newFakes()
+	p := f.pipeline(t, Route{ID: "own", Host: "a.test", Pattern: "/", Authenticated: true}, Route{ID: "all", Pattern: "/", Authenticated: true}, Route{ID: "admin", Pattern: "/admin", Roles: []string{"admin"}})
+	for target, want := range map[string]string{"a.test /ADMIN": "own", "a.test /admin/": "own", "a.test /admin": "own", "b.test /ADMIN": "", "b.test /x": "all"} {
+		host, path, _ := strings.Cut(target, " ")
+		r := request("GET", path, "", "Authorization", bearer)
+		r.Host = host
+		v := f.do(p, r)
+		got := ""
+		if v.Allowed {
+			got = v.Route.ID
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q: %v", target, got, want, v.Err)
 		}
 	}
 }

@@ -22,28 +22,25 @@ type part struct {
 func parseTemplate(s string, names []string) (template, error) {
 	var t template
 	for s != "" {
-		open := strings.IndexByte(s, '{')
-		if open < 0 {
-			open = len(s)
+		text, behind, opened := strings.Cut(s, "{")
+		if strings.Contains(text, "}") {
+			return template{}, errors.New("a brace is not opened")
 		}
-		if open > 0 {
-			if strings.IndexByte(s[:open], '}') >= 0 {
-				return template{}, errors.New("a brace is not opened")
-			}
-			t.parts = append(t.parts, part{text: s[:open]})
-			s = s[open:]
-			continue
+		if text != "" {
+			t.parts = append(t.parts, part{text: text})
 		}
-		end := strings.IndexByte(s, '}')
-		if end < 0 {
+		if !opened {
+			return t, nil
+		}
+		name, behind, closed := strings.Cut(behind, "}")
+		if !closed {
 			return template{}, errors.New("a brace is not closed")
 		}
-		n := s[1:end]
-		if !slices.Contains(names, n) {
-			return template{}, fmt.Errorf("the pattern has no parameter %q", n)
+		if !slices.Contains(names, name) {
+			return template{}, fmt.Errorf("the pattern has no parameter %q", name)
 		}
-		t.parts = append(t.parts, part{text: n, param: true})
-		s = s[end+1:]
+		t.parts = append(t.parts, part{text: name, param: true})
+		s = behind
 	}
 	return t, nil
 }
