@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,19 +15,46 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 )
 
-// shelves are what the expiry job empties: so many grants and opaque tokens.
+// shelves are what the expiry job empties: so many grants and opaque tokens. They are
+// the place, too, where its log is written.
 type shelves struct {
+	mu             sync.Mutex
+	log            strings.Builder
 	grants, tokens int64
 	before         []time.Time
 	err            error // of grants
 }
 
 func (s *shelves) PurgeGrants(_ context.Context, before time.Time, limit int) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.take(&s.grants, before, limit, s.err)
 }
 
 func (s *shelves) PurgeOpaqueTokens(_ context.Context, before time.Time, limit int) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.take(&s.tokens, before, limit, nil)
+}
+
+func (s *shelves) Write(text []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(text)
+}
+
+// told is how many rounds there were, and what the log says.
+func (s *shelves) told() (rounds int, log string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.before) / 2, s.log.String()
+}
+
+// failing lets grants be asked for in vain from now on, or not any more.
+func (s *shelves) failing(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err, s.before = err, nil
 }
 
 func (s *shelves) take(from *int64, before time.Time, limit int, err error) (int64, error) {
@@ -73,15 +101,15 @@ func TestPurge(t *testing.T) {
 func TestPurgeLoop(t *testing.T) {
 	for _, c := range []struct{ every, want time.Duration }{{0, 10 * time.Minute}, {-time.Second, 10 * time.Minute}, {time.Minute, time.Minute}} {
 		synctest.Test(t, func(t *testing.T) {
-			s, log := &shelves{}, &bytes.Buffer{}
-			e := &grant.Expiry{Run: s.run, Now: time.Now, Every: c.every, Logger: slog.New(slog.NewTextHandler(log, nil))}
+			s := &shelves{}
+			e := &grant.Expiry{Run: s.run, Now: time.Now, Every: c.every, Logger: slog.New(slog.NewTextHandler(s, nil))}
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error)
 			go func() { done <- e.Loop(ctx) }()
 			rounds := func(want int) {
 				t.Helper()
 				synctest.Wait()
-				if got := len(s.before) / 2; got != want {
+				if got, _ := s.told(); got != want {
 					t.Errorf("every %s: %d rounds, want %d", c.every, got, want)
 				}
 			}
@@ -90,16 +118,17 @@ func TestPurgeLoop(t *testing.T) {
 			rounds(1)
 			time.Sleep(time.Nanosecond)
 			rounds(2)
-			if log.Len() > 0 {
+			if _, log := s.told(); log != "" {
 				t.Errorf("nothing failed, and is told: %s", log)
 			}
-			s.err = errors.New("the disk is full")
+			s.failing(errors.New("the disk is full"))
 			time.Sleep(c.want)
 			synctest.Wait()
-			if n := strings.Count(log.String(), "the disk is full"); n != 1 {
+			_, log := s.told()
+			if n := strings.Count(log, "the disk is full"); n != 1 {
 				t.Errorf("a failed round is told %d times: %s", n, log)
 			}
-			s.err, s.before = nil, nil
+			s.failing(nil)
 			time.Sleep(c.want)
 			rounds(1)
 			cancel()
