@@ -13,7 +13,7 @@ const maxHops = 32
 
 // ProxyConfig says which peers may speak for others.
 type ProxyConfig struct {
-	// trusted are CIDR prefixes or single addresses, and "unix" for peers on a
+	// Trusted are CIDR prefixes or single addresses, and "unix" for peers on a
 	// Unix socket. Empty trusts nobody: then every forwarding header is noise.
 	Trusted []string
 	// Header is the one header that the proxies write: "X-Forwarded-For" (the
@@ -52,7 +52,7 @@ func NewProxies(cfg ProxyConfig) (*Proxies, error) {
 			if aerr != nil {
 				return nil, fmt.Errorf("web: trusted proxy %q is neither an address nor a CIDR prefix", s)
 			}
-			addr = addr.Unmap().WithZone("")
+			addr = addr.WithZone("")
 			prefix = netip.PrefixFrom(addr, addr.BitLen())
 		}
 		if prefix.Addr().Is4In6() {
@@ -67,11 +67,9 @@ func NewProxies(cfg ProxyConfig) (*Proxies, error) {
 	return p, nil
 }
 
-// trusted reports whether addr belongs to a trusted proxy.
+// trusted reports whether addr belongs to a trusted proxy. The invalid address, of a hop
+// that is not known, is in no network.
 func (p *Proxies) trusted(addr netip.Addr) bool {
-	if p == nil || !addr.IsValid() {
-		return false
-	}
 	for _, n := range p.nets {
 		if n.Contains(addr) {
 			return true
@@ -176,7 +174,8 @@ func (p *Proxies) Scheme(r *http.Request) string {
 }
 
 // saidHTTPS returns what a trusted proxy said about the transport of the hops
-// before it. A proxy that forwards without saying it counts as saying "http".
+// before it; https means nothing unless said. A proxy that forwards without saying it
+// counts as saying "http".
 func (p *Proxies) saidHTTPS(r *http.Request) (said, https bool) {
 	if p.forwarded {
 		https = true
@@ -187,7 +186,7 @@ func (p *Proxies) saidHTTPS(r *http.Request) (said, https bool) {
 				break
 			}
 		}
-		return said, said && https
+		return said, https
 	}
 	if len(r.Header["X-Forwarded-Proto"]) == 0 {
 		return len(r.Header["X-Forwarded-For"]) > 0, false
@@ -322,7 +321,7 @@ func parseNode(s string) netip.Addr {
 	if ap, err := netip.ParseAddrPort(s); err == nil {
 		return ap.Addr().Unmap().WithZone("")
 	}
-	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		if a, err := netip.ParseAddr(s[1 : len(s)-1]); err == nil && a.Is6() {
 			return a.Unmap().WithZone("")
 		}

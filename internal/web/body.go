@@ -16,9 +16,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
-// DefaultJSONBytes bounds a JSON body where the caller names no bound.
-const DefaultJSONBytes = 1 << 20
-
 var (
 	ErrBodyTooLarge    = gatehouse.E(gatehouse.TooLarge, "body_too_large", "The request body is larger than this route accepts.")
 	ErrContentType     = gatehouse.E(gatehouse.Unsupported, "content_type_unsupported", "The body must be of a content type that this route accepts.")
@@ -38,9 +35,21 @@ func LimitBody(w http.ResponseWriter, r *http.Request, limit int64) error {
 		return ErrBodyTooLarge
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = http.MaxBytesReader(w, r.Body, limit)
+		r.Body = http.MaxBytesReader(innermost(w), r.Body, limit)
 	}
 	return nil
+}
+
+// innermost is the writer under all that wrap it. The server's own alone can be told that
+// the connection is to be closed, by a method that it does not export.
+func innermost(w http.ResponseWriter) http.ResponseWriter {
+	for {
+		outer, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return w
+		}
+		w = outer.Unwrap()
+	}
 }
 
 // ReadBody reads the whole body, at most limit bytes.
@@ -119,15 +128,11 @@ func ContentType(r *http.Request, accept ...string) error {
 	return ErrContentType.With(fmt.Errorf("it is %.80q; accepted here: %s", mediaType, strings.Join(accept, ", ")))
 }
 
-// DecodeJSON reads the body of r, at most limit bytes (0: [DefaultJSONBytes]),
-// as one JSON value into dst. It refuses another content type, compression,
+// DecodeJSON reads the body of r, at most limit bytes, as one JSON value into dst. It refuses another content type, compression,
 // duplicate and unknown members, names that differ in case, invalid UTF-8 and
 // trailing data, and keeps numbers exact ([exactjson.Unmarshal]); so no other
 // parser can have understood it differently.
-func DecodeJSON(w http.ResponseWriter, r *http.Request, dst any, limit int64, opts ...json.Options) error {
-	if limit <= 0 {
-		limit = DefaultJSONBytes
-	}
+func DecodeJSON(w http.ResponseWriter, r *http.Request, dst any, limit int64) error {
 	if err := ContentType(r, "application/json"); err != nil {
 		return err
 	}
@@ -141,12 +146,12 @@ func DecodeJSON(w http.ResponseWriter, r *http.Request, dst any, limit int64, op
 	if len(body) == 0 {
 		return ErrBodyMissing
 	}
-	return UnmarshalStrict(body, dst, opts...)
+	return UnmarshalStrict(body, dst)
 }
 
 // UnmarshalStrict is the decoding half of [DecodeJSON] for bytes at hand.
-func UnmarshalStrict(body []byte, dst any, opts ...json.Options) error {
-	err := exactjson.Unmarshal(body, dst, append([]json.Options{exactjson.Strict()}, opts...)...)
+func UnmarshalStrict(body []byte, dst any) error {
+	err := exactjson.Unmarshal(body, dst, exactjson.Strict())
 	if err == nil {
 		return nil
 	}

@@ -19,15 +19,12 @@ func (p *Problems) Mux(mux *http.ServeMux) http.Handler {
 	return mux
 }
 
-// allowedMethods are those for which mux has another pattern than "/". It costs a
-// look-up for each, for requests that are refused anyway.
+// allowedMethods are those for which mux has another pattern than "/", which has every
+// method. It costs a look-up for each, for requests that are refused anyway.
 func allowedMethods(mux *http.ServeMux, r *http.Request) (allowed []string) {
 	probe := *r
 	for _, probe.Method = range [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		if probe.Method == r.Method {
-			continue
-		}
-		if _, pattern := mux.Handler(&probe); pattern != "/" && pattern != "" {
+		if _, pattern := mux.Handler(&probe); pattern != "/" {
 			allowed = append(allowed, probe.Method)
 		}
 	}

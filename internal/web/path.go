@@ -43,11 +43,12 @@ func AmbiguousURL(u *url.URL, slashes bool) bool {
 	if slashes && EncodesSlash(escaped) {
 		escaped = strings.NewReplacer("%2f", "/", "%2F", "/").Replace(escaped)
 	}
+	// EscapedPath writes backslashes and control characters as escapes, and each escape whole.
 	for i := 0; i < len(escaped); i++ {
 		switch c := escaped[i]; {
-		case c == ';' || c == '\\' || c < ' ' || c == 0x7f:
+		case c == ';':
 			return true
-		case c == '%' && escapesSyntax(escaped[i:]):
+		case c == '%' && escapesSyntax(escaped[i+1], escaped[i+2]):
 			return true
 		case c == '.' && escaped[i-1] == '/': // i > 0: the first byte is a slash
 			rest := strings.TrimPrefix(escaped[i+1:], ".")
@@ -66,14 +67,11 @@ func AmbiguousURL(u *url.URL, slashes bool) bool {
 	return false
 }
 
-// escapesSyntax reports whether the percent-escape at the start of s is malformed
-// or stands for a character that would change how the path is split.
-func escapesSyntax(s string) bool {
-	if len(s) < 3 {
-		return true
-	}
-	c, ok := unhex(s[1], s[2])
-	return !ok || c < ' ' || c == 0x7f || strings.IndexByte(`/\.;?#`, c) >= 0
+// escapesSyntax reports whether two hexadecimal digits after a percent sign stand for a
+// character that would change how the path is split.
+func escapesSyntax(a, b byte) bool {
+	c, _ := unhex(a, b)
+	return c < ' ' || c == 0x7f || strings.IndexByte(`/\.;?#`, c) >= 0
 }
 
 func unhex(a, b byte) (byte, bool) {

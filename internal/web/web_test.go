@@ -309,20 +309,20 @@ func TestDecodeJSON(t *testing.T) {
 		limit                       int64
 		code                        string
 	}{
-		{"good", "application/json", "", `{"name":"a","age":1}`, 0, ""},
-		{"charset", "Application/JSON; charset=UTF-8", "", `{"name":"a"}`, 0, ""},
-		{"other charset", "application/json; charset=latin1", "", `{}`, 0, "content_type_unsupported"},
-		{"none", "", "", `{}`, 0, "content_type_unsupported"},
-		{"form", "application/x-www-form-urlencoded", "", `{}`, 0, "content_type_unsupported"},
-		{"gzip", "application/json", "gzip", `{}`, 0, "content_encoding_unsupported"},
-		{"empty", "application/json", "", ``, 0, "body_missing"},
-		{"duplicate", "application/json", "", `{"name":"a","name":"b"}`, 0, "json_invalid"},
-		{"case", "application/json", "", `{"Name":"a"}`, 0, "json_unknown_member"},
-		{"unknown", "application/json", "", `{"admin":true}`, 0, "json_unknown_member"},
-		{"trailing", "application/json", "", `{} {}`, 0, "json_invalid"},
-		{"utf8", "application/json", "", "{\"name\":\"\xff\"}", 0, "json_invalid"},
-		{"type", "application/json", "", `{"age":"1"}`, 0, "json_invalid"},
-		{"nul", "application/json", "", "{}\x00", 0, "json_invalid"},
+		{"good", "application/json", "", `{"name":"a","age":1}`, 100, ""},
+		{"charset", "Application/JSON; charset=UTF-8", "", `{"name":"a"}`, 100, ""},
+		{"other charset", "application/json; charset=latin1", "", `{}`, 100, "content_type_unsupported"},
+		{"none", "", "", `{}`, 100, "content_type_unsupported"},
+		{"form", "application/x-www-form-urlencoded", "", `{}`, 100, "content_type_unsupported"},
+		{"gzip", "application/json", "gzip", `{}`, 100, "content_encoding_unsupported"},
+		{"empty", "application/json", "", ``, 100, "body_missing"},
+		{"duplicate", "application/json", "", `{"name":"a","name":"b"}`, 100, "json_invalid"},
+		{"case", "application/json", "", `{"Name":"a"}`, 100, "json_unknown_member"},
+		{"unknown", "application/json", "", `{"admin":true}`, 100, "json_unknown_member"},
+		{"trailing", "application/json", "", `{} {}`, 100, "json_invalid"},
+		{"utf8", "application/json", "", "{\"name\":\"\xff\"}", 100, "json_invalid"},
+		{"type", "application/json", "", `{"age":"1"}`, 100, "json_invalid"},
+		{"nul", "application/json", "", "{}\x00", 100, "json_invalid"},
 		{"exact size", "application/json", "", `{"name":"a"}`, 12, ""},
 		{"too large", "application/json", "", `{"name":"aa"}`, 12, "body_too_large"},
 	}
@@ -372,6 +372,9 @@ func TestIdentify(t *testing.T) {
 	id := gatehouse.RequestIDFrom(ctx)
 	if !strings.HasPrefix(id, "req_") || w.Header().Get("X-Request-Id") != id || gatehouse.AddressFrom(ctx) != "203.0.113.9" {
 		t.Errorf("%q %q %q", id, w.Header().Get("X-Request-Id"), gatehouse.AddressFrom(ctx))
+	}
+	if at, ok := gatehouse.IDTime(id); !ok || !at.Equal(time.Unix(1, 0)) {
+		t.Errorf("%s is of %s, and the clock says another time", id, at)
 	}
 }
 
