@@ -233,9 +233,12 @@ func TestHeadersAreWritten(t *testing.T) {
 			}
 		}
 	}
-	k := &Key{KID: "k", Algorithm: HS256, secret: secret} // of two types each has its own
-	one, _ := k.header("a")
-	if two, _ := k.header("b"); one == two {
-		t.Error("one header for two types")
+	k := &Key{KID: "k", Algorithm: HS256, secret: secret} // of several types each has its own
+	for range 2 {
+		for typ, want := range map[string]string{"a": `,"typ":"a"}`, "b": `,"typ":"b"}`, "": `"k"}`} {
+			if h, err := k.header(typ); err != nil || h != b64.EncodeToString([]byte(`{"alg":"HS256","kid":"k"`+strings.TrimPrefix(want, `"k"`))) {
+				t.Errorf("typ %q: %s, %v", typ, h, err)
+			}
+		}
 	}
 }

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +147,34 @@ func TestEmptyClaimsAreMissing(t *testing.T) {
 	cfg.RequireClaims = []string{"iss", "sub", "aud", "exp", "iat"}
 	_, err := newVerifier(t, cfg).Verify(signed(t, k, token.TypeAccess, claims(nil)))
 	wantCode(t, "the usual ones", err, "")
+}
+
+// TestSeveralAudiencesAndClaims: each audience that a verifier is given is enough, and
+// each claim that it requires is necessary.
+func TestSeveralAudiencesAndClaims(t *testing.T) {
+	k := newKey(t, token.Ed25519)
+	cfg := config(keySet(t, k))
+	cfg.Audience, cfg.RequireClaims = []string{"a", "b", "c"}, []string{"jti", "sid", "tenant"}
+	v := newVerifier(t, cfg)
+	all := map[string]any{"aud": "a", "sid": "s", "tenant": "t"}
+	for name, c := range map[string]struct {
+		claim string
+		value any
+		code  string
+	}{
+		"first audience": {"aud", "a", ""}, "second audience": {"aud", "b", ""}, "last audience": {"aud", []string{"x", "c"}, ""},
+		"none of them": {"aud", []string{"x", "ab"}, "token_wrong_audience"}, "all as one": {"aud", "a b c", "token_wrong_audience"},
+		"without the first claim": {"jti", nil, "token_claim_missing"}, "without the second": {"sid", nil, "token_claim_missing"},
+		"without the last": {"tenant", nil, "token_claim_missing"},
+	} {
+		change := maps.Clone(all)
+		change[c.claim] = c.value
+		_, err := v.Verify(signed(t, k, token.TypeAccess, claims(change)))
+		wantCode(t, name, err, c.code)
+	}
+	cfg.Audience[0], cfg.RequireClaims[0] = "x", "x" // the caller's lists are the caller's
+	_, err := v.Verify(signed(t, k, token.TypeAccess, claims(all)))
+	wantCode(t, "after the lists changed", err, "")
 }
 
 // TestLineBreaks: base64 decoders skip line breaks, so one token would have many

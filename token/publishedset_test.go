@@ -75,6 +75,23 @@ func TestPublishedSet(t *testing.T) {
 	_, err = newVerifier(t, config(set)).Verify(text)
 	wantCode(t, "a kid that two keys share", err, "token_key_unknown")
 
+	// The two names of Ed25519 are one algorithm: they tell no keys apart, and find a key
+	// by either.
+	fully := newKey(t, token.Ed25519)
+	set, skipped, err = token.ParsePublishedJWKSet([]byte(`{"keys":[`+jwk+`,`+renamed(other, "x")+`,`+renamed(fully, "x")+`]}`), nil)
+	if err != nil || len(skipped) != 2 || len(set.Keys()) != 1 {
+		t.Errorf("one kid under both names of an algorithm: %v, %v", skipped, err)
+	}
+	set, _, err = token.ParsePublishedJWKSet([]byte(`{"keys":[`+jwk+`,`+renamed(other, good.KID)+`]}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for alg, want := range map[token.Algorithm]token.Algorithm{token.EdDSA: token.EdDSA, token.Ed25519: token.EdDSA, token.ES256: token.ES256} {
+		if k, err := set.Key(good.KID, alg); err != nil || k.Algorithm != want {
+			t.Errorf("the key of %s: %v, %v", alg, k, err)
+		}
+	}
+
 	for _, body := range []string{``, `null`, `[]`, `{}`, `{"keys":{}}`, `{"keys":[]}`, `{"keys":[` + jwk + `]} x`, `{"keys":[` + jwk + `],"keys":[]}`} {
 		if _, _, err := token.ParsePublishedJWKSet([]byte(body), nil); err == nil {
 			t.Errorf("accepted %s", body)
