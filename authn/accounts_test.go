@@ -157,6 +157,15 @@ func TestPrincipalOfOpaqueTokens(t *testing.T) {
 			t.Errorf("%+v", who)
 		}
 	}
+	// A token of a disabled account is remembered as any other: it costs one look-up.
+	disabled := w.addOpaque(func(o *credential.OpaqueToken) { o.Subject = "usr_gone" })
+	w.lookups.Store(0)
+	for range 2 {
+		w.check(t, disabled, secure, "invalid_token", "subject_disabled")
+	}
+	if n := w.lookups.Load(); n != 1 {
+		t.Errorf("%d look-ups", n)
+	}
 	short := w.addOpaque(func(o *credential.OpaqueToken) { o.GrantID = "grt_short" })
 	endless := w.addOpaque(func(o *credential.OpaqueToken) { o.GrantID = "grt_endless" })
 	w.check(t, short, secure, "", "")

@@ -191,17 +191,17 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 	if p.None() {
 		return nil, ErrNone
 	}
-	k, known := KindOf(p.Scheme)
+	k, _ := KindOf(p.Scheme)
 	if k.StandIn {
 		inner, err := a.standsFor(ctx, realm, p, rule)
 		if err != nil {
 			return nil, uniform(k, err)
 		}
 		p = inner
-		k, known = KindOf(p.Scheme)
+		k, _ = KindOf(p.Scheme)
 	}
 	switch {
-	case !known || k.verify == nil, len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme):
+	case k.verify == nil, len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme):
 		return nil, ErrNotAccepted.With(fmt.Errorf("this is %s; accepted here: %s", p.Scheme, a.accepted(rule)))
 	case k.NeedsTLS && !rule.Secure:
 		return nil, errHTTPS.With(errNoTLS)

@@ -3,7 +3,9 @@ package authn
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -105,4 +107,52 @@ func TestChangesOfKeys(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHasImported: a text of no form of ours may be a key where the realm has such keys, and
+// where nobody can tell.
+func TestHasImported(t *testing.T) {
+	w := newWorld(t)
+	w.addImported("key_1", "main", importedText)
+	for range 2 {
+		for realm, want := range map[string]bool{"main": true, "other": false} {
+			if got := w.a.HasImported(t.Context(), realm); got != want {
+				t.Errorf("%s: %t", realm, got)
+			}
+		}
+	}
+	w.fail = errors.New("connection refused")
+	if !w.a.HasImported(t.Context(), "new") {
+		t.Error("a store that fails has a key taken for a text that nobody knows")
+	}
+	w.fail = nil
+	if w.a.HasImported(t.Context(), "new") {
+		t.Error("the failure was remembered")
+	}
+}
+
+// TestImportedKeysAreKeys: an imported key is good in its own realm alone, until it ends, and
+// what cannot be one costs no look-up.
+func TestImportedKeysAreKeys(t *testing.T) {
+	w := newWorld(t)
+	p := w.addImported("key_1", "main", importedText)
+	if who := w.check(t, p, secure, "", ""); who.CredentialID != "key_1" || who.ID != "usr_alice" || !who.HasScope("read") {
+		t.Errorf("%+v", who)
+	}
+	if _, err := w.a.Authenticate(t.Context(), "other", p, secure); Reason(err) != "key_unknown" {
+		t.Errorf("in another realm: %v", err)
+	}
+	w.check(t, importedKey(importedText+"x"), secure, "invalid_token", "key_unknown")
+	w.lookups.Store(0)
+	for _, text := range []string{"", "short", "with a blank, and long enough", strings.Repeat("x", credential.MaxImportedKey+1)} {
+		w.check(t, importedKey(text), secure, "invalid_token", "key_unknown")
+	}
+	if n := w.lookups.Load(); n != 0 {
+		t.Errorf("%d look-ups", n)
+	}
+	k := w.keys["key_1"]
+	k.DisabledAt = w.now
+	w.keys["key_1"] = k
+	w.a.Apply(gatehouse.Change{Topic: gatehouse.TopicKey, Realm: "main", ID: k.ID, Value: k})
+	w.check(t, p, secure, "invalid_token", "key_disabled")
 }

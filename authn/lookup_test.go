@@ -364,11 +364,20 @@ func TestRecordTimes(t *testing.T) {
 		t.Errorf("looked up again although another look-up had ended: %d, %v", v, err)
 	}
 	renew("k", due, 1)
+	e, _ = c.found.Get("k")
+	due = time.Unix(0, e.renew)
+	renew("k", due.Add(-1), 0)
+	set(due)
+	before := loads.Load()
+	if _, err := c.get(t.Context(), "k", load); err != nil { // its use at that moment begins the renewal
+		t.Fatal(err)
+	}
+	testwait.Until(t, 10*time.Second, "the renewal", func() bool { return loads.Load() == before+1 && len(c.renewals) == 0 })
 	ask("k", due, 0)
 	ask("k", due.Add(time.Minute), 1) // at its end
 	e, _ = c.found.Get("k")
 	set(time.Unix(0, e.renew))
-	before := loads.Load()
+	before = loads.Load()
 	if _, err := c.fill(t.Context(), "k", load); err != nil || loads.Load() != before+1 {
 		t.Error("a record that is due was not looked up")
 	}

@@ -47,7 +47,7 @@ func (q quotas) of(ctx context.Context, a *Authenticator, k *credential.Key) (*t
 	for _, u := range stored {
 		t.thisMonth += u.Count
 		if u.Day == today {
-			t.today += u.Count
+			t.today = u.Count // there is one count a day
 		}
 	}
 	// What is counted and not stored yet: the key had no quota until now.

@@ -139,9 +139,6 @@ func (rd *Reader) checkKeyForms() error {
 
 // ownField refuses names that mean something else to HTTP, to browsers or to us.
 func ownField(field string) bool {
-	if field == FieldAuthorization || field == FieldAPIKey {
-		return true
-	}
 	for _, c := range []byte(field) {
 		if c != '-' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
 			return false
