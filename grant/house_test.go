@@ -21,12 +21,13 @@ const issuer = "https://id.example"
 
 // house is the service over a real SQLite store, with a clock of its own.
 type house struct {
-	t    *testing.T
-	db   *store.DB
-	svc  *grant.Service
-	view *revocation.View
-	user identity.User
-	key  *token.Key
+	t      *testing.T
+	db     *store.DB
+	svc    *grant.Service
+	config grant.Config // of svc
+	view   *revocation.View
+	user   identity.User
+	key    *token.Key
 
 	mu    sync.Mutex
 	clock time.Time
@@ -92,7 +93,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 		}
 		return tx.InsertUser(ctx, h.user)
 	})
-	h.svc = must(grant.New(grant.Config{Run: h.run(must(store.Run[grant.Tx](h.db))), Revoked: h.view.Revoked, Now: h.now,
+	h.config = grant.Config{Run: h.run(must(store.Run[grant.Tx](h.db))), Revoked: h.view.Revoked, Now: h.now,
 		Issuer: func(realm string) string {
 			if realm == "main" {
 				return issuer
@@ -110,7 +111,8 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 			return list, index
 		},
 		Sign:         func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
-		SuccessorKey: bytes.Repeat([]byte{7}, 32)}))
+		SuccessorKey: bytes.Repeat([]byte{7}, 32)}
+	h.svc = must(grant.New(h.config))
 	return h
 }
 

@@ -1,6 +1,7 @@
 package grant_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -270,5 +271,80 @@ func TestEndsWithTheEvent(t *testing.T) {
 	}
 	if _, err := h.claims(tokens.AccessToken); err != nil {
 		t.Errorf("ended all the same: %v", err)
+	}
+}
+
+// TestSuccessorNeedsTheKey: who holds a token cannot tell what follows from it; only
+// the server's key can. Under another one a lost answer is not given again.
+func TestSuccessorNeedsTheKey(t *testing.T) {
+	h := newHouse(t, gatehouse.RealmSettings{})
+	first := h.issue()
+	must(h.refresh(first.RefreshToken))
+	h.config.SuccessorKey = bytes.Repeat([]byte{8}, 32)
+	h.svc = must(grant.New(h.config))
+	if _, err := h.refresh(first.RefreshToken); gatehouse.CodeOf(err) != "invalid_grant" {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestWrongSuccessor: an answer that was lost is given again only when what follows
+// belongs to the same grant and still counts.
+func TestWrongSuccessor(t *testing.T) {
+	for name, change := range map[string]func(h *house, r *grant.Refresh){
+		"of another grant": func(_ *house, r *grant.Refresh) { r.GrantID = "grt_other" },
+		"over":             func(h *house, r *grant.Refresh) { r.ExpiresAt = h.now() },
+		"used":             func(h *house, r *grant.Refresh) { r.UsedAt = h.now() },
+	} {
+		h := newHouse(t, gatehouse.RealmSettings{})
+		first := h.issue()
+		must(h.refresh(first.RefreshToken))
+		h.family = func(r *grant.Refresh, _ *gatehouse.Grant) error {
+			if r.Sequence == 1 {
+				change(h, r)
+			}
+			return nil
+		}
+		if _, err := h.refresh(first.RefreshToken); gatehouse.CodeOf(err) != "invalid_grant" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestNothingOutlivesItsGrant: neither a refresh token nor an opaque access token,
+// which can do what was asked for and no more.
+func TestNothingOutlivesItsGrant(t *testing.T) {
+	h := newHouse(t, gatehouse.RealmSettings{TokenFormat: "opaque", GrantTTL: time.Minute, Scopes: map[string]string{"documents:read": "Read"}})
+	seen := 0
+	h.family = func(r *grant.Refresh, g *gatehouse.Grant) error {
+		if seen++; r.ExpiresAt.After(g.ExpiresAt) {
+			t.Errorf("refresh token %d outlives its grant by %s", r.Sequence, r.ExpiresAt.Sub(g.ExpiresAt))
+		}
+		return nil
+	}
+	end := h.now().Add(time.Minute)
+	tokens := h.issue()
+	for range 2 {
+		h.pass(time.Second)
+		tokens = must(h.renew("main", tokens.RefreshToken, "documents:read"))
+		o := must(h.db.OpaqueToken(t.Context(), credential.HashKey(tokens.AccessToken.Reveal())))
+		if !o.ExpiresAt.Equal(end) || fmt.Sprint(o.Scopes) != "[documents:read]" || fmt.Sprint(o.Audience) != "["+issuer+"]" {
+			t.Errorf("%+v, and the grant ends at %s", o, end)
+		}
+	}
+	if seen < 2 {
+		t.Errorf("%d refresh tokens were seen", seen)
+	}
+}
+
+// TestTimeOfLogin: one who does not say when he logged in did it just now.
+func TestTimeOfLogin(t *testing.T) {
+	h := newHouse(t, gatehouse.RealmSettings{})
+	for want, given := range map[time.Time]time.Time{h.now(): {}, h.now().Add(-time.Hour): h.now().Add(-time.Hour)} {
+		p := h.principal()
+		p.AuthTime = given
+		c := must(h.claims(must(h.open("main", p)).AccessToken))
+		if c.AuthTime.Unix() != want.Unix() {
+			t.Errorf("said %v: auth_time %v, want %v", given, c.AuthTime, want)
+		}
 	}
 }
