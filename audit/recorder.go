@@ -379,6 +379,10 @@ func (r *Recorder) write() {
 	backoff := time.Duration(0)
 	for {
 		closing := r.collect(len(pending) > 0, backoff)
+		select {
+		case <-r.full: // of batches that are taken now; else it would hurry a later one
+		default:
+		}
 		pending = append(pending, r.take()...)
 		if len(pending) == 0 {
 			if closing {
