@@ -119,10 +119,10 @@ func (s segment) meets(o segment) bool {
 	return from(0, 0)
 }
 
-// Tokens beside the characters of texts.
+// Tokens beside the characters of texts: behind the last one of Unicode, U+10FFFF.
 const (
-	anyOne  rune = -1 // any character
-	anyTail rune = -2 // any characters, or none
+	anyOne  rune = 0x110000 // any character
+	anyTail rune = 0x110001 // any characters, or none
 )
 
 func (s segment) tokens() []rune {
