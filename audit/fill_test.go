@@ -152,3 +152,18 @@ func TestFillGoesOn(t *testing.T) {
 		}
 	}
 }
+
+// TestFillTakesEveryRealm: the searches of no realm stay slow.
+func TestFillTakesEveryRealm(t *testing.T) {
+	m := newMemory()
+	for _, realm := range []string{"main", "other"} {
+		m.append(t, event(realm, "a.b", 0))
+		if err := sequencer(t, m).Sequence(t.Context(), realm); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.filters = nil
+	if err := fillOf(m).Work(t.Context()); err != nil || len(m.filters) != 2 || m.filters[0].Realm == m.filters[1].Realm {
+		t.Errorf("%+v, %v", m.filters, err)
+	}
+}
