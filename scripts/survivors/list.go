@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -208,6 +209,11 @@ func (r *room) find(s *source, places []place) {
 		to   token.Token
 	}
 	seen := map[key]bool{}
+	// Gremlins lists in an order that changes from run to run, and which of two rules
+	// names a weakening must not: equivalents are known by the rule.
+	slices.SortFunc(places, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), strings.Compare(a.Type, b.Type))
+	})
 	for _, p := range places {
 		n := nodes[token.Position{Line: p.Line, Column: p.Column}]
 		if n == nil {
