@@ -97,10 +97,11 @@ func entropyBits(b []byte) float64 {
 }
 
 // commonWords appear in secrets that people type or copy from examples: "secret",
-// "your-256-bit-secret", "my_super_secret", "changeme…". In a random base64 text
-// of 86 characters the likeliest of them turns up about once in ten million.
-var commonWords = [...]string{"secret", "passw", "changeme", "default", "example", "private", "signing", "qwerty",
-	"letmein", "gatehouse", "123456", "abcdef", "please", "replace", "sample", "insecure", "development", "production"}
+// "your-256-bit-secret", "my_super_secret", "changeme…". None is shorter than six
+// characters, so that one turns up in a random base64 text of 43 characters about once
+// in four million, whatever the case of its letters.
+var commonWords = [...]string{"secret", "password", "passwort", "passwd", "passphrase", "changeme", "default", "example",
+	"private", "signing", "qwerty", "letmein", "gatehouse", "123456", "abcdef", "please", "replace", "sample", "insecure", "development", "production"}
 
 // isTyped reports whether b is printable text that a person wrote: it contains a
 // common word, or blanks, or keeps to one kind of character where a random text

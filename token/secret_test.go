@@ -96,7 +96,7 @@ func TestSecretPatterns(t *testing.T) {
 			t.Errorf("%s (%q): %v", name, c.secret, got)
 		}
 	}
-	for _, w := range strings.Fields("secret passw changeme default example private signing qwerty letmein gatehouse 123456 abcdef please replace sample insecure development production") {
+	for _, w := range strings.Fields("secret password passwort passwd passphrase changeme default example private signing qwerty letmein gatehouse 123456 abcdef please replace sample insecure development production") {
 		for _, spelled := range []string{w, strings.ToUpper(w)} {
 			if !isTyped([]byte("x9-" + spelled + "-Zq")) {
 				t.Errorf("%s is not noticed", spelled)
