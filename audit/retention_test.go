@@ -153,11 +153,16 @@ func TestRemoveTheFirst(t *testing.T) {
 	}
 }
 
-// retention removes what is older than an hour; its clock begins an hour after the event n and goes on.
+// retention removes what is older than an hour; its clock stands a little more than an hour after the event n.
 func retention(m *memory, n int, log *lines) *audit.Retention {
-	began := time.Now()
 	return &audit.Retention{Keep: time.Hour, Store: m, Run: run[audit.RetentionTx](m), Realms: m.Realms, Key: testKey, Logger: log.logger(),
-		Now: func() time.Time { return epoch.Add(time.Duration(n)*time.Second + time.Hour + time.Since(began)) }}
+		Now: func() time.Time { return epoch.Add(time.Duration(n)*time.Second + time.Hour + time.Millisecond) }}
+}
+
+// goingOn is a clock that goes on from where that of r stands, in a bubble.
+func goingOn(r *audit.Retention) func() time.Time {
+	began, stood := time.Now(), r.Now()
+	return func() time.Time { return stood.Add(time.Since(began)) }
 }
 
 // TestRetentionWorks: the job removes at its start and once an hour, in every realm, and says what it did. A realm that
@@ -181,7 +186,8 @@ func TestRetentionWorks(t *testing.T) {
 		bad.Data[0]++
 		m.tiles[tileKey{"main", 0, 0}] = bad
 		var log lines
-		r := retention(m, 2000, &log)
+		r := retention(m, 1999, &log)
+		r.Now = goingOn(r)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- r.Work(ctx) }()
@@ -213,7 +219,8 @@ func TestRetentionWorks(t *testing.T) {
 			t.Errorf("the end is no failure: %v, %q", err, log.all())
 		}
 		// What the realms' own list fails with is told as well; not so when it is the end.
-		r = retention(m, 2000, &log)
+		r = retention(m, 1999, &log)
+		r.Now = goingOn(r)
 		r.Realms, r.Interval = func(context.Context) ([]gatehouse.Realm, error) { return nil, errDown }, time.Minute
 		ctx, cancel = context.WithCancel(t.Context())
 		go func() { ended <- r.Work(ctx) }()
