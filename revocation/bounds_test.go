@@ -8,6 +8,8 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,17 +179,51 @@ func TestPurgeCounts(t *testing.T) {
 	}
 }
 
+// guarded is a value of a test and of a job. A bubble orders nothing between the two but
+// what synctest.Wait waits for, so each access takes the lock.
+type guarded[T any] struct {
+	mu sync.Mutex
+	v  T
+}
+
+func (g *guarded[T]) do(f func(v *T)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f(&g.v)
+}
+
+func (g *guarded[T]) get() (v T) {
+	g.do(func(x *T) { v = *x })
+	return v
+}
+
+func (g *guarded[T]) set(v T) { g.do(func(x *T) { *x = v }) }
+
+// notes is a log that is read while it is written.
+type notes struct{ text guarded[string] }
+
+func (n *notes) Write(p []byte) (int, error) {
+	n.text.do(func(s *string) { *s += string(p) })
+	return len(p), nil
+}
+
+// take returns what was written, and forgets it.
+func (n *notes) take() (text string) {
+	n.text.do(func(s *string) { text, *s = *s, "" })
+	return text
+}
+
 // TestPurgeLogs: what fails is told once each time, and the end of the program is no
 // failure.
 func TestPurgeLogs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var text bytes.Buffer
-		var fail error
+		var text notes
+		var fail guarded[error]
 		s := &store{}
 		v := loaded(t, s)
 		job := &revocation.Purge{View: v, Store: s, Interval: time.Minute, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&text, nil)),
 			Run: func(ctx context.Context, fn func(context.Context, revocation.Purger) error) error {
-				return errors.Join(fail, fn(ctx, &purger{}))
+				return errors.Join(fail.get(), fn(ctx, &purger{}))
 			}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -195,7 +231,7 @@ func TestPurgeLogs(t *testing.T) {
 		said := func(want ...string) {
 			t.Helper()
 			synctest.Wait()
-			lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+			lines := strings.Split(strings.TrimSuffix(text.take(), "\n"), "\n")
 			for i := range max(len(want), len(lines)) {
 				if len(want) == 0 && lines[0] == "" {
 					break
@@ -205,14 +241,13 @@ func TestPurgeLogs(t *testing.T) {
 					break
 				}
 			}
-			text.Reset()
 		}
 		time.Sleep(time.Minute)
 		said()
-		fail = errors.New("down")
+		fail.set(errors.New("down"))
 		time.Sleep(time.Minute)
 		said(`msg="expired revocations could not be purged" error=down`)
-		fail = nil
+		fail.set(nil)
 		s.set(errors.New("away"))
 		v.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation})
 		said("trying again\" everything_refused=false error=\"revocation: status bits: away\"")
@@ -235,6 +270,7 @@ func TestPurgeLogs(t *testing.T) {
 
 // carefulPurger is a transaction that knows what it is asked, and may fail.
 type carefulPurger struct {
+	mu     sync.Mutex
 	left   int64
 	err    error
 	before time.Time
@@ -242,6 +278,8 @@ type carefulPurger struct {
 }
 
 func (p *carefulPurger) PurgeRevocations(_ context.Context, before time.Time, limit int) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	n := min(p.left, int64(limit))
 	p.left, p.before, p.most = p.left-n, before, max(p.most, limit)
 	return n, p.err
@@ -272,12 +310,16 @@ func TestPurgeAsks(t *testing.T) {
 		if err := <-ends; err == nil || v.Stats().Lists != 1 {
 			t.Errorf("the transaction ends with %v, %d lists", err, v.Stats().Lists)
 		}
+		tx.mu.Lock()
 		tx.err = nil
+		tx.mu.Unlock()
 		time.Sleep(time.Hour)
 		synctest.Wait()
+		tx.mu.Lock()
 		if tx.left != 0 || tx.most > 1<<14 || !tx.before.Equal(time.Now()) || v.Stats().Lists != 0 {
-			t.Errorf("%+v at %v, %d lists", tx, time.Now(), v.Stats().Lists)
+			t.Errorf("%d left, at most %d, before %v at %v, %d lists", tx.left, tx.most, tx.before, time.Now(), v.Stats().Lists)
 		}
+		tx.mu.Unlock()
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -299,10 +341,10 @@ func TestPurgeEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var text bytes.Buffer
 			v := loaded(t, &store{})
-			runs := 0
+			var runs atomic.Int32
 			job := &revocation.Purge{View: v, Store: s, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&text, nil)),
 				Run: func(ctx context.Context, _ func(context.Context, revocation.Purger) error) error {
-					runs++
+					runs.Add(1)
 					<-ctx.Done()
 					return ctx.Err()
 				}}
@@ -315,13 +357,13 @@ func TestPurgeEnds(t *testing.T) {
 			}
 			time.Sleep(time.Hour - time.Second) // an hour is the interval of who names none
 			synctest.Wait()
-			if runs != 0 {
+			if runs.Load() != 0 {
 				t.Errorf("%s: purged before its time", name)
 			}
 			time.Sleep(time.Second)
 			synctest.Wait()
-			if want := map[bool]int{true: 0, false: 1}[name == "loading"]; runs != want {
-				t.Errorf("%s: %d runs, want %d", name, runs, want)
+			if want := map[bool]int32{true: 0, false: 1}[name == "loading"]; runs.Load() != want {
+				t.Errorf("%s: %d runs, want %d", name, runs.Load(), want)
 			}
 			cancel()
 			if err := <-done; err != nil || text.Len() != 0 {
