@@ -245,7 +245,7 @@ func TestRemoteFetchesKeys(t *testing.T) {
 	if res, body := call(t, "GET", srv.URL+"/private", "", bearer(text)); res.StatusCode != 200 {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
-	stranger := &authority{url: a.url, key: newKey(t)}
+	stranger := &authority{url: a.url, key: newKey(t), begun: a.begun}
 	if res, body := call(t, "GET", srv.URL+"/private", "", bearer(stranger.token(t, aList(0), 1))); res.StatusCode != 401 {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
