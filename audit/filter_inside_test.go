@@ -182,7 +182,7 @@ func TestMembersAreReadAsWritten(t *testing.T) {
 		want := rapid.MapOfN(text, value, 1, 5).Draw(t, "object")
 		object, err := json.Marshal(want)
 		if err != nil {
-			t.Skip("no JSON")
+			t.Fatal(err)
 		}
 		got := []byte{'{'}
 		for rest := object; ; {

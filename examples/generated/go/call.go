@@ -1,4 +1,4 @@
-// Call uses the client that oapi-codegen makes of the management API's document: it
+// Command call uses the client that oapi-codegen makes of the management API's document: it
 // reads who the caller is, and changes a setting. scripts/test-openapi makes client.go.
 package main
 
