@@ -29,6 +29,7 @@ var levels = map[string]int{
 	"token":              1,
 	"policy":             1,
 	"internal/cache":     1,
+	"internal/feed":      1,
 	"internal/piecewise": 1,
 	"internal/yamltree":  1,
 	"internal/exactjson": 1,

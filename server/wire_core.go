@@ -151,7 +151,9 @@ func (s *Server) logIntact(context.Context) error {
 func (s *Server) wireRevocation(ctx context.Context) error {
 	s.view = revocation.NewView()
 	s.db.Subscribe(s.view.Apply)
-	if err := s.view.Load(ctx, s.db); err != nil {
+	load := func(ctx context.Context) error { return s.view.Load(ctx, s.db) }
+	s.db.OnReload(load)
+	if err := load(ctx); err != nil {
 		return err
 	}
 	purge, err := store.Run[revocation.Purger](s.db)

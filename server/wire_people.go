@@ -59,6 +59,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		AuditFailures:   func() float64 { return float64(s.recorder.Stats().Failures) },
 		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
 		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
+		ViewAge:         func() float64 { return s.db.Age().Seconds() },
 		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
 		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
 		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },

@@ -172,7 +172,10 @@ func TestSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, table := range slices.Compact(tables) {
-			if table == "tickets" { // each is over in 30 seconds, and used must stay used
+			switch table {
+			case "tickets": // each is over in 30 seconds, and used must stay used
+				continue
+			case "feed", "feed_floor": // news for nodes that run on this very database
 				continue
 			}
 			if !strings.Contains(dump.String(), `{"table":"`+table+`"`) {

@@ -59,7 +59,7 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &postgresLock{config: poolConfig.ConnConfig.Copy(), logger: cfg.Logger}
+	l := &postgresLock{config: poolConfig.ConnConfig.Copy(), logger: cfg.Logger, shared: cfg.Shared}
 	if _, err := waitForLock(ctx, cfg.LockWait, func() (struct{}, error) { return struct{}{}, l.take(ctx) }); err != nil {
 		return nil, nil, err
 	}
@@ -73,9 +73,14 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 	if err := suitable(ctx, shared); err != nil {
 		return nil, nil, errors.Join(err, b.close())
 	}
-	start := func(context.Context) (engine, Queries, error) {
+	start := func(ctx context.Context) (engine, Queries, error) {
 		e := &postgresEngine{pool: pool, shared: shared, lock: l, db: db, now: cfg.Now, logger: cfg.Logger, closing: make(chan struct{})}
 		l.lost = e.resync
+		if cfg.Shared {
+			if e.feed, err = e.follow(ctx, poolConfig.ConnConfig, pool, cfg.Logger); err != nil {
+				return nil, Queries{}, err
+			}
+		}
 		return e, Queries{c: postgresReads{e}}, nil
 	}
 	return b, start, nil
@@ -90,6 +95,7 @@ type postgresEngine struct {
 	now    func() time.Time
 	logger *slog.Logger
 	line   line
+	feed   *sharedFeed // nil when no other node can be
 
 	mu      sync.Mutex
 	stopped bool
@@ -115,6 +121,16 @@ func (e *postgresEngine) stop() {
 	}
 	e.mu.Unlock()
 	e.running.Wait()
+	if e.feed != nil {
+		e.feed.stop()
+	}
+}
+
+func (e *postgresEngine) age() time.Duration {
+	if e.feed == nil {
+		return 0
+	}
+	return e.feed.follower.Age()
 }
 
 func (e *postgresEngine) run(ctx context.Context, fn func(context.Context, *Tx) error) error {
@@ -162,6 +178,9 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *
 	}
 	defer func() { _ = stx.Rollback() }() // does nothing after a commit
 	tx := newTx(plainTx{stx}, e.now, " FOR SHARE", " FOR NO KEY UPDATE")
+	if e.feed != nil {
+		tx.announce = e.feed.announce
+	}
 	if err := tx.run(ctx, fn); err != nil {
 		return diagnose(tx.failed) == troubleRetry || e.stale(tx.failed), err
 	}

@@ -21,6 +21,9 @@ const postgresLockClass = 0x67617465 // "gate"
 type postgresLock struct {
 	config *pgx.ConnConfig
 	logger *slog.Logger
+	// shared takes the lock together with others who share: it then only keeps away
+	// those who need the database for themselves.
+	shared bool
 	lost   func()
 	held   atomic.Bool
 
@@ -53,7 +56,11 @@ func (l *postgresLock) take(ctx context.Context) error {
 		return errUnavailable.With(err)
 	}
 	var got bool
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1::int, hashtext(coalesce(current_schema(), '')))`, postgresLockClass).Scan(&got)
+	try := `SELECT pg_try_advisory_lock($1::int, hashtext(coalesce(current_schema(), '')))`
+	if l.shared {
+		try = `SELECT pg_try_advisory_lock_shared($1::int, hashtext(coalesce(current_schema(), '')))`
+	}
+	err = conn.QueryRow(ctx, try, postgresLockClass).Scan(&got)
 	if err != nil {
 		return errUnavailable.With(errors.Join(err, closeQuietly(conn)))
 	}

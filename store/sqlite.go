@@ -90,6 +90,9 @@ func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter,
 	return b, start, nil
 }
 
+// age: nobody else can have changed anything.
+func (e *sqliteEngine) age() time.Duration { return 0 }
+
 // Lock takes the lock that [Open] holds on the database at path, for whoever must be
 // sure that nobody uses it; store_locked when somebody does. Closing lets it go.
 func Lock(path string) (io.Closer, error) { return lockFile(path + ".lock") }

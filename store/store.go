@@ -30,7 +30,10 @@ type Config struct {
 	// LockWait is how long Open waits for another process to let the database go:
 	// 5 seconds when zero, not at all when negative.
 	LockWait time.Duration
-	Logger   *slog.Logger
+	// Shared has other processes use the database at the same time (PostgreSQL only):
+	// each follows what the others change. Without it, a second process is refused.
+	Shared bool
+	Logger *slog.Logger
 	// Now is the clock for events that come without a time; time.Now when nil.
 	Now func() time.Time
 }
@@ -46,7 +49,7 @@ func (c *Config) defaults() error {
 		c.LockWait = 5 * time.Second
 	}
 	switch {
-	case c.Driver == DriverSQLite && c.Path != "" && c.DSN == "":
+	case c.Driver == DriverSQLite && c.Path != "" && c.DSN == "" && !c.Shared:
 	case c.Driver == DriverPostgres && c.DSN != "" && c.Path == "":
 	default:
 		return errSettings.With(errors.New("store: sqlite needs a path, postgres a dsn, and nothing else is known"))
@@ -61,8 +64,10 @@ type DB struct {
 	base   *base
 	engine engine
 
+	telling     sync.Mutex // one change at a time
 	mu          sync.RWMutex
 	subscribers []func(gatehouse.Change)
+	reloads     []func(context.Context) error
 	logger      *slog.Logger
 }
 
@@ -89,6 +94,7 @@ func (b *base) close() error {
 // engine runs transactions.
 type engine interface {
 	run(ctx context.Context, fn func(context.Context, *Tx) error) error
+	age() time.Duration
 	stop()
 }
 
@@ -160,8 +166,37 @@ func (db *DB) Subscribe(fn func(gatehouse.Change)) {
 	db.subscribers = append(db.subscribers[:len(db.subscribers):len(db.subscribers)], fn)
 }
 
-// emit tells the subscribers. Engines call it for one transaction at a time.
+// OnReload adds a function that loads what a subscriber answers from memory alone. It
+// is called, after the subscribers were told to forget everything, when it is not
+// known what other nodes changed; until it succeeds, the node does not count as up to
+// date ([DB.Age]).
+func (db *DB) OnReload(fn func(context.Context) error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.reloads = append(db.reloads[:len(db.reloads):len(db.reloads)], fn)
+}
+
+func (db *DB) reload(ctx context.Context) error {
+	db.mu.RLock()
+	reloads := db.reloads
+	db.mu.RUnlock()
+	for _, fn := range reloads {
+		if err := fn(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Age tells how long ago other nodes may have changed something that this one does
+// not know of yet: always 0 where no other node can be, without end before anything
+// was read.
+func (db *DB) Age() time.Duration { return db.engine.age() }
+
+// emit tells the subscribers what one transaction changed.
 func (db *DB) emit(changes []gatehouse.Change) error {
+	db.telling.Lock()
+	defer db.telling.Unlock()
 	db.mu.RLock()
 	subscribers := db.subscribers
 	db.mu.RUnlock()

@@ -24,8 +24,10 @@ type Tx struct {
 	now     func() time.Time
 	changes []gatehouse.Change
 	batches []audit.Batch
-	failed  error // what ended the transaction
-	done    bool
+	// announce leaves the changes for other nodes; nil when there are none.
+	announce func(context.Context, *Tx) error
+	failed   error // what ended the transaction
+	done     bool
 }
 
 func newTx(raw conn, now func() time.Time, share, own string) *Tx {
@@ -102,7 +104,10 @@ func (t *Tx) run(ctx context.Context, fn func(context.Context, *Tx) error) (err 
 	if t.failed != nil {
 		return t.failed
 	}
-	return t.flush(ctx)
+	if err := t.flush(ctx); err != nil || t.announce == nil {
+		return err
+	}
+	return t.announce(ctx, t)
 }
 
 // insideKey marks the context of a transaction's function.

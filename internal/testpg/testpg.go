@@ -148,6 +148,16 @@ func (s *Server) Down() error {
 	return nil
 }
 
+// Crash ends the server as a crash of the machine's processes would: what was not
+// written is lost, and the next start recovers.
+func (s *Server) Crash() error {
+	if err := s.proc.Signal(syscall.SIGQUIT); err != nil {
+		return err
+	}
+	<-s.exited
+	return nil
+}
+
 // Stop ends the server and removes its directory.
 func (s *Server) Stop() {
 	_ = s.proc.Signal(syscall.SIGQUIT)

@@ -1,0 +1,14 @@
+// Package feed is a change feed in PostgreSQL: every transaction appends at most one
+// row in itself, and every node applies the rows of all others, each at least once,
+// whatever the order in which they commit.
+//
+// A reader remembers as its position what it has seen: a snapshot (xmin, xmax, and
+// the transactions in progress in between), not a number, because numbers are given
+// out before the commit. docs/adr/0008-a-feed-by-snapshots.md has the proof.
+//
+// The package knows nothing of what the rows say. It needs two tables, made by the
+// store's migrations:
+//
+//	feed       (xid BIGINT PRIMARY KEY, node TEXT, written_at BIGINT, changes TEXT NULL)
+//	feed_floor (one BIGINT PRIMARY KEY, snapshot TEXT)
+package feed

@@ -1,0 +1,378 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+const (
+	defaultPoll = time.Second
+	defaultKeep = 10 * time.Minute
+	// ioTimeout bounds each step of reading: a server that stopped answering costs the
+	// connection, not the node.
+	ioTimeout = 2 * time.Second
+	// deafAfter is how many readings in a row bring rows that nobody announced before
+	// notifications are taken to be lost.
+	deafAfter = 3
+	// removeAtOnce is how many rows one statement removes.
+	removeAtOnce = 1000
+)
+
+// Config is what a [Follower] needs.
+type Config struct {
+	// Connect opens a connection to the primary, for the follower alone. It must not
+	// lead through a transaction pooler: notifications get lost there.
+	Connect func(context.Context) (*pgx.Conn, error)
+	// Exec runs one statement in a transaction of its own, on another connection, and
+	// tells how many rows it returned or changed.
+	Exec func(ctx context.Context, statement string, args ...any) (int64, error)
+	// Node is this process. Its own rows are not given to Apply: they have had their effect.
+	Node string
+	// Apply is given what others wrote, each row at least once.
+	Apply func([]Row)
+	// Reload forgets everything and loads it anew. While it fails, it is called again.
+	Reload func(ctx context.Context, reason string) error
+	Logger *slog.Logger
+	// Poll is how often the feed is read when nobody wakes the follower, and how old
+	// the newest row gets before it writes a heartbeat: a second when zero.
+	Poll time.Duration
+	// Keep is how long rows are kept: ten minutes when zero. Who was away for longer
+	// loads everything anew.
+	Keep time.Duration
+}
+
+// Follower reads the feed of one database and applies it, until [Follower.Run]
+// ends.
+type Follower struct {
+	cfg   Config
+	ready chan struct{}
+	once  sync.Once
+	fresh atomic.Pointer[time.Time] // when the view was known to be whole, by our own clocks
+	doubt atomic.Bool
+
+	// The rest belongs to Run alone.
+	reader      reader
+	newest      time.Time // when the newest row known was written, by the database's clock
+	woken       bool
+	heard       bool // since the last reading
+	unannounced int
+	deaf        bool // rows come that were never announced
+	marks       []mark
+	chores      chan struct{} // holds a token while nothing is being written
+}
+
+// mark is a position with the time at which it was taken.
+type mark struct {
+	at       time.Time
+	snapshot snapshot
+}
+
+// New returns a follower that has read nothing yet.
+func New(cfg Config) (*Follower, error) {
+	if cfg.Connect == nil || cfg.Exec == nil || cfg.Node == "" || cfg.Apply == nil || cfg.Reload == nil {
+		return nil, errors.New("feed: a part is missing")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Poll == 0 {
+		cfg.Poll = defaultPoll
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = defaultKeep
+	}
+	f := &Follower{cfg: cfg, ready: make(chan struct{}), chores: make(chan struct{}, 1)}
+	f.chores <- struct{}{}
+	return f, nil
+}
+
+// Ready is closed once the feed was read for the first time: what is loaded from
+// the database after that misses nothing.
+func (f *Follower) Ready() <-chan struct{} { return f.ready }
+
+// Age tells how old the view of this node is at most: everything that was committed
+// longer ago has been applied. It is measured from the newest row that somebody
+// committed, by the database's clock, and from there by the slower and the faster of
+// this node's two clocks, so that neither a machine that was suspended nor one whose
+// time of day is set makes a view younger than it is. Before the first reading it is
+// without end.
+func (f *Follower) Age() time.Duration {
+	at := f.fresh.Load()
+	if at == nil {
+		return math.MaxInt64
+	}
+	now := time.Now()
+	return max(now.Sub(*at), now.Round(0).Sub(at.Round(0)), 0)
+}
+
+// Forget has the follower load everything anew: somebody may have written who does
+// not append to the feed.
+func (f *Follower) Forget() { f.doubt.Store(true) }
+
+// Run follows the feed until ctx is done. A lost connection is made anew, for as
+// long as it takes.
+func (f *Follower) Run(ctx context.Context) {
+	const shortest, longest = 50 * time.Millisecond, time.Second
+	pause := time.Duration(0)
+	told := false
+	for ctx.Err() == nil {
+		err := f.follow(ctx, func() {
+			if told {
+				f.cfg.Logger.Info("the database's feed is read again")
+			}
+			pause, told = 0, false
+		})
+		if ctx.Err() != nil {
+			break
+		}
+		if !told {
+			f.cfg.Logger.Warn("the database's feed cannot be read", "error", err)
+			told = true
+		}
+		pause = min(max(2*pause, shortest), longest)
+		wait(ctx, pause)
+	}
+	<-f.chores // what is being written ends by itself, or with ctx
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// follow reads over one connection until it breaks. works is called after each
+// reading.
+func (f *Follower) follow(ctx context.Context, works func()) error {
+	conn, err := f.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.Background(), ioTimeout)
+		defer cancel()
+		_ = conn.Close(closing)
+	}()
+	f.reader.reconnected()
+	for proof := f.reader.proof; ; proof = (Row{}) {
+		f.woken = false
+		if err := f.step(ctx, conn, proof); err != nil {
+			return err
+		}
+		works()
+		// Whoever is first to find the feed quiet writes a heartbeat, which wakes the
+		// others: they must not all be first.
+		for until := time.Now().Add(f.cfg.Poll + rand.N(f.cfg.Poll/2)); !f.woken && ctx.Err() == nil; {
+			waiting, cancel := context.WithDeadline(ctx, until)
+			err := conn.PgConn().WaitForNotification(waiting)
+			late := waiting.Err() != nil
+			cancel()
+			if late {
+				break
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// listen opens the connection and asks to be woken.
+func (f *Follower) listen(ctx context.Context) (*pgx.Conn, error) {
+	opening, cancel := context.WithTimeout(ctx, ioTimeout)
+	defer cancel()
+	conn, err := f.cfg.Connect(opening)
+	if err != nil {
+		return nil, err
+	}
+	var name string
+	err = conn.QueryRow(opening, `SELECT `+channel).Scan(&name)
+	if err == nil {
+		_, err = conn.Exec(opening, `LISTEN `+pgx.Identifier{name}.Sanitize())
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close(opening))
+	}
+	return conn, nil
+}
+
+// Notified is what a connection of Connect must be configured with as its
+// OnNotification.
+func (f *Follower) Notified(_ *pgconn.PgConn, n *pgconn.Notification) {
+	f.heard = true
+	if n.Payload != f.cfg.Node { // our own changes are no news; our own heartbeats are
+		f.woken = true
+	}
+}
+
+// step reads once and applies what it finds.
+func (f *Follower) step(ctx context.Context, conn *pgx.Conn, proof Row) error {
+	reading, cancel := context.WithTimeout(ctx, ioTimeout)
+	defer cancel()
+	asked := time.Now()
+	doubt := f.doubt.Swap(false) // before the reading: who doubts later gets another one
+	g, err := read(reading, conn, f.reader.last, proof)
+	if err != nil {
+		f.doubt.Store(f.doubt.Load() || doubt)
+		return err
+	}
+	why := f.reader.judge(g)
+	if doubt && why == "" {
+		why = reloadDoubt
+	}
+	if why != "" {
+		if err := f.reload(ctx, g, why); err != nil {
+			f.doubt.Store(true)
+			return err
+		}
+	} else {
+		if others := f.others(g.rows); len(others) > 0 {
+			f.cfg.Apply(others)
+		}
+		f.reader.accept(g)
+	}
+	f.listening(g.rows)
+	f.aged(g, asked)
+	f.chore(ctx, g)
+	return nil
+}
+
+// reload loads everything anew. What a copy of another cluster brought along is
+// removed first, lest it be taken for news later.
+func (f *Follower) reload(ctx context.Context, g reading, why reloadReason) error {
+	for _, statement := range []string{cleanRows, cleanFloor} {
+		if _, err := f.exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	if why != reloadFirst {
+		f.cfg.Logger.Warn("everything is loaded anew from the database", "reason", string(why))
+	}
+	if err := f.cfg.Reload(ctx, string(why)); err != nil {
+		return err
+	}
+	f.reader.reloaded(g)
+	f.marks = nil
+	f.once.Do(func() { close(f.ready) })
+	return nil
+}
+
+func (f *Follower) exec(ctx context.Context, statement string, args ...any) (int64, error) {
+	writing, cancel := context.WithTimeout(ctx, 2*ioTimeout)
+	defer cancel()
+	return f.cfg.Exec(writing, statement, args...)
+}
+
+// others leaves out our own rows and the heartbeats.
+func (f *Follower) others(rows []Row) (out []Row) {
+	for _, row := range rows {
+		if row.Node != f.cfg.Node && row.Changes != nil {
+			out = append(out, row)
+		}
+	}
+	return out
+}
+
+// listening notices when rows come that should have been announced and were not.
+func (f *Follower) listening(rows []Row) {
+	switch {
+	case f.heard:
+		f.unannounced = 0
+		if f.deaf {
+			f.deaf = false
+			f.cfg.Logger.Info("changes are announced again")
+		}
+	case len(rows) > 0:
+		if f.unannounced++; f.unannounced >= deafAfter && !f.deaf {
+			f.deaf = true
+			f.cfg.Logger.Error("changes of other nodes are not announced (is there a transaction pooler in front of PostgreSQL?); they take effect at the next poll",
+				"poll", f.cfg.Poll.String())
+		}
+	}
+	f.heard = false
+}
+
+// aged notes how old the view is: as old as the newest row was when the statement
+// read it, and not younger than the asking. On a server that others no longer take
+// for the primary no row can be committed, so the view gets old there.
+func (f *Follower) aged(g reading, asked time.Time) {
+	if len(g.rows) == 0 {
+		return
+	}
+	f.newest = newest(g.rows)
+	fresh := asked.Add(-max(g.now.Sub(f.newest), 0))
+	if old := f.fresh.Load(); old == nil || fresh.After(*old) {
+		f.fresh.Store(&fresh)
+	}
+}
+
+// chore writes what is due, one thing at a time and beside the readings: a
+// COMMIT may take for ever while a synchronous standby is away.
+func (f *Follower) chore(ctx context.Context, g reading) {
+	if f.marks == nil || time.Since(f.marks[len(f.marks)-1].at) > f.cfg.Keep/16 {
+		f.marks = append(f.marks, mark{time.Now(), g.snapshot})
+	}
+	quiet := g.now.Sub(f.newest)
+	beat := quiet >= f.cfg.Poll || quiet < -f.cfg.Poll // the database's clock was set back
+	old := time.Since(f.marks[0].at) > f.cfg.Keep
+	if !beat && !old {
+		return
+	}
+	select {
+	case <-f.chores:
+	default:
+		return
+	}
+	floor := snapshot{}
+	if old {
+		floor, f.marks = f.marks[0].snapshot, f.marks[1:]
+	}
+	go func() {
+		defer func() { f.chores <- struct{}{} }()
+		if beat {
+			if _, err := f.exec(ctx, appendRow, f.cfg.Node, nil); err != nil && ctx.Err() == nil {
+				f.cfg.Logger.Warn("a heartbeat could not be written", "error", err)
+			}
+		}
+		if old {
+			if err := f.remove(ctx, g.floor, floor); err != nil && ctx.Err() == nil {
+				f.cfg.Logger.Warn("old rows of the feed could not be removed", "error", err)
+			}
+		}
+	}()
+}
+
+// remove removes every row that the floor has seen. Everybody is told first: who
+// has not seen as much loads everything anew.
+func (f *Follower) remove(ctx context.Context, have, floor snapshot) error {
+	before := ""
+	if !have.empty() {
+		if before = have.String(); !floor.covers(have) {
+			return nil // another node has removed more
+		}
+	}
+	if n, err := f.exec(ctx, raiseFloor, floor.String(), before); err != nil || n == 0 {
+		return err // or another node was quicker
+	}
+	for {
+		n, err := f.exec(ctx, removeRows, int64(floor.xmax), signed(floor.inProgress), removeAtOnce)
+		if err != nil || n < removeAtOnce {
+			return err
+		}
+	}
+}

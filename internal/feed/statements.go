@@ -1,0 +1,106 @@
+package feed
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	// channel is where rows are announced. Two installations may share a database.
+	channel = `'gatehouse_'||md5(coalesce(current_schema(),''))`
+	// clock is the database's, in microseconds since 1970.
+	clock = `(extract(epoch FROM clock_timestamp())*1000000)::bigint`
+
+	appendRow = `WITH r AS (INSERT INTO feed (xid, node, written_at, changes)
+		VALUES (pg_current_xact_id()::text::bigint, $1, ` + clock + `, $2) RETURNING xid, node, changes)
+		SELECT xid, pg_notify(` + channel + `, CASE WHEN changes IS NULL THEN '' ELSE node END)::text FROM r`
+
+	// readRows takes the snapshot, the rows and everything that says what they are
+	// worth in one statement: two statements would see two moments. It fails on a
+	// standby, whose snapshots list no transactions in progress.
+	readRows = `SELECT s.system, s.timeline, s.now, s.snapshot, s.floor, s.kept, f.xid, f.node, f.written_at, f.changes FROM
+		(SELECT (SELECT system_identifier FROM pg_control_system()) AS system, substr(pg_walfile_name(pg_current_wal_lsn()),1,8) AS timeline,
+			` + clock + ` AS now, pg_current_snapshot()::text AS snapshot, coalesce((SELECT snapshot FROM feed_floor),'') AS floor,
+			$3::bigint=0 OR EXISTS (SELECT 1 FROM feed WHERE xid=$3 AND node=$4 AND written_at=$5) AS kept) AS s
+		LEFT JOIN (SELECT xid, node, written_at, changes FROM feed WHERE xid>=$1 OR xid=ANY($2::bigint[]) ORDER BY xid LIMIT $6) AS f ON true
+		ORDER BY f.xid`
+
+	// What a copy of another cluster brought along lies in the future here.
+	cleanRows  = `DELETE FROM feed WHERE xid>=pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
+	cleanFloor = `DELETE FROM feed_floor WHERE split_part(snapshot,':',2)::bigint>pg_snapshot_xmax(pg_current_snapshot())::text::bigint`
+
+	raiseFloor = `INSERT INTO feed_floor (one, snapshot) VALUES (1,$1) ON CONFLICT (one) DO UPDATE SET snapshot=excluded.snapshot
+		WHERE feed_floor.snapshot=$2`
+	removeRows = `DELETE FROM feed WHERE xid IN (SELECT xid FROM feed WHERE xid<$1 AND NOT xid=ANY($2::bigint[]) ORDER BY xid LIMIT $3)`
+)
+
+// Query runs a statement inside of a transaction and gives the one row it returns to
+// scan.
+type Query func(ctx context.Context, statement string, args []any, scan func(scan func(dest ...any) error) error) error
+
+// Append leaves changes for the other nodes, as the last statement of the
+// transaction that makes them, and returns the transaction's id. The others are woken
+// at the commit. A transaction appends once; changes is not empty.
+func Append(ctx context.Context, query Query, node, changes string) (xid uint64, err error) {
+	err = query(ctx, appendRow, []any{node, changes}, func(scan func(...any) error) error {
+		var id int64
+		var notified string
+		err := scan(&id, &notified)
+		xid = uint64(id)
+		return err
+	})
+	return xid, err
+}
+
+// read asks for what is new since a position. With proof, it asks too whether that
+// row is still there.
+func read(ctx context.Context, conn *pgx.Conn, since snapshot, proof Row) (g reading, err error) {
+	from := int64(math.MaxInt64) // nothing: without a position everything is loaded instead
+	if !since.empty() {
+		from = int64(since.xmax)
+	}
+	rows, err := conn.Query(ctx, readRows, from, signed(since.inProgress), int64(proof.XID), proof.Node, proof.WrittenAt.UnixMicro(), maxRows+1)
+	if err != nil {
+		return g, err
+	}
+	defer rows.Close()
+	for first := true; rows.Next(); first = false {
+		var system, now int64
+		var timeline, taken, floor string
+		var xid, written *int64
+		var node, changes *string
+		if err := rows.Scan(&system, &timeline, &now, &taken, &floor, &g.kept, &xid, &node, &written, &changes); err != nil {
+			return g, err
+		}
+		if first {
+			g.history, g.now = history{uint64(system), timeline}, time.UnixMicro(now)
+			if g.snapshot, err = parseSnapshot(taken); err != nil {
+				return g, err
+			}
+			if floor != "" {
+				if g.floor, err = parseSnapshot(floor); err != nil {
+					return g, err
+				}
+			}
+		}
+		if xid != nil {
+			row := Row{XID: uint64(*xid), Node: *node, WrittenAt: time.UnixMicro(*written)}
+			if changes != nil {
+				row.Changes = []byte(*changes)
+			}
+			g.rows = append(g.rows, row)
+		}
+	}
+	return g, rows.Err()
+}
+
+func signed(ids []uint64) []int64 {
+	out := make([]int64, len(ids))
+	for i, id := range ids {
+		out[i] = int64(id)
+	}
+	return out
+}
