@@ -20,7 +20,7 @@ var doors = []struct {
 	}},
 	{"one turn of a job that runs by itself in the program; tests take the turn by hand instead of waiting for a clock", []string{
 		"audit.Sequencer.Sequence", "audit.Sequencer.Size", "audit.Forwarder.Forward", "audit.HeadFile.Keep", "grant.Expiry.Purge",
-		"audit.FilterFill.Fill", "audit.Retention.Remove", "revocation.View.Purge", "revocation.View.Loaded", "gateway.Resolver.Forget",
+		"audit.FilterFill.Fill", "audit.Retention.Remove", "revocation.View.Purge", "revocation.View.Loaded",
 	}},
 	{"the other direction of a format, or a part of one: what the program writes is read back by it in tests and fuzzers", []string{
 		"audit.AppendEvent", "audit.Decode", "audit.Key.Open", "audit.VerifierKey", "audit.CheckInclusion",

@@ -24,6 +24,7 @@ var levels = map[string]int{
 	"docs":               0,
 	"internal/decimal":   0,
 	"internal/duration":  0,
+	"internal/keydiff":   0,
 	"internal/nearest":   0,
 	"credential":         1,
 	"token":              1,

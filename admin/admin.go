@@ -54,6 +54,9 @@ type Config struct {
 	// Backup writes a copy of the database and returns its name and size. Nil:
 	// the store has no backup of its own (code backup_unsupported).
 	Backup func(ctx context.Context) (name string, size int64, err error)
+	// Reload reads the configuration anew, and records e with what came of it. Nil: there
+	// is none to read (code reload_unsupported).
+	Reload func(ctx context.Context, e gatehouse.Event) (system.Reload, error)
 	// Record takes the events of refused attempts; it must not block for long.
 	Record func(e *gatehouse.Event)
 	// Counting returns the counts of refusals that are not recorded yet and that a
@@ -143,7 +146,7 @@ func New(c Config) (*Service, error) {
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),
 		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
-		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup,
+		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,
 			Stored: realmfile.Stored{Realms: c.Stored.Realm, Users: c.Stored.Users, Holders: c.Stored.Holders, Keys: c.Stored.Keys,

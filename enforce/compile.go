@@ -83,6 +83,7 @@ func (p *Pipeline) compile(routes []Route) (*table, error) {
 		return nil, fmt.Errorf("enforce: %d routes are more than %d", len(routes), maxRoutes)
 	}
 	t := newTable()
+	t.proxies, t.resolver = p.cfg.Proxies, p.cfg.Resolver
 	ids := map[string]bool{}
 	var errs []error
 	for i := range routes {
@@ -131,12 +132,7 @@ func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 		return nil, err
 	}
 	c.folded, c.wildcards = c.pattern.fold(), c.pattern.names()
-	if c.ID == "" {
-		c.ID = r.Pattern
-		if r.Host != "" {
-			c.ID = r.Host + " " + r.Pattern
-		}
-	}
+	c.ID = r.LogID()
 	if c.Realm == "" {
 		c.Realm = gatehouse.MainRealm
 	}

@@ -254,7 +254,7 @@ func TestUnclaimed(t *testing.T) {
 		if tt.host != "" {
 			r.Host = tt.host
 		}
-		if got := p.Unclaimed(r); got != tt.free {
+		if got := (&Rules{p, p.routes.Load()}).Unclaimed(r); got != tt.free {
 			t.Errorf("%s %s%s: %v, want %v", tt.method, tt.host, tt.target, got, tt.free)
 		}
 	}

@@ -53,8 +53,10 @@ type Exchange struct {
 // middleware put into the context), finds the client's address by the
 // trusted-proxy rules and opens the event. The caller must see to it that
 // [Exchange.Finish] is called, also after a panic.
-func (p *Pipeline) Begin(at Point, r *http.Request) *Exchange {
-	x := &Exchange{p: p, point: at, start: p.cfg.Now(), address: p.cfg.Proxies.Client(r), secure: p.cfg.Proxies.Secure(r)}
+func (p *Pipeline) Begin(at Point, r *http.Request) *Exchange { return p.begin(p.routes.Load(), at, r) }
+
+func (p *Pipeline) begin(t *table, at Point, r *http.Request) *Exchange {
+	x := &Exchange{p: p, table: t, point: at, start: p.cfg.Now(), address: t.proxies.Client(r), secure: t.proxies.Secure(r)}
 	id := gatehouse.RequestIDFrom(r.Context())
 	if id == "" {
 		id = web.NewRequestID(x.start)

@@ -100,10 +100,21 @@ func unfitRequest(r *http.Request) *gatehouse.Error {
 	return nil
 }
 
-// table is one immutable set of routes.
+// match is [Pipeline.Match].
+func (t *table) match(r *http.Request) *Route {
+	c, err := t.route(r)
+	if err != nil {
+		return nil
+	}
+	return &c.Route
+}
+
+// table is one immutable set of routes, with what they are judged by.
 type table struct {
-	hosts map[string]*hostRoutes // by canonical host; "" is for every host
-	all   []*compiled            // in their order
+	hosts    map[string]*hostRoutes // by canonical host; "" is for every host
+	all      []*compiled            // in their order
+	proxies  *web.Proxies           // nil trusts nobody
+	resolver Resolver               // nil when no route needs it
 }
 
 // hostRoutes are the routes of one host, by method; "" is every method.

@@ -92,7 +92,9 @@ func New(cfg Config) (*Pipeline, error) {
 	}
 	p := &Pipeline{cfg: cfg, sameOrigin: http.NewCrossOriginProtection()}
 	p.admitter, _ = cfg.Recorder.(admitter)
-	p.routes.Store(newTable())
+	none := newTable()
+	none.proxies = cfg.Proxies
+	p.routes.Store(none)
 	return p, nil
 }
 
@@ -100,11 +102,11 @@ func New(cfg Config) (*Pipeline, error) {
 // route that is wrong and, for a conflict, both. Requests that are being judged
 // keep the routes they began with.
 func (p *Pipeline) SetRoutes(routes []Route) error {
-	t, err := p.compile(routes)
+	r, err := p.Prepare(routes, p.cfg.Proxies, p.cfg.Resolver)
 	if err != nil {
 		return err
 	}
-	p.routes.Store(t)
+	p.Enforce(r)
 	return nil
 }
 
@@ -174,7 +176,7 @@ func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 		return x.verdict(gatehouse.ErrInternal.With(errors.New("enforce: an exchange was checked twice")))
 	}
 	x.checked = true
-	x.table, x.ctx = p.routes.Load(), x.Context(r)
+	x.ctx = x.Context(r)
 	for i := range steps {
 		if err := steps[i].run(p, x, r); err != nil {
 			e := web.Classify(err)
@@ -194,23 +196,7 @@ func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 // Match returns the route that r would be judged by, without judging it, or nil
 // when there is none. It is for questions about the route itself, such as a CORS
 // preflight; it is no permission.
-func (p *Pipeline) Match(r *http.Request) *Route {
-	c, err := p.routes.Load().route(r)
-	if err != nil {
-		return nil
-	}
-	return &c.Route
-}
-
-// Unclaimed reports whether no route of any kind, a closed one among them, says
-// anything of r: nobody configured what is to be answered there. A request that more
-// than one program could read is claimed.
-func (p *Pipeline) Unclaimed(r *http.Request) bool {
-	if unfitRequest(r) != nil {
-		return false
-	}
-	return p.routes.Load().find(canonicalHost(r.Host), r.Method, r.URL.EscapedPath()) == nil
-}
+func (p *Pipeline) Match(r *http.Request) *Route { return p.routes.Load().match(r) }
 
 // challenge adds the WWW-Authenticate lines that a 401 must have and a 403 for
 // missing scopes should have (RFC 6750 §3).

@@ -27,7 +27,6 @@ func (x *Exchange) Recheck(r *http.Request) (err error) {
 	p := x.p
 	y := p.Begin(x.point, r)
 	y.before, y.presented = x, x.presented
-	y.table = p.routes.Load()
 	y.ctx = y.Context(r)
 	for i := range steps {
 		if !steps[i].again {

@@ -51,7 +51,7 @@ func (p *Pipeline) buildResource(x *Exchange, r *http.Request) error {
 		x.resource.Attributes, x.resource.Constant = x.route.static, true
 		return nil
 	case sourceUpstream:
-		members, err := p.cfg.Resolver.FetchEntity(x.ctx, &x.route.Route, x.route.fetch.expandURL(x.params, x.route.pattern.rest,
+		members, err := x.table.resolver.FetchEntity(x.ctx, &x.route.Route, x.route.fetch.expandURL(x.params, x.route.pattern.rest,
 			x.route.pattern.below(r.URL.EscapedPath())))
 		switch {
 		case errors.Is(err, gatehouse.NotFound):

@@ -56,6 +56,18 @@ type Route struct {
 	StrictPaths bool `json:"-"`
 }
 
+// LogID is the id under which events and metrics have the route: its own, or host and
+// pattern.
+func (r *Route) LogID() string {
+	switch {
+	case r.ID != "":
+		return r.ID
+	case r.Host != "":
+		return r.Host + " " + r.Pattern
+	}
+	return r.Pattern
+}
+
 // Requirement is one alternative of a route.
 type Requirement struct {
 	Schemes []gatehouse.Scheme `json:"schemes,omitempty" doc:"Accepted kinds of credentials; all when empty."`

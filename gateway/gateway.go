@@ -17,7 +17,7 @@ import (
 )
 
 // Enforcer opens the record of each request; [Pipeline] makes one of an
-// *enforce.Pipeline.
+// *enforce.Pipeline, or of *enforce.Rules that it prepared.
 type Enforcer interface {
 	Begin(at enforce.Point, r *http.Request) Judgement
 	// Match returns the route of a request without judging it, or nil. It is
@@ -38,18 +38,25 @@ type Judgement interface {
 	IssueTicket(r *http.Request) (gatehouse.Secret, error)
 }
 
-// Pipeline makes an Enforcer of a pipeline.
-func Pipeline(p *enforce.Pipeline) Enforcer { return pipeline{p} }
+// Rules judge requests; *enforce.Rules do, and an *enforce.Pipeline by those in force.
+type Rules interface {
+	Begin(at enforce.Point, r *http.Request) *enforce.Exchange
+	Match(r *http.Request) *enforce.Route
+	FilterList(ctx context.Context, x *enforce.Exchange, v enforce.Verdict, body []byte) ([]byte, error)
+}
 
-type pipeline struct{ *enforce.Pipeline }
+// Pipeline makes an Enforcer of rules.
+func Pipeline(r Rules) Enforcer { return pipeline{r} }
+
+type pipeline struct{ Rules }
 
 func (p pipeline) Begin(at enforce.Point, r *http.Request) Judgement {
-	return pipelineExchange{p.Pipeline.Begin(at, r), p.Pipeline}
+	return pipelineExchange{p.Rules.Begin(at, r), p.Rules}
 }
 
 type pipelineExchange struct {
 	*enforce.Exchange
-	p *enforce.Pipeline
+	p Rules
 }
 
 func (x pipelineExchange) FilterList(ctx context.Context, v enforce.Verdict, body []byte) ([]byte, error) {

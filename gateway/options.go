@@ -20,17 +20,17 @@ import (
 // exchange. The zero value has the defaults that the tags name. They are also the
 // keys of `gateway` in gatehouse.yaml (see server/config).
 type Options struct {
-	IdleTimeout     time.Duration     `json:"idle_timeout,omitempty" minimum:"0s" default:"60s" doc:"How long an exchange may stand still: the wait for the API's answer, and each pause in what comes from the caller or the API. What flows is not cut by it; streams are excepted."`
-	Timeout         time.Duration     `json:"timeout,omitempty" minimum:"0s" doc:"Bound of a whole exchange, whether it flows or not, streams excepted; none when empty."`
-	MaxBodyBytes    int64             `json:"max_body_bytes,omitempty" minimum:"1" default:"10485760" doc:"Bytes of a request's body."`
-	MaxHeaderBytes  int               `json:"max_header_bytes,omitempty" minimum:"1" maximum:"65536" default:"32768" doc:"Bytes of a request's header."`
-	MaxHeaderLines  int               `json:"max_header_lines,omitempty" minimum:"1" maximum:"1000" default:"100" doc:"Lines of a request's header."`
-	MaxListBytes    int64             `json:"max_list_bytes,omitempty" minimum:"1" default:"8388608" doc:"Bytes of an answer whose list is filtered."`
-	StreamLifetime  time.Duration     `json:"stream_lifetime,omitempty" minimum:"0s" default:"1h" doc:"Longest life of a WebSocket or other stream."`
-	StreamCheck     time.Duration     `json:"stream_check,omitempty" minimum:"0s" default:"5s" doc:"How often what is still open is judged again."`
-	StreamTypes     []string          `json:"stream_types,omitempty" doc:"Media types of answers without a natural end, beside those that are known as such (server-sent events, gRPC, JSON lines and the like): application/vnd.log."`
-	StripHeaders    []string          `json:"strip_headers,omitempty" doc:"Further request headers that callers may not set, in any spelling."`
-	ResponseHeaders map[string]string `json:"response_headers,omitempty" doc:"Set on forwarded answers that lack them, header: value."`
+	IdleTimeout     time.Duration     `json:"idle_timeout,omitempty" minimum:"0s" default:"60s" reload:"live" doc:"How long an exchange may stand still: the wait for the API's answer, and each pause in what comes from the caller or the API. What flows is not cut by it; streams are excepted."`
+	Timeout         time.Duration     `json:"timeout,omitempty" minimum:"0s" reload:"live" doc:"Bound of a whole exchange, whether it flows or not, streams excepted; none when empty."`
+	MaxBodyBytes    int64             `json:"max_body_bytes,omitempty" minimum:"1" default:"10485760" reload:"live" doc:"Bytes of a request's body."`
+	MaxHeaderBytes  int               `json:"max_header_bytes,omitempty" minimum:"1" maximum:"65536" default:"32768" reload:"live" doc:"Bytes of a request's header."`
+	MaxHeaderLines  int               `json:"max_header_lines,omitempty" minimum:"1" maximum:"1000" default:"100" reload:"live" doc:"Lines of a request's header."`
+	MaxListBytes    int64             `json:"max_list_bytes,omitempty" minimum:"1" default:"8388608" reload:"live" doc:"Bytes of an answer whose list is filtered."`
+	StreamLifetime  time.Duration     `json:"stream_lifetime,omitempty" minimum:"0s" default:"1h" reload:"live" doc:"Longest life of a WebSocket or other stream."`
+	StreamCheck     time.Duration     `json:"stream_check,omitempty" minimum:"0s" default:"5s" reload:"live" doc:"How often what is still open is judged again."`
+	StreamTypes     []string          `json:"stream_types,omitempty" reload:"live" doc:"Media types of answers without a natural end, beside those that are known as such (server-sent events, gRPC, JSON lines and the like): application/vnd.log."`
+	StripHeaders    []string          `json:"strip_headers,omitempty" reload:"live" doc:"Further request headers that callers may not set, in any spelling."`
+	ResponseHeaders map[string]string `json:"response_headers,omitempty" reload:"live" doc:"Set on forwarded answers that lack them, header: value."`
 }
 
 // Validate returns everything that is wrong with o.

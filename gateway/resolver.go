@@ -33,7 +33,11 @@ type ResolverConfig struct {
 // is safe for concurrent use.
 type Resolver struct {
 	cfg ResolverConfig
+	*kept
+}
 
+// kept are the resources that may be used again.
+type kept struct {
 	mu    sync.Mutex
 	byKey map[entityKey]*list.Element // of *entity
 	order *list.List                  // most recently used first
@@ -42,9 +46,10 @@ type Resolver struct {
 	epoch map[string]uint64
 }
 
-// entityKey names a resource. escaped tells "a%2Fb" from "a/b"; it is empty where
-// path says all.
-type entityKey struct{ upstream, realm, path, escaped string }
+// entityKey names a resource. base is the URL of the upstream: under the same name
+// there may be another API after a reload. escaped tells "a%2Fb" from "a/b"; it is empty
+// where path says all.
+type entityKey struct{ upstream, base, realm, path, escaped string }
 
 type entity struct {
 	key     entityKey
@@ -67,7 +72,16 @@ func NewResolver(cfg ResolverConfig) (*Resolver, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Resolver{cfg: cfg, byKey: map[entityKey]*list.Element{}, order: list.New(), epoch: map[string]uint64{}}, nil
+	return &Resolver{cfg, &kept{byKey: map[entityKey]*list.Element{}, order: list.New(), epoch: map[string]uint64{}}}, nil
+}
+
+// On returns the resolver of other upstreams, which keeps what it fetched in the same
+// place: a write that began before a reload must be forgotten for those that begin after
+// it, too.
+func (s *Resolver) On(upstreams *Upstreams) *Resolver {
+	cfg := s.cfg
+	cfg.Upstreams = upstreams
+	return &Resolver{cfg, s.kept}
 }
 
 // FetchEntity returns the JSON object that the route's upstream has at path,
@@ -84,7 +98,7 @@ func (s *Resolver) FetchEntity(ctx context.Context, route *enforce.Route, path s
 		// The path is made of the caller's parameters; it must stay on the upstream.
 		return nil, gatehouse.ErrNotFound
 	}
-	key := entityKey{up.Name, route.Realm, u.Path + "?" + u.RawQuery, u.RawPath}
+	key := entityKey{up.Name, up.URL, route.Realm, u.Path + "?" + u.RawQuery, u.RawPath}
 	var maxAge time.Duration
 	if route.Resource != nil {
 		maxAge = route.Resource.MaxAge
@@ -103,12 +117,12 @@ func (s *Resolver) FetchEntity(ctx context.Context, route *enforce.Route, path s
 	at := s.cfg.Now()
 	members, err := s.fetch(ctx, up, route.Realm, u)
 	if err == nil && maxAge > 0 {
-		s.keep(&entity{key, at, members}, epoch)
+		s.keep(&entity{key, at, members}, epoch, s.cfg.MaxCached)
 	}
 	return members, err
 }
 
-func (s *Resolver) keep(ent *entity, epoch uint64) {
+func (s *kept) keep(ent *entity, epoch uint64, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch[ent.key.upstream] != epoch {
@@ -118,7 +132,7 @@ func (s *Resolver) keep(ent *entity, epoch uint64) {
 		s.order.Remove(el)
 	}
 	s.byKey[ent.key] = s.order.PushFront(ent)
-	for s.order.Len() > s.cfg.MaxCached {
+	for s.order.Len() > most {
 		last := s.order.Back()
 		s.order.Remove(last)
 		delete(s.byKey, last.Value.(*entity).key)
@@ -127,7 +141,7 @@ func (s *Resolver) keep(ent *entity, epoch uint64) {
 
 // Forget drops what is kept about a path that is written to: the path itself,
 // everything below it, and what it is below of.
-func (s *Resolver) Forget(upstream, path string) {
+func (s *kept) Forget(upstream, path string) {
 	path = strings.TrimRight(path, "/")
 	s.mu.Lock()
 	defer s.mu.Unlock()

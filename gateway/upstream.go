@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"reflect"
 	"regexp"
 	"strings"
 	"time"
@@ -78,19 +79,27 @@ func (e *UpstreamError) Unwrap() error { return e.Err }
 
 // NewUpstreams checks the list, reads the files of CA certificates and prepares
 // connections; none is opened yet. All that is wrong comes joined, as [*UpstreamError]s.
-func NewUpstreams(list []Upstream) (*Upstreams, error) {
+func NewUpstreams(list []Upstream) (*Upstreams, error) { return (*Upstreams)(nil).Renew(list) }
+
+// Renew is [NewUpstreams] for a list that takes the place of u's: upstreams that are
+// the same keep their connections. One with a file of CA certificates never does, since
+// the file may have changed.
+func (u *Upstreams) Renew(list []Upstream) (*Upstreams, error) {
 	out := &Upstreams{byName: make(map[string]*upstream, len(list))}
 	var errs []error
-	for _, u := range list {
-		up, key, err := newUpstream(u)
-		if err == nil && out.byName[u.Name] != nil {
+	for _, l := range list {
+		up, key, err := newUpstream(l)
+		if err == nil && out.byName[l.Name] != nil {
 			err = errors.New("is there twice")
 		}
 		if err != nil {
-			errs = append(errs, &UpstreamError{u.Name, key, err})
+			errs = append(errs, &UpstreamError{l.Name, key, err})
 			continue
 		}
-		out.byName[u.Name] = up
+		if old := u.get(l.Name); old != nil && up.CAFile == "" && reflect.DeepEqual(old.Upstream, up.Upstream) {
+			up = old
+		}
+		out.byName[l.Name] = up
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -99,9 +108,14 @@ func NewUpstreams(list []Upstream) (*Upstreams, error) {
 }
 
 // Close closes idle connections.
-func (u *Upstreams) Close() {
-	for _, up := range u.byName {
-		up.transport.CloseIdleConnections()
+func (u *Upstreams) Close() { u.CloseBut(nil) }
+
+// CloseBut closes the idle connections that next does not have too.
+func (u *Upstreams) CloseBut(next *Upstreams) {
+	for name, up := range u.byName {
+		if next.get(name) != up {
+			up.transport.CloseIdleConnections()
+		}
 	}
 }
 

@@ -89,6 +89,11 @@ const (
 	sweepEveryFull = 250 * time.Millisecond
 )
 
+// clockSlack is more than two goroutines' readings of the clock can be apart when they
+// come to the same cell: one that is late must not take the other's count for a debt of
+// another rate.
+const clockSlack = time.Second
+
 // dead marks a cell that a sweep has taken out of the table; whoever still
 // holds it must look the key up again.
 const dead = math.MinInt64
@@ -221,6 +226,14 @@ func (l *Limiter) allow(key hashKey, rate Rate) Result {
 		old := c.tat.Load()
 		if old == dead {
 			continue
+		}
+		if old-now > tolerance+int64(clockSlack) {
+			// By this rate nobody can owe so much: the rate was another one before. What
+			// is owed now is the whole limit, or a caller would wait by the old rate.
+			if !c.tat.CompareAndSwap(old, now+tolerance) {
+				continue
+			}
+			old = now + tolerance
 		}
 		base := max(old, now)
 		next := base + interval

@@ -64,6 +64,8 @@ const (
 	AdminAudit      = "Audit"
 	AdminDecision   = "Decision"
 	AdminBackup     = "Backup"
+	// AdminConfiguration is the configuration of the server itself.
+	AdminConfiguration = "Configuration"
 )
 
 // Administration compiles the set that guards Gatehouse's own management. It

@@ -48,7 +48,7 @@ func TestKeyAgreement(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := listen("auth", config.Listener{Address: "127.0.0.1:0", CertFile: cert, KeyFile: key}, http.NotFoundHandler(), nil, certs,
+	l, err := listen("auth", config.Listener{Address: "127.0.0.1:0", CertFile: cert, KeyFile: key}, http.NotFoundHandler(), nil, certs.get,
 		slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func refusal(ctx context.Context, cfg Config, err error) error {
 
 // check tells what a start would refuse.
 func check(ctx context.Context, cfg Config) (Checked, []config.Problem) {
-	p, problems := prepare(cfg)
+	p, problems := prepare(cfg, nil)
 	if p.upstreams != nil {
 		defer p.upstreams.Close()
 	}
@@ -94,7 +94,7 @@ func check(ctx context.Context, cfg Config) (Checked, []config.Problem) {
 	if cfg.Store.Driver == store.DriverSQLite && slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Key == "data" }) {
 		return out, problems // said once
 	}
-	view, err := store.Look(ctx, storeConfig(cfg, p.log))
+	view, err := store.Look(ctx, storeConfig(cfg, p.log.Logger))
 	if err != nil {
 		return out, append(problems, config.Problem{Key: "store", Err: plain(err)})
 	}

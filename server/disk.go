@@ -53,12 +53,15 @@ func (s *Server) diskChanged(d diskspace.Directory, space diskspace.Space, low b
 	s.record.Record(e)
 }
 
-// diskNotes are the notes of /readyz.
-func (s *Server) diskNotes() []string {
+// notes are the notes of /readyz.
+func (s *Server) notes() (out []string) {
 	if s.disk.Low() {
-		return []string{noteDiskLow}
+		out = append(out, noteDiskLow)
 	}
-	return nil
+	if s.reloaded.pending.Load() > 0 {
+		out = append(out, noteRestart)
+	}
+	return out
 }
 
 // recordable is the readiness of the record: where nothing may pass unrecorded, a node

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
@@ -15,7 +16,14 @@ func (d *Demo) AddRoutes(routes ...enforce.Route) error {
 	for i := range routes {
 		routes[i].Upstream = "documents"
 	}
-	return d.server.pipeline.SetRoutes(append(d.server.cfg.Routes[:len(d.server.cfg.Routes):len(d.server.cfg.Routes)], routes...))
+	s := d.server
+	cfg := s.live.Load().cfg
+	cfg.Routes = append(cfg.Routes[:len(cfg.Routes):len(cfg.Routes)], routes...)
+	next, err := s.makeLive(cfg, s.made)
+	if err == nil {
+		s.takeOver(context.Background(), next)
+	}
+	return err
 }
 
 // Database is the store of a server.

@@ -54,9 +54,9 @@ func openAddress(name, address string) (net.Listener, error) {
 }
 
 // listen opens the address, unless l is open already. Nothing is served before
-// serve is called, so that an address in use is found before anything starts. certs are
+// serve is called, so that an address in use is found before anything starts. cert is
 // nil without TLS.
-func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, certs *certificates, log *slog.Logger) (*listener, error) {
+func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, cert certificateFunc, log *slog.Logger) (*listener, error) {
 	if l == nil {
 		var err error
 		if l, err = openAddress(name, cfg.Address); err != nil {
@@ -72,10 +72,10 @@ func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, ce
 	}}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	if certs != nil {
+	if cert != nil {
 		protocols.SetHTTP2(true)
 		out.tls = true
-		out.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get}
+		out.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert}
 	} else {
 		// A proxy in front may speak HTTP/2 without TLS.
 		protocols.SetUnencryptedHTTP2(true)
@@ -175,6 +175,9 @@ func (l *listener) url() string {
 	}
 	return scheme + "://" + l.net.Addr().String()
 }
+
+// certificateFunc is [tls.Config.GetCertificate].
+type certificateFunc = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 
 // certificates reads a certificate again when its file changes, so that a
 // renewal needs no restart. A file that cannot be read keeps the old one.

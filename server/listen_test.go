@@ -56,14 +56,15 @@ func servedBy(t *testing.T, cfg config.Listener, h http.HandlerFunc, test func(t
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-		var certs *certificates
+		var cert certificateFunc
 		if cfg.CertFile != "" {
-			var err error
-			if certs, err = newCertificates(cfg.CertFile, cfg.KeyFile, time.Now); err != nil {
+			certs, err := newCertificates(cfg.CertFile, cfg.KeyFile, time.Now)
+			if err != nil {
 				t.Fatal(err)
 			}
+			cert = certs.get
 		}
-		l, err := listen("gateway", cfg, h, p, certs, slog.New(slog.DiscardHandler))
+		l, err := listen("gateway", cfg, h, p, cert, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

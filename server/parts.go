@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"log/slog"
 	"net"
 	"os"
 
@@ -19,7 +18,7 @@ import (
 // before it opens a database or a port. A start is made of them and a check of a
 // configuration ends with them, so that neither refuses what the other takes.
 type parts struct {
-	log       *slog.Logger
+	log       *telemetry.Log
 	proxies   *web.Proxies
 	box       *seal.Box
 	heads     *audit.HeadFile
@@ -28,8 +27,9 @@ type parts struct {
 }
 
 // prepare makes the parts and tells everything that is wrong with them. It changes
-// nothing; what could not be made is nil.
-func prepare(cfg Config) (p parts, problems []config.Problem) {
+// nothing; what could not be made is nil. before are the upstreams that it takes the place
+// of, nil at start.
+func prepare(cfg Config, before *gateway.Upstreams) (p parts, problems []config.Problem) {
 	note := func(key string, err error) bool {
 		if err != nil {
 			problems = append(problems, config.Problem{Key: key, Err: err})
@@ -37,7 +37,7 @@ func prepare(cfg Config) (p parts, problems []config.Problem) {
 		return err == nil
 	}
 	var err error
-	p.log, err = telemetry.NewLogger(os.Stderr, telemetry.LogOptions{Level: logLevel(cfg.Log.Level), Format: cfg.Log.Format})
+	p.log, err = telemetry.NewLog(os.Stderr, logOptions(cfg.Log))
 	note("log", err)
 	p.proxies, err = web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies})
 	note("trusted_proxies", err)
@@ -65,7 +65,11 @@ func prepare(cfg Config) (p parts, problems []config.Problem) {
 			note("listen."+l.name+".cert_file", err)
 		}
 	}
-	p.upstreams, err = upstreams(cfg)
+	if list := upstreams(cfg); before == nil {
+		p.upstreams, err = gateway.NewUpstreams(list)
+	} else {
+		p.upstreams, err = before.Renew(list)
+	}
 	for _, err := range apart(err) {
 		key := "upstreams"
 		var bad *gateway.UpstreamError

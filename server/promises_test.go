@@ -50,6 +50,7 @@ func TestPromisesAreKept(t *testing.T) {
 		{Pattern: "/judged/{id}", Upstream: "api", Action: "read", Resource: &enforce.ResourceRule{Type: "Thing", ID: "{id}"}}}
 	h.cfg.Audit.Overflow, h.cfg.Audit.Queue, h.cfg.Audit.RefusalsPerMinute = "drop", 16, 2
 	h.cfg.Disk.WarnPercent = 100
+	file := h.fromFile(t)
 	h.start()
 	key := h.bootstrap()
 	h.realms(key)
@@ -65,7 +66,12 @@ func TestPromisesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.want("backup", "POST", "/admin/v1/backup", key, `{}`, 200)
-	if err := h.s.Reload(filepath.Join(t.TempDir(), "none.yaml"), nil); err == nil {
+	h.rewrite(t, file, "queue: 16\n", "queue: 32\n", "hello_page: show\n", "hello_page: hide\n")
+	h.want("reload", "POST", "/admin/v1/config/reload", key, "", 200)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.s.Reload(t.Context()); err == nil {
 		t.Error("a configuration that is not there was reloaded")
 	}
 	for range 100 * h.cfg.Audit.Queue { // faster than any store

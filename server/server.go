@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -36,10 +38,14 @@ import (
 // Server is a wired Gatehouse. Make it with [New], start it with [Server.Start],
 // end it with [Server.Close].
 type Server struct {
-	parts
-	cfg    Config
+	cfg    Config // of the start; what of it a reload has replaced is in live
+	made   parts  // of the start
+	log    *slog.Logger
+	box    *seal.Box
+	heads  *audit.HeadFile
 	issuer string
 	now    func() time.Time
+	live   atomic.Pointer[live]
 
 	db       *store.DB
 	metrics  *telemetry.Metrics
@@ -61,11 +67,13 @@ type Server struct {
 	limiter   *limit.Limiter
 	auth      *authn.Authenticator
 	grants    *grant.Service
+	asserter  *gateway.Asserter
+	resolver  *gateway.Resolver
 	pipeline  *enforce.Pipeline
 	admin     *admin.Service
 
-	gateway     *gateway.Gateway
-	forwardAuth *gateway.ForwardAuth
+	tokensAndAdmin http.Handler // what the auth listener serves
+	gatewayPage    http.Handler // what a browser sees at the gateway
 
 	listeners []*listener
 	jobs      []job
@@ -79,6 +87,7 @@ type Server struct {
 	closing sync.Once
 
 	reloading sync.Mutex // one reload at a time
+	reloaded  reloadState
 }
 
 // job is background work; it runs from Start until the server closes.
@@ -103,12 +112,11 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 			err = refusal(ctx, cfg, err)
 		}
 	}()
-	made, problems := prepare(cfg)
-	s.parts = made
+	made, problems := prepare(cfg, nil)
 	if len(problems) > 0 {
 		return nil, cfg.With(nil, problems...)
 	}
-	s.closers = append(s.closers, func(context.Context) { s.upstreams.Close() })
+	s.made, s.log, s.box, s.heads = made, made.log.Logger, made.box, made.heads
 	auth, err := openAddress("auth", cfg.Listen.Auth.Address)
 	if err != nil {
 		return nil, err
@@ -290,12 +298,4 @@ func (s *Server) realmIssuer(realm string) string {
 		return s.issuer
 	}
 	return s.issuer + "/realms/" + url.PathEscape(realm)
-}
-
-// handlerChain puts around a handler what every listener has: request ids and
-// the client's address, panics caught, security headers.
-func (s *Server) handlerChain(h http.Handler) http.Handler {
-	h = web.SecurityHeaders(s.proxies, h)
-	h = s.problems.Recover(h, nil)
-	return web.Identify(s.proxies, s.now, h)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -78,10 +79,7 @@ const warmKeyBytes = 2048
 func TestManyKeys(t *testing.T) {
 	const n = 10_000
 	d, keys := manyKeys(t, n, 1)
-	gw, err := d.server.gatewayHandler()
-	if err != nil {
-		t.Fatal(err)
-	}
+	gw := d.server.live.Load().gate
 	ask := func(key gatehouse.Secret, addr string) int {
 		r := httptest.NewRequest("GET", "http://localhost/private", http.NoBody)
 		r.RemoteAddr = addr + ":1234"
@@ -148,7 +146,7 @@ func TestManyKeys(t *testing.T) {
 // Our own limits count the networks that customers have, as those of routes do.
 func TestOwnLimitsCountNetworks(t *testing.T) {
 	d, _ := manyKeys(t, 0, 1)
-	allow := d.server.allow("tokens", limit.Rate{Limit: 1, Window: time.Minute})
+	allow := d.server.allow("tokens", func(config.Limits) limit.Rate { return limit.Rate{Limit: 1, Window: time.Minute} })
 	for _, tt := range []struct {
 		address string
 		ok      bool

@@ -14,6 +14,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -26,7 +28,7 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 		Stored: admin.Stored{Realm: s.db, Realms: s.db, Users: s.db, Holders: s.db, Keys: s.db, Rules: s.db, Entities: s.db, Grants: s.db, Audit: s.db},
 		Run:    run, Decide: s.decider.DecideAdmin, Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Signing: s.ring, EndGrant: s.grants.End, Verify: s.verifyToken,
-		AuditKey: s.auditVerifier, AuditHead: s.heads.Head, Backup: s.backup, Record: s.record.Record, Counting: s.refusals.Counting,
+		AuditKey: s.auditVerifier, AuditHead: s.heads.Head, Backup: s.backup, Reload: s.reload, Record: s.record.Record, Counting: s.refusals.Counting,
 		KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
 	})
 	if err != nil {
@@ -89,7 +91,7 @@ func (s *Server) buildAdmin() (http.Handler, error) {
 		Challenges: func(*http.Request) []string {
 			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)
 		},
-		Allow: s.allow("admin", s.cfg.Limits.Admin)})
+		Allow: s.allow("admin", func(l config.Limits) limit.Rate { return l.Admin })})
 }
 
 // authenticateAdmin takes credentials of the realm main, whose administrators

@@ -25,12 +25,12 @@ const (
 	successorKeySize    = 32
 )
 
-func logLevel(name string) slog.Level {
-	level, err := telemetry.ParseLevel(name)
+func logOptions(cfg LogConfig) telemetry.LogOptions {
+	level, err := telemetry.ParseLevel(cfg.Level)
 	if err != nil {
-		return slog.LevelInfo
+		level = slog.LevelInfo
 	}
-	return level
+	return telemetry.LogOptions{Level: level, Format: cfg.Format}
 }
 
 // secret returns a secret of the installation, n bytes.

@@ -69,6 +69,13 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		PasswordKnown:   func() float64 { return float64(s.people.Stats().CacheHits) },
 		UsersKnown:      func() float64 { return float64(s.directory.Stats().Hits) },
 		UsersRead:       func() float64 { return float64(s.directory.Stats().Misses) },
+		ReloadGood: func() float64 {
+			if s.reloaded.refused.Load() {
+				return 0
+			}
+			return 1
+		},
+		RestartPending: func() float64 { return float64(s.reloaded.pending.Load()) },
 	})
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -35,10 +36,10 @@ func (m misses) Count(addr netip.Addr)      { m.limiter.AllowAddress(missScope, 
 
 // allow returns the limit of one of our own endpoints by client address. An
 // address that cannot be read shares the limit of all that cannot.
-func (s *Server) allow(name string, rate limit.Rate) func(context.Context, string) (time.Duration, bool) {
+func (s *Server) allow(name string, rate func(config.Limits) limit.Rate) func(context.Context, string) (time.Duration, bool) {
 	return func(_ context.Context, address string) (time.Duration, bool) {
 		addr, _ := netip.ParseAddr(address)
-		res := s.limiter.AllowAddress(name, addr, rate)
+		res := s.limiter.AllowAddress(name, addr, rate(s.live.Load().cfg.Limits))
 		return res.RetryAfter, res.OK
 	}
 }
@@ -135,20 +136,20 @@ func (s *Server) authenticate(r *http.Request, realm string, schemes ...gatehous
 	if err != nil {
 		return nil, err
 	}
+	proxies := s.live.Load().proxies
 	return s.auth.Authenticate(r.Context(), realm, p, authn.Rule{Schemes: schemes, Environment: gatehouse.EnvironmentLive,
-		Secure: s.proxies.Secure(r), Address: s.proxies.Client(r)})
+		Secure: proxies.Secure(r), Address: proxies.Client(r)})
 }
 
 func (s *Server) challenges(realm string, schemes ...gatehouse.Scheme) []string {
 	return authn.Challenges(realm, schemes, authn.ErrNone)
 }
 
-func upstreams(cfg Config) (*gateway.Upstreams, error) {
-	var list []gateway.Upstream
+func upstreams(cfg Config) (list []gateway.Upstream) {
 	for _, name := range slices.Sorted(maps.Keys(cfg.Upstreams)) {
 		u := cfg.Upstreams[name]
 		u.Name = name
 		list = append(list, u)
 	}
-	return gateway.NewUpstreams(list)
+	return list
 }

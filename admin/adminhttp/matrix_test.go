@@ -13,7 +13,7 @@ import (
 // realm-admin of the realm that is acted on, n an account of main without roles, x realm-admin
 // of another realm.
 var may = map[string]string{
-	"me": "aounb", "get-me-of-realm": "aournb", "backup": "ab",
+	"me": "aounb", "get-me-of-realm": "aournb", "backup": "ab", "reload-config": "a",
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",

@@ -25,6 +25,7 @@ type Operation struct {
 	Secret       bool  // takes a secret of its own in place of a credential: can answer 401
 	MaxBody      int64 // in bytes; SmallBody by default
 	Conflicts    bool  // can answer 409
+	Refusable    bool  // can answer 422 although it takes no input
 }
 
 // Inputs that many operations share.
@@ -110,6 +111,9 @@ func (a *API) errors(op Operation, input reflect.Type) map[string]*huma.Response
 	}
 	if _, body := input.FieldByName("Body"); body {
 		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	if op.Refusable {
+		statuses = append(statuses, http.StatusUnprocessableEntity)
 	}
 	if op.Conflicts {
 		statuses = append(statuses, http.StatusConflict)

@@ -1,4 +1,5 @@
-// Package system holds the use cases that are about no realm's contents: who the caller is, and a backup of everything.
+// Package system holds the use cases that are about no realm's contents: who the caller is, a backup of everything, and
+// the configuration of the server.
 package system
 
 import (
@@ -14,6 +15,9 @@ import (
 
 var errBackupNone = gatehouse.E(gatehouse.Unprocessable, "backup_unsupported", "This database is backed up with its own tools.")
 
+// ErrReloadNone says that there is no configuration to read anew.
+var ErrReloadNone = gatehouse.E(gatehouse.Unprocessable, "reload_unsupported", "This server was not started from a configuration file.")
+
 // Config is what a [Service] needs. Every field without a remark is required.
 type Config struct {
 	Kernel *kernel.Kernel
@@ -24,6 +28,9 @@ type Config struct {
 	// Backup writes a copy of the database and returns its name and size. Nil:
 	// the store has no backup of its own (code backup_unsupported).
 	Backup func(ctx context.Context) (name string, size int64, err error)
+	// Reload reads the configuration anew, and records e with what came of it. Nil: there
+	// is none to read (code reload_unsupported).
+	Reload func(ctx context.Context, e gatehouse.Event) (Reload, error)
 }
 
 // Tx is the transaction of the system use cases: what they do is done elsewhere, and told here.
@@ -70,4 +77,18 @@ func (s *Service) Backup(ctx context.Context, actor *gatehouse.Principal) (Backu
 		return tx.AppendEvents(ctx, s.k.Event(ctx, actor, gatehouse.MainRealm, audit.KindBackupCreate, "backup", base))
 	})
 	return Backup{Name: name, Size: size}, err
+}
+
+// Reload makes the server read its configuration anew. The server knows where it is: a
+// path from outside would be a way to read anything.
+func (s *Service) Reload(ctx context.Context, actor *gatehouse.Principal) (Reload, error) {
+	if err := s.k.Authorize(ctx, actor, policy.AdminManage, policy.AdminConfiguration, gatehouse.MainRealm, ""); err != nil {
+		return Reload{}, err
+	}
+	if s.c.Reload == nil {
+		return Reload{}, ErrReloadNone
+	}
+	out, err := s.c.Reload(ctx, s.k.Event(ctx, actor, gatehouse.MainRealm, audit.KindConfigReload, "configuration", ""))
+	out.Changes, out.Restart, out.Warnings = kernel.Some(out.Changes), kernel.Some(out.Restart), kernel.Some(out.Warnings)
+	return out, err
 }

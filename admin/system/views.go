@@ -2,6 +2,8 @@ package system
 
 import (
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/keydiff"
 )
 
 // Me is who the caller is, as Gatehouse sees him.
@@ -25,4 +27,12 @@ type Me struct {
 type Backup struct {
 	Name string `json:"name" doc:"Where on the server it lies"`
 	Size int64  `json:"size" doc:"Bytes"`
+}
+
+// Reload is what came of reading the configuration anew.
+type Reload struct {
+	File     string              `json:"file" doc:"Where on the server the configuration lies"`
+	Changes  []keydiff.KeyChange `json:"changes" doc:"What is in force now and was not before"`
+	Restart  []keydiff.KeyChange `json:"restart" doc:"What differs and waits for a restart; without values, which may be secrets"`
+	Warnings []string            `json:"warnings" doc:"What is allowed and somebody should look at"`
 }

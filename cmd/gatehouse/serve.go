@@ -25,7 +25,7 @@ func (a *app) serveCommand() *cobra.Command {
 			if err != nil {
 				return a.loadError(config, err)
 			}
-			return a.serve(c.Context(), cfg, config, nil)
+			return a.serve(c.Context(), cfg, nil)
 		},
 	}
 	c.Flags().StringVar(&config, "config", "gatehouse.yaml", "configuration file")
@@ -33,8 +33,8 @@ func (a *app) serveCommand() *cobra.Command {
 }
 
 // serve runs until the context ends; ready is called when requests are answered.
-// SIGHUP reloads the configuration at path.
-func (a *app) serve(ctx context.Context, cfg server.Config, path string, ready func(*server.Server) error) error {
+// SIGHUP reloads the configuration.
+func (a *app) serve(ctx context.Context, cfg server.Config, ready func(*server.Server) error) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -59,7 +59,7 @@ func (a *app) serve(ctx context.Context, cfg server.Config, path string, ready f
 			case <-ctx.Done():
 				return
 			case <-hangups:
-				_ = s.Reload(path, a.environ) // the server's log says what is wrong
+				_, _ = s.Reload(ctx) // the server's log says what is wrong
 			}
 		}
 	}()
@@ -148,7 +148,7 @@ directory, where you can go on editing it; later starts use it as it is.`,
 					fmt.Fprintln(a.errOut, text)
 				}
 			}
-			return a.serve(c.Context(), p.Config, p.Path, func(s *server.Server) error { return a.announceProtect(c.Context(), s, p) })
+			return a.serve(c.Context(), p.Config, func(s *server.Server) error { return a.announceProtect(c.Context(), s, p) })
 		},
 	}
 	c.Flags().StringVar(&o.OpenAPI, "openapi", "", "file or address of the API's OpenAPI 3 document (YAML or JSON)")

@@ -10,30 +10,44 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// LogOptions are for [NewLogger].
+// LogOptions set a [Log].
 type LogOptions struct {
-	Format string       // "json" (default) or "text"
-	Level  slog.Leveler // slog.LevelInfo by default
+	Format string     // "json" (default) or "text"
+	Level  slog.Level // slog.LevelInfo by default
 }
 
-// NewLogger returns a logger that writes to w, adds the request id of the
-// context to each line, and redacts what looks like a secret.
-func NewLogger(w io.Writer, o LogOptions) (*slog.Logger, error) {
-	if o.Level == nil {
-		o.Level = slog.LevelInfo
-	}
-	opts := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: redact}
+// Log is a logger that adds the request id of the context to each line, and redacts
+// what looks like a secret. Its options can be changed while it is used.
+type Log struct {
+	*slog.Logger
+	level slog.LevelVar
+	text  atomic.Bool
+}
+
+// NewLog returns a log that writes to w.
+func NewLog(w io.Writer, o LogOptions) (*Log, error) {
+	l := &Log{}
+	opts := &slog.HandlerOptions{Level: &l.level, ReplaceAttr: redact}
+	l.Logger = slog.New(handler{slog.NewJSONHandler(w, opts), slog.NewTextHandler(w, opts), &l.text})
+	return l, l.Set(o)
+}
+
+// Set changes the options of the log and of every logger that was made of it. When
+// they are wrong, nothing changes.
+func (l *Log) Set(o LogOptions) error {
 	switch o.Format {
-	case "", "json":
-		return slog.New(handler{slog.NewJSONHandler(w, opts)}), nil
-	case "text":
-		return slog.New(handler{slog.NewTextHandler(w, opts)}), nil
+	case "", "json", "text":
+	default:
+		return fmt.Errorf("telemetry: log format %q is neither json nor text", o.Format)
 	}
-	return nil, fmt.Errorf("telemetry: log format %q is neither json nor text", o.Format)
+	l.text.Store(o.Format == "text")
+	l.level.Set(o.Level)
+	return nil
 }
 
 // ParseLevel reads "debug", "info", "warn" or "error".
@@ -51,15 +65,37 @@ func ParseLevel(s string) (slog.Level, error) {
 	return 0, fmt.Errorf("telemetry: log level %q is none of debug, info, warn, error", s)
 }
 
-// handler adds what the context knows and the record does not say itself: many
-// readers of JSON refuse a member that is there twice.
-type handler struct{ slog.Handler }
+// handler writes in one of two formats, and adds what the context knows and the record
+// does not say itself: many readers of JSON refuse a member that is there twice.
+type handler struct {
+	json, plain slog.Handler
+	text        *atomic.Bool
+}
+
+func (h handler) current() slog.Handler {
+	if h.text.Load() {
+		return h.plain
+	}
+	return h.json
+}
+
+func (h handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.json.Enabled(ctx, level)
+}
 
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	if id := gatehouse.RequestIDFrom(ctx); id != "" && !says(r, "request_id") {
 		r.AddAttrs(slog.String("request_id", id))
 	}
-	return h.Handler.Handle(ctx, r)
+	return h.current().Handle(ctx, r)
+}
+
+func (h handler) WithAttrs(a []slog.Attr) slog.Handler {
+	return handler{h.json.WithAttrs(a), h.plain.WithAttrs(a), h.text}
+}
+
+func (h handler) WithGroup(name string) slog.Handler {
+	return handler{h.json.WithGroup(name), h.plain.WithGroup(name), h.text}
 }
 
 func says(r slog.Record, name string) (found bool) {
@@ -69,9 +105,6 @@ func says(r slog.Record, name string) (found bool) {
 	})
 	return found
 }
-
-func (h handler) WithAttrs(a []slog.Attr) slog.Handler { return handler{h.Handler.WithAttrs(a)} }
-func (h handler) WithGroup(name string) slog.Handler   { return handler{h.Handler.WithGroup(name)} }
 
 const redacted = "[redacted]"
 

@@ -180,6 +180,8 @@ type Watch struct {
 	PasswordKnown   func() float64 // passwords that were judged without hashing
 	UsersKnown      func() float64 // users found in memory
 	UsersRead       func() float64 // users read from the store
+	ReloadGood      func() float64 // 1 when the last reload was taken, or there was none; else 0
+	RestartPending  func() float64 // keys of the configuration that wait for a restart
 }
 
 // Watch registers the values. It may be called once.
@@ -214,6 +216,8 @@ func (m *Metrics) Watch(w Watch) {
 	counter("password_known_total", "Passwords that were judged without hashing: verified a moment ago.", w.PasswordKnown)
 	counter("directory_known_total", "Users found in memory.", w.UsersKnown)
 	counter("directory_read_total", "Users read from the store.", w.UsersRead)
+	gauge("config_reload_good", "1 when the last reload of the configuration was taken, or there was none; 0 when it was refused.", w.ReloadGood)
+	gauge("config_restart_pending", "Keys of the configuration that were read anew, differ and wait for a restart.", w.RestartPending)
 }
 
 // WatchDisk registers the free space of a directory: bytes, and false while they are not

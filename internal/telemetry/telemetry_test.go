@@ -21,11 +21,11 @@ import (
 func logged(t *testing.T, format string, f func(*slog.Logger)) string {
 	t.Helper()
 	var b bytes.Buffer
-	l, err := NewLogger(&b, LogOptions{Format: format, Level: slog.LevelDebug})
+	l, err := NewLog(&b, LogOptions{Format: format, Level: slog.LevelDebug})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f(l)
+	f(l.Logger)
 	return b.String()
 }
 
@@ -95,7 +95,7 @@ func TestLoggerKeepsFacts(t *testing.T) {
 	if strings.Count(out, "request_id") != 1 {
 		t.Errorf("a member is there twice: %s", out)
 	}
-	if _, err := NewLogger(&bytes.Buffer{}, LogOptions{Format: "xml"}); err == nil {
+	if _, err := NewLog(&bytes.Buffer{}, LogOptions{Format: "xml"}); err == nil {
 		t.Error("unknown format accepted")
 	}
 	if lv, err := ParseLevel("warn"); err != nil || lv != slog.LevelWarn {
@@ -103,6 +103,39 @@ func TestLoggerKeepsFacts(t *testing.T) {
 	}
 	if _, err := ParseLevel("loud"); err == nil {
 		t.Error("unknown level accepted")
+	}
+}
+
+// TestLogChanges: level and format of a log change for every logger that was made of it,
+// and wrong ones change nothing.
+func TestLogChanges(t *testing.T) {
+	var b bytes.Buffer
+	l, err := NewLog(&b, LogOptions{Format: "json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := l.WithGroup("g").With("part", "store")
+	line := func() string { b.Reset(); made.Debug("fine", "password", "hunter2"); return b.String() }
+	if got := line(); got != "" {
+		t.Errorf("told below the level: %s", got)
+	}
+	if err := l.Set(LogOptions{Format: "text", Level: slog.LevelDebug}); err != nil {
+		t.Fatal(err)
+	}
+	if got := line(); !strings.Contains(got, "g.part=store") || strings.Contains(got, "hunter2") {
+		t.Errorf("in text: %s", got)
+	}
+	if l.Set(LogOptions{Format: "xml", Level: slog.LevelError}) == nil {
+		t.Error("an unknown format is taken")
+	}
+	if got := line(); !strings.Contains(got, "g.part=store") {
+		t.Errorf("after a wrong change: %s", got)
+	}
+	if err := l.Set(LogOptions{Level: slog.LevelDebug}); err != nil {
+		t.Fatal(err)
+	}
+	if got := line(); !strings.Contains(got, `"part":"store"`) {
+		t.Errorf("in JSON: %s", got)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/system"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
@@ -147,6 +148,10 @@ func NewOn(t *testing.T, where store.Config) *House {
 		Prepare: decider.Prepare, Passwords: people, Signing: ring, EndGrant: h.Grants.End, Verify: h.verify, Record: h.Record,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
+		},
+		Reload: func(_ context.Context, e gatehouse.Event) (system.Reload, error) {
+			h.Record(&e)
+			return system.Reload{File: "/etc/gatehouse.yaml"}, nil
 		},
 		Backup: func(context.Context) (string, int64, error) { return "backups/now.backup", 42, nil },
 	}

@@ -14,6 +14,9 @@
 //   - form: base_url, network, host_port or path, for texts that are more
 //     than texts; a path is relative to the file's directory
 //   - secret: "true" for a value that no message may show
+//   - reload: what a reload does with another value: "live" takes it, "restart" leaves
+//     it to the next start, "replace" takes it unless the key was empty or would be
+//     now. A group says nothing; a list or map says it for all that is in it
 package config
 
 import (
@@ -31,26 +34,29 @@ import (
 type Config struct {
 	// Issuer names tokens, so it must not change lightly. Realms other than main
 	// are at ISSUER/realms/NAME.
-	Issuer         string                      `json:"issuer" required:"true" form:"base_url" doc:"Public base URL of the auth listener, without a trailing slash; the issuer of realm main. Tokens name it: choose it once."`
-	Data           string                      `json:"data" default:"data" form:"path" doc:"Directory for the database, the master key and backups."`
+	Issuer         string                      `json:"issuer" required:"true" form:"base_url" reload:"restart" doc:"Public base URL of the auth listener, without a trailing slash; the issuer of realm main. Tokens name it: choose it once."`
+	Data           string                      `json:"data" default:"data" form:"path" reload:"restart" doc:"Directory for the database, the master key and backups."`
 	Store          Store                       `json:"store,omitempty" doc:"Where everything is stored."`
-	MasterKeyFile  string                      `json:"master_key_file,omitempty" form:"path" doc:"Key that seals secrets at rest; 'master.key' in 'data' when empty. Keep a copy apart from backups."`
+	MasterKeyFile  string                      `json:"master_key_file,omitempty" form:"path" reload:"restart" doc:"Key that seals secrets at rest; 'master.key' in 'data' when empty. Keep a copy apart from backups."`
 	Listen         Listen                      `json:"listen" doc:"Where Gatehouse listens."`
-	TrustedProxies []string                    `json:"trusted_proxies,omitempty" form:"network" doc:"Addresses or networks whose X-Forwarded-* lines are believed. Empty trusts nobody. No listener is a UNIX socket."`
+	TrustedProxies []string                    `json:"trusted_proxies,omitempty" form:"network" reload:"live" doc:"Addresses or networks whose X-Forwarded-* lines are believed. Empty trusts nobody. No listener is a UNIX socket."`
 	Log            Log                         `json:"log,omitempty" doc:"The operator's log, on standard error (not the audit log)."`
 	Audit          Audit                       `json:"audit,omitempty" doc:"The audit log."`
 	Disk           Disk                        `json:"disk,omitempty" doc:"When to warn that the disk fills."`
 	Passwords      Passwords                   `json:"passwords,omitempty" doc:"Cost of password hashing."`
 	Limits         Limits                      `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
-	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
-	HelloPage      string                      `json:"hello_page,omitempty" enum:"show,hide" default:"show" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
+	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" reload:"restart" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
+	HelloPage      string                      `json:"hello_page,omitempty" enum:"show,hide" default:"show" reload:"live" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
 	Gateway        Gateway                     `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
-	Upstreams      map[string]gateway.Upstream `json:"upstreams,omitempty" doc:"APIs behind the gateway, by name."`
-	Routes         []enforce.Route             `json:"routes,omitempty" doc:"What may be called, and by whom: anonymous, authenticated, scopes, roles or action. What no route matches does not exist."`
+	Shutdown       Shutdown                    `json:"shutdown,omitempty" doc:"How a server stops that is told to (SIGTERM)."`
+	Upstreams      map[string]gateway.Upstream `json:"upstreams,omitempty" reload:"live" doc:"APIs behind the gateway, by name."`
+	Routes         []enforce.Route             `json:"routes,omitempty" reload:"live" doc:"What may be called, and by whom: anonymous, authenticated, scopes, roles or action. What no route matches does not exist."`
 
-	// file and at say where each key stands, for problems that only a start finds.
-	file string
-	at   map[string]place
+	// file and at say where each key stands, for problems that only a start finds;
+	// environ is the environment that was laid over the file.
+	file    string
+	at      map[string]place
+	environ []string
 
 	// Now is the clock; time.Now when nil. It is no setting: no file names it.
 	Now func() time.Time `json:"-"`
@@ -64,8 +70,8 @@ const HelloHide = "hide"
 
 // Store says where everything is stored.
 type Store struct {
-	Driver string `json:"driver,omitempty" enum:"sqlite,postgres" default:"sqlite" doc:"sqlite keeps 'gatehouse.db' in 'data'."`
-	DSN    string `json:"dsn,omitempty" doc:"PostgreSQL's connection string, 'postgres://user:password@host/db'; better through GATEHOUSE_STORE_DSN_FILE."`
+	Driver string `json:"driver,omitempty" enum:"sqlite,postgres" default:"sqlite" reload:"restart" doc:"sqlite keeps 'gatehouse.db' in 'data'."`
+	DSN    string `json:"dsn,omitempty" reload:"restart" doc:"PostgreSQL's connection string, 'postgres://user:password@host/db'; better through GATEHOUSE_STORE_DSN_FILE."`
 }
 
 // Listen says where Gatehouse listens.
@@ -77,50 +83,57 @@ type Listen struct {
 
 // Listener is one listener; an empty address does not listen.
 type Listener struct {
-	Address  string `json:"address,omitempty" form:"host_port" doc:"'host:port'; empty does not listen."`
-	CertFile string `json:"cert_file,omitempty" form:"path" doc:"TLS certificate chain (PEM); read again when it changes."`
-	KeyFile  string `json:"key_file,omitempty" form:"path" doc:"TLS private key (PEM)."`
+	Address  string `json:"address,omitempty" form:"host_port" reload:"restart" doc:"'host:port'; empty does not listen."`
+	CertFile string `json:"cert_file,omitempty" form:"path" reload:"replace" doc:"TLS certificate chain (PEM); read again when it changes."`
+	KeyFile  string `json:"key_file,omitempty" form:"path" reload:"replace" doc:"TLS private key (PEM)."`
 }
 
 // Log sets the operator's log.
 type Log struct {
-	Level  string `json:"level,omitempty" enum:"debug,info,warn,error" default:"info" doc:"What is told, and worse."`
-	Format string `json:"format,omitempty" enum:"text,json" default:"text" doc:"How a line looks."`
+	Level  string `json:"level,omitempty" enum:"debug,info,warn,error" default:"info" reload:"live" doc:"What is told, and worse."`
+	Format string `json:"format,omitempty" enum:"text,json" default:"text" reload:"live" doc:"How a line looks."`
 }
 
 // Audit sets the audit log.
 type Audit struct {
-	Overflow string `json:"overflow,omitempty" enum:"block,drop" default:"block" doc:"When decision events come faster than they can be stored: block makes requests wait, and refuses them with 503 after five seconds, so that nothing passes unrecorded; drop lets them pass, and records how many were lost."`
-	Queue    int    `json:"queue,omitempty" minimum:"16" maximum:"1048576" default:"8192" doc:"Decision events that may wait."`
-	File     string `json:"file,omitempty" form:"path" doc:"Also write each event as a JSON line to this file."`
+	Overflow string `json:"overflow,omitempty" enum:"block,drop" default:"block" reload:"restart" doc:"When decision events come faster than they can be stored: block makes requests wait, and refuses them with 503 after five seconds, so that nothing passes unrecorded; drop lets them pass, and records how many were lost."`
+	Queue    int    `json:"queue,omitempty" minimum:"16" maximum:"1048576" default:"8192" reload:"restart" doc:"Decision events that may wait."`
+	File     string `json:"file,omitempty" form:"path" reload:"restart" doc:"Also write each event as a JSON line to this file."`
 	// Retention 0 keeps everything.
-	Retention time.Duration `json:"retention,omitempty" minimum:"0s" doc:"How long events are kept, such as '400d', at least '24h'; for good when empty. Older ones are removed from the beginning of the log, decisions and changes alike, and 'gatehouse audit verify' still proves the rest."`
+	Retention time.Duration `json:"retention,omitempty" minimum:"0s" reload:"restart" doc:"How long events are kept, such as '400d', at least '24h'; for good when empty. Older ones are removed from the beginning of the log, decisions and changes alike, and 'gatehouse audit verify' still proves the rest."`
 	// Refusals and RefusalsPerMinute are for audit.Refusals.
-	Refusals          string `json:"refusals,omitempty" enum:"count,each" default:"count" doc:"Refusals of callers who never authenticated: count records the first ones of a minute one by one, then how many more there were, for each reason and network; each records all of them one by one, and lets anybody fill the disk."`
-	RefusalsPerMinute int    `json:"refusals_per_minute,omitempty" minimum:"1" maximum:"100000" default:"30" doc:"How many of those are recorded one by one in a minute, for one reason and network (an IPv4 address, an IPv6 /64); ten times as many for all networks together."`
+	Refusals          string `json:"refusals,omitempty" enum:"count,each" default:"count" reload:"restart" doc:"Refusals of callers who never authenticated: count records the first ones of a minute one by one, then how many more there were, for each reason and network; each records all of them one by one, and lets anybody fill the disk."`
+	RefusalsPerMinute int    `json:"refusals_per_minute,omitempty" minimum:"1" maximum:"100000" default:"30" reload:"restart" doc:"How many of those are recorded one by one in a minute, for one reason and network (an IPv4 address, an IPv6 /64); ten times as many for all networks together."`
 }
 
 // Disk sets when the operator is warned that the disk fills.
 type Disk struct {
-	WarnBytes   int64         `json:"warn_bytes,omitempty" minimum:"0" default:"1073741824" doc:"Warn when fewer bytes are free where 'data', or 'audit.file', is; 0 asks for no number."`
-	WarnPercent int           `json:"warn_percent,omitempty" minimum:"0" maximum:"100" default:"5" doc:"Warn when a smaller part of the disk is free; 0 asks for no part."`
-	Interval    time.Duration `json:"interval,omitempty" minimum:"1s" maximum:"1h" default:"30s" doc:"How often the free space is looked at."`
+	WarnBytes   int64         `json:"warn_bytes,omitempty" minimum:"0" default:"1073741824" reload:"restart" doc:"Warn when fewer bytes are free where 'data', or 'audit.file', is; 0 asks for no number."`
+	WarnPercent int           `json:"warn_percent,omitempty" minimum:"0" maximum:"100" default:"5" reload:"restart" doc:"Warn when a smaller part of the disk is free; 0 asks for no part."`
+	Interval    time.Duration `json:"interval,omitempty" minimum:"1s" maximum:"1h" default:"30s" reload:"restart" doc:"How often the free space is looked at."`
 }
 
 // Passwords bounds the cost of password hashing.
 type Passwords struct {
-	Parallel int `json:"parallel,omitempty" minimum:"0" maximum:"64" doc:"Hashes at once, 19 MiB and about 40 ms each; the number of CPUs when 0."`
-	Queue    int `json:"queue,omitempty" minimum:"1" maximum:"10000" default:"64" doc:"Attempts that may wait for a turn; beyond them the answer is 503 at once."`
+	Parallel int `json:"parallel,omitempty" minimum:"0" maximum:"64" reload:"restart" doc:"Hashes at once, 19 MiB and about 40 ms each; the number of CPUs when 0."`
+	Queue    int `json:"queue,omitempty" minimum:"1" maximum:"10000" default:"64" reload:"restart" doc:"Attempts that may wait for a turn; beyond them the answer is 503 at once."`
 }
 
 // Limits bounds, per client address, what the auth listener answers.
 type Limits struct {
-	Tokens limit.Rate `json:"tokens,omitempty" default:"600/1m" doc:"POST and DELETE /tokens, refresh."`
-	Admin  limit.Rate `json:"admin,omitempty" default:"1200/1m" doc:"The management API."`
+	Tokens limit.Rate `json:"tokens,omitempty" default:"600/1m" reload:"live" doc:"POST and DELETE /tokens, refresh."`
+	Admin  limit.Rate `json:"admin,omitempty" default:"1200/1m" reload:"live" doc:"The management API."`
+}
+
+// Shutdown sets how a server stops. From SIGTERM on /readyz answers 503; what comes
+// next waits for Delay, and then has Grace.
+type Shutdown struct {
+	Delay time.Duration `json:"delay,omitempty" minimum:"0s" maximum:"1h" reload:"live" doc:"How long it goes on as before but for '/readyz', which answers 503: longer than a load balancer needs to notice. Nothing when empty, which is right without one."`
+	Grace time.Duration `json:"grace,omitempty" minimum:"0s" maximum:"1h" default:"20s" reload:"live" doc:"How long requests then have to end, when no new connections are taken any more. WebSockets and other streams are cut at its end."`
 }
 
 // Gateway holds the bounds and defaults of the gateway.
 type Gateway struct {
 	gateway.Options
-	CORS *enforce.CORS `json:"cors,omitempty" doc:"Which browser origins may call routes that have no cors of their own."`
+	CORS *enforce.CORS `json:"cors,omitempty" reload:"live" doc:"Which browser origins may call routes that have no cors of their own."`
 }

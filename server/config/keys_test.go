@@ -41,6 +41,11 @@ func TestEveryKeyIsComplete(t *testing.T) {
 				t.Errorf("%s: %s is %q", path, tag, v)
 			}
 		}
+		switch k.tag.Get("reload") {
+		case "", reloadLive, reloadRestart, reloadReplace:
+		default:
+			t.Errorf("%s: no reload %q", path, k.tag.Get("reload"))
+		}
 		switch k.tag.Get("form") {
 		case "", "base_url", "host_port", "network", "path":
 		default:

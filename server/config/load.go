@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,10 +32,27 @@ func Load(path string, environ []string) (Config, error) {
 // Unread reports whether nothing is known of a file, because it is no YAML.
 func (c *Config) Unread() bool { return c.at == nil }
 
+// Again reads the file once more that c was read from, with the same environment. The
+// error is [ErrNoFile] where there was none.
+func (c *Config) Again() (Config, error) {
+	if c.file == "" {
+		return Config{}, ErrNoFile
+	}
+	next, err := Load(c.file, c.environ)
+	next.Now, next.Version = c.Now, c.Version
+	return next, err
+}
+
+// ErrNoFile says that a configuration came from no file.
+var ErrNoFile = errors.New("the configuration came from no file")
+
+// File is the file that c was read from; "" for none.
+func (c *Config) File() string { return c.file }
+
 // LoadText is [Load] of a file that may not be written yet: its text, and its path.
 func LoadText(data []byte, path string, environ []string) (Config, error) {
 	c, err := Parse(data, environ)
-	c.file = path
+	c.file, c.environ = path, environ
 	if p, ok := err.(*Problems); ok {
 		p.File = path
 	} else if err != nil {

@@ -1,8 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -24,26 +24,30 @@ type Problems struct {
 func (p *Problems) Error() string {
 	lines := make([]string, len(p.List))
 	for i, e := range p.List {
-		var b strings.Builder
-		if p.File != "" {
-			b.WriteString(p.File + ":")
+		lines[i] = e.Err.Error()
+		if place := e.Place(p.File); place != "" {
+			lines[i] = place + ": " + lines[i]
 		}
-		if e.Line > 0 {
-			fmt.Fprintf(&b, "%d:", e.Line)
-		}
-		if e.Column > 0 {
-			fmt.Fprintf(&b, "%d:", e.Column)
-		}
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		if e.Key != "" {
-			b.WriteString(e.Key + ": ")
-		}
-		b.WriteString(e.Err.Error())
-		lines[i] = b.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Place says where the problem is: FILE:LINE:COLUMN: KEY, as far as it is known.
+func (e *Problem) Place(file string) string {
+	var parts []string
+	if file != "" {
+		parts = append(parts, file)
+	}
+	for _, n := range []int{e.Line, e.Column} {
+		if n > 0 {
+			parts = append(parts, strconv.Itoa(n))
+		}
+	}
+	at := strings.Join(parts, ":")
+	if at != "" && e.Key != "" {
+		at += ": "
+	}
+	return at + e.Key
 }
 
 // Unwrap lets a caller find what is behind a problem.

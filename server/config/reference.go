@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -11,7 +12,7 @@ import (
 func Reference() string {
 	var b strings.Builder
 	b.WriteString(referenceHead)
-	reference{&b, map[reflect.Type]string{}}.section(reflect.TypeFor[Config](), "")
+	reference{&b, map[reflect.Type]string{}}.section(reflect.TypeFor[Config](), "", "")
 	return b.String()
 }
 
@@ -24,6 +25,9 @@ Durations are written ` + "`90s`, `15m`, `24h`, `90d`" + `; rates ` + "`100/1m`"
 
 A key that is no list or map of rules can be set from the environment too, which wins: ` + "`GATEHOUSE_`" + ` and its path in upper case,
 ` + "`GATEHOUSE_STORE_DSN` for `store.dsn`" + `. With ` + "`_FILE`" + ` behind it, the value comes from the file that it names: so should secrets.
+
+The column "reload" says what a reload does with a key ([reload.md](reload.md)): takes its new value, or leaves it to the next
+start. Of a file of TLS it takes another one; to begin with TLS, or to end it, takes a restart.
 `
 
 // reference is the page while it is written.
@@ -32,20 +36,21 @@ type reference struct {
 	done map[reflect.Type]string // path of the section that has the keys of a group
 }
 
-// section writes the table of a group, then those of the groups in it.
-func (b reference) section(t reflect.Type, path string) {
+// section writes the table of a group, then those of the groups in it. above is what the
+// list or map says of a reload in which the group stands.
+func (b reference) section(t reflect.Type, path, above string) {
 	if path != "" {
 		fmt.Fprintf(b, "\n## %s\n", path)
 	}
-	b.WriteString("\n| key | value | when absent | what it does |\n|---|---|---|---|\n")
+	b.WriteString("\n| key | value | when absent | reload | what it does |\n|---|---|---|---|---|\n")
 	type group struct {
-		t    reflect.Type
-		path string
+		t           reflect.Type
+		path, above string
 	}
 	var below []group
 	for _, k := range keysOf(t) {
 		ft := t.FieldByIndex(k.index).Type
-		at, value := join(path, k.name), k.value(ft)
+		at, value, reload := join(path, k.name), k.value(ft), cmp.Or(above, k.tag.Get("reload"))
 		switch ft.Kind() {
 		case reflect.Pointer:
 			ft = ft.Elem()
@@ -59,15 +64,18 @@ func (b reference) section(t reflect.Type, path string) {
 				value += ", as `" + as + "`"
 			} else {
 				b.done[ft] = at
-				below = append(below, group{ft, at})
+				below = append(below, group{ft, at, reload})
 			}
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", k.name, value, k.absent(), quoted.ReplaceAllString(cell(k.tag.Get("doc")), "$1`$2`"))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", k.name, value, k.absent(), reloads[reload], quoted.ReplaceAllString(cell(k.tag.Get("doc")), "$1`$2`"))
 	}
 	for _, g := range below {
-		b.section(g.t, g.path)
+		b.section(g.t, g.path, g.above)
 	}
 }
+
+// reloads are the words for what a reload does with a key.
+var reloads = map[string]string{"": "–", reloadLive: "takes it", reloadRestart: "restart", reloadReplace: "takes another"} // read-only
 
 // absent says what an absent key means.
 func (k key) absent() string {
