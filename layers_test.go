@@ -42,6 +42,7 @@ var levels = map[string]int{
 	"internal/diskspace": 2,
 	"internal/writable":  2,
 	"internal/secrets":   2,
+	"internal/once":      2,
 	"internal/telemetry": 3, // counts events by the kinds of package audit
 	"internal/jwks":      3, // fetches through egress
 	"authn":              3,

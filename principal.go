@@ -81,7 +81,7 @@ type Principal struct {
 	TokenID      string // jti
 	Issuer       string
 
-	IssuedAt  time.Time
+	IssuedAt  time.Time // of a password: when it was set
 	ExpiresAt time.Time // zero: does not expire by itself
 	AuthTime  time.Time
 	ACR       string

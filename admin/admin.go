@@ -63,6 +63,10 @@ type Config struct {
 	// request which began at that time may be part of; nil when nothing is counted.
 	Counting func(realm string, began time.Time) []gatehouse.Event
 
+	// BootstrapKey is what the one-time secrets of first starts are made with: 32 random
+	// bytes or more, the same on all nodes and over restarts.
+	BootstrapKey []byte
+
 	KeyPrefix string           // of API keys; "" is credential.PrefixKey
 	Logger    *slog.Logger     // nil discards
 	Now       func() time.Time // nil is time.Now
@@ -127,7 +131,7 @@ func New(c Config) (*Service, error) {
 	k := &kernel.Kernel{Decide: c.Decide, Record: c.Record, Realms: c.Stored.Realm, Now: c.Now}
 	forRealms := realms.Config{Kernel: k, Realms: c.Stored.Realms, Signing: c.Signing,
 		Run: part(c.Run, func(tx Tx) realms.Tx { return tx.Realms })}
-	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Passwords: c.Passwords, KeyPrefix: c.KeyPrefix,
+	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Passwords: c.Passwords, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
 		Run:        part(c.Run, func(tx Tx) users.Tx { return tx.Users }),
 		Bootstraps: part(c.Run, func(tx Tx) users.BootstrapTx { return tx.Bootstraps })}
 	people := users.New(forUsers)
@@ -177,6 +181,7 @@ func (c *Config) complete() error {
 		{"Run", c.Run == nil}, {"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Prepare", c.Prepare == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil}, {"EndGrant", c.EndGrant == nil},
 		{"Verify", c.Verify == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
+		{"BootstrapKey", len(c.BootstrapKey) < 32},
 	} {
 		if missing.nil {
 			return errors.New("admin: " + missing.name + " is required")

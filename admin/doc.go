@@ -29,6 +29,7 @@
 //   - Nobody can lock everybody out: the last administrator stays.
 //   - The one-time secret of the first administrator is stored as a hash with an
 //     end, compared in constant time, and taken out in the transaction that uses it.
+//     Nodes that start while there is no administrator tell the same one.
 //   - Refusals are recorded with who asked for what.
 //
 // It must never import gateway, guard, oauth/token, oauth/endpoint, store or

@@ -81,8 +81,9 @@ func TestAccountsAreNotForgotten(t *testing.T) {
 			}
 			return subject(ctx, realm, id)
 		}
-		cfg.Password = func(ctx context.Context, _ PasswordAttempt) (gatehouse.Subject, error) {
-			return cfg.Subject(ctx, "main", "usr_alice")
+		cfg.Password = func(ctx context.Context, _ PasswordAttempt) (gatehouse.Subject, time.Time, error) {
+			s, err := cfg.Subject(ctx, "main", "usr_alice")
+			return s, passwordSet, err
 		}
 		var err error
 		if w.a, err = New(cfg); err != nil {

@@ -220,9 +220,9 @@ func TestPasswordAttempts(t *testing.T) {
 	w := newWorld(t)
 	var got PasswordAttempt
 	cfg := w.config()
-	cfg.Password = func(_ context.Context, a PasswordAttempt) (gatehouse.Subject, error) {
+	cfg.Password = func(_ context.Context, a PasswordAttempt) (gatehouse.Subject, time.Time, error) {
 		got = a
-		return w.subjects["usr_alice"], nil
+		return w.subjects["usr_alice"], passwordSet, nil
 	}
 	var err error
 	if w.a, err = New(cfg); err != nil {
@@ -232,7 +232,7 @@ func TestPasswordAttempts(t *testing.T) {
 	if want := (PasswordAttempt{Realm: "main", Username: "alice", Password: "right", Address: secure.Address}); got != want {
 		t.Errorf("%+v", got)
 	}
-	if !who.IssuedAt.Equal(w.now) || !who.AuthTime.Equal(w.now) || who.Issuer != issuerURL || who.CredentialID != "" || !who.ExpiresAt.IsZero() {
+	if !who.IssuedAt.Equal(passwordSet) || !who.AuthTime.Equal(w.now) || who.Issuer != issuerURL || who.CredentialID != "" || !who.ExpiresAt.IsZero() {
 		t.Errorf("%+v", who)
 	}
 }

@@ -73,8 +73,8 @@ type Config struct {
 	Grant func(ctx context.Context, realm, id string) (gatehouse.Grant, error)
 	// Password verifies a password in bounded time and memory and throttles
 	// guessing; it fails with one error for unknown users, wrong passwords and
-	// disabled accounts.
-	Password func(ctx context.Context, a PasswordAttempt) (gatehouse.Subject, error)
+	// disabled accounts. set is when the password that was right was set.
+	Password func(ctx context.Context, a PasswordAttempt) (s gatehouse.Subject, set time.Time, err error)
 	// Issuer is the issuer URL of a realm's own tokens.
 	Issuer func(realm string) string
 	// Realms lists all realms, so that tokens of their issuers are told from those

@@ -112,6 +112,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// passwordSet is when alice's password was set.
+var passwordSet = time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC)
+
 func (w *world) config() Config {
 	source := func(k *token.Key) token.KeySource {
 		set, err := token.NewKeySet(k)
@@ -124,16 +127,17 @@ func (w *world) config() Config {
 		Store: w, Revocations: w,
 		Subject: func(_ context.Context, _, id string) (gatehouse.Subject, error) { return find(w, w.subjects, id) },
 		Grant:   func(_ context.Context, _, id string) (gatehouse.Grant, error) { return find(w, w.grants, id) },
-		Password: func(_ context.Context, a PasswordAttempt) (gatehouse.Subject, error) {
+		Password: func(_ context.Context, a PasswordAttempt) (s gatehouse.Subject, set time.Time, err error) {
 			switch {
 			case w.fail != nil:
-				return gatehouse.Subject{}, w.fail
+				return s, set, w.fail
 			case a.Username == "alice" && a.Password.Reveal() == "right" && a.Realm == "main":
-				return find(w, w.subjects, "usr_alice")
+				s, err = find(w, w.subjects, "usr_alice")
+				return s, passwordSet, err
 			case a.Username == "zero":
-				return gatehouse.Subject{}, nil
+				return s, set, nil
 			}
-			return gatehouse.Subject{}, gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "")
+			return s, set, gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "")
 		},
 		Issuer: func(realm string) string {
 			if realm == "main" {

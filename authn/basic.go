@@ -10,7 +10,7 @@ import (
 // verifyBasic asks the identity service. A Basic credential is the user's own,
 // so it carries every scope; roles and policies still decide.
 func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
-	s, err := a.cfg.Password(ctx, PasswordAttempt{Realm: t.realm.Name, Username: p.User, Password: p.Secret, Address: rule.Address})
+	s, set, err := a.cfg.Password(ctx, PasswordAttempt{Realm: t.realm.Name, Username: p.User, Password: p.Secret, Address: rule.Address})
 	if err != nil {
 		return nil, err
 	}
@@ -18,10 +18,9 @@ func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, 
 	if s.ID == "" || s.Kind == "" || s.Kind == gatehouse.KindAnonymous || s.Disabled {
 		return nil, errSubjectUnknown.With(errors.New("the password belongs to no usable account"))
 	}
-	now := a.cfg.Now()
 	return &gatehouse.Principal{
 		Realm: t.realm.Name, Kind: s.Kind, ID: s.ID, Name: s.Name,
 		Scopes: []string{gatehouse.ScopeAll}, Scheme: gatehouse.SchemeBasic, Environment: gatehouse.EnvironmentLive,
-		Issuer: t.issuer, IssuedAt: now, AuthTime: now, AMR: []string{"pwd"},
+		Issuer: t.issuer, IssuedAt: set, AuthTime: a.cfg.Now(), AMR: []string{"pwd"},
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 )
 
@@ -24,23 +25,19 @@ import (
 
 // TicketTx is what giving and using a ticket needs in its transaction.
 type TicketTx interface {
-	InsertTicket(ctx context.Context, t credential.Ticket) error
-	// TakeTicket removes a ticket: only one caller gets it, the others
+	PutOnce(ctx context.Context, r once.Record) error
+	// TakeOnce removes a ticket that has not ended: only one caller gets it, the others
 	// gatehouse.NotFound.
-	TakeTicket(ctx context.Context, hash []byte) (credential.Ticket, error)
-	PurgeTickets(ctx context.Context, before time.Time, limit int) (int64, error)
+	TakeOnce(ctx context.Context, kind once.Kind, key []byte, now time.Time) (once.Record, error)
 }
 
 // TicketConfig is where tickets are kept.
 type TicketConfig struct {
 	Run gatehouse.Runner[TicketTx]
 	// Find reads a ticket without using it: invented ones must not cost a write.
-	Find func(ctx context.Context, hash []byte) (credential.Ticket, error)
+	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
 	Box  *seal.Box
 }
-
-// purgedTickets bounds how many expired tickets go when one is given: more than come.
-const purgedTickets = 100
 
 var (
 	errTicketUnknown  = gatehouse.E(gatehouse.Unauthenticated, "ticket_unknown", "")
@@ -91,10 +88,7 @@ func (a *Authenticator) IssueTicket(ctx context.Context, realm string, p Present
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	err = a.cfg.Tickets.Run(ctx, func(ctx context.Context, tx TicketTx) error {
-		if _, err := tx.PurgeTickets(ctx, now, purgedTickets); err != nil {
-			return err
-		}
-		return tx.InsertTicket(ctx, credential.Ticket{Hash: hash, Sealed: sealed, ExpiresAt: now.Add(credential.TicketLife)})
+		return tx.PutOnce(ctx, once.Record{Kind: once.KindTicket, Key: hash, Sealed: sealed, ExpiresAt: now.Add(credential.TicketLife)})
 	})
 	if err != nil {
 		return "", "", ErrUnavailable.With(err)
@@ -131,11 +125,14 @@ func (a *Authenticator) redeem(ctx context.Context, realm string, p Presented, r
 		defer a.suspects.leave()
 	}
 	hash := credential.HashKey(p.Secret.Reveal())
-	_, err := a.cfg.Tickets.Find(ctx, hash)
-	var found credential.Ticket
+	now := a.cfg.Now()
+	found, err := a.cfg.Tickets.Find(ctx, once.KindTicket, hash)
+	if err == nil && !now.Before(found.ExpiresAt) {
+		return Presented{}, errTicketExpired
+	}
 	if err == nil {
 		err = a.cfg.Tickets.Run(ctx, func(ctx context.Context, tx TicketTx) (err error) {
-			found, err = tx.TakeTicket(ctx, hash)
+			found, err = tx.TakeOnce(ctx, once.KindTicket, hash, now)
 			return err
 		})
 	}
@@ -144,8 +141,6 @@ func (a *Authenticator) redeem(ctx context.Context, realm string, p Presented, r
 		return Presented{}, a.missed(rule.Address, errTicketUnknown)
 	case err != nil:
 		return Presented{}, err
-	case !a.cfg.Now().Before(found.ExpiresAt):
-		return Presented{}, errTicketExpired
 	}
 	plain, err := a.cfg.Tickets.Box.Open(found.Sealed, ticketPlace(realm, rule.Target, hash))
 	if err != nil {

@@ -12,43 +12,37 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 )
 
 // shelf keeps tickets in a map.
 type shelf struct {
-	kept   map[string]credential.Ticket
-	purged []time.Time
-	limit  int
-	fail   map[string]error // by method
+	kept map[string]once.Record
+	fail map[string]error // by method
 }
 
-func (s *shelf) InsertTicket(_ context.Context, t credential.Ticket) error {
-	s.kept[string(t.Hash)] = t
-	return s.fail["insert"]
+func (s *shelf) PutOnce(_ context.Context, r once.Record) error {
+	s.kept[string(r.Key)] = r
+	return s.fail["put"]
 }
 
-func (s *shelf) TakeTicket(_ context.Context, hash []byte) (credential.Ticket, error) {
-	t, ok := s.kept[string(hash)]
-	if !ok {
-		return t, gatehouse.NotFound
+func (s *shelf) TakeOnce(_ context.Context, kind once.Kind, key []byte, now time.Time) (once.Record, error) {
+	r, ok := s.kept[string(key)]
+	if !ok || r.Kind != kind || !now.Before(r.ExpiresAt) {
+		return once.Record{}, gatehouse.NotFound
 	}
-	delete(s.kept, string(hash))
-	return t, s.fail["take"]
-}
-
-func (s *shelf) PurgeTickets(_ context.Context, before time.Time, limit int) (int64, error) {
-	s.purged, s.limit = append(s.purged, before), limit
-	return 0, s.fail["purge"]
+	delete(s.kept, string(key))
+	return r, s.fail["take"]
 }
 
 // find reads a ticket without a transaction.
-func (s *shelf) find(_ context.Context, hash []byte) (credential.Ticket, error) {
-	t, ok := s.kept[string(hash)]
-	if !ok {
-		return t, gatehouse.NotFound
+func (s *shelf) find(_ context.Context, kind once.Kind, key []byte) (once.Record, error) {
+	r, ok := s.kept[string(key)]
+	if !ok || r.Kind != kind {
+		return once.Record{}, gatehouse.NotFound
 	}
-	return t, s.fail["find"]
+	return r, s.fail["find"]
 }
 
 func (s *shelf) run(ctx context.Context, fn func(context.Context, TicketTx) error) error {
@@ -65,7 +59,7 @@ func (w *world) withTickets(t *testing.T) *shelf {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shelf{kept: map[string]credential.Ticket{}, fail: map[string]error{}}
+	s := &shelf{kept: map[string]once.Record{}, fail: map[string]error{}}
 	cfg := w.config()
 	cfg.Tickets = &TicketConfig{Run: s.run, Find: s.find, Box: box}
 	if w.a, err = New(cfg); err != nil {
@@ -134,9 +128,6 @@ func TestTicketsStandFor(t *testing.T) {
 		if len(s.kept) != 0 {
 			t.Fatalf("%s: the ticket is still there", name)
 		}
-	}
-	if s.limit != purgedTickets || !slices.Contains(s.purged, w.now) {
-		t.Errorf("what is past goes when one is given: %v, %d at most", s.purged, s.limit)
 	}
 }
 
@@ -262,10 +253,8 @@ func TestIssueTicket(t *testing.T) {
 	refused("an unknown kind", Presented{Scheme: "magic", Secret: "x"}, gatehouse.Unauthenticated, "scheme_not_accepted")
 	refused("a ticket for a ticket", bring(t, w.issue(t, key)), gatehouse.Unauthenticated, "scheme_not_accepted")
 	refused("what no record can hold", Presented{Scheme: gatehouse.SchemeBasic, User: "al\xffice", Secret: "x"}, gatehouse.Unavailable, "authentication_unavailable")
-	for _, method := range []string{"purge", "insert"} {
-		s.fail = map[string]error{method: errors.New("disk full")}
-		refused(method, key, gatehouse.Unavailable, "authentication_unavailable")
-	}
+	s.fail = map[string]error{"put": errors.New("disk full")}
+	refused("not stored", key, gatehouse.Unavailable, "authentication_unavailable")
 }
 
 // TestSealedCredentials: what was sealed is read by the same rules as a header line, and

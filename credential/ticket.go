@@ -12,15 +12,6 @@ const PrefixTicket = "gho"
 // TicketLife is how long a ticket may be used.
 const TicketLife = 30 * time.Second
 
-// Ticket is what is stored of a one-time ticket until it is used.
-type Ticket struct {
-	Hash []byte // SHA-256 of the text
-	// Sealed is the credential that the ticket stands for, sealed under the master key
-	// and bound to Hash and to the request that it is for.
-	Sealed    []byte
-	ExpiresAt time.Time
-}
-
 // MintTicket makes a random ticket: the text, shown once; the public id inside it; and
 // the hash to store.
 func MintTicket() (text gatehouse.Secret, id string, hash []byte) {

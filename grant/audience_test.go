@@ -1,6 +1,7 @@
 package grant_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -159,8 +160,9 @@ func TestCutoffsEndRenewals(t *testing.T) {
 		id := map[revocation.CutoffKind]string{revocation.CutoffRealm: "", revocation.CutoffSubject: h.user.ID,
 			revocation.CutoffClient: grant.FirstPartyClient, revocation.CutoffSession: "session-1"}[kind]
 		cut := func(realm, id string, before time.Time) {
-			h.view.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation, Realm: realm,
-				Value: revocation.Cutoff{Realm: realm, Kind: kind, ID: id, Before: before, ExpiresAt: before.Add(time.Hour)}})
+			h.setup(func(ctx context.Context, tx setupTx) error {
+				return tx.PutCutoff(ctx, revocation.Cutoff{Realm: realm, Kind: kind, ID: id, Before: before, ExpiresAt: before.Add(time.Hour)})
+			})
 		}
 		cut("acme", id, opened.Add(time.Hour))
 		cut("main", id, opened.Add(-time.Millisecond))

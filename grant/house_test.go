@@ -93,7 +93,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 		}
 		return tx.InsertUser(ctx, h.user)
 	})
-	h.config = grant.Config{Run: h.run(must(store.Run[grant.Tx](h.db))), Revoked: h.view.Revoked, Now: h.now,
+	h.config = grant.Config{Run: h.run(must(store.Run[grant.Tx](h.db))), Now: h.now,
 		Issuer: func(realm string) string {
 			if realm == "main" {
 				return issuer
@@ -131,13 +131,13 @@ type houseTx struct {
 	taken map[[2]int64]bool
 }
 
-func (tx houseTx) Family(ctx context.Context, hash []byte) (grant.Refresh, gatehouse.Grant, error) {
+func (tx houseTx) Family(ctx context.Context, hash []byte) (grant.Family, error) {
 	tx.h.lookups.Add(1)
-	r, g, err := tx.Tx.Family(ctx, hash)
+	f, err := tx.Tx.Family(ctx, hash)
 	if err == nil && tx.h.family != nil {
-		err = tx.h.family(&r, &g)
+		err = tx.h.family(&f.Refresh, &f.Grant)
 	}
-	return r, g, err
+	return f, err
 }
 
 func (tx houseTx) UseRefresh(ctx context.Context, hash []byte, at time.Time) (bool, error) {
@@ -162,7 +162,7 @@ func (tx houseTx) InsertIssued(ctx context.Context, i grant.Issued) error {
 
 func (h *house) principal() *gatehouse.Principal {
 	return &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: h.user.ID, Name: "bob", Scheme: gatehouse.SchemeBasic,
-		Scopes: []string{gatehouse.ScopeAll}, AuthTime: h.now(), AMR: []string{"pwd"}, ACR: "1"}
+		Scopes: []string{gatehouse.ScopeAll}, IssuedAt: h.user.PasswordAt, AuthTime: h.now(), AMR: []string{"pwd"}, ACR: "1"}
 }
 
 func (h *house) open(realm string, p *gatehouse.Principal, scopes ...string) (grant.Tokens, error) {

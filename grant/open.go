@@ -12,8 +12,8 @@ import (
 )
 
 // Open opens a grant for a subject who has just proved who he is, and returns its
-// first tokens. p carries realm, subject, amr, acr and auth_time; it is a user, or
-// the client that asks. Without scopes the tokens are the subject's own
+// first tokens. p carries realm, subject, amr, acr and auth_time, and, if he did it with a
+// password, when that was set; it is a user, or the client that asks. Without scopes the tokens are the subject's own
 // ([gatehouse.ScopeAll]); asked scopes must be in the realm's catalogue (code
 // invalid_scope), an asked resource among its audiences (code invalid_target).
 func (s *Service) Open(ctx context.Context, o Order, p *gatehouse.Principal) (Tokens, error) {
@@ -31,7 +31,7 @@ type opening struct {
 
 func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 	settings := i.realm.Settings.Defaults()
-	i.kind = audit.KindTokenIssue
+	i.kind, i.opener = audit.KindTokenIssue, k.p
 	i.available = []string{gatehouse.ScopeAll}
 	i.audiences = k.s.audiences(i.realm)
 	i.grant = gatehouse.Grant{

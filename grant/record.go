@@ -18,6 +18,15 @@ type Refresh struct {
 	UsedAt    time.Time // zero: not yet used
 }
 
+// Family is a refresh token with what it belongs to, as stored now.
+type Family struct {
+	Refresh Refresh
+	Grant   gatehouse.Grant
+	// CutOff is the latest cut-off that is set for the grant's subject, client or
+	// session, or for its realm; zero for none.
+	CutOff time.Time
+}
+
 // Issued is what one exchange adds to the store; nil members add nothing.
 type Issued struct {
 	Grant   *gatehouse.Grant

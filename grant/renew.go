@@ -36,7 +36,7 @@ type renewal struct {
 // origin reads the presented token and its grant. One that is gone, over or of
 // another realm is refused.
 func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {
-	r, g, err := tx.Family(ctx, k.hash)
+	f, err := tx.Family(ctx, k.hash)
 	if errors.Is(err, gatehouse.NotFound) {
 		i.refused = true
 		return nil
@@ -44,11 +44,12 @@ func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {
 	if err != nil {
 		return err
 	}
+	r, g := f.Refresh, f.Grant
 	if r.Realm != i.realm.Name || g.Realm != i.realm.Name || !g.EndedAt.IsZero() || !i.now.Before(g.ExpiresAt) || !i.now.Before(r.ExpiresAt) {
 		i.refused = true
 		return nil
 	}
-	k.old, i.grant, i.kind = r, g, audit.KindTokenRefresh
+	k.old, i.grant, i.cutOff, i.kind = r, g, f.CutOff, audit.KindTokenRefresh
 	i.available, i.audiences = g.Scopes, g.Audience
 	return nil
 }
@@ -65,11 +66,11 @@ func (k *renewal) issue(ctx context.Context, tx Tx, i *issue) error {
 		if won {
 			return k.s.store(ctx, tx, i, Issued{Refresh: k.s.newRefresh(i, k.next, k.old.Sequence+1)})
 		}
-		again, _, err := tx.Family(ctx, k.old.Hash) // somebody else won meanwhile
+		again, err := tx.Family(ctx, k.old.Hash) // somebody else won meanwhile
 		if err != nil {
 			return err
 		}
-		usedAt = again.UsedAt
+		usedAt = again.Refresh.UsedAt
 	}
 	lost, err := k.lostAnswer(ctx, tx, i, usedAt)
 	if err != nil {
@@ -93,14 +94,15 @@ func (k *renewal) lostAnswer(ctx context.Context, tx Tx, i *issue, usedAt time.T
 	if grace <= 0 || usedAt.IsZero() || i.now.After(usedAt.Add(min(grace, maxGrace))) {
 		return false, nil
 	}
-	child, _, err := tx.Family(ctx, k.next.hash)
+	child, err := tx.Family(ctx, k.next.hash)
 	if errors.Is(err, gatehouse.NotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	return child.UsedAt.IsZero() && child.GrantID == i.grant.ID && i.now.Before(child.ExpiresAt), nil
+	next := child.Refresh
+	return next.UsedAt.IsZero() && next.GrantID == i.grant.ID && i.now.Before(next.ExpiresAt), nil
 }
 
 // maxGrace bounds RefreshGrace whatever a realm says: a longer one would be a

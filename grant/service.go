@@ -8,7 +8,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
-	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -29,8 +28,10 @@ const (
 type Tx interface {
 	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 	User(ctx context.Context, realm, id string) (identity.User, error)
-	// Family returns a refresh token by its hash, with its grant.
-	Family(ctx context.Context, hash []byte) (Refresh, gatehouse.Grant, error)
+	// Family returns a refresh token by its hash, with its grant and the cut-offs. Who
+	// sets a cut-off and holds the realm or the user comes before or after this
+	// transaction as a whole.
+	Family(ctx context.Context, hash []byte) (Family, error)
 	// UseRefresh marks the token used. Of all callers exactly one wins.
 	UseRefresh(ctx context.Context, hash []byte, at time.Time) (won bool, err error)
 	// InsertIssued stores what is there of a grant, a refresh and an opaque token.
@@ -50,9 +51,6 @@ type Config struct {
 	Issuer func(realm string) string
 	// NewStatus allocates a random status list index that lives until expires.
 	NewStatus func(expires time.Time) (list, index int64)
-	// Revoked asks the local revocation view about a grant: a cut-off for its
-	// subject, client, session or realm stops refresh tokens too.
-	Revoked func(ref revocation.Ref) (revoked bool, reason string)
 	// SuccessorKey is a secret of 32 bytes or more from which each refresh token's
 	// successor is derived. It must be the same on all nodes and stay the same
 	// over restarts; when it changes, answers lost at that moment are not given
@@ -66,8 +64,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil || c.Revoked == nil {
-		return nil, errors.New("grant: Run, Sign, Issuer, NewStatus and Revoked are required")
+	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil {
+		return nil, errors.New("grant: Run, Sign, Issuer and NewStatus are required")
 	}
 	if len(c.SuccessorKey) < 32 {
 		return nil, errors.New("grant: SuccessorKey must have 32 bytes or more")

@@ -164,7 +164,7 @@ type changeset struct {
 }
 
 func (r *Ring) begin(ctx context.Context, tx Tx, cmd Command, ready *token.Key) (*changeset, error) {
-	realm, err := tx.Realm(ctx, cmd.Realm)
+	realm, err := tx.HoldRealm(ctx, cmd.Realm)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,9 @@ type Store interface {
 
 // Tx is what a change of keys needs in its transaction.
 type Tx interface {
-	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	// HoldRealm reads the realm and has others who ask so wait: two nodes that see no key,
+	// or none that is due, must not both make one.
+	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
 	SigningKeys(ctx context.Context, realm string) ([]token.StoredKey, error)
 	InsertSigningKey(ctx context.Context, k token.StoredKey) error
 	UpdateSigningKey(ctx context.Context, k token.StoredKey) error // compare-and-swap on Version

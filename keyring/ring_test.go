@@ -83,7 +83,7 @@ type memoryTx struct {
 	realm   string
 }
 
-func (t *memoryTx) Realm(_ context.Context, name string) (gatehouse.Realm, error) {
+func (t *memoryTx) HoldRealm(_ context.Context, name string) (gatehouse.Realm, error) {
 	r, ok := t.realms[name]
 	if !ok {
 		return r, gatehouse.NotFound

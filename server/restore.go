@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -35,7 +36,9 @@ type Restored struct {
 type restoreTx interface {
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 	EndGrants(ctx context.Context, realm string, when time.Time, reason string) (int64, error)
+	Setting(ctx context.Context, name string) (string, error)
 	TakeSetting(ctx context.Context, key, value string) (bool, error)
+	ForgetOnce(ctx context.Context) error
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
 }
 
@@ -95,6 +98,9 @@ func endRestore(ctx context.Context, cfg Config, db *store.DB, name string) (Res
 	return finishRestore(ctx, db, heads, name, clockOf(cfg)())
 }
 
+// errRestoreDone says that another node has ended what was issued before.
+var errRestoreDone = errors.New("the restore was finished by somebody else")
+
 // finishRestore does what must follow after a backup was loaded, once.
 func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, file string, now time.Time) (Restored, error) {
 	run, err := store.Run[restoreTx](db)
@@ -144,23 +150,44 @@ func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, fil
 			events[i].Detail["grants_ended"] = strconv.FormatInt(n, 10)
 			out.Grants += n
 		}
+		if err := endOnce(ctx, tx); err != nil {
+			return err
+		}
 		taken, err := tx.TakeSetting(ctx, settingRestored, "1")
 		if err == nil && !taken {
-			err = errors.New("the restore was finished by somebody else")
+			err = errRestoreDone
 		}
 		if err != nil {
 			return err
 		}
 		return tx.AppendEvents(ctx, events...)
 	})
-	if err != nil {
+	done := errors.Is(err, errRestoreDone)
+	if err != nil && !done {
 		return Restored{}, fmt.Errorf("what was issued before the restore could not be ended: %w", err)
 	}
+	// Each node keeps heads of its own, and all of them are of what was replaced.
 	if err := heads.Reset(kept); err != nil {
 		return Restored{}, err
 	}
+	if done {
+		return Restored{}, errRestoreDone
+	}
 	out.Keys, err = db.ActiveKeys(ctx, now)
 	return out, err
+}
+
+// endOnce ends whatever can be used once: what was used since the backup is there again,
+// and nobody knows what that is.
+func endOnce(ctx context.Context, tx restoreTx) error {
+	value, err := tx.Setting(ctx, users.SettingBootstrap)
+	if err == nil {
+		_, err = tx.TakeSetting(ctx, users.SettingBootstrap, value)
+	}
+	if err != nil && !errors.Is(err, gatehouse.NotFound) {
+		return err
+	}
+	return tx.ForgetOnce(ctx)
 }
 
 // lastKnown returns the newest checkpoint of a realm, nil for none, and when its last
@@ -187,6 +214,9 @@ func (s *Server) finishRestoreAtStart(ctx context.Context) error {
 		return err
 	}
 	done, err := finishRestore(ctx, s.db, s.heads, "", s.now())
+	if errors.Is(err, errRestoreDone) {
+		return nil
+	}
 	if err == nil {
 		s.log.Warn("a restore was cut off and is finished now", "as_of", done.AsOf, "grants_ended", done.Grants)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -15,7 +16,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -261,6 +264,70 @@ func TestRestoreInPlace(t *testing.T) {
 	h.verifies(key, "")
 	if status, _ := h.call("GET", h.s.MetricsURL()+"/readyz", "", ""); status != 200 {
 		t.Errorf("not ready: %d", status)
+	}
+}
+
+// TestRestoreLeavesNothingToUse: what was used since the backup is in the database again
+// after it was set back, and is good for nothing: a ticket, the secret of the first start.
+func TestRestoreLeavesNothingToUse(t *testing.T) {
+	h := newHouse(t)
+	h.start()
+	first := h.s.BootstrapSecret()
+	ticket := once.Record{Kind: once.KindTicket, Key: make([]byte, once.KeySize), Sealed: []byte("s"), ExpiresAt: time.Now().Add(time.Hour)}
+	claim := once.Record{Kind: "claim", Key: ticket.Key, ExpiresAt: ticket.ExpiresAt}
+	if err := h.s.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(tx.PutOnce(ctx, ticket), tx.PutOnce(ctx, claim))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.stop()
+	old := h.copyData()
+	h.start()
+	if h.s.BootstrapSecret() != first {
+		t.Error("the second start has another secret")
+	}
+	h.bootstrap()
+	h.stop()
+	h.replaceData(old)
+	if _, err := RestoreInPlace(t.Context(), h.cfg); err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	if h.s.BootstrapSecret() == first {
+		t.Error("the secret that was used is told again")
+	}
+	_, err := h.s.admin.Users.Bootstrap(t.Context(), users.NewBootstrap{Secret: first, Username: "again", Password: housePassword})
+	if gatehouse.CodeOf(err) != "bootstrap_refused" {
+		t.Errorf("it makes a second administrator: %v", err)
+	}
+	if _, err := h.s.db.Once(t.Context(), ticket.Kind, ticket.Key); !errors.Is(err, gatehouse.NotFound) {
+		t.Errorf("the ticket is there again: %v", err)
+	}
+	if _, err := h.s.db.Once(t.Context(), claim.Kind, claim.Key); err != nil {
+		t.Errorf("what was claimed is not claimed any more: %v", err)
+	}
+}
+
+// TestRestoreIsFinishedByOneNode: another node that saw the mark goes on when it finds that
+// the first was faster, with heads of what there is now.
+func TestRestoreIsFinishedByOneNode(t *testing.T) {
+	h := newHouse(t)
+	h.start()
+	ctx := t.Context()
+	testwait.Until(t, 10*time.Second, "a checkpoint", func() bool {
+		all, err := h.s.db.Checkpoints(ctx, "main", 1)
+		return err == nil && len(all) > 0
+	})
+	heads := audit.NewHeadFile(filepath.Join(t.TempDir(), "audit.heads"))
+	if _, err := finishRestore(ctx, h.s.db, heads, "", time.Now()); !errors.Is(err, errRestoreDone) {
+		t.Fatalf("without a mark: %v", err)
+	}
+	cut := 0
+	if err := h.s.db.EachCutoff(ctx, func(revocation.Cutoff) error { cut++; return nil }); err != nil || cut != 0 {
+		t.Errorf("%d cut-offs by who came second, %v", cut, err)
+	}
+	if heads.Head("main") == nil {
+		t.Error("the heads of what was replaced are kept")
 	}
 }
 

@@ -78,7 +78,9 @@ type Server struct {
 	listeners []*listener
 	jobs      []job
 	closers   []func(context.Context)
-	bootstrap gatehouse.Secret
+
+	bootstrap    gatehouse.Secret
+	bootstrapEnd time.Time
 
 	ballast []byte // see memory.go
 	cancel  context.CancelFunc
@@ -288,8 +290,12 @@ func (s *Server) urlOf(name string) string {
 	return ""
 }
 
-// BootstrapSecret is the one-time secret for the first administrator, or "".
+// BootstrapSecret is the one-time secret for the first administrator, or "". All nodes
+// have the same one.
 func (s *Server) BootstrapSecret() gatehouse.Secret { return s.bootstrap }
+
+// BootstrapEnd is when the secret of [Server.BootstrapSecret] ends.
+func (s *Server) BootstrapEnd() time.Time { return s.bootstrapEnd }
 
 // realmIssuer is the issuer of a realm: the base URL for main, below it for the
 // others.

@@ -24,12 +24,16 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	bootstrapKey, err := s.secret(ctx, settingBootstrapKey, bootstrapKeySize)
+	if err != nil {
+		return err
+	}
 	s.admin, err = admin.New(admin.Config{
 		Stored: admin.Stored{Realm: s.db, Realms: s.db, Users: s.db, Holders: s.db, Keys: s.db, Rules: s.db, Entities: s.db, Grants: s.db, Audit: s.db},
 		Run:    run, Decide: s.decider.DecideAdmin, Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Signing: s.ring, EndGrant: s.grants.End, Verify: s.verifyToken,
 		AuditKey: s.auditVerifier, AuditHead: s.heads.Head, Backup: s.backup, Reload: s.reload, Record: s.record.Record, Counting: s.refusals.Counting,
-		KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
+		BootstrapKey: bootstrapKey, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
 	})
 	if err != nil {
 		return err
@@ -39,7 +43,7 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 
 // wireBootstrap makes the one-time secret while there is no administrator.
 func (s *Server) wireBootstrap(ctx context.Context) (err error) {
-	s.bootstrap, err = s.admin.Users.NewBootstrapSecret(ctx)
+	s.bootstrap, s.bootstrapEnd, err = s.admin.Users.NewBootstrapSecret(ctx)
 	return err
 }
 

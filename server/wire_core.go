@@ -23,6 +23,8 @@ const (
 	settingAuditKey     = "audit.checkpoint_key"
 	settingSuccessorKey = "grant.successor_key"
 	successorKeySize    = 32
+	settingBootstrapKey = "admin.bootstrap_key"
+	bootstrapKeySize    = 32
 )
 
 func logOptions(cfg LogConfig) telemetry.LogOptions {

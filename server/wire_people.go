@@ -81,16 +81,16 @@ func (s *Server) wirePeople(ctx context.Context) error {
 }
 
 // password verifies a password for authn.
-func (s *Server) password(ctx context.Context, a authn.PasswordAttempt) (gatehouse.Subject, error) {
+func (s *Server) password(ctx context.Context, a authn.PasswordAttempt) (_ gatehouse.Subject, set time.Time, err error) {
 	addr := ""
 	if a.Address.IsValid() {
 		addr = a.Address.String()
 	}
 	u, err := s.people.VerifyPassword(ctx, identity.Attempt{Realm: a.Realm, Username: a.Username, Password: a.Password, Address: addr})
 	if err != nil {
-		return gatehouse.Subject{}, err
+		return gatehouse.Subject{}, set, err
 	}
-	return u.Subject(), nil
+	return u.Subject(), u.PasswordAt, nil
 }
 
 // decisionMetrics counts decisions.

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/server/config"
@@ -64,7 +65,7 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 		return err
 	}
 	s.auth, err = authn.New(authn.Config{
-		Tickets: &authn.TicketConfig{Run: tickets, Find: s.db.Ticket, Box: s.box},
+		Tickets: &authn.TicketConfig{Run: tickets, Find: s.db.Once, Box: s.box},
 		Store:   s.db, Revocations: s.view,
 		Subject: s.directory.Subject, Grant: s.db.Grant, Password: s.password,
 		Issuer: s.realmIssuer, Realms: s.db.Realms, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
@@ -108,7 +109,6 @@ func (s *Server) wireGrants(ctx context.Context) error {
 		return err
 	}
 	s.grants, err = grant.New(grant.Config{Run: run, Issuer: s.realmIssuer, NewStatus: revocation.NewStatus, SuccessorKey: successor,
-		Revoked: s.view.Revoked,
 		Sign: func(_ context.Context, realm string, a *token.Access) (string, error) {
 			key, err := s.ring.Signer(realm)
 			if err != nil {
@@ -125,6 +125,11 @@ func (s *Server) wireGrants(ctx context.Context) error {
 	}
 	expiry := &grant.Expiry{Run: purge, Logger: s.log, Now: s.now}
 	s.jobs = append(s.jobs, job{"grant expiry", expiry.Loop})
+	used, err := store.Run[once.PurgeTx](s.db)
+	if err != nil {
+		return err
+	}
+	s.jobs = append(s.jobs, job{"purge of what is used once", (&once.Purge{Run: used, Logger: s.log, Now: s.now}).Work})
 	return nil
 }
 

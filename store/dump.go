@@ -21,8 +21,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
-// tables are all tables with data, in an order in which they can be filled. Tickets
-// are left out: each lives for 30 seconds, and one that was used since must not be back.
+// tables are all tables with data, in an order in which they can be filled. What can be
+// used once is left out (tickets, the table of package once): none lives long, and one that
+// was used since must not be back.
 var tables = [...]string{
 	"realms", "users", "api_keys", "key_usage", "opaque_tokens", "roles", "policies", "policy_schemas", "entities",
 	"signing_keys", "grants", "refresh_tokens", "status_bits", "cutoffs", "settings", "audit_positions", "audit_batches",

@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		moveChild()
 		return
 	}
+	if os.Getenv(raceEnv) != "" {
+		raceChild()
+		return
+	}
 	var err error
 	if postgres, err = testpg.Start(); err != nil {
 		if !errors.Is(err, testpg.ErrMissing) {

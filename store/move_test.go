@@ -17,7 +17,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
-	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -47,7 +47,7 @@ func filled(t *testing.T, cfg store.Config) (rows []string) {
 				return err
 			}
 		}
-		return tx.InsertTicket(ctx, credential.Ticket{Hash: []byte{7}, Sealed: []byte{0xff, 0, 1}, ExpiresAt: moment(30)})
+		return tx.PutOnce(ctx, once.Record{Kind: once.KindTicket, Key: onceKey("moved"), Sealed: []byte{0xff, 0, 1}, ExpiresAt: moment(30)})
 	})
 	do(t, db, func(ctx context.Context, tx *store.Tx) error {
 		return tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y", Time: moment(2), ID: "evt_2"})
@@ -90,7 +90,7 @@ func arrived(t *testing.T, cfg store.Config, before []string) {
 	if len(lost) != 2 || len(extra) != 3 || !strings.Contains(strings.Join(extra, ""), "evt_move") {
 		t.Errorf("lost %q\nextra %q", lost, extra)
 	}
-	if _, err := db.Ticket(t.Context(), []byte{7}); err != nil {
+	if _, err := db.Once(t.Context(), once.KindTicket, onceKey("moved")); err != nil {
 		t.Errorf("the ticket: %v", err)
 	}
 	batches := must(db.Batches(t.Context(), "main", audit.BatchQuery{}))(t)

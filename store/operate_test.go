@@ -173,7 +173,7 @@ func TestSchema(t *testing.T) {
 		}
 		for _, table := range slices.Compact(tables) {
 			switch table {
-			case "tickets": // each is over in 30 seconds, and used must stay used
+			case "tickets": // none lives long, and used must stay used
 				continue
 			case "feed", "feed_floor": // news for nodes that run on this very database
 				continue

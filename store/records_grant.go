@@ -154,13 +154,20 @@ func (q Queries) Refresh(ctx context.Context, hash []byte) (grant.Refresh, error
 	}, `SELECT `+refreshColumns+` FROM refresh_tokens WHERE hash=$1`+q.own, hash)
 }
 
-// Family returns a refresh token by the hash of its text, with its grant.
-func (q Queries) Family(ctx context.Context, hash []byte) (r grant.Refresh, g gatehouse.Grant, err error) {
-	if r, err = q.Refresh(ctx, hash); err != nil {
-		return r, g, err
+// Family returns a refresh token by the hash of its text, with its grant and the latest
+// cut-off that is set for the grant's subject, client or session, or for its realm.
+func (q Queries) Family(ctx context.Context, hash []byte) (f grant.Family, err error) {
+	if f.Refresh, err = q.Refresh(ctx, hash); err != nil {
+		return f, err
 	}
-	g, err = q.Grant(ctx, r.Realm, r.GrantID)
-	return r, g, err
+	if f.Grant, err = q.Grant(ctx, f.Refresh.Realm, f.Refresh.GrantID); err != nil {
+		return f, err
+	}
+	f.CutOff, err = one(ctx, q.c, func(r row) (v time.Time, err error) { err = r.Scan(at(&v)); return v, err },
+		`SELECT MAX(before_at) FROM cutoffs WHERE realm=$1 AND (kind=$2 AND id=$3 OR kind=$4 AND id=$5 OR kind=$6 AND id=$7 OR kind=$8 AND id='')`,
+		f.Grant.Realm, string(revocation.CutoffSubject), f.Grant.Subject, string(revocation.CutoffClient), f.Grant.ClientID,
+		string(revocation.CutoffSession), f.Grant.SessionID, string(revocation.CutoffRealm))
+	return f, err
 }
 
 // InsertIssued adds what is there of a grant, its refresh token and an opaque

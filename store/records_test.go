@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,48 +231,6 @@ func TestKeys(t *testing.T) {
 	})
 }
 
-// TestTickets: a ticket is there until somebody takes it, and of many who try at once
-// one gets it.
-func TestTickets(t *testing.T) {
-	onBoth(t, func(t *testing.T, cfg store.Config) {
-		db, ctx := open(t, cfg), t.Context()
-		v := credential.Ticket{Hash: []byte("h"), Sealed: []byte("s"), ExpiresAt: moment(10)}
-		for range 3 {
-			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertTicket(ctx, v) })
-			same(t, must(db.Ticket(ctx, v.Hash))(t), v)
-			wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertTicket(ctx, v) }), gatehouse.Conflict)
-			var taken, missed atomic.Int64
-			var all sync.WaitGroup
-			for range 16 {
-				all.Go(func() {
-					var got credential.Ticket
-					err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) { got, err = tx.TakeTicket(ctx, v.Hash); return err })
-					switch {
-					case err == nil && string(got.Sealed) == "s":
-						taken.Add(1)
-					case errors.Is(err, gatehouse.NotFound):
-						missed.Add(1)
-					default:
-						t.Error(err)
-					}
-				})
-			}
-			all.Wait()
-			same(t, [2]int64{taken.Load(), missed.Load()}, [2]int64{1, 15})
-			_, err := db.Ticket(ctx, v.Hash)
-			wantKind(t, err, gatehouse.NotFound)
-		}
-		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertTicket(ctx, v) })
-		for _, c := range []struct{ before, n int }{{10, 0}, {11, 1}} {
-			do(t, db, func(ctx context.Context, tx *store.Tx) error {
-				n, err := tx.PurgeTickets(ctx, moment(c.before), 100)
-				same(t, n, int64(c.n))
-				return err
-			})
-		}
-	})
-}
-
 func TestPolicies(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
@@ -396,13 +352,8 @@ func TestGrants(t *testing.T) {
 			return err
 		})
 		wantKind(t, err, gatehouse.NotFound)
-		family, of, err := db.Family(ctx, []byte("r0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		same(t, family, r)
-		same(t, of, g)
-		_, _, err = db.Family(ctx, []byte("r9"))
+		same(t, must(db.Family(ctx, []byte("r0")))(t), grant.Family{Refresh: r, Grant: g})
+		_, err = db.Family(ctx, []byte("r9"))
 		wantKind(t, err, gatehouse.NotFound)
 
 		do(t, db, func(ctx context.Context, tx *store.Tx) error {
@@ -699,5 +650,38 @@ func TestRoleHolders(t *testing.T) {
 			}
 		}
 		same(t, len(must(db.RoleHolders(ctx, "main", "boss", false, 1))(t)), 1)
+	})
+}
+
+// TestFamilyCutOff: a family comes with the latest of the cut-offs that name its grant,
+// and with no other.
+func TestFamilyCutOff(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db, g := open(t, cfg), exampleGrant()
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return tx.InsertIssued(ctx, grant.Issued{Grant: &g, Refresh: &grant.Refresh{Hash: []byte("r"), Realm: g.Realm, GrantID: g.ID}})
+		})
+		for i, c := range []struct {
+			realm string
+			kind  revocation.CutoffKind
+			id    string
+			named bool
+		}{
+			{"main", revocation.CutoffSubject, "usr_2", false}, {"main", revocation.CutoffClient, g.Subject, false},
+			{"main", revocation.CutoffSession, g.ClientID, false}, {"main", revocation.CutoffKey, g.Subject, false},
+			{"other", revocation.CutoffSubject, g.Subject, false}, {"other", revocation.CutoffRealm, "", false},
+			{"main", revocation.CutoffSubject, g.Subject, true}, {"main", revocation.CutoffClient, g.ClientID, true},
+			{"main", revocation.CutoffSession, g.SessionID, true}, {"main", revocation.CutoffRealm, "", true},
+		} {
+			cut := revocation.Cutoff{Realm: c.realm, Kind: c.kind, ID: c.id, Before: moment(i), ExpiresAt: moment(100)}
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, cut) })
+			want := time.Time{}
+			if c.named {
+				want = cut.Before
+			}
+			if f := must(db.Family(t.Context(), []byte("r")))(t); !f.CutOff.Equal(want) {
+				t.Errorf("after one for %s %s %q: %v", c.realm, c.kind, c.id, f.CutOff)
+			}
+		}
 	})
 }

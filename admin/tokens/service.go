@@ -41,7 +41,9 @@ type Users interface {
 // Tx is the transaction of the cut-off use cases.
 type Tx interface {
 	kernel.Appender
-	kernel.RealmReader
+	// HoldRealm reads the realm; logins and renewals in it come before or after this
+	// transaction as a whole.
+	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 }
 

@@ -161,10 +161,11 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm 
 	}
 	var c revocation.Cutoff
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		rl, err := kernel.ReadRealm(ctx, tx, realm)
+		rl, err := tx.HoldRealm(ctx, realm)
 		if err != nil {
-			return err
+			return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
 		}
+		// Its time is that of the cut-off, and later than whatever was issued before.
 		e := s.k.Event(ctx, actor, realm, audit.KindCutoffSet, in.Kind, in.ID)
 		before := in.Before
 		if before.IsZero() {

@@ -2,7 +2,7 @@ package users
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// bootstrapSetting holds "<hex SHA-256 of the secret> <end>".
-	bootstrapSetting = "bootstrap"
+	// SettingBootstrap holds "<hex SHA-256 of the secret> <end>".
+	SettingBootstrap = "bootstrap"
 	// BootstrapTTL is how long the one-time secret of a first start is good for.
 	BootstrapTTL = 24 * time.Hour
 	// bootstrapKeyTTL is how long the first administrator's key lives.
@@ -31,29 +31,73 @@ const (
 // somebody who guesses.
 var errBootstrap = gatehouse.E(gatehouse.Unauthenticated, "bootstrap_refused", "The one-time secret is not valid. It is printed at the first start, works once and for 24 hours.")
 
-// NewBootstrapSecret makes the one-time secret for the first administrator, or
-// returns "" when there is an administrator. It replaces an earlier secret.
-func (s *Service) NewBootstrapSecret(ctx context.Context) (gatehouse.Secret, error) {
-	var raw [32]byte
-	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the program instead
-	secret := gatehouse.Secret(base64.RawURLEncoding.EncodeToString(raw[:]))
-	needed := false
-	err := s.c.Bootstraps(ctx, func(ctx context.Context, tx BootstrapTx) error {
-		var err error
-		if needed, err = noAdministrator(ctx, tx, ""); err != nil || !needed {
+// NewBootstrapSecret returns the one-time secret for the first administrator and when it
+// ends, or "" when there is an administrator. It makes one unless there is one that has
+// not ended: all nodes tell the same secret, so whichever node's somebody reads works, and
+// once.
+//
+// The secret is not stored. It is an HMAC of its end under Config.BootstrapKey, which no
+// two secrets have in common.
+func (s *Service) NewBootstrapSecret(ctx context.Context) (secret gatehouse.Secret, end time.Time, err error) {
+	err = s.c.Bootstraps(ctx, func(ctx context.Context, tx BootstrapTx) error {
+		secret, end = "", time.Time{}
+		if needed, err := noAdministrator(ctx, tx, ""); err != nil || !needed {
 			return err
 		}
-		return tx.PutSetting(ctx, bootstrapSetting, bootstrapValue(secret, s.k.Now().Add(BootstrapTTL)))
+		value, err := tx.Setting(ctx, SettingBootstrap)
+		if errors.Is(err, gatehouse.NotFound) {
+			secret, end = s.newSecret()
+			err = tx.InsertSetting(ctx, SettingBootstrap, bootstrapValue(secret, end))
+			if !errors.Is(err, gatehouse.Conflict) {
+				return err
+			}
+			value, err = tx.Setting(ctx, SettingBootstrap) // another node was first
+		}
+		if err != nil {
+			return err
+		}
+		if _, end = readBootstrap(value); s.k.Now().Before(end) {
+			if secret = s.secretUntil(end); bootstrapValue(secret, end) == value {
+				return nil
+			}
+		}
+		// It has ended, or nobody can tell it any more. The row is held: no other node
+		// does this at the same time.
+		secret, end = s.newSecret()
+		_, err = tx.SwapSetting(ctx, SettingBootstrap, value, bootstrapValue(secret, end))
+		return err
 	})
-	if err != nil || !needed {
-		return "", err
+	if err != nil {
+		return "", time.Time{}, err
 	}
-	return secret, nil
+	return secret, end, nil
+}
+
+func (s *Service) newSecret() (gatehouse.Secret, time.Time) {
+	end := s.k.Now().Add(BootstrapTTL).UTC()
+	return s.secretUntil(end), end
+}
+
+// secretUntil is the one secret that ends at that nanosecond.
+func (s *Service) secretUntil(end time.Time) gatehouse.Secret {
+	mac := hmac.New(sha256.New, s.c.BootstrapKey)
+	mac.Write([]byte("gatehouse first administrator\x00" + end.Format(time.RFC3339Nano)))
+	return gatehouse.Secret(base64.RawURLEncoding.EncodeToString(mac.Sum(nil)))
 }
 
 func bootstrapValue(secret gatehouse.Secret, end time.Time) string {
 	sum := sha256.Sum256([]byte(secret.Reveal()))
-	return hex.EncodeToString(sum[:]) + " " + end.UTC().Format(time.RFC3339)
+	return hex.EncodeToString(sum[:]) + " " + end.Format(time.RFC3339Nano)
+}
+
+// readBootstrap takes apart what [bootstrapValue] made; what it did not make has ended.
+func readBootstrap(value string) (sum string, end time.Time) {
+	sum, text, _ := strings.Cut(value, " ")
+	end, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return "", time.Time{}
+	}
+	return sum, end
 }
 
 // Bootstrap makes the first administrator: whoever holds the one-time secret
@@ -128,7 +172,7 @@ func (s *Service) takeBootstrap(ctx context.Context, tx BootstrapTx, secret gate
 	if err != nil {
 		return err
 	}
-	taken, err := tx.TakeSetting(ctx, bootstrapSetting, value)
+	taken, err := tx.TakeSetting(ctx, SettingBootstrap, value)
 	if err == nil && !taken {
 		return errBootstrap
 	}
@@ -137,16 +181,15 @@ func (s *Service) takeBootstrap(ctx context.Context, tx BootstrapTx, secret gate
 
 // matchBootstrap returns the stored value when secret is the one it was made of.
 func (s *Service) matchBootstrap(ctx context.Context, tx BootstrapTx, secret gatehouse.Secret) (string, error) {
-	value, err := tx.Setting(ctx, bootstrapSetting)
+	value, err := tx.Setting(ctx, SettingBootstrap)
 	if errors.Is(err, gatehouse.NotFound) || err == nil && len(secret) > 256 {
 		return "", errBootstrap
 	}
 	if err != nil {
 		return "", err
 	}
-	stored, end, _ := strings.Cut(value, " ")
-	until, err := time.Parse(time.RFC3339, end)
-	if err != nil || !s.k.Now().Before(until) {
+	stored, end := readBootstrap(value)
+	if !s.k.Now().Before(end) {
 		return "", errBootstrap
 	}
 	sum := sha256.Sum256([]byte(secret.Reveal()))

@@ -24,6 +24,9 @@ type Config struct {
 	Bootstraps gatehouse.Runner[BootstrapTx]
 	Passwords  Passwords
 	KeyPrefix  string // of the first administrator's API key
+	// BootstrapKey is what the one-time secrets of first starts are made with: 32 random
+	// bytes or more, the same on all nodes and over restarts.
+	BootstrapKey []byte
 }
 
 // Reader reads users.
@@ -76,13 +79,24 @@ type Tx struct {
 	KeyWriter
 }
 
-// BootstrapTx is the transaction that makes the first administrator.
-type BootstrapTx interface {
+// BootstrapTx is the transaction that makes the first administrator, in its parts.
+type BootstrapTx struct {
 	kernel.Appender
 	Holders
-	Setting(ctx context.Context, key string) (string, error)
-	PutSetting(ctx context.Context, key, value string) error
-	TakeSetting(ctx context.Context, key, value string) (taken bool, err error)
+	SecretWriter
+	FirstWriter
+}
+
+// SecretWriter keeps the one-time secret of the first start.
+type SecretWriter interface {
+	Setting(ctx context.Context, name string) (string, error)
+	InsertSetting(ctx context.Context, name, value string) error
+	SwapSetting(ctx context.Context, name, old, value string) (swapped bool, err error)
+	TakeSetting(ctx context.Context, name, value string) (taken bool, err error)
+}
+
+// FirstWriter stores the first administrator and his key.
+type FirstWriter interface {
 	InsertUser(ctx context.Context, u identity.User) error
 	InsertKey(ctx context.Context, k credential.Key) error
 }

@@ -1,6 +1,8 @@
 package users_test
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -10,8 +12,11 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // ASVS: 6.3.2, 13.2.3
@@ -31,11 +36,68 @@ func TestBootstrapWorksOnce(t *testing.T) {
 	if v, err := h.DB.Setting(t.Context(), "bootstrap"); !errors.Is(err, gatehouse.NotFound) {
 		t.Fatalf("the used secret is kept: %q %v", v, err)
 	}
-	if s, err := h.Admin.Users.NewBootstrapSecret(t.Context()); err != nil || s != "" {
+	if s, _, err := h.Admin.Users.NewBootstrapSecret(t.Context()); err != nil || s != "" {
 		t.Fatalf("another secret although there is an administrator: %v", err)
 	}
 	if r := h.Want(200, "root:"+testadmin.Password, "GET", "/me", nil); r.Str("scheme") != "basic" {
 		t.Fatalf("the testadmin.Password does not log in: %s", r.Body)
+	}
+}
+
+// TestBootstrapSecretOfAllNodes: as long as there is no administrator, every start tells the
+// same secret until it ends, and then a new one; the old one is good for nothing.
+func TestBootstrapSecretOfAllNodes(t *testing.T) {
+	h := testadmin.New(t)
+	now := time.Now()
+	c := testadmin.Config(h)
+	c.Now = func() time.Time { return now }
+	told := func() (gatehouse.Secret, time.Time) {
+		t.Helper()
+		secret, end, err := testadmin.Must(admin.New(c)).Users.NewBootstrapSecret(t.Context())
+		if err != nil || len(secret) != 43 {
+			t.Fatalf("%d characters, %v", len(secret), err)
+		}
+		return secret, end
+	}
+	refused := func(secret gatehouse.Secret) {
+		t.Helper()
+		_, err := testadmin.Must(admin.New(c)).Users.Bootstrap(t.Context(), users.NewBootstrap{Secret: secret, Username: "late", Password: testadmin.Password})
+		if gatehouse.CodeOf(err) != "bootstrap_refused" {
+			t.Errorf("it works: %v", err)
+		}
+	}
+	first, end := told()
+	if first != h.Secret || end.Sub(now).Round(time.Minute) != users.BootstrapTTL {
+		t.Errorf("another secret, or until %v", end)
+	}
+	now = end.Add(-time.Nanosecond)
+	if again, until := told(); again != first || !until.Equal(end) {
+		t.Error("another one a moment before its end")
+	}
+	now = end
+	refused(first)
+	second, until := told()
+	if second == first || until != end.Add(users.BootstrapTTL) {
+		t.Errorf("the one that has ended, or until %v", until)
+	}
+	refused(first)
+	c.BootstrapKey = bytes.Repeat([]byte{1}, 32) // nobody can tell the one that is stored
+	third, _ := told()
+	refused(second)
+	for name, value := range map[string]string{"without an end": "abc", "of another form": "abc tomorrow"} {
+		if err := h.DB.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return tx.PutSetting(ctx, users.SettingBootstrap, value)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		refused(third)
+		if s, _ := told(); s == "" {
+			t.Errorf("none for what is stored %s", name)
+		}
+	}
+	last, _ := told()
+	if _, err := testadmin.Must(admin.New(c)).Users.Bootstrap(t.Context(), users.NewBootstrap{Secret: last, Username: "root", Password: testadmin.Password}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -70,13 +70,15 @@ func (a *app) serve(ctx context.Context, cfg server.Config, ready func(*server.S
 // administrator.
 func (a *app) announce(s *server.Server) error {
 	out := object{"issuer": s.Issuer(), "auth": s.AuthURL(), "gateway": s.GatewayURL()}
-	if secret := s.BootstrapSecret().Reveal(); secret != "" {
-		out["bootstrap_secret"] = secret
+	secret := s.BootstrapSecret()
+	if secret != "" {
+		out["bootstrap_secret"] = secret.Reveal()
 	}
 	return a.print(out, func(w io.Writer) {
 		fmt.Fprintf(w, "gatehouse is ready: auth %s, gateway %s\n", s.AuthURL(), s.GatewayURL())
-		if secret := s.BootstrapSecret().Reveal(); secret != "" {
-			fmt.Fprintf(w, "\nThere is no administrator yet. Within a day, make one with this one-time secret:\n\n  %s\n\n  %s login --bootstrap --url %s\n", secret, a.name(), s.AuthURL())
+		if secret != "" {
+			fmt.Fprintf(w, "\nThere is no administrator yet. Until %s, make one with this one-time secret:\n\n  %s\n\n  %s login --bootstrap --url %s\n",
+				s.BootstrapEnd().UTC().Format("2006-01-02 15:04 MST"), secret.Reveal(), a.name(), s.AuthURL())
 		}
 	})
 }

@@ -119,9 +119,9 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.auth = Must(authn.New(authn.Config{
 		Store: db, Revocations: view, Issuer: realmIssuer,
 		Subject: dir.Subject, Grant: db.Grant,
-		Password: func(ctx context.Context, a authn.PasswordAttempt) (gatehouse.Subject, error) {
+		Password: func(ctx context.Context, a authn.PasswordAttempt) (gatehouse.Subject, time.Time, error) {
 			u, err := people.VerifyPassword(ctx, identity.Attempt{Realm: a.Realm, Username: a.Username, Password: a.Password})
-			return u.Subject(), err
+			return u.Subject(), u.PasswordAt, err
 		},
 		Keys: func(realm string) token.KeySource { return ring.Source(realm) },
 		ForeignKeys: func(string, gatehouse.TrustedIssuer) (token.KeySource, error) {
@@ -131,7 +131,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	}))
 	db.Subscribe(h.auth.Apply)
 	h.Grants = Must(grant.New(grant.Config{Run: Must(store.Run[grant.Tx](db)), Issuer: realmIssuer, NewStatus: revocation.NewStatus,
-		Revoked: view.Revoked, SuccessorKey: bytes.Repeat([]byte{7}, 32),
+		SuccessorKey: bytes.Repeat([]byte{7}, 32),
 		Sign: func(_ context.Context, realm string, a *token.Access) (string, error) {
 			k, err := ring.Signer(realm)
 			if err != nil {
@@ -153,13 +153,17 @@ func NewOn(t *testing.T, where store.Config) *House {
 			h.Record(&e)
 			return system.Reload{File: "/etc/gatehouse.yaml"}, nil
 		},
-		Backup: func(context.Context) (string, int64, error) { return "backups/now.backup", 42, nil },
+		Backup:       func(context.Context) (string, int64, error) { return "backups/now.backup", 42, nil },
+		BootstrapKey: bytes.Repeat([]byte{9}, 32),
 	}
 	h.Admin = Must(admin.New(h.config))
 	if err := h.Admin.Realms.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h.Secret = Must(h.Admin.Users.NewBootstrapSecret(ctx))
+	var err error
+	if h.Secret, _, err = h.Admin.Users.NewBootstrapSecret(ctx); err != nil {
+		t.Fatal(err)
+	}
 	h.api = web.Identify(nil, time.Now, Must(h.Admin.API(adminhttp.Config{Authenticate: h.authenticate,
 		Challenges: func(*http.Request) []string {
 			return []string{`Bearer realm="main"`, `Basic realm="main", charset="UTF-8"`}

@@ -60,7 +60,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.svc = must(grant.New(grant.Config{Run: must(store.Run[grant.Tx](db)), Revoked: h.view.Revoked, NewStatus: revocation.NewStatus,
+	h.svc = must(grant.New(grant.Config{Run: must(store.Run[grant.Tx](db)), NewStatus: revocation.NewStatus,
 		Issuer: func(realm string) string {
 			if realm == "main" {
 				return issuer
@@ -74,7 +74,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 
 func (h *house) principal() *gatehouse.Principal {
 	return &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: h.user.ID, Name: "bob", Scheme: gatehouse.SchemeBasic,
-		Scopes: []string{gatehouse.ScopeAll}, AuthTime: time.Now(), AMR: []string{"pwd"}, ACR: "1"}
+		Scopes: []string{gatehouse.ScopeAll}, IssuedAt: h.user.PasswordAt, AuthTime: time.Now(), AMR: []string{"pwd"}, ACR: "1"}
 }
 
 // claims verifies an access token as a checker would, revocation included.

@@ -83,7 +83,9 @@ func api(f *testing.F) http.Handler {
 			return nil, gatehouse.Unauthenticated
 		},
 		Record:   func(*gatehouse.Event) {},
-		AuditKey: func(string) (audit.Key, error) { return audit.Key{}, errors.New("no key") }})
+		AuditKey: func(string) (audit.Key, error) { return audit.Key{}, errors.New("no key") },
+
+		BootstrapKey: make([]byte, 32)})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,0 +1,111 @@
+// Package once is what can be used once: a key, an end, and one winner. Whoever needs
+// that keeps no list of his own.
+//
+// There are two ways to use it, and both are decided by the database, in one statement,
+// for all nodes:
+//
+//   - Put, then take: what is put (a one-time ticket) is a value under the hash of a
+//     secret; of all that take it, one gets it.
+//   - Claim: to put a key without a value says that it was used (a nonce, a step of a
+//     clock). Of all that put the same key, one wins.
+//
+// What has to remember that it was taken, because a second use has consequences, claims a
+// second key in the transaction in which it takes the first.
+//
+// # Threats
+//
+// Somebody who uses a thing twice at once, on two nodes, before and after a restart, or
+// with a node whose clock is wrong: a key is kept for [Margin] longer than it counts, so
+// that a fast clock does not forget what another node would still take. A stolen database
+// gives nothing: it holds hashes, and values under the master key. A backup has none of
+// it, so that nothing used comes back unused; for claims that means that what was issued
+// before a restore must be refused by its age, as the cut-off of a restore does.
+//
+// It must never hold a key in memory, or answer from it.
+package once
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/piecewise"
+)
+
+// Kind is a use of this package. The same key of two kinds is two keys.
+type Kind string
+
+// KindTicket is for one-time tickets in URLs (package authn): the key is the hash of the
+// text, the value the credential that the ticket stands for, sealed.
+const KindTicket Kind = "ticket"
+
+// KeySize is the length of a key in bytes, that of SHA-256.
+const KeySize = 32
+
+// Record is a key that was put.
+type Record struct {
+	Kind Kind
+	// Key is a SHA-256 of KeySize bytes: of a secret, or of a text of any length that
+	// somebody sent.
+	Key []byte
+	// Sealed is a value under the master key, bound to Key by who sealed it. Empty for a
+	// claim.
+	Sealed []byte
+	// ExpiresAt is when the value can be taken no more, to the microsecond. The key stays
+	// in use until [Purge] removes it, [Margin] later or more: it can be put again only
+	// after that.
+	ExpiresAt time.Time
+}
+
+// Margin is how much longer than until its end a key is kept. Clocks of nodes may differ
+// by less.
+const Margin = 10 * time.Minute
+
+// PurgeTx is the transaction of [Purge].
+type PurgeTx interface {
+	// PurgeOnce removes up to limit keys that ended before the given time, and returns
+	// how many.
+	PurgeOnce(ctx context.Context, before time.Time, limit int) (int64, error)
+}
+
+// Purge is the background job that forgets keys whose end is more than [Margin] ago.
+type Purge struct {
+	Run    gatehouse.Runner[PurgeTx]
+	Every  time.Duration // 0 is 1 minute
+	Logger *slog.Logger
+	Now    func() time.Time
+}
+
+// Work purges at every interval until ctx ends. A round that fails is logged and tried
+// again at the next: what stays too long is refused as it would be without its record.
+func (p *Purge) Work(ctx context.Context) error {
+	every := p.Every
+	if every <= 0 {
+		every = time.Minute
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if _, err := p.round(ctx); err != nil && ctx.Err() == nil {
+			p.Logger.ErrorContext(ctx, "what can be used once and is over could not be purged", slog.Any("error", err))
+		}
+	}
+}
+
+// round purges once, in transactions that hold up nobody, and returns how many keys went.
+func (p *Purge) round(ctx context.Context) (int64, error) {
+	before := p.Now().Add(-Margin)
+	return piecewise.Do(ctx, func(ctx context.Context, limit int) (n int64, err error) {
+		err = p.Run(ctx, func(ctx context.Context, tx PurgeTx) error {
+			n, err = tx.PurgeOnce(ctx, before, limit)
+			return err
+		})
+		return n, err
+	})
+}
