@@ -50,10 +50,23 @@
 // while known networks go on. A neighbour behind the owner's address can slow the
 // owner's log-in there by 15 minutes, and by an hour after 100 failures.
 //
-// Memory is bounded (100,000 entries a table, the least recently used go first; to
-// push one counter out takes 100,000 counted failures, which the global counter
-// stretches over five hours). A restart forgets the counters and the known
-// networks. Nodes count each for itself.
+// The counter that bounds the guesses at an account is in the store, for all nodes and
+// over restarts: that of the account, and at a known network that of the pair. A node
+// reserves attempts there before it looks at a password: up to five at once while they
+// cost nothing, then one by one. What is reserved counts as failed until a success
+// forgives it or the node gives it back; so a node that is killed leaves more failures
+// behind than there were, never fewer. When the store does not answer, nobody is let
+// through beyond what is reserved (attempts_unavailable). A success forgives what
+// failed before it; what another node has reserved in the last 12 minutes stays, since
+// it may still fail. Known networks are in the store too (a keyed hash of each); before
+// a node refuses somebody at a network that it does not know, it asks for them, at most
+// once in 10 s for an account and a hundred times a second. A failure leaves a row for
+// 30 days: those of strangers at most 5 a second for each node.
+//
+// The other counters (pairs at unknown networks, addresses, the global one) are in
+// memory, of each node for itself, and a restart forgets them. Memory is bounded
+// (100,000 entries a table, the least recently used go first; to push one counter out
+// takes 100,000 counted failures, which the global counter stretches over five hours).
 //
 // # Threats
 //

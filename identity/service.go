@@ -175,7 +175,7 @@ const (
 func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	key, account := s.account(a.Realm, a.Username)
 	// Before anything that costs: a guesser pays first.
-	if err := s.cfg.Throttle.peek(account, a.Address); err != nil {
+	if err := s.cfg.Throttle.peek(ctx, account, a.Address); err != nil {
 		return User{}, s.refused(ctx, a, account, nil, err)
 	}
 	if u, ok := s.recall(a, key, account); ok {
@@ -249,7 +249,7 @@ func usable(u *User) bool { return u.ID != "" && !u.Disabled && u.PasswordHash !
 // returns with an error is for the record alone.
 func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u User) (_ User, err error) {
 	defer caught(&err)
-	ticket, err := s.cfg.Throttle.begin(account, a.Address)
+	ticket, err := s.cfg.Throttle.begin(ctx, account, a.Address)
 	if err != nil {
 		return u, err
 	}
@@ -270,11 +270,13 @@ func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u Us
 		ticket.abort() // neither right nor wrong
 		return u, err
 	case badHash:
+		ticket.fail()
 		return u, credential.ErrInvalidCredentials.With(errBadHash)
 	case !ok:
+		ticket.fail()
 		return u, credential.ErrInvalidCredentials
 	}
-	ticket.success()
+	ticket.success(ctx)
 	if rehash {
 		u = s.rehash(ctx, a, u)
 	}
@@ -353,7 +355,7 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 		s.throttled.Add(1)
 	case code != credential.ErrInvalidCredentials.Code:
 		outcome, reason = gatehouse.OutcomeError, ReasonBroken
-		if code == ReasonQueueFull || code == errDirectory.Code {
+		if code == ReasonQueueFull || code == errDirectory.Code || code == errAttempts.Code {
 			reason = code
 		}
 		s.broken.Add(1)

@@ -1,11 +1,16 @@
 package identity
 
 import (
+	"context"
+	"crypto/rand"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -42,11 +47,19 @@ type ThrottleConfig struct {
 	// Entries bounds each of the tables (100,000).
 	Entries int
 	Now     func() time.Time // required
+	// Run keeps the failures of accounts in the store, for all nodes and over restarts;
+	// nil keeps them in this process alone.
+	Run gatehouse.Runner[FailureTx]
+	// Key keys the hashes under which networks are stored: 32 bytes or more, the same on
+	// all nodes and over restarts; nil makes one for this process.
+	Key    []byte
+	Logger *slog.Logger // nil discards
 }
 
 // Throttle slows down password guessing without letting the guesser lock the
 // owner out. See the package documentation for its exact rules. It is safe for
-// concurrent use; its memory is bounded; a restart forgets everything.
+// concurrent use; its memory is bounded. What bounds the guesses at one account is in the
+// store; a restart forgets the rest.
 type Throttle struct {
 	cfg ThrottleConfig
 
@@ -55,6 +68,11 @@ type Throttle struct {
 	accounts *lru[accountID, *counter]
 	networks *lru[netip.Prefix, *counter]
 	known    *lru[accountID, []knownNetwork]
+	leases   *lru[counterKey, *lease]
+	homes    *lru[accountID, homes]
+	asked    int // in the second that began at askedAt
+	askedAt  time.Time
+	visits   singleflight.Group
 	global   float64 // level of the leaky bucket at globalAt
 	globalAt time.Time
 }
@@ -67,6 +85,7 @@ type pairKey struct {
 type knownNetwork struct {
 	network netip.Prefix
 	last    time.Time
+	kept    time.Time // when the store was last told
 }
 
 // counter counts failures. n is as it was at last, the time of the last failure
@@ -85,6 +104,8 @@ type ticket struct {
 	pair    pairKey
 	known   bool
 	charges []charge
+	lease   *lease // that the attempt is of; nil without a store
+	ended   bool
 }
 
 type charge struct {
@@ -120,6 +141,16 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	if cfg.Entries == 0 {
 		cfg.Entries = 100_000
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Key == nil {
+		cfg.Key = make([]byte, 32)
+		_, _ = rand.Read(cfg.Key)
+	}
+	if len(cfg.Key) < 32 {
+		return nil, errors.New("identity: the throttle's key has less than 32 bytes")
+	}
 	for _, s := range []Steps{cfg.Pair, cfg.Account, cfg.Address} {
 		// NIST SP 800-63B-4 §3.2.2: no more than 100 consecutive failures.
 		if s.Free < 0 || s.Free > 100 || s.Hard > 100 || s.Base <= 0 || s.Cap < s.Base || s.Forget < max(s.Cap, s.HardWait) || s.Hard > 0 && s.HardWait < s.Cap {
@@ -131,7 +162,7 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	}
 	return &Throttle{cfg: cfg, pairs: newLRU[pairKey, *counter](cfg.Entries), accounts: newLRU[accountID, *counter](cfg.Entries),
 		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[accountID, []knownNetwork](cfg.Entries),
-		globalAt: cfg.Now()}, nil
+		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries), globalAt: cfg.Now()}, nil
 }
 
 // network is what an address counts as: itself for IPv4, its /64 for IPv6, of
@@ -153,27 +184,69 @@ func network(address string) netip.Prefix {
 
 // peek tells whether an attempt would be let through now, and counts nothing.
 // Error: too_many_attempts.
-func (t *Throttle) peek(account accountID, address string) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (t *Throttle) peek(ctx context.Context, account accountID, address string) error {
 	pair := pairKey{account, network(address)}
-	now := t.cfg.Now()
-	return t.refusal(pair, t.isKnown(pair, now), now)
+	look := func() error {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		now := t.cfg.Now()
+		return t.refusal(pair, t.isKnown(pair, now), now)
+	}
+	err := look()
+	if err != nil && t.asks(ctx, pair) {
+		err = look()
+	}
+	return err
 }
 
 // begin lets an attempt through and counts it as a failure for the time being,
 // or refuses it. A refused attempt counts for nothing and prolongs nothing.
-// Error: too_many_attempts, the same for accounts that exist and that do not.
-func (t *Throttle) begin(account accountID, address string) (*ticket, error) {
+// Errors: too_many_attempts, the same for accounts that exist and that do not;
+// attempts_unavailable when the store cannot be asked and nothing is reserved.
+func (t *Throttle) begin(ctx context.Context, account accountID, address string) (*ticket, error) {
+	pair := pairKey{account, network(address)}
+	// Each visit brings attempts, which others may use first, or a wait.
+	for range maxVisits {
+		k, known, err := t.enter(pair)
+		if err != nil && t.asks(ctx, pair) {
+			continue
+		}
+		if k != nil || err != nil {
+			return k, err
+		}
+		if err := t.visit(ctx, pair, known); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errAttempts.With(errors.New("others used up what was reserved, many times"))
+}
+
+// maxVisits is more than there are attempts that cost no wait.
+const maxVisits = 200
+
+// enter lets an attempt through by what this node has reserved. Without a ticket and an
+// error, more must be reserved first.
+func (t *Throttle) enter(pair pairKey) (k *ticket, known bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	pair := pairKey{account, network(address)}
+	account := pair.account
 	now := t.cfg.Now()
-	known := t.isKnown(pair, now)
+	known = t.isKnown(pair, now)
 	if err := t.refusal(pair, known, now); err != nil {
-		return nil, err
+		return nil, known, err
 	}
-	k := &ticket{t: t, pair: pair, known: known}
+	k = &ticket{t: t, pair: pair, known: known}
+	if t.cfg.Run != nil {
+		key, _ := t.counterOf(pair, known)
+		l := t.leases.get(key)
+		if l == nil || l.left == 0 || !now.Before(l.until) {
+			return nil, known, nil
+		}
+		l.left--
+		l.failed++
+		l.flying++
+		k.lease = l
+	}
 	k.charge(take(t.pairs, pair), t.cfg.Pair, now)
 	if !known {
 		k.charge(take(t.accounts, account), t.cfg.Account, now)
@@ -181,7 +254,7 @@ func (t *Throttle) begin(account accountID, address string) (*ticket, error) {
 		t.drain(now)
 		t.global++
 	}
-	return k, nil
+	return k, known, nil
 }
 
 func take[K comparable](l *lru[K, *counter], key K) *counter {
@@ -198,15 +271,37 @@ func take[K comparable](l *lru[K, *counter], key K) *counter {
 // unknown networks together are forgotten only when this was one of them:
 // otherwise an owner who calls each second would give a guesser a fresh start
 // each second.
-func (k *ticket) success() {
+func (k *ticket) success(ctx context.Context) {
 	k.t.mu.Lock()
-	defer k.t.mu.Unlock()
 	k.refund()
 	k.t.pairs.drop(k.pair)
 	if !k.known {
 		k.t.accounts.drop(k.pair.account)
 	}
-	k.t.remember(k.pair)
+	k.t.mu.Unlock()
+	if k.t.cfg.Run != nil {
+		k.settle(ctx)
+	}
+	k.t.mu.Lock()
+	defer k.t.mu.Unlock()
+	now := k.t.cfg.Now()
+	k.t.remember(k.pair, now, now)
+}
+
+// fail says that the attempt was wrong, as it counts since its beginning.
+func (k *ticket) fail() {
+	k.t.mu.Lock()
+	defer k.t.mu.Unlock()
+	k.land()
+}
+
+// land notes that it is known how the attempt ended. A second call does nothing.
+func (k *ticket) land() (first bool) {
+	first, k.ended = !k.ended, true
+	if first && k.lease != nil {
+		k.lease.flying--
+	}
+	return first
 }
 
 // abort takes the count back: the attempt was neither right nor wrong, because
@@ -251,6 +346,10 @@ func (s Steps) wait(n int) time.Duration {
 }
 
 func (k *ticket) refund() {
+	if k.land() && k.lease != nil {
+		k.lease.failed--
+		k.lease.left++
+	}
 	for _, ch := range k.charges {
 		ch.c.n = max(0, ch.c.n-1)
 		if ch.c.until.Equal(ch.myWait) {
@@ -300,16 +399,32 @@ func (t *Throttle) drain(now time.Time) {
 func (t *Throttle) isKnown(pair pairKey, now time.Time) bool {
 	return slices.ContainsFunc(t.known.get(pair.account), func(k knownNetwork) bool {
 		return k.network == pair.network && now.Sub(k.last) < t.cfg.KnownFor
+	}) || t.knownElsewhere(pair, now)
+}
+
+// unkept reports whether the store has to be told that the network is known.
+func (t *Throttle) unkept(pair pairKey, now time.Time) bool {
+	return !slices.ContainsFunc(t.known.get(pair.account), func(k knownNetwork) bool {
+		return k.network == pair.network && now.Sub(k.kept) < keepKnown
 	})
 }
 
-// remember notes the network as the account's latest, dropping the oldest.
-// Callers without a known address are strangers always.
-func (t *Throttle) remember(pair pairKey) {
+// remember notes the network as the account's latest, dropping the oldest. kept is when the
+// store was told, at the latest. Callers without a known address are strangers always.
+func (t *Throttle) remember(pair pairKey, last, kept time.Time) {
 	if !pair.network.IsValid() {
 		return
 	}
-	list := slices.DeleteFunc(slices.Clone(t.known.get(pair.account)), func(k knownNetwork) bool { return k.network == pair.network })
-	list = append(list, knownNetwork{pair.network, t.cfg.Now()})
+	next := knownNetwork{network: pair.network, last: last}
+	list := slices.DeleteFunc(slices.Clone(t.known.get(pair.account)), func(k knownNetwork) bool {
+		if k.network == pair.network {
+			next.kept = k.kept
+		}
+		return k.network == pair.network
+	})
+	if kept.Sub(next.kept) >= keepKnown {
+		next.kept = kept
+	}
+	list = append(list, next)
 	t.known.put(pair.account, list[max(0, len(list)-t.cfg.KnownNetworks):])
 }

@@ -34,8 +34,8 @@ func newThrottle(t *testing.T, c *clock, change func(*ThrottleConfig)) *Throttle
 // counted as a failure).
 func retry(t *testing.T, th *Throttle, account byte, address string) time.Duration {
 	t.Helper()
-	peek := th.peek(accountID{account}, address)
-	_, err := th.begin(accountID{account}, address)
+	peek := th.peek(t.Context(), accountID{account}, address)
+	_, err := th.begin(t.Context(), accountID{account}, address)
 	if (peek == nil) != (err == nil) {
 		t.Fatalf("Peek says %v, Begin %v", peek, err)
 	}
@@ -51,11 +51,11 @@ func retry(t *testing.T, th *Throttle, account byte, address string) time.Durati
 
 func succeed(t *testing.T, th *Throttle, account byte, address string) {
 	t.Helper()
-	k, err := th.begin(accountID{account}, address)
+	k, err := th.begin(t.Context(), accountID{account}, address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.success()
+	k.success(t.Context())
 }
 
 func addr(i int) string {
@@ -222,7 +222,7 @@ func TestAddressStuffing(t *testing.T) {
 	tries := 0
 	end := c.now.Add(24 * time.Hour)
 	for i := 0; c.now.Before(end); i++ { // another account each time, from one /64
-		k, err := th.begin(accountID{byte(i), byte(i >> 8), 7}, fmt.Sprintf("2001:db8::%x", i%65536))
+		k, err := th.begin(t.Context(), accountID{byte(i), byte(i >> 8), 7}, fmt.Sprintf("2001:db8::%x", i%65536))
 		if err != nil {
 			var e *gatehouse.Error
 			_ = errors.As(err, &e)
@@ -231,9 +231,9 @@ func TestAddressStuffing(t *testing.T) {
 		}
 		tries++
 		if i%3 == 0 { // an account of the guesser's own in between must not help
-			k2, err := th.begin(accountID{255, 255, 255}, "2001:db8::1")
+			k2, err := th.begin(t.Context(), accountID{255, 255, 255}, "2001:db8::1")
 			if err == nil {
-				k2.success()
+				k2.success(t.Context())
 			}
 		}
 		_ = k
@@ -249,7 +249,7 @@ func TestGlobalRate(t *testing.T) {
 	succeed(t, th, 250, "198.51.100.1")
 	count := func(from int) (n int) {
 		for i := range 2000 {
-			if _, err := th.begin(accountID{byte(i), byte(i >> 8), byte(from)}, addr(from*2000+i)); err == nil {
+			if _, err := th.begin(t.Context(), accountID{byte(i), byte(i >> 8), byte(from)}, addr(from*2000+i)); err == nil {
 				n++
 			}
 		}
@@ -271,7 +271,7 @@ func TestConcurrentAttemptsAreCounted(t *testing.T) {
 	th := newThrottle(t, c, nil)
 	passed := 0
 	for range 50 {
-		if _, err := th.begin(accountID{1}, "192.0.2.1"); err == nil {
+		if _, err := th.begin(t.Context(), accountID{1}, "192.0.2.1"); err == nil {
 			passed++
 		}
 	}
@@ -284,7 +284,7 @@ func TestAbortTakesBack(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, nil)
 	for range 500 {
-		k, err := th.begin(accountID{1}, "192.0.2.1")
+		k, err := th.begin(t.Context(), accountID{1}, "192.0.2.1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +299,7 @@ func TestAbortTakesBack(t *testing.T) {
 			t.Fatal("wait", w)
 		}
 	}
-	k, err := th.begin(accountID{1}, "192.0.2.1") // the sixth: sets a wait, and takes it back
+	k, err := th.begin(t.Context(), accountID{1}, "192.0.2.1") // the sixth: sets a wait, and takes it back
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,12 +313,12 @@ func TestThrottleMemory(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.Entries = 100; cfg.GlobalBurst = 1e6 })
 	for i := range 1000 {
-		k, err := th.begin(accountID{byte(i), byte(i >> 8)}, addr(i))
+		k, err := th.begin(t.Context(), accountID{byte(i), byte(i >> 8)}, addr(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if i%2 == 0 {
-			k.success()
+			k.success(t.Context())
 		}
 	}
 	if th.pairs.len() > 100 || th.accounts.len() > 100 || th.networks.len() > 100 || th.known.len() > 100 {
@@ -447,23 +447,23 @@ func TestGlobalLevel(t *testing.T) {
 	succeed(t, th, 1, "192.0.2.1")
 	retry(t, th, 1, "192.0.2.1")
 	level("a success and a failure from a known network", 3)
-	k, err := th.begin(accountID{1}, "192.0.2.1")
+	k, err := th.begin(t.Context(), accountID{1}, "192.0.2.1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.abort()
 	level("an attempt from a known network breaks", 3)
-	if k, err = th.begin(accountID{3}, addr(9)); err != nil {
+	if k, err = th.begin(t.Context(), accountID{3}, addr(9)); err != nil {
 		t.Fatal(err)
 	}
 	level("one from an unknown network begins", 4)
 	k.abort()
 	k.abort()
 	level("and breaks, which is said twice", 3)
-	if k, err = th.begin(accountID{3}, addr(9)); err != nil {
+	if k, err = th.begin(t.Context(), accountID{3}, addr(9)); err != nil {
 		t.Fatal(err)
 	}
-	k.success()
+	k.success(t.Context())
 	k.abort() // a panic after the success, say
 	level("a success from an unknown network", 3)
 }

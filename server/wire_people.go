@@ -37,10 +37,15 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	throttle, err := identity.NewThrottle(identity.ThrottleConfig{Now: s.now})
+	failures, err := store.Run[identity.FailureTx](s.db)
 	if err != nil {
 		return err
 	}
+	throttle, err := identity.NewThrottle(identity.ThrottleConfig{Now: s.now, Run: failures, Key: accountKey, Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.jobs = append(s.jobs, job{"purge of failed attempts", throttle.Work})
 	s.directory, err = identity.NewDirectory(identity.DirectoryConfig{Store: s.db, Now: s.now})
 	if err != nil {
 		return err

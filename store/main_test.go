@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 		moveChild()
 		return
 	}
+	if os.Getenv(guessEnv) != "" {
+		guessChild()
+		return
+	}
 	if os.Getenv(raceEnv) != "" {
 		raceChild()
 		return

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -46,6 +47,9 @@ func filled(t *testing.T, cfg store.Config) (rows []string) {
 			if err := tx.PutEntity(ctx, e); err != nil {
 				return err
 			}
+		}
+		if err := tx.PutFailures(ctx, identity.Failures{Key: make([]byte, 16), State: []byte(`{}`), ExpiresAt: moment(30)}); err != nil {
+			return err
 		}
 		return tx.PutOnce(ctx, once.Record{Kind: once.KindTicket, Key: onceKey("moved"), Sealed: []byte{0xff, 0, 1}, ExpiresAt: moment(30)})
 	})
