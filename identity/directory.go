@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,8 @@ type Directory struct {
 	cfg     DirectoryConfig
 	users   *cache.Cache[subject, cached]
 	flights singleflight.Group
+	// texts are what users have in common: names of realms, roles and groups.
+	texts *cache.Cache[string, string]
 	// renewals has an element for each read that nobody waits for.
 	renewals chan struct{}
 	seed     maphash.Seed
@@ -86,7 +89,21 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 	if cfg.MaxAge <= 0 {
 		cfg.MaxAge = 2 * time.Minute
 	}
-	return &Directory{cfg: cfg, users: cache.New[subject, cached](cfg.Size), renewals: make(chan struct{}, maxRenewals), seed: maphash.MakeSeed()}, nil
+	return &Directory{cfg: cfg, users: cache.New[subject, cached](cfg.Size), texts: cache.New[string, string](maxTexts), renewals: make(chan struct{}, maxRenewals), seed: maphash.MakeSeed()}, nil
+}
+
+// maxTexts is how many names of realms, roles and groups are known to be in memory already.
+const maxTexts = 1 << 12
+
+// text returns the copy of s that is in memory already. (Package unique would forget its
+// copy at each collection of garbage, however many users hold it.)
+func (d *Directory) text(s string) string {
+	if known, ok := d.texts.Get(s); ok {
+		return known
+	}
+	s = strings.Clone(s)
+	d.texts.Set(s, s)
+	return s
 }
 
 // Stats returns the counters.
@@ -185,7 +202,7 @@ func (d *Directory) load(ctx context.Context, key subject, began uint64) (*User,
 	if u.Realm != key.realm || u.ID != key.id {
 		return nil, gatehouse.NotFound
 	}
-	u.share()
+	u.share(d.text)
 	key = subject{u.Realm, u.ID} // the caller's texts may be parts of a longer one
 	d.mu.RLock()
 	defer d.mu.RUnlock()

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"time"
-	"unique"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -29,24 +28,24 @@ type User struct {
 	Version      int64
 }
 
-// share lets u hold one copy of each text that it has in common with others: there
-// may be very many users in memory.
-func (u *User) share() {
-	u.Realm = unique.Make(u.Realm).Value()
-	u.Kind = unique.Make(u.Kind).Value()
+// share lets u hold the one copy, which text returns, of each text that it has in common
+// with others: there may be very many users in memory.
+func (u *User) share(text func(string) string) {
+	u.Realm = text(u.Realm)
+	u.Kind = gatehouse.PrincipalKind(text(string(u.Kind)))
 	if u.UsernameKey == u.Username {
 		u.UsernameKey = u.Username
 	}
-	u.Roles, u.Groups = shared(u.Roles), shared(u.Groups)
+	u.Roles, u.Groups = shared(u.Roles, text), shared(u.Groups, text)
 }
 
-func shared(names []string) []string {
+func shared(names []string, text func(string) string) []string {
 	if len(names) == 0 {
 		return names
 	}
 	out := make([]string, len(names))
 	for i, name := range names {
-		out[i] = unique.Make(name).Value()
+		out[i] = text(name)
 	}
 	return out
 }
