@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,6 +122,10 @@ func (e *exchange) fail(err *gatehouse.Error, note string) {
 	e.x.Step(gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeError, Code: err.Code, Note: clip(note, 200)})
 }
 
+// endsUpgraded are what ends a connection that belongs to another protocol, beside its two
+// sides and the end of its life.
+var endsUpgraded = [...]string{errTakenBack.Code, ErrStopping.Code}
+
 // step records the forward step, unless it failed and did so already.
 func (e *exchange) step(t *web.Tracked) {
 	if e.failure != nil {
@@ -133,7 +138,7 @@ func (e *exchange) step(t *web.Tracked) {
 	s := gatehouse.Step{Name: "forward", Outcome: gatehouse.OutcomeSuccess,
 		Note: e.up.Name + " answered " + strconv.Itoa(status) + " in " + e.g.cfg.Now().Sub(e.started).Round(time.Microsecond).String()}
 	cause := context.Cause(e.ctx)
-	if !e.whole || cause != nil && gatehouse.CodeOf(cause) == errTakenBack.Code { // an upgraded connection has no end of its own
+	if !e.whole || cause != nil && slices.Contains(endsUpgraded[:], gatehouse.CodeOf(cause)) { // an upgraded connection has no end of its own
 		// Cut in the middle: by the client, by the upstream, or by us.
 		s.Outcome, s.Code = gatehouse.OutcomeError, "cut_short"
 		switch {

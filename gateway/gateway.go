@@ -102,6 +102,8 @@ var (
 	errAssertion      = gatehouse.E(gatehouse.Unavailable, "assertion_unavailable", "The gateway cannot vouch for callers at the moment.")
 	errEnded          = errors.New("gateway: the stream reached its end of life")
 	errTakenBack      = gatehouse.E(gatehouse.Denied, "access_ended", "This is not allowed any more.")
+	// ErrStopping ends the contexts of requests that still run when a server stops.
+	ErrStopping = gatehouse.E(gatehouse.Unavailable, "server_stopping", "This server is stopping. Ask again: another one may answer, or this one later.")
 )
 
 // bodyTimeout bounds how long the caller may take for a body that is read before

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -56,7 +55,7 @@ func TestKeyAgreement(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- l.serve() }()
 	defer func() {
-		l.close(context.Background())
+		l.close()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}

@@ -36,7 +36,10 @@ func demoOn(t *testing.T, st server.StoreConfig) *server.Demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close(context.Background()) })
+	// Nobody asks it any more: it need not wait for anything.
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.Cleanup(func() { d.Close(over) })
 	return d
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,22 +27,27 @@ const (
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 120 * time.Second
 	maxHeaderBytes    = 64 << 10
-	shutdownGrace     = 20 * time.Second
 	certCheckInterval = 2 * time.Second
 )
 
 // listener is one address that Gatehouse serves.
 type listener struct {
 	name   string
-	net    net.Listener
+	net    *patientListener
 	server *http.Server
 	tls    bool
+
+	leaving atomic.Bool             // every answer says that it is the last one
+	running atomic.Int64            // requests that are being answered, of protocols upgraded to as well
+	end     context.CancelCauseFunc // ends the contexts of all requests
 }
 
 // openAddress opens the address of a listener. The most common failure of a first start
 // is that something has it already.
 func openAddress(name, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
+	plain := net.ListenConfig{}
+	plain.SetMultipathTCP(false) // Linux takes no filter on a socket of MPTCP, see refuseNew
+	l, err := plain.Listen(context.Background(), "tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		flag := map[string]string{"auth": ", or --listen", "gateway": ", or --gateway"}[name]
 		return nil, fmt.Errorf("listen.%s: another program has %s already, perhaps another Gatehouse; stop that one, or choose another address (listen.%s%s)",
@@ -63,13 +69,18 @@ func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, ce
 			return nil, err
 		}
 	}
-	out := &listener{name: name, net: patientListener{l}, server: &http.Server{
-		Handler:           closeAfterChunks(boundBodies(h)),
+	out := &listener{name: name, net: &patientListener{Listener: l, empty: make(chan struct{}), conns: map[*patientConn]struct{}{}}}
+	base, end := context.WithCancelCause(context.Background())
+	out.end = end
+	out.server = &http.Server{
+		Handler:           out.count(closeAfterChunks(boundBodies(h))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}}
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnState:         out.net.turn,
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	if cert != nil {
@@ -109,19 +120,40 @@ func boundBodies(h http.Handler) http.Handler {
 
 // patientListener bounds how long a write may wait for a client that does not
 // read what it asked for. The server's own WriteTimeout would also bound how long
-// an answer takes to make.
-type patientListener struct{ net.Listener }
+// an answer takes to make. It knows its connections, see drain.go.
+type patientListener struct {
+	net.Listener
+	leaving atomic.Bool
+	again   bool          // the last attempt to accept found nothing; of Accept alone
+	empty   chan struct{} // closed when nothing is left to accept after leave
 
-func (l patientListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	mu    sync.Mutex
+	conns map[*patientConn]struct{}
+}
+
+func (l *patientListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			l.again = false
+			return &patientConn{Conn: c}, nil
+		case !l.leaving.Load() || !errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, err
+		case l.again || l.lastCall() != nil:
+			close(l.empty)
+			return nil, net.ErrClosed
+		}
+		// The time may have been over before anything was looked for: once more.
+		l.again = true
 	}
-	return &patientConn{Conn: c}, nil
 }
 
 type patientConn struct {
 	net.Conn
+	state atomic.Int32  // http.ConnState
+	turns atomic.Uint32 // how often that changed
+
 	mu  sync.Mutex
 	set time.Time // when the deadline was set
 }
@@ -153,19 +185,10 @@ func (l *listener) serve() error {
 	} else {
 		err = l.server.Serve(l.net)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
+	if errors.Is(err, http.ErrServerClosed) || l.net.leaving.Load() {
 		return nil
 	}
 	return fmt.Errorf("listen.%s: %w", l.name, err)
-}
-
-// close waits for requests to end, but not for ever.
-func (l *listener) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-	defer cancel()
-	if l.server.Shutdown(ctx) != nil {
-		_ = l.server.Close()
-	}
 }
 
 func (l *listener) url() string {

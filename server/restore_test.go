@@ -65,9 +65,16 @@ func (h *house) start() {
 	}
 }
 
+// atOnce is for servers that nobody asks any more.
+func atOnce() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
 func (h *house) stop() {
 	if h.s != nil {
-		h.s.Close(context.Background())
+		h.s.Close(atOnce())
 		h.s = nil
 		// The next server may have the same address. A POST on a connection of this one
 		// would fail: the client does not send it twice.

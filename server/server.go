@@ -88,6 +88,7 @@ type Server struct {
 	failed  chan error
 	closing sync.Once
 
+	leaving   atomic.Bool
 	reloading sync.Mutex // one reload at a time
 	reloaded  reloadState
 }
@@ -234,15 +235,13 @@ func (s *Server) Wait(ctx context.Context) error {
 	}
 }
 
-// Close stops in the order that loses nothing: no new requests, the requests
-// that run, the decision queue, one last checkpoint, the store.
+// Close stops in the order that loses nothing: it is not ready any more, then takes no new
+// connections, ends the requests that run, the decision queue, one last checkpoint, the
+// store. It takes up to shutdown.delay and shutdown.grace, and some seconds. When ctx
+// ends, requests are not waited for any more.
 func (s *Server) Close(ctx context.Context) {
 	s.closing.Do(func() {
-		var wg sync.WaitGroup
-		for _, l := range s.listeners {
-			wg.Go(func() { l.close(ctx) })
-		}
-		wg.Wait()
+		s.drain(ctx)
 		if s.auth != nil {
 			s.flushUsage(ctx)
 		}
@@ -253,7 +252,7 @@ func (s *Server) Close(ctx context.Context) {
 			if s.refusals != nil {
 				s.refusals.Close()
 			}
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 			if err := s.recorder.Close(drain); err != nil {
 				s.log.Error("decision events were lost at the end", "error", err)
 			}

@@ -85,8 +85,16 @@ func (s *Server) metricsHandler() http.Handler {
 	mux.Handle("GET /metrics", s.metrics.Handler(s.log))
 	mux.Handle("GET /healthz", web.Live())
 	mux.Handle("GET /readyz", web.Ready(func(name string, err error) { s.log.Warn("not ready", "check", name, "error", err) }, s.notes,
-		web.Check{Name: "store", Run: s.db.Ping}, web.Check{Name: "audit_log", Run: s.logIntact}, web.Check{Name: "record", Run: s.recordable}))
+		web.Check{Name: "stopping", Run: s.staying}, web.Check{Name: "store", Run: s.db.Ping}, web.Check{Name: "audit_log", Run: s.logIntact}, web.Check{Name: "record", Run: s.recordable}))
 	return mux
+}
+
+// staying is the readiness of a server that was not told to stop.
+func (s *Server) staying(context.Context) error {
+	if s.leaving.Load() {
+		return gateway.ErrStopping
+	}
+	return nil
 }
 
 func (s *Server) wireListeners(ctx context.Context, auth net.Listener) (err error) {

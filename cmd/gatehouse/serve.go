@@ -19,7 +19,12 @@ func (a *app) serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Args:  cobra.NoArgs,
+		Long: `Runs the server until it is told to stop.
+
+SIGHUP reads the configuration anew, as "config reload" does. SIGTERM, or Ctrl-C, stops it so that no request is lost:
+/readyz answers 503 and everything goes on for shutdown.delay, then no new connections are taken, and requests that run get
+shutdown.grace to end. A second one stops it at once.`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := server.LoadToStart(c.Context(), config, a.environ)
 			if err != nil {
@@ -43,7 +48,11 @@ func (a *app) serve(ctx context.Context, cfg server.Config, ready func(*server.S
 	if err != nil {
 		return err
 	}
-	defer s.Close(ctx)
+	defer func() {
+		hurry, stop := again(ctx)
+		defer stop()
+		s.Close(hurry)
+	}()
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
@@ -64,6 +73,12 @@ func (a *app) serve(ctx context.Context, cfg server.Config, ready func(*server.S
 		}
 	}()
 	return s.Wait(ctx)
+}
+
+// again ends when the program is told to stop once more, after ctx told it first: then
+// nothing that still runs is waited for.
+func again(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.WithoutCancel(ctx), os.Interrupt, syscall.SIGTERM)
 }
 
 // announce says where the server is and, at the first start, how to become its
@@ -97,7 +112,11 @@ start. With --json it prints exactly one line when it is ready.`,
 			if err != nil {
 				return err
 			}
-			defer d.Close(c.Context())
+			defer func() {
+				hurry, stop := again(c.Context())
+				defer stop()
+				d.Close(hurry)
+			}()
 			if err := a.announceDemo(d); err != nil {
 				return err
 			}
