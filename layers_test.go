@@ -31,6 +31,7 @@ var levels = map[string]int{
 	"policy":             1,
 	"internal/cache":     1,
 	"internal/feed":      1,
+	"internal/lease":     1,
 	"internal/piecewise": 1,
 	"internal/yamltree":  1,
 	"internal/exactjson": 1,

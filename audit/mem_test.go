@@ -113,17 +113,17 @@ func (x *memTx) Checkpoints(_ context.Context, realm string, limit int) ([]audit
 	return slices.Clone(p[:min(limit, len(p))]), nil
 }
 
-func (x *memTx) SequenceBatches(_ context.Context, realm string, first int64, ids []string, counts []int64) error {
+func (x *memTx) SequenceBatches(_ context.Context, realm string, first int64, batches []audit.Batch) error {
 	if first != x.m.heads[realm] {
 		return gatehouse.Conflict
 	}
-	for i, id := range ids {
-		at := slices.IndexFunc(x.m.batches, func(b audit.Batch) bool { return b.ID == id })
-		if at < 0 || x.m.batches[at].FirstIndex >= 0 || x.m.batches[at].Count != counts[i] {
+	for i := range batches {
+		at := slices.IndexFunc(x.m.batches, func(b audit.Batch) bool { return b.ID == batches[i].ID })
+		if at < 0 || x.m.batches[at].FirstIndex >= 0 || x.m.batches[at].Count != batches[i].Count {
 			return gatehouse.Conflict
 		}
-		x.m.batches[at].FirstIndex = first
-		first += counts[i]
+		x.m.batches[at].FirstIndex, batches[i].FirstIndex = first, first
+		first += batches[i].Count
 	}
 	x.m.heads[realm] = first
 	return x.m.failing("SequenceBatches")

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/lease"
 )
 
 // ErrHistory says that the stored tree does not have the root that was signed
@@ -41,10 +42,14 @@ type SequencerConfig struct {
 	Logger   *slog.Logger
 }
 
-// Sequencer gives stored events their place in the Merkle log. Several may run
-// on one store: the transaction decides, and the loser looks again.
+// Sequencer gives stored events their place in the Merkle log. Among several processes
+// one runs it ([Sequencer.Run], under a lease) and the others watch ([Sequencer.Watch]).
+// Should two run, the transaction decides, and the loser looks again.
 type Sequencer struct {
 	cfg SequencerConfig
+
+	round   sync.Mutex // held while the realms are looked at one after the other
+	running bool       // here; round is held
 
 	mu     sync.Mutex
 	heads  map[string]Checkpoint // realm → the last one signed or checked here
@@ -84,25 +89,61 @@ func NewSequencer(cfg SequencerConfig) (*Sequencer, error) {
 }
 
 // Run sequences every realm at each interval until ctx ends, then once more, so
-// that what the recorder stored while closing is covered by a checkpoint.
+// that what the recorder stored while closing is covered by a checkpoint. When the lease
+// that it runs under is lost, it leaves that to the next holder.
 func (s *Sequencer) Run(ctx context.Context) error {
+	s.runs(true)
+	defer s.runs(false)
 	t := time.NewTicker(s.cfg.Interval)
 	defer t.Stop()
 	for {
-		s.all(ctx)
+		s.all(ctx, s.sequence)
+		select {
+		case <-t.C:
+			continue
+		case <-ctx.Done():
+		}
+		if !errors.Is(context.Cause(ctx), lease.ErrLost) {
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+			defer cancel()
+			s.all(last, s.sequence)
+		}
+		return nil
+	}
+}
+
+// Watch looks at each interval whether the logs go on from what was signed for them
+// before, while another process sequences them, and remembers their newest checkpoints as
+// if they had been signed here: whoever makes all others forget the end of a log must not
+// be safe from this one.
+func (s *Sequencer) Watch(ctx context.Context) error {
+	t := time.NewTicker(s.cfg.Interval)
+	defer t.Stop()
+	for {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-			defer cancel()
-			s.all(last)
 			return nil
+		}
+		s.round.Lock()
+		here := s.running
+		s.round.Unlock()
+		if !here {
+			s.all(ctx, s.watch)
 		}
 	}
 }
 
-// all sequences every realm; one that fails does not stop the others.
-func (s *Sequencer) all(ctx context.Context) {
+func (s *Sequencer) runs(here bool) {
+	s.round.Lock()
+	defer s.round.Unlock()
+	s.running = here
+}
+
+// all does one thing with every realm; one that fails does not stop the others.
+func (s *Sequencer) all(ctx context.Context, do func(context.Context, string) error) {
+	s.round.Lock()
+	defer s.round.Unlock()
 	realms, err := s.cfg.Pending.Realms(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -114,7 +155,7 @@ func (s *Sequencer) all(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		err := s.sequence(ctx, r.Name)
+		err := s.judged(ctx, r.Name, do)
 		if errors.Is(err, ErrHistory) && s.cfg.Broken != nil {
 			continue // told once; a line each second would fill the disk
 		}
@@ -153,13 +194,17 @@ func (s *Sequencer) keep() error {
 // left, or with [ErrHistory] or the store's error. After a crash it simply goes
 // on: leaves, tiles and checkpoint are written in one transaction.
 func (s *Sequencer) Sequence(ctx context.Context, realm string) error {
-	return errors.Join(s.sequence(ctx, realm), s.keep())
+	s.round.Lock()
+	defer s.round.Unlock()
+	return errors.Join(s.judged(ctx, realm, s.sequence), s.keep())
 }
 
-func (s *Sequencer) sequence(ctx context.Context, realm string) error {
-	err := s.continues(ctx, realm)
-	if err == nil {
-		err = s.extend(ctx, realm)
+// judged does one thing with a realm, and remembers and tells when its log turns out to
+// be broken.
+func (s *Sequencer) judged(ctx context.Context, realm string, do func(context.Context, string) error) error {
+	err := do(ctx, realm)
+	if errors.Is(err, ErrHistory) && s.raise(ctx, realm) {
+		err = do(ctx, realm)
 	}
 	s.mu.Lock()
 	before := s.broken[realm]
@@ -176,26 +221,42 @@ func (s *Sequencer) sequence(ctx context.Context, realm string) error {
 	return err
 }
 
+func (s *Sequencer) sequence(ctx context.Context, realm string) error {
+	if err := s.continues(ctx, realm); err != nil {
+		return err
+	}
+	return s.extend(ctx, realm)
+}
+
 // continues finds out whether the log still is a continuation of what was signed
 // for it, also when nothing new waits: whoever cuts off its end must not be safe
 // until the next event. The first time for a realm everything is compared, later
 // the size alone; [Sequencer.integrate] compares the rest before it signs.
-func (s *Sequencer) continues(ctx context.Context, realm string) error {
-	if _, known := s.head(realm); !known {
-		return s.cfg.Run(ctx, func(ctx context.Context, tx SequencerTx) error {
+func (s *Sequencer) continues(ctx context.Context, realm string) (err error) {
+	if _, known := s.head(realm); known {
+		size, err := s.cfg.Pending.AuditHead(ctx, realm)
+		if err != nil {
+			return err
+		}
+		return s.notShrunk(realm, size)
+	}
+	for range maxConflicts {
+		err = s.cfg.Run(ctx, func(ctx context.Context, tx SequencerTx) error {
 			size, err := tx.AuditHead(ctx, realm)
 			if err != nil {
 				return err
 			}
 			return s.checkHistory(ctx, tx, newEdge(ctx, tx, realm, size), realm, size)
 		})
+		if !errors.Is(err, gatehouse.Conflict) || errors.Is(err, lease.ErrLost) {
+			break
+		}
 	}
-	size, err := s.cfg.Pending.AuditHead(ctx, realm)
-	if err != nil {
-		return err
-	}
-	return s.notShrunk(realm, size)
+	return err
 }
+
+// maxConflicts is how often the sequencer looks again after another one was faster.
+const maxConflicts = 4
 
 func (s *Sequencer) extend(ctx context.Context, realm string) error {
 	conflicts := 0
@@ -211,7 +272,7 @@ func (s *Sequencer) extend(ctx context.Context, realm string) error {
 		switch {
 		case err == nil:
 			conflicts = 0
-		case errors.Is(err, gatehouse.Conflict) && conflicts < 3:
+		case errors.Is(err, gatehouse.Conflict) && !errors.Is(err, lease.ErrLost) && conflicts < maxConflicts-1:
 			conflicts++ // another node was faster; look again
 		default:
 			return err
@@ -319,13 +380,11 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 }
 
 // addLeaves adds the events of the batches to the tree, whose size it returns,
-// and writes the batches' places.
+// and writes the batches' places, in the store and in batches.
 func addLeaves(ctx context.Context, tx SequencerTx, tree *edge, realm string, size int64, batches []Batch) (int64, error) {
 	first := size
-	ids := make([]string, len(batches))
-	counts := make([]int64, len(batches))
-	for i, b := range batches {
-		ids[i] = b.ID
+	for _, b := range batches {
+		count := int64(0)
 		for line := range lines(b.Data) {
 			hashes, err := tlog.StoredHashesForRecordHash(size, tlog.RecordHash(line), tree)
 			if err != nil {
@@ -333,13 +392,13 @@ func addLeaves(ctx context.Context, tx SequencerTx, tree *edge, realm string, si
 			}
 			tree.added = append(tree.added, hashes...)
 			size++
-			counts[i]++
+			count++
 		}
-		if counts[i] != b.Count || counts[i] == 0 {
-			return 0, fmt.Errorf("audit: batch %s has %d lines, not %d", b.ID, counts[i], b.Count)
+		if count != b.Count || count == 0 {
+			return 0, fmt.Errorf("audit: batch %s has %d lines, not %d", b.ID, count, b.Count)
 		}
 	}
-	return size, tx.SequenceBatches(ctx, realm, first, ids, counts)
+	return size, tx.SequenceBatches(ctx, realm, first, batches)
 }
 
 // seal signs the root, and writes it with the tiles that grew and the filters.
@@ -381,6 +440,11 @@ func (s *Sequencer) checkHistory(ctx context.Context, tx SequencerTx, tree *edge
 		if c, err = s.open(realm, last[0].Note); err != nil {
 			return err
 		}
+		if c.Size > size { // another sequencer may have been faster in between
+			if now, err := tx.AuditHead(ctx, realm); err != nil || now != size {
+				return errors.Join(err, gatehouse.ErrVersionConflict)
+			}
+		}
 		if c.Size != size || last[0].Size != size {
 			return fmt.Errorf("%w: realm %s has %d events, its checkpoint says %d", ErrHistory, realm, size, c.Size)
 		}
@@ -418,22 +482,15 @@ func (s *Sequencer) open(realm string, note []byte) (Checkpoint, error) {
 
 // continuesHead proves that the log of c begins with everything that the last
 // known head covers. A head of another key is that of another database.
-func (s *Sequencer) continuesHead(ctx context.Context, tx SequencerTx, realm string, c Checkpoint) error {
+func (s *Sequencer) continuesHead(ctx context.Context, tiles tileStore, realm string, c Checkpoint) error {
 	if err := s.notShrunk(realm, c.Size); err != nil {
 		return err
 	}
-	head, known := s.head(realm)
-	if !known && s.cfg.Heads != nil {
-		kept := s.cfg.Heads.Head(realm)
-		if kept == nil {
-			return nil
-		}
-		var err error
-		if head, err = s.open(realm, kept); err != nil {
-			return fmt.Errorf("the head kept beside the master key: %w", err)
-		}
+	head, err := s.last(realm)
+	if err != nil {
+		return err
 	}
-	_, err := proveConsistency(ctx, tx, realm, head, c)
+	_, err = proveConsistency(ctx, tiles, realm, head, c)
 	if notRead(err) {
 		return err
 	}
@@ -441,6 +498,24 @@ func (s *Sequencer) continuesHead(ctx context.Context, tx SequencerTx, realm str
 		return fmt.Errorf("%w: realm %s does not continue its head of %d events: %w", ErrHistory, realm, head.Size, err)
 	}
 	return nil
+}
+
+// last is the newest head of the realm that this server knows to be signed, of size 0
+// when it knows none: the one in memory, or the one that it kept in its file.
+func (s *Sequencer) last(realm string) (Checkpoint, error) {
+	head, known := s.head(realm)
+	if known || s.cfg.Heads == nil {
+		return head, nil
+	}
+	kept := s.cfg.Heads.Head(realm)
+	if kept == nil {
+		return head, nil
+	}
+	head, err := s.open(realm, kept)
+	if err != nil {
+		err = fmt.Errorf("the head kept beside the master key: %w", err)
+	}
+	return head, err
 }
 
 // notShrunk remembers the sizes seen by this process: a store that was set back

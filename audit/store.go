@@ -86,17 +86,16 @@ type BatchWriter interface {
 
 // SequencerTx is the transaction of the [Sequencer].
 type SequencerTx interface {
-	// UnsequencedBatches returns the oldest limit batches without FirstIndex, by
-	// Position.
+	// UnsequencedBatches returns limit batches without FirstIndex, by Position.
 	UnsequencedBatches(ctx context.Context, realm string, limit int) ([]Batch, error)
 	AuditHead(ctx context.Context, realm string) (int64, error)
 	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
 	Checkpoints(ctx context.Context, realm string, limit int) ([]SignedCheckpoint, error)
-	// SequenceBatches sets FirstIndex of the batches ids[0], ids[1], … to
-	// firstIndex, firstIndex+counts[0], … It is gatehouse.Conflict when
-	// firstIndex is not the head, when one of the batches is unknown or already
-	// has an index, or when its stored count differs.
-	SequenceBatches(ctx context.Context, realm string, firstIndex int64, ids []string, counts []int64) error
+	// SequenceBatches sets FirstIndex of the batches to firstIndex, firstIndex +
+	// batches[0].Count, …, in the store and in batches. It is gatehouse.Conflict when
+	// firstIndex is not the head, when one of the batches is unknown or already has an
+	// index, or when its stored count differs.
+	SequenceBatches(ctx context.Context, realm string, firstIndex int64, batches []Batch) error
 	// LastSearchFilter returns the filter of the realm's newest positions;
 	// gatehouse.NotFound when there is none.
 	LastSearchFilter(ctx context.Context, realm string) (SearchFilter, error)
@@ -123,9 +122,12 @@ type FilterWriter interface {
 }
 
 // PendingReader tells the [Sequencer] outside of any transaction whether there
-// is something to do.
+// is something to do, and what another process did.
 type PendingReader interface {
 	Realms(ctx context.Context) ([]gatehouse.Realm, error)
 	UnsequencedBatches(ctx context.Context, realm string, limit int) ([]Batch, error)
 	AuditHead(ctx context.Context, realm string) (int64, error)
+	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
+	Checkpoints(ctx context.Context, realm string, limit int) ([]SignedCheckpoint, error)
+	AuditRemoval(ctx context.Context, realm string) (Removal, error)
 }

@@ -33,7 +33,7 @@ func (s *Server) wireDisk(context.Context) error {
 			return space.Free, known
 		})
 	}
-	s.jobs = append(s.jobs, job{"disk space", s.disk.Run})
+	s.jobs = append(s.jobs, job{name: "disk space", run: s.disk.Run})
 	return nil
 }
 

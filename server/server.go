@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
+	"github.com/gatehouse-auth/gatehouse/internal/lease"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -48,6 +49,7 @@ type Server struct {
 	live   atomic.Pointer[live]
 
 	db       *store.DB
+	leases   *lease.Keeper
 	metrics  *telemetry.Metrics
 	problems *web.Problems
 
@@ -93,12 +95,6 @@ type Server struct {
 	reloaded  reloadState
 }
 
-// job is background work; it runs from Start until the server closes.
-type job struct {
-	name string
-	run  func(ctx context.Context) error
-}
-
 // New opens the store, wires every part and opens the listeners, but answers
 // nothing yet. On failure everything that was opened is closed again.
 //
@@ -108,7 +104,7 @@ type job struct {
 // A port 0 in the issuer stands for the port that the auth listener got.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &Server{cfg: cfg, now: clockOf(cfg), failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
-		jobs: []job{{"memory of the start", settle}}}
+		jobs: []job{{name: "memory of the start", run: settle}}}
 	defer func() {
 		if err != nil {
 			s.Close(context.WithoutCancel(ctx))
@@ -160,6 +156,7 @@ func (s *Server) openStore(ctx context.Context) error {
 			s.log.Error("the store did not close well", "error", err)
 		}
 	})
+	s.leases = newLeases(s.db, storeConfig(s.cfg, s.log).Shared, s.log, s.now)
 	return nil
 }
 
@@ -188,7 +185,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.disk.Look()
 	for _, j := range s.jobs {
 		s.running.Go(func() {
-			if err := j.run(ctx); err != nil && ctx.Err() == nil {
+			if err := s.work(ctx, j); err != nil && ctx.Err() == nil {
 				s.fail(fmt.Errorf("%s: %w", j.name, err))
 			}
 		})

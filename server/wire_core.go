@@ -80,13 +80,14 @@ func (s *Server) wireAudit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.jobs = append(s.jobs, job{"audit sequencer", s.sequencer.Run})
+	s.jobs = append(s.jobs, job{name: "audit sequencer", lease: "audit sequencer", run: s.sequencer.Run},
+		job{name: "audit heads", run: s.sequencer.Watch})
 	filters, err := store.Run[audit.FilterWriter](s.db)
 	if err != nil {
 		return err
 	}
 	fill := &audit.FilterFill{Reader: s.db, Run: filters, Realms: s.db.Realms, Logger: s.log}
-	s.jobs = append(s.jobs, job{"audit search filters", fill.Work})
+	s.jobs = append(s.jobs, job{name: "audit search filters", lease: "audit search filters", run: fill.Work})
 	if s.cfg.Audit.File == "" {
 		return s.wireRetention(nil)
 	}
@@ -102,7 +103,7 @@ func (s *Server) wireAudit(ctx context.Context) error {
 	}
 	forward := &audit.Forwarder{Name: "file:" + filepath.Base(s.cfg.Audit.File), Sink: sink, Reader: s.db,
 		Cursors: audit.SettingCursors{Setting: s.db.Setting, Run: cursors}, Realms: s.db.Realms, Logger: s.log}
-	s.jobs = append(s.jobs, job{"audit file", forward.Run})
+	s.jobs = append(s.jobs, job{name: "audit file", lease: "audit " + forward.Name, run: forward.Run})
 	return s.wireRetention(func(ctx context.Context, realm string) (int64, error) {
 		return forward.Cursors.Cursor(ctx, forward.Name, realm)
 	})
@@ -120,7 +121,7 @@ func (s *Server) wireRetention(forwarded func(ctx context.Context, realm string)
 	}
 	r := &audit.Retention{Keep: s.cfg.Audit.Retention, Store: s.db, Run: run, Realms: s.db.Realms, Key: s.auditKey, Forwarded: forwarded,
 		Now: s.now, Logger: s.log}
-	s.jobs = append(s.jobs, job{"audit retention", r.Work})
+	s.jobs = append(s.jobs, job{name: "audit retention", lease: "audit retention", run: r.Work})
 	return nil
 }
 
@@ -163,7 +164,7 @@ func (s *Server) wireRevocation(ctx context.Context) error {
 		return err
 	}
 	p := &revocation.Purge{View: s.view, Store: s.db, Run: purge, Now: s.now, Logger: s.log}
-	s.jobs = append(s.jobs, job{"revocation purge", p.Work})
+	s.jobs = append(s.jobs, job{name: "revocation purge", run: p.Work})
 	return nil
 }
 
@@ -189,6 +190,6 @@ func (s *Server) wireKeys(ctx context.Context) error {
 			return fmt.Errorf("signing keys of realm %s: %w", r.Name, err)
 		}
 	}
-	s.jobs = append(s.jobs, job{"key rotation", s.ring.Run})
+	s.jobs = append(s.jobs, job{name: "key rotation", run: s.ring.Run})
 	return nil
 }

@@ -57,7 +57,7 @@ func (s *Server) wireDecisions(ctx context.Context) (err error) {
 
 func (s *Server) wireAuthn(context.Context) (err error) {
 	s.limiter = limit.New(limit.Config{Now: s.now})
-	s.jobs = append(s.jobs, job{"rate limits", s.limiter.Run})
+	s.jobs = append(s.jobs, job{name: "rate limits", run: s.limiter.Run})
 	s.foreign = newForeignKeys(s.log, s.now)
 	s.closers = append(s.closers, func(context.Context) { s.foreign.close() })
 	tickets, err := store.Run[authn.TicketTx](s.db)
@@ -82,7 +82,7 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.jobs = append(s.jobs, job{"key usage", func(ctx context.Context) error {
+	s.jobs = append(s.jobs, job{name: "key usage", run: func(ctx context.Context) error {
 		return s.auth.Run(ctx, usage, func(err error) { s.log.Error("key usage could not be stored", "error", err) })
 	}})
 	return nil
@@ -124,12 +124,12 @@ func (s *Server) wireGrants(ctx context.Context) error {
 		return err
 	}
 	expiry := &grant.Expiry{Run: purge, Logger: s.log, Now: s.now}
-	s.jobs = append(s.jobs, job{"grant expiry", expiry.Loop})
+	s.jobs = append(s.jobs, job{name: "grant expiry", lease: "grant expiry", run: expiry.Loop})
 	used, err := store.Run[once.PurgeTx](s.db)
 	if err != nil {
 		return err
 	}
-	s.jobs = append(s.jobs, job{"purge of what is used once", (&once.Purge{Run: used, Logger: s.log, Now: s.now}).Work})
+	s.jobs = append(s.jobs, job{name: "purge of what is used once", lease: "purge of what is used once", run: (&once.Purge{Run: used, Logger: s.log, Now: s.now}).Work})
 	return nil
 }
 

@@ -65,6 +65,14 @@ func TestEvents(t *testing.T) {
 	})
 }
 
+// these are batches as far as sequencing looks at them.
+func these(ids []string, counts []int64) (out []audit.Batch) {
+	for i := range ids {
+		out = append(out, audit.Batch{ID: ids[i], Count: counts[i]})
+	}
+	return out
+}
+
 func TestSequence(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
@@ -78,7 +86,7 @@ func TestSequence(t *testing.T) {
 		same(t, batchIDs(db.UnsequencedBatches(ctx, "main", 3))(t), []string{"bat_0", "bat_1", "bat_2"})
 		sequence := func(first int64, ids []string, counts []int64) error {
 			return db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-				_ = tx.SequenceBatches(ctx, "main", first, ids, counts)
+				_ = tx.SequenceBatches(ctx, "main", first, these(ids, counts))
 				return nil // also swallowed it must not half happen
 			})
 		}
@@ -99,7 +107,7 @@ func TestSequence(t *testing.T) {
 			}
 		}
 		err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return tx.SequenceBatches(ctx, "main", 3, []string{"bat_2"}, []int64{5})
+			return tx.SequenceBatches(ctx, "main", 3, these([]string{"bat_2"}, []int64{5}))
 		})
 		wantKind(t, err, gatehouse.Conflict)
 		same(t, head(), int64(4))
@@ -373,7 +381,7 @@ func TestAuditWaiting(t *testing.T) {
 		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 12, First: 1, Since: moment(1), Gaps: []audit.Gap{}})
 		waiting := must(db.UnsequencedBatches(ctx, "main", 10))(t)
 		do(t, db, func(ctx context.Context, tx *store.Tx) error {
-			return tx.SequenceBatches(ctx, "main", 0, []string{waiting[0].ID}, []int64{2})
+			return tx.SequenceBatches(ctx, "main", 0, waiting[:1])
 		})
 		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 10, First: 2, Since: moment(1), Gaps: []audit.Gap{}})
 		for _, c := range []struct {

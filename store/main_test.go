@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		crashChild()
 		return
 	}
+	if os.Getenv(nodeEnv) != "" {
+		nodeChild()
+		return
+	}
 	if os.Getenv(moveEnv) != "" {
 		moveChild()
 		return

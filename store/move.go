@@ -221,7 +221,7 @@ func (m *mover) copy(ctx context.Context, o MoveOptions) error {
 			o.Copied(done)
 		}
 	}
-	tx := newTx(plainTx{dst}, m.now, "", "")
+	tx := newTx(plainTx{dst}, m.now, writing(m.to.driver))
 	err = tx.run(ctx, func(ctx context.Context, tx *Tx) error {
 		text, err := json.Marshal(moveMark{ID: m.id, Time: now, Place: m.out.From})
 		if err != nil {

@@ -56,9 +56,9 @@ func filled(t *testing.T, cfg store.Config) (rows []string) {
 	do(t, db, func(ctx context.Context, tx *store.Tx) error {
 		return tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y", Time: moment(2), ID: "evt_2"})
 	})
-	ids := batchIDs(db.Batches(t.Context(), "main", audit.BatchQuery{}))(t)
+	waiting := must(db.UnsequencedBatches(t.Context(), "main", 10))(t)
 	do(t, db, func(ctx context.Context, tx *store.Tx) error {
-		return errors.Join(tx.SequenceBatches(ctx, "main", 0, ids, []int64{1, 1}), tx.PutAuditRemoval(ctx, audit.Removal{Realm: "main", Size: 1, Position: 1,
+		return errors.Join(tx.SequenceBatches(ctx, "main", 0, waiting), tx.PutAuditRemoval(ctx, audit.Removal{Realm: "main", Size: 1, Position: 1,
 			Time: moment(3), Before: moment(2), Note: []byte("— removed\n")}))
 	})
 	rows = rowsOf(t, db)

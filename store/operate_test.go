@@ -175,6 +175,8 @@ func TestSchema(t *testing.T) {
 			switch table {
 			case "tickets": // none lives long, and used must stay used
 				continue
+			case "leases": // nobody holds anything in a copy
+				continue
 			case "feed", "feed_floor": // news for nodes that run on this very database
 				continue
 			}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -26,6 +27,9 @@ const (
 	// wait for its row locks, and for its place in the order of changes.
 	maxTransaction = 30 * time.Second
 	connectTimeout = 5 * time.Second
+	// maxIdle is how long a transaction may say nothing before the server ends it, where
+	// others wait for its locks: its process was stopped, or is cut off.
+	maxIdle = "5s"
 )
 
 func postgresConfig(dsn gatehouse.Secret) (*pgxpool.Config, error) {
@@ -63,6 +67,12 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 	if _, err := waitForLock(ctx, cfg.LockWait, func() (struct{}, error) { return struct{}{}, l.take(ctx) }); err != nil {
 		return nil, nil, err
 	}
+	if cfg.Shared && poolConfig.ConnConfig.RuntimeParams[idleTimeout] == "" {
+		poolConfig.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, `SET `+idleTimeout+`='`+maxIdle+`'`)
+			return err
+		}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
 		l.close()
@@ -81,10 +91,14 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 				return nil, Queries{}, err
 			}
 		}
-		return e, Queries{c: postgresReads{e}}, nil
+		return e, Queries{c: postgresReads{e}, dialect: dialectOf(DriverPostgres)}, nil
 	}
 	return b, start, nil
 }
+
+// idleTimeout is set once connected, not on connecting: a pooler in between refuses
+// settings that it was not told of.
+const idleTimeout = "idle_in_transaction_session_timeout"
 
 // postgresEngine runs each transaction on a connection of its own.
 type postgresEngine struct {
@@ -133,6 +147,19 @@ func (e *postgresEngine) age() time.Duration {
 	return e.feed.follower.Age()
 }
 
+// alone counts who holds the lock together with us: a process that has died holds it no
+// more. When ours is lost at this moment somebody else may be taken for us, who then
+// loses what the question was asked for, and takes it again.
+func (e *postgresEngine) alone(ctx context.Context) (alone bool, err error) {
+	if e.feed == nil {
+		return true, nil
+	}
+	err = e.shared.QueryRowContext(ctx, `SELECT count(*)<=1 FROM pg_locks
+		WHERE locktype='advisory' AND database=(SELECT oid FROM pg_database WHERE datname=current_database()) AND classid=$1
+			AND CAST(objid AS BIGINT)=CAST(hashtext(coalesce(current_schema(), '')) AS BIGINT)&4294967295 AND objsubid=2`, postgresLockClass).Scan(&alone)
+	return alone, public(err)
+}
+
 func (e *postgresEngine) run(ctx context.Context, fn func(context.Context, *Tx) error) error {
 	if err := e.enter(); err != nil {
 		return err
@@ -177,7 +204,7 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *
 		return e.stale(err), err
 	}
 	defer func() { _ = stx.Rollback() }() // does nothing after a commit
-	tx := newTx(plainTx{stx}, e.now, " FOR SHARE", " FOR NO KEY UPDATE")
+	tx := newTx(plainTx{stx}, e.now, writing(DriverPostgres))
 	if e.feed != nil {
 		tx.announce = e.feed.announce
 	}

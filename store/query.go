@@ -28,9 +28,33 @@ const maxPage = 10000
 // and continue after the id given as after ("" starts), which need not exist.
 type Queries struct {
 	c conn
+	dialect
+}
+
+// dialect is what the two databases, and their transactions and other reads, write differently.
+type dialect struct {
 	// share and own end the reads of a PostgreSQL transaction, so that what was
 	// read holds until the commit; "" elsewhere.
 	share, own string
+	// clock is the database's own time, in microseconds since 1970.
+	clock string
+}
+
+// dialectOf is how a database is read outside of transactions.
+func dialectOf(driver string) dialect {
+	if driver == DriverPostgres {
+		return dialect{clock: `CAST(EXTRACT(EPOCH FROM clock_timestamp())*1000000 AS BIGINT)`}
+	}
+	return dialect{clock: `CAST(unixepoch('subsec')*1000000 AS INTEGER)`}
+}
+
+// writing is the dialect of a transaction.
+func writing(driver string) dialect {
+	d := dialectOf(driver)
+	if driver == DriverPostgres {
+		d.share, d.own = " FOR SHARE", " FOR NO KEY UPDATE"
+	}
+	return d
 }
 
 // conn runs one statement. Arguments have been through bind.

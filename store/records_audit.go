@@ -240,13 +240,9 @@ func (q Queries) AuditWaiting(ctx context.Context, realm string) (w audit.Waitin
 	return w, err
 }
 
-// SequenceBatches gives the batches ids[0], ids[1], … the indexes firstIndex,
-// firstIndex+counts[0], … It is Conflict when firstIndex is not the head, or a
-// batch is unknown, has an index already or has another count.
-func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64, ids []string, counts []int64) error {
-	if len(ids) != len(counts) {
-		return internal("%d ids with %d counts", len(ids), len(counts))
-	}
+// SequenceBatches gives the batches the indexes from firstIndex on, here and in batches. It is Conflict when firstIndex is not
+// the head, or a batch is unknown, has an index already or has another count.
+func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64, batches []audit.Batch) error {
 	head, err := t.AuditHead(ctx, realm)
 	if err != nil {
 		return err
@@ -254,16 +250,18 @@ func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64
 	if head != firstIndex {
 		return gatehouse.ErrVersionConflict
 	}
-	for i, id := range ids {
+	for i := range batches {
+		b := &batches[i]
 		n, err := exec(ctx, t.c, `UPDATE audit_batches SET first_index=$4
-			WHERE id=$1 AND realm=$2 AND event_count=$3 AND first_index<0`, id, realm, counts[i], firstIndex)
+			WHERE id=$1 AND realm=$2 AND event_count=$3 AND first_index<0`, b.ID, realm, b.Count, firstIndex)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return t.fail(gatehouse.ErrVersionConflict) // some batches have their index already: nothing of it may stay
 		}
-		firstIndex += counts[i]
+		b.FirstIndex = firstIndex
+		firstIndex += b.Count
 	}
 	return nil
 }

@@ -85,13 +85,15 @@ func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter,
 		e.running.Add(2)
 		go e.loop()
 		go e.checkpoints()
-		return e, Queries{c: &preparedPool{db: b.read}}, nil
+		return e, Queries{c: &preparedPool{db: b.read}, dialect: dialectOf(DriverSQLite)}, nil
 	}
 	return b, start, nil
 }
 
 // age: nobody else can have changed anything.
 func (e *sqliteEngine) age() time.Duration { return 0 }
+
+func (e *sqliteEngine) alone(context.Context) (bool, error) { return true, nil }
 
 // Lock takes the lock that [Open] holds on the database at path, for whoever must be
 // sure that nobody uses it; store_locked when somebody does. Closing lets it go.

@@ -187,7 +187,7 @@ func (e *sqliteEngine) item(c *call) (stands bool) {
 	if c.err = e.conn.run(`SAVEPOINT item`); c.err != nil {
 		return false
 	}
-	c.tx = newTx(e.conn, e.now, "", "")
+	c.tx = newTx(e.conn, e.now, writing(DriverSQLite))
 	if c.err = c.tx.run(c.ctx, c.fn); c.err != nil {
 		// With an automatic rollback the savepoint is gone, and this says so.
 		if err := e.conn.run(`ROLLBACK TO item`); err != nil {

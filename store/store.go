@@ -95,6 +95,8 @@ func (b *base) close() error {
 type engine interface {
 	run(ctx context.Context, fn func(context.Context, *Tx) error) error
 	age() time.Duration
+	// alone tells that no other process is connected that uses the database.
+	alone(ctx context.Context) (bool, error)
 	stop()
 }
 

@@ -30,9 +30,9 @@ type Tx struct {
 	done     bool
 }
 
-func newTx(raw conn, now func() time.Time, share, own string) *Tx {
+func newTx(raw conn, now func() time.Time, d dialect) *Tx {
 	t := &Tx{raw: raw, now: now}
-	t.Queries = Queries{c: txConn{t}, share: share, own: own}
+	t.Queries = Queries{c: txConn{t}, dialect: d}
 	return t
 }
 
@@ -104,10 +104,15 @@ func (t *Tx) run(ctx context.Context, fn func(context.Context, *Tx) error) (err 
 	if t.failed != nil {
 		return t.failed
 	}
-	if err := t.flush(ctx); err != nil || t.announce == nil {
+	if err := t.flush(ctx); err != nil {
 		return err
 	}
-	return t.announce(ctx, t)
+	if t.announce != nil {
+		if err := t.announce(ctx, t); err != nil {
+			return err
+		}
+	}
+	return t.fence(ctx)
 }
 
 // insideKey marks the context of a transaction's function.
