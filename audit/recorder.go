@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -66,6 +67,8 @@ type Recorder struct {
 	stop chan struct{} // Close was called
 	done chan struct{} // the writer has ended
 
+	drops atomic.Bool // OverflowDrop
+
 	mu      sync.Mutex
 	room    sync.Cond
 	open    map[string]*run
@@ -92,6 +95,8 @@ type run struct {
 	used bool // had events since the last look
 }
 
+const defaultQueue = 16384
+
 // NewRecorder starts a recorder; end it with [Recorder.Close].
 func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 	if cfg.Run == nil {
@@ -109,7 +114,7 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 			*v = d
 		}
 	}
-	or(&cfg.Queue, 16384)
+	or(&cfg.Queue, defaultQueue)
 	or(&cfg.QueueBytes, 64<<20)
 	or(&cfg.MaxEvents, 512)
 	if cfg.MaxWait <= 0 {
@@ -131,6 +136,7 @@ func NewRecorder(cfg RecorderConfig) (*Recorder, error) {
 		open: map[string]*run{}, dropped: map[string]int64{},
 	}
 	r.room.L = &r.mu
+	r.drops.Store(cfg.Overflow == OverflowDrop)
 	r.ctx, r.abort = context.WithCancel(context.Background())
 	go r.write()
 	return r, nil
@@ -144,12 +150,12 @@ var errFull = gatehouse.E(gatehouse.Unavailable, "audit_unavailable", "Requests 
 // MaxBlock, and refuses when there is still no room (code audit_unavailable).
 // Admitted events may exceed the queue by as many as are under way.
 func (r *Recorder) Admit(ctx context.Context) error {
-	if r.cfg.Overflow == OverflowDrop {
+	if r.drops.Load() {
 		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.await(ctx, 0) {
+	if !r.await(ctx, 0) && (r.closed || !r.drops.Load()) {
 		return errFull
 	}
 	return nil
@@ -157,7 +163,19 @@ func (r *Recorder) Admit(ctx context.Context) error {
 
 // RecordAdmitted is [Recorder.Record] for an event whose request was admitted: it
 // neither waits nor drops with OverflowBlock.
-func (r *Recorder) RecordAdmitted(e *gatehouse.Event) { r.record(e, r.cfg.Overflow == OverflowBlock) }
+func (r *Recorder) RecordAdmitted(e *gatehouse.Event) { r.record(e, !r.drops.Load()) }
+
+// SetBounds changes what happens when the queue is full, and when it is (the default when
+// queue is 0). What is queued already stays.
+func (r *Recorder) SetBounds(overflow Overflow, queue int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drops.Store(overflow == OverflowDrop)
+	if r.cfg.Queue = queue; queue <= 0 {
+		r.cfg.Queue = defaultQueue
+	}
+	r.room.Broadcast()
+}
 
 // Record takes a copy of e, in its encoded form, so that the caller may use e
 // again at once. It sets ID and Time when they are empty. With OverflowBlock it
@@ -234,7 +252,7 @@ func (r *Recorder) await(ctx context.Context, n int) bool {
 	if r.fits(n) || r.closed {
 		return !r.closed
 	}
-	if r.cfg.Overflow == OverflowDrop || r.stuck {
+	if r.drops.Load() || r.stuck {
 		return false
 	}
 	late := false
@@ -249,7 +267,7 @@ func (r *Recorder) await(ctx context.Context, n int) bool {
 			r.room.Broadcast()
 			r.cfg.Logger.Error("the audit queue is full and cannot be stored; requests are refused until it can", "queued", r.queued)
 			return false
-		case r.stuck, ctx.Err() != nil:
+		case r.stuck, r.drops.Load(), ctx.Err() != nil:
 			return false
 		}
 		r.room.Wait()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -26,6 +27,8 @@ const (
 	overallShare = 10
 	// maxExamples is how many request ids a count names.
 	maxExamples = 5
+	// defaultPerMinute are recorded one by one where nothing is said.
+	defaultPerMinute = 30
 )
 
 // RefusalsConfig configures [Refusals]. Recorder is required.
@@ -55,7 +58,7 @@ type RefusalsStats struct {
 // most a minute's, is lost by a crash. Safe for concurrent use.
 type Refusals struct {
 	next      *Recorder
-	perMinute int
+	perMinute atomic.Int64 // below 0: each is recorded
 	now       func() time.Time
 
 	stop, done chan struct{}
@@ -91,16 +94,22 @@ func NewRefusals(cfg RefusalsConfig) (*Refusals, error) {
 	if cfg.Recorder == nil {
 		return nil, errors.New("audit: refusals need a recorder")
 	}
-	if cfg.PerMinute == 0 {
-		cfg.PerMinute = 30
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Refusals{next: cfg.Recorder, perMinute: cfg.PerMinute, now: cfg.Now, rows: map[refusal]*refusals{},
+	f := &Refusals{next: cfg.Recorder, now: cfg.Now, rows: map[refusal]*refusals{},
 		stop: make(chan struct{}), done: make(chan struct{})}
+	f.SetPerMinute(cfg.PerMinute)
 	go f.tell()
 	return f, nil
+}
+
+// SetPerMinute changes how many are recorded one by one, as [RefusalsConfig.PerMinute].
+func (f *Refusals) SetPerMinute(n int) {
+	if n == 0 {
+		n = defaultPerMinute
+	}
+	f.perMinute.Store(int64(n))
 }
 
 // ofNobody reports whether e is about somebody who did not authenticate and for whom
@@ -142,7 +151,7 @@ func (f *Refusals) RecordAdmitted(e *gatehouse.Event) { f.next.RecordAdmitted(e)
 // Record is [Recorder.Record], but for refusals of callers who never authenticated:
 // those beyond the bound are counted, and none of them waits for room.
 func (f *Refusals) Record(e *gatehouse.Event) {
-	if f.perMinute < 0 || !ofNobody(e) || !f.take(e) {
+	if f.perMinute.Load() < 0 || !ofNobody(e) || !f.take(e) {
 		f.next.Record(e)
 	}
 }
@@ -158,8 +167,8 @@ func (f *Refusals) take(e *gatehouse.Event) bool {
 	if f.closed {
 		return false
 	}
-	row := f.row(key)
-	if row.singles < f.perMinute && f.singles < overallShare*f.perMinute && f.next.offer(e) {
+	row, most := f.row(key), int(f.perMinute.Load())
+	if row.singles < most && f.singles < overallShare*most && f.next.offer(e) {
 		row.singles++
 		f.singles++
 		return true

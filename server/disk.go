@@ -67,7 +67,7 @@ func (s *Server) notes() (out []string) {
 // recordable is the readiness of the record: where nothing may pass unrecorded, a node
 // that cannot store what it records will soon refuse everything.
 func (s *Server) recordable(context.Context) error {
-	if audit.Overflow(s.cfg.Audit.Overflow) == audit.OverflowDrop {
+	if audit.Overflow(s.live.Load().cfg.Audit.Overflow) == audit.OverflowDrop {
 		return nil
 	}
 	return s.recorder.Failing()

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -65,6 +66,9 @@ func (s *Server) takeOver(ctx context.Context, next *live) {
 	s.pipeline.Enforce(next.rules)
 	s.metrics.SetRoutes(s.pipeline.RouteIDs())
 	_ = s.made.log.Set(logOptions(next.cfg.Log)) // it was checked
+	s.recorder.SetBounds(audit.Overflow(next.cfg.Audit.Overflow), next.cfg.Audit.Queue)
+	s.refusals.SetPerMinute(refusalsPerMinute(next.cfg.Audit))
+	s.disk.SetLimits(uint64(max(next.cfg.Disk.WarnBytes, 0)), next.cfg.Disk.WarnPercent)
 	if old != nil && old.upstreams != next.upstreams {
 		old.upstreams.CloseBut(next.upstreams) // requests that run have theirs still
 	}

@@ -66,7 +66,7 @@ func TestPromisesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.want("backup", "POST", "/admin/v1/backup", key, `{}`, 200)
-	h.rewrite(t, file, "queue: 16\n", "queue: 32\n", "hello_page: show\n", "hello_page: hide\n")
+	h.rewrite(t, file, "key_prefix: ghk\n", "key_prefix: abc\n", "hello_page: show\n", "hello_page: hide\n")
 	h.want("reload", "POST", "/admin/v1/config/reload", key, "", 200)
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)

@@ -173,6 +173,11 @@ func TestReloadTakes(t *testing.T) {
 		t.Error("debug is not told")
 	}
 	reload(func(c *Config) { c.Log.Level = "error" }, "log.level changed")
+	reload(func(c *Config) { c.Disk.WarnPercent = 100 }, "disk.warn_percent changed")
+	if h.s.disk.Look(); !h.s.disk.Low() {
+		t.Error("the new limit of the disk is not in force")
+	}
+	reload(func(c *Config) { c.Audit.Overflow, c.Audit.Queue, c.Audit.Refusals = "drop", 16, "each" }, "audit.overflow changed", "audit.queue changed", "audit.refusals changed")
 	reload(func(c *Config) { c.Limits.Tokens = limit.Rate{Limit: 1, Window: time.Hour} }, "limits.tokens changed")
 	limited := false
 	for range 3 {
@@ -193,7 +198,7 @@ func TestReloadTakes(t *testing.T) {
 func TestReloadLeaves(t *testing.T) {
 	h, file, key := reloadable(t)
 	before := h.cfg
-	h.cfg.Listen.Gateway.Address, h.cfg.Audit.Queue, h.cfg.KeyPrefix = "127.0.0.1:1", 32, "abc"
+	h.cfg.Listen.Gateway.Address, h.cfg.Passwords.Queue, h.cfg.KeyPrefix = "127.0.0.1:1", 32, "abc"
 	h.cfg.Routes = append([]enforce.Route{}, h.cfg.Routes[:1]...)
 	h.save(file, h.cfg)
 	out := h.want("reload", "POST", "/admin/v1/config/reload", key, "", 200)
@@ -205,7 +210,7 @@ func TestReloadLeaves(t *testing.T) {
 			t.Errorf("a value is told: %v", c)
 		}
 	}
-	if got := strings.Join(left, " "); got != "listen.gateway.address audit.queue key_prefix" {
+	if got := strings.Join(left, " "); got != "listen.gateway.address passwords.queue key_prefix" {
 		t.Errorf("left: %s", got)
 	}
 	if got, _, _ := h.get("/b"); got != 404 {

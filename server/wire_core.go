@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -44,6 +45,14 @@ func (s *Server) secret(ctx context.Context, name string, n int) ([]byte, error)
 	return secrets.Keeper{Run: run, Box: s.box}.Get(ctx, name, n)
 }
 
+// refusalsPerMinute is how many refusals are recorded one by one.
+func refusalsPerMinute(cfg config.Audit) int {
+	if cfg.Refusals == "each" {
+		return audit.EveryRefusal
+	}
+	return cfg.RefusalsPerMinute
+}
+
 func (s *Server) wireAudit(ctx context.Context) error {
 	s.metrics = telemetry.NewMetrics(authn.Schemes(nil)...)
 	seed, err := s.secret(ctx, settingAuditKey, ed25519.SeedSize)
@@ -60,11 +69,7 @@ func (s *Server) wireAudit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	refusals := audit.RefusalsConfig{Recorder: s.recorder, PerMinute: s.cfg.Audit.RefusalsPerMinute, Now: s.now}
-	if s.cfg.Audit.Refusals == "each" {
-		refusals.PerMinute = audit.EveryRefusal
-	}
-	if s.refusals, err = audit.NewRefusals(refusals); err != nil {
+	if s.refusals, err = audit.NewRefusals(audit.RefusalsConfig{Recorder: s.recorder, PerMinute: refusalsPerMinute(s.cfg.Audit), Now: s.now}); err != nil {
 		return err
 	}
 	s.record = &telemetry.Events{Next: s.refusals, Metrics: s.metrics}

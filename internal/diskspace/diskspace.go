@@ -102,6 +102,13 @@ func (w *Watch) note(i int, s Space, err error) (changed, failed, low bool) {
 	return changed, false, low
 }
 
+// SetLimits changes Bytes and Percent, from the next look on.
+func (w *Watch) SetLimits(bytes uint64, percent int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.Bytes, w.Percent = bytes, percent
+}
+
 // little reports whether s is little room; more is asked of a disk that was low.
 func (w *Watch) little(s Space, was bool) bool {
 	bytes, share := float64(w.Bytes), float64(w.Percent)/100*float64(s.Total)

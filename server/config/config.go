@@ -96,20 +96,20 @@ type Log struct {
 
 // Audit sets the audit log.
 type Audit struct {
-	Overflow string `json:"overflow,omitempty" enum:"block,drop" default:"block" reload:"restart" doc:"When decision events come faster than they can be stored: block makes requests wait, and refuses them with 503 after five seconds, so that nothing passes unrecorded; drop lets them pass, and records how many were lost."`
-	Queue    int    `json:"queue,omitempty" minimum:"16" maximum:"1048576" default:"8192" reload:"restart" doc:"Decision events that may wait."`
+	Overflow string `json:"overflow,omitempty" enum:"block,drop" default:"block" reload:"live" doc:"When decision events come faster than they can be stored: block makes requests wait, and refuses them with 503 after five seconds, so that nothing passes unrecorded; drop lets them pass, and records how many were lost."`
+	Queue    int    `json:"queue,omitempty" minimum:"16" maximum:"1048576" default:"8192" reload:"live" doc:"Decision events that may wait."`
 	File     string `json:"file,omitempty" form:"path" reload:"restart" doc:"Also write each event as a JSON line to this file."`
 	// Retention 0 keeps everything.
 	Retention time.Duration `json:"retention,omitempty" minimum:"0s" reload:"restart" doc:"How long events are kept, such as '400d', at least '24h'; for good when empty. Older ones are removed from the beginning of the log, decisions and changes alike, and 'gatehouse audit verify' still proves the rest."`
 	// Refusals and RefusalsPerMinute are for audit.Refusals.
-	Refusals          string `json:"refusals,omitempty" enum:"count,each" default:"count" reload:"restart" doc:"Refusals of callers who never authenticated: count records the first ones of a minute one by one, then how many more there were, for each reason and network; each records all of them one by one, and lets anybody fill the disk."`
-	RefusalsPerMinute int    `json:"refusals_per_minute,omitempty" minimum:"1" maximum:"100000" default:"30" reload:"restart" doc:"How many of those are recorded one by one in a minute, for one reason and network (an IPv4 address, an IPv6 /64); ten times as many for all networks together."`
+	Refusals          string `json:"refusals,omitempty" enum:"count,each" default:"count" reload:"live" doc:"Refusals of callers who never authenticated: count records the first ones of a minute one by one, then how many more there were, for each reason and network; each records all of them one by one, and lets anybody fill the disk."`
+	RefusalsPerMinute int    `json:"refusals_per_minute,omitempty" minimum:"1" maximum:"100000" default:"30" reload:"live" doc:"How many of those are recorded one by one in a minute, for one reason and network (an IPv4 address, an IPv6 /64); ten times as many for all networks together."`
 }
 
 // Disk sets when the operator is warned that the disk fills.
 type Disk struct {
-	WarnBytes   int64         `json:"warn_bytes,omitempty" minimum:"0" default:"1073741824" reload:"restart" doc:"Warn when fewer bytes are free where 'data', or 'audit.file', is; 0 asks for no number."`
-	WarnPercent int           `json:"warn_percent,omitempty" minimum:"0" maximum:"100" default:"5" reload:"restart" doc:"Warn when a smaller part of the disk is free; 0 asks for no part."`
+	WarnBytes   int64         `json:"warn_bytes,omitempty" minimum:"0" default:"1073741824" reload:"live" doc:"Warn when fewer bytes are free where 'data', or 'audit.file', is; 0 asks for no number."`
+	WarnPercent int           `json:"warn_percent,omitempty" minimum:"0" maximum:"100" default:"5" reload:"live" doc:"Warn when a smaller part of the disk is free; 0 asks for no part."`
 	Interval    time.Duration `json:"interval,omitempty" minimum:"1s" maximum:"1h" default:"30s" reload:"restart" doc:"How often the free space is looked at."`
 }
 
