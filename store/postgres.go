@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
@@ -235,32 +234,29 @@ func (e *postgresEngine) stale(err error) bool {
 // the others wait may need one to read.
 func (e *postgresEngine) commit(conn *sql.Conn, stx *sql.Tx, tx *Tx) (again bool, err error) {
 	if len(tx.changes) == 0 {
-		err := stx.Commit()
-		return diagnose(err) == troubleRetry, err
+		became, err := e.finish(conn, stx, tx)
+		return became == rolledBack && retryable(err), err
 	}
 	turn, leave := e.line.join()
 	defer leave()
-	err = stx.Commit()
-	_ = conn.Close()
+	became, err := e.finish(conn, stx, tx)
 	<-turn
-	if err == nil {
+	switch became {
+	case committed:
 		return false, e.db.emit(tx.changes)
+	case rolledBack:
+		return retryable(err), err
 	}
-	var answered *pgconn.PgError
-	if !errors.As(err, &answered) {
-		// The connection broke while the server was at it: it may have committed.
-		// The caller is told that it failed, the caches to look again. Revocations
-		// keep their value, since memory is all that is asked about them: one that
-		// was not stored only denies.
-		e.logger.Error("the outcome of a commit is not known", "error", err)
-		for i := range tx.changes {
-			if tx.changes[i].Topic != gatehouse.TopicRevocation {
-				tx.changes[i].Value = nil
-			}
+	// The caller is told that it failed, the caches to look again. Revocations keep
+	// their value, since memory is all that is asked about them: one that was not
+	// stored only denies.
+	for i := range tx.changes {
+		if tx.changes[i].Topic != gatehouse.TopicRevocation {
+			tx.changes[i].Value = nil
 		}
-		_ = e.db.emit(tx.changes) // logged there; the caller gets err anyway
 	}
-	return diagnose(err) == troubleRetry, err
+	_ = e.db.emit(tx.changes) // logged there; the caller gets err anyway
+	return false, err
 }
 
 // resync tells the subscribers that others may have written in the meantime.

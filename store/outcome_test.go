@@ -1,0 +1,230 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+// cutter stands between the store and PostgreSQL, and cuts a connection at its COMMIT.
+type cutter struct {
+	socket string
+	mu     sync.Mutex
+	cut    string // "": nothing; "before" or "after" the server has the next COMMIT
+	cuts   int
+}
+
+// arm has the next COMMIT cut.
+func (c *cutter) arm(when string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut = when
+}
+
+func (c *cutter) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cuts
+}
+
+// take returns what to do with a message of a client.
+func (c *cutter) take(message []byte) (when string) {
+	if !bytes.Contains(bytes.ToLower(message), []byte("commit\x00")) {
+		return ""
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if when, c.cut = c.cut, ""; when != "" {
+		c.cuts++
+	}
+	return when
+}
+
+func (c *cutter) serve(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("unix", c.socket)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	answers := make(chan struct{})
+	lost := false // guarded by mu
+	var mu sync.Mutex
+	go func() {
+		defer close(answers)
+		defer client.Close() // whoever asks the server to cancel waits for its hanging up
+		buf := make([]byte, 1<<16)
+		for {
+			n, err := server.Read(buf)
+			mu.Lock()
+			drop := lost
+			mu.Unlock()
+			if n > 0 && !drop {
+				if _, err := client.Write(buf[:n]); err != nil {
+					return
+				}
+			}
+			if n > 0 && drop { // the server has answered the COMMIT: nobody will hear it
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := client.Read(buf)
+		if err != nil {
+			return
+		}
+		switch c.take(buf[:n]) {
+		case "before":
+			return
+		case "after":
+			mu.Lock()
+			lost = true
+			mu.Unlock()
+			if _, err := server.Write(buf[:n]); err == nil {
+				<-answers
+			}
+			return
+		}
+		if _, err := server.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// behindCutter returns a configuration that leads through a cutter.
+func behindCutter(t *testing.T) (store.Config, *cutter) {
+	t.Helper()
+	cfg := postgresConfig(t)
+	direct, err := pgx.ParseConfig(cfg.DSN.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cutter{socket: filepath.Join(direct.Host, fmt.Sprintf(".s.PGSQL.%d", direct.Port))}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	t.Cleanup(func() { _ = l.Close(); conns.Wait() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns.Add(1)
+			go func() { defer conns.Done(); c.serve(conn) }()
+		}
+	}()
+	host, port, _ := net.SplitHostPort(l.Addr().String())
+	cfg.DSN = gatehouse.Secret(strings.Replace(cfg.DSN.Reveal(), "host="+direct.Host, "host="+host+" port="+port, 1))
+	return cfg, c
+}
+
+// TestCommitIsLookedUp cuts the connection before and after the server has the COMMIT. What
+// was recorded is looked up: the change is made once, is told of, and the caller hears so.
+func TestCommitIsLookedUp(t *testing.T) {
+	cfg, cut := behindCutter(t)
+	db := open(t, cfg)
+	changes := changesOf(db)
+	for _, when := range []string{"before", "after"} {
+		for _, tells := range []bool{true, false} {
+			name := fmt.Sprintf("%s, tells %v", when, tells)
+			changes()
+			cuts, runs := cut.count(), 0
+			cut.arm(when)
+			err := db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				runs++
+				if err := tx.AppendEvents(ctx, gatehouse.Event{Realm: name, Kind: "x.y"}); err != nil {
+					return err
+				}
+				if tells {
+					return tx.PutRole(ctx, policy.Role{Realm: name, Name: "r"})
+				}
+				return tx.PutSetting(ctx, name, "1")
+			})
+			if err != nil || cut.count() != cuts+1 {
+				t.Errorf("%s: %v after %d cuts", name, err, cut.count()-cuts)
+			}
+			if want := map[string]int{"before": 2, "after": 1}[when]; runs != want {
+				t.Errorf("%s: run %d times, want %d", name, runs, want)
+			}
+			if got := must(db.UnsequencedBatches(t.Context(), name, 10))(t); len(got) != 1 {
+				t.Errorf("%s: %d batches", name, len(got))
+			}
+			var want []gatehouse.Change
+			if tells {
+				want = one(gatehouse.TopicRole, name, "r", policy.Role{Realm: name, Name: "r"})
+			}
+			same(t, changes(), want)
+		}
+	}
+
+	// What recorded nothing cannot be found: the caller is told that it failed, and
+	// everybody to look again.
+	cut.arm("after")
+	wantKind(t, db.Update(t.Context(), putRole("unrecorded")), gatehouse.Unavailable)
+	same(t, changes(), one(gatehouse.TopicRole, "main", "unrecorded", nil))
+}
+
+// TestCommitThatWaitsForAStandby: a session that is ended while its COMMIT waits for a
+// synchronous standby has committed, and the server breaks the connection off.
+func TestCommitThatWaitsForAStandby(t *testing.T) {
+	cfg := postgresConfig(t)
+	db := open(t, cfg)
+	changes := changesOf(db)
+	admin := must(pgx.Connect(t.Context(), cfg.DSN.Reveal()))(t)
+	defer func() { _ = admin.Close(context.Background()) }()
+	set := func(statement string) {
+		for _, s := range []string{statement, `SELECT pg_reload_conf()`} {
+			if _, err := admin.Exec(context.Background(), s); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	set(`ALTER SYSTEM SET synchronous_standby_names='nobody'`)
+	defer set(`ALTER SYSTEM RESET synchronous_standby_names`)
+	waiting := func() (n int) {
+		if err := admin.QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE wait_event='SyncRep' AND datname=current_database()`).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	testwait.Until(t, soon, "the setting", func() (on bool) {
+		err := admin.QueryRow(t.Context(), `SELECT current_setting('synchronous_standby_names')<>''`).Scan(&on)
+		return err == nil && on
+	})
+	runs, done := 0, make(chan error, 1)
+	go func() {
+		done <- db.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+			runs++
+			if err := tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y"}); err != nil {
+				return err
+			}
+			return tx.PutRole(ctx, policy.Role{Realm: "main", Name: "r"})
+		})
+	}()
+	testwait.Until(t, soon, "the wait", func() bool { return waiting() > 0 })
+	if err := <-done; err != nil || runs != 1 {
+		t.Errorf("run %d times: %v", runs, err)
+	}
+	same(t, changes(), one(gatehouse.TopicRole, "main", "r", policy.Role{Realm: "main", Name: "r"}))
+}
