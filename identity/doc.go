@@ -61,10 +61,12 @@
 // it may still fail. Known networks are in the store too (a keyed hash of each); before
 // a node refuses somebody at a network that it does not know, it asks for them, at most
 // once in 10 s for an account and a hundred times a second. A failure leaves a row for
-// 30 days: those of strangers at most 5 a second for each node.
+// 30 days: those of strangers 5 a second at most.
 //
-// The other counters (pairs at unknown networks, addresses, the global one) are in
-// memory, of each node for itself, and a restart forgets them. Memory is bounded
+// The counters of addresses and the global one are in memory, and added up in the store
+// each second: all nodes let through together what one would, and what comes within a
+// second. Pairs at unknown networks are of each node for itself, since the account's
+// counter bounds them all; a restart forgets them. Memory is bounded
 // (100,000 entries a table, the least recently used go first; to push one counter out
 // takes 100,000 counted failures, which the global counter stretches over five hours).
 //

@@ -428,8 +428,8 @@ func (k *ticket) settle(ctx context.Context) {
 	}
 }
 
-// Work purges what is over, each hour, until ctx ends.
-func (t *Throttle) Work(ctx context.Context) error {
+// Purge removes from the store what is over, each hour, until ctx ends.
+func (t *Throttle) Purge(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -438,9 +438,10 @@ func (t *Throttle) Work(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		before := t.cfg.Now().Add(-leaseKept)
 		_, err := piecewise.Do(ctx, func(ctx context.Context, limit int) (n int64, err error) {
 			err = t.cfg.Run(ctx, func(ctx context.Context, tx FailureTx) error {
-				n, err = tx.PurgeFailures(ctx, t.cfg.Now().Add(-leaseKept), limit)
+				n, err = tx.PurgeFailures(ctx, before, limit)
 				return err
 			})
 			return n, err

@@ -73,6 +73,7 @@ type Throttle struct {
 	asked    int // in the second that began at askedAt
 	askedAt  time.Time
 	visits   singleflight.Group
+	unsent   pending // what the store was not told yet
 	global   float64 // level of the leaky bucket at globalAt
 	globalAt time.Time
 }
@@ -162,7 +163,7 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	}
 	return &Throttle{cfg: cfg, pairs: newLRU[pairKey, *counter](cfg.Entries), accounts: newLRU[accountID, *counter](cfg.Entries),
 		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[accountID, []knownNetwork](cfg.Entries),
-		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries), globalAt: cfg.Now()}, nil
+		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries), unsent: pending{}, globalAt: cfg.Now()}, nil
 }
 
 // network is what an address counts as: itself for IPv4, its /64 for IPv6, of
@@ -253,6 +254,7 @@ func (t *Throttle) enter(pair pairKey) (k *ticket, known bool, err error) {
 		k.charge(take(t.networks, pair.network), t.cfg.Address, now)
 		t.drain(now)
 		t.global++
+		t.count(pair.network, 1)
 	}
 	return k, known, nil
 }
@@ -358,6 +360,7 @@ func (k *ticket) refund() {
 	}
 	if !k.known && len(k.charges) > 0 {
 		k.t.global = max(0, k.t.global-1)
+		k.t.count(k.pair.network, -1)
 	}
 	k.charges = nil // a second call does nothing
 }

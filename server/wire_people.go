@@ -45,7 +45,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.jobs = append(s.jobs, job{name: "purge of failed attempts", lease: "purge of failed attempts", run: throttle.Work})
+	s.jobs = append(s.jobs, job{name: "failed attempts by address", run: throttle.AddUp}, // each node's own
+		job{name: "purge of failed attempts", lease: "purge of failed attempts", run: throttle.Purge})
 	s.directory, err = identity.NewDirectory(identity.DirectoryConfig{Store: s.db, Now: s.now})
 	if err != nil {
 		return err

@@ -1,0 +1,180 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+)
+
+// What failed from an address, and in the whole installation, is counted in memory, where
+// nobody waits, and added up in the store each second: all nodes together let through what
+// one would, and what comes within one second at most more.
+
+const (
+	flushEvery = time.Second
+	// flushAtOnce is how many addresses are written in one transaction.
+	flushAtOnce = 50
+	// whole is how much of a tally one failure is.
+	whole = 1000
+)
+
+// tally is what is stored of an address, or of all of them together.
+type tally struct {
+	N    int64 `json:"n"`  // thousandths of a failure
+	Last int64 `json:"at"` // microseconds since 1970
+}
+
+// pending is what this node has counted and not stored.
+type pending map[netip.Prefix]int
+
+// everywhere stands for all unknown networks together. No caller has it, nor those without
+// a known address.
+func everywhere() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
+
+// count notes what has to be added in the store.
+func (t *Throttle) count(network netip.Prefix, n int) {
+	if t.cfg.Run == nil {
+		return
+	}
+	t.unsent[network] += n
+	t.unsent[everywhere()] += n
+}
+
+// stored is what the store counts of a network after a flush.
+type stored struct {
+	network netip.Prefix
+	tally   tally
+}
+
+// AddUp tells the store each second what this node has counted, and learns what all have,
+// until ctx ends. It is every node's own work.
+func (t *Throttle) AddUp(ctx context.Context) error {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	away := false
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), visitTimeout)
+			defer cancel()
+			_ = t.flush(last) // a second's count is all that a restart may forget
+			return nil
+		case <-tick.C:
+		}
+		err := t.flush(ctx)
+		if err != nil && !away && ctx.Err() == nil { // once, not each second
+			t.cfg.Logger.WarnContext(ctx, "failed attempts by address are not added up; each node counts for itself", "cause", err)
+		}
+		away = err != nil
+	}
+}
+
+// flush adds to the store what was counted since the last one, and takes over the sums.
+func (t *Throttle) flush(ctx context.Context) error {
+	t.mu.Lock()
+	unsent := t.unsent
+	t.unsent = pending{}
+	t.mu.Unlock()
+	keys := map[netip.Prefix]counterKey{}
+	for network := range unsent {
+		keys[network] = t.hashed("gatehouse address", network.String())
+	}
+	// In the order of the keys, so that two nodes never wait for each other.
+	order := slices.SortedFunc(maps.Keys(unsent), func(a, b netip.Prefix) int {
+		ka, kb := keys[a], keys[b]
+		return bytes.Compare(ka[:], kb[:])
+	})
+	for piece := range slices.Chunk(order, flushAtOnce) {
+		sums, err := t.send(ctx, piece, keys, unsent)
+		t.mu.Lock()
+		if err != nil { // the next flush has them
+			for network, n := range unsent {
+				t.unsent[network] += n
+			}
+			t.mu.Unlock()
+			return err
+		}
+		for _, s := range sums {
+			delete(unsent, s.network)
+			t.takeOver(s)
+		}
+		t.mu.Unlock()
+	}
+	return nil
+}
+
+// send adds up some networks in one transaction.
+func (t *Throttle) send(ctx context.Context, piece []netip.Prefix, keys map[netip.Prefix]counterKey, unsent pending) (sums []stored, err error) {
+	for n := 1; ; n++ {
+		err = t.cfg.Run(ctx, func(ctx context.Context, tx FailureTx) error {
+			sums = sums[:0]
+			for _, network := range piece {
+				key := keys[network]
+				f, err := tx.Failures(ctx, key[:])
+				if err != nil && !errors.Is(err, gatehouse.NotFound) {
+					return err
+				}
+				var s tally
+				if err == nil {
+					if err := exactjson.Unmarshal(f.State, &s); err != nil {
+						return gatehouse.ErrInternal.With(err)
+					}
+				}
+				s = t.sum(network, s, unsent[network], t.cfg.Now())
+				sums = append(sums, stored{network, s})
+				f.Key, f.ExpiresAt = key[:], time.UnixMicro(s.Last).Add(t.cfg.Address.Forget)
+				if f.State, err = json.Marshal(&s); err != nil {
+					return gatehouse.ErrInternal.With(err)
+				}
+				if err := tx.PutFailures(ctx, f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if !errors.Is(err, gatehouse.Conflict) || n == visitTries {
+			return sums, err
+		}
+	}
+}
+
+// sum adds n to what is stored, as far as that is not forgiven by now.
+func (t *Throttle) sum(network netip.Prefix, s tally, n int, now time.Time) tally {
+	steps, idle := t.cfg.Address, max(0, now.Sub(time.UnixMicro(s.Last)))
+	switch {
+	case s.Last == 0 || idle >= steps.Forget:
+		s = tally{Last: now.UnixMicro()}
+	case network == everywhere():
+		s = tally{max(0, s.N-int64(idle.Seconds()*t.cfg.GlobalRate*whole)), now.UnixMicro()}
+	case steps.Decay > 0:
+		s.N = max(0, s.N-int64(idle/steps.Decay)*whole)
+		s.Last = now.Add(-(idle % steps.Decay)).UnixMicro() // the rest counts towards the next
+	default:
+		s.Last = now.UnixMicro()
+	}
+	s.N = max(0, s.N+int64(n)*whole)
+	return s
+}
+
+// takeOver puts a sum, and what was counted here meanwhile, in the place of what this node
+// had counted alone.
+func (t *Throttle) takeOver(s stored) {
+	if s.network == everywhere() {
+		t.global, t.globalAt = max(0, float64(s.tally.N)/whole+float64(t.unsent[s.network])), time.UnixMicro(s.tally.Last)
+		return
+	}
+	c := take(t.networks, s.network)
+	c.n, c.last = max(0, int(s.tally.N/whole)+t.unsent[s.network]), time.UnixMicro(s.tally.Last)
+	if until := c.last.Add(t.cfg.Address.wait(c.n)); until.After(c.until) {
+		c.until = until
+	}
+}
