@@ -58,6 +58,7 @@ defaults
     timeout connect 10s
     timeout client 30s
     timeout server 30s
+    timeout check 10s
 frontend in
     bind ` + front + `
     default_backend nodes
