@@ -39,10 +39,9 @@ func (r *testReader) read(ctx context.Context, proof Row) (reading, error) {
 
 // writer is one connection with its transaction.
 type writer struct {
-	conn    *pgx.Conn
-	tx      pgx.Tx
-	xid     uint64
-	nesting int
+	conn *pgx.Conn
+	tx   pgx.Tx
+	xid  uint64
 }
 
 // TestNothingIsSkipped lets writers begin, append, roll back and commit in every order,
