@@ -68,6 +68,8 @@ func (t ledgerTx) PutFailures(_ context.Context, f Failures) error {
 }
 
 func (t ledgerTx) PurgeFailures(_ context.Context, before time.Time, _ int) (n int64, err error) {
+	t.l.mu.Lock()
+	defer t.l.mu.Unlock()
 	for key, f := range t.l.kept {
 		if f.ExpiresAt.Before(before) {
 			delete(t.l.kept, key)

@@ -157,6 +157,8 @@ func TestThrottleWork(t *testing.T) {
 		}
 		has := func(address string) bool {
 			key := th.hashed("gatehouse address", network(address).String())
+			l.mu.Lock()
+			defer l.mu.Unlock()
 			_, ok := l.kept[string(key[:])]
 			return ok
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 // table is what the job writes to.
 type table struct {
+	mu     sync.Mutex // a bubble orders what the job did before what the test does, and not the other way round
 	rows   int64
 	before []time.Time
 	fail   error
@@ -26,6 +28,8 @@ func (s *table) PurgeOnce(_ context.Context, before time.Time, limit int) (int64
 }
 
 func (s *table) run(ctx context.Context, fn func(context.Context, PurgeTx) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return fn(ctx, s)
 }
 
@@ -46,6 +50,7 @@ func TestPurge(t *testing.T) {
 		}
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()
+		s.mu.Lock()
 		if s.rows != 0 || len(s.before) < 3 || log.Len() > 0 {
 			t.Errorf("%d are left after %d transactions: %s", s.rows, len(s.before), log.String())
 		}
@@ -53,12 +58,15 @@ func TestPurge(t *testing.T) {
 			t.Errorf("what ended before %v, not %v", s.before[0], want)
 		}
 		s.fail, s.rows, s.before = errors.New("disk full"), 1000, nil
+		s.mu.Unlock()
 		time.Sleep(time.Minute)
 		synctest.Wait()
+		s.mu.Lock()
 		if len(s.before) != 1 || !strings.Contains(log.String(), "disk full") {
 			t.Errorf("%d transactions: %s", len(s.before), log.String())
 		}
 		s.fail = nil
+		s.mu.Unlock()
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if s.rows != 0 {
