@@ -45,9 +45,11 @@ func TestPurge(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- p.Work(ctx) }()
 		synctest.Wait()
+		s.mu.Lock()
 		if len(s.before) != 0 {
 			t.Error("at once")
 		}
+		s.mu.Unlock()
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()
 		s.mu.Lock()
