@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,7 +23,7 @@ import (
 type cutter struct {
 	socket string
 	mu     sync.Mutex
-	cut    string // "": nothing; "before" or "after" the server has the next COMMIT
+	cut    string // "": nothing; "before", "during" or "after" the server's work on the next COMMIT
 	cuts   int
 }
 
@@ -71,7 +72,7 @@ func (c *cutter) serve(client net.Conn) {
 			mu.Lock()
 			drop := lost
 			mu.Unlock()
-			if n > 0 && !drop {
+			if hidesBackend(buf[:n]); n > 0 && !drop {
 				if _, err := client.Write(buf[:n]); err != nil {
 					return
 				}
@@ -93,6 +94,12 @@ func (c *cutter) serve(client net.Conn) {
 		switch c.take(buf[:n]) {
 		case "before":
 			return
+		case "during":
+			if _, err := server.Write(buf[:n]); err == nil {
+				_ = client.Close()
+				<-answers
+			}
+			return
 		case "after":
 			mu.Lock()
 			lost = true
@@ -105,6 +112,14 @@ func (c *cutter) serve(client net.Conn) {
 		if _, err := server.Write(buf[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// hidesBackend gives another process id in what a server says at the start of a session
+// (BackendKeyData: 'K', a length of 12, the id, a key), as a pooler does.
+func hidesBackend(answer []byte) {
+	if i := bytes.Index(answer, []byte{'K', 0, 0, 0, 12}); i >= 0 && len(answer) >= i+13 && bytes.Contains(answer[:i], []byte("server_version")) {
+		copy(answer[i+5:], []byte{0, 0, 0, 1})
 	}
 }
 
@@ -184,14 +199,45 @@ func TestCommitIsLookedUp(t *testing.T) {
 	same(t, changes(), one(gatehouse.TopicRole, "main", "unrecorded", nil))
 }
 
-// TestCommitThatWaitsForAStandby: a session that is ended while its COMMIT waits for a
-// synchronous standby has committed, and the server breaks the connection off.
-func TestCommitThatWaitsForAStandby(t *testing.T) {
-	cfg := postgresConfig(t)
+// TestCommitUnderWay cuts the connection while the server is still at the COMMIT, which a
+// synchronous standby holds up. Nothing is run again before its outcome is sure, behind a
+// pooler too.
+func TestCommitUnderWay(t *testing.T) {
+	cfg, cut := behindCutter(t)
 	db := open(t, cfg)
 	changes := changesOf(db)
+	release := withoutStandby(t, cfg)
+	cut.arm("during")
+	runs, done := 0, make(chan error, 1)
+	go func() { done <- db.Update(context.Background(), recorded(&runs)) }()
+	testwait.Until(t, soon, "the cut", func() bool { return cut.count() == 1 })
+	testwait.Outlast(500 * time.Millisecond) // it is looked up meanwhile
+	release()
+	if err := <-done; err != nil || runs != 1 {
+		t.Errorf("run %d times: %v", runs, err)
+	}
+	same(t, changes(), one(gatehouse.TopicRole, "main", "r", policy.Role{Realm: "main", Name: "r"}))
+	if got := must(db.UnsequencedBatches(t.Context(), "main", 10))(t); len(got) != 1 {
+		t.Errorf("%d batches", len(got))
+	}
+}
+
+// recorded is a change with its event; it counts how often it is run.
+func recorded(runs *int) change {
+	return func(ctx context.Context, tx *store.Tx) error {
+		*runs++
+		if err := tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y"}); err != nil {
+			return err
+		}
+		return tx.PutRole(ctx, policy.Role{Realm: "main", Name: "r"})
+	}
+}
+
+// withoutStandby has the server wait at each COMMIT for a standby that is not there, until
+// release is called or the test ends.
+func withoutStandby(t *testing.T, cfg store.Config) (release func()) {
+	t.Helper()
 	admin := must(pgx.Connect(t.Context(), cfg.DSN.Reveal()))(t)
-	defer func() { _ = admin.Close(context.Background()) }()
 	set := func(statement string) {
 		for _, s := range []string{statement, `SELECT pg_reload_conf()`} {
 			if _, err := admin.Exec(context.Background(), s); err != nil {
@@ -200,29 +246,37 @@ func TestCommitThatWaitsForAStandby(t *testing.T) {
 		}
 	}
 	set(`ALTER SYSTEM SET synchronous_standby_names='nobody'`)
-	defer set(`ALTER SYSTEM RESET synchronous_standby_names`)
-	waiting := func() (n int) {
+	release = sync.OnceFunc(func() {
+		set(`ALTER SYSTEM RESET synchronous_standby_names`)
+		_ = admin.Close(context.Background())
+	})
+	t.Cleanup(release)
+	testwait.Until(t, soon, "the setting", func() (on bool) {
+		err := admin.QueryRow(t.Context(), `SELECT current_setting('synchronous_standby_names')<>''`).Scan(&on)
+		return err == nil && on
+	})
+	return release
+}
+
+// TestCommitThatWaitsForAStandby: a session that is ended while its COMMIT waits for a
+// synchronous standby has committed, and the server breaks the connection off.
+func TestCommitThatWaitsForAStandby(t *testing.T) {
+	cfg := postgresConfig(t)
+	db := open(t, cfg)
+	changes := changesOf(db)
+	withoutStandby(t, cfg)
+	admin := must(pgx.Connect(t.Context(), cfg.DSN.Reveal()))(t)
+	defer func() { _ = admin.Close(context.Background()) }()
+	ended := func() (n int) {
 		if err := admin.QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 			WHERE wait_event='SyncRep' AND datname=current_database()`).Scan(&n); err != nil {
 			t.Error(err)
 		}
 		return n
 	}
-	testwait.Until(t, soon, "the setting", func() (on bool) {
-		err := admin.QueryRow(t.Context(), `SELECT current_setting('synchronous_standby_names')<>''`).Scan(&on)
-		return err == nil && on
-	})
 	runs, done := 0, make(chan error, 1)
-	go func() {
-		done <- db.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
-			runs++
-			if err := tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y"}); err != nil {
-				return err
-			}
-			return tx.PutRole(ctx, policy.Role{Realm: "main", Name: "r"})
-		})
-	}()
-	testwait.Until(t, soon, "the wait", func() bool { return waiting() > 0 })
+	go func() { done <- db.Update(context.Background(), recorded(&runs)) }()
+	testwait.Until(t, soon, "the wait", func() bool { return ended() > 0 })
 	if err := <-done; err != nil || runs != 1 {
 		t.Errorf("run %d times: %v", runs, err)
 	}

@@ -66,11 +66,13 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 	if _, err := waitForLock(ctx, cfg.LockWait, func() (struct{}, error) { return struct{}{}, l.take(ctx) }); err != nil {
 		return nil, nil, err
 	}
-	if cfg.Shared && poolConfig.ConnConfig.RuntimeParams[idleTimeout] == "" {
-		poolConfig.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, `SET `+idleTimeout+`='`+maxIdle+`'`)
+	limited := cfg.Shared && poolConfig.ConnConfig.RuntimeParams[idleTimeout] == ""
+	poolConfig.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if err := noteBackend(ctx, conn); err != nil || !limited {
 			return err
 		}
+		_, err := conn.Exec(ctx, `SET `+idleTimeout+`='`+maxIdle+`'`)
+		return err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {

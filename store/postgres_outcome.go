@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
@@ -55,11 +56,25 @@ func retryable(err error) bool {
 	return t == troubleRetry || t == troubleConnection
 }
 
-// backendOf returns the process of the server that serves conn; 0 when it cannot be had.
-func backendOf(conn *sql.Conn) (pid uint32) {
+// backendKey is where a connection keeps the id of the server's process that serves it.
+const backendKey = "gatehouse backend"
+
+// noteBackend asks a new connection whose it is. What the protocol says at its start is
+// not enough: a pooler tells an id of its own there.
+func noteBackend(ctx context.Context, conn *pgx.Conn) error {
+	var pid int64
+	if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
+		return err
+	}
+	conn.PgConn().CustomData()[backendKey] = pid
+	return nil
+}
+
+// backendOf returns the process of the server that serves conn; 0 when it is not known.
+func backendOf(conn *sql.Conn) (pid int64) {
 	_ = conn.Raw(func(driver any) error {
 		if c, ok := driver.(*stdlib.Conn); ok {
-			pid = c.Conn().PgConn().PID()
+			pid, _ = c.Conn().PgConn().CustomData()[backendKey].(int64)
 		}
 		return nil
 	})
@@ -70,7 +85,7 @@ func backendOf(conn *sql.Conn) (pid uint32) {
 // it wrote: a batch of events, which every change of state has, and whose id is never
 // given twice. What is not there may still come as long as the backend is at it, so
 // that is asked first. Of a transaction that recorded nothing, nothing is known.
-func (e *postgresEngine) lookUp(backend uint32, tx *Tx) outcome {
+func (e *postgresEngine) lookUp(backend int64, tx *Tx) outcome {
 	if len(tx.batches) == 0 || backend == 0 {
 		return unknown
 	}
@@ -97,11 +112,12 @@ func (e *postgresEngine) lookUp(backend uint32, tx *Tx) outcome {
 }
 
 // askOutcome asks once. A server that has just started knows nothing of the backend,
-// and has rolled back what it did not commit; so has one that was promoted.
-func (e *postgresEngine) askOutcome(ctx context.Context, backend uint32, batch string) (outcome, error) {
+// and has rolled back what it did not commit; so has one that was promoted. A standby
+// may only not have heard of it yet.
+func (e *postgresEngine) askOutcome(ctx context.Context, backend int64, batch string) (outcome, error) {
 	var busy, there bool
-	err := e.shared.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid=$1 AND pid<>pg_backend_pid()
-		AND xact_start IS NOT NULL)`, int64(backend)).Scan(&busy)
+	err := e.shared.QueryRowContext(ctx, `SELECT pg_is_in_recovery() OR EXISTS (SELECT 1 FROM pg_stat_activity
+		WHERE pid=$1 AND pid<>pg_backend_pid() AND xact_start IS NOT NULL)`, backend).Scan(&busy)
 	if err == nil {
 		err = e.shared.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM audit_batches WHERE id=$1)`, batch).Scan(&there)
 	}
