@@ -250,24 +250,22 @@ type inboundBody struct {
 
 // Close implements io.Closer. Who answers before it has read the whole body must not
 // wait for a caller who sends nothing more: net/http's own Close waits for a Read
-// that is under way.
+// that is under way, and where none is, reads on by itself.
 func (b *inboundBody) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
-	if b.e.time.reading.Load() {
+	if !b.whole.Load() {
 		b.e.patience.Cut()
 	}
 	return b.ReadCloser.Close()
 }
 
 func (b *inboundBody) Read(p []byte) (int, error) {
-	// Before it is asked whether the body was closed: Close looks the other way round.
-	b.e.time.reading.Store(true)
 	if b.closed.Load() {
-		b.e.time.reading.Store(false)
 		return 0, http.ErrBodyReadAfterClose
 	}
+	b.e.time.reading.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	b.e.time.reading.Store(false)
 	b.e.time.progress()

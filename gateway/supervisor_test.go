@@ -336,6 +336,49 @@ func TestAnswerBeforeTheBodyEnds(t *testing.T) {
 	}
 }
 
+// TestAnswerToABodyThatIsHeldUp: the call ends as well when nobody reads the body at the
+// end of the answer, because the API takes no more of it: all that its window lets
+// through was sent, and the caller sends nothing more.
+func TestAnswerToABodyThatIsHeldUp(t *testing.T) {
+	t.Parallel()
+	sent := make(chan struct{})
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-sent
+		_, _ = io.WriteString(w, "enough")
+	}))
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Config.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 16, MaxReceiveBufferPerConnection: 1 << 16}
+	srv.Start()
+	defer srv.Close()
+	s := startURL(t, srv.URL, func(_ *gateway.Config, u *gateway.Upstream) { u.HTTP2 = true })
+	pr, pw := io.Pipe()
+	defer pw.Close() // long after the answer
+	go func() {
+		_, _ = pw.Write(make([]byte, 1<<16+1))
+		close(sent)
+	}()
+	req, _ := http.NewRequestWithContext(t.Context(), "POST", s.url+"/svc", pr)
+	got := make(chan string, 1)
+	go func() {
+		res, err := (&http.Transport{}).RoundTrip(req)
+		if err != nil {
+			got <- err.Error()
+			return
+		}
+		body, err := io.ReadAll(res.Body)
+		got <- fmt.Sprint(string(body), err)
+	}()
+	select {
+	case answer := <-got:
+		if answer != "enough<nil>" {
+			t.Error(answer)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the call does not end for the caller")
+	}
+}
+
 // TestBodyLeftBehind: what an early answer leaves of a body is never taken for the
 // next request of that connection.
 func TestBodyLeftBehind(t *testing.T) {

@@ -227,6 +227,7 @@ func TestAge(t *testing.T) {
 	if got := n.reloads(); len(got) != 1 {
 		t.Errorf("a restart of the server had everything reloaded: %q", got)
 	}
+	testwait.Until(t, soon, "told of its end", func() bool { return strings.Contains(n.log.String(), "is read again") })
 	if log := n.log.String(); strings.Count(log, "cannot be read") != 1 || strings.Count(log, "is read again") != 1 {
 		t.Errorf("told:\n%s", log)
 	}
