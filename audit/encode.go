@@ -120,7 +120,7 @@ func (s *span) add(e *gatehouse.Event) {
 
 func (s *span) batch(realm string, data []byte) Batch {
 	return Batch{
-		ID: gatehouse.NewID("bat", s.min), Realm: realm, FirstIndex: -1, Count: s.count, MinTime: s.min, MaxTime: s.max,
+		ID: gatehouse.NewID(batchID, s.min), Realm: realm, FirstIndex: -1, Count: s.count, MinTime: s.min, MaxTime: s.max,
 		Kind: clip(s.kind, maxID), ActorID: clip(s.actor, maxName), TargetID: clip(s.target, maxName), Data: data,
 	}
 }

@@ -52,16 +52,32 @@ type Log struct {
 const (
 	maxList      = 1000
 	maxFound     = 1000
-	maxCursorLen = 39 // two int64 and the dot between them
+	maxCursorLen = 64 // the id of a batch, a dot and an int64
 )
 
 var errBadCursor = gatehouse.E(gatehouse.Invalid, "audit_cursor_invalid", "the cursor is not one that this log gave out")
 
-// cursor is a place between two events: the line `line` of the batch at position.
-type cursor struct{ position, line int64 }
+// cursor is a place between two events: the line `line` of the batch at position, or of
+// that batch when it had no position for good.
+type cursor struct {
+	batch          string
+	position, line int64
+}
 
 func (c cursor) String() string {
-	return strconv.FormatInt(c.position, 10) + "." + strconv.FormatInt(c.line, 10)
+	place := c.batch
+	if place == "" {
+		place = strconv.FormatInt(c.position, 10)
+	}
+	return place + "." + strconv.FormatInt(c.line, 10)
+}
+
+// at is the cursor of a line of b.
+func at(b *Batch, line int64) cursor {
+	if b.arriving() {
+		return cursor{batch: b.ID, line: line}
+	}
+	return cursor{position: b.Position, line: line}
 }
 
 func parseCursor(s string) (c cursor, err error) {
@@ -69,7 +85,11 @@ func parseCursor(s string) (c cursor, err error) {
 		return c, errBadCursor
 	}
 	a, b, _ := strings.Cut(s, ".")
-	c.position, _ = strconv.ParseInt(a, 10, 64)
+	if strings.HasPrefix(a, batchID+"_") && plain(a) {
+		c.batch = a
+	} else {
+		c.position, _ = strconv.ParseInt(a, 10, 64)
+	}
 	c.line, _ = strconv.ParseInt(b, 10, 64)
 	// What is no number has become another one, and is not written again as it was read.
 	if c.position < 0 || c.line < 0 || c.String() != s {
@@ -98,15 +118,19 @@ func (l *Log) List(ctx context.Context, realm string, q Query) (Page, error) {
 		}
 		// The batch at the cursor is read again, from its line on.
 		resume, skip = c, c.line
-		bq.After = c.position - 1
-		if bq.Descending {
+		switch {
+		case c.batch != "":
+			bq.At = c.batch
+		case bq.Descending:
 			bq.After = c.position + 1
+		default:
+			bq.After = c.position - 1
 		}
 	}
 	needles := q.needles()
-	w := walk{reader: l.Reader, realm: realm, q: bq, facts: q.facts(), most: l.maxScan()}
+	w := walk{reader: l.Reader, realm: realm, q: bq, again: bq.At != "", facts: q.facts(), most: l.maxScan()}
 	end, err := w.run(ctx, func(b *Batch) (bool, error) {
-		if b.Position != resume.position {
+		if b.Position != resume.position && b.ID != resume.batch {
 			skip = 0
 		}
 		return page.take(b, &q, needles, skip)
@@ -151,7 +175,7 @@ func (p *Page) take(b *Batch, q *Query, needles needles, skip int64) (bool, erro
 			continue
 		}
 		if len(p.Entries) == q.Limit {
-			p.Next = cursor{position: b.Position, line: n}.String()
+			p.Next = at(b, n).String()
 			return true, nil
 		}
 		p.Entries = append(p.Entries, Entry{Index: indexOf(b, i), Event: e})

@@ -45,6 +45,16 @@ func filled(t testing.TB) *memory {
 
 func TestListPagesEqualFilter(t *testing.T) {
 	m := filled(t)
+	listPagesEqualFilter(t, m)
+	for i := range m.batches { // all wait, as after a long absence of the sequencer
+		m.batches[i].Position, m.batches[i].FirstIndex = m.batches[i].Position+audit.Arriving, -1
+	}
+	m.filters, m.heads = nil, map[string]int64{}
+	listPagesEqualFilter(t, m)
+}
+
+func listPagesEqualFilter(t *testing.T, m *memory) {
+	t.Helper()
 	for name, q := range map[string]audit.Query{
 		"all": {}, "kind": {Kind: "user.create"}, "prefix": {Kind: "user."}, "actor": {ActorID: "usr_1"}, "target": {TargetID: "42"},
 		"outcome": {Outcome: gatehouse.OutcomeFailure}, "time": {From: epoch.Add(10 * time.Second), To: epoch.Add(60 * time.Second)},
@@ -62,7 +72,7 @@ func TestListPagesEqualFilter(t *testing.T) {
 							t.Fatal(err, pages)
 						}
 						for _, e := range p.Entries {
-							if want, _ := strconv.ParseInt(e.Target.ID, 10, 64); e.Index != want && !(want == 72 && e.Index == -1) {
+							if want, _ := strconv.ParseInt(e.Target.ID, 10, 64); e.Index != want && !((want == 72 || m.heads["main"] == 0) && e.Index == -1) {
 								t.Errorf("event %s has index %d", e.Target.ID, e.Index)
 							}
 							got = append(got, e.Target.ID)

@@ -35,6 +35,7 @@ type memory struct {
 	gaps    []audit.Gap
 	filters []audit.SearchFilter // by position
 	removal map[string]audit.Removal
+	lanes   bool                    // the sequencer gives positions, as on PostgreSQL
 	read    int                     // batches given out
 	fail    func(call string) error // may be nil
 	commit  error                   // after a commit that worked
@@ -81,6 +82,9 @@ func (x *memTx) AppendBatch(_ context.Context, b audit.Batch) error {
 	for _, o := range x.m.batches {
 		b.Position = max(b.Position, o.Position+1)
 	}
+	if x.m.lanes && b.Position < audit.Arriving {
+		b.Position += audit.Arriving
+	}
 	b.Data = slices.Clone(b.Data)
 	x.m.batches = append(x.m.batches, b)
 	return nil
@@ -123,6 +127,15 @@ func (x *memTx) SequenceBatches(_ context.Context, realm string, first int64, ba
 			return gatehouse.Conflict
 		}
 		x.m.batches[at].FirstIndex, batches[i].FirstIndex = first, first
+		if batches[i].Position >= audit.Arriving {
+			batches[i].Position = 1
+			for _, o := range x.m.batches {
+				if o.Position < audit.Arriving {
+					batches[i].Position = max(batches[i].Position, o.Position+1)
+				}
+			}
+			x.m.batches[at].Position = batches[i].Position
+		}
 		first += batches[i].Count
 	}
 	x.m.heads[realm] = first
@@ -235,8 +248,15 @@ func (m *memory) Batches(_ context.Context, realm string, q audit.BatchQuery) ([
 	field := func(have, want string) bool {
 		return want == "" || have == "" || have == want || strings.HasSuffix(want, ".") && strings.HasPrefix(have, want)
 	}
+	resumed := int64(0)
+	if i := slices.IndexFunc(m.batches, func(b audit.Batch) bool { return b.ID == q.At }); i >= 0 {
+		resumed = m.batches[i].Position
+	}
 	var out []audit.Batch
 	for _, b := range m.batches {
+		if q.At != "" && (q.Descending && b.Position > resumed || !q.Descending && b.Position < resumed) {
+			continue
+		}
 		if b.Realm != realm || !q.From.IsZero() && b.MaxTime.Before(q.From) || !q.To.IsZero() && b.MinTime.After(q.To) ||
 			!field(b.Kind, q.Kind) || !field(b.ActorID, q.ActorID) || !field(b.TargetID, q.TargetID) {
 			continue

@@ -7,9 +7,12 @@ import "time"
 // holds the events as JSON, one a line; each line is one leaf of the realm's
 // Merkle log, so what is hashed is exactly what is stored.
 type Batch struct {
-	ID       string // "bat_…", sorts by time
-	Realm    string
-	Position int64 // order of commit within the realm, from the store; > 0
+	ID    string // "bat_…", sorts by time
+	Realm string
+	// Position is the batch's place in the order of the realm, from the store; > 0. What
+	// has an index has its positions in the same order. From [Arriving] on it is the place
+	// among those that wait, and another one takes its place when the batch gets its index.
+	Position int64
 	// FirstIndex is the leaf index of the first line, or -1 until sequenced.
 	FirstIndex int64
 	Count      int64
@@ -23,6 +26,17 @@ type Batch struct {
 	TargetID string
 	Data     []byte
 }
+
+// batchID begins the ids of batches.
+const batchID = "bat"
+
+// Arriving is where the positions of batches begin that have none for good yet. Where
+// several processes append at once, a position without holes would have to be locked until
+// the commit; there the sequencer gives it. See docs/adr/0009-audit-lanes.md.
+const Arriving int64 = 1 << 62
+
+// arriving tells that the position of b is not for good.
+func (b *Batch) arriving() bool { return b.Position >= Arriving }
 
 // Tile is one tile of the Merkle tree in the form of x/mod/sumdb/tlog (height 8).
 type Tile struct {

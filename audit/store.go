@@ -34,6 +34,10 @@ type BatchQuery struct {
 	// not used with Sequenced.
 	After      int64
 	Descending bool
+	// At continues a listing at the batch of that ID, included, wherever it is by now; ""
+	// does not. It is used in place of After for a batch that was [Arriving] when it was
+	// read, since its position changes.
+	At string
 	// Until ends a listing by Position: only batches with Position <= Until, or
 	// >= Until when Descending. 0 does not bound. It is not used with Sequenced.
 	Until int64
@@ -71,6 +75,8 @@ type Waiting struct {
 	// Gaps are runs of positions without a batch: positions are given out without
 	// a hole, so each of them was removed. At most 100 are told.
 	Gaps []Gap
+	// Missing counts batches that were stored and are gone before they had a position.
+	Missing int64
 }
 
 // Gap is a run of missing positions, both ends included.
@@ -78,9 +84,9 @@ type Gap struct{ First, Last int64 }
 
 // BatchWriter is the transaction of the [Recorder].
 type BatchWriter interface {
-	// AppendBatch stores b with the next Position of its realm and FirstIndex -1.
-	// A batch whose ID is already stored is gatehouse.Conflict. Data belongs to
-	// the caller again once the transaction has ended.
+	// AppendBatch stores b with FirstIndex -1 and the next Position of its realm, or one
+	// that says that it is [Arriving]. A batch whose ID is already stored is
+	// gatehouse.Conflict. Data belongs to the caller again once the transaction has ended.
 	AppendBatch(ctx context.Context, b Batch) error
 }
 
@@ -92,7 +98,8 @@ type SequencerTx interface {
 	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)
 	Checkpoints(ctx context.Context, realm string, limit int) ([]SignedCheckpoint, error)
 	// SequenceBatches sets FirstIndex of the batches to firstIndex, firstIndex +
-	// batches[0].Count, …, in the store and in batches. It is gatehouse.Conflict when
+	// batches[0].Count, … and gives those that are [Arriving] their Position, behind every
+	// batch that has one: in the store and in batches. It is gatehouse.Conflict when
 	// firstIndex is not the head, when one of the batches is unknown or already has an
 	// index, or when its stored count differs.
 	SequenceBatches(ctx context.Context, realm string, firstIndex int64, batches []Batch) error

@@ -241,6 +241,9 @@ func (v *verification) waiting() error {
 		}
 		v.report.add(ProblemBatchesRemoved, -1, "", "the batches at positions %d to %d are missing", g.First, g.Last)
 	}
+	if w.Missing > 0 {
+		v.report.add(ProblemBatchesRemoved, -1, "", "%d batches are missing that were stored and never came into the log", w.Missing)
+	}
 	for end := time.Now().Add(patience); w.Events > 0 && v.opts.Now().Sub(w.Since) > maxWait; {
 		before := w.First
 		if time.Now().After(end) {

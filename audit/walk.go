@@ -14,7 +14,8 @@ const (
 type walk struct {
 	reader Reader
 	realm  string
-	q      BatchQuery // its After tells how far the walk is
+	q      BatchQuery // its After, or its At, tells how far the walk is
+	again  bool       // the batch at q.At was not taken yet
 	facts  []fact
 	most   int // batches and filters that are looked at
 
@@ -35,6 +36,13 @@ const (
 func (w *walk) run(ctx context.Context, take func(*Batch) (done bool, err error)) (walkEnd, error) {
 	w.q.Limit = scanPage
 	for looked := 0; looked < w.most; {
+		if w.q.At != "" {
+			end, n, err := w.arriving(ctx, take)
+			if looked += n; err != nil || end != endOfSearch {
+				return end, err
+			}
+			continue
+		}
 		f, err := w.filter(ctx)
 		if err != nil {
 			return endOfLog, err
@@ -59,10 +67,11 @@ func (w *walk) run(ctx context.Context, take func(*Batch) (done bool, err error)
 			if done, err := take(&batches[i]); err != nil || done {
 				return endOfPage, err
 			}
-			w.q.After = batches[i].Position
+			w.passed(&batches[i])
 		}
 		looked += len(batches)
 		if len(batches) < scanPage {
+			w.q.At = "" // what was read was all that there was up to Until
 			if w.q.Until == 0 {
 				return endOfLog, nil
 			}
@@ -70,6 +79,41 @@ func (w *walk) run(ctx context.Context, take func(*Batch) (done bool, err error)
 		}
 	}
 	return endOfSearch, nil
+}
+
+// passed notes that the walk has come to b. Whatever had no position for good may have
+// another one when the next page is read.
+func (w *walk) passed(b *Batch) {
+	w.q.After, w.q.At, w.again = b.Position, "", false
+	if b.arriving() {
+		w.q.At = b.ID
+	}
+}
+
+// arriving reads the page that follows a batch which was waiting for its position. It may
+// have it by now, and others with it, so no filter that is known here covers what comes.
+// The walk goes on unless the end is told.
+func (w *walk) arriving(ctx context.Context, take func(*Batch) (done bool, err error)) (walkEnd, int, error) {
+	q := w.q
+	q.After, q.Until = 0, 0
+	batches, err := w.reader.Batches(ctx, w.realm, q)
+	if err != nil {
+		return endOfLog, 0, err
+	}
+	for i := range batches {
+		b := &batches[i]
+		if b.ID != w.q.At || w.again {
+			if done, err := take(b); err != nil || done {
+				return endOfPage, 0, err
+			}
+		}
+		w.passed(b)
+	}
+	if len(batches) < scanPage {
+		return endOfLog, len(batches), nil
+	}
+	w.filters, w.through = nil, false
+	return endOfSearch, len(batches), nil
 }
 
 // filter is the next one whose positions are not all behind; nil when there is
@@ -133,6 +177,13 @@ func (w *walk) before(f *SearchFilter) int64 {
 
 // next is where the walk goes on.
 func (w *walk) next() cursor {
+	if w.q.At != "" {
+		line := int64(MaxBatch) // more than it has: it was taken
+		if w.again {
+			line = 0
+		}
+		return cursor{batch: w.q.At, line: line}
+	}
 	if w.q.Descending {
 		return cursor{position: w.q.After - 1}
 	}

@@ -52,7 +52,7 @@ func TestEvents(t *testing.T) {
 		if len(events) != 2 || events[0].ID == "" || !events[0].Time.Equal(moment(42)) || events[1].ID != "evt_given" {
 			t.Errorf("%+v", events)
 		}
-		if b[0].Kind != "x.one" || b[0].ActorID != "usr_1" || b[0].Position != 1 || b[0].FirstIndex != -1 || !b[0].MaxTime.Equal(moment(50)) || b[0].Count != 2 {
+		if b[0].Kind != "x.one" || b[0].ActorID != "usr_1" || b[0].Position < 1 || b[0].FirstIndex != -1 || !b[0].MaxTime.Equal(moment(50)) || b[0].Count != 2 {
 			t.Errorf("%+v", b[0])
 		}
 		for _, bad := range []audit.Batch{{}, batch("", 1), batch("x", 0)} {
@@ -141,6 +141,7 @@ func TestBatchQueries(t *testing.T) {
 			b.ID, b.Realm, b.Count, b.Data, b.MinTime, b.MaxTime = fmt.Sprint(i), "main", 1, []byte("x"), moment(10*i), moment(10*i+5)
 			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AppendBatch(ctx, b) })
 		}
+		takeIn(t, db)
 		for name, c := range map[string]struct {
 			q    audit.BatchQuery
 			want []string
@@ -165,7 +166,7 @@ func TestBatchQueries(t *testing.T) {
 }
 
 // TestPositions has a reader watch while many append: it must never see a
-// position appear below one that it saw before.
+// position for good appear below one that it saw before.
 func TestPositions(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
@@ -204,7 +205,10 @@ func TestPositions(t *testing.T) {
 				running = false
 			default:
 			}
-			for _, b := range must(db.Batches(ctx, "main", audit.BatchQuery{Limit: 1000}))(t) {
+			if cfg.Driver == store.DriverPostgres {
+				takeIn(t, db)
+			}
+			for _, b := range must(db.Batches(ctx, "main", audit.BatchQuery{Until: audit.Arriving - 1, Limit: 1000}))(t) {
 				if !seen[b.Position] && b.Position <= highest {
 					t.Fatalf("position %d appeared after %d", b.Position, highest)
 				}
@@ -378,12 +382,15 @@ func TestAuditWaiting(t *testing.T) {
 			add("main")
 		}
 		add("other")
-		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 12, First: 1, Since: moment(1), Gaps: []audit.Gap{}})
 		waiting := must(db.UnsequencedBatches(ctx, "main", 10))(t)
+		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 12, First: waiting[0].Position, Since: moment(1), Gaps: []audit.Gap{}})
 		do(t, db, func(ctx context.Context, tx *store.Tx) error {
-			return tx.SequenceBatches(ctx, "main", 0, waiting[:1])
+			return tx.SequenceBatches(ctx, "main", 0, slices.Clone(waiting[:1]))
 		})
-		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 10, First: 2, Since: moment(1), Gaps: []audit.Gap{}})
+		same(t, must(db.AuditWaiting(ctx, "main"))(t), audit.Waiting{Events: 10, First: waiting[1].Position, Since: moment(1), Gaps: []audit.Gap{}})
+		if cfg.Driver == store.DriverPostgres { // what waits has no positions there: TestRemovedBeforeTheLog
+			takeIn(t, db)
+		}
 		for _, c := range []struct {
 			gone int
 			gaps []audit.Gap

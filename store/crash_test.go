@@ -175,6 +175,10 @@ func checkAfterKill(t *testing.T, cfg store.Config, acknowledged []int64, saved 
 		t.Fatal(err)
 	}
 	defer db.Close()
+	if w := must(db.AuditWaiting(ctx, "main"))(t); len(w.Gaps) > 0 || w.Missing > 0 {
+		t.Errorf("taken for missing: %+v", w)
+	}
+	saved = append(saved, verifyAfterKill(t, db, saved))
 	events := map[string]int{}
 	var after int64
 	for {
@@ -219,5 +223,5 @@ func checkAfterKill(t *testing.T, cfg store.Config, acknowledged []int64, saved 
 			t.Errorf("row %s has no event", v)
 		}
 	}
-	return last, append(saved, verifyAfterKill(t, db, saved))
+	return last, saved
 }

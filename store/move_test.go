@@ -61,6 +61,12 @@ func filled(t *testing.T, cfg store.Config) (rows []string) {
 		return errors.Join(tx.SequenceBatches(ctx, "main", 0, waiting), tx.PutAuditRemoval(ctx, audit.Removal{Realm: "main", Size: 1, Position: 1,
 			Time: moment(3), Before: moment(2), Note: []byte("— removed\n")}))
 	})
+	for _, s := range []string{`INSERT INTO audit_lanes (realm, lane, stored, arrived) VALUES ('other',0,3,1)`,
+		`INSERT INTO audit_taken (realm, lane, batches) VALUES ('other',0,3)`} {
+		if _, err := rawDB(t, cfg).ExecContext(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rows = rowsOf(t, db)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -90,15 +96,14 @@ func arrived(t *testing.T, cfg store.Config, before []string) {
 			extra = append(extra, line)
 		}
 	}
-	// The position of the newest batch, and the number of rows at the end.
-	if len(lost) != 2 || len(extra) != 3 || !strings.Contains(strings.Join(extra, ""), "evt_move") {
+	// The position of the newest batch, or on PostgreSQL its lane if it had been there, and the number of rows at the end.
+	if gone := len(lost); gone != 2 && (gone != 1 || cfg.Driver != store.DriverPostgres) || len(extra) != 3 || !strings.Contains(strings.Join(extra, ""), "evt_move") {
 		t.Errorf("lost %q\nextra %q", lost, extra)
 	}
 	if _, err := db.Once(t.Context(), once.KindTicket, onceKey("moved")); err != nil {
 		t.Errorf("the ticket: %v", err)
 	}
-	batches := must(db.Batches(t.Context(), "main", audit.BatchQuery{}))(t)
-	same(t, []int64{batches[0].Position, batches[1].Position}, []int64{1, 2})
+	goesOn(t, db)
 }
 
 // TestMove moves everything from each kind of database to each kind. The source is not

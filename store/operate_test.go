@@ -303,6 +303,13 @@ func fillMore(t *testing.T, db *store.DB) {
 	do(t, db, func(ctx context.Context, tx *store.Tx) error {
 		return tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y"})
 	})
+	goesOn(t, db)
+}
+
+// goesOn checks that what is new in the log of main has the place after what was there.
+func goesOn(t *testing.T, db *store.DB) {
+	t.Helper()
+	takeIn(t, db)
 	batches := must(db.Batches(t.Context(), "main", audit.BatchQuery{}))(t)
 	same(t, []int64{batches[0].Position, batches[1].Position}, []int64{1, 2})
 }

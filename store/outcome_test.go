@@ -3,6 +3,8 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -42,7 +44,9 @@ func (c *cutter) count() int {
 
 // take returns what to do with a message of a client.
 func (c *cutter) take(message []byte) (when string) {
-	if !bytes.Contains(bytes.ToLower(message), []byte("commit\x00")) {
+	// The statement has the name that pgx gave it; after the empty name of a portal it is run.
+	prepared := sha256.Sum256([]byte("commit"))
+	if !bytes.Contains(message, []byte("\x00stmtcache_"+hex.EncodeToString(prepared[:24])+"\x00")) {
 		return ""
 	}
 	c.mu.Lock()

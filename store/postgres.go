@@ -191,28 +191,22 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *
 	if err := e.lock.hold(ctx); err != nil {
 		return false, err
 	}
-	conn, err := e.shared.Conn(ctx)
+	conn, err := e.pool.Acquire(ctx)
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = conn.Close() }()
-	// Cancelling the caller's context cancels its statements, but must not cut a
-	// COMMIT in two: nobody would know what became of it.
-	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxTransaction)
+	own := &postgresTx{conn: conn}
+	defer own.close()
+	bounded, cancel := context.WithTimeout(ctx, maxTransaction)
 	defer cancel()
-	stx, err := conn.BeginTx(whole, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if err != nil {
-		return e.stale(err), err
-	}
-	defer func() { _ = stx.Rollback() }() // does nothing after a commit
-	tx := newTx(plainTx{stx}, e.now, writing(DriverPostgres))
+	tx := newTx(own, e.now, writing(DriverPostgres))
 	if e.feed != nil {
 		tx.announce = e.feed.announce
 	}
-	if err := tx.run(ctx, fn); err != nil {
+	if err := tx.run(bounded, fn); err != nil {
 		return diagnose(tx.failed) == troubleRetry || e.stale(tx.failed), err
 	}
-	return e.commit(conn, stx, tx)
+	return e.commit(ctx, own, tx)
 }
 
 // stale reports whether err says that the connection is gone, as all are after
@@ -234,14 +228,14 @@ func (e *postgresEngine) stale(err error) bool {
 //
 // Nobody stands in the line with a connection in hand: the subscriber for whom
 // the others wait may need one to read.
-func (e *postgresEngine) commit(conn *sql.Conn, stx *sql.Tx, tx *Tx) (again bool, err error) {
+func (e *postgresEngine) commit(ctx context.Context, own *postgresTx, tx *Tx) (again bool, err error) {
 	if len(tx.changes) == 0 {
-		became, err := e.finish(conn, stx, tx)
+		became, err := e.finish(ctx, own, tx)
 		return became == rolledBack && retryable(err), err
 	}
 	turn, leave := e.line.join()
 	defer leave()
-	became, err := e.finish(conn, stx, tx)
+	became, err := e.finish(ctx, own, tx)
 	<-turn
 	switch became {
 	case committed:
@@ -300,7 +294,7 @@ func (c plainTx) exec(ctx context.Context, query string, args []any) (int64, err
 	return res.RowsAffected()
 }
 
-func (c plainTx) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+func (c plainTx) query(ctx context.Context, query string, args []any) (rows, error) {
 	return c.tx.QueryContext(ctx, query, args...)
 }
 
@@ -317,7 +311,7 @@ func (c postgresReads) broken(error) {}
 
 // query tries a second time on a fresh connection when the first one turned out
 // to be gone, so that a restart of the server costs nobody an error.
-func (c postgresReads) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+func (c postgresReads) query(ctx context.Context, query string, args []any) (rows, error) {
 	rows, err := c.e.shared.QueryContext(ctx, query, args...)
 	if err != nil && ctx.Err() == nil && c.e.stale(err) {
 		rows, err = c.e.shared.QueryContext(ctx, query, args...)

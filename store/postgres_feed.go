@@ -95,9 +95,6 @@ func (s *sharedFeed) announce(ctx context.Context, tx *Tx) error {
 	if err != nil {
 		return internal("changes for the feed: %w", err)
 	}
-	_, err = feed.Append(ctx, func(ctx context.Context, statement string, args []any, scan func(func(...any) error) error) error {
-		_, err := one(ctx, tx.c, func(r row) (struct{}, error) { return struct{}{}, scan(r.Scan) }, statement, args...)
-		return err
-	}, s.node, text)
-	return err
+	statement, args := feed.Append(s.node, text)
+	return tx.finally(ctx, statement, args...)
 }

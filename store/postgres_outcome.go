@@ -2,13 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 const (
@@ -29,15 +27,19 @@ const (
 
 // finish commits, gives the connection back, and says what became of it; err is nil
 // when it is committed.
-func (e *postgresEngine) finish(conn *sql.Conn, stx *sql.Tx, tx *Tx) (outcome, error) {
-	backend := backendOf(conn)
-	err := stx.Commit()
-	_ = conn.Close()
+func (e *postgresEngine) finish(ctx context.Context, own *postgresTx, tx *Tx) (outcome, error) {
+	// Cancelling the caller's context cancels its statements, but must not cut a
+	// COMMIT in two: nobody would know what became of it.
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxTransaction)
+	defer cancel()
+	backend := own.backend()
+	err := own.commit(whole, tx.last)
+	own.close()
 	var answered *pgconn.PgError
 	switch {
 	case err == nil:
 		return committed, nil
-	case errors.As(err, &answered):
+	case errors.As(err, &answered), errors.Is(err, errRolledBack):
 		return rolledBack, err
 	}
 	// The connection broke while the server was at it. So it does, too, when a session is
@@ -68,17 +70,6 @@ func noteBackend(ctx context.Context, conn *pgx.Conn) error {
 	}
 	conn.PgConn().CustomData()[backendKey] = pid
 	return nil
-}
-
-// backendOf returns the process of the server that serves conn; 0 when it is not known.
-func backendOf(conn *sql.Conn) (pid int64) {
-	_ = conn.Raw(func(driver any) error {
-		if c, ok := driver.(*stdlib.Conn); ok {
-			pid, _ = c.Conn().PgConn().CustomData()[backendKey].(int64)
-		}
-		return nil
-	})
-	return pid
 }
 
 // lookUp finds out what became of a transaction whose COMMIT was not answered, by what

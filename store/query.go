@@ -38,12 +38,14 @@ type dialect struct {
 	share, own string
 	// clock is the database's own time, in microseconds since 1970.
 	clock string
+	// lanes says that several transactions at once append to the audit log.
+	lanes bool
 }
 
 // dialectOf is how a database is read outside of transactions.
 func dialectOf(driver string) dialect {
 	if driver == DriverPostgres {
-		return dialect{clock: `CAST(EXTRACT(EPOCH FROM clock_timestamp())*1000000 AS BIGINT)`}
+		return dialect{clock: `CAST(EXTRACT(EPOCH FROM clock_timestamp())*1000000 AS BIGINT)`, lanes: true}
 	}
 	return dialect{clock: `CAST(unixepoch('subsec')*1000000 AS INTEGER)`}
 }
@@ -60,12 +62,20 @@ func writing(driver string) dialect {
 // conn runs one statement. Arguments have been through bind.
 type conn interface {
 	exec(ctx context.Context, query string, args []any) (int64, error)
-	query(ctx context.Context, query string, args []any) (*sql.Rows, error)
+	query(ctx context.Context, query string, args []any) (rows, error)
 	// broken is told of an error that came while rows were read.
 	broken(err error)
 }
 
 type row interface{ Scan(dest ...any) error }
+
+// rows are what a query returned, by either driver.
+type rows interface {
+	row
+	Next() bool
+	Err() error
+	Close() error
+}
 
 // one returns the only row of query.
 func one[T any](ctx context.Context, c conn, scan func(row) (T, error), query string, args ...any) (T, error) {
@@ -113,7 +123,7 @@ func each[T any](ctx context.Context, c conn, scan func(row) (T, error), take fu
 
 // walk keeps apart what take answered and what the database did: only the latter
 // breaks a transaction.
-func walk[T any](rows *sql.Rows, scan func(row) (T, error), take func(T) error) (taken, err error) {
+func walk[T any](rows rows, scan func(row) (T, error), take func(T) error) (taken, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		v, err := scan(rows)

@@ -108,9 +108,14 @@ func batchFilter(realm string, sel audit.BatchQuery) (where string, args []any) 
 			add("first_index+event_count>?", sel.FirstIndex)
 		}
 	default:
-		after, until := "position>?", "position<=?"
+		after, until, at := "position>?", "position<=?", "position>="
 		if sel.Descending {
-			after, until = "position<?", "position>=?"
+			after, until, at = "position<?", "position>=?", "position<="
+		}
+		if sel.At != "" {
+			// One that is not there any more was the oldest: retention removed it, and all
+			// that is left comes after it.
+			add(at+"(SELECT COALESCE(MAX(b.position),0) FROM audit_batches b WHERE b.realm=$1 AND b.id=?)", sel.At)
 		}
 		if sel.After > 0 {
 			add(after, sel.After)
@@ -147,10 +152,8 @@ func (q Queries) Checkpoints(ctx context.Context, realm string, limit int) ([]au
 // the change: one batch per realm, in the order of the list. An event without ID
 // or Time gets them.
 //
-// The batches are stored when the function of the transaction has returned, as
-// the last statements before the commit: on PostgreSQL they take their position
-// under a lock of the realm, which is thus held for as short as it can be. The
-// transaction itself cannot read them back.
+// The batches are stored when the function of the transaction has returned, with the
+// commit ([Tx.finally]), so the transaction itself cannot read them back.
 func (t *Tx) AppendEvents(ctx context.Context, events ...gatehouse.Event) error {
 	if err := t.usable(); err != nil {
 		return err
@@ -195,6 +198,12 @@ func (t *Tx) AppendBatch(_ context.Context, b audit.Batch) error {
 func (t *Tx) flush(ctx context.Context) error {
 	slices.SortStableFunc(t.batches, func(a, b audit.Batch) int { return strings.Compare(a.Realm, b.Realm) })
 	for _, b := range t.batches {
+		if t.lanes {
+			if err := t.appendInLane(ctx, &b); err != nil {
+				return err
+			}
+			continue
+		}
 		position, err := one(ctx, t.c, func(r row) (v int64, err error) { return v, r.Scan(&v) },
 			`INSERT INTO audit_positions (realm, position) VALUES ($1,1)
 			ON CONFLICT (realm) DO UPDATE SET position=audit_positions.position+1 RETURNING position`, b.Realm)
@@ -226,21 +235,26 @@ func (q Queries) AuditWaiting(ctx context.Context, realm string) (w audit.Waitin
 		return struct{}{}, err
 	}, `SELECT CAST(COALESCE(SUM(CASE WHEN first_index<0 THEN event_count END),0) AS BIGINT),
 		COALESCE(MIN(CASE WHEN first_index<0 THEN position END),0), MIN(CASE WHEN first_index<0 THEN max_time END),
-		COALESCE(MAX(position),0) FROM audit_batches WHERE realm=$1`, realm)
+		COALESCE(MAX(CASE WHEN position<`+arriving+` THEN position END),0) FROM audit_batches WHERE realm=$1`, realm)
 	if err != nil {
 		return w, err
 	}
 	w.Gaps, err = many(ctx, q.c, func(r row) (g audit.Gap, err error) { err = r.Scan(&g.First, &g.Last); return g, err },
 		`SELECT before+1, position-1 FROM
-			(SELECT position, LAG(position,1,0) OVER (ORDER BY position) AS before FROM audit_batches WHERE realm=$1) AS b
+			(SELECT position, LAG(position,1,0) OVER (ORDER BY position) AS before FROM audit_batches
+			WHERE realm=$1 AND position<`+arriving+`) AS b
 		WHERE position<>before+1 ORDER BY position LIMIT 100`, realm)
 	if err == nil && newest < last {
 		w.Gaps = append(w.Gaps, audit.Gap{First: newest + 1, Last: last})
 	}
+	if err == nil {
+		w.Missing, err = q.missingArrivals(ctx, realm)
+	}
 	return w, err
 }
 
-// SequenceBatches gives the batches the indexes from firstIndex on, here and in batches. It is Conflict when firstIndex is not
+// SequenceBatches gives the batches the indexes from firstIndex on, and those that are
+// arriving their positions, here and in batches. It is Conflict when firstIndex is not
 // the head, or a batch is unknown, has an index already or has another count.
 func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64, batches []audit.Batch) error {
 	head, err := t.AuditHead(ctx, realm)
@@ -250,17 +264,24 @@ func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64
 	if head != firstIndex {
 		return gatehouse.ErrVersionConflict
 	}
+	positions, err := t.placeArrived(ctx, realm, batches)
+	if err != nil {
+		return err
+	}
 	for i := range batches {
 		b := &batches[i]
-		n, err := exec(ctx, t.c, `UPDATE audit_batches SET first_index=$4
-			WHERE id=$1 AND realm=$2 AND event_count=$3 AND first_index<0`, b.ID, realm, b.Count, firstIndex)
+		statement, args := `UPDATE audit_batches SET first_index=$4`, []any{b.ID, realm, b.Count, firstIndex}
+		if positions[i] != b.Position {
+			statement, args = statement+`, position=$5`, append(args, positions[i])
+		}
+		n, err := exec(ctx, t.c, statement+` WHERE id=$1 AND realm=$2 AND event_count=$3 AND first_index<0`, args...)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return t.fail(gatehouse.ErrVersionConflict) // some batches have their index already: nothing of it may stay
 		}
-		b.FirstIndex = firstIndex
+		b.FirstIndex, b.Position = firstIndex, positions[i]
 		firstIndex += b.Count
 	}
 	return nil

@@ -233,7 +233,7 @@ func TestRetentionRemovesOnlyWhatIsSigned(t *testing.T) {
 			t.Fatal(err)
 		}
 		left := must(db.Batches(ctx, "main", audit.BatchQuery{}))(t)
-		if !slices.ContainsFunc(left, func(b audit.Batch) bool { return b.Position == 7 && b.FirstIndex < 0 }) || len(left) != 2+1+1 {
+		if !slices.ContainsFunc(left, func(b audit.Batch) bool { return b.Position >= 7 && b.FirstIndex < 0 }) || len(left) != 2+1+1 {
 			t.Errorf("%d batches are left", len(left))
 		}
 		if err := a.sequencer.Sequence(ctx, "main"); err != nil {

@@ -156,7 +156,7 @@ func (p *preparedPool) exec(context.Context, string, []any) (int64, error) {
 
 func (p *preparedPool) broken(error) {}
 
-func (p *preparedPool) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+func (p *preparedPool) query(ctx context.Context, query string, args []any) (rows, error) {
 	if s, ok := p.statements.Load(query); ok {
 		return s.(*sql.Stmt).QueryContext(ctx, args...)
 	}
@@ -225,7 +225,7 @@ func (w *writerConn) exec(_ context.Context, query string, args []any) (int64, e
 	return res.RowsAffected()
 }
 
-func (w *writerConn) query(_ context.Context, query string, args []any) (*sql.Rows, error) {
+func (w *writerConn) query(_ context.Context, query string, args []any) (rows, error) {
 	s, err := w.prepared(query)
 	switch {
 	case err != nil:

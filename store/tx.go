@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"reflect"
 	"time"
 
@@ -26,8 +25,10 @@ type Tx struct {
 	batches []audit.Batch
 	// announce leaves the changes for other nodes; nil when there are none.
 	announce func(context.Context, *Tx) error
-	failed   error // what ended the transaction
-	done     bool
+	// last are the statements that go out together with the COMMIT; see [Tx.finally].
+	last   []statement
+	failed error // what ended the transaction
+	done   bool
 }
 
 func newTx(raw conn, now func() time.Time, d dialect) *Tx {
@@ -53,7 +54,7 @@ func (c txConn) exec(ctx context.Context, query string, args []any) (int64, erro
 	return n, nil
 }
 
-func (c txConn) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+func (c txConn) query(ctx context.Context, query string, args []any) (rows, error) {
 	if err := c.t.usable(); err != nil {
 		return nil, err
 	}
@@ -87,6 +88,27 @@ func (t *Tx) changed(err error, topic gatehouse.Topic, realm, id string, value a
 		t.changes = append(t.changes, gatehouse.Change{Topic: topic, Realm: realm, ID: id, Value: value})
 	}
 	return err
+}
+
+// statement is one that nothing has to be heard of but that it failed.
+type statement struct {
+	query string
+	args  []any
+}
+
+// finally has a statement run after all others, together with the COMMIT where the
+// database can be sent both at once: one answer is waited for in place of two, and its
+// locks are held for less. Nothing of the transaction is stored when it fails.
+func (t *Tx) finally(ctx context.Context, query string, args ...any) error {
+	if err := bind(args); err != nil {
+		return t.fail(err)
+	}
+	if _, together := t.raw.(*postgresTx); together {
+		t.last = append(t.last, statement{query, args})
+		return nil
+	}
+	_, err := t.c.exec(ctx, query, args)
+	return public(err)
 }
 
 // run executes fn and stores what it left for the end. A panic becomes an error,

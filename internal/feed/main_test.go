@@ -85,9 +85,10 @@ func execute(t testing.TB, c *pgx.Conn, statement string, args ...any) int64 {
 // appendTo appends one row by c.
 func appendTo(t testing.TB, c executor, node, changes string) uint64 {
 	t.Helper()
-	xid, err := Append(t.Context(), func(ctx context.Context, statement string, args []any, scan func(func(...any) error) error) error {
-		return scan(c.QueryRow(ctx, statement, args...).Scan)
-	}, node, changes)
+	statement, args := Append(node, changes)
+	var xid uint64
+	var notified string
+	err := c.QueryRow(t.Context(), statement, args...).Scan(&xid, &notified)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,22 +37,11 @@ const (
 	removeRows = `DELETE FROM feed WHERE xid IN (SELECT xid FROM feed WHERE xid<$1 AND NOT xid=ANY($2::bigint[]) ORDER BY xid LIMIT $3)`
 )
 
-// Query runs a statement inside of a transaction and gives the one row it returns to
-// scan.
-type Query func(ctx context.Context, statement string, args []any, scan func(scan func(dest ...any) error) error) error
-
-// Append leaves changes for the other nodes, as the last statement of the
-// transaction that makes them, and returns the transaction's id. The others are woken
-// at the commit. A transaction appends once; changes is not empty.
-func Append(ctx context.Context, query Query, node, changes string) (xid uint64, err error) {
-	err = query(ctx, appendRow, []any{node, changes}, func(scan func(...any) error) error {
-		var id int64
-		var notified string
-		err := scan(&id, &notified)
-		xid = uint64(id)
-		return err
-	})
-	return xid, err
+// Append is the statement that leaves changes for the other nodes, as the last one of the
+// transaction that makes them; it returns one row, of the transaction's id and nothing of
+// use. The others are woken at the commit. A transaction appends once; changes is not empty.
+func Append(node, changes string) (statement string, args []any) {
+	return appendRow, []any{node, changes}
 }
 
 // read asks for what is new since a position. With proof, it asks too whether that
