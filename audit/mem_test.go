@@ -33,6 +33,7 @@ type memory struct {
 	points  map[string][]audit.SignedCheckpoint // newest first
 	heads   map[string]int64
 	gaps    []audit.Gap
+	missing int64
 	filters []audit.SearchFilter // by position
 	removal map[string]audit.Removal
 	lanes   bool                    // the sequencer gives positions, as on PostgreSQL
@@ -220,7 +221,7 @@ func (m *memory) Checkpoints(ctx context.Context, realm string, limit int) ([]au
 func (m *memory) AuditWaiting(_ context.Context, realm string) (w audit.Waiting, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	w.Gaps = m.gaps
+	w.Gaps, w.Missing = m.gaps, m.missing
 	for _, b := range m.batches {
 		if b.Realm == realm && b.FirstIndex < 0 {
 			if w.Events == 0 {

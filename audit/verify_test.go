@@ -605,5 +605,9 @@ func TestVerifyLooksOutsideOfTheLog(t *testing.T) {
 		if r := at(0); len(r.Problems) != 1 || r.Problems[0].Code != audit.ProblemBatchesRemoved {
 			t.Errorf("a gap: %+v", r)
 		}
+		m.gaps, m.missing = nil, 2
+		if r := at(0); len(r.Problems) != 1 || r.Problems[0].Code != audit.ProblemBatchesRemoved || !strings.Contains(r.Problems[0].Text, "2 batches") {
+			t.Errorf("what never came into the log: %+v", r)
+		}
 	})
 }
