@@ -33,6 +33,7 @@ var levels = map[string]int{
 	"internal/feed":      1,
 	"internal/lease":     1,
 	"internal/piecewise": 1,
+	"internal/staleness": 1,
 	"internal/yamltree":  1,
 	"internal/exactjson": 1,
 	"internal/seal":      1,

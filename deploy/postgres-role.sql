@@ -7,9 +7,11 @@
 --     psql -d gatehouse -f postgres-role.sql
 --     psql -d gatehouse -c '\password gatehouse'
 --
--- 16 connections of the pool and one for the lock that keeps a second node away;
--- the rest is for a start while the server still sees those of the last one.
-CREATE ROLE gatehouse LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT CONNECTION LIMIT 20;
+-- Each node has 16 connections of the pool, one for the lock that keeps away whoever
+-- needs the database for himself, and one that hears what other nodes change. 80 is
+-- enough for three nodes and one that starts while the server still sees the
+-- connections of its last start; more nodes need a higher limit.
+CREATE ROLE gatehouse LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT CONNECTION LIMIT 80;
 
 CREATE SCHEMA gatehouse AUTHORIZATION gatehouse;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

@@ -54,6 +54,8 @@ type Config struct {
 	Decider       Decider
 	Recorder      Recorder
 	Limiter       *limit.Limiter
+	// View is what the answers follow from, where it can get too old; nil: it cannot.
+	View View
 	// Resolver is needed by routes whose resource comes from the upstream;
 	// without it SetRoutes refuses them.
 	Resolver Resolver
@@ -132,13 +134,15 @@ type step struct {
 }
 
 // steps is the order in which a request is judged. The limit by address stands
-// before anything costly; the one by principal needs to know who calls. Whether
+// before anything costly; the one by principal needs to know who calls. What is known
+// of the database must be young before anything is concluded from it. Whether
 // there is room in the record is asked last, of what would otherwise pass.
 var steps = [...]step{
 	{"match", (*Pipeline).match, true},
 	{"extract", (*Pipeline).extract, false},
 	{"origin", (*Pipeline).origin, true},
 	{"limit", (*Pipeline).limitAddress, false},
+	{"view", (*Pipeline).current, true},
 	{"authenticate", (*Pipeline).authenticate, true},
 	{"limit", (*Pipeline).limitPrincipal, false},
 	{"authorize", (*Pipeline).requirements, true},

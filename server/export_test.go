@@ -28,3 +28,19 @@ func (d *Demo) AddRoutes(routes ...enforce.Route) error {
 
 // Database is the store of a server.
 func Database(s *Server) *store.DB { return s.db }
+
+// Another starts another node beside that of the demo: its own data directory and
+// addresses, the same issuer and master key, and what change makes of its configuration.
+func (d *Demo) Another(ctx context.Context, data string, change func(*Config)) (*Server, error) {
+	cfg := d.server.live.Load().cfg
+	cfg.Issuer = d.server.issuer
+	cfg.Data = data
+	cfg.Listen.Auth.Address, cfg.Listen.Gateway.Address, cfg.Listen.Metrics.Address = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Routes = append([]enforce.Route{}, cfg.Routes...)
+	change(&cfg)
+	s, err := New(ctx, cfg)
+	if err == nil {
+		err = s.Start(ctx)
+	}
+	return s, err
+}

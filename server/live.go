@@ -72,6 +72,7 @@ func (s *Server) takeOver(ctx context.Context, next *live) {
 	if old != nil && old.upstreams != next.upstreams {
 		old.upstreams.CloseBut(next.upstreams) // requests that run have theirs still
 	}
+	s.staleness.SetLimit(next.cfg.Store.MaxStaleness)
 	s.warnOfNames(ctx, next.cfg.Routes)
 }
 

@@ -157,7 +157,7 @@ func TestMove(t *testing.T) {
 		if _, err := server.New(t.Context(), i.cfg); gatehouse.CodeOf(err) != "store_moved" {
 			t.Fatalf("what was moved away from is served: %v", err)
 		}
-		i.cfg.Store = to.To
+		i.cfg.Store.Driver, i.cfg.Store.DSN = to.To.Driver, to.To.DSN
 		if to.Data != "" {
 			i.cfg.Data = to.Data
 			if _, err := os.Stat(filepath.Join(elsewhere, "master.key")); err == nil {

@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -61,6 +62,7 @@ type Server struct {
 	sequencer *audit.Sequencer
 	disk      *diskspace.Watch
 	view      *revocation.View
+	staleness *staleness.Watch // nil where no other process can change anything
 	ring      *keyring.Ring
 	foreign   *foreignKeys
 	people    *identity.Service
@@ -123,7 +125,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.closers = append(s.closers, func(context.Context) { auth.Close() })
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/"}
-	for _, wire := range []func(context.Context) error{s.openStore, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wirePeople,
+	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wirePeople,
 		s.wireDecisions, s.wireAuthn, s.wireGrants, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
@@ -147,7 +149,9 @@ func (s *Server) openStore(ctx context.Context) error {
 		return err
 	}
 	var err error
-	s.db, err = store.Open(ctx, storeConfig(s.cfg, s.log))
+	at := storeConfig(s.cfg, s.log)
+	at.Shared = at.Driver == store.DriverPostgres
+	s.db, err = store.Open(ctx, at)
 	if err != nil {
 		return err
 	}
@@ -156,7 +160,7 @@ func (s *Server) openStore(ctx context.Context) error {
 			s.log.Error("the store did not close well", "error", err)
 		}
 	})
-	s.leases = newLeases(s.db, storeConfig(s.cfg, s.log).Shared, s.log, s.now)
+	s.leases = newLeases(s.db, at.Shared, s.log, s.now)
 	return nil
 }
 
@@ -168,6 +172,7 @@ func clockOf(cfg Config) func() time.Time {
 	return time.Now
 }
 
+// storeConfig is where everything is stored, for one process that has it to itself.
 func storeConfig(cfg Config, log *slog.Logger) store.Config {
 	out := store.Config{Driver: cfg.Store.Driver, DSN: gatehouse.Secret(cfg.Store.DSN), Logger: log, Now: clockOf(cfg)}
 	if out.Driver == store.DriverSQLite {

@@ -27,7 +27,8 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, Now: s.now})
+	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, View: s.enforcedView(),
+		Now: s.now})
 	return err
 }
 
@@ -64,7 +65,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("GET /{$}", hello)
-	return s.problems.Mux(mux), nil
+	return s.refuseStale(s.problems.Mux(mux)), nil
 }
 
 // errorPage serves the page about an error code, as every problem's type says.
@@ -85,7 +86,7 @@ func (s *Server) metricsHandler() http.Handler {
 	mux.Handle("GET /metrics", s.metrics.Handler(s.log))
 	mux.Handle("GET /healthz", web.Live())
 	mux.Handle("GET /readyz", web.Ready(func(name string, err error) { s.log.Warn("not ready", "check", name, "error", err) }, s.notes,
-		web.Check{Name: "stopping", Run: s.staying}, web.Check{Name: "store", Run: s.db.Ping}, web.Check{Name: "audit_log", Run: s.logIntact}, web.Check{Name: "record", Run: s.recordable}))
+		web.Check{Name: "stopping", Run: s.staying}, web.Check{Name: "store", Run: s.db.Ping}, web.Check{Name: "view", Run: s.current}, web.Check{Name: "audit_log", Run: s.logIntact}, web.Check{Name: "record", Run: s.recordable}))
 	return mux
 }
 

@@ -66,6 +66,12 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
 		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
 		ViewAge:         func() float64 { return s.db.Age().Seconds() },
+		ViewStale: func() float64 {
+			if s.stale() {
+				return 1
+			}
+			return 0
+		},
 		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
 		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
 		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },

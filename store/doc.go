@@ -34,7 +34,8 @@
 // meant for anything else. Someone who writes to the database is noticed by the
 // Merkle log (package audit), not by this package. Two processes that write to
 // one database could each answer from a stale memory after the other revoked
-// something, so a second one is refused (a file lock, an advisory lock).
+// something: on SQLite a second one is refused (a file lock), on PostgreSQL each tells
+// the others what it changes, and whoever does not is kept away (an advisory lock).
 //
 // # Imports
 //

@@ -171,6 +171,7 @@ type Watch struct {
 	AuditLogSize    func() float64 // sequenced events of all realms
 	AuditBroken     func() float64 // realms whose log is no continuation of what was signed
 	ViewAge         func() float64 // seconds
+	ViewStale       func() float64 // 1 while requests are refused because of it, else 0
 	StatusBits      func() float64
 	Cutoffs         func() float64
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
@@ -207,6 +208,7 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("audit_log_events", "Events in the Merkle logs.", w.AuditLogSize)
 	gauge("audit_broken_logs", "Realms whose log is no continuation of what was signed for it.", w.AuditBroken)
 	gauge("view_age_seconds", "How long ago another process may have changed something that this one does not know of.", w.ViewAge)
+	gauge("view_stale", "1 while requests are refused because what is known of the database is too old, else 0.", w.ViewStale)
 	gauge("revocation_status_bits", "Revoked status bits in memory.", w.StatusBits)
 	gauge("revocation_cutoffs", "Cut-offs in memory.", w.Cutoffs)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)

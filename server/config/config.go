@@ -72,6 +72,8 @@ const HelloHide = "hide"
 type Store struct {
 	Driver string `json:"driver,omitempty" enum:"sqlite,postgres" default:"sqlite" reload:"restart" doc:"sqlite keeps 'gatehouse.db' in 'data'."`
 	DSN    string `json:"dsn,omitempty" reload:"restart" doc:"PostgreSQL's connection string, 'postgres://user:password@host/db'; better through GATEHOUSE_STORE_DSN_FILE."`
+	// MaxStaleness is for staleness.Watch.
+	MaxStaleness time.Duration `json:"max_staleness,omitempty" minimum:"2s" default:"5s" reload:"live" doc:"PostgreSQL only: how old a node's view of the database may get before it refuses with 503 what it would answer by it, lest it let somebody in whose access ended on another node."`
 }
 
 // Listen says where Gatehouse listens.

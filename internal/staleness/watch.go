@@ -1,0 +1,155 @@
+package staleness
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// look is how often the age is asked for, first how often at the start, which waits.
+	look  = 250 * time.Millisecond
+	first = 2 * time.Millisecond
+	// slowly is when the log is told of a start that waits.
+	slowly = 5 * time.Second
+)
+
+// Config is what a [Watch] needs. Every field is required.
+type Config struct {
+	// Age tells how long ago somebody else may have changed something that this process
+	// does not know of; without end ([math.MaxInt64]) when it knows nothing yet.
+	Age func() time.Duration
+	// Now is the clock whose times [Watch.Stale] is asked about.
+	Now func() time.Time
+	// Limit is the age beyond which a view is stale, where nobody names another one.
+	Limit  time.Duration
+	Logger *slog.Logger
+}
+
+// Watch knows how old the view of this process is. A nil Watch is of a process that has
+// the database to itself: nothing it knows is ever stale. Safe for concurrent use.
+type Watch struct {
+	cfg   Config
+	limit atomic.Int64
+	seen  atomic.Pointer[sight]
+}
+
+// sight is what was seen of the view. The times are those at which it was whole, by both
+// clocks of the machine: one stands still while the machine sleeps, the other one may be
+// set.
+type sight struct {
+	whole, wall time.Time
+	age         time.Duration // when it was looked at
+}
+
+// New returns a watch that has looked once. [Watch.Run] goes on.
+func New(cfg Config) *Watch {
+	w := &Watch{cfg: cfg}
+	w.SetLimit(cfg.Limit)
+	w.look()
+	return w
+}
+
+// SetLimit replaces Config.Limit.
+func (w *Watch) SetLimit(limit time.Duration) {
+	if w != nil {
+		w.limit.Store(int64(limit))
+	}
+}
+
+// Stale reports whether the view was older than limit at a moment, such as the beginning
+// of a request; 0 is the limit of the configuration. Before anything was read it is.
+//
+// It goes by the clock and not by what was seen last alone: a process that was stopped
+// does not look, and must not take what it saw before for news when it wakes up.
+func (w *Watch) Stale(at time.Time, limit time.Duration) bool {
+	if w == nil {
+		return false
+	}
+	if limit <= 0 {
+		limit = time.Duration(w.limit.Load())
+	}
+	s := w.seen.Load()
+	if s == nil || !s.older(at, limit) {
+		return s == nil
+	}
+	w.look() // something may have come since, or the clock was set
+	return w.seen.Load().older(at, limit)
+}
+
+func (s *sight) older(at time.Time, limit time.Duration) bool {
+	return s.age > limit || at.Sub(s.whole) > limit || at.Round(0).Sub(s.wall) > limit
+}
+
+// Run looks at the age of the view until ctx ends, and tells the log when it becomes stale
+// and when it no longer is.
+func (w *Watch) Run(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	stale := false
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		age := w.look()
+		switch now := w.Stale(w.cfg.Now(), 0); {
+		case now && !stale:
+			w.cfg.Logger.Error("what is known of the database is too old; requests that depend on it are refused", "age", shown(age),
+				"max_staleness", time.Duration(w.limit.Load()).String())
+			stale = true
+		case !now && stale:
+			w.cfg.Logger.Info("what is known of the database is young again; requests are answered")
+			stale = false
+		}
+	}
+}
+
+// Await returns once the view is young, or ctx ends. It tells the log when that takes long.
+func (w *Watch) Await(ctx context.Context) error {
+	if w == nil {
+		return nil
+	}
+	tick, slow := time.NewTicker(first), time.NewTimer(slowly)
+	defer tick.Stop()
+	defer slow.Stop()
+	for {
+		w.look()
+		if !w.Stale(w.cfg.Now(), 0) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-slow.C:
+			w.cfg.Logger.Warn("waiting for the database to take a first heartbeat; until then nothing is answered")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// look notes how old the view is.
+func (w *Watch) look() time.Duration {
+	now := w.cfg.Now() // before the age: who is stopped in between must find the view too old, not too young
+	age := w.cfg.Age()
+	s := &sight{age: age}
+	if age < math.MaxInt64 {
+		s.whole = now.Add(-age)
+		s.wall = s.whole.Round(0)
+	}
+	w.seen.Store(s)
+	return age
+}
+
+func shown(age time.Duration) string {
+	if age == math.MaxInt64 {
+		return "unknown"
+	}
+	return age.Round(time.Millisecond).String()
+}

@@ -1,0 +1,313 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
+)
+
+// soon is long enough for a node to learn of something on a busy machine.
+const soon = 20 * time.Second
+
+// link is a way to a PostgreSQL server that can be cut, or go silent.
+type link struct {
+	dir, to  string
+	listener net.Listener
+
+	mu     sync.Mutex
+	away   bool
+	silent chan struct{} // closed when bytes flow; replaced while they do not
+	conns  map[net.Conn]struct{}
+}
+
+// newLink leads to the server of dsn; it returns the DSN of the way through it.
+func newLink(t *testing.T, dsn string) (*link, string) {
+	t.Helper()
+	dir := regexp.MustCompile(`host=(\S+)`).FindStringSubmatch(dsn)[1]
+	own, err := os.MkdirTemp("", "link") // the path of a socket is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &link{dir: own, to: filepath.Join(dir, ".s.PGSQL.5432"), silent: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+	close(l.silent)
+	if l.listener, err = net.Listen("unix", filepath.Join(own, ".s.PGSQL.5432")); err != nil {
+		t.Fatal(err)
+	}
+	go l.accept()
+	t.Cleanup(func() {
+		l.mend()
+		_ = l.listener.Close()
+		l.cut()
+		_ = os.RemoveAll(own)
+	})
+	return l, strings.Replace(dsn, "host="+dir, "host="+own, 1)
+}
+
+func (l *link) accept() {
+	for {
+		from, err := l.listener.Accept()
+		if err != nil {
+			return
+		}
+		to, err := net.Dial("unix", l.to)
+		l.mu.Lock()
+		if l.away || err != nil {
+			l.mu.Unlock()
+			_ = from.Close()
+			if err == nil {
+				_ = to.Close()
+			}
+			continue
+		}
+		l.conns[from], l.conns[to] = struct{}{}, struct{}{}
+		l.mu.Unlock()
+		go l.copy(from, to)
+		go l.copy(to, from)
+	}
+}
+
+func (l *link) copy(from, to net.Conn) {
+	defer from.Close()
+	defer to.Close()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		l.mu.Lock()
+		silent := l.silent
+		l.mu.Unlock()
+		<-silent
+		if _, werr := to.Write(b[:n]); err != nil || werr != nil {
+			return
+		}
+	}
+}
+
+// cut ends all connections and lets nobody through; hush keeps them and lets nothing
+// through. mend ends both.
+func (l *link) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = true
+	for c := range l.conns {
+		_ = c.Close()
+	}
+	clear(l.conns)
+}
+
+func (l *link) hush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.silent = make(chan struct{})
+}
+
+func (l *link) mend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.away = false
+	select {
+	case <-l.silent:
+	default:
+		close(l.silent)
+	}
+}
+
+// twoNodes are two servers on one database: a demo, and another one whose way to it is the
+// link.
+func twoNodes(t *testing.T, change func(*server.Config)) (*server.Demo, *server.Server, *link) {
+	t.Helper()
+	st := postgresStore(t)
+	a := demoOn(t, st)
+	way, dsn := newLink(t, st.DSN)
+	b, err := a.Another(t.Context(), t.TempDir(), func(c *server.Config) {
+		c.Store.DSN = dsn
+		if change != nil {
+			change(c)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.Cleanup(func() { way.mend(); b.Close(over) })
+	return a, b, way
+}
+
+// TestNodesShareOneDatabase: what one node issues is good at the other, and what one node
+// ends, changes or forbids has effect at both: at itself before the answer, at the other a
+// moment later.
+func TestNodesShareOneDatabase(t *testing.T) {
+	a, b, _ := twoNodes(t, nil)
+	gates := []string{a.Gateway, b.GatewayURL()}
+	auths := []string{a.Issuer, b.AuthURL()}
+	admin := []string{"bearer", a.AdminToken}
+	for at := range auths {
+		own, other := gates[at], gates[1-at]
+		manage := auths[at] + "/admin/v1/realms/main"
+		everywhere := func(what, credential string, want int) {
+			t.Helper()
+			call(t, "GET", own+"/private", "bearer", credential).want(t, what+", where it was done", want)
+			testwait.Until(t, soon, what+", at the other node", func() bool {
+				return call(t, "GET", other+"/private", "bearer", credential).status == want
+			})
+		}
+		token := func() string {
+			got := call(t, "POST", auths[at]+"/tokens", "basic", "bob:"+a.Users["bob"].Password).want(t, "POST /tokens", 200)
+			return got.json["access_token"].(string)
+		}
+		key := func(owner string) (id, text string) {
+			made := call(t, "POST", manage+"/keys", append(admin, "body", fmt.Sprintf(`{"owner":%q,"name":"k","environment":"live","scopes":["*"]}`, a.Users[owner].ID))...).want(t, "a key", 201)
+			return made.json["key"].(map[string]any)["id"].(string), made.json["text"].(string)
+		}
+		ended := token()
+		everywhere("a token", ended, 200)
+		call(t, "DELETE", auths[at]+"/tokens", "bearer", ended).want(t, "its end", 204)
+		everywhere("an ended token", ended, 401)
+		cut := token()
+		everywhere("a token", cut, 200)
+		call(t, "POST", manage+"/users/bob/revoke", admin...).want(t, "the cut-off", 204)
+		everywhere("a token from before the cut-off", cut, 401)
+		id, text := key("carol")
+		everywhere("a key", text, 200)
+		call(t, "POST", manage+"/keys/"+id+"/revoke", admin...).want(t, "its end", 200)
+		everywhere("a revoked key", text, 401)
+		_, text = key("dave")
+		everywhere("dave's key", text, 200)
+		call(t, "PATCH", manage+"/users/dave", append(admin, "body", `{"disabled":true}`)...).want(t, "dave is disabled", 200)
+		everywhere("a disabled user's key", text, 401)
+		call(t, "PATCH", manage+"/users/dave", append(admin, "body", `{"disabled":false}`)...).want(t, "dave is enabled", 200)
+		everywhere("an enabled user's key", text, 200)
+		call(t, "PUT", manage+"/policies/nobody", append(admin, "body", `{"text":"forbid(principal, action, resource);"}`)...).want(t, "a policy", 200)
+		everywhere("everything is forbidden", text, 403)
+		call(t, "DELETE", manage+"/policies/nobody", admin...).want(t, "its end", 204)
+		everywhere("nothing is forbidden", text, 200)
+	}
+}
+
+// TestStaleNodeRefuses: a node that hears nothing from its database for max_staleness
+// refuses everything that depends on it, at every point and with one code; the other node
+// goes on; and once it hears again it goes on by itself, and knows what was ended meanwhile.
+func TestStaleNodeRefuses(t *testing.T) {
+	stream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: begun\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	t.Cleanup(stream.Close)
+	for name, lose := range map[string]func(*link){"cut": (*link).cut, "silent": (*link).hush} {
+		t.Run(name, func(t *testing.T) {
+			a, b, way := twoNodes(t, func(c *server.Config) {
+				c.Store.MaxStaleness = 3 * time.Second
+				c.Gateway.StreamCheck = 100 * time.Millisecond
+				c.Upstreams = map[string]gateway.Upstream{"documents": c.Upstreams["documents"], "events": {URL: stream.URL}}
+				c.Routes = append(c.Routes, enforce.Route{Pattern: "GET /events", Upstream: "events", Authenticated: true},
+					enforce.Route{Pattern: "GET /judged", Upstream: "documents", Anonymous: true, Action: "read",
+						Resource: &enforce.ResourceRule{Type: "Document", ID: "x", Static: map[string]any{"visibility": "public"}}})
+			})
+			key, admin := a.Users["alice"].APIKey, a.AdminToken
+			private := b.GatewayURL() + "/private"
+			access, refresh := login(t, a, "bob")
+			testwait.Until(t, soon, "the token is good at the other node", func() bool { return call(t, "GET", private, "bearer", access).status == 200 })
+			open := openStream(t, b.GatewayURL()+"/events", key)
+			asked := []string{"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/private", "X-Forwarded-Host", "localhost", "X-Forwarded-Proto", "http", "bearer", key}
+			ask := b.GatewayURL() + server.ForwardAuthPath + "/caddy"
+			call(t, "GET", ask, asked...).want(t, "forward-auth", 200)
+			call(t, "GET", b.MetricsURL()+"/readyz").want(t, "ready", 200)
+
+			lose(way)
+			// It ends in time, before anybody could know of it at the other node.
+			call(t, "DELETE", a.Issuer+"/tokens", "bearer", access).want(t, "the end of a token", 204)
+			testwait.Until(t, soon, "it refuses", func() bool { return call(t, "GET", private, "bearer", key).status == 503 })
+			refused := func(what string, got answer) {
+				t.Helper()
+				if got.want(t, what, 503); got.code() != "stale_view" || got.header.Get("Retry-After") != "1" {
+					t.Errorf("%s: %s, Retry-After %q", what, got.body, got.header.Get("Retry-After"))
+				}
+			}
+			refused("a key", call(t, "GET", private, "bearer", key))
+			refused("an ended token", call(t, "GET", private, "bearer", access))
+			refused("a password", call(t, "GET", private, "basic", "alice:"+a.Users["alice"].Password))
+			refused("a wrong key", call(t, "GET", private, "bearer", key+"x"))
+			refused("nobody, where policies judge", call(t, "GET", b.GatewayURL()+"/judged"))
+			refused("a credential where none is needed", call(t, "GET", b.GatewayURL()+"/public", "bearer", key))
+			call(t, "GET", b.GatewayURL()+"/public").want(t, "nobody, where nothing is asked", 200)
+			refused("forward-auth", call(t, "GET", ask, asked...))
+			auth := b.AuthURL()
+			refused("a login", call(t, "POST", auth+"/tokens", "basic", "alice:"+a.Users["alice"].Password))
+			refused("a renewal", call(t, "POST", auth+"/tokens/refresh", "body", `{"refresh_token":"`+refresh+`"}`))
+			refused("administration", call(t, "GET", auth+"/admin/v1/realms/main/users", "bearer", admin))
+			refused("the key set", call(t, "GET", auth+"/.well-known/jwks.json"))
+			call(t, "GET", auth+"/errors/stale_view").want(t, "the page about the code", 200)
+			call(t, "GET", auth+"/").want(t, "the page at the root", 200)
+			call(t, "GET", b.MetricsURL()+"/readyz").want(t, "not ready", 503)
+			if m := call(t, "GET", b.MetricsURL()+"/metrics").body; !strings.Contains(m, "\ngatehouse_view_stale 1\n") {
+				t.Error("the metric does not tell")
+			}
+			select {
+			case err := <-open:
+				if err == nil {
+					t.Error("the stream ended as if it was over")
+				}
+			case <-time.After(soon):
+				t.Error("the stream that was open is open still")
+			}
+			call(t, "GET", a.Gateway+"/private", "bearer", key).want(t, "the other node", 200)
+
+			way.mend()
+			testwait.Until(t, soon, "it answers again", func() bool { return call(t, "GET", private, "bearer", key).status == 200 })
+			call(t, "GET", private, "bearer", access).want(t, "the token that was ended meanwhile", 401)
+			call(t, "GET", auth+"/.well-known/jwks.json").want(t, "the key set", 200)
+			testwait.Until(t, soon, "it is ready again", func() bool { return call(t, "GET", b.MetricsURL()+"/readyz").status == 200 })
+			if m := call(t, "GET", b.MetricsURL()+"/metrics").body; !strings.Contains(m, "\ngatehouse_view_stale 0\n") {
+				t.Error("the metric does not tell that it is over")
+			}
+		})
+	}
+}
+
+// openStream opens a stream of events that does not end by itself, and tells with what it
+// ended: nil when it ended well.
+func openStream(t *testing.T, url, key string) <-chan error {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(resp.Body)
+	if line, err := lines.ReadString('\n'); resp.StatusCode != 200 || err != nil || line != "data: begun\n" {
+		t.Fatalf("%s %q %v", resp.Status, line, err)
+	}
+	over := make(chan error, 1)
+	go func() {
+		defer resp.Body.Close()
+		_, err := io.Copy(io.Discard, lines)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		over <- err
+	}()
+	return over
+}
