@@ -187,7 +187,7 @@ func (r *Ring) schedule(realm gatehouse.Realm) (token.Schedule, error) {
 	if !ok {
 		return token.Schedule{}, fmt.Errorf("realm %s: unknown signing algorithm", realm.Name)
 	}
-	return token.Schedule{Algorithm: alg, Rotate: set.KeyRotation, Propagate: max(set.KeyPropagation, KeySetMaxAge),
+	return token.Schedule{Algorithm: alg, Rotate: set.KeyRotation, Propagate: max(set.KeyPropagation, KeyLead),
 		// Not the present setting: tokens may have been issued under a longer one.
 		TokenTTL: max(set.AccessTokenTTL, maxTokenTTL)}, nil
 }

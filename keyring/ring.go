@@ -38,9 +38,12 @@ type Tx interface {
 }
 
 const (
-	// KeySetMaxAge is how long a published key set may be kept by whoever fetched
-	// it. No key signs before it was published for so long.
+	// KeySetMaxAge is how long a published key set may be kept by whoever fetched it.
 	KeySetMaxAge = 5 * time.Minute
+	// KeyLead is how long a key is published at least before it signs: as long as a set
+	// without it may be kept (KeySetMaxAge), and a minute for all nodes to hear of the key,
+	// and for clocks that differ by half of that.
+	KeyLead = 6 * time.Minute
 	// DefaultInterval is how often Run looks for what is due.
 	DefaultInterval = time.Minute
 	// maxTokenTTL is the longest life of an access token a realm may set.
@@ -56,11 +59,14 @@ var (
 
 // Config of a [Ring].
 type Config struct {
-	Store    Store                // required
-	Run      gatehouse.Runner[Tx] // required
-	Box      *seal.Box            // required; seals private halves
-	Interval time.Duration        // between looks of Run; 0: DefaultInterval
-	Logger   *slog.Logger         // nil: none
+	Store Store                // required
+	Run   gatehouse.Runner[Tx] // required
+	Box   *seal.Box            // required; seals private halves
+	// CatchUp returns once everything that other nodes have committed was applied; it
+	// bounds the wait by itself. nil: no other node can be.
+	CatchUp  func(context.Context) (time.Time, error)
+	Interval time.Duration // between looks of Run; 0: DefaultInterval
+	Logger   *slog.Logger  // nil: none
 	Now      func() time.Time
 }
 
@@ -68,7 +74,8 @@ type Config struct {
 type Ring struct {
 	cfg    Config
 	realms atomic.Pointer[map[string]*snapshot]
-	mu     sync.Mutex // held while realms is rebuilt, so that the newest read wins
+	mu     sync.Mutex    // held while realms is rebuilt, so that the newest read wins
+	turns  chan struct{} // holds one for each who waits to catch up
 }
 
 // snapshot is what one realm's keys look like at one time.
@@ -99,7 +106,7 @@ func New(cfg Config) (*Ring, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &Ring{cfg: cfg}
+	r := &Ring{cfg: cfg, turns: make(chan struct{}, maxWaiting)}
 	r.realms.Store(&map[string]*snapshot{})
 	return r, nil
 }
@@ -213,20 +220,31 @@ func (r *Ring) snapshot(realm string) *snapshot { return (*r.realms.Load())[real
 // Signer returns the active key of a realm.
 func (r *Ring) Signer(realm string) (*token.Key, error) {
 	s := r.snapshot(realm)
+	if s == nil || s.active == nil { // another node may just have made it
+		if r.catchUp(context.Background()) == nil {
+			s = r.snapshot(realm)
+		}
+	}
 	if s == nil || s.active == nil {
 		return nil, errNoKey
 	}
 	return s.active, nil
 }
 
-// JWKS returns the published key set of a realm and its entity tag. The body must
-// not be changed. Serve it with a max-age of at most [KeySetMaxAge].
-func (r *Ring) JWKS(realm string) (body []byte, etag string, err error) {
+// JWKS returns the published key set of a realm with its entity tag, and how long it
+// may be kept. It has every key that signed something before the call, on any node:
+// who asks because of a key that he does not know must not get the set that lacks it,
+// and keep that. The body must not be changed.
+func (r *Ring) JWKS(ctx context.Context, realm string) (body []byte, etag string, maxAge time.Duration, err error) {
+	maxAge = KeySetMaxAge
+	if err := r.catchUp(ctx); err != nil {
+		maxAge = behindMaxAge
+	}
 	s := r.snapshot(realm)
 	if s == nil {
-		return nil, "", errNoKey
+		return nil, "", 0, errNoKey
 	}
-	return s.jwks, s.etag, nil
+	return s.jwks, s.etag, maxAge, nil
 }
 
 // Source returns the keys with which tokens of a realm are verified. It follows
@@ -238,20 +256,34 @@ type source struct {
 	realm string
 }
 
-// Key finds a key by kid alone: every token we sign carries one.
+// Key finds a key by kid alone: every token we sign carries one. A kid that is not
+// known may be that of a key which another node has just made, and is looked for once
+// more when everything that other nodes did before is known here.
 func (s source) Key(kid string, _ token.Algorithm) (*token.Key, error) {
-	snap := s.ring.snapshot(s.realm)
-	if snap == nil { // the keys could not be read: no fault of the token
-		return nil, errNoKey
+	if k := s.ring.snapshot(s.realm).key(kid); k != nil {
+		return k, nil
 	}
 	if kid == "" {
 		return nil, token.ErrKeyUnknown
 	}
-	k := snap.byKID[kid]
-	if k == nil {
-		return nil, token.ErrKeyUnknown
+	if err := s.ring.catchUp(context.Background()); err != nil {
+		return nil, errKeyUnsure.With(err)
 	}
-	return k, nil
+	snap := s.ring.snapshot(s.realm)
+	if snap == nil { // the keys could not be read: no fault of the token
+		return nil, errNoKey
+	}
+	if k := snap.key(kid); k != nil {
+		return k, nil
+	}
+	return nil, token.ErrKeyUnknown
+}
+
+func (s *snapshot) key(kid string) *token.Key {
+	if s == nil {
+		return nil
+	}
+	return s.byKID[kid]
 }
 
 // Info describes a key without its private half.

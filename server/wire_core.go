@@ -178,7 +178,7 @@ func (s *Server) wireKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.ring, err = keyring.New(keyring.Config{Store: s.db, Run: run, Box: s.box, Logger: s.log, Now: s.now})
+	s.ring, err = keyring.New(keyring.Config{Store: s.db, Run: run, Box: s.box, CatchUp: s.db.CatchUp, Logger: s.log, Now: s.now})
 	if err != nil {
 		return err
 	}

@@ -148,6 +148,17 @@ func (e *postgresEngine) age() time.Duration {
 	return e.feed.follower.Age()
 }
 
+func (e *postgresEngine) catchUp(ctx context.Context) (time.Time, error) {
+	if e.feed == nil {
+		return e.now(), nil
+	}
+	at, err := e.feed.follower.Sync(ctx)
+	if err != nil {
+		return at, errUnavailable.With(err)
+	}
+	return at, nil
+}
+
 // alone counts who holds the lock together with us: a process that has died holds it no
 // more. When ours is lost at this moment somebody else may be taken for us, who then
 // loses what the question was asked for, and takes it again.

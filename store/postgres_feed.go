@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -42,7 +43,7 @@ func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, poo
 			return tag.RowsAffected(), err
 		},
 		Node:   s.node,
-		Apply:  e.others,
+		Apply:  func(rows []feed.Row) { e.others(s.follower, rows) },
 		Reload: e.reload,
 		Logger: logger,
 	})
@@ -73,9 +74,24 @@ func (s *sharedFeed) stop() {
 // others tells the subscribers what other nodes changed. It waits for none of our own
 // commits, one of which may hang: what comes from the feed only has them forget, or
 // adds revocations, so its place in the order of changes makes no difference.
-func (e *postgresEngine) others(rows []feed.Row) {
+//
+// Revocations that come without a value, being many, are read from the database before
+// anything counts as known.
+func (e *postgresEngine) others(follower *feed.Follower, rows []feed.Row) {
+	behind := false
 	for _, row := range rows {
-		_ = e.db.emit(decodeChanges(row.Changes)) // logged there
+		changes := decodeChanges(row.Changes)
+		_ = e.db.emit(changes) // logged there
+		behind = behind || slices.ContainsFunc(changes, func(c gatehouse.Change) bool { return c.Topic == gatehouse.TopicRevocation && c.Value == nil })
+	}
+	if !behind {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), maxTransaction)
+	defer cancel()
+	if err := e.db.reload(ctx); err != nil {
+		e.logger.Warn("what others have changed could not be loaded; trying again", "error", err)
+		follower.Forget()
 	}
 }
 

@@ -93,6 +93,8 @@ func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter,
 // age: nobody else can have changed anything.
 func (e *sqliteEngine) age() time.Duration { return 0 }
 
+func (e *sqliteEngine) catchUp(context.Context) (time.Time, error) { return e.now(), nil }
+
 func (e *sqliteEngine) alone(context.Context) (bool, error) { return true, nil }
 
 // Lock takes the lock that [Open] holds on the database at path, for whoever must be

@@ -95,6 +95,7 @@ func (b *base) close() error {
 type engine interface {
 	run(ctx context.Context, fn func(context.Context, *Tx) error) error
 	age() time.Duration
+	catchUp(ctx context.Context) (time.Time, error)
 	// alone tells that no other process is connected that uses the database.
 	alone(ctx context.Context) (bool, error)
 	stop()
@@ -194,6 +195,12 @@ func (db *DB) reload(ctx context.Context) error {
 // not know of yet: always 0 where no other node can be, without end before anything
 // was read.
 func (db *DB) Age() time.Duration { return db.engine.age() }
+
+// CatchUp returns once everything that was committed before the call, on any node, has
+// been told here, and the time of that knowledge, by the database's clock where other nodes
+// can be. It costs one reading of the feed for all who ask at the same time. It is
+// Unavailable when the feed cannot be read, after two seconds at the latest.
+func (db *DB) CatchUp(ctx context.Context) (time.Time, error) { return db.engine.catchUp(ctx) }
 
 // emit tells the subscribers what one transaction changed.
 func (db *DB) emit(changes []gatehouse.Change) error {

@@ -33,7 +33,7 @@ type RealmSettings struct {
 	PasswordMinLength int                                `json:"password_min_length,omitzero" doc:"8 to 128, 15 by default"`
 	BannedWords       []string                           `json:"banned_words,omitempty"`
 	KeyRotation       kernel.Duration                    `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`
-	KeyPropagation    kernel.Duration                    `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default, 5m at least: longer than verifiers keep their copy of the key set"`
+	KeyPropagation    kernel.Duration                    `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default; less than 6m counts as 6m: longer than verifiers keep their copy of the key set"`
 	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
 }
 

@@ -58,6 +58,7 @@ type Follower struct {
 	once  sync.Once
 	fresh atomic.Pointer[time.Time] // when the view was known to be whole, by our own clocks
 	doubt atomic.Bool
+	queue queue // who waits for a reading
 
 	// The rest belongs to Run alone.
 	reader      reader
@@ -90,7 +91,7 @@ func New(cfg Config) (*Follower, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = defaultKeep
 	}
-	f := &Follower{cfg: cfg, ready: make(chan struct{}), chores: make(chan struct{}, 1)}
+	f := &Follower{cfg: cfg, ready: make(chan struct{}), chores: make(chan struct{}, 1), queue: newQueue()}
 	f.chores <- struct{}{}
 	return f, nil
 }
@@ -131,6 +132,7 @@ func (f *Follower) Run(ctx context.Context) {
 			}
 			pause, told = 0, false
 		})
+		f.queue.lost()
 		if ctx.Err() != nil {
 			break
 		}
@@ -168,22 +170,29 @@ func (f *Follower) follow(ctx context.Context, works func()) error {
 	f.reader.reconnected()
 	for proof := f.reader.proof; ; proof = (Row{}) {
 		f.woken = false
+		began := time.Now()
 		if err := f.step(ctx, conn, proof); err != nil {
 			return err
 		}
 		works()
 		// Whoever is first to find the feed quiet writes a heartbeat, which wakes the
 		// others: they must not all be first.
-		for until := time.Now().Add(f.cfg.Poll + rand.N(f.cfg.Poll/2)); !f.woken && ctx.Err() == nil; {
-			waiting, cancel := context.WithDeadline(ctx, until)
-			err := conn.PgConn().WaitForNotification(waiting)
-			late := waiting.Err() != nil
-			cancel()
-			if late {
-				break
+		for until := time.Now().Add(f.cfg.Poll + rand.N(f.cfg.Poll/2)); !f.woken && !f.doubt.Load() && ctx.Err() == nil; {
+			waiting, cancel := context.WithCancel(ctx)
+			due := until
+			if f.queue.wakes(cancel) && began.Add(syncPace).Before(until) {
+				due = began.Add(syncPace)
 			}
-			if err != nil {
+			rest := time.AfterFunc(time.Until(due), cancel)
+			err := conn.PgConn().WaitForNotification(waiting)
+			ended := waiting.Err() != nil
+			rest.Stop()
+			cancel()
+			if err != nil && !ended {
 				return err
+			}
+			if !time.Now().Before(due) {
+				break
 			}
 		}
 		if ctx.Err() != nil {
@@ -225,6 +234,7 @@ func (f *Follower) step(ctx context.Context, conn *pgx.Conn, proof Row) error {
 	reading, cancel := context.WithTimeout(ctx, ioTimeout)
 	defer cancel()
 	asked := time.Now()
+	f.queue.begin()
 	doubt := f.doubt.Swap(false) // before the reading: who doubts later gets another one
 	g, err := read(reading, conn, f.reader.last, proof)
 	if err != nil {
@@ -245,6 +255,9 @@ func (f *Follower) step(ctx context.Context, conn *pgx.Conn, proof Row) error {
 			f.cfg.Apply(others)
 		}
 		f.reader.accept(g)
+	}
+	if !f.doubt.Load() { // else the next reading loads what these rows did not say
+		f.queue.done(g.now)
 	}
 	f.listening(g.rows)
 	f.aged(g, asked)

@@ -22,9 +22,9 @@ type Config struct {
 	Realm func(ctx context.Context, name string) (gatehouse.Realm, error)
 	// Issuer gives the issuer identifier of a realm.
 	Issuer func(realm string) string
-	// JWKS gives a realm's key set: JSON of public members, and a strong entity
-	// tag without quotes or with them.
-	JWKS func(realm string) (body []byte, etag string, err error)
+	// JWKS gives a realm's key set: JSON of public members, a strong entity tag without
+	// quotes or with them, and how long it may be cached.
+	JWKS func(ctx context.Context, realm string) (body []byte, etag string, maxAge time.Duration, err error)
 	// StatusList gives the signed status list token with its number, and how long
 	// it may be cached. Nil serves no status lists.
 	StatusList func(ctx context.Context, realm string, list int64) (token string, ttl time.Duration, err error)
@@ -89,11 +89,11 @@ func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, etag, err := h.c.JWKS(rl.Name)
+	body, etag, maxAge, err := h.c.JWKS(r.Context(), rl.Name)
 	if err != nil {
 		return err
 	}
-	return serve(w, r, "application/jwk-set+json", etag, keyring.KeySetMaxAge, body)
+	return serve(w, r, "application/jwk-set+json", etag, maxAge, body)
 }
 
 func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {

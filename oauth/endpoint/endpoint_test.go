@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 )
 
@@ -36,7 +37,9 @@ func site(t *testing.T, change func(*endpoint.Config)) http.Handler {
 			}
 			return "https://id.example/realms/" + realm
 		},
-		JWKS: func(realm string) ([]byte, string, error) { return []byte(keys), "tag-" + realm, nil },
+		JWKS: func(_ context.Context, realm string) ([]byte, string, time.Duration, error) {
+			return []byte(keys), "tag-" + realm, keyring.KeySetMaxAge, nil
+		},
 		StatusList: func(_ context.Context, _ string, list int64) (string, time.Duration, error) {
 			if list != 7 {
 				return "", 0, gatehouse.NotFound
