@@ -146,6 +146,13 @@ func (r *racer) attempt(ctx context.Context, c contest, n int) (won string, err 
 			}
 			return err
 		})
+	case "key usage":
+		runs := 0
+		err := update(func(ctx context.Context, tx *store.Tx) error {
+			runs++
+			return tx.AddKeyUsage(ctx, usageInNoOrder(n))
+		})
+		return fmt.Sprint("runs: ", runs), err
 	case "signing key":
 		return "", r.ring.EnsureRealm(ctx, "main")
 	}

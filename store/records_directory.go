@@ -1,7 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -262,6 +265,10 @@ func (q Queries) KeyUsage(ctx context.Context, keyID string, fromDay string) ([]
 // AddKeyUsage adds to the counts and moves the last use of the keys forward. It
 // is bookkeeping: it neither changes a key's version nor tells the subscribers.
 func (t *Tx) AddKeyUsage(ctx context.Context, usage []credential.KeyUsage) error {
+	// All nodes lock the keys in one order, or two of them would wait for each other.
+	usage = slices.SortedFunc(slices.Values(usage), func(a, b credential.KeyUsage) int {
+		return cmp.Or(strings.Compare(a.KeyID, b.KeyID), strings.Compare(a.Day, b.Day))
+	})
 	for _, u := range usage {
 		if _, err := exec(ctx, t.c, `INSERT INTO key_usage (`+usageColumns+`) VALUES ($1,$2,$3,$4,$5)
 			ON CONFLICT (key_id, day) DO UPDATE SET uses=key_usage.uses+excluded.uses,

@@ -79,7 +79,7 @@ func (d *draft) tx() Tx {
 	return Tx{
 		Realms: d,
 		Users:  users.Tx{Appender: d, Reader: d, Writer: d, RoleReader: d, Logins: d, KeyWriter: d},
-		Rules:  rules.Tx{Appender: d, Reader: d, Writer: d, EntityWriter: d, Holders: d},
+		Rules:  rules.Tx{Appender: d, RealmHolder: d, Reader: d, Writer: d, EntityWriter: d, Holders: d},
 	}
 }
 

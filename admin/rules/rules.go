@@ -81,6 +81,11 @@ func (s *Service) changeRules(ctx context.Context, actor *gatehouse.Principal, t
 	}
 	target, _, _ := strings.Cut(kind, ".")
 	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		// Two changes that fit by themselves need not fit together, and neither transaction
+		// sees what the other has not committed.
+		if _, err := tx.HoldRealm(ctx, realm); err != nil {
+			return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
+		}
 		e := s.k.Event(ctx, actor, realm, kind, target, id)
 		e.Detail = kernel.Changes(e.Detail)
 		if err := write(ctx, tx, &e); err != nil {

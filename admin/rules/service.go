@@ -63,9 +63,16 @@ type Holders interface {
 	RoleHolders(ctx context.Context, realm, role string, enabled bool, limit int) ([]string, error)
 }
 
+// RealmHolder has changes of one realm come one after the other, on whatever node.
+type RealmHolder interface {
+	// HoldRealm reads a realm that is going to be changed: another HoldRealm of it waits.
+	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
+}
+
 // Tx is the transaction of the role, policy, schema and entity use cases, in its parts.
 type Tx struct {
 	kernel.Appender
+	RealmHolder
 	Reader
 	Writer
 	EntityWriter
