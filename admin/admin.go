@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
 	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
@@ -45,6 +46,12 @@ type Config struct {
 	EndGrant func(ctx context.Context, realm, id, reason string) (ended bool, err error)
 	// Verify checks a credential as a request would, without the request.
 	Verify func(ctx context.Context, realm string, token gatehouse.Secret) (*gatehouse.Principal, error)
+
+	// Journal is what has changed in what is no longer valid (*revocation.Journal), Issuer the issuer identifier of a
+	// realm, and Current why this node does not know that for sure, or is about to stop.
+	Journal follow.Journal
+	Issuer  func(realm string) string
+	Current func() error
 
 	// AuditKey gives the public half of the key that signs the checkpoints of a realm.
 	AuditKey func(realm string) (audit.Key, error)
@@ -116,11 +123,12 @@ type Service struct {
 	Signing *signing.Service
 	Records *records.Service
 	Files   *realmfile.Service
+	Follow  *follow.Service
 }
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Signing, s.Records}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Follow, s.Signing, s.Records}
 }
 
 // New checks c and returns the service.
@@ -150,6 +158,7 @@ func New(c Config) (*Service, error) {
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),
 		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
+		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,
@@ -180,7 +189,7 @@ func (c *Config) complete() error {
 		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Audit", c.Stored.Audit == nil},
 		{"Run", c.Run == nil}, {"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Prepare", c.Prepare == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil}, {"EndGrant", c.EndGrant == nil},
-		{"Verify", c.Verify == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
+		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
 	} {
 		if missing.nil {

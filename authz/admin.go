@@ -14,7 +14,13 @@ import (
 const (
 	ScopeAdminRead  = "admin:read"
 	ScopeAdminWrite = "admin:write"
+	// ScopeRevocations is for following revocations, and for nothing else: a key of a
+	// program that checks tokens reads nothing but those.
+	ScopeRevocations = "admin:revocations"
 )
+
+// AdminScopes are the scopes that every realm has without naming them.
+func AdminScopes() []string { return []string{ScopeAdminRead, ScopeAdminWrite, ScopeRevocations} }
 
 // DecideAdmin decides whether p may do one of policy.Admin… to something of a
 // realm. resourceType is one of the policy.Admin… types; id may be empty for a
@@ -23,8 +29,8 @@ const (
 // changing somebody with an administrative role can be told apart; an id that
 // is not in the directory is treated as such a one.
 //
-// Two things must hold: the credential has scope admin:read (to read) or
-// admin:write (for all else), and the built-in administration policies permit
+// Two things must hold: the credential has scope admin:read (to read), admin:revocations
+// (to read revocations) or admin:write (for all else), and the built-in administration policies permit
 // it. The realm's own roles and policies have no say in it; roles are those that
 // the directory assigns directly, narrowed by the credential's limit. Giving
 // roles to somebody is policy.AdminGrant on the subject: only gatehouse-admin and,
@@ -41,7 +47,10 @@ func (d *Decider) decideAdmin(ctx context.Context, p *gatehouse.Principal, actio
 		return deny(CodeUnauthenticated)
 	}
 	need := ScopeAdminWrite
-	if action == policy.AdminRead {
+	switch {
+	case action == policy.AdminRead && resourceType == policy.AdminRevocations:
+		need = ScopeRevocations
+	case action == policy.AdminRead:
 		need = ScopeAdminRead
 	}
 	if !p.HasScope(need) {

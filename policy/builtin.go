@@ -9,19 +9,21 @@ import (
 // The built-in roles. They are given to people like any role, and what they may
 // do is fixed in this package: no role, policy or schema of a realm adds to it,
 // inherits it or takes it away. The first four count in realm main only and
-// reach over every realm; realm-admin counts in the other realms, each for itself.
+// reach over every realm; realm-admin counts in the other realms, each for itself, and
+// gatehouse-guard in all, each for itself.
 const (
 	RoleAdmin      = "gatehouse-admin"    // everything
 	RoleOperator   = "gatehouse-operator" // reads all; writes subjects, entities, grants; revokes
 	RoleAuditor    = "gatehouse-auditor"  // reads all but backups
 	RoleBackup     = "gatehouse-backup"   // starts backups
 	RoleRealmAdmin = "realm-admin"        // everything inside its own realm
+	RoleGuard      = "gatehouse-guard"    // follows the revocations of its own realm
 )
 
 // IsBuiltinRole reports whether a role's name is reserved for Gatehouse.
 func IsBuiltinRole(name string) bool {
 	switch name {
-	case RoleAdmin, RoleOperator, RoleAuditor, RoleBackup, RoleRealmAdmin:
+	case RoleAdmin, RoleOperator, RoleAuditor, RoleBackup, RoleRealmAdmin, RoleGuard:
 		return true
 	}
 	return false
@@ -29,14 +31,16 @@ func IsBuiltinRole(name string) bool {
 
 // BuiltinRoles returns the built-in roles that count in a realm, for listing.
 func BuiltinRoles(realm string) []Role {
+	guard := Role{Realm: realm, Name: RoleGuard, Description: "follows this realm's revocations, sees nothing else"}
 	if realm != gatehouse.MainRealm {
-		return []Role{{Realm: realm, Name: RoleRealmAdmin, Description: "administers this realm"}}
+		return []Role{{Realm: realm, Name: RoleRealmAdmin, Description: "administers this realm"}, guard}
 	}
 	return []Role{
 		{Realm: realm, Name: RoleAdmin, Description: "administers everything"},
 		{Realm: realm, Name: RoleOperator, Description: "reads everything, looks after people, revokes"},
 		{Realm: realm, Name: RoleAuditor, Description: "reads everything, changes nothing"},
 		{Realm: realm, Name: RoleBackup, Description: "starts backups, sees nothing"},
+		guard,
 	}
 }
 
@@ -61,9 +65,11 @@ const (
 	AdminSigningKey = "SigningKey"
 	AdminGrants     = "Grant"
 	AdminToken      = "Token"
-	AdminAudit      = "Audit"
-	AdminDecision   = "Decision"
-	AdminBackup     = "Backup"
+	// AdminRevocations is the stream of what is no longer valid.
+	AdminRevocations = "Revocations"
+	AdminAudit       = "Audit"
+	AdminDecision    = "Decision"
+	AdminBackup      = "Backup"
 	// AdminConfiguration is the configuration of the server itself.
 	AdminConfiguration = "Configuration"
 )

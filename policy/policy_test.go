@@ -488,6 +488,12 @@ func TestAdministration(t *testing.T) {
 		{"shop", RoleRealmAdmin, AdminRead, AdminBackup, "shop", false, false},
 		{"shop", RoleRealmAdmin, AdminRead, AdminSubject, "main", false, false},
 		{"shop", RoleRealmAdmin, AdminRead, AdminSubject, "other", false, false},
+		{"shop", RoleGuard, AdminRead, AdminRevocations, "shop", false, true},
+		{"main", RoleGuard, AdminRead, AdminRevocations, "main", false, true},
+		{"main", RoleGuard, AdminRead, AdminRevocations, "shop", false, false}, // its own realm alone
+		{"shop", RoleGuard, AdminRead, AdminRevocations, "main", false, false},
+		{"shop", RoleGuard, AdminRead, AdminToken, "shop", false, false},
+		{"shop", RoleGuard, AdminRevoke, AdminRevocations, "shop", false, false},
 		{"shop", RoleAdmin, AdminRead, AdminSubject, "shop", false, false}, // the name means nothing outside main
 		{"shop", RoleOperator, AdminRead, AdminSubject, "shop", false, false},
 		{"main", RoleRealmAdmin, AdminRead, AdminSubject, "main", false, false},

@@ -2,6 +2,7 @@ package revocation
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 )
@@ -131,6 +132,20 @@ func (h *held) each(do func(index int64) bool) {
 	for i := range h.table {
 		if v := h.table[i].Load(); v != 0 {
 			do(int64(v) - 1)
+		}
+	}
+}
+
+// each calls do with every place, in no order.
+func (p *places) each(do func(index int64)) {
+	h := p.held.Load()
+	if h == nil || h.bits == nil {
+		h.each(func(index int64) bool { do(index); return true })
+		return
+	}
+	for i := range h.bits {
+		for word := h.bits[i].Load(); word != 0; word &= word - 1 {
+			do(int64(i*64 + bits.TrailingZeros64(word)))
 		}
 	}
 }

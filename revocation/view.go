@@ -52,6 +52,8 @@ type View struct {
 	// every token.
 	latest [cutoffKinds]atomic.Int64
 	bits   atomic.Int64
+	// loadedAnew is called after each Load that succeeded; nil: nobody asked.
+	loadedAnew atomic.Pointer[func()]
 }
 
 type listKey struct {
@@ -110,6 +112,9 @@ func (v *View) Load(ctx context.Context, s Store) error {
 		return fmt.Errorf("revocation: cut-offs: %w", err)
 	}
 	v.loaded.Store(true)
+	if tell := v.loadedAnew.Load(); tell != nil {
+		(*tell)()
+	}
 	return nil
 }
 
@@ -286,6 +291,47 @@ func (v *View) Bits(realm string, list int64) []byte {
 		m.writeBits(out)
 	}
 	return out
+}
+
+// eachAtOnce is how many places of a list [View.each] gives at a time.
+const eachAtOnce = 1000
+
+// each gives everything that is known of a realm; see [Journal.Snapshot].
+func (v *View) each(realm string, part func(list int64, indexes []int64) error, cutoff func(Cutoff) error) (err error) {
+	v.lists.Range(func(k listKey, m *places) bool {
+		if k.realm != realm {
+			return true
+		}
+		indexes := make([]int64, 0, min(m.count(), eachAtOnce))
+		give := func() {
+			if err == nil && len(indexes) > 0 {
+				err = part(k.list, indexes)
+			}
+			indexes = indexes[:0]
+		}
+		m.each(func(index int64) {
+			if indexes = append(indexes, index); len(indexes) == eachAtOnce {
+				give()
+			}
+		})
+		give()
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
+	kinds := [cutoffKinds]CutoffKind{CutoffRealm, CutoffSubject, CutoffClient, CutoffSession, CutoffKey}
+	v.cutoffs.Range(func(k cutoffKey, c cutoffValue) bool {
+		if k.realm == realm {
+			out := Cutoff{Realm: realm, Kind: kinds[k.kind], ID: k.id, Before: time.UnixMilli(c.before)}
+			if c.expires != math.MaxInt64 {
+				out.ExpiresAt = time.UnixMilli(c.expires)
+			}
+			err = cutoff(out)
+		}
+		return err == nil
+	})
+	return err
 }
 
 // Version tells how many places of the list are revoked: it grows with each, and

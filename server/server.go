@@ -62,6 +62,7 @@ type Server struct {
 	sequencer *audit.Sequencer
 	disk      *diskspace.Watch
 	view      *revocation.View
+	journal   *revocation.Journal
 	staleness *staleness.Watch // nil where no other process can change anything
 	ring      *keyring.Ring
 	foreign   *foreignKeys

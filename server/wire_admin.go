@@ -14,6 +14,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -32,6 +34,7 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 		Stored: admin.Stored{Realm: s.db, Realms: s.db, Users: s.db, Holders: s.db, Keys: s.db, Rules: s.db, Entities: s.db, Grants: s.db, Audit: s.db},
 		Run:    run, Decide: s.decider.DecideAdmin, Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Signing: s.ring, EndGrant: s.grants.End, Verify: s.verifyToken,
+		Journal: s.journal, Issuer: s.realmIssuer, Current: s.knows,
 		AuditKey: s.auditVerifier, AuditHead: s.heads.Head, Backup: s.backup, Reload: s.reload, Record: s.record.Record, Counting: s.refusals.Counting,
 		BootstrapKey: bootstrapKey, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
 	})
@@ -68,6 +71,17 @@ func (s *Server) backup(ctx context.Context) (name string, size int64, err error
 	return name, st.Size(), nil
 }
 
+// knows returns why this node cannot say for sure what is no longer valid, or will not be there to say it.
+func (s *Server) knows() error {
+	switch {
+	case s.leaving.Load():
+		return gateway.ErrStopping
+	case s.stale(), !s.journal.Whole():
+		return enforce.ErrStale
+	}
+	return nil
+}
+
 // verifyToken checks a token as a request to the gateway would.
 func (s *Server) verifyToken(ctx context.Context, realm string, token gatehouse.Secret) (*gatehouse.Principal, error) {
 	p, err := authn.Extract(&http.Request{URL: &url.URL{}, Header: http.Header{"Authorization": {"Bearer " + token.Reveal()}}})
@@ -91,7 +105,7 @@ func (s *Server) adminHandler() http.Handler {
 }
 
 func (s *Server) buildAdmin() (http.Handler, error) {
-	return s.admin.API(adminhttp.Config{Authenticate: s.authenticateAdmin, Problems: s.problems,
+	return s.admin.API(adminhttp.Config{Authenticate: s.authenticateAdmin(false), Again: s.authenticateAdmin(true), Problems: s.problems,
 		Challenges: func(*http.Request) []string {
 			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)
 		},
@@ -100,15 +114,19 @@ func (s *Server) buildAdmin() (http.Handler, error) {
 
 // authenticateAdmin takes credentials of the realm main, whose administrators
 // administer all, and of the realm in the path. Passwords are only tried in
-// main: one request must not be two guesses.
-func (s *Server) authenticateAdmin(r *http.Request) (*gatehouse.Principal, error) {
-	p, err := s.authenticate(r, gatehouse.MainRealm)
-	realm := r.PathValue("realm")
-	if err == nil || gatehouse.KindOf(err) != gatehouse.Unauthenticated || realm == "" || realm == gatehouse.MainRealm {
-		return p, err
+// main: one request must not be two guesses. Uncounted, it looks at a credential that was
+// used already.
+func (s *Server) authenticateAdmin(uncounted bool) func(r *http.Request) (*gatehouse.Principal, error) {
+	return func(r *http.Request) (*gatehouse.Principal, error) {
+		p, err := s.authenticateBy(r, gatehouse.MainRealm, authn.Rule{Uncounted: uncounted})
+		realm := r.PathValue("realm")
+		if err == nil || gatehouse.KindOf(err) != gatehouse.Unauthenticated || realm == "" || realm == gatehouse.MainRealm {
+			return p, err
+		}
+		if _, err2 := s.db.Realm(r.Context(), realm); err2 != nil {
+			return nil, err
+		}
+		schemes := authn.Schemes(func(k authn.Kind) bool { return !k.Login })
+		return s.authenticateBy(r, realm, authn.Rule{Schemes: schemes, Uncounted: uncounted})
 	}
-	if _, err2 := s.db.Realm(r.Context(), realm); err2 != nil {
-		return nil, err
-	}
-	return s.authenticate(r, realm, authn.Schemes(func(k authn.Kind) bool { return !k.Login })...)
 }

@@ -159,6 +159,7 @@ func (s *Server) logIntact(context.Context) error {
 func (s *Server) wireRevocation(ctx context.Context) error {
 	s.view = revocation.NewView()
 	s.db.Subscribe(s.view.Apply)
+	s.journal = revocation.NewJournal(s.view)
 	load := func(ctx context.Context) error { return s.view.Load(ctx, s.db) }
 	s.db.OnReload(load)
 	if err := load(ctx); err != nil {
@@ -183,6 +184,7 @@ func (s *Server) wireKeys(ctx context.Context) error {
 		return err
 	}
 	s.db.Subscribe(s.ring.Apply)
+	s.db.Subscribe(s.journal.Apply) // behind the view and the key ring: who follows reads there what it tells of
 	if err := s.ring.Load(ctx); err != nil {
 		return err
 	}

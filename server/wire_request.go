@@ -137,13 +137,18 @@ func (s *Server) wireGrants(ctx context.Context) error {
 // the same rules as the gateway. It is what the token endpoint and the
 // management API use.
 func (s *Server) authenticate(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error) {
+	return s.authenticateBy(r, realm, authn.Rule{Schemes: schemes})
+}
+
+// authenticateBy adds to rule what follows from the request.
+func (s *Server) authenticateBy(r *http.Request, realm string, rule authn.Rule) (*gatehouse.Principal, error) {
 	p, err := authn.Extract(r)
 	if err != nil {
 		return nil, err
 	}
 	proxies := s.live.Load().proxies
-	return s.auth.Authenticate(r.Context(), realm, p, authn.Rule{Schemes: schemes, Environment: gatehouse.EnvironmentLive,
-		Secure: proxies.Secure(r), Address: proxies.Client(r)})
+	rule.Environment, rule.Secure, rule.Address = gatehouse.EnvironmentLive, proxies.Secure(r), proxies.Client(r)
+	return s.auth.Authenticate(r.Context(), realm, p, rule)
 }
 
 func (s *Server) challenges(realm string, schemes ...gatehouse.Scheme) []string {

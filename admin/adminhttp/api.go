@@ -34,6 +34,9 @@ type Config struct {
 	// Authenticate verifies the credential of r: of the realm in the path
 	// (r.PathValue("realm")) or of the realm main. The error is answered as it is.
 	Authenticate func(r *http.Request) (*gatehouse.Principal, error)
+	// Again verifies it anew while its request is being answered, which is no further use of it. Nil: streams of events
+	// are refused.
+	Again func(r *http.Request) (*gatehouse.Principal, error)
 	// Challenges gives the WWW-Authenticate lines of a 401.
 	Challenges func(r *http.Request) []string
 	// Allow is asked once per request with the client's address; false refuses

@@ -11,9 +11,9 @@ import (
 // may says who may call an operation, apart from the public ones. Letters: a
 // gatehouse-admin, o gatehouse-operator, u gatehouse-auditor, b gatehouse-backup, r
 // realm-admin of the realm that is acted on, n an account of main without roles, x realm-admin
-// of another realm.
+// of another realm, g gatehouse-guard of the realm that is acted on, h gatehouse-guard of main.
 var may = map[string]string{
-	"me": "aounb", "get-me-of-realm": "aournb", "backup": "ab", "reload-config": "a",
+	"me": "aounbh", "get-me-of-realm": "aournbgh", "backup": "ab", "reload-config": "a",
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
@@ -22,7 +22,7 @@ var may = map[string]string{
 	"list-roles": "aour", "get-role": "aour", "put-role": "ar", "delete-role": "ar",
 	"list-policies": "aour", "get-policy": "aour", "put-policy": "ar", "delete-policy": "ar", "get-schema": "aour", "put-schema": "ar",
 	"list-entities": "aour", "get-entity": "aour", "put-entity": "aor", "delete-entity": "aor", "decide": "aour",
-	"inspect-token": "aour", "verify-token": "aour", "revoke-token": "aor", "revoke": "aor", "list-grants": "aour", "end-grant": "aor",
+	"inspect-token": "aour", "verify-token": "aour", "revoke-token": "aor", "revoke": "aor", "list-grants": "aour", "follow-revocations": "aourg", "end-grant": "aor",
 	"list-signing-keys": "aour", "rotate-signing-key": "ar", "retire-signing-key": "ar", "remove-signing-key": "a",
 	"list-events": "aour", "get-checkpoint": "aour", "get-proof": "aour", "verify-log": "aour", "explain": "aour",
 }
@@ -54,7 +54,8 @@ func TestAuthorizationMatrix(t *testing.T) {
 	h.Want(201, root, "POST", "/realms", map[string]any{"name": "other"})
 	who := map[byte]string{}
 	for letter, p := range map[byte][3]string{'a': {"main", "ada", "gatehouse-admin"}, 'o': {"main", "otto", "gatehouse-operator"},
-		'u': {"main", "uma", "gatehouse-auditor"}, 'b': {"main", "bea", "gatehouse-backup"}, 'n': {"main", "nora", ""}, 'r': {"acme", "rita", "realm-admin"}, 'x': {"other", "xena", "realm-admin"}} {
+		'u': {"main", "uma", "gatehouse-auditor"}, 'b': {"main", "bea", "gatehouse-backup"}, 'n': {"main", "nora", ""}, 'r': {"acme", "rita", "realm-admin"}, 'x': {"other", "xena", "realm-admin"},
+		'g': {"acme", "gus", "gatehouse-guard"}, 'h': {"main", "hal", "gatehouse-guard"}} {
 		var roles []string
 		if p[2] != "" {
 			roles = []string{p[2]}
@@ -79,6 +80,9 @@ func TestAuthorizationMatrix(t *testing.T) {
 					Replace(strings.TrimPrefix(path, "/admin/v1"))
 				if op.ID == "get-proof" {
 					at += "?index=0"
+				}
+				if op.ID == "follow-revocations" {
+					at += "?wait=1"
 				}
 				r := h.Call(key, strings.ToUpper(method), at, bodies(victim)[op.ID])
 				refused := r.Status == 401 || r.Status == 403

@@ -20,12 +20,13 @@ type Operation struct {
 	Method, Path string // path without Prefix
 	ID, Summary  string
 	Tag          string
-	Status       int   // of success; 200 by default, 204 without a body
-	Public       bool  // takes no credential
-	Secret       bool  // takes a secret of its own in place of a credential: can answer 401
-	MaxBody      int64 // in bytes; SmallBody by default
-	Conflicts    bool  // can answer 409
-	Refusable    bool  // can answer 422 although it takes no input
+	Status       int    // of success; 200 by default, 204 without a body
+	Public       bool   // takes no credential
+	Secret       bool   // takes a secret of its own in place of a credential: can answer 401
+	MaxBody      int64  // in bytes; SmallBody by default
+	Conflicts    bool   // can answer 409
+	Refusable    bool   // can answer 422 although it takes no input
+	Events       string // what a stream of events sends (text/event-stream); see [HandleFlow]
 }
 
 // Inputs that many operations share.
@@ -81,6 +82,10 @@ func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *
 		Tags: []string{op.Tag}, DefaultStatus: op.Status, MaxBodyBytes: op.MaxBody,
 		Responses: a.errors(op, reflect.TypeFor[I]()),
 	}
+	if op.Events != "" {
+		h.Responses[strconv.Itoa(op.Status)] = &huma.Response{Description: op.Events,
+			Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
+	}
 	a.methods[h.Path] = append(a.methods[h.Path], op.Method)
 	if op.MaxBody > MaxBody {
 		a.large[h.Path] = op.MaxBody
@@ -97,6 +102,28 @@ func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *
 			return nil, &failure{err}
 		}
 		return o, nil
+	})
+}
+
+// Flow writes an answer that lasts. again verifies the credential of the request anew,
+// as it is now.
+type Flow func(w http.ResponseWriter, r *http.Request, again func() (*gatehouse.Principal, error))
+
+// HandleFlow registers an operation whose answer is a stream of events. fn refuses, or
+// returns what writes the stream; that is then called once.
+func HandleFlow[I any](a *API, op Operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (Flow, error)) {
+	Handle(a, op, func(ctx context.Context, actor *gatehouse.Principal, in *I) (*huma.StreamResponse, error) {
+		if a.c.Again == nil {
+			return nil, gatehouse.ErrInternal
+		}
+		flow, err := fn(ctx, actor, in)
+		if err != nil {
+			return nil, err
+		}
+		return &huma.StreamResponse{Body: func(c huma.Context) {
+			r, w := humago.Unwrap(c)
+			flow(w, r, func() (*gatehouse.Principal, error) { return a.c.Again(r) })
+		}}, nil
 	})
 }
 

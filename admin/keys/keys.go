@@ -225,7 +225,7 @@ func (s *Service) fitsKey(ctx context.Context, tx Tx, k credential.Key, owner id
 		return err
 	}
 	for _, sc := range k.Scopes {
-		if _, ok := rl.Settings.Scopes[sc]; !ok && sc != gatehouse.ScopeAll && sc != authz.ScopeAdminRead && sc != authz.ScopeAdminWrite {
+		if _, ok := rl.Settings.Scopes[sc]; !ok && sc != gatehouse.ScopeAll && !slices.Contains(authz.AdminScopes(), sc) {
 			return kernel.Naming(errKeyScope, "scopes", sc)
 		}
 	}

@@ -49,7 +49,7 @@ type ImportedKey struct {
 type NewKey struct {
 	Name        string            `json:"name" doc:"For people"`
 	Owner       string            `json:"owner,omitempty" doc:"Id or username; the caller by default"`
-	Scopes      []string          `json:"scopes" doc:"From the realm's catalogue, or admin:read, admin:write, *"`
+	Scopes      []string          `json:"scopes" doc:"From the realm's catalogue, or admin:read, admin:write, admin:revocations, *"`
 	RoleLimit   []string          `json:"role_limit,omitzero" doc:"Roles of the owner that the key may use; absent means all, empty none"`
 	Environment string            `json:"environment,omitempty" enum:"live,test" doc:"live by default"`
 	ExpiresAt   time.Time         `json:"expires_at,omitzero" doc:"Absent: does not expire"`

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,11 +47,14 @@ type House struct {
 	Admin     *admin.Service
 	Grants    *grant.Service
 	Sequencer *audit.Sequencer
-	Secret    gatehouse.Secret // of the first administrator
-	Limited   bool             // every address has made too many requests
+	Journal   *revocation.Journal
+	Unsure    atomic.Pointer[gatehouse.Error] // why the house does not know what was revoked
+	Secret    gatehouse.Secret                // of the first administrator
+	Limited   bool                            // every address has made too many requests
 
 	t      *testing.T
 	auth   *authn.Authenticator
+	view   *revocation.View
 	api    http.Handler
 	config admin.Config
 
@@ -99,7 +103,10 @@ func NewOn(t *testing.T, where store.Config) *House {
 	db := h.DB
 
 	view := revocation.NewView()
+	h.view = view
 	db.Subscribe(view.Apply)
+	h.Journal = revocation.NewJournal(view)
+	db.Subscribe(h.Journal.Apply)
 	if err := view.Load(ctx, db); err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +153,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Audit: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
 		Prepare: decider.Prepare, Passwords: people, Signing: ring, EndGrant: h.Grants.End, Verify: h.verify, Record: h.Record,
+		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
 		},
@@ -164,7 +172,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	if h.Secret, _, err = h.Admin.Users.NewBootstrapSecret(ctx); err != nil {
 		t.Fatal(err)
 	}
-	h.api = web.Identify(nil, time.Now, Must(h.Admin.API(adminhttp.Config{Authenticate: h.authenticate,
+	h.api = web.Identify(nil, time.Now, Must(h.Admin.API(adminhttp.Config{Authenticate: h.authenticate, Again: h.authenticate,
 		Challenges: func(*http.Request) []string {
 			return []string{`Bearer realm="main"`, `Basic realm="main", charset="UTF-8"`}
 		},
@@ -250,6 +258,19 @@ func (h *House) Call(who, method, path string, body any) Reply {
 	}
 	return h.Send(r)
 }
+
+func (h *House) sure() error {
+	if e := h.Unsure.Load(); e != nil {
+		return e
+	}
+	return nil
+}
+
+// ViewLoad loads anew what is no longer valid, as after another node's restore.
+func (h *House) ViewLoad(ctx context.Context) error { return h.view.Load(ctx, h.DB) }
+
+// Handler is the management API, for tests that need a socket.
+func (h *House) Handler() http.Handler { return h.api }
 
 // Send sends a request as it is.
 func (h *House) Send(r *http.Request) Reply {

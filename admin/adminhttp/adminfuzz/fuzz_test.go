@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
@@ -45,6 +46,7 @@ type (
 	noUsers    struct{ users.Reader }
 	noKeys     struct{ keys.Reader }
 	noHolders  struct{ users.Holders }
+	noJournal  struct{ follow.Journal }
 )
 
 func (empty) Realm(context.Context, string) (gatehouse.Realm, error) {
@@ -72,6 +74,7 @@ func api(f *testing.F) http.Handler {
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
 			return gatehouse.Decision{}
 		},
+		Journal: noJournal{}, Issuer: func(string) string { return "" }, Current: func() error { return gatehouse.Unavailable },
 		Roles: func(context.Context, *gatehouse.Principal) ([]string, error) { return nil, nil },
 		Explain: func(context.Context, gatehouse.AccessRequest, ...policy.Document) (policy.Explanation, error) {
 			return policy.Explanation{}, nil
