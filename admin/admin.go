@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
+	"github.com/gatehouse-auth/gatehouse/admin/nodes"
 	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/records"
@@ -91,6 +92,7 @@ type Stored struct {
 	Entities rules.EntityReader
 	Grants   tokens.Reader
 	Audit    audit.Reader
+	Nodes    nodes.Reader
 }
 
 // Tx is the transaction of all subjects, each part as its subject declares it. One
@@ -103,6 +105,7 @@ type Tx struct {
 	Rules      rules.Tx
 	Tokens     tokens.Tx
 	Records    records.Tx
+	Nodes      nodes.Tx
 	System     system.Tx
 }
 
@@ -122,13 +125,14 @@ type Service struct {
 	Tokens  *tokens.Service
 	Signing *signing.Service
 	Records *records.Service
+	Nodes   *nodes.Service
 	Files   *realmfile.Service
 	Follow  *follow.Service
 }
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Follow, s.Signing, s.Records}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Follow, s.Signing, s.Records, s.Nodes}
 }
 
 // New checks c and returns the service.
@@ -159,6 +163,7 @@ func New(c Config) (*Service, error) {
 		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
 		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
+		Nodes: nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,
@@ -187,6 +192,7 @@ func (c *Config) complete() error {
 		{"Stored.Realm", c.Stored.Realm == nil}, {"Stored.Realms", c.Stored.Realms == nil}, {"Stored.Users", c.Stored.Users == nil},
 		{"Stored.Holders", c.Stored.Holders == nil}, {"Stored.Keys", c.Stored.Keys == nil}, {"Stored.Rules", c.Stored.Rules == nil},
 		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Audit", c.Stored.Audit == nil},
+		{"Stored.Nodes", c.Stored.Nodes == nil},
 		{"Run", c.Run == nil}, {"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Prepare", c.Prepare == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil}, {"EndGrant", c.EndGrant == nil},
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},

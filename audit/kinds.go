@@ -54,6 +54,7 @@ const (
 	KindServerStart    = "server.start"
 	KindServerStop     = "server.stop"
 	KindConfigReload   = "config.reload"
+	KindNodeRemove     = "node.remove" // somebody says that a node has stopped which could not say so
 
 	KindDiskSpace = "disk.space" // little room is left on a disk, or enough again
 

@@ -72,6 +72,8 @@ const (
 	AdminBackup      = "Backup"
 	// AdminConfiguration is the configuration of the server itself.
 	AdminConfiguration = "Configuration"
+	// AdminNode is a process that shares the database.
+	AdminNode = "Node"
 )
 
 // Administration compiles the set that guards Gatehouse's own management. It

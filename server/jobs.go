@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
-	"time"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
 )
 
@@ -28,8 +26,8 @@ func (s *Server) work(ctx context.Context, j job) error {
 
 // newLeases keeps the leases of this process. One that has the database to itself takes
 // them once and renews nothing.
-func newLeases(store lease.Store, shared bool, log *slog.Logger, now func() time.Time) *lease.Keeper {
-	cfg := lease.Config{Store: store, Holder: gatehouse.NewID("node", now()), Logger: log}
+func newLeases(store lease.Store, node string, shared bool, log *slog.Logger) *lease.Keeper {
+	cfg := lease.Config{Store: store, Holder: node, Logger: log}
 	if shared {
 		cfg.Term = lease.Term
 	}

@@ -110,7 +110,7 @@ func TestLeasesOfOneAloneHaveNoEnd(t *testing.T) {
 	for shared, want := range map[bool]time.Duration{false: 0, true: lease.Term} {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := terms{asked: make(chan time.Duration, 1)}
-		k := newLeases(s, shared, slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now)
+		k := newLeases(s, "node", shared, slog.New(slog.NewTextHandler(io.Discard, nil)))
 		done := make(chan error, 1)
 		go func() { done <- k.Hold(ctx, "w", func(context.Context) error { return nil }) }()
 		if got := <-s.asked; got != want {

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
@@ -50,6 +51,7 @@ type Server struct {
 	live   atomic.Pointer[live]
 
 	db       *store.DB
+	about    peers.About // what other nodes are told of this one
 	leases   *lease.Keeper
 	metrics  *telemetry.Metrics
 	problems *web.Problems
@@ -149,8 +151,13 @@ func (s *Server) openStore(ctx context.Context) error {
 	if err := os.MkdirAll(s.cfg.Data, 0o700); err != nil {
 		return err
 	}
-	var err error
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	s.about = peers.About{Host: host, Version: s.version(), StartedAt: s.now()}
 	at := storeConfig(s.cfg, s.log)
+	at.About = s.about
 	at.Shared = at.Driver == store.DriverPostgres
 	s.db, err = store.Open(ctx, at)
 	if err != nil {
@@ -161,7 +168,7 @@ func (s *Server) openStore(ctx context.Context) error {
 			s.log.Error("the store did not close well", "error", err)
 		}
 	})
-	s.leases = newLeases(s.db, at.Shared, s.log, s.now)
+	s.leases = newLeases(s.db, s.db.NodeID(), at.Shared, s.log)
 	return nil
 }
 
@@ -203,7 +210,7 @@ func (s *Server) Start(ctx context.Context) error {
 			}
 		})
 	}
-	s.recordLife(audit.KindServerStart, map[string]string{"version": cmp.Or(s.cfg.Version, programVersion())})
+	s.recordLife(audit.KindServerStart, map[string]string{"version": s.version()})
 	s.log.Info("ready", "issuer", s.issuer, "auth", s.AuthURL(), "gateway", s.GatewayURL())
 	return nil
 }
@@ -212,6 +219,9 @@ func (s *Server) Start(ctx context.Context) error {
 func (s *Server) recordLife(kind string, detail map[string]string) {
 	s.record.Record(&gatehouse.Event{Realm: gatehouse.MainRealm, Kind: kind, Outcome: gatehouse.OutcomeSuccess, Detail: detail})
 }
+
+// version is that of the program.
+func (s *Server) version() string { return cmp.Or(s.cfg.Version, programVersion()) }
 
 // programVersion is what the build noted about itself: a version of the module, or the commit that it was made from.
 func programVersion() string {

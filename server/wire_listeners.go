@@ -129,5 +129,12 @@ func (s *Server) wireListeners(ctx context.Context, auth net.Listener) (err erro
 	if err := open("gateway", s.cfg.Listen.Gateway, serve(func(l *live) http.Handler { return l.gate }), nil); err != nil {
 		return err
 	}
-	return open("metrics", s.cfg.Listen.Metrics, s.metricsHandler(), nil)
+	if err := open("metrics", s.cfg.Listen.Metrics, s.metricsHandler(), nil); err != nil {
+		return err
+	}
+	s.about.Addresses = map[string]string{}
+	for _, l := range s.listeners {
+		s.about.Addresses[l.name] = l.url()
+	}
+	return s.db.Describe(ctx, s.about)
 }

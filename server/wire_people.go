@@ -72,6 +72,9 @@ func (s *Server) wirePeople(ctx context.Context) error {
 			}
 			return 0
 		},
+		NodesLive:       func() float64 { return float64(s.db.LiveNodes()) },
+		NodesSilent:     func() float64 { return float64(s.db.SilentNodes()) },
+		LeasesHeld:      func() float64 { return float64(s.leases.Held()) },
 		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
 		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
 		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
 )
 
 const (
@@ -88,7 +89,7 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 		e := &postgresEngine{pool: pool, shared: shared, lock: l, db: db, now: cfg.Now, logger: cfg.Logger, closing: make(chan struct{})}
 		l.lost = e.resync
 		if cfg.Shared {
-			if e.feed, err = e.follow(ctx, poolConfig.ConnConfig, pool, cfg.Logger); err != nil {
+			if e.feed, err = e.follow(ctx, poolConfig.ConnConfig, pool, cfg.About, cfg.Logger); err != nil {
 				return nil, Queries{}, err
 			}
 		}
@@ -157,6 +158,13 @@ func (e *postgresEngine) catchUp(ctx context.Context) (time.Time, error) {
 		return at, errUnavailable.With(err)
 	}
 	return at, nil
+}
+
+func (e *postgresEngine) follower() *feed.Follower {
+	if e.feed == nil {
+		return nil
+	}
+	return e.feed.follower
 }
 
 // alone counts who holds the lock together with us: a process that has died holds it no

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,21 +13,26 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/feed"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 )
 
 // sharedFeed is this node's end of the feed: it writes what its transactions changed,
 // and tells the subscribers what others did.
 type sharedFeed struct {
 	node     string
+	logger   *slog.Logger
 	follower *feed.Follower
+	rows     ownConn
 	cancel   context.CancelFunc
 	ended    chan struct{}
 }
 
 // follow starts to read the feed and returns when it was read for the first time:
 // what is loaded from now on misses nothing.
-func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, pool *pgxpool.Pool, logger *slog.Logger) (*sharedFeed, error) {
-	s := &sharedFeed{node: gatehouse.NewID("node", e.now()), ended: make(chan struct{})}
+func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, pool *pgxpool.Pool, about peers.About, logger *slog.Logger) (*sharedFeed, error) {
+	s := &sharedFeed{node: e.db.node, logger: logger, ended: make(chan struct{})}
+	s.rows.config = config.Copy()
+	s.rows.config.RuntimeParams["application_name"] += " nodes"
 	config = config.Copy()
 	config.RuntimeParams["application_name"] += " feed"
 	config.OnNotification = func(c *pgconn.PgConn, n *pgconn.Notification) { s.follower.Notified(c, n) }
@@ -34,16 +40,23 @@ func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, poo
 	s.follower, err = feed.New(feed.Config{
 		Connect: func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, config) },
 		Exec: func(ctx context.Context, statement string, args ...any) (int64, error) {
-			// Without the lock, somebody may be writing who does not tell: no heartbeat of ours
-			// must say then that all is known.
 			if err := e.lock.hold(ctx); err != nil {
 				return 0, err
 			}
 			tag, err := pool.Exec(ctx, statement, args...)
 			return tag.RowsAffected(), err
 		},
+		Query: func(ctx context.Context, statement string, args []any, each func(func(...any) error) error) error {
+			// Without the lock, somebody may be writing who does not tell: no heartbeat of ours
+			// must say then that all is known.
+			if err := e.lock.hold(ctx); err != nil {
+				return err
+			}
+			return s.rows.query(ctx, statement, args, each)
+		},
 		Node:   s.node,
 		Apply:  func(rows []feed.Row) { e.others(s.follower, rows) },
+		Self:   selfOf(about),
 		Reload: e.reload,
 		Logger: logger,
 	})
@@ -66,9 +79,64 @@ func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, poo
 	}
 }
 
+// stop ends the reading, and takes this node from the list of those who read.
 func (s *sharedFeed) stop() {
 	s.cancel()
 	<-s.ended
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	if err := s.follower.Leave(ctx); err != nil {
+		s.logger.Warn("this node stops and could not say so; the others list it for a while", "error", err)
+	}
+	s.rows.close()
+}
+
+// ownConn is a connection for what must not wait behind the requests for one of the pool:
+// heartbeats, and what this node tells of itself. It is made anew after an error.
+type ownConn struct {
+	config *pgx.ConnConfig
+	mu     sync.Mutex
+	conn   *pgx.Conn
+}
+
+func (c *ownConn) query(ctx context.Context, statement string, args []any, each func(func(...any) error) error) (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil {
+		if c.conn, err = pgx.ConnectConfig(ctx, c.config); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		if err != nil {
+			c.drop()
+		}
+	}()
+	rows, err := c.conn.Query(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := each(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// drop closes the connection; the lock is held.
+func (c *ownConn) drop() {
+	if c.conn != nil {
+		_ = closeQuietly(c.conn)
+		c.conn = nil
+	}
+}
+
+func (c *ownConn) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop()
 }
 
 // others tells the subscribers what other nodes changed. It waits for none of our own

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"; mattn's binds $N wrongly, see the conformance suite
 )
@@ -94,6 +95,7 @@ func connectSQLite(ctx context.Context, cfg Config, db *DB) (_ *base, _ starter,
 func (e *sqliteEngine) age() time.Duration { return 0 }
 
 func (e *sqliteEngine) catchUp(context.Context) (time.Time, error) { return e.now(), nil }
+func (e *sqliteEngine) follower() *feed.Follower                   { return nil }
 
 func (e *sqliteEngine) alone(context.Context) (bool, error) { return true, nil }
 

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/feed"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 )
 
 // The drivers.
@@ -33,6 +36,8 @@ type Config struct {
 	// Shared has other processes use the database at the same time (PostgreSQL only):
 	// each follows what the others change. Without it, a second process is refused.
 	Shared bool
+	// About is what the other processes are told of this one.
+	About  peers.About
 	Logger *slog.Logger
 	// Now is the clock for events that come without a time; time.Now when nil.
 	Now func() time.Time
@@ -63,6 +68,9 @@ type DB struct {
 	Queries
 	base   *base
 	engine engine
+	node   string // this process, for the others and for its leases
+	about  atomic.Pointer[peers.About]
+	now    func() time.Time
 
 	telling     sync.Mutex // one change at a time
 	mu          sync.RWMutex
@@ -96,6 +104,8 @@ type engine interface {
 	run(ctx context.Context, fn func(context.Context, *Tx) error) error
 	age() time.Duration
 	catchUp(ctx context.Context) (time.Time, error)
+	// follower is this node's end of the feed; nil when no other node can be.
+	follower() *feed.Follower
 	// alone tells that no other process is connected that uses the database.
 	alone(ctx context.Context) (bool, error)
 	stop()
@@ -110,7 +120,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := cfg.defaults(); err != nil {
 		return nil, err
 	}
-	db := &DB{logger: cfg.Logger}
+	db := &DB{logger: cfg.Logger, node: gatehouse.NewID("node", cfg.Now()), now: cfg.Now}
+	db.about.Store(&cfg.About)
 	b, start, err := connect(ctx, cfg, db)
 	if err != nil {
 		return nil, err

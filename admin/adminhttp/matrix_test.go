@@ -14,6 +14,7 @@ import (
 // of another realm, g gatehouse-guard of the realm that is acted on, h gatehouse-guard of main.
 var may = map[string]string{
 	"me": "aounbh", "get-me-of-realm": "aournbgh", "backup": "ab", "reload-config": "a",
+	"list-nodes": "aou", "remove-node": "a",
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
@@ -76,7 +77,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 			for letter, key := range who {
 				victim, keyID, kid := victims(t, h, root)
 				at := strings.NewReplacer("{realm}", "acme", "{user}", victim, "{key}", keyID, "{role}", "reader", "{policy}", "doc",
-					"{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{kid}", kid, "{request}", "req_01m814rehzpn30eps80gwbc1mh").
+					"{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{kid}", kid, "{node}", "node_none", "{request}", "req_01m814rehzpn30eps80gwbc1mh").
 					Replace(strings.TrimPrefix(path, "/admin/v1"))
 				if op.ID == "get-proof" {
 					at += "?index=0"

@@ -6,9 +6,13 @@
 // the transactions in progress in between), not a number, because numbers are given
 // out before the commit. docs/adr/0008-a-feed-by-snapshots.md has the proof.
 //
-// The package knows nothing of what the rows say. It needs two tables, made by the
-// store's migrations:
+// Who reads is listed in a table of nodes, with how far it has read: who made a change
+// can tell which of the others have applied it.
+//
+// The package knows nothing of what the rows say. It needs three tables, made by the
+// store's migrations, the third of which is that of the nodes:
 //
 //	feed       (xid BIGINT PRIMARY KEY, node TEXT, written_at BIGINT, changes TEXT NULL)
 //	feed_floor (one BIGINT PRIMARY KEY, snapshot TEXT)
+//	nodes      (id TEXT PRIMARY KEY, and the columns of [member])
 package feed

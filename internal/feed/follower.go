@@ -35,8 +35,13 @@ type Config struct {
 	// Exec runs one statement in a transaction of its own, on another connection, and
 	// tells how many rows it returned or changed.
 	Exec func(ctx context.Context, statement string, args ...any) (int64, error)
-	// Node is this process. Its own rows are not given to Apply: they have had their effect.
+	// Query is Exec for a statement that returns rows, each of which is given to each.
+	Query func(ctx context.Context, statement string, args []any, each func(scan func(dest ...any) error) error) error
+	// Node is this process, unlike every other one and every earlier start. Its own rows
+	// are not given to Apply: they have had their effect.
 	Node string
+	// Self is what the others are told of this node.
+	Self Self
 	// Apply is given what others wrote, each row at least once.
 	Apply func([]Row)
 	// Reload forgets everything and loads it anew. While it fails, it is called again.
@@ -59,6 +64,7 @@ type Follower struct {
 	fresh atomic.Pointer[time.Time] // when the view was known to be whole, by our own clocks
 	doubt atomic.Bool
 	queue queue // who waits for a reading
+	presence
 
 	// The rest belongs to Run alone.
 	reader      reader
@@ -79,7 +85,7 @@ type mark struct {
 
 // New returns a follower that has read nothing yet.
 func New(cfg Config) (*Follower, error) {
-	if cfg.Connect == nil || cfg.Exec == nil || cfg.Node == "" || cfg.Apply == nil || cfg.Reload == nil {
+	if cfg.Connect == nil || cfg.Exec == nil || cfg.Query == nil || cfg.Node == "" || cfg.Apply == nil || cfg.Reload == nil {
 		return nil, errors.New("feed: a part is missing")
 	}
 	if cfg.Logger == nil {
@@ -93,6 +99,7 @@ func New(cfg Config) (*Follower, error) {
 	}
 	f := &Follower{cfg: cfg, ready: make(chan struct{}), chores: make(chan struct{}, 1), queue: newQueue()}
 	f.chores <- struct{}{}
+	f.self.Store(&cfg.Self)
 	return f, nil
 }
 
@@ -104,16 +111,21 @@ func (f *Follower) Ready() <-chan struct{} { return f.ready }
 // longer ago has been applied. It is measured from the newest row that somebody
 // committed, by the database's clock, and from there by the slower and the faster of
 // this node's two clocks, so that neither a machine that was suspended nor one whose
-// time of day is set makes a view younger than it is. Before the first reading it is
+// time of day is set makes a view younger than it is. It is not younger either than what
+// this node last told of itself: whoever hears nothing of a node for longer than its
+// MaxStaleness knows that it answers no more by its view. Before the first reading it is
 // without end.
 func (f *Follower) Age() time.Duration {
-	at := f.fresh.Load()
-	if at == nil {
+	fresh, told := f.fresh.Load(), f.told.Load()
+	if fresh == nil || told == nil {
 		return math.MaxInt64
 	}
 	now := time.Now()
-	return max(now.Sub(*at), now.Round(0).Sub(at.Round(0)), 0)
+	return max(since(now, *fresh), since(now, *told), 0)
 }
+
+// since is how long ago that was, by the one of our two clocks that says more.
+func since(now, t time.Time) time.Duration { return max(now.Sub(t), now.Round(0).Sub(t.Round(0))) }
 
 // Forget has the follower load everything anew: somebody may have written who does
 // not append to the feed.
@@ -144,6 +156,7 @@ func (f *Follower) Run(ctx context.Context) {
 		wait(ctx, pause)
 	}
 	<-f.chores // what is being written ends by itself, or with ctx
+	f.running.Wait()
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -167,6 +180,9 @@ func (f *Follower) follow(ctx context.Context, works func()) error {
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
+	if err := f.register(ctx); err != nil { // a standby that was promoted may not know of us
+		return err
+	}
 	f.reader.reconnected()
 	for proof := f.reader.proof; ; proof = (Row{}) {
 		f.woken = false
@@ -233,6 +249,11 @@ func (f *Follower) Notified(_ *pgconn.PgConn, n *pgconn.Notification) {
 func (f *Follower) step(ctx context.Context, conn *pgx.Conn, proof Row) error {
 	reading, cancel := context.WithTimeout(ctx, ioTimeout)
 	defer cancel()
+	if !f.registered() {
+		if err := f.register(reading); err != nil {
+			return err
+		}
+	}
 	asked := time.Now()
 	f.queue.begin()
 	doubt := f.doubt.Swap(false) // before the reading: who doubts later gets another one
@@ -259,6 +280,7 @@ func (f *Follower) step(ctx context.Context, conn *pgx.Conn, proof Row) error {
 	if !f.doubt.Load() { // else the next reading loads what these rows did not say
 		f.queue.done(g.now)
 	}
+	f.place.Store(&Place{f.reader.history.String(), f.reader.last.String()})
 	f.listening(g.rows)
 	f.aged(g, asked)
 	f.chore(ctx, g)
@@ -334,16 +356,19 @@ func (f *Follower) aged(g reading, asked time.Time) {
 	}
 }
 
-// chore writes what is due, one thing at a time and beside the readings: a
-// COMMIT may take for ever while a synchronous standby is away.
+// chore has done what is due, beside the readings: a COMMIT may take for ever while a
+// synchronous standby is away.
 func (f *Follower) chore(ctx context.Context, g reading) {
 	if f.marks == nil || time.Since(f.marks[len(f.marks)-1].at) > f.cfg.Keep/16 {
 		f.marks = append(f.marks, mark{time.Now(), g.snapshot})
 	}
 	quiet := g.now.Sub(f.newest)
 	beat := quiet >= f.cfg.Poll || quiet < -f.cfg.Poll // the database's clock was set back
-	old := time.Since(f.marks[0].at) > f.cfg.Keep
-	if !beat && !old {
+	if beat || time.Since(f.began) >= f.cfg.Poll {
+		f.began = time.Now()
+		f.tell(ctx, beat)
+	}
+	if time.Since(f.marks[0].at) <= f.cfg.Keep {
 		return
 	}
 	select {
@@ -351,21 +376,12 @@ func (f *Follower) chore(ctx context.Context, g reading) {
 	default:
 		return
 	}
-	floor := snapshot{}
-	if old {
-		floor, f.marks = f.marks[0].snapshot, f.marks[1:]
-	}
+	floor := f.marks[0].snapshot
+	f.marks = f.marks[1:]
 	go func() {
 		defer func() { f.chores <- struct{}{} }()
-		if beat {
-			if _, err := f.exec(ctx, appendRow, f.cfg.Node, nil); err != nil && ctx.Err() == nil {
-				f.cfg.Logger.Warn("a heartbeat could not be written", "error", err)
-			}
-		}
-		if old {
-			if err := f.remove(ctx, g.floor, floor); err != nil && ctx.Err() == nil {
-				f.cfg.Logger.Warn("old rows of the feed could not be removed", "error", err)
-			}
+		if err := f.remove(ctx, g.floor, floor); err != nil && ctx.Err() == nil {
+			f.cfg.Logger.Warn("old rows of the feed could not be removed", "error", err)
 		}
 	}()
 }

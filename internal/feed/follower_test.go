@@ -67,6 +67,24 @@ func start(t testing.TB, dsn, name string, change func(*Config)) *node {
 			tag, err := c.Exec(ctx, statement, args...)
 			return tag.RowsAffected(), err
 		},
+		Query: func(ctx context.Context, statement string, args []any, each func(func(...any) error) error) error {
+			c, err := pgx.Connect(ctx, dsn)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = c.Close(ctx) }()
+			rows, err := c.Query(ctx, statement, args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				if err := each(rows.Scan); err != nil {
+					return err
+				}
+			}
+			return rows.Err()
+		},
 		Node: name,
 		Apply: func(rows []Row) {
 			n.mu.Lock()
@@ -263,6 +281,7 @@ func TestAgeWithoutCommits(t *testing.T) {
 // older by a row that comes late.
 func TestAged(t *testing.T) {
 	f := &Follower{cfg: Config{Poll: time.Second}}
+	f.told.Store(new(time.Now()))
 	now, asked := time.UnixMicro(1_800_000_000_000_000), time.Now()
 	between := func(low, high time.Duration) {
 		t.Helper()
@@ -395,13 +414,14 @@ func TestNewRefusesParts(t *testing.T) {
 	whole := Config{
 		Connect: func(context.Context) (*pgx.Conn, error) { return nil, nil },
 		Exec:    func(context.Context, string, ...any) (int64, error) { return 0, nil },
+		Query:   func(context.Context, string, []any, func(func(...any) error) error) error { return nil },
 		Node:    "a", Apply: func([]Row) {}, Reload: func(context.Context, string) error { return nil },
 	}
 	if _, err := New(whole); err != nil {
 		t.Error(err)
 	}
 	for name, spoil := range map[string]func(*Config){
-		"Connect": func(c *Config) { c.Connect = nil }, "Exec": func(c *Config) { c.Exec = nil }, "Node": func(c *Config) { c.Node = "" },
+		"Connect": func(c *Config) { c.Connect = nil }, "Exec": func(c *Config) { c.Exec = nil }, "Query": func(c *Config) { c.Query = nil }, "Node": func(c *Config) { c.Node = "" },
 		"Apply": func(c *Config) { c.Apply = nil }, "Reload": func(c *Config) { c.Reload = nil },
 	} {
 		c := whole

@@ -15,8 +15,8 @@ const (
 	clock = `(extract(epoch FROM clock_timestamp())*1000000)::bigint`
 
 	appendRow = `WITH r AS (INSERT INTO feed (xid, node, written_at, changes)
-		VALUES (pg_current_xact_id()::text::bigint, $1, ` + clock + `, $2) RETURNING xid, node, changes)
-		SELECT xid, pg_notify(` + channel + `, CASE WHEN changes IS NULL THEN '' ELSE node END)::text FROM r`
+		VALUES (pg_current_xact_id()::text::bigint, $1, ` + clock + `, $2) RETURNING xid, node)
+		SELECT xid, pg_notify(` + channel + `, node)::text FROM r`
 
 	// readRows takes the snapshot, the rows and everything that says what they are
 	// worth in one statement: two statements would see two moments. It fails on a

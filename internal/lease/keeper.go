@@ -107,6 +107,13 @@ func (k *Keeper) acquire(ctx context.Context, name string) (context.Context, *ho
 	return nil, nil
 }
 
+// Held is how many leases this process holds.
+func (k *Keeper) Held() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.held)
+}
+
 // keep begins to renew h.
 func (k *Keeper) keep(h *holding) {
 	k.mu.Lock()

@@ -172,6 +172,9 @@ type Watch struct {
 	AuditBroken     func() float64 // realms whose log is no continuation of what was signed
 	ViewAge         func() float64 // seconds
 	ViewStale       func() float64 // 1 while requests are refused because of it, else 0
+	NodesLive       func() float64 // processes on the database, this one among them
+	NodesSilent     func() float64 // processes that are listed and say nothing
+	LeasesHeld      func() float64 // background work that this process does for all
 	StatusBits      func() float64
 	Cutoffs         func() float64
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
@@ -209,6 +212,9 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("audit_broken_logs", "Realms whose log is no continuation of what was signed for it.", w.AuditBroken)
 	gauge("view_age_seconds", "How long ago another process may have changed something that this one does not know of.", w.ViewAge)
 	gauge("view_stale", "1 while requests are refused because what is known of the database is too old, else 0.", w.ViewStale)
+	gauge("nodes_live", "Processes that work on the database, this one among them.", w.NodesLive)
+	gauge("nodes_silent", "Processes that are listed for the database and say nothing.", w.NodesSilent)
+	gauge("leases_held", "Leases for background work that this process holds.", w.LeasesHeld)
 	gauge("revocation_status_bits", "Revoked status bits in memory.", w.StatusBits)
 	gauge("revocation_cutoffs", "Cut-offs in memory.", w.Cutoffs)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
+	"github.com/gatehouse-auth/gatehouse/admin/nodes"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
 	"github.com/gatehouse-auth/gatehouse/admin/tokens"
@@ -40,6 +41,7 @@ type (
 	noHash     struct{ users.Passwords }
 	noRing     struct{ admin.Signing }
 	noGrants   struct{ tokens.Reader }
+	noNodes    struct{ nodes.Reader }
 	noRealms   struct{ realms.Reader }
 	noRules    struct{ rules.Reader }
 	noEntities struct{ rules.EntityReader }
@@ -68,7 +70,7 @@ func api(f *testing.F) http.Handler {
 	f.Helper()
 	svc, err := admin.New(admin.Config{
 		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Rules: noRules{},
-			Entities: noEntities{}, Grants: noGrants{}, Audit: noLog{}},
+			Entities: noEntities{}, Grants: noGrants{}, Audit: noLog{}, Nodes: noNodes{}},
 		// A transaction that never begins.
 		Run: func(context.Context, func(context.Context, admin.Tx) error) error { return gatehouse.NotFound },
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
