@@ -64,7 +64,7 @@ const demoMarker = "THIS-IS-DEMO-DATA"
 // (manager of team blue). They are made through the management API, as anybody
 // would. End it with [Demo.Close].
 func StartDemo(ctx context.Context, cfg DemoConfig) (_ *Demo, err error) {
-	if err := freshDemoData(cfg.Data); err != nil {
+	if err := freshDemoData(ctx, cfg.Data); err != nil {
 		return nil, err
 	}
 	d := &Demo{Upstream: cfg.Upstream, Users: map[string]DemoPerson{}}
@@ -121,7 +121,7 @@ func (d *Demo) startExample() error {
 
 // freshDemoData empties the directory of an earlier demo, and refuses to touch
 // anything else.
-func freshDemoData(dir string) error {
+func freshDemoData(ctx context.Context, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -131,7 +131,7 @@ func freshDemoData(dir string) error {
 			return fmt.Errorf("%s holds something that is not a demo's data; choose another directory", dir)
 		}
 		// A demo that runs would lose its files from under it.
-		held, err := store.Lock(databasePath(dir))
+		held, err := store.Lock(ctx, databasePath(dir), 0)
 		if gatehouse.CodeOf(err) == "store_locked" {
 			return fmt.Errorf("a demo runs in %s already; stop it, or choose another directory (--data)", dir)
 		}

@@ -29,6 +29,9 @@ func (d *Demo) AddRoutes(routes ...enforce.Route) error {
 // Database is the store of a server.
 func Database(s *Server) *store.DB { return s.db }
 
+// StopServer ends the node of the demo; the API behind it stays.
+func (d *Demo) StopServer(ctx context.Context) { d.server.Close(ctx) }
+
 // Another starts another node beside that of the demo: its own data directory and
 // addresses, the same issuer and master key, and what change makes of its configuration.
 func (d *Demo) Another(ctx context.Context, data string, change func(*Config)) (*Server, error) {

@@ -66,6 +66,7 @@ type Server struct {
 	view      *revocation.View
 	journal   *revocation.Journal
 	staleness *staleness.Watch // nil where no other process can change anything
+	sole      *staleness.Sole  // likewise
 	ring      *keyring.Ring
 	foreign   *foreignKeys
 	people    *identity.Service

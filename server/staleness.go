@@ -2,24 +2,82 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
+// joinWait is how long a start waits for a node that goes on alone to see that it does no
+// longer. Then the start goes on, and is not ready.
+const joinWait = 3 * time.Second
+
+// lockWait is how long a start waits for the process before it to let the data directory go.
+const lockWait = 5 * time.Second
+
 // wireStaleness begins to watch how old the view of the database is, where other processes
 // may change what is in it, and returns once it is young.
 func (s *Server) wireStaleness(ctx context.Context) error {
-	if s.db.Driver() == store.DriverPostgres {
-		s.staleness = staleness.New(staleness.Config{Age: s.db.Age, Now: s.now, Limit: s.cfg.Store.MaxStaleness, Logger: s.log})
+	if register := s.db.Sole(); register != nil {
+		claim, err := s.claim(ctx)
+		if err != nil {
+			return err
+		}
+		s.sole = staleness.NewSole(staleness.SoleConfig{Register: register, Claim: claim, Now: s.now, Logger: s.log})
+		s.closers = append(s.closers, s.sole.Leave)
+		s.sole.Join(ctx, joinWait)
+		s.staleness = staleness.New(staleness.Config{Age: s.db.Age, Now: s.now, Sole: s.sole, Limit: s.cfg.Store.MaxStaleness, Logger: s.log})
 	}
-	s.jobs = append(s.jobs, job{name: "age of the view", run: s.staleness.Run})
+	s.jobs = append(s.jobs, job{name: "age of the view", run: s.staleness.Run}, job{name: "sole node", run: s.sole.Run})
 	return s.staleness.Await(ctx)
+}
+
+// claim is what this node says of itself when it asks whether it may go on alone. It takes
+// its data directory for itself: a process that has it later knows that this one has ended.
+func (s *Server) claim(ctx context.Context) (c staleness.Claim, err error) {
+	c.Node = s.db.NodeID()
+	if c.Bound, err = s.cfg.Store.AloneFor(); err != nil {
+		return c, fmt.Errorf("store.alone: %w", err)
+	}
+	home := filepath.Join(s.cfg.Data, "node")
+	held, err := store.Lock(ctx, home, lockWait)
+	if err != nil {
+		return c, fmt.Errorf("data: %w", err)
+	}
+	s.closers = append(s.closers, func(context.Context) { _ = held.Close() })
+	if c.Home, err = homeID(home + ".id"); err != nil {
+		return c, fmt.Errorf("data: %w", err)
+	}
+	if c.Host, err = os.Hostname(); err != nil || c.Host == "" {
+		c.Home = "" // it proves nothing without the machine: a copy of the directory may be in use elsewhere
+	}
+	return c, nil
+}
+
+// homeID names a data directory: by a number that is drawn once and kept in it.
+func homeID(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if id := strings.TrimSpace(string(b)); err == nil && len(id) >= 20 && len(id) <= 64 && validHome(id) {
+		return id, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	id := rand.Text()
+	return id, os.WriteFile(path, []byte(id+"\n"), 0o600)
+}
+
+func validHome(id string) bool {
+	return !strings.ContainsFunc(id, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') })
 }
 
 // enforcedView is the view as the pipeline asks for it.
@@ -35,6 +93,9 @@ func (s *Server) stale() bool { return s.staleness.Stale(s.now(), 0) }
 
 // current is the readiness of a node whose view is young enough.
 func (s *Server) current(context.Context) error {
+	if s.sole.Waits() {
+		return enforce.ErrStale.With(errors.New("another node may be answering without the database; the log says which"))
+	}
 	if s.stale() {
 		return enforce.ErrStale.With(fmt.Errorf("what is known of the database is %v old", s.db.Age().Round(time.Millisecond)))
 	}
@@ -43,10 +104,14 @@ func (s *Server) current(context.Context) error {
 
 // refuseStale has h answer only while the view is young enough: it issues and checks
 // credentials, and publishes keys and what was revoked. The pages that say nothing of the
-// database are answered always.
+// database are answered always; and while this node only waits for another one, whose view
+// it does not share, it can be asked about nodes, and told that the other one has stopped.
 func (s *Server) refuseStale(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.stale() && r.URL.Path != "/" && !strings.HasPrefix(r.URL.Path, "/errors/") {
+		path := r.URL.Path
+		open := path == "/" || strings.HasPrefix(path, "/errors/") ||
+			s.sole.Waits() && strings.HasPrefix(path+"/", adminhttp.Prefix+"/nodes/") && !s.staleness.Old(s.now())
+		if !open && s.stale() {
 			s.problems.Write(w, r, enforce.ErrStale)
 			return
 		}

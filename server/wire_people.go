@@ -66,12 +66,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
 		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
 		ViewAge:         func() float64 { return s.db.Age().Seconds() },
-		ViewStale: func() float64 {
-			if s.stale() {
-				return 1
-			}
-			return 0
-		},
+		ViewStale:       func() float64 { return flag(s.stale()) },
+		SoleNode:        func() float64 { return flag(s.sole.Holds()) },
 		NodesLive:       func() float64 { return float64(s.db.LiveNodes()) },
 		NodesSilent:     func() float64 { return float64(s.db.SilentNodes()) },
 		LeasesHeld:      func() float64 { return float64(s.leases.Held()) },
@@ -93,6 +89,14 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		RestartPending: func() float64 { return float64(s.reloaded.pending.Load()) },
 	})
 	return nil
+}
+
+// flag is a value that is so or not.
+func flag(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // password verifies a password for authn.

@@ -134,6 +134,10 @@ func public(err error) error {
 	if err == nil || errors.As(err, &ours) {
 		return err
 	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "23502" && pg.TableName == "feed" && pg.ColumnName == "node" {
+		return errWaits.With(err) // see feed.Append
+	}
 	switch diagnose(err) {
 	case troubleUnique:
 		return errExists.With(err)

@@ -96,19 +96,27 @@ func scanNode(r row) (n peers.Node, err error) {
 
 // RemoveNode takes a node from the list that says nothing any more: nobody waits for it
 // then. Whoever does it must know that it has stopped; one that is only cut off from the
-// database may still answer by its old view. Errors: node_not_found, node_alive.
+// database may still answer by its old view, and it loses the right to do so. Errors: node_not_found, node_alive.
 func (t *Tx) RemoveNode(ctx context.Context, id string) error {
 	found, err := many(ctx, t.c, scanNode, `SELECT `+t.clock+`, id, host, version, addresses, started_at, max_staleness, seen_at, position, age
 		FROM nodes WHERE id=$1`+t.own, id)
 	switch {
 	case err != nil:
 		return err
-	case len(found) == 0:
-		return errNodeUnknown
-	case found[0].Alive:
+	case len(found) > 0 && found[0].Alive:
 		return errNodeAlive
 	}
-	return remove(ctx, t.c, `DELETE FROM nodes WHERE id=$1`, id)
+	// It may have had the right to go on alone, also when its row is gone.
+	n, err := exec(ctx, t.c, `UPDATE sole_node SET node='' WHERE node=$1`, id)
+	switch {
+	case err != nil:
+		return err
+	case len(found) > 0:
+		return remove(ctx, t.c, `DELETE FROM nodes WHERE id=$1`, id)
+	case n == 0:
+		return errNodeUnknown
+	}
+	return nil
 }
 
 // selfOf is how a node tells the feed of itself.

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -112,6 +113,9 @@ type postgresEngine struct {
 	logger *slog.Logger
 	line   line
 	feed   *sharedFeed // nil when no other node can be
+	// joined is the taking of the lock after which it was found that nobody is going on
+	// alone, see soleRegister.
+	joined atomic.Int64
 
 	mu      sync.Mutex
 	stopped bool
@@ -175,8 +179,7 @@ func (e *postgresEngine) alone(ctx context.Context) (alone bool, err error) {
 		return true, nil
 	}
 	err = e.shared.QueryRowContext(ctx, `SELECT count(*)<=1 FROM pg_locks
-		WHERE locktype='advisory' AND database=(SELECT oid FROM pg_database WHERE datname=current_database()) AND classid=$1
-			AND CAST(objid AS BIGINT)=CAST(hashtext(coalesce(current_schema(), '')) AS BIGINT)&4294967295 AND objsubid=2`, postgresLockClass).Scan(&alone)
+		WHERE `+holdsLock, postgresLockClass).Scan(&alone)
 	return alone, public(err)
 }
 

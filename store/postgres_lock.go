@@ -14,6 +14,10 @@ import (
 // from the schema, so that two installations can share a database.
 const postgresLockClass = 0x67617465 // "gate"
 
+// holdsLock is true of the rows of pg_locks of those who hold the lock; $1 is its class.
+const holdsLock = `locktype='advisory' AND database=(SELECT oid FROM pg_database WHERE datname=current_database()) AND classid=$1
+	AND CAST(objid AS BIGINT)=CAST(hashtext(coalesce(current_schema(), '')) AS BIGINT)&4294967295 AND objsubid=2`
+
 // postgresLock keeps other Gatehouse processes from the database as long as its
 // connection lives. When the connection is lost, the next transaction takes the
 // lock again first; what is remembered is then no longer sure (lost is called),
@@ -26,6 +30,9 @@ type postgresLock struct {
 	shared bool
 	lost   func()
 	held   atomic.Bool
+	taken  atomic.Int64 // how often it was taken
+	// backend is the server's process that holds it for us.
+	backend atomic.Int64
 
 	mu      sync.Mutex
 	ever    bool // it was held before
@@ -56,11 +63,12 @@ func (l *postgresLock) take(ctx context.Context) error {
 		return errUnavailable.With(err)
 	}
 	var got bool
-	try := `SELECT pg_try_advisory_lock($1::int, hashtext(coalesce(current_schema(), '')))`
+	var backend int64
+	try := `SELECT pg_try_advisory_lock($1::int, hashtext(coalesce(current_schema(), ''))), pg_backend_pid()`
 	if l.shared {
-		try = `SELECT pg_try_advisory_lock_shared($1::int, hashtext(coalesce(current_schema(), '')))`
+		try = `SELECT pg_try_advisory_lock_shared($1::int, hashtext(coalesce(current_schema(), ''))), pg_backend_pid()`
 	}
-	err = conn.QueryRow(ctx, try, postgresLockClass).Scan(&got)
+	err = conn.QueryRow(ctx, try, postgresLockClass).Scan(&got, &backend)
 	if err != nil {
 		return errUnavailable.With(errors.Join(err, closeQuietly(conn)))
 	}
@@ -69,6 +77,8 @@ func (l *postgresLock) take(ctx context.Context) error {
 	}
 	watching, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
+	l.backend.Store(backend)
+	l.taken.Add(1)
 	l.held.Store(true)
 	l.watched.Add(1)
 	go l.watch(watching, conn)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/feed"
+	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"; mattn's binds $N wrongly, see the conformance suite
 )
@@ -99,9 +100,20 @@ func (e *sqliteEngine) follower() *feed.Follower                   { return nil 
 
 func (e *sqliteEngine) alone(context.Context) (bool, error) { return true, nil }
 
+func (e *sqliteEngine) register() staleness.Register { return nil }
+
 // Lock takes the lock that [Open] holds on the database at path, for whoever must be
-// sure that nobody uses it; store_locked when somebody does. Closing lets it go.
-func Lock(path string) (io.Closer, error) { return lockFile(path + ".lock") }
+// sure that nobody uses it; store_locked when somebody does for longer than wait. Closing
+// lets it go, and so does the end of the process, however it ends.
+func Lock(ctx context.Context, path string, wait time.Duration) (io.Closer, error) {
+	return waitForLock(ctx, wait, func() (io.Closer, error) {
+		f, err := lockFile(path + ".lock")
+		if err != nil {
+			return nil, err // no *os.File in it
+		}
+		return f, nil
+	})
+}
 
 // checkPragmas refuses a database that cannot keep our promises, such as one on
 // a file system without shared memory, where WAL silently does not happen.

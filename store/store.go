@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
+	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 )
 
 // The drivers.
@@ -108,6 +109,8 @@ type engine interface {
 	follower() *feed.Follower
 	// alone tells that no other process is connected that uses the database.
 	alone(ctx context.Context) (bool, error)
+	// register keeps who may go on alone; nil where no other process can be.
+	register() staleness.Register
 	stop()
 }
 

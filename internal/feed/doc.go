@@ -9,10 +9,11 @@
 // Who reads is listed in a table of nodes, with how far it has read: who made a change
 // can tell which of the others have applied it.
 //
-// The package knows nothing of what the rows say. It needs three tables, made by the
-// store's migrations, the third of which is that of the nodes:
+// The package knows nothing of what the rows say. It needs four tables, made by the
+// store's migrations:
 //
 //	feed       (xid BIGINT PRIMARY KEY, node TEXT, written_at BIGINT, changes TEXT NULL)
 //	feed_floor (one BIGINT PRIMARY KEY, snapshot TEXT)
+//	sole_node  (one BIGINT PRIMARY KEY, node TEXT, …)
 //	nodes      (id TEXT PRIMARY KEY, and the columns of [member])
 package feed

@@ -16,13 +16,16 @@ const (
 	slowly = 5 * time.Second
 )
 
-// Config is what a [Watch] needs. Every field is required.
+// Config is what a [Watch] needs. Every field without a remark is required.
 type Config struct {
 	// Age tells how long ago somebody else may have changed something that this process
 	// does not know of; without end ([math.MaxInt64]) when it knows nothing yet.
 	Age func() time.Duration
 	// Now is the clock whose times [Watch.Stale] is asked about.
 	Now func() time.Time
+	// Sole is the right of this process to go on while it is alone and its database away;
+	// nil: it never does.
+	Sole *Sole
 	// Limit is the age beyond which a view is stale, where nobody names another one.
 	Limit  time.Duration
 	Logger *slog.Logger
@@ -62,6 +65,9 @@ func (w *Watch) SetLimit(limit time.Duration) {
 // Stale reports whether the view was older than limit at a moment, such as the beginning
 // of a request; 0 is the limit of the configuration. Before anything was read it is.
 //
+// It is also while another process may be going on alone, which does not hear what this one
+// changes; and it is not while this one may go on alone.
+//
 // It goes by the clock and not by what was seen last alone: a process that was stopped
 // does not look, and must not take what it saw before for news when it wakes up.
 func (w *Watch) Stale(at time.Time, limit time.Duration) bool {
@@ -71,12 +77,33 @@ func (w *Watch) Stale(at time.Time, limit time.Duration) bool {
 	if limit <= 0 {
 		limit = time.Duration(w.limit.Load())
 	}
+	if sole := w.cfg.Sole; sole != nil {
+		if r := sole.rights.Load(); r.barred {
+			return true
+		}
+	}
+	s, old := w.old(at, limit)
+	return old && !w.cfg.Sole.goesOn(at, s, limit)
+}
+
+// Old goes by the age of the view alone, and the limit of the configuration.
+func (w *Watch) Old(at time.Time) bool {
+	if w == nil {
+		return false
+	}
+	_, old := w.old(at, time.Duration(w.limit.Load()))
+	return old
+}
+
+// old goes by the age of the view alone, which it returns; nil when nobody has looked yet.
+func (w *Watch) old(at time.Time, limit time.Duration) (*sight, bool) {
 	s := w.seen.Load()
 	if s == nil || !s.older(at, limit) {
-		return s == nil
+		return s, s == nil
 	}
 	w.look() // something may have come since, or the clock was set
-	return w.seen.Load().older(at, limit)
+	s = w.seen.Load()
+	return s, s.older(at, limit)
 }
 
 func (s *sight) older(at time.Time, limit time.Duration) bool {
@@ -91,7 +118,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	stale := false
+	var before condition
 	for {
 		select {
 		case <-tick.C:
@@ -99,15 +126,46 @@ func (w *Watch) Run(ctx context.Context) error {
 			return nil
 		}
 		age := w.look()
-		switch now := w.Stale(w.cfg.Now(), 0); {
-		case now && !stale:
-			w.cfg.Logger.Error("what is known of the database is too old; requests that depend on it are refused", "age", shown(age),
-				"max_staleness", time.Duration(w.limit.Load()).String())
-			stale = true
-		case !now && stale:
-			w.cfg.Logger.Info("what is known of the database is young again; requests are answered")
-			stale = false
+		if now := w.condition(); now != before {
+			w.tell(before, now, age)
+			before = now
 		}
+	}
+}
+
+// condition is what the log is told of.
+type condition uint8
+
+const (
+	young condition = iota
+	refusing
+	alone
+)
+
+func (w *Watch) condition() condition {
+	now, limit := w.cfg.Now(), time.Duration(w.limit.Load())
+	switch s, old := w.old(now, limit); {
+	case !old:
+		return young
+	case w.cfg.Sole.goesOn(now, s, limit):
+		return alone
+	}
+	return refusing
+}
+
+func (w *Watch) tell(before, now condition, age time.Duration) {
+	switch now {
+	case refusing:
+		w.cfg.Logger.Error("what is known of the database is too old; requests that depend on it are refused", "age", shown(age),
+			"max_staleness", time.Duration(w.limit.Load()).String())
+	case alone:
+		w.cfg.Logger.Warn("the database is away; this node is alone, and goes on by what it knows", "age", shown(age), "for", boundText(w.cfg.Sole.cfg.Claim.Bound))
+	case young:
+		if before == refusing {
+			w.cfg.Logger.Info("what is known of the database is young again; requests are answered")
+			return
+		}
+		w.cfg.Logger.Info("the database is back")
 	}
 }
 
@@ -121,7 +179,7 @@ func (w *Watch) Await(ctx context.Context) error {
 	defer slow.Stop()
 	for {
 		w.look()
-		if !w.Stale(w.cfg.Now(), 0) {
+		if !w.Old(w.cfg.Now()) {
 			return nil
 		}
 		select {

@@ -175,6 +175,7 @@ type Watch struct {
 	NodesLive       func() float64 // processes on the database, this one among them
 	NodesSilent     func() float64 // processes that are listed and say nothing
 	LeasesHeld      func() float64 // background work that this process does for all
+	SoleNode        func() float64 // 1 while this process goes on when its database is away, else 0
 	StatusBits      func() float64
 	Cutoffs         func() float64
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
@@ -215,6 +216,7 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("nodes_live", "Processes that work on the database, this one among them.", w.NodesLive)
 	gauge("nodes_silent", "Processes that are listed for the database and say nothing.", w.NodesSilent)
 	gauge("leases_held", "Leases for background work that this process holds.", w.LeasesHeld)
+	gauge("sole_node", "1 while this process is the only one, and goes on when the database is away, else 0.", w.SoleNode)
 	gauge("revocation_status_bits", "Revoked status bits in memory.", w.StatusBits)
 	gauge("revocation_cutoffs", "Cut-offs in memory.", w.Cutoffs)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)

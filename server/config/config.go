@@ -20,10 +20,14 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
+	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 	"github.com/gatehouse-auth/gatehouse/limit"
 )
 
@@ -74,7 +78,26 @@ type Store struct {
 	DSN    string `json:"dsn,omitempty" reload:"restart" doc:"PostgreSQL's connection string, 'postgres://user:password@host/db'; better through GATEHOUSE_STORE_DSN_FILE."`
 	// MaxStaleness is for staleness.Watch.
 	MaxStaleness time.Duration `json:"max_staleness,omitempty" minimum:"2s" default:"5s" reload:"live" doc:"PostgreSQL only: how old a node's view of the database may get before it refuses with 503 what it would answer by it, lest it let somebody in whose access ended on another node."`
+	Alone        string        `json:"alone,omitempty" default:"5m" reload:"restart" doc:"PostgreSQL only: how long a node that is the only one goes on while the database is away, a duration or 'forever'; '0s' not at all. A node that starts while another one may be going on so waits for as long."`
 }
+
+// AloneFor is what Alone says.
+func (s Store) AloneFor() (time.Duration, error) {
+	if s.Alone == "forever" {
+		return staleness.Forever, nil
+	}
+	d, err := duration.Parse(s.Alone)
+	switch {
+	case err != nil:
+		return 0, errors.New("'forever', or " + duration.Form)
+	case d < 0 || d > maxAlone:
+		return 0, fmt.Errorf("from 0s to %s, or 'forever'", duration.Format(maxAlone))
+	}
+	return d, nil
+}
+
+// maxAlone is more than anybody means who does not mean for ever.
+const maxAlone = 10_000 * time.Hour
 
 // Listen says where Gatehouse listens.
 type Listen struct {

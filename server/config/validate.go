@@ -34,6 +34,9 @@ func (c *Config) validate(report reporter) {
 	case c.Store.Driver == "postgres" && c.Store.DSN == "":
 		report("store.dsn", errors.New("needed for postgres"))
 	}
+	if _, err := c.Store.AloneFor(); err != nil && c.Store.Alone != "" {
+		report("store.alone", err)
+	}
 	if c.Audit.Retention > 0 && c.Audit.Retention < 24*time.Hour {
 		report("audit.retention", errors.New("at least 24h, or nothing to keep events for good"))
 	}
