@@ -76,10 +76,14 @@ func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 		x.pass("authenticate", "anonymous", "")
 		return nil
 	}
-	principal, err := p.cfg.Authenticator.Authenticate(x.ctx, x.route.Realm, x.presented, authn.Rule{
+	rule := authn.Rule{
 		Schemes: x.route.accepts, Environment: x.route.Environment, Secure: x.secure, Address: x.address, Target: x.target,
 		Uncounted: x.before != nil, // whoever keeps a stream open has used the credential once
-	})
+	}
+	principal, err := p.cfg.Authenticator.Authenticate(x.ctx, x.route.Realm, x.presented, rule)
+	if err == nil && x.asks {
+		principal, err = p.ask(x, rule)
+	}
 	if err != nil {
 		return err
 	}

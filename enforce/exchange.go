@@ -29,6 +29,7 @@ type Exchange struct {
 	secure   bool
 	checked  bool
 	admitted bool // the recorder has room for it
+	asks     bool // the database is asked about the credential
 	allowed  bool
 	finished atomic.Bool
 

@@ -56,6 +56,9 @@ type Config struct {
 	Limiter       *limit.Limiter
 	// View is what the answers follow from, where it can get too old; nil: it cannot.
 	View View
+	// Asking verifies credentials by the database alone, and nothing by the view; nil: routes
+	// that ask refuse.
+	Asking Authenticator
 	// Resolver is needed by routes whose resource comes from the upstream;
 	// without it SetRoutes refuses them.
 	Resolver Resolver

@@ -49,6 +49,10 @@ type Route struct {
 	EncodedSlashes bool          `json:"encoded_slashes,omitempty" doc:"Accept %2F within a segment of the path, and forward it as it is: only for APIs that tell it from a slash."`
 	Filter         *ListFilter   `json:"filter,omitempty" doc:"Drop the elements of a JSON list that the caller may not see."`
 
+	// Stale and MaxStaleness say what to do while this node does not know what others changed.
+	Stale        string        `json:"stale,omitempty" enum:"refuse,ask,serve" default:"refuse" doc:"While this node's view of the database is too old: refuse with 503, ask the database of each credential whether it has ended, or serve by what was known, which is recorded."`
+	MaxStaleness time.Duration `json:"max_staleness,omitempty" minimum:"0s" doc:"How old that view may get here, at least 2s; 'store.max_staleness' when empty."`
+
 	// StrictPaths says that the program behind tells paths apart that differ in letter
 	// case, a slash at the end or a suffix. Without it, a path that could be meant for
 	// a stricter route by a program that does not is refused. In gatehouse.yaml it is

@@ -67,6 +67,7 @@ type Server struct {
 	journal   *revocation.Journal
 	staleness *staleness.Watch // nil where no other process can change anything
 	sole      *staleness.Sole  // likewise
+	asking    *asking          // likewise
 	ring      *keyring.Ring
 	foreign   *foreignKeys
 	people    *identity.Service

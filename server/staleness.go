@@ -88,6 +88,14 @@ func (s *Server) enforcedView() enforce.View {
 	return s.staleness
 }
 
+// enforcedAsking is how the pipeline asks the database about a credential.
+func (s *Server) enforcedAsking() enforce.Authenticator {
+	if s.asking == nil {
+		return nil
+	}
+	return s.asking
+}
+
 // stale reports whether nothing may be answered that follows from the database.
 func (s *Server) stale() bool { return s.staleness.Stale(s.now(), 0) }
 

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,8 +34,9 @@ type link struct {
 
 	mu     sync.Mutex
 	away   bool
-	silent chan struct{} // closed when bytes flow; replaced while they do not
-	conns  map[net.Conn]struct{}
+	deaf   bool
+	silent chan struct{}     // closed when bytes flow; replaced while they do not
+	conns  map[net.Conn]bool // true of those over which the feed is heard
 }
 
 // newLink leads to the server of dsn; it returns the DSN of the way through it.
@@ -45,7 +47,7 @@ func newLink(t *testing.T, dsn string) (*link, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &link{dir: own, to: filepath.Join(dir, ".s.PGSQL.5432"), silent: make(chan struct{}), conns: map[net.Conn]struct{}{}}
+	l := &link{dir: own, to: filepath.Join(dir, ".s.PGSQL.5432"), silent: make(chan struct{}), conns: map[net.Conn]bool{}}
 	close(l.silent)
 	if l.listener, err = net.Listen("unix", filepath.Join(own, ".s.PGSQL.5432")); err != nil {
 		t.Fatal(err)
@@ -66,21 +68,34 @@ func (l *link) accept() {
 		if err != nil {
 			return
 		}
-		to, err := net.Dial("unix", l.to)
-		l.mu.Lock()
-		if l.away || err != nil {
-			l.mu.Unlock()
-			_ = from.Close()
-			if err == nil {
-				_ = to.Close()
-			}
-			continue
-		}
-		l.conns[from], l.conns[to] = struct{}{}, struct{}{}
-		l.mu.Unlock()
-		go l.copy(from, to)
-		go l.copy(to, from)
+		go l.connect(from)
 	}
+}
+
+func (l *link) connect(from net.Conn) {
+	hello := make([]byte, 4096) // what a client says of itself
+	n, err := from.Read(hello)
+	var to net.Conn
+	if err == nil {
+		to, err = net.Dial("unix", l.to)
+	}
+	if err != nil {
+		_ = from.Close()
+		return
+	}
+	hears := bytes.Contains(hello[:n], []byte(" feed"))
+	_, err = to.Write(hello[:n])
+	l.mu.Lock()
+	if l.away || l.deaf && hears || err != nil {
+		l.mu.Unlock()
+		_ = from.Close()
+		_ = to.Close()
+		return
+	}
+	l.conns[from], l.conns[to] = hears, hears
+	l.mu.Unlock()
+	go l.copy(from, to)
+	go l.copy(to, from)
 }
 
 func (l *link) copy(from, to net.Conn) {
@@ -111,6 +126,19 @@ func (l *link) cut() {
 	clear(l.conns)
 }
 
+// deafen has nothing come any more of what others change; the rest goes through.
+func (l *link) deafen() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deaf = true
+	for c, hears := range l.conns {
+		if hears {
+			_ = c.Close()
+			delete(l.conns, c)
+		}
+	}
+}
+
 func (l *link) hush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +148,7 @@ func (l *link) hush() {
 func (l *link) mend() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.away = false
+	l.away, l.deaf = false, false
 	select {
 	case <-l.silent:
 	default:
@@ -280,6 +308,74 @@ func TestStaleNodeRefuses(t *testing.T) {
 				t.Error("the metric does not tell that it is over")
 			}
 		})
+	}
+}
+
+// TestStaleRouteAsks: a route that asks goes by what the database says of a credential while
+// the node hears nothing of what others change, and refuses soon when the database does not
+// answer; one that serves goes on, which is recorded and counted.
+func TestStaleRouteAsks(t *testing.T) {
+	a, b, way := twoNodes(t, func(c *server.Config) {
+		c.Store.MaxStaleness = 2 * time.Second
+		for _, stale := range []string{enforce.StaleAsk, enforce.StaleServe} {
+			c.Routes = append(c.Routes, enforce.Route{Pattern: "GET /documents/" + stale, Upstream: "documents", Authenticated: true, Stale: stale})
+		}
+	})
+	known := func(status int) bool { return status == 404 } // the API has no such document: it was asked
+	ask := func(opts ...string) answer { return call(t, "GET", b.GatewayURL()+"/documents/ask", opts...) }
+	serve := func(opts ...string) answer { return call(t, "GET", b.GatewayURL()+"/documents/serve", opts...) }
+	admin, manage := []string{"bearer", a.AdminToken}, a.Issuer+"/admin/v1/realms/main"
+	key := func(owner string) (id, text string) {
+		made := call(t, "POST", manage+"/keys", append(admin, "body", fmt.Sprintf(`{"owner":%q,"name":"k","environment":"live","scopes":["*"]}`, a.Users[owner].ID))...).want(t, "a key", 201)
+		return made.json["key"].(map[string]any)["id"].(string), made.json["text"].(string)
+	}
+	good, _ := login(t, a, "bob")
+	ended, _ := login(t, a, "bob")
+	cut, _ := login(t, a, "alice")
+	id, revoked := key("bob")
+	_, disabled := key("carol")
+	old := "dave:" + a.Users["dave"].Password
+	creds := map[string][]string{"a token": {"bearer", good}, "an ended token": {"bearer", ended}, "a token from before a cut-off": {"bearer", cut}, "a revoked key": {"bearer", revoked},
+		"a disabled user's key": {"bearer", disabled}, "an old password": {"basic", old}, "a password": {"basic", "bob:" + a.Users["bob"].Password}, "a key": {"bearer", a.Users["bob"].APIKey}}
+	for name, c := range creds {
+		testwait.Until(t, soon, name+" is good at first", func() bool { return known(ask(c...).status) && known(serve(c...).status) })
+	}
+	way.deafen()
+	call(t, "DELETE", a.Issuer+"/tokens", "bearer", ended).want(t, "an end", 204)
+	call(t, "POST", manage+"/users/alice/revoke", admin...).want(t, "a cut-off", 204)
+	call(t, "POST", manage+"/keys/"+id+"/revoke", admin...).want(t, "a key's end", 200)
+	call(t, "PATCH", manage+"/users/carol", append(admin, "body", `{"disabled":true}`)...).want(t, "carol is disabled", 200)
+	call(t, "PUT", manage+"/users/dave/password", append(admin, "body", `{}`)...).want(t, "another password", 200)
+	testwait.Until(t, soon, "it refuses elsewhere", func() bool { return call(t, "GET", b.GatewayURL()+"/private", "bearer", good).code() == "stale_view" })
+	for name, c := range creds {
+		got := ask(c...)
+		if want := name == "a token" || name == "a password" || name == "a key"; known(got.status) != want || !want && got.status != 401 {
+			t.Errorf("%s, asked about: %d %s", name, got.status, got.body)
+		}
+		if got := serve(c...); !known(got.status) {
+			t.Errorf("%s, where everything is served by what was known: %d %s", name, got.status, got.body)
+		}
+	}
+	if got := ask(); got.status != 503 || got.code() != "stale_view" {
+		t.Errorf("nobody: %d %s", got.status, got.body)
+	}
+	if served, asked := metric(t, b, "gatehouse_stale_served_total"), metric(t, b, "gatehouse_stale_asked_total"); served != "8" || asked != "3" {
+		t.Errorf("counted: %s served, %s asked", served, asked)
+	}
+	request := serve("bearer", good).header.Get("X-Request-Id")
+	testwait.Until(t, soon, "that it was served so is recorded", func() bool {
+		return strings.Contains(call(t, "GET", manage+"/explain/"+request, admin...).body, "stale_served")
+	})
+	way.cut()
+	began := time.Now()
+	if got := ask("bearer", good); got.status != 503 || got.code() != "stale_view" {
+		t.Errorf("without a database: %d %s", got.status, got.body)
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("that nobody can be asked took %v", took)
+	}
+	if got := serve("bearer", good); !known(got.status) {
+		t.Errorf("without a database, where everything is served: %d %s", got.status, got.body)
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, View: s.enforcedView(),
+	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, View: s.enforcedView(), Asking: s.enforcedAsking(),
 		Now: s.now})
 	return err
 }

@@ -71,6 +71,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		NodesLive:       func() float64 { return float64(s.db.LiveNodes()) },
 		NodesSilent:     func() float64 { return float64(s.db.SilentNodes()) },
 		LeasesHeld:      func() float64 { return float64(s.leases.Held()) },
+		StaleServed:     func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
+		StaleAsked:      func() float64 { _, n := s.staleness.Counts(); return float64(n) },
 		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
 		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
 		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },

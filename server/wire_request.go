@@ -64,16 +64,19 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.auth, err = authn.New(authn.Config{
+	cfg := authn.Config{
 		Tickets: &authn.TicketConfig{Run: tickets, Find: s.db.Once, Box: s.box},
 		Store:   s.db, Revocations: s.view,
 		Subject: s.directory.Subject, Grant: s.db.Grant, Password: s.password,
 		Issuer: s.realmIssuer, Realms: s.db.Realms, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
 		Misses:    misses{s.limiter},
 		KeyPrefix: s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
-	})
-	if err != nil {
+	}
+	if s.auth, err = authn.New(cfg); err != nil {
 		return err
+	}
+	if s.staleness != nil {
+		s.asking = s.newAsking(cfg)
 	}
 	// After the revocation view and the key ring, so that what was cached is
 	// dropped once they know better.

@@ -304,6 +304,23 @@ func (q Queries) EachCutoff(ctx context.Context, take func(revocation.Cutoff) er
 	return each(ctx, q.c, scanCutoff, take, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs`)
 }
 
+// StatusBitAt gives take the status bit of one credential, when it is set.
+func (q Queries) StatusBitAt(ctx context.Context, ref revocation.Ref, take func(revocation.StatusBit) error) error {
+	return each(ctx, q.c, func(r row) (revocation.StatusBit, error) {
+		var place int64
+		err := r.Scan(&place)
+		return revocation.NewStatusBit(ref.Realm, ref.List, place), err
+	}, take, `SELECT position FROM status_bits WHERE realm=$1 AND list=$2 AND position=$3`, ref.Realm, ref.List, ref.Index)
+}
+
+// CutoffsOf gives take every cut-off that could concern one credential.
+func (q Queries) CutoffsOf(ctx context.Context, ref revocation.Ref, take func(revocation.Cutoff) error) error {
+	return each(ctx, q.c, scanCutoff, take, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs WHERE realm=$1 AND (kind=$2
+		OR kind=$3 AND id=$4 OR kind=$5 AND id=$6 OR kind=$7 AND id=$8 OR kind=$9 AND id=$10)`, ref.Realm, string(revocation.CutoffRealm),
+		string(revocation.CutoffSubject), ref.Subject, string(revocation.CutoffClient), ref.Client, string(revocation.CutoffSession), ref.Session,
+		string(revocation.CutoffKey), ref.KeyID)
+}
+
 // PutCutoff sets a cut-off. Of two for the same thing the later Before and the
 // later end stay: a cut-off is never moved back.
 func (t *Tx) PutCutoff(ctx context.Context, c revocation.Cutoff) error {

@@ -162,6 +162,18 @@ func (db *DB) Close() error {
 // Ping tells whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return public(db.base.read.PingContext(ctx)) }
 
+// Primary fails when the database that answers is a standby, which may be behind.
+func (db *DB) Primary(ctx context.Context) error {
+	if db.base.driver != DriverPostgres {
+		return nil
+	}
+	standby, err := one(ctx, db.c, func(r row) (v bool, err error) { return v, r.Scan(&v) }, `SELECT pg_is_in_recovery()`)
+	if err == nil && standby {
+		err = errUnavailable.With(errors.New("a standby answers"))
+	}
+	return err
+}
+
 // Driver returns the driver's name, for messages and metrics.
 func (db *DB) Driver() string { return db.base.driver }
 

@@ -37,6 +37,9 @@ type Watch struct {
 	cfg   Config
 	limit atomic.Int64
 	seen  atomic.Pointer[sight]
+
+	served, asked atomic.Int64
+	told          atomic.Bool // that requests are served by a view that is too old
 }
 
 // sight is what was seen of the view. The times are those at which it was whole, by both
@@ -110,6 +113,30 @@ func (s *sight) older(at time.Time, limit time.Duration) bool {
 	return s.age > limit || at.Sub(s.whole) > limit || at.Round(0).Sub(s.wall) > limit
 }
 
+// Served notes that a request of a moment was answered by a view that is too old, as its
+// route wants it, and tells how old it was. The log says so once each time that it begins.
+func (w *Watch) Served(at time.Time) (age time.Duration) {
+	w.served.Add(1)
+	if s := w.seen.Load(); s != nil && s.age < math.MaxInt64 {
+		age = took(s.whole, at)
+	}
+	if !w.told.Swap(true) {
+		w.cfg.Logger.Error("requests are answered by what was known of the database, which is too old: their routes say 'stale: serve'", "age", shown(age))
+	}
+	return age
+}
+
+// Asked notes that a request was answered after its credential was asked about.
+func (w *Watch) Asked() { w.asked.Add(1) }
+
+// Counts are how many requests were served and asked about; 0 of a nil Watch.
+func (w *Watch) Counts() (served, asked int64) {
+	if w == nil {
+		return 0, 0
+	}
+	return w.served.Load(), w.asked.Load()
+}
+
 // Run looks at the age of the view until ctx ends, and tells the log when it becomes stale
 // and when it no longer is.
 func (w *Watch) Run(ctx context.Context) error {
@@ -161,6 +188,7 @@ func (w *Watch) tell(before, now condition, age time.Duration) {
 	case alone:
 		w.cfg.Logger.Warn("the database is away; this node is alone, and goes on by what it knows", "age", shown(age), "for", boundText(w.cfg.Sole.cfg.Claim.Bound))
 	case young:
+		w.told.Store(false)
 		if before == refusing {
 			w.cfg.Logger.Info("what is known of the database is young again; requests are answered")
 			return
