@@ -31,7 +31,7 @@ var doors = []struct {
 	}},
 	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen"}},
 	{"single records, of which the flows write several at once", []string{
-		"store.DB.Update", "store.DB.DumpAll", "store.Queries.Refresh",
+		"store.DB.Update", "store.DB.DumpAll", "store.DB.Driver", "store.Queries.Refresh",
 		"store.Tx.InsertGrant", "store.Tx.InsertOpaqueToken", "store.Tx.InsertRefresh", "store.Tx.InsertStatusBit",
 	}},
 	{"a server inside of another program, such as a test", []string{

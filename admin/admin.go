@@ -163,7 +163,7 @@ func New(c Config) (*Service, error) {
 		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
 		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
-		Nodes: nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
+		Nodes:  nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
+	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 )
 
 // noteDiskLow is the note of /readyz while a disk has little room.
@@ -57,6 +58,9 @@ func (s *Server) diskChanged(d diskspace.Directory, space diskspace.Space, low b
 func (s *Server) notes() (out []string) {
 	if s.disk.Low() {
 		out = append(out, noteDiskLow)
+	}
+	if s.clock.Offset().Abs() > staleness.ClockOff {
+		out = append(out, noteClock)
 	}
 	if s.reloaded.pending.Load() > 0 {
 		out = append(out, noteRestart)

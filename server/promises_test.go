@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -58,6 +59,7 @@ func TestPromisesAreKept(t *testing.T) {
 	h.keysOf(key)
 	h.rules(key)
 	h.signing(key)
+	h.removedNode(t, key)
 	h.facts(t, key)
 	h.want("a wrong secret of the first start", "POST", "/admin/v1/bootstrap", "", fmt.Sprintf(`{"secret":%q,"username":"late","password":%q}`, "wrong", housePassword), 401)
 	h.want("verify", "POST", "/admin/v1/realms/main/audit/verify", key, `{"checkpoints":[]}`, 200)
@@ -225,6 +227,20 @@ func (h *house) rules(key string) {
 	h.want("schema", "PUT", realm+"/schema", key, `{"text":""}`, 200)
 	h.want("entity", "PUT", realm+"/entities/Thing/1", key, `{"attributes":{"a":1}}`, 200)
 	h.want("entity", "DELETE", realm+"/entities/Thing/1", key, "", 204)
+}
+
+// removedNode removes a node that has long said nothing.
+func (h *house) removedNode(t *testing.T, key string) {
+	t.Helper()
+	raw, err := sql.Open("sqlite", "file:"+databasePath(h.cfg.Data)+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.ExecContext(t.Context(), `INSERT INTO nodes VALUES ('node_gone','h','v','{}',1,5000000,1,'','',0)`); err != nil {
+		t.Fatal(err)
+	}
+	h.want("remove a node", "DELETE", "/admin/v1/nodes/node_gone", key, "", 204)
 }
 
 // signing makes a new signing key, which retires the old one, and removes that.

@@ -113,7 +113,15 @@ func (s *Server) readAgain(ctx context.Context) (system.Reload, error) {
 	if err != nil {
 		return system.Reload{}, refused(err)
 	}
+	// What lets this node answer by an older view is told before it is done, and what ends
+	// that after it.
+	if err := s.describeView(ctx, longestView(now.cfg), longestView(cfg)); err != nil {
+		return system.Reload{}, refused(fmt.Errorf("the other nodes cannot be told of it: %w", err))
+	}
 	s.takeOver(ctx, made)
+	if err := s.describeView(ctx, longestView(cfg)); err != nil {
+		s.log.Warn("the other nodes were not told that this one answers by younger views only; they may wait for it longer than they need", "error", err)
+	}
 	return system.Reload{File: next.File(), Changes: changes, Restart: restart, Warnings: enforce.Warnings(cfg.Routes)}, nil
 }
 

@@ -47,7 +47,8 @@ type Server struct {
 	box    *seal.Box
 	heads  *audit.HeadFile
 	issuer string
-	now    func() time.Time
+	clock  *staleness.Clock
+	now    func() time.Time // of clock
 	live   atomic.Pointer[live]
 
 	db       *store.DB
@@ -110,7 +111,8 @@ type Server struct {
 //
 // A port 0 in the issuer stands for the port that the auth listener got.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
-	s := &Server{cfg: cfg, now: clockOf(cfg), failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
+	clock := staleness.NewClock(clockOf(cfg))
+	s := &Server{cfg: cfg, clock: clock, now: clock.Now, failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
 		jobs: []job{{name: "memory of the start", run: settle}}}
 	defer func() {
 		if err != nil {
@@ -157,10 +159,10 @@ func (s *Server) openStore(ctx context.Context) error {
 	if err != nil {
 		host = "unknown"
 	}
-	s.about = peers.About{Host: host, Version: s.version(), StartedAt: s.now()}
+	s.about = peers.About{Host: host, Version: s.version(), StartedAt: s.now(), MaxStaleness: longestView(s.cfg)}
 	at := storeConfig(s.cfg, s.log)
 	at.About = s.about
-	at.Shared = at.Driver == store.DriverPostgres
+	at.Shared, at.Now = at.Driver == store.DriverPostgres, s.now
 	s.db, err = store.Open(ctx, at)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
+
+// noteClock is the note of /readyz while the clock of this machine is off, and the
+// database's counts instead.
+const noteClock = "clock_off"
 
 // joinWait is how long a start waits for a node that goes on alone to see that it does no
 // longer. Then the start goes on, and is not ready.
@@ -28,11 +33,12 @@ const lockWait = 5 * time.Second
 // may change what is in it, and returns once it is young.
 func (s *Server) wireStaleness(ctx context.Context) error {
 	if register := s.db.Sole(); register != nil {
+		s.clock.Tell(s.log)
 		claim, err := s.claim(ctx)
 		if err != nil {
 			return err
 		}
-		s.sole = staleness.NewSole(staleness.SoleConfig{Register: register, Claim: claim, Now: s.now, Logger: s.log})
+		s.sole = staleness.NewSole(staleness.SoleConfig{Register: register, Claim: claim, Clock: s.clock, Logger: s.log})
 		s.closers = append(s.closers, s.sole.Leave)
 		s.sole.Join(ctx, joinWait)
 		s.staleness = staleness.New(staleness.Config{Age: s.db.Age, Now: s.now, Sole: s.sole, Limit: s.cfg.Store.MaxStaleness, Logger: s.log})
@@ -78,6 +84,38 @@ func homeID(path string) (string, error) {
 
 func validHome(id string) bool {
 	return !strings.ContainsFunc(id, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') })
+}
+
+// longestView is how old a view may get by which this node answers anything; 0 where it
+// goes on however old it is.
+func longestView(cfg Config) time.Duration {
+	longest := cfg.Store.MaxStaleness
+	for _, r := range cfg.Routes {
+		if r.Stale == enforce.StaleServe {
+			return 0
+		}
+		longest = max(longest, r.MaxStaleness)
+	}
+	return longest
+}
+
+// describeView tells the other nodes for how long this one may answer by an old view, before
+// and after a configuration takes the place of another.
+func (s *Server) describeView(ctx context.Context, bounds ...time.Duration) error {
+	longest := slices.Max(bounds)
+	if slices.Contains(bounds, 0) {
+		longest = 0
+	}
+	if longest == s.about.MaxStaleness {
+		return nil
+	}
+	next := s.about
+	next.MaxStaleness = longest
+	err := s.db.Describe(ctx, next)
+	if err == nil {
+		s.about = next
+	}
+	return err
 }
 
 // enforcedView is the view as the pipeline asks for it.

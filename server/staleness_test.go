@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -376,6 +378,40 @@ func TestStaleRouteAsks(t *testing.T) {
 	}
 	if got := serve("bearer", good); !known(got.status) {
 		t.Errorf("without a database, where everything is served: %d %s", got.status, got.body)
+	}
+}
+
+// TestClockOfANode: a node whose machine's clock is off issues nothing that a cut-off of
+// another node does not reach, and cuts off all that another node has issued, whichever way
+// it is off; and says so.
+func TestClockOfANode(t *testing.T) {
+	for _, off := range []time.Duration{30 * time.Second, -30 * time.Second} {
+		t.Run(off.String(), func(t *testing.T) {
+			a, b, _ := twoNodes(t, func(c *server.Config) { c.Now = func() time.Time { return time.Now().Add(off) } })
+			if got, err := strconv.ParseFloat(metric(t, b, "gatehouse_clock_offset_seconds"), 64); err != nil || math.Abs(got-off.Seconds()) > 1 {
+				t.Errorf("the metric says %v, %v", got, err)
+			}
+			if body := call(t, "GET", b.MetricsURL()+"/readyz").want(t, "ready", 200).body; !strings.Contains(body, "clock_off") {
+				t.Errorf("ready: %s", body)
+			}
+			admin := []string{"bearer", a.AdminToken}
+			auths, gates := []string{a.Issuer, b.AuthURL()}, []string{a.Gateway, b.GatewayURL()}
+			for at := range auths {
+				got := call(t, "POST", auths[at]+"/tokens", "basic", "bob:"+a.Users["bob"].Password).want(t, "POST /tokens", 200)
+				access, refresh := got.json["access_token"].(string), got.json["refresh_token"].(string)
+				for _, gate := range gates {
+					testwait.Until(t, soon, "the token is good everywhere", func() bool { return call(t, "GET", gate+"/private", "bearer", access).status == 200 })
+				}
+				call(t, "POST", auths[1-at]+"/admin/v1/realms/main/users/bob/revoke", admin...).want(t, "a cut-off at the other node", 204)
+				call(t, "GET", gates[1-at]+"/private", "bearer", access).want(t, "where it was cut off", 401)
+				testwait.Until(t, soon, "where it was issued", func() bool { return call(t, "GET", gates[at]+"/private", "bearer", access).status == 401 })
+				call(t, "POST", auths[at]+"/tokens/refresh", "body", `{"refresh_token":"`+refresh+`"}`).want(t, "a renewal", 400)
+				again := call(t, "POST", auths[at]+"/tokens", "basic", "bob:"+a.Users["bob"].Password).want(t, "a new login", 200)
+				testwait.Until(t, soon, "a token of after the cut-off is good", func() bool {
+					return call(t, "GET", gates[1-at]+"/private", "bearer", again.json["access_token"].(string)).status == 200
+				})
+			}
+		})
 	}
 }
 

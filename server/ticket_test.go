@@ -29,12 +29,13 @@ type ticketHouse struct {
 	*server.Demo
 	t     *testing.T
 	dir   string
+	st    server.StoreConfig
 	clock *stepped
 	saw   atomic.Pointer[http.Request] // by the API, last
 }
 
 func newTicketHouse(t *testing.T, st server.StoreConfig) *ticketHouse {
-	h := &ticketHouse{t: t, dir: filepath.Join(t.TempDir(), "demo"), clock: new(stepped)}
+	h := &ticketHouse{t: t, dir: filepath.Join(t.TempDir(), "demo"), st: st, clock: new(stepped)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		h.saw.Store(r)
@@ -276,15 +277,19 @@ func testTickets(t *testing.T, h *ticketHouse) {
 	text := ask("/live/7", "bearer", access)
 	h.admin("POST", "/users/bob/revoke", "")
 	refused("of an ended login", call(t, "GET", h.Gateway+"/live/7?ticket="+text), 401, "invalid_token")
-	text = ask("/live/7", "bearer", bob.APIKey)
-	h.clock.step(31 * time.Second)
-	refused("of half a minute ago", call(t, "GET", h.Gateway+"/live/7?ticket="+text), 401, "invalid_token")
+	last := "token_revoked"
+	if h.st.Driver != "postgres" { // whose clock counts there, and cannot be set
+		text = ask("/live/7", "bearer", bob.APIKey)
+		h.clock.step(31 * time.Second)
+		refused("of half a minute ago", call(t, "GET", h.Gateway+"/live/7?ticket="+text), 401, "invalid_token")
+		last = "ticket_expired"
+	}
 
 	// Nothing of them is left in clear: neither in the record, nor at rest.
 	var records string
 	testwait.Until(t, 10*time.Second, "the record of the last ticket", func() bool {
 		records = h.admin("GET", "/audit/events?limit=1000", "").body
-		return strings.Contains(records, "ticket_expired")
+		return strings.Contains(records, last)
 	})
 	for _, code := range []string{"ticket_unknown", "ticket_for_another_request", "key_revoked", "token_revoked", `"issued"`} {
 		if !strings.Contains(records, code) {

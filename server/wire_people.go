@@ -73,6 +73,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		LeasesHeld:      func() float64 { return float64(s.leases.Held()) },
 		StaleServed:     func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
 		StaleAsked:      func() float64 { _, n := s.staleness.Counts(); return float64(n) },
+		ClockOffset:     func() float64 { return s.clock.Offset().Seconds() },
 		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
 		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
 		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },

@@ -74,12 +74,19 @@ func (s soleRegister) Sole(ctx context.Context, c staleness.Claim) (st staleness
 	if err != nil {
 		return st, public(err)
 	}
+	clock := time.UnixMicro(h.now)
+	if h.now == 0 { // there is no row yet
+		if err := s.e.pool.QueryRow(ctx, `SELECT `+pgClock).Scan(&h.now); err != nil {
+			return st, public(err)
+		}
+		clock = time.UnixMicro(h.now)
+	}
 	others, err := s.others(ctx, s.e.pool, c.Node, "", backend)
 	if err != nil {
 		return st, public(err)
 	}
 	if h.node == "" && (others || c.Bound <= 0) && s.e.joined.Load() == held {
-		return st, nil // as nearly always: nothing is written
+		return staleness.Standing{Database: clock}, nil // as nearly always: nothing is written
 	}
 	tx, err := s.e.pool.Begin(ctx)
 	if err != nil {
@@ -92,6 +99,7 @@ func (s soleRegister) Sole(ctx context.Context, c staleness.Claim) (st staleness
 	if err == nil && st.Holder == "" {
 		s.e.joined.Store(held)
 	}
+	st.Database = clock
 	return st, public(err)
 }
 

@@ -20,7 +20,12 @@ func claimOf(db *store.DB, host string, bound time.Duration) staleness.Claim {
 
 func standing(t *testing.T, db *store.DB, c staleness.Claim) staleness.Standing {
 	t.Helper()
-	return must(db.Sole().Sole(t.Context(), c))(t)
+	st := must(db.Sole().Sole(t.Context(), c))(t)
+	if off := time.Since(st.Database); off < 0 || off > soon {
+		t.Errorf("the database's clock is off by %v", off)
+	}
+	st.Database = time.Time{}
+	return st
 }
 
 // forgetRows removes what other nodes wrote of themselves lately, as a minute would.
@@ -158,6 +163,15 @@ func TestSoleNodeAfterACrash(t *testing.T) {
 	same(t, standing(t, a, mine), staleness.Standing{})
 	execute(t, cfg, `UPDATE nodes SET seen_at=seen_at-20000000 WHERE id='node_dead'`)
 	same(t, standing(t, a, mine), staleness.Standing{Sole: true})
+	// One that is connected is there, however long it has said nothing.
+	conn := must(pgx.Connect(t.Context(), cfg.DSN.Reveal()))(t)
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_lock_shared($1::int, hashtext('public'))`, 0x67617465); err != nil {
+		t.Fatal(err)
+	}
+	if st := standing(t, a, mine); !st.Asked {
+		t.Errorf("one that says nothing is connected: %+v", st)
+	}
 }
 
 // TestSoleNodeOrOneWhoComes: however one who takes the right and one who comes meet, either

@@ -172,7 +172,7 @@ func TestListedAfterReconnecting(t *testing.T) {
 			return query(ctx, statement, args, each)
 		}
 	})
-	<-n.Ready()
+	testwait.Until(t, soon, "its position is proven", func() bool { return n.Age() < soon })
 	refuse.Store(true)
 	execute(t, c, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname=current_database() AND pid<>pg_backend_pid()`)
 	testwait.Until(t, soon, "the loss is noticed", func() bool { return strings.Contains(n.log.String(), "cannot be read") })

@@ -52,6 +52,8 @@ type Standing struct {
 	// Holder has the row, who is another one, on Host; he can be going on for Left more.
 	Holder, Host string
 	Left         time.Duration
+	// Database is the database's clock at a moment of the question; zero when it was not told.
+	Database time.Time
 	// Ended is the holder of before who no longer is, and Why.
 	Ended, Why string
 }
@@ -69,7 +71,7 @@ type Register interface {
 type SoleConfig struct {
 	Register Register
 	Claim    Claim
-	Now      func() time.Time
+	Clock    *Clock
 	Logger   *slog.Logger
 }
 
@@ -190,16 +192,23 @@ func (s *Sole) goesOn(at time.Time, view *sight, limit time.Duration) bool {
 func (s *Sole) attempt(ctx context.Context) {
 	asking, cancel := context.WithTimeout(ctx, soleWait)
 	defer cancel()
-	asked := s.cfg.Now()
+	asked := s.cfg.Clock.own()
 	st, err := s.cfg.Register.Sole(asking, s.cfg.Claim)
-	ended := s.cfg.Now()
+	ended := s.cfg.Clock.own()
+	if err == nil && !st.Database.IsZero() {
+		s.cfg.Clock.measured(asked, ended, st.Database)
+	}
+	// By the clock that counts, which may just have been set.
+	lasted := took(asked, ended)
+	ended = s.cfg.Clock.Now()
+	asked = ended.Add(-lasted)
 	switch {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
 		s.set(func() {
 			// What took longer than it can was stopped in the middle of it.
-			if took(asked, ended) < 2*soleWait {
+			if lasted < 2*soleWait {
 				s.failed = ended
 			} else {
 				s.failed = time.Time{}

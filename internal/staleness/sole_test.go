@@ -27,7 +27,11 @@ func (l *ledger) Sole(ctx context.Context, _ Claim) (Standing, error) {
 	st, err, slow := l.answer, l.err, l.slow
 	l.asked++
 	l.mu.Unlock()
-	time.Sleep(slow)
+	if slow > 0 {
+		late := time.NewTimer(slow)
+		defer late.Stop()
+		<-late.C
+	}
 	return st, err
 }
 
@@ -61,7 +65,7 @@ func newAlone(t *testing.T, bound time.Duration, st Standing) *aloneWorld {
 	t.Helper()
 	a := &aloneWorld{world: new(world), ledger: &ledger{answer: st}}
 	log := slog.New(slog.NewTextHandler(a.world, nil))
-	a.sole = NewSole(SoleConfig{Register: a.ledger, Claim: Claim{Node: "me", Bound: bound}, Now: time.Now, Logger: log})
+	a.sole = NewSole(SoleConfig{Register: a.ledger, Claim: Claim{Node: "me", Bound: bound}, Clock: NewClock(time.Now), Logger: log})
 	began := time.Now()
 	a.view = New(Config{Age: func() time.Duration { return time.Since(began) + time.Duration(a.age.Load()) }, Now: time.Now, Sole: a.sole, Limit: 5 * time.Second, Logger: log})
 	a.sole.Join(t.Context(), time.Second)

@@ -175,6 +175,7 @@ type Watch struct {
 	NodesLive       func() float64 // processes on the database, this one among them
 	NodesSilent     func() float64 // processes that are listed and say nothing
 	LeasesHeld      func() float64 // background work that this process does for all
+	ClockOffset     func() float64 // seconds by which the machine's clock is ahead of the database's
 	StaleServed     func() float64 // requests that were answered by a view that was too old
 	StaleAsked      func() float64 // requests whose credential the database was asked about then
 	SoleNode        func() float64 // 1 while this process goes on when its database is away, else 0
@@ -218,6 +219,7 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("nodes_live", "Processes that work on the database, this one among them.", w.NodesLive)
 	gauge("nodes_silent", "Processes that are listed for the database and say nothing.", w.NodesSilent)
 	gauge("leases_held", "Leases for background work that this process holds.", w.LeasesHeld)
+	gauge("clock_offset_seconds", "How far the clock of this machine is ahead of the database's, which counts; negative when behind.", w.ClockOffset)
 	counter("stale_served_total", "Requests that were answered by what was known of the database, which was too old.", w.StaleServed)
 	counter("stale_asked_total", "Requests whose credential the database was asked about because what was known of it was too old.", w.StaleAsked)
 	gauge("sole_node", "1 while this process is the only one, and goes on when the database is away, else 0.", w.SoleNode)
