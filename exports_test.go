@@ -15,12 +15,12 @@ var doors = []struct {
 	names []string
 }{
 	{"programs import guard and call it: examples/go-guard is one", []string{
-		"guard.New", "guard.NewRemote", "guard.Principal", "guard.Allowed", "guard.Config", "guard.RemoteConfig", "guard.Decider",
+		"guard.New", "guard.NewRemote", "guard.Principal", "guard.Allowed", "guard.Config", "guard.RemoteConfig", "guard.Follow", "guard.Decider",
 		"guard.Guard", "guard.Guard.Handler", "guard.Guard.Protect", "guard.Guard.Close",
 	}},
 	{"one turn of a job that runs by itself in the program; tests take the turn by hand instead of waiting for a clock", []string{
 		"audit.Sequencer.Sequence", "audit.Sequencer.Size", "audit.Forwarder.Forward", "audit.HeadFile.Keep", "grant.Expiry.Purge",
-		"audit.FilterFill.Fill", "audit.Retention.Remove", "revocation.View.Purge", "revocation.View.Loaded",
+		"audit.FilterFill.Fill", "audit.Retention.Remove",
 	}},
 	{"the other direction of a format, or a part of one: what the program writes is read back by it in tests and fuzzers", []string{
 		"audit.AppendEvent", "audit.Decode", "audit.Key.Open", "audit.VerifierKey", "audit.CheckInclusion",

@@ -28,6 +28,9 @@
 // refused (503) once the last list has expired. Nobody without a good token causes
 // a fetch, and a list has one fetch at a time with five seconds between two.
 //
+// With [RemoteConfig.Follow] it is told within a second, of cut-offs too, and refuses
+// when it was told nothing for too long. Without:
+//
 // Not on any list: a cut-off that is set by itself, for a subject, client, session,
 // key or realm. And with [RemoteConfig.JWKS] alone nothing is fetched. Both are seen
 // when the token expires; keep tokens short-lived, or let requests come through

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -43,6 +44,8 @@ type RemoteConfig struct {
 	// all, and a revoked token is refused when it expires. Assertions are not on any
 	// list: they live for less than a minute.
 	StatusURL string
+	// Follow, when it is there, has the guard learn within a second what was ended.
+	Follow *Follow
 	// AllowPrivateAddress lets JWKSURL and StatusURL lead to loopback and private
 	// addresses, and there without TLS.
 	AllowPrivateAddress bool
@@ -122,7 +125,9 @@ func NewRemote(cfg RemoteConfig) (*Guard, error) {
 type facts struct {
 	keys  token.KeySource
 	lists *statusLists // nil: none are read
-	close func()
+	// follow is nil where nothing is followed.
+	follow *follower
+	close  func()
 }
 
 func remoteFacts(cfg RemoteConfig) (facts, error) {
@@ -145,8 +150,17 @@ func remoteFacts(cfg RemoteConfig) (facts, error) {
 		return facts{}, err
 	}
 	f := facts{keys: src, close: func() { src.Close(); client.Close() }}
+	if cfg.Follow != nil {
+		if f.follow, err = newFollower(cfg, client); err != nil {
+			f.close()
+			return facts{}, err
+		}
+		f.close = func() { f.follow.close(); src.Close(); client.Close() }
+	}
 	switch {
 	case cfg.Assertions:
+		return f, nil
+	case f.follow != nil && !f.follow.cfg.ReadLists:
 		return f, nil
 	case cfg.JWKS != nil && cfg.StatusURL == "":
 		cfg.Logger.Warn("the keys of the issuer are given and its status lists are not: a revoked token is accepted until it expires",
@@ -165,7 +179,8 @@ func remoteFacts(cfg RemoteConfig) (facts, error) {
 		f.close()
 		return facts{}, err
 	}
-	f.close = func() { f.lists.close(); src.Close(); client.Close() }
+	before := f.close
+	f.close = func() { f.lists.close(); before() }
 	return f, nil
 }
 
@@ -230,9 +245,9 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 	if record == nil {
 		record = logRecorder{cfg.Logger}
 	}
-	pipeline, err := enforce.New(enforce.Config{
-		Authenticator: &remoteAuthenticator{verifier: verifier, lists: f.lists, cfg: cfg,
-			seen: cache.New[[sha256.Size]byte, verified](verifiedTokens)},
+	callers := &remoteAuthenticator{verifier: verifier, lists: f.lists, follow: f.follow, cfg: cfg,
+		seen: cache.New[[sha256.Size]byte, verified](verifiedTokens)}
+	pipeline, err := enforce.New(enforce.Config{Authenticator: callers,
 		Decider: decider, Recorder: record, Limiter: limit.New(limit.Config{Now: cfg.Now}), Proxies: proxies, Now: cfg.Now})
 	if err != nil {
 		return nil, err
@@ -245,6 +260,9 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 		return nil, err
 	}
 	g.assertion = cfg.Assertions
+	if f.follow != nil {
+		f.follow.start(callers.seen.Clear) // tokens are verified again, by the keys of now
+	}
 	return g, nil
 }
 
@@ -266,6 +284,7 @@ func withRoles(roles []policy.Role, routes []enforce.Route) []policy.Role {
 type remoteAuthenticator struct {
 	verifier *token.Verifier
 	lists    *statusLists // nil: none are read
+	follow   *follower    // nil: nothing is followed
 	cfg      RemoteConfig
 	seen     *cache.Cache[[sha256.Size]byte, verified]
 }
@@ -274,6 +293,7 @@ type verified struct {
 	principal *gatehouse.Principal
 	listed    bool // there is a place to ask for
 	place     place
+	ref       revocation.Ref
 	until     time.Time
 }
 
@@ -291,7 +311,17 @@ func (a *remoteAuthenticator) Authenticate(ctx context.Context, realm string, p 
 	if err != nil {
 		return nil, err
 	}
-	if v.listed {
+	if a.follow != nil {
+		switch sure, err := a.follow.check(v.ref); {
+		case err != nil:
+			return nil, err
+		case sure:
+			return v.principal, nil
+		case a.lists == nil:
+			return nil, authn.ErrUnavailable.With(errors.New("nothing was heard of revocations for too long"))
+		}
+	}
+	if v.listed && a.lists != nil {
 		if err := a.lists.check(ctx, v.place); err != nil {
 			return nil, err
 		}
@@ -318,12 +348,13 @@ func (a *remoteAuthenticator) verify(realm, text string) (verified, error) {
 	if claims.ExpiresAt.Before(v.until) {
 		v.until = claims.ExpiresAt
 	}
-	if a.lists != nil {
+	if a.lists != nil || a.follow != nil {
 		if !claims.HasStatus && claims.Lookup("status") != nil {
 			return verified{}, authn.ErrInvalidToken.With(errors.New("the token's status is not understood"))
 		}
 		v.listed, v.place = claims.HasStatus, place{claims.StatusList, claims.StatusIndex}
 	}
+	v.ref = refOf(claims)
 	a.seen.Set(key, v)
 	return v, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -121,30 +122,11 @@ func (c *Client) parse(address string) (*url.URL, error) {
 // Fetch gets address and returns the body and header of a 200 answer; any other
 // answer is an error. Errors are *gatehouse.Error.
 func (c *Client) Fetch(ctx context.Context, address, accept string) ([]byte, http.Header, error) {
-	u, err := c.parse(address)
+	res, err := c.get(ctx, c.http, address, http.Header{"Accept": {accept}})
 	if err != nil {
 		return nil, nil, err
 	}
-	if u.Scheme == "http" {
-		ctx = context.WithValue(ctx, plainKey{}, true)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, nil, errURL
-	}
-	req.Header.Set("Accept", accept)
-	req.Header.Set("User-Agent", c.userAgent)
-	res, err := c.http.Do(req)
-	if err != nil {
-		if errors.Is(err, errAddress) || errors.Is(err, errPlain) {
-			return nil, nil, errRefused.With(err)
-		}
-		return nil, nil, errFailed.With(err)
-	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, nil, errFailed.With(fmt.Errorf("status %d", res.StatusCode))
-	}
 	// One octet more than allowed tells "just fits" from "too large"; the bound
 	// counts decompressed octets, so a small answer cannot swell.
 	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxBytes+1))
@@ -155,6 +137,48 @@ func (c *Client) Fetch(ctx context.Context, address, accept string) ([]byte, htt
 		return nil, nil, errFailed.With(errors.New("the answer is too large"))
 	}
 	return body, res.Header, nil
+}
+
+// Stream gets address with these header lines and returns the body of a 200 answer,
+// for as long as ctx lasts: neither its time nor its size is bounded here, which the
+// reader must do. Errors are *gatehouse.Error.
+func (c *Client) Stream(ctx context.Context, address string, lines http.Header) (io.ReadCloser, error) {
+	endless := *c.http
+	endless.Timeout = 0 // dialing and the header of the answer keep theirs
+	res, err := c.get(ctx, &endless, address, lines)
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}
+
+// get begins a request; the answer to it is a 200.
+func (c *Client) get(ctx context.Context, client *http.Client, address string, lines http.Header) (*http.Response, error) {
+	u, err := c.parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme == "http" {
+		ctx = context.WithValue(ctx, plainKey{}, true)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, errURL
+	}
+	maps.Copy(req.Header, lines)
+	req.Header.Set("User-Agent", c.userAgent)
+	res, err := client.Do(req)
+	if err != nil {
+		if errors.Is(err, errAddress) || errors.Is(err, errPlain) {
+			return nil, errRefused.With(err)
+		}
+		return nil, errFailed.With(err)
+	}
+	if res.StatusCode != http.StatusOK {
+		res.Body.Close()
+		return nil, errFailed.With(fmt.Errorf("status %d", res.StatusCode))
+	}
+	return res, nil
 }
 
 // Close drops idle connections.

@@ -1,0 +1,363 @@
+package guard
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/egress"
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// Follow has a remote guard follow the issuer's stream of revocations, so that it
+// refuses what was ended a moment ago, by a cut-off too (docs/revocation-stream.md).
+type Follow struct {
+	// Key is an API key of the issuer's realm, with the scope admin:revocations, of an
+	// account with the role gatehouse-guard.
+	Key gatehouse.Secret
+	// URL is the address of the stream; when empty it follows from the issuer.
+	URL string
+	// MaxStaleness is how long the guard goes on by what it knows when nothing comes:
+	// 10 seconds when zero, 3 at least. Past it tokens are refused (503).
+	MaxStaleness time.Duration
+	// ReadLists has the guard read the status lists past MaxStaleness, in place of
+	// refusing. They are up to a minute old, and know no cut-off.
+	ReadLists bool
+}
+
+const (
+	followBound = 10 * time.Second
+	// followQuiet is how long a stream may say nothing; it speaks every two seconds.
+	followQuiet = 6 * time.Second
+	// followLine bounds a line: a thousand places and their list are a tenth of it.
+	followLine    = 128 << 10
+	followPause   = 200 * time.Millisecond
+	followLongest = 30 * time.Second
+	// followRealm stands for the issuer's realm in the guard's own view.
+	followRealm = "realm"
+)
+
+// follower knows what its issuer has ended, for as long as it is told.
+type follower struct {
+	cfg     Follow
+	issuer  string
+	open    func(ctx context.Context, address string, lines http.Header) (io.ReadCloser, error)
+	changed func() // the signing keys
+	log     *slog.Logger
+	now     func() time.Time
+
+	view  atomic.Pointer[revocation.View] // nil: nothing was told to the end yet
+	heard atomic.Int64                    // Unix nanoseconds of the last sign of life while following
+
+	// Of run alone.
+	id      string
+	loading *collected // not nil between reload and ready
+	ready   bool       // since the stream began
+	poll    bool       // streams do not get through: ask again and again
+	purged  time.Time
+
+	stop  context.CancelFunc
+	ended chan struct{}
+}
+
+// collected is what came since reload.
+type collected struct {
+	bits    []revocation.StatusBit
+	cutoffs []revocation.Cutoff
+}
+
+func (c *collected) EachStatusBit(_ context.Context, take func(revocation.StatusBit) error) error {
+	for _, b := range c.bits {
+		if err := take(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collected) EachCutoff(_ context.Context, take func(revocation.Cutoff) error) error {
+	for _, cut := range c.cutoffs {
+		if err := take(cut); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func newFollower(cfg RemoteConfig, client *egress.Client) (*follower, error) {
+	f := *cfg.Follow
+	f.MaxStaleness = cmp.Or(f.MaxStaleness, followBound)
+	if f.URL == "" {
+		base, realm, found := strings.Cut(strings.TrimRight(cfg.Issuer, "/"), "/realms/")
+		if !found {
+			realm = gatehouse.MainRealm
+		}
+		f.URL = base + "/admin/v1/realms/" + realm + "/revocations/events"
+	}
+	switch {
+	case cfg.Assertions:
+		return nil, errors.New("guard: Follow is not for assertions, which live for less than a minute")
+	case f.Key.Reveal() == "":
+		return nil, errors.New("guard: Follow needs a Key")
+	case f.MaxStaleness < 3*time.Second:
+		return nil, errors.New("guard: Follow.MaxStaleness is 3 seconds at least: the stream speaks every two")
+	}
+	if err := checkURL(client, f.URL); err != nil {
+		return nil, fmt.Errorf("guard: the address of the revocations: %w", err)
+	}
+	return &follower{cfg: f, issuer: cfg.Issuer, open: client.Stream, log: cfg.Logger, now: cfg.Now, ended: make(chan struct{})}, nil
+}
+
+// start begins to follow; changed is called when the issuer's keys have changed.
+func (f *follower) start(changed func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	f.stop, f.changed = cancel, changed
+	go func() {
+		defer close(f.ended)
+		f.run(ctx)
+	}()
+}
+
+func (f *follower) close() {
+	if f.stop != nil {
+		f.stop()
+		<-f.ended
+	}
+}
+
+// check returns nil for a token that is not revoked, as far as is known. sure is false
+// when that was told too long ago.
+func (f *follower) check(r revocation.Ref) (sure bool, err error) {
+	v := f.view.Load()
+	if v == nil {
+		return false, nil
+	}
+	if revoked, reason := v.Revoked(r); revoked {
+		return true, authn.ErrInvalidToken.With(errors.New(reason)) // what has ended stays so
+	}
+	// The time of day alone: while a machine sleeps, the time that passes for others counts. A
+	// clock that was set back makes nothing younger.
+	age := f.now().Round(0).Sub(time.Unix(0, f.heard.Load()))
+	return age >= -leeway && age < f.cfg.MaxStaleness, nil
+}
+
+// refOf is what a token tells the view about itself.
+func refOf(c *token.Claims) revocation.Ref {
+	r := revocation.Ref{Realm: followRealm, Subject: c.Subject, Client: c.ClientID, Session: c.SessionID, KeyID: c.KeyID, IssuedAt: c.IssuedAt,
+		HasStatus: c.HasStatus, List: c.StatusList, Index: c.StatusIndex}
+	if at, ok := gatehouse.IDTime(c.ID); ok {
+		r.IssuedAt = at
+	}
+	return r
+}
+
+// run follows until ctx is done.
+func (f *follower) run(ctx context.Context) {
+	pause := followPause
+	told := false
+	for ctx.Err() == nil {
+		f.ready, f.loading = false, nil
+		err := f.read(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if f.ready {
+			if told {
+				f.log.Info("revocations are followed again", slog.String("issuer", f.issuer))
+			}
+			pause, told = followPause, false
+			if f.poll && err == nil {
+				continue // an answer is over: the next one
+			}
+		} else if !told {
+			told = true
+			f.log.Warn("revocations cannot be followed", slog.String("issuer", f.issuer), slog.Any("error", err))
+		}
+		wait := time.NewTimer(pause/2 + rand.N(pause))
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		}
+		if pause = min(2*pause, followLongest); f.ready {
+			pause = followPause
+		}
+	}
+}
+
+// read reads one answer to its end.
+func (f *follower) read(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	address, quiet := f.cfg.URL, followQuiet
+	if f.poll {
+		seconds := max(1, int(f.cfg.MaxStaleness/time.Second)/2)
+		address += "?wait=" + strconv.Itoa(min(seconds, 60))
+		quiet += time.Duration(seconds) * time.Second
+	}
+	dead := time.AfterFunc(quiet, cancel)
+	defer dead.Stop()
+	lines := http.Header{"Accept": {"text/event-stream"}, "Authorization": {"Bearer " + f.cfg.Key.Reveal()}}
+	if f.id != "" && f.view.Load() != nil {
+		lines.Set("Last-Event-ID", f.id)
+	}
+	asked := f.now().Round(0)
+	body, err := f.open(ctx, address, lines)
+	if err != nil {
+		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+			f.poll = !f.poll // not even the header of a stream comes through: the other way
+		}
+		return err
+	}
+	defer body.Close()
+	s := bufio.NewScanner(body)
+	s.Buffer(make([]byte, 0, 4096), followLine)
+	var e sse
+	spoke := false
+	for s.Scan() {
+		dead.Reset(quiet)
+		spoke = true
+		line := s.Text()
+		switch name, value, _ := strings.Cut(line, ":"); name {
+		case "event":
+			e.name = strings.TrimPrefix(value, " ")
+		case "id":
+			e.id = strings.TrimPrefix(value, " ")
+		case "data":
+			e.data = strings.TrimPrefix(value, " ")
+		case "":
+			if line == "" {
+				if err := f.take(e); err != nil {
+					f.id = "" // begin anew: something may have been missed
+					return err
+				}
+				e = sse{}
+			}
+		}
+		switch {
+		case !f.ready || f.loading != nil:
+		case f.poll: // it was told no later than asked for, however long it was on its way
+			f.heard.Store(max(f.heard.Load(), asked.UnixNano()))
+		default:
+			f.heard.Store(f.now().UnixNano())
+		}
+	}
+	// A stream of which nothing came is held back on the way.
+	if !f.poll && !spoke && ctx.Err() != nil {
+		f.poll = true
+	}
+	return s.Err()
+}
+
+// sse is one event.
+type sse struct{ name, id, data string }
+
+// take applies an event.
+func (f *follower) take(e sse) error {
+	switch e.name {
+	case "reload":
+		f.loading = &collected{}
+	case "status":
+		var d struct {
+			URI string  `json:"uri"`
+			Idx []int64 `json:"idx"`
+		}
+		if err := exactjson.Unmarshal([]byte(e.data), &d); err != nil {
+			return err
+		}
+		number, ours := strings.CutPrefix(d.URI, f.issuer+statusPath)
+		list, err := strconv.ParseInt(number, 10, 64)
+		if !ours || err != nil {
+			return errors.New("a status list of somebody else")
+		}
+		for _, index := range d.Idx {
+			if !revocation.ValidPlace(list, index) {
+				return errors.New("a place that cannot be")
+			}
+			if err := f.apply(revocation.NewStatusBit(followRealm, list, index)); err != nil {
+				return err
+			}
+		}
+	case "cutoff":
+		var d struct {
+			Kind    revocation.CutoffKind `json:"kind"`
+			ID      string                `json:"id"`
+			Before  int64                 `json:"before"`
+			Expires int64                 `json:"expires"`
+		}
+		if err := exactjson.Unmarshal([]byte(e.data), &d); err != nil {
+			return err
+		}
+		cut := revocation.Cutoff{Realm: followRealm, Kind: d.Kind, ID: d.ID, Before: time.UnixMilli(d.Before)}
+		if d.Expires != 0 {
+			cut.ExpiresAt = time.UnixMilli(d.Expires)
+		}
+		return f.apply(cut)
+	case "keys":
+		f.changed()
+	case "ready":
+		return f.whole(e.id)
+	}
+	return nil
+}
+
+// apply takes a revocation in: aside while everything is being told, else at once.
+func (f *follower) apply(r any) error {
+	if f.loading != nil {
+		switch r := r.(type) {
+		case revocation.StatusBit:
+			f.loading.bits = append(f.loading.bits, r)
+		case revocation.Cutoff:
+			f.loading.cutoffs = append(f.loading.cutoffs, r)
+		}
+		return nil
+	}
+	v := f.view.Load()
+	if v == nil {
+		return errors.New("a change before everything was told")
+	}
+	v.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation, Value: r})
+	if !v.Loaded() {
+		return errors.New("a change that is not understood") // the view refuses everything now
+	}
+	return nil
+}
+
+// whole is told that everything up to id has come.
+func (f *follower) whole(id string) error {
+	now := f.now()
+	if f.loading != nil {
+		v := revocation.NewView()
+		if err := v.Load(context.Background(), f.loading); err != nil {
+			return err
+		}
+		f.view.Store(v)
+		f.loading, f.purged = nil, now
+	}
+	v := f.view.Load()
+	if v == nil {
+		return errors.New("ready before everything was told")
+	}
+	if now.Sub(f.purged) > time.Hour {
+		v.Purge(now)
+		f.purged = now
+	}
+	f.id, f.ready = id, true
+	return nil
+}
