@@ -15,10 +15,9 @@ import (
 
 // world is a database that a view follows, with the clock of the process.
 type world struct {
-	age   atomic.Int64
-	shift atomic.Int64 // of the wall clock alone
-	mu    sync.Mutex
-	log   bytes.Buffer
+	age atomic.Int64
+	mu  sync.Mutex
+	log bytes.Buffer
 }
 
 func (w *world) Write(p []byte) (int, error) {
