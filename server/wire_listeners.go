@@ -41,7 +41,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	tokens.Register(mux)
-	lists, err := endpoint.NewStatusLists(endpoint.StatusListsConfig{Source: s.view, Signer: s.ring.Signer, Issuer: s.realmIssuer, Now: s.now})
+	lists, err := endpoint.NewStatusLists(endpoint.StatusListsConfig{Source: s.view, CatchUp: s.db.CatchUp, Signer: s.ring.Signer, Issuer: s.realmIssuer, Now: s.now})
 	if err != nil {
 		return nil, err
 	}

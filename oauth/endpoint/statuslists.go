@@ -29,12 +29,15 @@ type StatusSource interface {
 	Bits(realm string, list int64) []byte
 }
 
-// StatusListsConfig is what [StatusLists] needs; all of it is required.
+// StatusListsConfig is what [StatusLists] needs; all of it but CatchUp is required.
 type StatusListsConfig struct {
 	Source StatusSource
-	Signer func(realm string) (*token.Key, error)
-	Issuer func(realm string) string
-	Now    func() time.Time
+	// CatchUp returns once Source knows what was revoked before, on any node; it bounds
+	// the wait by itself. nil: no other node can be.
+	CatchUp func(context.Context) (time.Time, error)
+	Signer  func(realm string) (*token.Key, error)
+	Issuer  func(realm string) string
+	Now     func() time.Time
 }
 
 // StatusLists signs the status lists of realms, for verifiers outside. Anybody
@@ -83,7 +86,8 @@ func NewStatusLists(c StatusListsConfig) (*StatusLists, error) {
 }
 
 // Get returns the signed list as of now, and how long it may be kept: a revocation
-// is in it as soon as it is in force. Of a list that changed again within a second
+// is in it as soon as it is in force, on whichever node, unless what others revoked cannot be
+// read: then the list is what this node knows. Of a list that changed again within a second
 // the caller waits for the rest of that second, so that a burst of revocations
 // costs one list and not one each. Errors: status_list_not_found for a list of
 // which no token can be.
@@ -96,6 +100,9 @@ func (s *StatusLists) Get(ctx context.Context, realm string, list int64) (string
 	key, err := s.c.Signer(realm)
 	if err != nil {
 		return "", 0, err
+	}
+	if s.c.CatchUp != nil {
+		_, _ = s.c.CatchUp(ctx) // a node that is cut off says what it knows; verifiers keep lists for longer
 	}
 	place := statusListKey{realm, list}
 	packed, err := s.packed(ctx, place)

@@ -151,3 +151,34 @@ func TestStatusListsPace(t *testing.T) {
 		}
 	})
 }
+
+// TestStatusListsCatchUp: what was revoked on another node, and has not been heard of here, is
+// in the next list; while it cannot be heard of, the list is what this node knows.
+func TestStatusListsCatchUp(t *testing.T) {
+	key, src := newKey(t), &source{bits: make([]byte, revocation.ListSize/8)}
+	var behind error
+	s, err := NewStatusLists(StatusListsConfig{Source: src, Signer: func(string) (*token.Key, error) { return key, nil },
+		Issuer: func(string) string { return "https://id.example" }, Now: time.Now,
+		CatchUp: func(context.Context) (time.Time, error) {
+			if behind == nil && src.version == 0 {
+				src.revoke(61)
+			}
+			return time.Now(), behind
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _ := revocation.NewStatus(time.Now().Add(time.Hour))
+	behind = errors.New("cut off")
+	if _, _, err := s.Get(t.Context(), "main", list); err != nil {
+		t.Errorf("cut off: %v", err)
+	}
+	behind = nil
+	if _, _, err := s.Get(t.Context(), "main", list); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := revocation.Decode(s.kept(statusListKey{"main", list}).lst)
+	if err != nil || raw[61/8]>>(61%8)&1 != 1 {
+		t.Errorf("what another node revoked is not in the list: %v", err)
+	}
+}
