@@ -143,9 +143,9 @@ func (c *Client) Fetch(ctx context.Context, address, accept string) ([]byte, htt
 // for as long as ctx lasts: neither its time nor its size is bounded here, which the
 // reader must do. Errors are *gatehouse.Error.
 func (c *Client) Stream(ctx context.Context, address string, lines http.Header) (io.ReadCloser, error) {
-	endless := *c.http
-	endless.Timeout = 0 // dialing and the header of the answer keep theirs
-	res, err := c.get(ctx, &endless, address, lines)
+	// Without a bound for the whole exchange; dialing and the header of the answer keep theirs.
+	endless := &http.Client{Transport: c.http.Transport, CheckRedirect: c.http.CheckRedirect}
+	res, err := c.get(ctx, endless, address, lines)
 	if err != nil {
 		return nil, err
 	}
