@@ -110,9 +110,9 @@ func TestSilentMembers(t *testing.T) {
 // somebody has taken it from the list meanwhile.
 func TestListedBeforeReading(t *testing.T) {
 	dsn := database(t)
-	c := connect(t, dsn)
+	c, loading := connect(t, dsn), connect(t, dsn)
 	listed := func() (there bool) {
-		if err := c.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM nodes WHERE id='n')`).Scan(&there); err != nil {
+		if err := loading.QueryRow(t.Context(), `SELECT EXISTS (SELECT 1 FROM nodes WHERE id='n')`).Scan(&there); err != nil {
 			t.Error(err)
 		}
 		return there

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +51,27 @@ func (l *ledger) answers(st Standing, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answer, l.err = st, err
+}
+
+// takes has each question take that long from now on.
+func (l *ledger) takes(slow time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slow = slow
+}
+
+// beforeYielding has fn called before the right is given up, by the node's own work.
+func (l *ledger) beforeYielding(fn func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = fn
+}
+
+// given returns who gave the right up.
+func (l *ledger) given() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.yielded)
 }
 
 var errAway = errors.New("away")
@@ -136,12 +159,12 @@ func TestAloneAfterAStop(t *testing.T) {
 		if !a.view.Stale(at, 0) {
 			t.Error("it goes on by an attempt of before it was stopped")
 		}
-		a.slow = 20 * time.Second // stopped in the middle of an attempt
+		a.takes(20 * time.Second) // stopped in the middle of an attempt
 		time.Sleep(30 * time.Second)
 		if !a.stale() {
 			t.Error("it goes on by an attempt that was no attempt")
 		}
-		a.slow = 0
+		a.takes(0)
 		time.Sleep(15 * time.Second)
 		if a.stale() {
 			t.Error("it has tried again, and does not go on")
@@ -156,12 +179,12 @@ func TestAloneGivesUp(t *testing.T) {
 		if !a.sole.Holds() {
 			t.Fatal("it is not alone")
 		}
-		held := false
-		a.before = func() { held = a.sole.Holds() }
+		var held atomic.Bool
+		a.beforeYielding(func() { held.Store(a.sole.Holds()) })
 		a.answers(Standing{Sole: true, Asked: true}, nil)
 		time.Sleep(2 * time.Second)
-		if len(a.yielded) == 0 || a.yielded[0] != "me" || held || a.sole.Holds() {
-			t.Errorf("given up: %v; held at that moment: %v, now: %v", a.yielded, held, a.sole.Holds())
+		if given := a.given(); len(given) == 0 || given[0] != "me" || held.Load() || a.sole.Holds() {
+			t.Errorf("given up: %v; held at that moment: %v, now: %v", given, held.Load(), a.sole.Holds())
 		}
 		a.answers(Standing{}, errAway) // and not again by an answer that was lost
 		time.Sleep(10 * time.Second)
@@ -194,7 +217,7 @@ func TestJoinWaits(t *testing.T) {
 			t.Errorf("it says %q", got)
 		}
 		a.sole.Leave(t.Context())
-		if !a.sole.Waits() || len(a.yielded) != 1 {
+		if !a.sole.Waits() || len(a.given()) != 1 {
 			t.Error("it stopped, and has the right still")
 		}
 	})
