@@ -87,7 +87,7 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 		return nil, nil, errors.Join(err, b.close())
 	}
 	start := func(ctx context.Context) (engine, Queries, error) {
-		e := &postgresEngine{pool: pool, shared: shared, lock: l, db: db, now: cfg.Now, logger: cfg.Logger, closing: make(chan struct{})}
+		e := &postgresEngine{pool: pool, patience: maxTransaction, shared: shared, lock: l, db: db, now: cfg.Now, logger: cfg.Logger, closing: make(chan struct{})}
 		l.lost = e.resync
 		if cfg.Shared {
 			if e.feed, err = e.follow(ctx, poolConfig.ConnConfig, pool, cfg.About, cfg.Logger); err != nil {
@@ -113,6 +113,8 @@ type postgresEngine struct {
 	logger *slog.Logger
 	line   line
 	feed   *sharedFeed // nil when no other node can be
+	// patience is how long an answer of the server is waited for.
+	patience time.Duration
 	// joined is the taking of the lock after which it was found that nobody is going on
 	// alone, see soleRegister.
 	joined atomic.Int64
@@ -213,14 +215,14 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *
 	if err := e.lock.hold(ctx); err != nil {
 		return false, err
 	}
-	conn, err := e.pool.Acquire(ctx)
+	bounded, cancel := context.WithTimeout(ctx, e.patience)
+	defer cancel()
+	conn, err := e.pool.Acquire(bounded)
 	if err != nil {
 		return false, err
 	}
 	own := &postgresTx{conn: conn}
 	defer own.close()
-	bounded, cancel := context.WithTimeout(ctx, maxTransaction)
-	defer cancel()
 	tx := newTx(own, e.now, writing(DriverPostgres))
 	if e.feed != nil {
 		tx.announce = e.feed.announce
@@ -332,11 +334,38 @@ func (c postgresReads) exec(context.Context, string, []any) (int64, error) {
 func (c postgresReads) broken(error) {}
 
 // query tries a second time on a fresh connection when the first one turned out
-// to be gone, so that a restart of the server costs nobody an error.
+// to be gone, so that a restart of the server costs nobody an error. A server that
+// does not answer is waited for as long as a transaction may take, and by no caller for ever.
 func (c postgresReads) query(ctx context.Context, query string, args []any) (rows, error) {
-	rows, err := c.e.shared.QueryContext(ctx, query, args...)
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(c.e.patience, cancel)
+	found, err := c.e.shared.QueryContext(ctx, query, args...)
 	if err != nil && ctx.Err() == nil && c.e.stale(err) {
-		rows, err = c.e.shared.QueryContext(ctx, query, args...)
+		found, err = c.e.shared.QueryContext(ctx, query, args...)
 	}
-	return rows, err
+	late.Stop()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &patientRows{found, cancel, late, c.e.patience}, nil
+}
+
+// patientRows wait so long for each row, and not for what is done with it.
+type patientRows struct {
+	*sql.Rows
+	cancel   context.CancelFunc
+	late     *time.Timer
+	patience time.Duration
+}
+
+func (r *patientRows) Next() bool {
+	r.late.Reset(r.patience)
+	defer r.late.Stop()
+	return r.Rows.Next()
+}
+
+func (r *patientRows) Close() error {
+	defer r.cancel()
+	return r.Rows.Close()
 }

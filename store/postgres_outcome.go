@@ -30,7 +30,7 @@ const (
 func (e *postgresEngine) finish(ctx context.Context, own *postgresTx, tx *Tx) (outcome, error) {
 	// Cancelling the caller's context cancels its statements, but must not cut a
 	// COMMIT in two: nobody would know what became of it.
-	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), maxTransaction)
+	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.patience)
 	defer cancel()
 	backend := own.backend()
 	err := own.commit(whole, tx.last)

@@ -30,6 +30,9 @@ const (
 	// awayFor is how long a failed attempt says that the database is away. A process that
 	// was stopped for longer knows nothing of it until it has tried again.
 	awayFor = 5 * time.Second
+	// catchUp is how long a node goes on after its database is there again and has confirmed
+	// that nobody else came: its view is whole, and becomes young once it was read anew.
+	catchUp = 3 * time.Second
 	// tellEvery is how often the log is told of a node that waits.
 	tellEvery = time.Minute
 )
@@ -86,6 +89,8 @@ type Sole struct {
 	sole    bool
 	contact time.Time // when the database was asked that confirmed last
 	failed  time.Time // when an attempt failed last, of those since then; zero when none did
+	back    time.Time // when it confirmed again after attempts had failed; zero when that is not known
+	before  time.Time // the contact before those attempts
 	told    time.Time // when the log was told last that this node waits
 }
 
@@ -232,6 +237,9 @@ func (s *Sole) judge(asked time.Time, st Standing) {
 	var was, sole, tell bool
 	s.set(func() {
 		was, sole = s.sole, st.Sole
+		if was && !s.failed.IsZero() {
+			s.back, s.before = asked, s.contact
+		}
 		s.joined, s.sole = st.Holder == "", st.Sole
 		s.contact, s.failed = asked, time.Time{}
 		if tell = !s.joined && (s.told.IsZero() || took(s.told, asked) >= tellEvery); tell {
@@ -266,7 +274,12 @@ func (s *Sole) set(change func()) {
 	defer s.mu.Unlock()
 	change()
 	r := &rights{barred: !s.joined, contact: s.contact}
-	if s.sole && !s.failed.IsZero() {
+	switch {
+	case !s.sole:
+		s.back = time.Time{}
+	case s.failed.IsZero() && !s.back.IsZero():
+		r.contact, r.alone = s.before, span{s.back.Add(catchUp), s.back.Round(0).Add(catchUp)}
+	case !s.failed.IsZero():
 		r.alone = span{s.failed.Add(awayFor), s.failed.Round(0).Add(awayFor)}
 		if b := s.cfg.Claim.Bound; b < Forever {
 			r.alone = span{earlier(r.alone.end, s.contact.Add(b)), earlier(r.alone.wall, s.contact.Round(0).Add(b))}

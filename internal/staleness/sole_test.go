@@ -128,6 +128,34 @@ func TestAloneGoesOn(t *testing.T) {
 	}
 }
 
+// TestAloneComesBack: when the database is there again and confirms that nobody else came,
+// a node that was alone goes on while it reads its view anew, and no longer; when somebody
+// came, it does not.
+func TestAloneComesBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer Standing
+		after  time.Duration
+		want   bool // it goes on
+	}{
+		"still alone":         {Standing{Sole: true}, 2 * time.Second, true},
+		"and never reads":     {Standing{Sole: true}, 5 * time.Second, false},
+		"somebody has come":   {Standing{Sole: true, Asked: true}, 2 * time.Second, false},
+		"somebody took it":    {Standing{}, 2 * time.Second, false},
+		"somebody goes on so": {Standing{Holder: "other", Left: time.Hour}, 2 * time.Second, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAlone(t, Forever, Standing{Sole: true})
+			a.answers(Standing{}, errAway)
+			time.Sleep(10 * time.Second)
+			a.answers(c.answer, nil)
+			time.Sleep(c.after)
+			if a.stale() == c.want {
+				t.Errorf("%s: after %v it goes on: %v", name, c.after, !c.want)
+			}
+		})
+	}
+}
+
 // TestAloneOnlyWhileAway: a node that is alone goes by its view's age while the database
 // answers, and does not go on by a view that was old when the database was last heard from.
 func TestAloneOnlyWhileAway(t *testing.T) {
