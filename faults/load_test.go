@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // truth is what callers were told, and what must therefore hold for ever. What
@@ -22,6 +23,20 @@ type truth struct {
 	spent   []string // refresh tokens whose successor was used too
 	// lost are refresh tokens that were used without an answer.
 	lost []string
+	ends []ending
+}
+
+// ending is a credential of the gateway whose end was acknowledged.
+type ending struct {
+	credential string
+	at         time.Time
+}
+
+// end notes that a credential must not be let in any more.
+func (w *truth) end(credentials ...string) {
+	for _, c := range credentials {
+		w.ends = append(w.ends, ending{c, time.Now()})
+	}
 }
 
 func (w *truth) note(f func()) { w.mu.Lock(); defer w.mu.Unlock(); f() }
@@ -89,11 +104,11 @@ func (w *truth) services(n *node) {
 	n.private(keys[0]) // so that it is known from memory
 	// From here on keys[0] is good only until somebody has asked to revoke it.
 	if n.manage("POST", "/keys/"+keyID(keys[0])+"/revoke", "").status == 200 {
-		w.note(func() { w.revoked = append(w.revoked, keys[0]) })
+		w.note(func() { w.revoked = append(w.revoked, keys[0]); w.end(keys[0]) })
 	}
 	if mathrand.IntN(4) == 0 {
 		if n.manage("PATCH", "/users/"+name, `{"disabled":true}`).status == 200 {
-			w.note(func() { w.revoked = append(w.revoked, keys[1:]...) })
+			w.note(func() { w.revoked = append(w.revoked, keys[1:]...); w.end(keys[1:]...) })
 		}
 		return
 	}
@@ -127,7 +142,7 @@ func (w *truth) tokens(n *node) {
 	n.private(access)
 	if mathrand.IntN(2) == 0 {
 		if n.do("DELETE", n.auth+"/tokens", access, "").status == 204 {
-			w.note(func() { w.ended = append(w.ended, access); w.spent = append(w.spent, refresh) })
+			w.note(func() { w.ended = append(w.ended, access); w.spent = append(w.spent, refresh); w.end(access) })
 		}
 		return
 	}

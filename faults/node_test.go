@@ -93,6 +93,8 @@ type node struct {
 	dir, data, config string
 	auth, gateway     string // base URLs; they stay the same over restarts
 	admin             string // URL of the management API of realm main
+	client            *http.Client
+	env               []string // of the process, beside what all have
 	cfg               nodeConfig
 	adminKey          string
 	process           *exec.Cmd
@@ -128,7 +130,7 @@ func freeAddress(t *testing.T) string {
 
 func newNode(t *testing.T, cfg nodeConfig) *node {
 	t.Helper()
-	n := &node{dir: t.TempDir(), cfg: cfg}
+	n := &node{dir: t.TempDir(), client: plain, cfg: cfg}
 	auth, gateway := freeAddress(t), freeAddress(t)
 	n.auth, n.gateway = "http://"+auth, "http://"+gateway
 	n.admin = n.auth + "/admin/v1/realms/main"
@@ -166,6 +168,12 @@ routes:
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	n.cleanup(t)
+	return n
+}
+
+// cleanup has the process end with the test, and its log looked at.
+func (n *node) cleanup(t *testing.T) {
 	t.Cleanup(func() {
 		n.kill()
 		if t.Failed() {
@@ -173,7 +181,6 @@ routes:
 		}
 		n.checkLog(t)
 	})
-	return n
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }
@@ -223,7 +230,7 @@ func (n *node) start(t *testing.T, wrap ...string) {
 	began := time.Now()
 	args := append(append([]string{}, wrap...), binary, "serve", "--config", n.config)
 	n.process = exec.Command(args[0], args[1:]...)
-	n.process.Env = environ()
+	n.process.Env = append(environ(), n.env...)
 	if n.cfg.dsn != "" {
 		n.process.Env = append(n.process.Env, "GATEHOUSE_STORE_DSN="+n.cfg.dsn)
 	}
@@ -345,7 +352,7 @@ func (n *node) do(method, url, credential, body string) (a answer) {
 	r.Header.Set("X-Forwarded-Proto", "https")
 	began := time.Now()
 	defer func() { a.took = time.Since(began) }()
-	resp, err := plain.Do(r)
+	resp, err := n.client.Do(r)
 	if err != nil {
 		return answer{err: err}
 	}

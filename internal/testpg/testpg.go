@@ -32,6 +32,8 @@ var ErrMissing = errors.New("PostgreSQL's server is not installed (no initdb in 
 type Server struct {
 	dir    string
 	bin    string
+	own    bool // its configuration says where it listens
+	port   int  // where that is not 5432
 	attr   *syscall.SysProcAttr
 	exited chan error
 	proc   *os.Process
@@ -39,7 +41,16 @@ type Server struct {
 }
 
 // Start makes a cluster and starts it, or returns [ErrMissing].
-func Start() (_ *Server, err error) {
+func Start() (*Server, error) {
+	s, err := prepare()
+	if err != nil {
+		return nil, err
+	}
+	return s.begin(s.initialize())
+}
+
+// prepare makes the directory of a cluster.
+func prepare() (*Server, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -49,20 +60,34 @@ func Start() (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{dir: dir, bin: bin}
-	defer func() {
-		if err != nil {
-			_ = os.RemoveAll(dir)
-		}
-	}()
 	if s.attr, err = identity(dir); err != nil {
+		_ = os.RemoveAll(dir)
 		return nil, err
 	}
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync")
-	initdb.Dir, initdb.SysProcAttr = dir, s.attr
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
+	return s, nil
+}
+
+func (s *Server) initialize() error {
+	return s.program(nil, "initdb", "-D", s.data(), "-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=trust", "--no-sync")
+}
+
+// program runs one of PostgreSQL's programs as the user of the server.
+func (s *Server) program(env []string, name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir, cmd.SysProcAttr, cmd.Env = s.dir, s.attr, append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
-	if err := s.Up(); err != nil {
+	return nil
+}
+
+// begin starts the server where its cluster could be made.
+func (s *Server) begin(err error) (*Server, error) {
+	if err == nil {
+		err = s.Up()
+	}
+	if err != nil {
+		_ = os.RemoveAll(s.dir)
 		return nil, err
 	}
 	return s, nil
@@ -70,6 +95,9 @@ func Start() (_ *Server, err error) {
 
 func binaries() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil { // the others are beside the file, not beside a link
+			path = real
+		}
 		return filepath.Dir(path), nil
 	}
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
@@ -91,8 +119,11 @@ func (s *Server) Up() error {
 	defer logFile.Close()
 	// synchronous_commit keeps its default: the store's promise is about it. fsync
 	// only matters when the machine loses power, which tests cannot do to it.
-	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=",
-		"-c", "fsync=off", "-c", "max_connections=200", "-c", "deadlock_timeout=100ms")
+	args := []string{"-D", s.data(), "-k", s.dir, "-c", "fsync=off"}
+	if !s.own {
+		args = append(args, "-c", "listen_addresses=", "-c", "max_connections=200", "-c", "deadlock_timeout=100ms")
+	}
+	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...)
 	cmd.Dir, cmd.SysProcAttr, cmd.Stdout, cmd.Stderr = s.dir, s.attr, logFile, logFile
 	s.exited = make(chan error, 1)
 	started := make(chan error, 1)
@@ -140,33 +171,36 @@ func (s *Server) PID() int { return s.proc.Pid }
 
 // Down stops the server as an operator would in a hurry: sessions are cut, and
 // the log is kept for a clean start.
-func (s *Server) Down() error {
-	if err := s.proc.Signal(syscall.SIGINT); err != nil {
+func (s *Server) Down() error { return s.end(syscall.SIGINT) }
+
+func (s *Server) end(how os.Signal) error {
+	if s.proc == nil {
+		return nil
+	}
+	if err := s.proc.Signal(how); err != nil {
 		return err
 	}
 	<-s.exited
+	s.proc = nil
 	return nil
 }
 
 // Crash ends the server as a crash of the machine's processes would: what was not
 // written is lost, and the next start recovers.
-func (s *Server) Crash() error {
-	if err := s.proc.Signal(syscall.SIGQUIT); err != nil {
-		return err
-	}
-	<-s.exited
-	return nil
-}
+func (s *Server) Crash() error { return s.end(syscall.SIGQUIT) }
 
 // Stop ends the server and removes its directory.
 func (s *Server) Stop() {
-	_ = s.proc.Signal(syscall.SIGQUIT)
-	<-s.exited
+	_ = s.Crash()
 	_ = os.RemoveAll(s.dir)
 }
 
 func (s *Server) dsn(database string) string {
-	return fmt.Sprintf("host=%s user=postgres dbname=%s sslmode=disable", s.dir, database)
+	dsn := fmt.Sprintf("host=%s user=postgres dbname=%s sslmode=disable", s.dir, database)
+	if s.port != 0 {
+		dsn += fmt.Sprintf(" port=%d", s.port)
+	}
+	return dsn
 }
 
 // DSN makes a database for the test, removed at its end, and returns how to
