@@ -41,7 +41,8 @@ type Follow struct {
 }
 
 const (
-	followBound = 10 * time.Second
+	// FollowBound is Follow.MaxStaleness where none is given.
+	FollowBound = 10 * time.Second
 	// followQuiet is how long a stream may say nothing; it speaks every two seconds.
 	followQuiet = 6 * time.Second
 	// followLine bounds a line: a thousand places and their list are a tenth of it.
@@ -101,7 +102,7 @@ func (c *collected) EachCutoff(_ context.Context, take func(revocation.Cutoff) e
 
 func newFollower(cfg RemoteConfig, client *egress.Client) (*follower, error) {
 	f := *cfg.Follow
-	f.MaxStaleness = cmp.Or(f.MaxStaleness, followBound)
+	f.MaxStaleness = cmp.Or(f.MaxStaleness, FollowBound)
 	if f.URL == "" {
 		base, realm, found := strings.Cut(strings.TrimRight(cfg.Issuer, "/"), "/realms/")
 		if !found {

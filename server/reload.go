@@ -118,6 +118,12 @@ func (s *Server) readAgain(ctx context.Context) (system.Reload, error) {
 	if err := s.describeView(ctx, longestView(now.cfg), longestView(cfg)); err != nil {
 		return system.Reload{}, refused(fmt.Errorf("the other nodes cannot be told of it: %w", err))
 	}
+	// Who counted on the smaller bound did so before this reading: what they wait for is in it.
+	if longer(longestView(now.cfg), longestView(cfg)) {
+		if _, err := s.db.CatchUp(ctx); err != nil {
+			return system.Reload{}, refused(fmt.Errorf("what the other nodes have changed could not be read, before older views count: %w", err))
+		}
+	}
 	s.takeOver(ctx, made)
 	if err := s.describeView(ctx, longestView(cfg)); err != nil {
 		s.log.Warn("the other nodes were not told that this one answers by younger views only; they may wait for it longer than they need", "error", err)

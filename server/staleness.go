@@ -99,6 +99,12 @@ func longestView(cfg Config) time.Duration {
 	return longest
 }
 
+// longer reports whether a node answers by older views with the second bound than with the
+// first.
+func longer(before, after time.Duration) bool {
+	return before != 0 && (after == 0 || after > before)
+}
+
 // describeView tells the other nodes for how long this one may answer by an old view, before
 // and after a configuration takes the place of another.
 func (s *Server) describeView(ctx context.Context, bounds ...time.Duration) error {

@@ -109,7 +109,8 @@ func (s *Server) buildAdmin() (http.Handler, error) {
 		Challenges: func(*http.Request) []string {
 			return s.challenges(gatehouse.MainRealm, gatehouse.SchemeBasic, gatehouse.SchemeJWT)
 		},
-		Allow: s.allow("admin", func(l config.Limits) limit.Rate { return l.Admin })})
+		Waiting: adminhttp.Waiting{Nodes: s.db.Prove, Outside: s.outside, Now: s.now},
+		Allow:   s.allow("admin", func(l config.Limits) limit.Rate { return l.Admin })})
 }
 
 // authenticateAdmin takes credentials of the realm main, whose administrators

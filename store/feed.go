@@ -29,6 +29,11 @@ type toldCutoff struct {
 	Expires int64                 `json:"expires,omitzero"` // likewise; 0 is never
 }
 
+// topicWait says that somebody waits until the others have applied everything that was
+// committed before. A version that does not know the topic tells within a second all the
+// same.
+const topicWait gatehouse.Topic = "wait"
+
 // maxTold is how many changes of one transaction are told one by one. Of more, others
 // load the whole topic.
 const maxTold = 10_000

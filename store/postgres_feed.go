@@ -149,7 +149,13 @@ func (e *postgresEngine) others(follower *feed.Follower, rows []feed.Row) {
 	behind := false
 	for _, row := range rows {
 		changes := decodeChanges(row.Changes)
-		_ = e.db.emit(changes) // logged there
+		if len(changes) == 1 && changes[0].Topic == topicWait {
+			follower.Prompt()
+			continue
+		}
+		// Where a subscriber failed (which is logged there), this node must not say that it
+		// has applied everything.
+		behind = e.db.emit(changes) != nil || behind
 		behind = behind || slices.ContainsFunc(changes, func(c gatehouse.Change) bool { return c.Topic == gatehouse.TopicRevocation && c.Value == nil })
 	}
 	if !behind {

@@ -41,7 +41,9 @@ type Config struct {
 	Challenges func(r *http.Request) []string
 	// Allow is asked once per request with the client's address; false refuses
 	// for retryAfter.
-	Allow    func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
+	Allow func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
+	// Waiting is for requests that ask to wait until other nodes know.
+	Waiting  Waiting
 	Problems *web.Problems // nil uses the zero value
 	Version  string        // of the program, for the document; "" is "dev"
 }
@@ -53,6 +55,8 @@ type API struct {
 	huma huma.API
 	// methods of each documented path, without HEAD, which comes with GET.
 	methods map[string][]string
+	// waiting are the operations, by method and path, that take wait.
+	waiting map[string]bool
 	// large are the paths whose bodies may be longer than MaxBody.
 	large map[string]int64
 }
@@ -65,8 +69,8 @@ type Subject interface {
 // New returns the handler for everything under [Prefix]: the operations of subjects, and
 // the document about them.
 func New(c Config, subjects ...Subject) (http.Handler, error) {
-	if c.Authenticate == nil || c.Challenges == nil || c.Allow == nil {
-		return nil, errors.New("adminhttp: Authenticate, Challenges and Allow are required")
+	if c.Authenticate == nil || c.Challenges == nil || c.Allow == nil || c.Waiting.Nodes == nil || c.Waiting.Outside == nil || c.Waiting.Now == nil {
+		return nil, errors.New("adminhttp: Authenticate, Challenges, Allow and Waiting are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -85,7 +89,7 @@ func Document(version string, subjects ...Subject) ([]byte, error) {
 
 // build registers everything that the API can do.
 func build(mux *http.ServeMux, c Config, subjects []Subject) *API {
-	a := &API{c: c, methods: map[string][]string{}, large: map[string]int64{}}
+	a := &API{c: c, methods: map[string][]string{}, waiting: map[string]bool{}, large: map[string]int64{}}
 	a.huma = humago.New(mux, a.config())
 	for _, s := range subjects {
 		s.Operations(a)
@@ -114,8 +118,12 @@ func (a *API) front(mux *http.ServeMux) http.Handler {
 			e.RetryAfter = after
 			return &e
 		}
-		if _, pattern := mux.Handler(r); pattern == "" {
+		_, pattern := mux.Handler(r)
+		if pattern == "" {
 			return a.unrouted(r)
+		}
+		if query := r.URL.Query(); a.waiting[pattern] && (query.Has("wait") || query.Has("wait_for")) {
+			return a.wait(mux, w, r, query)
 		}
 		mux.ServeHTTP(w, r)
 		return nil

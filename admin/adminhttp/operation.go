@@ -22,6 +22,7 @@ type Operation struct {
 	Tag          string
 	Status       int    // of success; 200 by default, 204 without a body
 	Public       bool   // takes no credential
+	Asks         bool   // changes nothing that other nodes have to know of, whatever its method: takes no wait
 	Secret       bool   // takes a secret of its own in place of a credential: can answer 401
 	MaxBody      int64  // in bytes; SmallBody by default
 	Conflicts    bool   // can answer 409
@@ -96,6 +97,10 @@ func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *
 		h.Middlewares = huma.Middlewares{a.authenticate}
 	}
 	h.Middlewares = append(h.Middlewares, a.queries(reflect.TypeFor[I]()))
+	if op.takesWait() {
+		a.waits(&h)
+		defer a.describeWait(h)
+	}
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		o, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
 		if err != nil {

@@ -123,6 +123,37 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return nil
 }
 
+// DoAndWait is [Client.Do] for a change that is answered when no node goes by what was
+// before, after atMost at the latest. What is known of the nodes is decoded into wait: the
+// member wait of the answer. It is no error when nothing is proven.
+func (c *Client) DoAndWait(ctx context.Context, method, path string, in, out any, atMost time.Duration, wait any) error {
+	mark := "?"
+	if strings.Contains(path, "?") {
+		mark = "&"
+	}
+	var got struct {
+		Status int             `json:"status"`
+		Answer json.RawMessage `json:"answer"`
+		Wait   json.RawMessage `json:"wait"`
+	}
+	if err := c.Do(ctx, method, path+mark+"wait=nodes&wait_for="+url.QueryEscape(atMost.String()), in, &got); err != nil {
+		return err
+	}
+	if got.Wait == nil {
+		return errors.New("the change is made; the answer does not say what other nodes know of it")
+	}
+	if err := exactjson.Unmarshal(got.Wait, wait); err != nil {
+		return fmt.Errorf("the answer is not what was expected: %w", err)
+	}
+	if out == nil || len(got.Answer) == 0 {
+		return nil
+	}
+	if err := exactjson.Unmarshal(got.Answer, out); err != nil {
+		return fmt.Errorf("the answer is not what was expected: %w", err)
+	}
+	return nil
+}
+
 // RequestError is the cause of a refusal by the server: the request's id, under which
 // `gatehouse explain` and the server's log have more.
 type RequestError struct{ ID string }

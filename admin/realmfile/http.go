@@ -22,7 +22,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 		adminhttp.RealmPath
 		Body FileInput
 	}
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/file/plan", ID: "plan-realm", Tag: "realms", Conflicts: true,
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/file/plan", ID: "plan-realm", Tag: "realms", Asks: true, Conflicts: true,
 		Summary: "What a file would change; nothing is changed", MaxBody: MaxRealmFile + adminhttp.SmallBody},
 		func(ctx context.Context, actor *gatehouse.Principal, in *fileInput) (*adminhttp.Out[RealmPlan], error) {
 			return adminhttp.Answer(s.Plan(ctx, actor, in.Realm, in.Body))

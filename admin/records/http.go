@@ -41,7 +41,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.Out[audit.Inclusion], error) {
 			return adminhttp.Answer(s.Proof(ctx, actor, in.Realm, in.Index))
 		})
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/audit/verify", ID: "verify-log", Tag: "audit", MaxBody: adminhttp.MaxBody,
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/audit/verify", ID: "verify-log", Tag: "audit", Asks: true, MaxBody: adminhttp.MaxBody,
 		Summary: "Recompute the log and compare it with everything stored and saved"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			adminhttp.RealmPath

@@ -124,7 +124,7 @@ func (s *Service) entityOperations(a *adminhttp.API) {
 		func(ctx context.Context, actor *gatehouse.Principal, in *EntityPath) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.DeleteEntity(ctx, actor, in.Realm, in.Type, in.ID)
 		})
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/decisions", ID: "decide", Tag: "policies",
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/decisions", ID: "decide", Tag: "policies", Asks: true,
 		Summary: "What may a user do, and why"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			adminhttp.RealmPath

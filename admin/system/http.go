@@ -18,12 +18,12 @@ func (s *Service) Operations(a *adminhttp.API) {
 		func(ctx context.Context, actor *gatehouse.Principal, _ *adminhttp.RealmPath) (*adminhttp.Out[Me], error) {
 			return adminhttp.Answer(s.Me(ctx, actor))
 		})
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/backup", ID: "backup", Tag: "system", Conflicts: true,
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/backup", ID: "backup", Tag: "system", Asks: true, Conflicts: true,
 		Summary: "Copy the database, while it runs, to where the server keeps backups"},
 		func(ctx context.Context, actor *gatehouse.Principal, _ *adminhttp.None) (*adminhttp.Out[Backup], error) {
 			return adminhttp.Answer(s.Backup(ctx, actor))
 		})
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/config/reload", ID: "reload-config", Tag: "system", Refusable: true,
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/config/reload", ID: "reload-config", Tag: "system", Asks: true, Refusable: true,
 		Summary: "Make the server that answers read its configuration anew; all of it, or nothing where it has mistakes"},
 		func(ctx context.Context, actor *gatehouse.Principal, _ *adminhttp.None) (*adminhttp.Out[Reload], error) {
 			return adminhttp.Answer(s.Reload(ctx, actor))

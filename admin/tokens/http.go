@@ -17,12 +17,12 @@ type tokenInput struct {
 
 // Operations puts the use cases about what was issued into the management API.
 func (s *Service) Operations(a *adminhttp.API) {
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/tokens/inspect", ID: "inspect-token", Tag: "tokens",
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/tokens/inspect", ID: "inspect-token", Tag: "tokens", Asks: true,
 		Summary: "Decode a token; nothing is verified"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *tokenInput) (*adminhttp.Out[TokenInspection], error) {
 			return adminhttp.Answer(s.InspectToken(ctx, actor, in.Realm, in.Body.Token))
 		})
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/tokens/verify", ID: "verify-token", Tag: "tokens",
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/tokens/verify", ID: "verify-token", Tag: "tokens", Asks: true,
 		Summary: "Check a token or key as a request with it would be"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *tokenInput) (*adminhttp.Out[TokenVerification], error) {
 			return adminhttp.Answer(s.VerifyToken(ctx, actor, in.Realm, in.Body.Token))

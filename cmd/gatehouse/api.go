@@ -137,17 +137,42 @@ func (a *app) realmPath(parts ...string) string {
 	return p
 }
 
-// call does one request of the management API.
+// call does one request of the management API: it reads, or changes something.
 func (a *app) call(ctx context.Context, method, path string, in, out any) error {
-	token, err := a.token()
+	c, err := a.client()
+	switch {
+	case err != nil:
+		return err
+	case method == "GET":
+		return c.Do(ctx, method, path, in, out)
+	}
+	return a.change(ctx, c, method, path, in, out)
+}
+
+// post is call with the method of a change.
+func (a *app) post(ctx context.Context, path string, in, out any) error {
+	return a.call(ctx, "POST", path, in, out)
+}
+
+// ask does one request with a body that changes nothing which other nodes must know of.
+func (a *app) ask(ctx context.Context, path string, in, out any) error {
+	c, err := a.client()
 	if err != nil {
 		return err
 	}
+	return c.Do(ctx, "POST", path, in, out)
+}
+
+func (a *app) client() (*client.Client, error) {
+	token, err := a.token()
+	if err != nil {
+		return nil, err
+	}
 	c, err := client.New(a.server(), token)
 	if err != nil {
-		return a.badServer(err)
+		return nil, a.badServer(err)
 	}
-	return c.Do(ctx, method, path, in, out)
+	return c, nil
 }
 
 // object is a JSON object as the API gave it.

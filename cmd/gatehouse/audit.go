@@ -126,7 +126,7 @@ to be a continuation of the earlier. With --index N it proves that one event is 
 				body["index"] = index
 			}
 			var out object
-			if err := a.call(c.Context(), "POST", a.realmPath("audit", "verify"), body, &out); err != nil {
+			if err := a.ask(c.Context(), a.realmPath("audit", "verify"), body, &out); err != nil {
 				return err
 			}
 			if err := a.show(out); err != nil {

@@ -18,7 +18,7 @@ are hashed or sealed; to use it you also need the master key, which is not in it
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var out object
-			if err := a.call(c.Context(), "POST", "/backup", nil, &out); err != nil {
+			if err := a.ask(c.Context(), "/backup", nil, &out); err != nil {
 				return err
 			}
 			return a.show(out)

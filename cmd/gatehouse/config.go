@@ -75,7 +75,7 @@ Only the server that answers reloads. Behind a load balancer, name each by --url
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var out system.Reload
-			if err := a.call(c.Context(), "POST", "/config/reload", nil, &out); err != nil {
+			if err := a.ask(c.Context(), "/config/reload", nil, &out); err != nil {
 				return err
 			}
 			if err := a.print(out, func(w io.Writer) { printReload(w, out) }); err != nil {

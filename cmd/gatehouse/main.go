@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		return exitOK
+		return a.waited()
 	}
 	var quiet *silentError
 	if !errors.As(err, &quiet) {
@@ -59,6 +59,8 @@ const (
 	exitNotFound    = 4
 	exitConflict    = 5
 	exitUnavailable = 6 // the server cannot be reached or is overloaded
+	exitPending     = 7 // --wait: done, and a node may still answer without the change
+	exitUnproven    = 8 // --wait: done, and nothing is known of the other nodes
 )
 
 func exitCode(err error) int {

@@ -122,7 +122,7 @@ func (a *app) policyExplain() *cobra.Command {
 			body["policies"] = texts
 		}
 		var out rules.Answer
-		if err := a.call(c.Context(), "POST", a.realmPath("decisions"), body, &out); err != nil {
+		if err := a.ask(c.Context(), a.realmPath("decisions"), body, &out); err != nil {
 			return err
 		}
 		x := policy.Explanation{Principal: principal, Action: action, Resource: resource, Considered: out.Considered, Total: out.Total, Policies: out.Policies,

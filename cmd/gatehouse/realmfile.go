@@ -81,7 +81,11 @@ func (a *app) realmFile(c *cobra.Command, name, verb string, in *realmfile.FileI
 	if in.File, err = readRealmFile(b); err != nil {
 		return out, usagef("%s: %v", name, err)
 	}
-	return out, withLines(b, a.call(c.Context(), "POST", a.realmPath("file", verb), in, &out))
+	post := a.post
+	if verb == "plan" {
+		post = a.ask
+	}
+	return out, withLines(b, post(c.Context(), a.realmPath("file", verb), in, &out))
 }
 
 // printPlan shows changes with what was and what will be.

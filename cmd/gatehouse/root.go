@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -31,6 +32,7 @@ type app struct {
 	url       string
 	tokenFile string
 	realm     string
+	wait      waiter
 }
 
 func (a *app) command() *cobra.Command {
@@ -41,7 +43,8 @@ func (a *app) command() *cobra.Command {
 
 Exit codes, for scripts: 0 done; 1 it failed, or the log does not verify; 2 a mistake in the command or its input;
 3 not logged in, not allowed, or a token that is refused; 4 there is no such thing; 5 it is in conflict with what there
-is; 6 the server cannot be reached or has no time.`,
+is; 6 the server cannot be reached or has no time. With --wait: 7 done, and a node may still answer without the change;
+8 done, and nothing is known of the other nodes.`,
 		Version:       buildVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -53,6 +56,8 @@ is; 6 the server cannot be reached or has no time.`,
 	f.StringVar(&a.url, "url", "", "server to talk to (GATEHOUSE_URL; http://127.0.0.1:8080)")
 	f.StringVar(&a.tokenFile, "token-file", "", "`file` with the API key or token to use (GATEHOUSE_TOKEN, GATEHOUSE_TOKEN_FILE, or what 'gatehouse login' saved)")
 	f.StringVar(&a.realm, "realm", "", "realm to work in (GATEHOUSE_REALM; main)")
+	f.StringVar(&a.wait.text, "wait", "", "after a change, wait until no node answers without it any more, for as long as a `duration` (--wait=20s), 10s when none is given")
+	f.Lookup("wait").NoOptDefVal = adminhttp.DefaultWait.String()
 	root.AddGroup(&cobra.Group{ID: "start", Title: "Start:"}, &cobra.Group{ID: "manage", Title: "Manage:"},
 		&cobra.Group{ID: "inspect", Title: "Inspect:"})
 	add := func(group string, cmds ...*cobra.Command) {

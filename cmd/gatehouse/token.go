@@ -22,7 +22,11 @@ func (a *app) tokenCommand() *cobra.Command {
 					return err
 				}
 				var out object
-				if err := a.call(c.Context(), "POST", a.realmPath("tokens", use), object{"token": trimLine(b)}, &out); err != nil {
+				post := a.ask
+				if use == "revoke" {
+					post = a.post
+				}
+				if err := post(c.Context(), a.realmPath("tokens", use), object{"token": trimLine(b)}, &out); err != nil {
 					return err
 				}
 				return do(c, out)

@@ -64,6 +64,9 @@ type Follower struct {
 	fresh atomic.Pointer[time.Time] // when the view was known to be whole, by our own clocks
 	doubt atomic.Bool
 	queue queue // who waits for a reading
+	looks looks // who waits for what others have applied
+	// prompted has this node tell at once how far it is.
+	prompted atomic.Bool
 	presence
 
 	// The rest belongs to Run alone.
@@ -97,7 +100,7 @@ func New(cfg Config) (*Follower, error) {
 	if cfg.Keep == 0 {
 		cfg.Keep = defaultKeep
 	}
-	f := &Follower{cfg: cfg, ready: make(chan struct{}), chores: make(chan struct{}, 1), queue: newQueue()}
+	f := &Follower{cfg: cfg, ready: make(chan struct{}), chores: make(chan struct{}, 1), queue: newQueue(), looks: looks{next: newLook()}}
 	f.chores <- struct{}{}
 	f.self.Store(&cfg.Self)
 	return f, nil
@@ -130,6 +133,10 @@ func since(now, t time.Time) time.Duration { return max(now.Sub(t), now.Round(0)
 // Forget has the follower load everything anew: somebody may have written who does
 // not append to the feed.
 func (f *Follower) Forget() { f.doubt.Store(true) }
+
+// Prompt has this node tell the others, after the reading of which Apply is being given
+// the rows, how far it is: somebody waits for that.
+func (f *Follower) Prompt() { f.prompted.Store(true) }
 
 // Run follows the feed until ctx is done. A lost connection is made anew, for as
 // long as it takes.
@@ -277,12 +284,16 @@ func (f *Follower) step(ctx context.Context, conn *pgx.Conn, proof Row) error {
 		}
 		f.reader.accept(g)
 	}
+	prompted := f.prompted.Swap(false)
 	if !f.doubt.Load() { // else the next reading loads what these rows did not say
 		f.queue.done(g.now)
+		f.place.Store(&Place{f.reader.history.String(), f.reader.last.String()})
 	}
-	f.place.Store(&Place{f.reader.history.String(), f.reader.last.String()})
 	f.listening(g.rows)
 	f.aged(g, asked)
+	if prompted {
+		f.tell(ctx, false)
+	}
 	f.chore(ctx, g)
 	return nil
 }

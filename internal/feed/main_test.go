@@ -92,7 +92,8 @@ func appendTo(t testing.TB, c executor, node, changes string) uint64 {
 	statement, args := Append(node, changes)
 	var xid uint64
 	var notified string
-	err := c.QueryRow(t.Context(), statement, args...).Scan(&xid, &notified)
+	var written int64
+	err := c.QueryRow(t.Context(), statement, args...).Scan(&xid, &notified, &written)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,8 +16,15 @@ const (
 
 	appendRow = `WITH r AS (INSERT INTO feed (xid, node, written_at, changes)
 		SELECT pg_current_xact_id()::text::bigint,
-			CASE WHEN EXISTS (SELECT 1 FROM sole_node WHERE node<>'' AND node<>$1::text) THEN NULL ELSE $1::text END, ` + clock + `, $2::text RETURNING xid, node)
-		SELECT xid, pg_notify(` + channel + `, node)::text FROM r`
+			CASE WHEN EXISTS (SELECT 1 FROM sole_node WHERE node<>'' AND node<>$1::text) THEN NULL ELSE $1::text END, ` + clock + `, $2::text RETURNING xid, node, written_at)
+		SELECT xid, pg_notify(` + channel + `, node)::text, written_at FROM r`
+
+	// lookAround reads the nodes, which of some rows of ours are still there, and in which
+	// history all of that was true, in one statement.
+	lookAround = `SELECT s.history, s.now, s.kept, n.id, n.host, n.version, n.addresses, n.started_at, n.max_staleness, n.seen_at, n.history, n.position, n.age
+		FROM (SELECT (SELECT system_identifier FROM pg_control_system())||'/'||substr(pg_walfile_name(pg_current_wal_lsn()),1,8) AS history, ` + clock + ` AS now,
+			ARRAY(SELECT f.xid FROM feed AS f JOIN unnest($2::bigint[], $3::bigint[]) AS w(xid, written_at) ON f.xid=w.xid AND f.written_at=w.written_at
+				WHERE f.node=$1) AS kept) AS s LEFT JOIN nodes AS n ON true`
 
 	// readRows takes the snapshot, the rows and everything that says what they are
 	// worth in one statement: two statements would see two moments. It fails on a
@@ -39,8 +46,8 @@ const (
 )
 
 // Append is the statement that leaves changes for the other nodes, as the last one of the
-// transaction that makes them; it returns one row, of the transaction's id and nothing of
-// use. The others are woken at the commit. A transaction appends once; changes is not empty.
+// transaction that makes them; it returns one row, of the transaction's id, nothing of use,
+// and when it was written in microseconds since 1970. The others are woken at the commit. A transaction appends once; changes is not empty.
 // It fails, for want of a name in feed.node, while another node has the right to go on
 // without hearing of it (package internal/staleness).
 func Append(node, changes string) (statement string, args []any) {

@@ -31,6 +31,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -57,6 +58,7 @@ type House struct {
 	view   *revocation.View
 	api    http.Handler
 	config admin.Config
+	waits  atomic.Pointer[func(context.Context, time.Duration) peers.Proof]
 
 	mu       sync.Mutex
 	recorded []gatehouse.Event
@@ -178,7 +180,10 @@ func NewOn(t *testing.T, where store.Config) *House {
 		},
 		Allow: func(context.Context, string) (time.Duration, bool) {
 			return 3 * time.Second, !h.Limited
-		}})))
+		},
+		Waiting: adminhttp.Waiting{Nodes: h.prove, Now: time.Now, Outside: func(_ context.Context, realm string, at time.Time) []adminhttp.Outside {
+			return []adminhttp.Outside{{Who: "key_set", Until: at.Add(time.Hour)}}
+		}}})))
 	return h
 }
 
@@ -264,6 +269,18 @@ func (h *House) sure() error {
 		return e
 	}
 	return nil
+}
+
+// Waits has fn wait for the nodes; nil: the store does.
+func (h *House) Waits(fn func(ctx context.Context, atMost time.Duration) peers.Proof) {
+	h.waits.Store(&fn)
+}
+
+func (h *House) prove(ctx context.Context, atMost time.Duration) peers.Proof {
+	if fn := h.waits.Load(); fn != nil && *fn != nil {
+		return (*fn)(ctx, atMost)
+	}
+	return h.DB.Prove(ctx, atMost)
 }
 
 // ViewLoad loads anew what is no longer valid, as after another node's restore.

@@ -14,6 +14,8 @@ import (
 const (
 	// statusTTL is how long a verifier outside may use a list that it fetched.
 	statusTTL = 30 * time.Second
+	// StatusListLife is how long one is valid, in a cache for instance.
+	StatusListLife = 2 * statusTTL
 	// statusReuse is how long a signed list is given out again while its bits stay.
 	statusReuse = 10 * time.Second
 	// statusPace is how often a list is compressed at most, however often it changes.

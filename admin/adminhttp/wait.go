@@ -1,0 +1,204 @@
+package adminhttp
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/internal/duration"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
+)
+
+const (
+	// WaitType is the media type of an answer to a request that asked to wait.
+	WaitType = "application/vnd.gatehouse.wait+json"
+	// DefaultWait and MaxWait bound for how long a request waits for the nodes. After a
+	// minute of silence a node may take another one for gone, and go on alone.
+	DefaultWait, MaxWait = 10 * time.Second, 30 * time.Second
+)
+
+// waited is the answer to a request that asked to wait (wait=nodes). The change stands,
+// whatever it says.
+type waited struct {
+	Status int  `json:"status" doc:"Of the answer that there would be without waiting"`
+	Answer any  `json:"answer,omitempty" doc:"Its body, where it has one"`
+	Wait   Wait `json:"wait"`
+}
+
+// Wait says which nodes know of a change.
+type Wait struct {
+	Outcome string       `json:"outcome" enum:"proven,pending,failed" doc:"Proven: no node answers without the change any more. Pending: a node may. Failed: nothing is known of them. The change stands in any case"`
+	Reason  string       `json:"reason,omitempty" doc:"Why it failed"`
+	Took    int64        `json:"took_ms" doc:"From the end of the change"`
+	Nodes   []WaitedNode `json:"nodes" doc:"Those that may have answered without the change"`
+	Outside []Outside    `json:"outside" doc:"What no node can prove: who else may go by what was before, and until when"`
+}
+
+// WaitedNode is what is known of one node.
+type WaitedNode struct {
+	ID           string `json:"id"`
+	Host         string `json:"host"`
+	Answering    bool   `json:"answering" doc:"It is the one that gives this answer"`
+	State        string `json:"state" enum:"confirmed,silent,pending,left" doc:"Confirmed: it has applied the change. Silent: it has not said so for longer than its max_staleness, and so refuses by itself until it has. Left: it has stopped. Pending: none of these"`
+	After        int64  `json:"after_ms,omitzero" doc:"When that was known, from the end of the change"`
+	MaxStaleness int64  `json:"max_staleness_ms,omitzero" doc:"How old its view gets before it refuses; absent: it goes on (a route says stale: serve), so its silence proves nothing"`
+}
+
+// Outside is somebody who checks credentials and is no node.
+type Outside struct {
+	Who   string    `json:"who" enum:"key_set,status_list,stream,open" doc:"key_set: programs that check tokens by the key set alone. status_list: those that read status lists. stream: those that follow the stream of revocations. open: WebSockets and event streams through the gateway"`
+	Until time.Time `json:"until" doc:"At the latest"`
+}
+
+// Waiting is how the API waits for the nodes.
+type Waiting struct {
+	// Nodes waits until no node answers without what was committed before the call, for as
+	// long as atMost, or until ctx ends.
+	Nodes func(ctx context.Context, atMost time.Duration) peers.Proof
+	// Outside says who else may go by what was true in a realm before a moment, and until when.
+	Outside func(ctx context.Context, realm string, at time.Time) []Outside
+	Now     func() time.Time
+}
+
+// waits has an operation take wait, and describes it.
+func (a *API) waits(h *huma.Operation) {
+	a.waiting[h.Method+" "+h.Path] = true
+	lasts := durationSchema("").Schema(nil)
+	lasts.PatternDescription = "" // no word of JSON Schema
+	h.Parameters = append(h.Parameters,
+		&huma.Param{Name: "wait", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"nodes"}},
+			Description: "nodes: answer when no node goes by what was before, as " + WaitType},
+		&huma.Param{Name: "wait_for", In: "query", Schema: lasts,
+			Description: "With wait: for how long at most, 10s by default, 30s at most"})
+}
+
+// describeWait adds the answers of an operation that waits to those that the router has
+// described.
+func (a *API) describeWait(h huma.Operation) {
+	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[waited](), true, "Waited")
+	for status, text := range map[int]string{http.StatusOK: "With wait: proven", http.StatusAccepted: "With wait: pending or failed; the change stands"} {
+		key := strconv.Itoa(status)
+		r := h.Responses[key]
+		if r == nil {
+			r = &huma.Response{Description: text, Content: map[string]*huma.MediaType{}}
+			h.Responses[key] = r
+		}
+		r.Content[WaitType] = &huma.MediaType{Schema: schema}
+	}
+}
+
+// wait runs the operation, and then waits: its change has been committed when it answers.
+func (a *API) wait(operation http.Handler, w http.ResponseWriter, r *http.Request, query url.Values) error {
+	atMost, err := waitFor(query)
+	if err != nil {
+		return err
+	}
+	// The operation knows nothing of it.
+	r = r.Clone(r.Context())
+	query.Del("wait")
+	query.Del("wait_for")
+	r.URL.RawQuery = query.Encode()
+	kept := &keptAnswer{ResponseWriter: w, status: http.StatusOK}
+	operation.ServeHTTP(kept, r)
+	if kept.status < 200 || kept.status > 299 {
+		w.WriteHeader(kept.status)
+		_, _ = w.Write(kept.body.Bytes()) // who has gone hears nothing
+		return nil
+	}
+	proof := a.c.Waiting.Nodes(r.Context(), atMost)
+	out := waited{Status: kept.status, Wait: waitView(proof)}
+	if kept.body.Len() > 0 {
+		out.Answer = json.RawMessage(kept.body.Bytes())
+	}
+	if realm := r.PathValue("realm"); realm != "" {
+		out.Wait.Outside = kernel.Some(a.c.Waiting.Outside(r.Context(), realm, a.c.Waiting.Now()))
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", WaitType)
+	w.Header().Del("Content-Length")
+	status := http.StatusOK
+	if out.Wait.Outcome != "proven" {
+		status = http.StatusAccepted
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+	return nil
+}
+
+// waitFor reads for how long somebody wants to wait.
+func waitFor(query url.Values) (time.Duration, error) {
+	e := *kernel.ErrInput
+	e.Fields = map[string]string{}
+	atMost := DefaultWait
+	if len(query["wait"]) != 1 || query.Get("wait") != "nodes" {
+		e.Fields["query.wait"] = "is nodes, once"
+	}
+	if texts, given := query["wait_for"]; given {
+		d, err := duration.Parse(texts[0])
+		if len(texts) != 1 || err != nil || d <= 0 || d > MaxWait {
+			e.Fields["query.wait_for"] = "is a duration of at most " + MaxWait.String() + ", once"
+		}
+		atMost = d
+	}
+	if len(e.Fields) > 0 {
+		return 0, &e
+	}
+	return atMost, nil
+}
+
+func waitView(p peers.Proof) Wait {
+	out := Wait{Outcome: "pending", Reason: p.Failed, Took: p.Took.Milliseconds(), Nodes: []WaitedNode{}, Outside: []Outside{}}
+	switch {
+	case p.Failed != "":
+		out.Outcome = "failed"
+	case p.Proven():
+		out.Outcome = "proven"
+	}
+	for _, n := range p.Nodes {
+		out.Nodes = append(out.Nodes, WaitedNode{ID: n.ID, Host: n.Host, Answering: n.Self, State: string(n.State),
+			After: n.After.Milliseconds(), MaxStaleness: n.MaxStaleness.Milliseconds()})
+	}
+	return out
+}
+
+// keptAnswer keeps what an operation answers. Those that take wait answer with a few
+// kilobytes.
+type keptAnswer struct {
+	http.ResponseWriter
+	status int
+	wrote  bool
+	body   bytes.Buffer
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (k *keptAnswer) WriteHeader(status int) {
+	if !k.wrote {
+		k.status, k.wrote = status, true
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (k *keptAnswer) Write(b []byte) (int, error) {
+	k.wrote = true
+	return k.body.Write(b)
+}
+
+// Unwrap is for [http.ResponseController], by which the body's time is bounded.
+func (k *keptAnswer) Unwrap() http.ResponseWriter { return k.ResponseWriter }
+
+// takesWait tells whether an operation changes what other nodes must know of, and who may ask
+// to wait: strangers may not have all nodes write.
+func (op Operation) takesWait() bool {
+	return op.Method != http.MethodGet && !op.Public && !op.Asks
+}

@@ -1,0 +1,117 @@
+package server_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
+)
+
+// standings are the states of the nodes in an answer that waited, by id.
+func standings(t *testing.T, r answer) map[string]string {
+	t.Helper()
+	wait, _ := r.json["wait"].(map[string]any)
+	nodes, _ := wait["nodes"].([]any)
+	out := map[string]string{}
+	for _, n := range nodes {
+		n := n.(map[string]any)
+		out[n["id"].(string)] = n["state"].(string)
+	}
+	return out
+}
+
+// TestWaitForNodes: when a change is answered as proven, no node answers without it: each has
+// applied it, or is cut off and refuses. A node that goes on however old its view is keeps
+// the answer pending, and the change stands.
+func TestWaitForNodes(t *testing.T) {
+	const bound = 3 * time.Second
+	a, b, way := twoNodes(t, func(c *server.Config) { c.Store.MaxStaleness = bound })
+	c, err := a.Another(t.Context(), t.TempDir(), func(*server.Config) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.Cleanup(func() { c.Close(over) })
+	manage, admin := a.Issuer+"/admin/v1/realms/main/users/", a.AdminToken
+	gates := []string{a.Gateway, b.GatewayURL(), c.GatewayURL()}
+	everywhere := func(token string, want ...int) {
+		t.Helper()
+		for i, gate := range gates {
+			call(t, "GET", gate+"/private", "bearer", token).want(t, gate, want[min(i, len(want)-1)])
+		}
+	}
+	signedIn := func(who string) string {
+		access, _ := login(t, a, who)
+		for _, gate := range gates {
+			testwait.Until(t, soon, "the token is good at every node", func() bool { return call(t, "GET", gate+"/private", "bearer", access).status == 200 })
+		}
+		return access
+	}
+	token := signedIn("bob")
+	r := call(t, "POST", manage+"bob/revoke?wait=nodes&wait_for=30s", "bearer", admin).want(t, "the end", 200)
+	everywhere(token, 401) // at once
+	if got := standings(t, r); len(got) != 3 {
+		t.Errorf("%v", got)
+	} else {
+		for id, state := range got {
+			if state != "confirmed" {
+				t.Errorf("%s is %s", id, state)
+			}
+		}
+	}
+	outside, _ := r.json["wait"].(map[string]any)["outside"].([]any)
+	until := map[string]time.Duration{}
+	for _, o := range outside {
+		o := o.(map[string]any)
+		at, err := time.Parse(time.RFC3339, o["until"].(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		until[o["who"].(string)] = time.Until(at).Round(5 * time.Second)
+	}
+	// The realm was made a moment ago: tokens of before may live as long as any can.
+	if len(until) != 4 || until["key_set"] != time.Hour || until["status_list"] != time.Minute || until["stream"] != 10*time.Second || until["open"] != 5*time.Second {
+		t.Errorf("%v", until)
+	}
+
+	token = signedIn("carol")
+	way.hush()
+	r = call(t, "POST", manage+"carol/revoke?wait=nodes&wait_for=30s", "bearer", admin).want(t, "the end", 200)
+	everywhere(token, 401, 503, 401)
+	states := map[string]int{}
+	for _, state := range standings(t, r) {
+		states[state]++
+	}
+	if states["confirmed"] != 2 || states["silent"] != 1 {
+		t.Errorf("%v", states)
+	}
+	way.mend()
+	testwait.Until(t, soon, "the node knows", func() bool { return call(t, "GET", gates[1]+"/private", "bearer", token).status == 401 })
+}
+
+// TestWaitForOneThatGoesOn: see [TestWaitForNodes].
+func TestWaitForOneThatGoesOn(t *testing.T) {
+	a, b, way := twoNodes(t, func(c *server.Config) {
+		c.Routes = append(c.Routes, enforce.Route{Pattern: "GET /goes-on", Upstream: c.Routes[0].Upstream, Authenticated: true, Stale: enforce.StaleServe})
+	})
+	access, _ := login(t, a, "bob")
+	on := b.GatewayURL() + "/goes-on"
+	testwait.Until(t, soon, "the token is good", func() bool { s := call(t, "GET", on, "bearer", access).status; return s == 200 || s == 404 })
+	way.hush()
+	r := call(t, "POST", a.Issuer+"/admin/v1/realms/main/users/bob/revoke?wait=nodes&wait_for=6s", "bearer", a.AdminToken).want(t, "the end", 202)
+	if s := call(t, "GET", on, "bearer", access).status; s == 401 {
+		t.Errorf("the node that hears nothing knows: %d", s)
+	}
+	call(t, "GET", a.Gateway+"/private", "bearer", access).want(t, "the change stands", 401)
+	wait, _ := r.json["wait"].(map[string]any)
+	if wait["outcome"] != "pending" {
+		t.Errorf("%v", r.json)
+	}
+	way.mend()
+	call(t, "POST", a.Issuer+"/admin/v1/realms/main/users/bob/revoke?wait=nodes&wait_for=30s", "bearer", a.AdminToken).want(t, "the end", 200)
+	call(t, "GET", on, "bearer", access).want(t, "it is known now", 401)
+}
