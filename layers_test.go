@@ -41,6 +41,7 @@ var levels = map[string]int{
 	"audit":              2,
 	"revocation":         2,
 	"internal/web":       2,
+	"internal/counters":  2,
 	"internal/egress":    2,
 	"internal/diskspace": 2,
 	"internal/writable":  2,

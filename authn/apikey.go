@@ -76,7 +76,7 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	}
 	if !rule.Uncounted {
 		if k.quota != nil {
-			if err := k.quota.take(now, k.quota.perDay, k.quota.perMonth); err != nil {
+			if err := a.useQuota(ctx, k, now); err != nil {
 				return nil, err
 			}
 		}

@@ -90,6 +90,10 @@ type Config struct {
 	// Misses limits how many keys and tokens that do not exist an address may try.
 	Misses Misses
 
+	// Nodes is how many processes use the keys of the same database, and share their quotas,
+	// this one among them; nil: it has them to itself. It must be quick.
+	Nodes func() int
+
 	KeyPrefix string        // of API keys; "" is credential.PrefixKey
 	Leeway    time.Duration // for token times; at most 60 s
 	// CacheSize bounds each cache: 32,768 entries when 0.

@@ -114,7 +114,7 @@ func TestQuotaEnds(t *testing.T) {
 		tally := &tally{day: evening.Unix() / secondsPerDay, year: 2026, month: time.January}
 		for i, u := range tt.uses {
 			last = last.Add(u.after)
-			err := tally.take(last.In(time.FixedZone("elsewhere", 5*3600)), tt.perDay, tt.perMonth) // days are of UTC
+			err := tally.take(last.In(time.FixedZone("elsewhere", 5*3600)), 1, tt.perDay, tt.perMonth) // days are of UTC
 			var e *gatehouse.Error
 			switch {
 			case u.wait == 0 && err != nil:

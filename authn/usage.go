@@ -62,8 +62,13 @@ const flushBatch = 1000
 // could not be written are kept for the next call; at most those of one interval
 // are lost when the process is killed, for quotas too.
 func (a *Authenticator) FlushUsage(ctx context.Context, run gatehouse.Runner[UsageTx]) error {
+	a.quotas.sweep(a.cfg.Now().Unix() / secondsPerDay)
+	return a.flush(ctx, run, func(string) bool { return true })
+}
+
+// flush writes the counts of those keys that are to be.
+func (a *Authenticator) flush(ctx context.Context, run gatehouse.Runner[UsageTx], these func(id string) bool) error {
 	today := a.cfg.Now().Unix() / secondsPerDay
-	a.quotas.sweep(today)
 	var keys []usageKey
 	var batch []credential.KeyUsage
 	flush := func() error {
@@ -75,11 +80,18 @@ func (a *Authenticator) FlushUsage(ctx context.Context, run gatehouse.Runner[Usa
 			for i, u := range batch {
 				a.usage.add(keys[i], u.Realm, u.Count, u.LastUsedAt.UnixMicro())
 			}
+		} else {
+			for i, u := range batch {
+				a.quotas.wrote(keys[i].id, keys[i].day, u.Count)
+			}
 		}
 		keys, batch = nil, nil
 		return err
 	}
 	for k, c := range a.usage.m.AllRelaxed() {
+		if !these(k.id) {
+			continue
+		}
 		n := c.count.Swap(0)
 		if n == 0 {
 			if k.day < today-1 { // nobody counts on that day any more
@@ -103,13 +115,25 @@ func (a *Authenticator) FlushUsage(ctx context.Context, run gatehouse.Runner[Usa
 // usageEvery is how often [Authenticator.Run] writes the counts.
 const usageEvery = 10 * time.Second
 
-// Run flushes usage counts until ctx ends, and then once more. failed receives
-// each error and may be nil.
+// Run flushes usage counts until ctx ends, and then once more; those of quotas that several
+// nodes share oftener. failed receives each error and may be nil.
 func (a *Authenticator) Run(ctx context.Context, run gatehouse.Runner[UsageTx], failed func(error)) error {
 	t := time.NewTicker(usageEvery)
 	defer t.Stop()
+	var often <-chan time.Time
+	if a.cfg.Nodes != nil {
+		q := time.NewTicker(quotaEvery)
+		defer q.Stop()
+		often = q.C
+	}
 	for {
 		select {
+		case <-often:
+			if a.nodes() > 1 {
+				if err := a.syncQuotas(ctx, run); err != nil && failed != nil && ctx.Err() == nil {
+					failed(err)
+				}
+			}
 		case <-t.C:
 			if err := a.FlushUsage(ctx, run); err != nil && failed != nil {
 				failed(err)

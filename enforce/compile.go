@@ -283,7 +283,7 @@ func checkLimits(c *compiled) error {
 		return errors.New("bounds must not be negative")
 	}
 	// The realm is part of the scope: ids of principals are unique within one.
-	c.scopeAddress, c.scopePrincipal = "address\x00"+c.ID, "principal\x00"+c.Realm+"\x00"+c.ID
+	c.scopeAddress, c.scopePrincipal = "address\x00"+c.Realm+"\x00"+c.ID, "principal\x00"+c.Realm+"\x00"+c.ID
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (x *Exchange) IssueTicket(r *http.Request) (gatehouse.Secret, error) {
 	if !ok || !x.allowed || !x.point.Tickets || !x.principal.Authenticated() {
 		return "", gatehouse.ErrInternal.With(errors.New("enforce: a ticket was asked for that nobody may have"))
 	}
-	res := x.p.cfg.Limiter.AllowIn("tickets", x.principal.Realm+" "+x.principal.ID, ticketRate)
+	res := x.p.cfg.Limiter.AllowIn("tickets\x00"+x.principal.Realm, x.principal.ID, ticketRate)
 	if err := x.limited(1, limit.Item{Name: "tickets", Rate: ticketRate, Result: res}); err != nil {
 		return "", err
 	}

@@ -151,7 +151,7 @@ func newUpstream(u Upstream) (_ *upstream, key string, err error) {
 		if base.Scheme != "https" {
 			return nil, "ca_file", errors.New("for https:// URLs only; nothing is verified on an http:// one")
 		}
-		if roots, err = readRoots(u.CAFile); err != nil {
+		if roots, err = ReadRoots(u.CAFile); err != nil {
 			return nil, "ca_file", err
 		}
 	}
@@ -182,8 +182,8 @@ func newUpstream(u Upstream) (_ *upstream, key string, err error) {
 // maxRoots bounds a file of CA certificates; the system's own takes some 250 KiB.
 const maxRoots = 4 << 20
 
-// readRoots reads a file of CA certificates.
-func readRoots(path string) (*x509.CertPool, error) {
+// ReadRoots reads a file of CA certificates (PEM), at most 4 MiB.
+func ReadRoots(path string) (*x509.CertPool, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

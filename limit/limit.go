@@ -75,7 +75,13 @@ type Result struct {
 type Config struct {
 	// MaxKeys bounds the table: 131,072 keys when 0, about 12 MB when full.
 	MaxKeys int
-	Now     func() time.Time // nil: time.Now
+	// Shared counts for all nodes, exactly, while it is there. Otherwise, and without it,
+	// each of Nodes counts its share.
+	Shared Shared
+	// Nodes is how many processes share each limit, this one among them; nil: it has them to
+	// itself. It must be quick.
+	Nodes func() int
+	Now   func() time.Time // nil: time.Now
 }
 
 const (
@@ -107,6 +113,9 @@ type hashKey [2]uint64
 // and takes no lock on the way of a known key.
 type Limiter struct {
 	now       func() time.Time
+	shared    Shared       // nil: nobody counts for all
+	countsFor func() int   // nil: one
+	nodes     atomic.Int64 // by the last look
 	start     time.Time
 	seeds     [2]maphash.Seed
 	max       int
@@ -116,6 +125,7 @@ type Limiter struct {
 	lastSweep atomic.Int64
 	sweeping  atomic.Bool
 	spilled   atomic.Int64
+	alone     atomic.Int64
 }
 
 type overflowKey struct {
@@ -135,10 +145,12 @@ func New(cfg Config) *Limiter {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Limiter{now: cfg.Now, start: cfg.Now(), max: cfg.MaxKeys,
+	l := &Limiter{now: cfg.Now, start: cfg.Now(), max: cfg.MaxKeys, shared: cfg.Shared, countsFor: cfg.Nodes,
 		seeds:    [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 		cells:    xsync.NewMap[hashKey, *cell](),
 		overflow: xsync.NewMap[overflowKey, *cell]()}
+	l.countNodes()
+	return l
 }
 
 // AllowIn asks whether one more event of key may happen now, and counts it if so.
@@ -148,7 +160,13 @@ func (l *Limiter) AllowIn(scope, key string, rate Rate) Result {
 	if rate.IsZero() {
 		return Result{OK: true}
 	}
-	return l.allow(hashKey{l.hash(0, scope, key), l.hash(1, scope, key)}, rate)
+	k := hashKey{l.hash(0, scope, key), l.hash(1, scope, key)}
+	if l.shared != nil {
+		if res, known := l.ask(k, scope, "key "+key, rate); known {
+			return res
+		}
+	}
+	return l.allow(k, rate)
 }
 
 // AllowAddress is [Limiter.AllowIn] for a client address. One IPv6 customer
@@ -158,10 +176,25 @@ func (l *Limiter) AllowAddress(scope string, addr netip.Addr, rate Rate) Result 
 	if rate.IsZero() {
 		return Result{OK: true}
 	}
+	k := l.addressKey(scope, addr)
+	if l.shared != nil {
+		if res, known := l.ask(k, scope, "address "+network(addr), rate); known {
+			return res
+		}
+	}
+	return l.allow(k, rate)
+}
+
+// CountAddress is [Limiter.AllowAddress] where each node counts its share always: nobody is
+// asked, so that it costs nothing to ask it of strangers.
+func (l *Limiter) CountAddress(scope string, addr netip.Addr, rate Rate) Result {
+	if rate.IsZero() {
+		return Result{OK: true}
+	}
 	return l.allow(l.addressKey(scope, addr), rate)
 }
 
-// SpentAddress reports whether [Limiter.AllowAddress] would refuse an event now,
+// SpentAddress reports whether [Limiter.CountAddress] would refuse an event now,
 // and counts none.
 func (l *Limiter) SpentAddress(scope string, addr netip.Addr, rate Rate) bool {
 	if rate.IsZero() {
@@ -179,6 +212,7 @@ func (l *Limiter) SpentAddress(scope string, addr netip.Addr, rate Rate) bool {
 	if !ok {
 		return false
 	}
+	interval, tolerance = l.share(interval, tolerance)
 	now := int64(l.now().Sub(l.start)) + 1
 	return max(c.tat.Load(), now)+interval-now > tolerance
 }
@@ -220,9 +254,15 @@ func (l *Limiter) allow(key hashKey, rate Rate) Result {
 		// A rate that makes no sense must not mean "no limit".
 		return Result{Limit: rate.burst(), RetryAfter: time.Minute, Reset: time.Minute}
 	}
+	bucket := overflowOf(key, interval, tolerance)
+	interval, tolerance = l.share(interval, tolerance)
 	now := int64(l.now().Sub(l.start)) + 1 // monotonic: setting the clock back locks nobody out
 	for {
-		c := l.cell(key, now, interval, tolerance)
+		c, own := l.own(key, now)
+		if !own {
+			l.spilled.Add(1)
+			c, _ = l.overflow.LoadOrCompute(bucket, func() (*cell, bool) { return new(cell), false })
+		}
 		old := c.tat.Load()
 		if old == dead {
 			continue
@@ -237,39 +277,45 @@ func (l *Limiter) allow(key hashKey, rate Rate) Result {
 		}
 		base := max(old, now)
 		next := base + interval
-		if wait := next - now - tolerance; wait > 0 {
-			return Result{Limit: rate.burst(), Reset: time.Duration(base - now), RetryAfter: time.Duration(wait)}
+		if next-now > tolerance {
+			return result(false, base-now, interval, tolerance, rate)
 		}
 		if !c.tat.CompareAndSwap(old, next) {
 			continue
 		}
-		res := Result{OK: true, Limit: rate.burst(), Reset: time.Duration(next - now),
-			Remaining: int((tolerance - (next - now)) / interval)}
-		if res.Remaining == 0 {
-			res.RetryAfter = time.Duration(next + interval - now - tolerance)
-		}
-		return res
+		return result(true, next-now, interval, tolerance, rate)
 	}
 }
 
-// cell finds the key's cell, or makes one while there is room.
-func (l *Limiter) cell(key hashKey, now, interval, tolerance int64) *cell {
+// result is what callers are told, of a count and of an answer about one alike: owed is
+// what is owed now, the event among it that was counted.
+func result(ok bool, owed, interval, tolerance int64, rate Rate) Result {
+	res := Result{OK: ok, Limit: rate.burst(), Reset: time.Duration(owed)}
+	if ok {
+		res.Remaining = int((tolerance - owed) / interval)
+	}
+	if res.Remaining == 0 {
+		res.RetryAfter = time.Duration(owed + interval - tolerance)
+	}
+	return res
+}
+
+// own finds the key's cell, or makes one while there is room.
+func (l *Limiter) own(key hashKey, now int64) (*cell, bool) {
 	if c, ok := l.cells.Load(key); ok {
-		return c
+		return c, true
 	}
 	if l.size.Load() >= int64(l.max) {
 		l.sweepIfDue(now)
 		if l.size.Load() >= int64(l.max) {
-			l.spilled.Add(1)
-			c, _ := l.overflow.LoadOrCompute(overflowOf(key, interval, tolerance), func() (*cell, bool) { return new(cell), false })
-			return c
+			return nil, false
 		}
 	}
 	c, loaded := l.cells.LoadOrCompute(key, func() (*cell, bool) { return new(cell), false })
 	if !loaded {
 		l.size.Add(1)
 	}
-	return c
+	return c, true
 }
 
 func (l *Limiter) sweepIfDue(now int64) {
@@ -305,16 +351,19 @@ func (l *Limiter) sweep() int {
 // buckets because the table was full.
 func (l *Limiter) Keys() (held int, spilled int64) { return l.cells.Size(), l.spilled.Load() }
 
-// Run sweeps until ctx ends.
+// Run sweeps, and counts the nodes, until ctx ends.
 func (l *Limiter) Run(ctx context.Context) error {
-	t := time.NewTicker(sweepEvery)
+	t, look := time.NewTicker(sweepEvery), time.NewTicker(lookEvery)
 	defer t.Stop()
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
 			l.sweep()
+		case <-look.C:
+			l.countNodes()
 		}
 	}
 }

@@ -127,6 +127,7 @@ func opens(ctx context.Context, view *store.View, box *seal.Box) error {
 		name string
 		size int
 	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingSuccessorKey, successorKeySize},
+		{settingCountersKey, countersKeySize},
 		{settingBootstrapKey, bootstrapKeySize}} {
 		if err := secrets.Check(ctx, view.Setting, box, secret.name, secret.size); err != nil {
 			return err

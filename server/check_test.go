@@ -164,6 +164,9 @@ func TestCheckRefusesAsStart(t *testing.T) {
 			h.write("ca.pem", "x")
 			h.change(`"http://127.0.0.1:3000"`, `"https://127.0.0.1:3000", ca_file: ca.pem`)
 		}, []string{"upstreams.api.ca_file: ", "holds no certificate"}},
+		"CA file of the limits": {func(h *house) {
+			h.change("data: data", "data: data\nlimits: {redis: {url: 'rediss://127.0.0.1:6379', ca_file: ca.pem}}")
+		}, []string{":3:", "limits.redis.ca_file: ", "no such file"}},
 		"CA file without TLS": {func(h *house) {
 			h.write("ca.pem", "x")
 			h.change(`"http://127.0.0.1:3000"`, `"http://127.0.0.1:3000", ca_file: ca.pem`)

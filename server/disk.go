@@ -65,6 +65,9 @@ func (s *Server) notes() (out []string) {
 	if s.reloaded.pending.Load() > 0 {
 		out = append(out, noteRestart)
 	}
+	if s.limitsAway() {
+		out = append(out, noteLimits)
+	}
 	return out
 }
 

@@ -22,7 +22,7 @@ import (
 // of docs/jobs.md: what there is, and what needs a lease.
 func TestJobsAreToldOf(t *testing.T) {
 	h := newHouse(t)
-	h.cfg.Audit.Retention = time.Hour
+	h.cfg.Audit.Retention, h.cfg.Limits.Redis.URL = time.Hour, "redis://127.0.0.1:1"
 	h.cfg.Audit.File = filepath.Join(t.TempDir(), "audit.jsonl")
 	h.start()
 	have, want := map[string]bool{}, map[string]bool{}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -23,7 +24,9 @@ type parts struct {
 	box       *seal.Box
 	heads     *audit.HeadFile
 	upstreams *gateway.Upstreams
-	certs     map[string]*certificates // by the name of the listener, of those with TLS
+	// countersTLS is for the server that counts for all nodes; nil without TLS.
+	countersTLS *tls.Config
+	certs       map[string]*certificates // by the name of the listener, of those with TLS
 }
 
 // prepare makes the parts and tells everything that is wrong with them. It changes
@@ -50,6 +53,8 @@ func prepare(cfg Config, before *gateway.Upstreams) (p parts, problems []config.
 	if file := cfg.Audit.File; file != "" && note("audit.file", writable.File(file)) {
 		note("audit.file", audit.CheckFile(file))
 	}
+	p.countersTLS, err = countersTLS(cfg.Limits.Redis)
+	note("limits.redis.ca_file", err)
 	p.certs = map[string]*certificates{}
 	for _, l := range []struct {
 		name string

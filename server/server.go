@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/counters"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
@@ -75,6 +76,7 @@ type Server struct {
 	directory *identity.Directory
 	decider   *authz.Decider
 	limiter   *limit.Limiter
+	counters  *counters.Server // nil where each node counts its share
 	auth      *authn.Authenticator
 	grants    *grant.Service
 	asserter  *gateway.Asserter
@@ -133,7 +135,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/"}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wirePeople,
-		s.wireDecisions, s.wireAuthn, s.wireGrants, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
+		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
 			return nil, err

@@ -26,6 +26,8 @@ const (
 	successorKeySize    = 32
 	settingBootstrapKey = "admin.bootstrap_key"
 	bootstrapKeySize    = 32
+	settingCountersKey  = "limit.counters_key"
+	countersKeySize     = 32
 )
 
 func logOptions(cfg LogConfig) telemetry.LogOptions {

@@ -33,7 +33,7 @@ type misses struct{ limiter *limit.Limiter }
 const missScope = "key-lookup"
 
 func (m misses) Spent(addr netip.Addr) bool { return m.limiter.SpentAddress(missScope, addr, missRate) }
-func (m misses) Count(addr netip.Addr)      { m.limiter.AllowAddress(missScope, addr, missRate) }
+func (m misses) Count(addr netip.Addr)      { m.limiter.CountAddress(missScope, addr, missRate) }
 
 // allow returns the limit of one of our own endpoints by client address. An
 // address that cannot be read shares the limit of all that cannot.
@@ -56,8 +56,6 @@ func (s *Server) wireDecisions(ctx context.Context) (err error) {
 }
 
 func (s *Server) wireAuthn(context.Context) (err error) {
-	s.limiter = limit.New(limit.Config{Now: s.now})
-	s.jobs = append(s.jobs, job{name: "rate limits", run: s.limiter.Run})
 	s.foreign = newForeignKeys(s.log, s.now)
 	s.closers = append(s.closers, func(context.Context) { s.foreign.close() })
 	tickets, err := store.Run[authn.TicketTx](s.db)
@@ -70,6 +68,7 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 		Subject: s.directory.Subject, Grant: s.db.Grant, Password: s.password,
 		Issuer: s.realmIssuer, Realms: s.db.Realms, Keys: func(realm string) token.KeySource { return s.ring.Source(realm) }, ForeignKeys: s.foreign.source,
 		Misses:    misses{s.limiter},
+		Nodes:     s.keyNodes(),
 		KeyPrefix: s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
 	}
 	if s.auth, err = authn.New(cfg); err != nil {
@@ -89,6 +88,15 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 		return s.auth.Run(ctx, usage, func(err error) { s.log.Error("key usage could not be stored", "error", err) })
 	}})
 	return nil
+}
+
+// keyNodes is how the authenticator counts who shares the quotas of keys; nil where no other
+// process can.
+func (s *Server) keyNodes() func() int {
+	if s.staleness == nil {
+		return nil
+	}
+	return s.db.LiveNodes
 }
 
 // flushUsage stores the counts of key uses that are still in memory.

@@ -184,6 +184,8 @@ type Watch struct {
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
 	LimitKeys       func() float64 // who is counted by the rate limits
 	LimitSpilled    func() float64 // events counted together because there were too many of those
+	LimitAway       func() float64 // 1 while the server that counts for all nodes is away, else 0
+	LimitLocal      func() float64 // requests that this node judged by its share meanwhile
 	PasswordHashed  func() float64 // passwords that were hashed to be judged
 	PasswordKnown   func() float64 // passwords that were judged without hashing
 	UsersKnown      func() float64 // users found in memory
@@ -228,6 +230,8 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)
 	gauge("limit_keys", "Callers whom the rate limits count.", w.LimitKeys)
 	counter("limit_spilled_total", "Requests that the rate limits counted together with others: there were too many callers.", w.LimitSpilled)
+	gauge("limit_server_away", "1 while the server on which all nodes count together is away, and each counts its share; else 0.", w.LimitAway)
+	counter("limit_local_total", "Requests that were counted by this node's share because that server was away.", w.LimitLocal)
 	counter("password_hashed_total", "Passwords that were hashed to be judged.", w.PasswordHashed)
 	counter("password_known_total", "Passwords that were judged without hashing: verified a moment ago.", w.PasswordKnown)
 	counter("directory_known_total", "Users found in memory.", w.UsersKnown)

@@ -48,7 +48,7 @@ type Config struct {
 	Audit          Audit                       `json:"audit,omitempty" doc:"The audit log."`
 	Disk           Disk                        `json:"disk,omitempty" doc:"When to warn that the disk fills."`
 	Passwords      Passwords                   `json:"passwords,omitempty" doc:"Cost of password hashing."`
-	Limits         Limits                      `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints."`
+	Limits         Limits                      `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints, and where the nodes count those and the rates of routes."`
 	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" reload:"restart" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
 	HelloPage      string                      `json:"hello_page,omitempty" enum:"show,hide" default:"show" reload:"live" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
 	Gateway        Gateway                     `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
@@ -144,10 +144,12 @@ type Passwords struct {
 	Queue    int `json:"queue,omitempty" minimum:"1" maximum:"10000" default:"64" reload:"restart" doc:"Attempts that may wait for a turn; beyond them the answer is 503 at once."`
 }
 
-// Limits bounds, per client address, what the auth listener answers.
+// Limits bounds, per client address, what the auth listener answers, and says where every
+// rate is counted.
 type Limits struct {
 	Tokens limit.Rate `json:"tokens,omitempty" default:"600/1m" reload:"live" doc:"POST and DELETE /tokens, refresh."`
 	Admin  limit.Rate `json:"admin,omitempty" default:"1200/1m" reload:"live" doc:"The management API."`
+	Redis  Redis      `json:"redis,omitempty" doc:"Where all nodes count together; without it each counts its share of every limit."`
 }
 
 // Shutdown sets how a server stops. From SIGTERM on /readyz answers 503; what comes

@@ -44,6 +44,7 @@ func (c *Config) validate(report reporter) {
 		report("key_prefix", errors.New("not ght or ghr, which other tokens have"))
 	}
 	c.validateListeners(report)
+	c.Limits.Redis.validate(report)
 	for _, err := range parts(c.Gateway.Options.Validate()) {
 		path, text, _ := strings.Cut(err.Error(), ": ")
 		report("gateway."+path, errors.New(text))
