@@ -27,6 +27,7 @@ const (
 	KindUserPassword = "user.password"
 	KindUserRehash   = "user.rehash"
 	KindUserRevoke   = "user.revoke"
+	KindUserPanic    = "user.panic"
 	KindUserDelete   = "user.delete"
 
 	KindRealmCreate = "realm.create"

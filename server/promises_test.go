@@ -162,6 +162,8 @@ func (h *house) people(t *testing.T, key string) {
 	h.want("an account of another system", "POST", users, key, fmt.Sprintf(`{"username":"old","password_hash":%q}`, weak), 201)
 	h.want("its first login", "POST", "/tokens", "old:"+housePassword, "", 200)
 
+	h.want("a panic", "POST", users+"/old/panic", key, "{}", 200)
+
 	login := func() (access, refresh string) {
 		out := h.want("login", "POST", "/tokens", "ann:"+housePassword, "", 200)
 		access, _ = out["access_token"].(string)

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -114,4 +115,44 @@ func TestWaitForOneThatGoesOn(t *testing.T) {
 	way.mend()
 	call(t, "POST", a.Issuer+"/admin/v1/realms/main/users/bob/revoke?wait=nodes&wait_for=30s", "bearer", a.AdminToken).want(t, "the end", 200)
 	call(t, "GET", on, "bearer", access).want(t, "it is known now", 401)
+}
+
+// TestPanicOnThreeNodes: when a panic is proven, no node lets in anything of what the account
+// held, and none does when the account is used again.
+func TestPanicOnThreeNodes(t *testing.T) {
+	a, b, _ := twoNodes(t, nil)
+	c, err := a.Another(t.Context(), t.TempDir(), func(*server.Config) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.Cleanup(func() { c.Close(over) })
+	manage, admin := a.Issuer+"/admin/v1/realms/main/users/bob", a.AdminToken
+	access, refresh := login(t, a, "bob")
+	key, password := a.Users["bob"].APIKey, a.Users["bob"].Password
+	auths := []string{a.Issuer, b.AuthURL(), c.AuthURL()}
+	gates := []string{a.Gateway, b.GatewayURL(), c.GatewayURL()}
+	for _, gate := range gates { // so that each has it in its caches
+		for _, credential := range []string{access, key} {
+			testwait.Until(t, soon, "it is good at every node", func() bool { return call(t, "GET", gate+"/private", "bearer", credential).status == 200 })
+		}
+	}
+	dead := func(when string) {
+		t.Helper()
+		for i := range gates {
+			call(t, "GET", gates[i]+"/private", "bearer", access).want(t, when+": the token", 401)
+			call(t, "GET", gates[i]+"/private", "bearer", key).want(t, when+": the key", 401)
+			call(t, "POST", auths[i]+"/tokens", "basic", "bob:"+password).want(t, when+": the password", 401)
+			if got := call(t, "POST", auths[i]+"/tokens/refresh", "body", fmt.Sprintf(`{"refresh_token":%q}`, refresh)); got.status < 400 {
+				t.Errorf("%s: the refresh token: %d", when, got.status)
+			}
+		}
+	}
+	began := time.Now()
+	r := call(t, "POST", manage+"/panic?wait=nodes&wait_for=30s", "bearer", admin, "body", `{}`).want(t, "the panic", 200)
+	t.Logf("%d nodes, proven and answered after %v", len(standings(t, r)), time.Since(began))
+	dead("panic")
+	call(t, "PATCH", manage+"?wait=nodes&wait_for=30s", "bearer", admin, "body", `{"disabled":false}`).want(t, "undone", 200)
+	dead("undone")
 }

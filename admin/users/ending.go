@@ -14,29 +14,29 @@ import (
 
 // endLogins ends every token and refresh token of u, twice over: a cut-off for
 // all that was issued until now, whoever issued it, and the end of each login
-// known here. The second does not depend on the clock, which may have been set
+// known here, which it counts. The second does not depend on the clock, which may have been set
 // back since a token was issued.
-func (s *Service) endLogins(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) error {
+func (s *Service) endLogins(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) (grants int, err error) {
 	rl, err := kernel.ReadRealm(ctx, tx, u.Realm)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := tx.PutCutoff(ctx, revocation.CutoffNow(rl, revocation.CutoffSubject, u.ID, now)); err != nil {
-		return err
+		return 0, err
 	}
-	if _, err := tx.EndGrantsOf(ctx, u.Realm, u.ID, now, "logins_ended"); err != nil {
-		return err
+	if grants, err = tx.EndGrantsOf(ctx, u.Realm, u.ID, now, "logins_ended"); err != nil {
+		return 0, err
 	}
 	e := s.k.Event(ctx, actor, u.Realm, audit.KindCutoffSet, "user", u.ID)
-	return tx.AppendEvents(ctx, e)
+	return grants, tx.AppendEvents(ctx, e)
 }
 
-// endKeys revokes every API key of u, for one who is deleted.
-func (s *Service) endKeys(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) error {
+// endKeys revokes every API key of u, for one who is deleted, and tells how many it ended.
+func (s *Service) endKeys(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) (ended int, err error) {
 	for after := ""; ; {
 		keys, err := tx.Keys(ctx, u.Realm, u.ID, after, 200)
 		if err != nil {
-			return err
+			return ended, err
 		}
 		for _, k := range keys {
 			after = k.ID
@@ -44,15 +44,16 @@ func (s *Service) endKeys(ctx context.Context, tx Tx, actor *gatehouse.Principal
 				continue
 			}
 			k.RevokedAt = now
+			ended++
 			if err := tx.UpdateKey(ctx, k); err != nil {
-				return err
+				return ended, err
 			}
 			if err := tx.AppendEvents(ctx, s.k.Event(ctx, actor, u.Realm, audit.KindKeyRevoke, "key", k.ID)); err != nil {
-				return err
+				return ended, err
 			}
 		}
 		if len(keys) < 200 {
-			return nil
+			return ended, nil
 		}
 	}
 }

@@ -61,4 +61,12 @@ func (s *Service) Operations(a *adminhttp.API) {
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.Revoke(ctx, actor, in.Realm, in.User)
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/panic", ID: "panic-user", Tag: "users", Conflicts: true,
+		Summary: "End everything that a user holds, and disable the account: logins, tokens, keys, password"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.UserPath
+			Body *PanicOrder
+		}) (*adminhttp.Out[Panicked], error) {
+			return adminhttp.Answer(s.Panic(ctx, actor, in.Realm, in.User, adminhttp.Given(in.Body)))
+		})
 }

@@ -263,7 +263,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 			}
 		}
 		if in.Disabled != nil && *in.Disabled {
-			if err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
+			if _, err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
 				return err
 			}
 		}
@@ -329,10 +329,10 @@ func (s *Service) Delete(ctx context.Context, actor *gatehouse.Principal, realm,
 				return err
 			}
 		}
-		if err := s.endLogins(ctx, tx, actor, u, now); err != nil {
+		if _, err := s.endLogins(ctx, tx, actor, u, now); err != nil {
 			return err
 		}
-		if err := s.endKeys(ctx, tx, actor, u, now); err != nil {
+		if _, err := s.endKeys(ctx, tx, actor, u, now); err != nil {
 			return err
 		}
 		if err := tx.DeleteUser(ctx, realm, u.ID); err != nil {
@@ -358,7 +358,7 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm,
 			return err
 		}
 		e := s.k.Event(ctx, actor, realm, audit.KindUserRevoke, "user", u.ID)
-		if err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
+		if _, err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
 			return err
 		}
 		return tx.AppendEvents(ctx, e)

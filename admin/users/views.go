@@ -94,3 +94,17 @@ func (p *UserPatch) UnmarshalJSON(b []byte) error {
 	type plain UserPatch
 	return kernel.ReadPatch(b, (*plain)(p))
 }
+
+// PanicOrder says how far a panic may go.
+type PanicOrder struct {
+	IncludingMe bool `json:"including_me,omitempty" doc:"Also when it ends the caller's own access, or that of the last administrator"`
+}
+
+// Panicked is what a panic has ended.
+type Panicked struct {
+	ID       string `json:"id"`
+	Username string `json:"username"`
+	Grants   int    `json:"grants" doc:"Logins that were open, with all their tokens"`
+	Keys     int    `json:"keys" doc:"API keys that were not revoked"`
+	Password bool   `json:"password" doc:"There was one. It is gone: the account has none until a new one is set"`
+}

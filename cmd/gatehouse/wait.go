@@ -15,6 +15,7 @@ import (
 type waiter struct {
 	text string // of the flag; "" does not wait
 	last *adminhttp.Wait
+	told bool // it was printed already
 }
 
 // change does one request of the management API that changes something, and with --wait
@@ -45,11 +46,8 @@ func (a *app) waited() int {
 	case w == nil:
 		fmt.Fprintln(a.errOut, "gatehouse: --wait: there was no change to wait for")
 		return exitOK
-	case a.json:
-		_ = (&app{out: a.errOut}).printLine(object{"wait": w})
-	default:
-		printWait(a.errOut, w)
 	}
+	a.tellWait()
 	switch w.Outcome {
 	case "proven":
 		return exitOK
@@ -57,6 +55,19 @@ func (a *app) waited() int {
 		return exitPending
 	}
 	return exitUnproven
+}
+
+// tellWait prints what came of waiting, once.
+func (a *app) tellWait() {
+	switch w := a.wait.last; {
+	case a.wait.told || w == nil:
+		return
+	case a.json:
+		_ = (&app{out: a.errOut}).printLine(object{"wait": w})
+	default:
+		printWait(a.errOut, w)
+	}
+	a.wait.told = true
 }
 
 // outsiders are those who are no nodes, as [adminhttp.Outside.Who] names them.

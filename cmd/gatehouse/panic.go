@@ -1,0 +1,186 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/system"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
+	"github.com/gatehouse-auth/gatehouse/audit"
+)
+
+func (a *app) panicCommand() *cobra.Command {
+	c := &cobra.Command{Use: "panic", Short: "End everything of a user, key or client at once, on every node, and prove it",
+		Long: `Ends everything at once, and waits until no node answers without that: see --wait, which is always on here. What is ended
+stays ended: 'panic undo' lets an account be used again, and brings none of its credentials back.`}
+	var me bool
+	including := func(c *cobra.Command) *cobra.Command {
+		c.Flags().BoolVar(&me, "including-me", false, "also when it ends your own access, or that of the last administrator")
+		return c
+	}
+	undo := &cobra.Command{Use: "undo", Short: "Let an account be used again; its old credentials stay dead"}
+	undo.AddCommand(&cobra.Command{
+		Use: "user USER", Short: "Enable a user again, who has no password, key or login then", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.always()
+			if err := a.call(c.Context(), "PATCH", a.realmPath("users", args[0]), object{"disabled": false}, nil); err != nil {
+				return err
+			}
+			return a.done("%s is enabled; what the account held stays ended, and its password, if it had one, is gone", args[0])
+		},
+	})
+	c.AddCommand(including(&cobra.Command{
+		Use: "user USER", Short: "End a user's logins, tokens, keys and password, and disable the account", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.always()
+			before := a.newest(c.Context(), audit.KindUserPanic, "")
+			var out users.Panicked
+			if err := a.call(c.Context(), "POST", a.realmPath("users", args[0], "panic"), object{"including_me": me}, &out); err != nil {
+				return err
+			}
+			defer a.tellCheckpoint(c.Context(), audit.KindUserPanic, out.ID, before)
+			return a.print(out, func(w io.Writer) {
+				password := "no password"
+				if out.Password {
+					password = "the password"
+				}
+				fmt.Fprintf(w, "%s (%s) is disabled; ended: %d logins with their tokens, %d keys, %s\n", printable(out.Username), printable(out.ID), out.Grants, out.Keys, password)
+			})
+		},
+	}), including(&cobra.Command{
+		Use: "key KEY", Short: "End an API key", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.always()
+			if !me {
+				var own system.Me
+				if err := a.call(c.Context(), "GET", a.mePath(), nil, &own); err != nil {
+					return err
+				}
+				if own.CredentialID == args[0] {
+					return usagef("this is the key that you ask with; say --including-me when you mean it")
+				}
+			}
+			before := a.newest(c.Context(), audit.KindKeyRevoke, "")
+			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "revoke"), nil, nil); err != nil {
+				return err
+			}
+			defer a.tellCheckpoint(c.Context(), audit.KindKeyRevoke, args[0], before)
+			return a.done("key %s is ended", args[0])
+		},
+	}), including(&cobra.Command{
+		Use: "client CLIENT", Short: "End every login and token that was issued to a client", Args: cobra.ExactArgs(1),
+		Long: `Ends what was issued to a client until now, whoever logged in there. Who logs in from now on is let in: a client is not an account that
+can be disabled.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			a.always()
+			if !me {
+				var own system.Me
+				if err := a.call(c.Context(), "GET", a.mePath(), nil, &own); err != nil {
+					return err
+				}
+				if own.GrantID != "" {
+					return usagef("you ask with a token, which may be of this client; say --including-me when you mean it")
+				}
+			}
+			before := a.newest(c.Context(), audit.KindCutoffSet, "")
+			if err := a.call(c.Context(), "POST", a.realmPath("revocations"), object{"kind": "client", "id": args[0]}, nil); err != nil {
+				return err
+			}
+			defer a.tellCheckpoint(c.Context(), audit.KindCutoffSet, args[0], before)
+			return a.done("everything that was issued to %s until now is ended", args[0])
+		},
+	}), undo)
+	return c
+}
+
+// recorded is what is read of an event.
+type recorded struct {
+	Index int64     `json:"index"` // -1 while it is not in the log
+	Time  time.Time `json:"time"`
+}
+
+// newest is the newest event of a kind about a target, or about anything; the zero value
+// where there is none, or none that the caller may read.
+func (a *app) newest(ctx context.Context, kind, target string) (e recorded) {
+	query := url.Values{"kind": {kind}, "limit": {"1"}}
+	if target != "" {
+		query.Set("target", target)
+	}
+	var out struct {
+		Items []recorded `json:"items"`
+	}
+	if err := a.call(ctx, "GET", a.realmPath("audit", "events")+"?"+query.Encode(), nil, &out); err == nil && len(out.Items) > 0 {
+		e = out.Items[0]
+	}
+	return e
+}
+
+// tellCheckpoint waits until a signed checkpoint of the log has the event of a panic, which
+// takes a second or two, and prints it. It is told that there is none, and no failure:
+// what was ended is ended.
+func (a *app) tellCheckpoint(ctx context.Context, kind, target string, before recorded) {
+	a.tellWait() // which is what somebody in a hurry reads
+	ctx, cancel := context.WithTimeout(ctx, checkpointWait)
+	defer cancel()
+	again := time.NewTicker(checkpointPoll)
+	defer again.Stop()
+	for {
+		var point struct {
+			Note string `json:"note"`
+		}
+		if e := a.newest(ctx, kind, target); e.Index >= 0 && e.Time.After(before.Time) &&
+			a.call(ctx, "GET", a.realmPath("audit", "checkpoint"), nil, &point) == nil && sizeOf(point.Note) > e.Index {
+			if a.json {
+				_ = (&app{out: a.errOut}).printLine(object{"event": e.Index, "checkpoint": point.Note})
+				return
+			}
+			fmt.Fprintf(a.errOut, "recorded as event %d of the log that ends with this checkpoint:\n", e.Index)
+			for line := range strings.Lines(point.Note) {
+				fmt.Fprintln(a.errOut, "  "+printable(strings.TrimSuffix(line, "\n")))
+			}
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			fmt.Fprintln(a.errOut, "gatehouse: no checkpoint has the event yet, or you may not read the log: see 'gatehouse audit checkpoint'")
+			return
+		}
+	}
+}
+
+const (
+	checkpointWait = 5 * time.Second
+	checkpointPoll = 100 * time.Millisecond
+)
+
+// sizeOf is how many events the log has of which note is the checkpoint.
+func sizeOf(note string) int64 {
+	lines := strings.SplitN(note, "\n", 3)
+	if len(lines) < 3 {
+		return 0
+	}
+	n, _ := strconv.ParseInt(lines[1], 10, 64)
+	return n
+}
+
+// mePath is where the caller is told who he is, whichever realm his credential is of.
+func (a *app) mePath() string {
+	if a.realmName() == gatehouse.MainRealm {
+		return "/me"
+	}
+	return a.realmPath("me")
+}
+
+// always waits, also without --wait.
+func (a *app) always() { a.wait.text = cmp.Or(a.wait.text, adminhttp.DefaultWait.String()) }
