@@ -111,6 +111,8 @@ func (f *facade) jwk(t *testing.T) json.RawMessage {
 // house is a running Gatehouse with one user, alice.
 type house struct {
 	*facade
+	cfg                     server.Config
+	server                  *server.Server
 	gateway                 string
 	alice, password, apiKey string
 	operator                string // key of the first administrator
@@ -152,25 +154,10 @@ func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[strin
 	if err := server.GenerateMasterKey(filepath.Join(data, "master.key")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.New(ctx, cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		s.Close(ctx)
-	})
-	if err := s.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
-	target, err := url.Parse(s.AuthURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.target.Store(target)
-
-	h := &house{facade: f, gateway: s.GatewayURL(), password: rand.Text()}
+	h := &house{facade: f, cfg: cfg, password: rand.Text()}
+	t.Cleanup(h.stop)
+	h.run(t)
+	s := h.server
 	do := func(token gatehouse.Secret, method, path string, in, out any) {
 		t.Helper()
 		c, err := client.New(s.AuthURL(), token)
@@ -199,6 +186,37 @@ func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[strin
 		"scopes": []string{gatehouse.ScopeAll}}, &key)
 	h.alice, h.apiKey, h.operator = made.User.ID, key.Text, first.APIKey.Reveal()
 	return h
+}
+
+// run starts Gatehouse on the data that there is.
+func (h *house) run(t *testing.T) {
+	t.Helper()
+	ctx := context.Background()
+	s, err := server.New(ctx, h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.server = s
+	if err := s.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	target, err := url.Parse(s.AuthURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.target.Store(target)
+	h.gateway = s.GatewayURL()
+}
+
+// stop ends Gatehouse. Its data stay.
+func (h *house) stop() {
+	if h.server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	h.server.Close(ctx)
+	h.server = nil
 }
 
 // login gets an access token from Gatehouse itself.

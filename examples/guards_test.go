@@ -1,0 +1,399 @@
+package examples_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+)
+
+// soon is long enough for programs on a busy machine.
+const soon = 30 * time.Second
+
+// way leads to the stream of revocations. It can be cut, and hold back what is not whole.
+type way struct {
+	*httptest.Server
+	away, holds                atomic.Bool
+	resumed, reloaded, streams atomic.Int64
+}
+
+func newWay(t *testing.T, issuer string) *way {
+	t.Helper()
+	to, err := url.Parse(issuer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &way{}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	w.Server = httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if w.away.Load() {
+			out.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		if r.Header.Get("Last-Event-ID") != "" {
+			w.resumed.Add(1)
+		}
+		if r.URL.RawQuery == "" {
+			w.streams.Add(1)
+		}
+		if !w.holds.Load() {
+			proxy.ServeHTTP(&counted{out, w}, r)
+			return
+		}
+		held := httptest.NewRecorder()
+		proxy.ServeHTTP(held, r)
+		out.Header().Set("Content-Type", held.Header().Get("Content-Type"))
+		_, _ = io.Copy(out, held.Body)
+	}))
+	t.Cleanup(func() { w.CloseClientConnections(); w.Close() })
+	return w
+}
+
+// events is the address of the stream by this way.
+func (w *way) events() string { return w.URL + "/admin/v1/realms/main/revocations/events" }
+
+// counted counts how often everything was told anew.
+type counted struct {
+	http.ResponseWriter
+	way *way
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.way.reloaded.Add(int64(bytes.Count(b, []byte("event: reload"))))
+	return c.ResponseWriter.Write(b)
+}
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// admin calls the management API as the operator.
+func (h *house) admin(t *testing.T, method, path string, in any, want int) answer {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := call(t, method, h.URL+"/admin/v1/realms/main"+path, bearer(h.operator), line("Content-Type", "application/json"), func(r *http.Request) {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	})
+	if a.status != want {
+		t.Fatalf("%s %s: %d %s", method, path, a.status, a.body)
+	}
+	return a
+}
+
+// loginFor gets a token with these scopes and no others.
+func (h *house) loginFor(t *testing.T, scope string) string {
+	t.Helper()
+	form := url.Values{"scope": {scope}}.Encode()
+	a := call(t, "POST", h.URL+"/tokens", line("Content-Type", "application/x-www-form-urlencoded"), func(r *http.Request) {
+		r.SetBasicAuth("alice", h.password)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(form)), int64(len(form))
+	})
+	if a.status != http.StatusOK {
+		t.Fatalf("POST /tokens: %d %s", a.status, a.body)
+	}
+	return a.text("access_token")
+}
+
+// followKey is a key that follows revocations and can do nothing else.
+func (h *house) followKey(t *testing.T) string {
+	t.Helper()
+	var made struct {
+		User struct {
+			ID string `json:"id"`
+		} `json:"user"`
+	}
+	a := h.admin(t, "POST", "/users", object{"username": "notes-api", "kind": "service", "roles": []string{"gatehouse-guard"}}, 201)
+	if err := json.Unmarshal(a.body, &made); err != nil {
+		t.Fatal(err)
+	}
+	return h.admin(t, "POST", "/keys", object{"owner": made.User.ID, "name": "follow", "environment": "live", "scopes": []string{"admin:revocations"}}, 201).text("text")
+}
+
+// guards are the guards in other languages: how an API behind each is started.
+var guards = []struct {
+	name string
+	app  func(t *testing.T, env ...string) app
+}{
+	{"python-wsgi", func(t *testing.T, env ...string) app {
+		py := python(t, "flask, jwt, cryptography")
+		return app{"guard-python", func(port string) []string {
+			return []string{py, "-m", "flask", "--app", "api_flask", "run", "--host", "127.0.0.1", "--port", port}
+		}, env}
+	}},
+	{"python-asgi", func(t *testing.T, env ...string) app {
+		py := python(t, "fastapi, uvicorn, jwt, cryptography")
+		return app{"guard-python", func(port string) []string {
+			return []string{py, "-m", "uvicorn", "api_fastapi:app", "--host", "127.0.0.1", "--port", port, "--log-level", "warning"}
+		}, env}
+	}},
+}
+
+// TestGuards: an API behind a guard of another language serves who has a token and the scopes, refuses within a second what
+// was ended, also by a cut-off, and keeps to that over a stream that was cut, a restart of Gatehouse, and a way that holds
+// streams back; when it cannot know it lets nobody in.
+func TestGuards(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts other programs; runs without -short")
+	}
+	for _, g := range guards {
+		t.Run(g.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, newFacade(t), "http://127.0.0.1:9", "", nil)
+			w := newWay(t, h.URL)
+			base := start(t, g.app(t, "ISSUER="+h.URL, "EVENTS_URL="+w.events(), "GATEHOUSE_KEY="+h.followKey(t), "MAX_STALENESS=4"))
+			p := guarded{h, w, base}
+			t.Run("asks", p.asks)
+			t.Run("refuses forgeries", p.forgeries)
+			t.Run("follows", p.follows)
+			t.Run("over a cut", p.cut)
+			t.Run("over a restart", p.restart)
+			t.Run("polls", p.polls)
+		})
+	}
+}
+
+// guarded is an API behind a guard.
+type guarded struct {
+	h    *house
+	w    *way
+	base string
+}
+
+func (p guarded) private(t *testing.T, token string) answer {
+	t.Helper()
+	return call(t, "GET", p.base+"/private", bearer(token))
+}
+
+func (p guarded) becomes(t *testing.T, what, token string, want int) {
+	t.Helper()
+	testwait.Until(t, soon, what, func() bool { return p.private(t, token).status == want })
+}
+
+// endsIn ends a token that is let in, and returns how long it was let in still.
+func (p guarded) endsIn(t *testing.T) time.Duration {
+	t.Helper()
+	token := p.h.login(t)
+	p.becomes(t, "a token", token, 200)
+	p.h.end(t, token)
+	began := time.Now()
+	p.becomes(t, "an ended token", token, 401)
+	return time.Since(began)
+}
+
+// withinASecond: the median of five, because the machine may be busy.
+func (p guarded) withinASecond(t *testing.T) {
+	t.Helper()
+	var took []time.Duration
+	for range 5 {
+		took = append(took, p.endsIn(t))
+	}
+	if slices.Sort(took); took[2] > time.Second {
+		t.Errorf("seen after %v", took)
+	}
+}
+
+func (p guarded) asks(t *testing.T) {
+	get := func(path string, change ...func(*http.Request)) answer {
+		t.Helper()
+		return call(t, "GET", p.base+path, change...)
+	}
+	challenge := func(what string, a answer, status int, want string) {
+		t.Helper()
+		if got := a.header.Get("WWW-Authenticate"); a.status != status || got != want || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %q %v", what, a.status, got, a.header)
+		}
+	}
+	realm := `Bearer realm="` + p.h.URL + `"`
+	if a := get("/public"); a.status != 200 || a.text("message") != "Hello, world!" {
+		t.Errorf("/public: %d %s", a.status, a.body)
+	}
+	challenge("nobody", get("/private"), 401, realm)
+	challenge("a password", get("/private", func(r *http.Request) { r.SetBasicAuth("alice", p.h.password) }), 401, realm)
+	challenge("nonsense", get("/private", bearer("nonsense")), 401, realm+`, error="invalid_token"`)
+	challenge("an API key", get("/private", bearer(p.h.apiKey)), 401, realm+`, error="invalid_token"`)
+	challenge("two tokens", get("/private", bearer("a, Bearer b")), 400, realm+`, error="invalid_request"`)
+	challenge("what is not there", get("/nothing"), 401, realm)
+	challenge("nobody, for notes", get("/notes"), 401, realm)
+	poor, rich := p.h.loginFor(t, "notes:write"), p.h.loginFor(t, "notes:read notes:write")
+	p.becomes(t, "a token", poor, 200)
+	challenge("too few scopes", get("/notes", bearer(poor)), 403, realm+`, error="insufficient_scope", scope="notes:read"`)
+	if a := get("/notes", bearer(rich)); a.status != 200 || a.text("subject") != p.h.alice {
+		t.Errorf("/notes: %d %s", a.status, a.body)
+	}
+	if a := get("/private", bearer(poor)); a.text("subject") != p.h.alice || !strings.Contains(string(a.body), `"age"`) {
+		t.Errorf("/private: %s", a.body)
+	}
+	if a := get("/private?access_token=" + rich); a.status != 401 {
+		t.Errorf("a token in the URL: %d", a.status)
+	}
+}
+
+func (p guarded) forgeries(t *testing.T) {
+	token := p.h.login(t)
+	f := newForger(t, p.h, token)
+	p.becomes(t, "the forger's tokens are wrong in more than one way", f.sign(nil, nil), 200)
+	for what, forged := range f.forgeries(token) {
+		if a := p.private(t, forged); a.status != 401 || a.text("code") != "invalid_token" {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	for what, change := range map[string]object{
+		"a status elsewhere": {"status": object{"status_list": object{"idx": 1, "uri": "https://other.example/status/1"}}},
+		"a strange status":   {"status": "x"}, "no id": {"jti": nil}, "end as text": {"exp": "4000000000"}, "no time of issue": {"iat": nil},
+	} {
+		if a := p.private(t, f.sign(nil, change)); a.status != 401 {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	if a := p.private(t, strings.Repeat("a", 17<<10)); a.status != 401 && a.status != 431 && a.status != 400 {
+		t.Errorf("17 KiB: %d %s", a.status, a.body)
+	}
+	before := p.h.fetched.Load()
+	for _, kid := range strings.Fields("a b c d e f g h i j") {
+		if a := p.private(t, f.sign(object{"kid": kid}, nil)); a.status != 401 {
+			t.Errorf("unknown key %s: %d %s", kid, a.status, a.body)
+		}
+	}
+	if n := p.h.fetched.Load() - before; n > 1 {
+		t.Errorf("ten tokens of unknown keys made it fetch the keys %d times", n)
+	}
+}
+
+func (p guarded) follows(t *testing.T) {
+	p.withinASecond(t)
+	kid := func(token string) string {
+		var h struct {
+			Kid string `json:"kid"`
+		}
+		_ = json.Unmarshal(decode(t, token, 0), &h)
+		return h.Kid
+	}
+	cut := func(kind string, id func(token string) string) {
+		t.Helper()
+		token := p.h.login(t)
+		p.becomes(t, "a token", token, 200)
+		p.h.admin(t, "POST", "/revocations", object{"kind": kind, "id": id(token)}, 201)
+		p.becomes(t, "a token from before a cut-off of its "+kind, token, 401)
+		if kind != "key" { // with it goes what is signed later
+			p.becomes(t, "a token from after a cut-off of its "+kind, p.h.login(t), 200)
+		}
+	}
+	cut("subject", func(string) string { return p.h.alice })
+	cut("client", func(token string) string { return newForger(t, p.h, token).claims["client_id"].(string) })
+	fetched := p.h.fetched.Load()
+	p.h.admin(t, "POST", "/signing-keys/rotate", nil, 201)
+	testwait.Until(t, soon, "the keys are fetched again", func() bool { return p.h.fetched.Load() > fetched })
+	p.h.admin(t, "POST", "/revocations", object{"kind": "key", "id": facadeKID}, 201)
+	f := newForger(t, p.h, p.h.login(t))
+	p.becomes(t, "a token of a key that was cut off", f.sign(nil, nil), 401)
+	if kid(p.h.login(t)) == facadeKID {
+		t.Error("the key of the test is the issuer's")
+	}
+}
+
+func (p guarded) cut(t *testing.T) {
+	kept, ended, dead := p.h.login(t), p.h.login(t), p.h.login(t)
+	p.becomes(t, "a token", kept, 200)
+	p.becomes(t, "another token", ended, 200)
+	p.h.end(t, dead)
+	p.becomes(t, "an ended token", dead, 401)
+	reloaded, resumed := p.w.reloaded.Load(), p.w.resumed.Load()
+	p.w.CloseClientConnections()
+	testwait.Until(t, soon, "the stream is open again", func() bool { return p.w.resumed.Load() > resumed })
+	p.withinASecond(t)
+	p.w.away.Store(true)
+	p.w.CloseClientConnections()
+	p.h.end(t, ended) // while nobody hears of it
+	p.becomes(t, "nothing is heard", kept, 503)
+	p.becomes(t, "an end that was told stays one", dead, 401)
+	p.w.away.Store(false)
+	p.becomes(t, "the way is open again", kept, 200)
+	p.becomes(t, "what ended meanwhile", ended, 401)
+	if n := p.w.reloaded.Load() - reloaded; n != 0 {
+		t.Errorf("everything was told anew %d times", n)
+	}
+}
+
+func (p guarded) restart(t *testing.T) {
+	kept, ended := p.h.login(t), p.h.login(t)
+	p.becomes(t, "a token", kept, 200)
+	p.becomes(t, "another token", ended, 200)
+	reloaded := p.w.reloaded.Load()
+	p.w.away.Store(true)
+	p.w.CloseClientConnections()
+	p.h.end(t, ended) // while nobody hears of it
+	p.h.stop()
+	p.h.run(t)
+	p.w.away.Store(false)
+	p.becomes(t, "what ended before the restart", ended, 401)
+	p.becomes(t, "what did not", kept, 200)
+	if n := p.w.reloaded.Load() - reloaded; n == 0 {
+		t.Error("a position from before the restart was taken")
+	}
+	p.withinASecond(t)
+}
+
+func (p guarded) polls(t *testing.T) {
+	kept := p.h.login(t)
+	p.becomes(t, "a token", kept, 200)
+	p.w.holds.Store(true)
+	p.w.CloseClientConnections()
+	p.becomes(t, "streams are held back", kept, 503)
+	p.becomes(t, "polls come through", kept, 200)
+	streams := p.w.streams.Load()
+	p.withinASecond(t)
+	if n := p.w.streams.Load() - streams; n != 0 {
+		t.Errorf("%d streams were tried", n)
+	}
+}
+
+// decode is a part of a token.
+func decode(t *testing.T, token string, part int) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[part])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestGuardsByThemselves runs each guard's own tests.
+func TestGuardsByThemselves(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts other programs; runs without -short")
+	}
+	for name, argv := range map[string]func(t *testing.T) []string{
+		"guard-python": func(t *testing.T) []string {
+			return []string{python(t, "flask, fastapi, jwt, cryptography"), "-W", "ignore", "-m", "unittest", "tests.test_guard"}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			argv := argv(t)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+			cmd.Dir = filepath.Join(".", name)
+			cmd.Env = append(cmd.Environ(), "PYTHONDONTWRITEBYTECODE=1", "LC_ALL=C.UTF-8")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
