@@ -242,7 +242,8 @@ func TestNodePackages(t *testing.T) {
 			t.Errorf("%s: %d packages, %d hashes", file, packages, hashes)
 		}
 	}
-	for _, m := range []string{"express/node_modules", "clients/node/node_modules", "clients/rust/target", "fastapi/__pycache__", "flask/__pycache__"} {
+	for _, m := range []string{"express/node_modules", "clients/node/node_modules", "clients/rust/target", "fastapi/__pycache__", "flask/__pycache__",
+		"guard-python/__pycache__", "guard-python/gatehouse_guard/__pycache__"} {
 		if _, err := os.Stat(m); err == nil {
 			t.Errorf("%s does not belong into the checkout", m)
 		}
