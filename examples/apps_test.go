@@ -152,25 +152,39 @@ func express(t *testing.T, env ...string) app {
 	if err != nil {
 		missing(t, "node")
 	}
-	dir := t.TempDir()
-	if err := os.Symlink(nodeModules(t), filepath.Join(dir, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"server.js", "package.json"} {
-		copyFile(t, filepath.Join("express", name), filepath.Join(dir, name))
-	}
-	return app{dir, func(string) []string { return []string{node, "server.js"} }, env}
+	return app{nodeProgram(t, "express", "server.js"), func(string) []string { return []string{node, "server.js"} }, env}
 }
 
-// nodeModules installs what package-lock.json pins, once per lock file, under
-// .cache; the checkout itself gets no node_modules.
-func nodeModules(t *testing.T) string {
+// nodeProgram is a copy of an example's files in a directory that has its packages.
+func nodeProgram(t *testing.T, example string, files ...string) string {
 	t.Helper()
+	dir := t.TempDir()
+	if err := os.Symlink(nodeModules(t, example), filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range append(files, "package.json") {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		copyFile(t, filepath.Join(example, name), filepath.Join(dir, name))
+	}
+	return dir
+}
+
+// npmRuns has one npm install at a time, so that the next finds what it installed.
+var npmRuns sync.Mutex
+
+// nodeModules installs what an example's package-lock.json pins, once per lock file,
+// under .cache; the checkout itself gets no node_modules.
+func nodeModules(t *testing.T, example string) string {
+	t.Helper()
+	npmRuns.Lock()
+	defer npmRuns.Unlock()
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		missing(t, "npm")
 	}
-	lock, err := os.ReadFile("express/package-lock.json")
+	lock, err := os.ReadFile(filepath.Join(example, "package-lock.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +193,7 @@ func nodeModules(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := filepath.Join(cache, "express-"+hex.EncodeToString(sum[:8]))
+	done := filepath.Join(cache, example+"-"+hex.EncodeToString(sum[:8]))
 	if _, err := os.Stat(filepath.Join(done, "node_modules")); err == nil {
 		return filepath.Join(done, "node_modules")
 	}
@@ -192,14 +206,14 @@ func nodeModules(t *testing.T) string {
 	}
 	defer os.RemoveAll(work)
 	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
-		copyFile(t, filepath.Join("express", name), filepath.Join(work, name))
+		copyFile(t, filepath.Join(example, name), filepath.Join(work, name))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("the npm packages of examples/express (npm ci: %v)\n%s", err, out))
+		missing(t, fmt.Sprintf("the npm packages of examples/%s (npm ci: %v)\n%s", example, err, out))
 	}
 	if err := os.Rename(work, done); err != nil {
 		if _, statErr := os.Stat(filepath.Join(done, "node_modules")); statErr != nil { // else another run was first

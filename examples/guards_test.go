@@ -144,6 +144,29 @@ var guards = []struct {
 			return []string{py, "-m", "uvicorn", "api_fastapi:app", "--host", "127.0.0.1", "--port", port, "--log-level", "warning"}
 		}, env}
 	}},
+	{"node", func(t *testing.T, env ...string) app {
+		node, err := exec.LookPath("node")
+		if err != nil {
+			missing(t, "node")
+		}
+		return app{nodeGuard(t), func(string) []string { return []string{node, "server.js"} }, env}
+	}},
+}
+
+// nodeGuard is a directory with the guard for Node, its tests and its packages.
+func nodeGuard(t *testing.T) string {
+	t.Helper()
+	files := []string{"server.js"}
+	for _, pattern := range []string{"lib/*.js", "test/*.js"} {
+		found, err := filepath.Glob(filepath.Join("guard-node", pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, f := range found {
+			files = append(files, strings.TrimPrefix(f, "guard-node"+string(filepath.Separator)))
+		}
+	}
+	return nodeProgram(t, "guard-node", files...)
 }
 
 // TestGuards: an API behind a guard of another language serves who has a token and the scopes, refuses within a second what
@@ -360,18 +383,25 @@ func TestGuardsByThemselves(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts other programs; runs without -short")
 	}
-	for name, argv := range map[string]func(t *testing.T) []string{
-		"guard-python": func(t *testing.T) []string {
-			return []string{python(t, "flask, fastapi, jwt, cryptography"), "-W", "ignore", "-m", "unittest", "tests.test_guard"}
+	for name, program := range map[string]func(t *testing.T) (dir string, argv []string){
+		"python": func(t *testing.T) (string, []string) {
+			return "guard-python", []string{python(t, "flask, fastapi, jwt, cryptography"), "-W", "ignore", "-m", "unittest", "tests.test_guard"}
+		},
+		"node": func(t *testing.T) (string, []string) {
+			node, err := exec.LookPath("node")
+			if err != nil {
+				missing(t, "node")
+			}
+			return nodeGuard(t), []string{node, "--test", "test/"}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			argv := argv(t)
+			dir, argv := program(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-			cmd.Dir = filepath.Join(".", name)
+			cmd.Dir = dir
 			cmd.Env = append(cmd.Environ(), "PYTHONDONTWRITEBYTECODE=1", "LC_ALL=C.UTF-8")
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)
