@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -45,10 +44,13 @@ const (
 	FollowBound = 10 * time.Second
 	// followQuiet is how long a stream may say nothing; it speaks every two seconds.
 	followQuiet = 6 * time.Second
+	followTrial = 2500 * time.Millisecond
 	// followLine bounds a line: a thousand places and their list are a tenth of it.
 	followLine    = 128 << 10
 	followPause   = 200 * time.Millisecond
 	followLongest = 30 * time.Second
+	// followAgain is how long a way that holds back streams is taken to stay one.
+	followAgain = 5 * time.Minute
 	// followRealm stands for the issuer's realm in the guard's own view.
 	followRealm = "realm"
 )
@@ -70,6 +72,7 @@ type follower struct {
 	loading *collected // not nil between reload and ready
 	ready   bool       // since the stream began
 	poll    bool       // streams do not get through: ask again and again
+	tried   time.Time  // when a stream was asked for
 	purged  time.Time
 
 	stop  context.CancelFunc
@@ -172,10 +175,27 @@ func (f *follower) run(ctx context.Context) {
 	pause := followPause
 	told := false
 	for ctx.Err() == nil {
+		// Who polls tries a stream now and then, right after an answer: it leaves time for that.
+		settled := f.poll && f.ready
+		trial := settled && f.now().Sub(f.tried) >= followAgain
+		if trial {
+			f.poll, settled = false, false
+		}
+		if !f.poll {
+			f.tried = f.now()
+		}
 		f.ready, f.loading = false, nil
-		err := f.read(ctx)
+		err := f.read(ctx, trial, settled)
 		if ctx.Err() != nil {
 			return
+		}
+		switch {
+		case f.ready:
+		case trial:
+			f.poll = true
+			continue
+		case err == nil || errors.Is(err, errHeld):
+			f.poll = !f.poll // what comes through, if anything, does not come this way
 		}
 		if f.ready {
 			if told {
@@ -202,17 +222,30 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// read reads one answer to its end.
-func (f *follower) read(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// errHeld: nothing came for longer than the other side is ever silent.
+var errHeld = errors.New("nothing comes")
+
+// read reads one answer to its end. A trial has to speak at once, as a stream does that comes
+// through, and goes on speaking: meanwhile nothing is heard. The first poll is a short one for
+// the same reason, until polling is settled.
+func (f *follower) read(ctx context.Context, trial, settled bool) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	address, quiet := f.cfg.URL, followQuiet
-	if f.poll {
-		seconds := max(1, int(f.cfg.MaxStaleness/time.Second)/2)
-		address += "?wait=" + strconv.Itoa(min(seconds, 60))
-		quiet += time.Duration(seconds) * time.Second
+	wait, first := min(max(1, int(f.cfg.MaxStaleness/time.Second)/2), 60), quiet
+	switch {
+	case f.poll:
+		if !settled {
+			wait = 1
+		}
+		address += "?wait=" + strconv.Itoa(wait)
+		quiet += time.Duration(wait) * time.Second
+		first = quiet
+	case trial:
+		first = min(2*time.Second, (f.cfg.MaxStaleness-time.Duration(wait)*time.Second)/4)
+		quiet = followTrial
 	}
-	dead := time.AfterFunc(quiet, cancel)
+	dead := time.AfterFunc(first, func() { cancel(errHeld) })
 	defer dead.Stop()
 	lines := http.Header{"Accept": {"text/event-stream"}, "Authorization": {"Bearer " + f.cfg.Key.Reveal()}}
 	if f.id != "" && f.view.Load() != nil {
@@ -221,19 +254,17 @@ func (f *follower) read(ctx context.Context) error {
 	asked := f.now().Round(0)
 	body, err := f.open(ctx, address, lines)
 	if err != nil {
-		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			f.poll = !f.poll // not even the header of a stream comes through: the other way
-		}
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	defer body.Close()
 	s := bufio.NewScanner(body)
 	s.Buffer(make([]byte, 0, 4096), followLine)
 	var e sse
-	spoke := false
 	for s.Scan() {
 		dead.Reset(quiet)
-		spoke = true
+		if f.ready && trial {
+			quiet = followQuiet
+		}
 		line := s.Text()
 		switch name, value, _ := strings.Cut(line, ":"); name {
 		case "event":
@@ -259,11 +290,10 @@ func (f *follower) read(ctx context.Context) error {
 			f.heard.Store(f.now().UnixNano())
 		}
 	}
-	// A stream of which nothing came is held back on the way.
-	if !f.poll && !spoke && ctx.Err() != nil {
-		f.poll = true
+	if err := s.Err(); err != nil {
+		return cmp.Or(context.Cause(ctx), err)
 	}
-	return s.Err()
+	return nil
 }
 
 // sse is one event.

@@ -127,7 +127,9 @@ type facts struct {
 	lists *statusLists // nil: none are read
 	// follow is nil where nothing is followed.
 	follow *follower
-	close  func()
+	// renew fetches the keys anew and then calls done.
+	renew func(done func())
+	close func()
 }
 
 func remoteFacts(cfg RemoteConfig) (facts, error) {
@@ -149,7 +151,7 @@ func remoteFacts(cfg RemoteConfig) (facts, error) {
 	if err != nil {
 		return facts{}, err
 	}
-	f := facts{keys: src, close: func() { src.Close(); client.Close() }}
+	f := facts{keys: src, renew: src.Renew, close: func() { src.Close(); client.Close() }}
 	if cfg.Follow != nil {
 		if f.follow, err = newFollower(cfg, client); err != nil {
 			f.close()
@@ -261,7 +263,7 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 	}
 	g.assertion = cfg.Assertions
 	if f.follow != nil {
-		f.follow.start(callers.seen.Clear) // tokens are verified again, by the keys of now
+		f.follow.start(func() { f.renew(callers.seen.Clear) }) // tokens are verified again, by the keys of now
 	}
 	return g, nil
 }

@@ -4,9 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +20,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
 // soon is long enough for a server on a busy machine.
@@ -352,5 +359,40 @@ func TestStreamsAreCounted(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("one that ended makes no room")
 		}
+	}
+}
+
+// TestSlowReader: one who does not read what comes is left after a while, whatever the sockets between hold.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	to, err := url.Parse(h.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", to.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := fmt.Fprintf(c, "GET /admin/v1/realms/acme/revocations/events HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\n\r\n", h.guard); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(c)
+	for line := ""; !strings.HasPrefix(line, "event: ready"); {
+		if line, err = in.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// From here on it reads nothing, and more is told than any buffer holds.
+	long := strings.Repeat("x", 16<<10)
+	for range 2000 {
+		h.Journal.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation,
+			Value: revocation.Cutoff{Realm: "acme", Kind: revocation.CutoffSubject, ID: long, Before: time.Now()}})
+	}
+	testwait.Outlast(12 * time.Second)
+	_ = c.SetReadDeadline(time.Now().Add(soon))
+	if n, err := io.Copy(io.Discard, in); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the stream goes on: %d bytes, then %v", n, err)
 	}
 }

@@ -91,16 +91,24 @@ func (s *Service) follow(ctx context.Context, actor *gatehouse.Principal, realm 
 		return nil, err
 	}
 	who := account{actor.Realm, actor.ID}
+	if err := s.begin(who); err != nil {
+		return nil, err
+	}
+	return &stream{s: s, who: who, realm: realm, at: at}, nil
+}
+
+// begin takes a place among the streams that are open, if there is one.
+func (s *Service) begin(who account) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all >= maxStreams || s.open[who] >= maxOfAccount {
 		e := *errStreams
 		e.RetryAfter = retryAfter
-		return nil, &e
+		return &e
 	}
 	s.all++
 	s.open[who]++
-	return &stream{s: s, who: who, realm: realm, at: at}, nil
+	return nil
 }
 
 func (s *Service) end(who account) {

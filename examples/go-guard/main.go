@@ -9,8 +9,10 @@ import (
 	"flag"
 	"log"
 	"net/http"
+	"os"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/guard"
 )
@@ -21,19 +23,28 @@ func main() {
 	audience := flag.String("audience", "", "what tokens must be meant for; the issuer when empty")
 	behind := flag.Bool("behind-gateway", false, "read the gateway's assertion; -audience is then this API's name in gatehouse.yaml")
 	local := flag.Bool("local", false, "the issuer is on this machine or network, perhaps without TLS")
+	follow := flag.Bool("follow", false, "follow revocations with the API key in GATEHOUSE_KEY")
+	events := flag.String("events", "", "address of the stream of revocations, where it does not follow from the issuer")
+	stale := flag.Duration("max-staleness", 0, "how long to go on without hearing of revocations")
 	flag.Parse()
 	if *audience == "" {
 		*audience = *issuer
 	}
 
+	var following *guard.Follow
+	if *follow {
+		following = &guard.Follow{Key: gatehouse.Secret(os.Getenv("GATEHOUSE_KEY")), URL: *events, MaxStaleness: *stale}
+	}
 	g, err := guard.NewRemote(guard.RemoteConfig{
 		Issuer:              *issuer,
 		Audience:            *audience,
 		Assertions:          *behind,
 		AllowPrivateAddress: *local,
+		Follow:              following,
 		Routes: []enforce.Route{ // what is not here does not exist
 			{Pattern: "GET /public", Anonymous: true},
 			{Pattern: "GET /private", Authenticated: true},
+			{Pattern: "GET /notes", Scopes: []string{"notes:read"}},
 		},
 	})
 	if err != nil {
@@ -48,6 +59,9 @@ func main() {
 	api.HandleFunc("GET /private", func(w http.ResponseWriter, r *http.Request) {
 		p := guard.Principal(r.Context())
 		answer(w, map[string]any{"message": "This is the private page", "subject": p.ID, "user": p.Name, "roles": p.Roles})
+	})
+	api.HandleFunc("GET /notes", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, map[string]any{"notes": []string{}, "subject": guard.Principal(r.Context()).ID})
 	})
 	srv := &http.Server{Addr: *listen, Handler: g.Handler(api), ReadHeaderTimeout: 10 * time.Second}
 	log.Print(srv.ListenAndServe())

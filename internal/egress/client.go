@@ -37,6 +37,7 @@ type Config struct {
 // Client fetches under the rules of the package. It is safe for concurrent use.
 type Client struct {
 	http         *http.Client
+	streams      *http.Client
 	allowPrivate bool
 	maxBytes     int64
 	userAgent    string
@@ -58,24 +59,30 @@ func New(cfg Config) *Client {
 	}
 	c := &Client{allowPrivate: cfg.AllowPrivate, maxBytes: cfg.MaxBytes, userAgent: cfg.UserAgent}
 	dialer := &net.Dialer{Timeout: cfg.Timeout, ControlContext: c.control}
+	transport := &http.Transport{
+		Proxy:                  nil, // a proxy from the environment would resolve names itself
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    cfg.Timeout,
+		ResponseHeaderTimeout:  cfg.Timeout,
+		MaxResponseHeaderBytes: 32 << 10,
+		MaxIdleConns:           16,
+		MaxIdleConnsPerHost:    1,
+		MaxConnsPerHost:        4,
+		IdleConnTimeout:        30 * time.Second,
+	}
 	c.http = &http.Client{
 		Timeout: cfg.Timeout,
 		// A redirect could lead anywhere, and a key set has no need of one.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                  nil, // a proxy from the environment would resolve names itself
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs},
-			ForceAttemptHTTP2:      true,
-			TLSHandshakeTimeout:    cfg.Timeout,
-			ResponseHeaderTimeout:  cfg.Timeout,
-			MaxResponseHeaderBytes: 32 << 10,
-			MaxIdleConns:           16,
-			MaxIdleConnsPerHost:    1,
-			MaxConnsPerHost:        4,
-			IdleConnTimeout:        30 * time.Second,
-		},
+		Transport:     transport,
 	}
+	patient := transport.Clone()
+	patient.ResponseHeaderTimeout = 0 // a proxy may hold back the header of an answer until the answer ends
+	// A connection that was cut without a word must not get the next request, too.
+	patient.HTTP2 = &http.HTTP2Config{SendPingTimeout: cfg.Timeout, PingTimeout: cfg.Timeout}
+	c.streams = &http.Client{Transport: patient, CheckRedirect: c.http.CheckRedirect}
 	return c
 }
 
@@ -143,9 +150,7 @@ func (c *Client) Fetch(ctx context.Context, address, accept string) ([]byte, htt
 // for as long as ctx lasts: neither its time nor its size is bounded here, which the
 // reader must do. Errors are *gatehouse.Error.
 func (c *Client) Stream(ctx context.Context, address string, lines http.Header) (io.ReadCloser, error) {
-	// Without a bound for the whole exchange; dialing and the header of the answer keep theirs.
-	endless := &http.Client{Transport: c.http.Transport, CheckRedirect: c.http.CheckRedirect}
-	res, err := c.get(ctx, endless, address, lines)
+	res, err := c.get(ctx, c.streams, address, lines)
 	if err != nil {
 		return nil, err
 	}
@@ -182,4 +187,7 @@ func (c *Client) get(ctx context.Context, client *http.Client, address string, l
 }
 
 // Close drops idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.streams.CloseIdleConnections()
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -206,5 +207,38 @@ func TestPlainHTTPStaysPrivate(t *testing.T) {
 	}
 	if err := c.control(t.Context(), "tcp4", "8.8.8.8:443", nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStream: the header of an answer that lasts may come late, as behind a proxy that holds it back; other fetches do not
+// wait for theirs. The reader's context ends the wait.
+func TestStream(t *testing.T) {
+	late := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-late:
+		case <-r.Context().Done():
+		}
+		_, _ = w.Write([]byte("news"))
+	}))
+	defer srv.Close()
+	c := New(Config{AllowPrivate: true, Timeout: 50 * time.Millisecond})
+	defer c.Close()
+	if _, _, err := c.Fetch(t.Context(), srv.URL, ""); code(err) != "egress_failed" {
+		t.Errorf("a fetch: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Stream(ctx, srv.URL, nil); code(err) != "egress_failed" {
+		t.Errorf("until the context ends: %v", err)
+	}
+	time.AfterFunc(150*time.Millisecond, func() { close(late) })
+	body, err := c.Stream(t.Context(), srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if text, err := io.ReadAll(body); err != nil || string(text) != "news" {
+		t.Errorf("%q, %v", text, err)
 	}
 }

@@ -77,6 +77,7 @@ type Source struct {
 	failed  bool          // whether the last fetch that ended had failed
 	spare   int           // quick fetches that are left
 	pending chan struct{} // closed when the fetch that runs has ended
+	renew   int           // 1: Renew works; 2: and has to once more
 	closed  bool
 }
 
@@ -228,6 +229,49 @@ func (s *Source) start(now time.Time) <-chan struct{} {
 		close(done)
 	})
 	return done
+}
+
+// Renew fetches the set whatever was said of its age, and calls done when that is over:
+// for issuers that tell by another way that their keys have changed. It does not wait. The
+// set that is there counts meanwhile, and when the fetch fails until the next one that
+// somebody needs. Many calls at once are two fetches. The caller is trusted not to make it
+// hammer the issuer.
+func (s *Source) Renew(done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.cfg.Static != nil {
+		return
+	}
+	if s.renew++; s.renew > 1 {
+		s.renew = 2
+		return
+	}
+	s.wg.Go(func() {
+		for again := true; again; {
+			s.mu.Lock()
+			running := s.pending
+			s.mu.Unlock()
+			if running != nil {
+				<-running // it may have asked before the change
+			}
+			s.mu.Lock()
+			s.tried, s.renew = time.Time{}, 1
+			s.mu.Unlock()
+			now := s.cfg.Now()
+			if fetched := s.start(now); fetched != nil {
+				<-fetched
+			}
+			if old := s.current.Load(); old != nil && s.inDoubt() {
+				s.current.CompareAndSwap(old, &snapshot{set: old.set, fetched: old.fetched, refresh: now})
+			}
+			done()
+			s.mu.Lock()
+			if again = s.renew > 1 && !s.closed; !again {
+				s.renew = 0
+			}
+			s.mu.Unlock()
+		}
+	})
 }
 
 // fetch gets the set. Only one runs at a time.

@@ -315,3 +315,50 @@ func TestAge(t *testing.T) {
 		}
 	}
 }
+
+// TestRenew: an issuer that tells that its keys have changed is asked at once, in the midst of every pause; the set that is
+// there counts meanwhile. Many calls are two fetches, and one that fails is made good by the next that needs a key.
+func TestRenew(t *testing.T) {
+	old, fresh := newKey(t), newKey(t)
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{body: token.MarshalJWKSet([]*token.Key{old}), age: "max-age=86400"}
+		s := newSource(t, is)
+		knows := func(k *token.Key) bool { return s.current.Load().set.Keys()[0].KID == k.KID }
+		if _, err := s.Key(old.KID, token.ES256); err != nil {
+			t.Fatal(err)
+		}
+		is.set(func() { is.body, is.delay = token.MarshalJWKSet([]*token.Key{fresh}), time.Second })
+		done := make(chan bool, 100)
+		for range 50 {
+			s.Renew(func() { done <- knows(fresh) })
+		}
+		if _, err := s.Key(old.KID, token.ES256); err != nil {
+			t.Errorf("the set that is there does not count meanwhile: %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		if n := len(done); n < 1 || n > 2 || is.count() > 3 || !<-done {
+			t.Errorf("called back %d times, %d fetches", n, is.count())
+		}
+		if _, err := s.Key(old.KID, token.ES256); !errors.Is(err, gatehouse.Unauthenticated) {
+			t.Errorf("a key that was taken back: %v", err)
+		}
+		is.set(func() { is.err, is.delay = errors.New("away"), 0 })
+		called := false
+		s.Renew(func() { called = true })
+		synctest.Wait()
+		is.set(func() { is.err, is.body = nil, token.MarshalJWKSet([]*token.Key{old}) })
+		if !called || !knows(fresh) {
+			t.Error("a fetch that failed")
+		}
+		time.Sleep(cooldown)
+		if _, err := s.Key(fresh.KID, token.ES256); err != nil {
+			t.Errorf("%v", err)
+		}
+		if synctest.Wait(); !knows(old) {
+			t.Error("what failed is not made good")
+		}
+		s.Close()
+		s.Renew(func() { t.Error("after the end") })
+		synctest.Wait()
+	})
+}

@@ -6,6 +6,7 @@ import { within } from './tokens.js'
 // Milliseconds and bytes; tests have shorter ones.
 export const DEFAULTS = {
   quiet: 6000, // for which a stream may say nothing; it speaks every two seconds
+  trial: 2500, // the same, of a stream that is tried while it polls
   pause: 200, // before the next try: the first
   longest: 30_000, // and the most
   again: 300_000, // after which somebody who polls tries a stream again
@@ -72,14 +73,17 @@ export class Follower {
     const c = this.#c
     let [pause, told] = [c.pause, false]
     while (!this.#stopped) {
-      const trial = this.#poll && this.#ready && performance.now() - this.#tried > c.again
+      const settled = this.#poll && this.#ready
+      const trial = settled && performance.now() - this.#tried > c.again
       const poll = this.#poll && !trial
       if (!poll) this.#tried = performance.now()
       this.#ready = false
       this.#loading = null
       let problem
       try {
-        await this.#read(poll, trial ? Math.min(2000, (c.bound - this.#wait) * 500) : c.quiet)
+        // A trial has to speak at once, and the first poll is a short one: meanwhile nothing is heard.
+        if (trial) await this.#read(0, Math.min(2000, (c.bound - this.#wait) * 250), c.trial)
+        else await this.#read(poll ? (settled ? this.#wait : 1) : 0, c.quiet, c.quiet)
       } catch (e) { // whatever comes is a reason to try again, and none to stop
         problem = e
       }
@@ -102,19 +106,19 @@ export class Follower {
     }
   }
 
-  /** Reads one answer to its end. */
-  async #read (poll, quiet) {
+  /** Reads one answer to its end, of a poll where there is a wait. first is the patience with its beginning, quiet that until ready. */
+  async #read (wait, first, quiet) {
     const { url, key, ca } = this.#c
     const headers = { accept: 'text/event-stream', authorization: 'Bearer ' + key }
     if (this.#id && this.#view) headers['last-event-id'] = this.#id
-    if (poll) quiet += this.#wait * 1000
     const to = new URL(url)
-    if (poll) to.search = '?wait=' + this.#wait
+    if (wait) to.search = '?wait=' + wait
+    let patience = first + wait * 1000
     const asked = this.#c.clock.now()
     let timer
     const alive = () => {
       clearTimeout(timer)
-      timer = setTimeout(() => this.#request.destroy(new Timeout('nothing comes')), quiet)
+      timer = setTimeout(() => this.#request.destroy(new Timeout('nothing comes')), patience)
     }
     try {
       const answer = open(to, headers, ca, (req) => { this.#request = req; alive() })
@@ -123,14 +127,14 @@ export class Follower {
       let rest = Buffer.alloc(0)
       let event = {}
       for await (const part of res) {
-        quiet = Math.max(quiet, this.#c.quiet) // something comes through
+        patience = (this.#ready ? this.#c.quiet : quiet) + wait * 1000
         const all = Buffer.concat([rest, part])
         let from = 0
         for (let end; (end = all.indexOf(10, from)) >= 0; from = end + 1) {
           event = this.#line(utf8.decode(all.subarray(from, end)).replace(/\r$/, ''), event)
           if (!this.#ready || this.#loading) continue
           // A poll was told no later than it was asked for, however long it was on its way.
-          this.#heard = poll ? asked : this.#c.clock.now()
+          this.#heard = wait ? asked : this.#c.clock.now()
           this.#tell()
         }
         if (from > 0) alive() // a line that does not end is no sign of life

@@ -10,7 +10,7 @@ from .revocations import View
 
 log = logging.getLogger("gatehouse_guard")
 
-QUIET = 6  # seconds that a stream may say nothing; it speaks every two
+QUIET, TRIAL = 6, 2.5  # seconds that a stream may say nothing; it speaks every two
 PAUSE, LONGEST = 0.2, 30.0  # seconds before the next try: the first, and the most
 LINE = 128 << 10  # bytes of a line; a thousand places and their list are a tenth of it
 AGAIN = 300  # seconds after which somebody who polls tries a stream again
@@ -93,13 +93,18 @@ class Follower:
     def _run(self):
         pause, told = PAUSE, False
         while not self._stop.is_set():
-            trial = self._poll and time.monotonic() - self._tried > AGAIN and self._ready
+            settled = self._poll and self._ready
+            trial = settled and time.monotonic() - self._tried > AGAIN
             poll, problem = self._poll and not trial, None
             if not poll:
                 self._tried = time.monotonic()
             self._ready, self._loading = False, None
             try:
-                self._read(poll, min(2.0, (self._bound - self.wait) / 2) if trial else QUIET)
+                # A trial has to speak at once, and the first poll is a short one: meanwhile nothing is heard.
+                if trial:
+                    self._read(0, min(2.0, (self._bound - self.wait) / 4), TRIAL)
+                else:
+                    self._read(poll and (self.wait if settled else 1), QUIET, QUIET)
             except Exception as e:  # whatever comes is a reason to try again, and none to stop
                 problem = e
             if self._stop.is_set():
@@ -122,22 +127,22 @@ class Follower:
             self._stop.wait(pause / 2 + random.random() * pause)
             pause = PAUSE if self._ready else min(2 * pause, LONGEST)
 
-    def _read(self, poll, quiet):
-        """Reads one answer to its end."""
+    def _read(self, wait, first, quiet):
+        """Reads one answer to its end, of a poll where there is a wait. first is the patience with its beginning, quiet that until ready."""
         headers = {"Accept": "text/event-stream", "Authorization": "Bearer " + self._key}
         if self._id and self._view is not None:
             headers["Last-Event-ID"] = self._id
-        if poll:
-            quiet += self.wait
+        if wait:
+            first, quiet = first + wait, quiet + wait
         asked = self._clock.now()
-        connection, sock, answer = self._site.open(f"?wait={self.wait}" if poll else "", headers, quiet)
+        connection, sock, answer = self._site.open(f"?wait={wait}" if wait else "", headers, first)
         try:
             with self._lock:
                 self._socket = sock
             if answer.headers.get_content_type() != "text/event-stream":
                 raise ValueError("the answer is no stream of events")
             event = {}
-            for line in self._lines(answer, sock, quiet):
+            for line in self._lines(answer, sock, first, quiet):
                 name, _, value = line.partition(":")
                 if line:
                     event[name] = value.removeprefix(" ")
@@ -147,7 +152,7 @@ class Follower:
                 if self._ready and self._loading is None:
                     with self._lock:
                         # A poll was told no later than it was asked for, however long it was on its way.
-                        self._heard = asked if poll else self._clock.now()
+                        self._heard = asked if wait else self._clock.now()
                     self._known.set()
         finally:
             with self._lock:
@@ -155,21 +160,21 @@ class Follower:
             connection.close()
             answer.close()
 
-    def _lines(self, answer, sock, quiet):
+    def _lines(self, answer, sock, patience, quiet):
         """The lines of an answer. One that does not end in time, or is too long, ends the answer."""
         rest, last = b"", time.monotonic()
         while not self._stop.is_set():
             part = answer.read1(16 << 10)
             if not part:
                 return
-            quiet = max(quiet, QUIET)  # something comes through
-            sock.settimeout(quiet)
+            patience = max(quiet, QUIET) if self._ready else quiet
+            sock.settimeout(patience)
             *lines, rest = (rest + part).split(b"\n")
             if len(rest) > LINE:
                 raise ValueError("a line is too long")
             if lines:
                 last = time.monotonic()
-            elif time.monotonic() - last > quiet:
+            elif time.monotonic() - last > patience:
                 raise TimeoutError("a line does not end")
             for line in lines:
                 yield line.removesuffix(b"\r").decode()
