@@ -3,6 +3,7 @@ module github.com/gatehouse-auth/gatehouse
 go 1.26.4
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
 	github.com/ccojocar/zxcvbn-go v1.0.4
 	github.com/cedar-policy/cedar-go v1.9.0

@@ -3,6 +3,8 @@ package faults_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,38 +24,110 @@ func TestThreeNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
-	h := newHouse(t, nil)
+	var way *network // of the third node to the databases
+	h := newHouse(t, func(t *testing.T, h *house, node int) string {
+		if node < 2 {
+			return h.dsn
+		}
+		databases := []string{h.at("10.0.0.21:5432"), h.at("10.0.0.22:5432")}
+		var ways []string
+		way, ways = newNetwork(t, databases...)
+		return strings.NewReplacer(databases[0], ways[0], databases[1], ways[1]).Replace(h.dsn)
+	})
 	h.truth.person(t, h.front)
-	patrol := h.patrol(t)
-	rounds, asleep := 1, 7*time.Second
+	patrol, histories := h.patrol(t), h.redeemers(t, 2)
+	asleep := maxStaleness + 2*time.Second
 	if long {
-		rounds, asleep = 3, 20*time.Second
+		asleep = 20 * time.Second
 	}
-	for range rounds {
-		h.during(t, "a rolling restart", func() { h.roll(t) })
-		h.during(t, "kill -9 of a node", func() {
+	for round := 0; round == 0 || long && round < 3; round++ {
+		h.during(t, "a rolling restart", h.roll)
+		h.during(t, "kill -9 of a node", func(t *testing.T) {
 			n := h.nodes[rand.IntN(3)]
 			n.kill()
 			n.start(t)
 		})
-		h.during(t, "a stop of a node", func() {
+		h.during(t, "a stop of a node", func(t *testing.T) {
 			n := h.nodes[rand.IntN(3)]
 			n.signal(t, syscall.SIGSTOP)
 			testwait.Outlast(asleep)
 			n.signal(t, syscall.SIGCONT)
 		})
-		h.during(t, "a restart of PostgreSQL", func() { h.restart(t, h.db1.Down) })
-		h.during(t, "a crash of PostgreSQL", func() { h.restart(t, h.db1.Crash) })
+		h.during(t, "a network that swallows everything", func(t *testing.T) {
+			mend := way.spoil(t, "timeout", map[string]any{"timeout": 0})
+			h.without(t, 2)
+			mend()
+		})
+		h.during(t, "a crash of PostgreSQL", func(t *testing.T) { h.restart(t, h.db1.Crash) })
+		if !long {
+			break
+		}
+		h.during(t, "a restart of PostgreSQL", func(t *testing.T) { h.restart(t, h.db1.Down) })
+		h.during(t, "a slow network", func(t *testing.T) {
+			mend := way.spoil(t, "latency", map[string]any{"latency": 100, "jitter": 50})
+			h.goesOn(t, "a slow network")
+			mend()
+		})
+		h.during(t, "a network too slow to be of use", func(t *testing.T) {
+			mend := way.spoil(t, "latency", map[string]any{"latency": 3000})
+			h.without(t, 2)
+			mend()
+		})
+		h.during(t, "a cut network", func(t *testing.T) {
+			way.cut(t)
+			h.without(t, 2)
+			way.join(t)
+		})
 	}
-	h.during(t, "a failover", func() {
+	h.during(t, "a failover", func(t *testing.T) {
 		if err := h.db1.Crash(); err != nil { // and it never comes back
 			t.Fatal(err)
 		}
+		h.mute(t, h.at("10.0.0.21:5432")) // what is left of its machine takes connections and says nothing
 		if err := h.db2.Promote(); err != nil {
 			t.Fatal(err)
 		}
 	})
+	histories()
 	patrol()
+}
+
+// goesOn sees the load go on.
+func (h *house) goesOn(t *testing.T, during string) {
+	t.Helper()
+	before := h.truth.count()
+	eventually(t, 20*time.Second, "the load goes on during "+during, func() bool { return h.truth.count() > before+20 })
+}
+
+// without sees a node that hears nothing of its database refuse what needs it, and the
+// load go on at the others.
+func (h *house) without(t *testing.T, node int) {
+	t.Helper()
+	n := h.nodes[node]
+	eventually(t, maxStaleness+10*time.Second, "a node without a database refuses", func() bool {
+		return n.private(n.adminKey).code() == "stale_view"
+	})
+	eventually(t, 20*time.Second, "HAProxy has noticed", func() bool { return h.up(t) == 2 })
+	h.goesOn(t, "the absence of one node's database")
+}
+
+// mute has a machine that takes connections and says nothing, as one that hangs does.
+func (h *house) mute(t *testing.T, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close()
+		}
+	}()
 }
 
 func (h *house) restart(t *testing.T, down func() error) {
@@ -67,31 +141,41 @@ func (h *house) restart(t *testing.T, down func() error) {
 }
 
 // during does something to the house under load, and sees it recover and whole.
-func (h *house) during(t *testing.T, what string, fault func()) {
-	t.Helper()
-	began := time.Now()
-	w := &h.truth
-	stop, done := make(chan struct{}), make(chan struct{})
-	ended := sync.OnceFunc(func() { close(stop); <-done })
-	defer ended()
-	before := w.count()
-	go func() { w.load(h.front, stop); close(done) }()
-	eventually(t, 20*time.Second, "the load is on", func() bool { return w.count() > before+20 })
-	fault()
-	h.whole(t, what, 40*time.Second)
-	before = w.count()
-	eventually(t, 20*time.Second, "the load goes on after "+what, func() bool { return w.count() > before+20 })
-	ended()
-	w.lost = nil // the grace for a lost answer is shorter than most of what happens here
-	h.saved = append(h.saved, h.front.checkpoint(t))
-	for _, n := range h.nodes {
-		w.check(t, n, 20)
-		h.saved = append(h.saved, n.checkpoint(t))
-	}
-	h.nodes[rand.IntN(3)].verify(t, h.saved[max(0, len(h.saved)-16):]...)
-	t.Logf("%s: %v, %d acknowledged", what, time.Since(began).Round(100*time.Millisecond), w.count())
+func (h *house) during(t *testing.T, what string, fault func(t *testing.T)) {
 	if t.Failed() {
-		t.Fatal(what)
+		return
+	}
+	t.Run(strings.ReplaceAll(what, " ", "-"), func(t *testing.T) {
+		w := &h.truth
+		stop, done := make(chan struct{}), make(chan struct{})
+		ended := sync.OnceFunc(func() { close(stop); <-done })
+		defer ended()
+		before := w.count()
+		go func() { w.load(h.front, stop); close(done) }()
+		eventually(t, 20*time.Second, "the load is on", func() bool { return w.count() > before+20 })
+		fault(t)
+		h.whole(t, what, 40*time.Second)
+		h.goesOn(t, what)
+		ended()
+		w.lost = nil // the grace for a lost answer is shorter than most of what happens here
+		h.saved = append(h.saved, h.front.checkpoint(t))
+		for _, n := range h.nodes {
+			h.knows(t, n)
+			w.check(t, n, 20)
+			h.saved = append(h.saved, n.checkpoint(t))
+		}
+		h.nodes[rand.IntN(3)].verify(t, h.saved[max(0, len(h.saved)-16):]...)
+		t.Logf("%d acknowledged in all", w.count())
+	})
+}
+
+// knows waits until a node knows what others ended a moment ago.
+func (h *house) knows(t *testing.T, n *node) {
+	t.Helper()
+	var recent []ending
+	h.truth.note(func() { recent = append(recent, h.truth.ends[max(0, len(h.truth.ends)-20):]...) })
+	for _, e := range recent {
+		eventually(t, maxStaleness, "a node knows what ended", func() bool { return n.private(e.credential).status == 401 })
 	}
 }
 
@@ -179,14 +263,14 @@ func (h *house) roll(t *testing.T) {
 	}
 	nodes := h.nodes[:]
 	if !long {
-		nodes = nodes[:2]
+		nodes = nodes[:1]
 	}
 	for _, n := range nodes {
 		n.stop(t)
 		n.start(t)
-		h.whole(t, "the restart of one", 20*time.Second)
+		h.whole(t, "one restart", 20*time.Second)
 	}
 	close(stop)
 	running.Wait()
-	t.Logf("%d requests while nodes were restarted", served.Load())
+	t.Logf("%d requests meanwhile", served.Load())
 }
