@@ -1,3 +1,5 @@
+//go:build unix
+
 package faults_test
 
 import (
@@ -19,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +48,7 @@ type house struct {
 	at       func(text string) string // puts addresses of loopback for those of the files
 	saved    []string                 // checkpoints
 	truth    truth
+	serial   atomic.Int64
 }
 
 // newHouse starts everything. way says by which DSN a node reaches the databases; nil: as
@@ -314,10 +318,21 @@ func (h *house) up(t *testing.T) (count int) {
 	return count
 }
 
-// whole waits until HAProxy has all nodes, which nobody helped.
+// whole waits until each node makes changes, and HAProxy has all of them, which nobody
+// helped.
 func (h *house) whole(t *testing.T, after string, within time.Duration) {
 	t.Helper()
-	took := eventually(t, within, "all nodes are ready after "+after, func() bool { return h.up(t) == len(h.nodes) })
+	began := time.Now()
+	for i, n := range h.nodes {
+		eventually(t, within, fmt.Sprintf("node %d makes changes after %s", i+1, after), func() bool {
+			hasty := *plain // a change that began at a server which is gone waits for as long as a transaction may take
+			hasty.Timeout = 3 * time.Second
+			asking := node{client: &hasty, adminKey: n.adminKey, admin: n.admin}
+			return asking.manage("POST", "/users", fmt.Sprintf(`{"username":"whole-%d","kind":"service"}`, h.serial.Add(1))).status == 201
+		})
+	}
+	eventually(t, within, "all nodes are ready after "+after, func() bool { return h.up(t) == len(h.nodes) })
+	took := time.Since(began)
 	t.Logf("%s: all nodes ready after %v", after, took.Round(100*time.Millisecond))
 }
 

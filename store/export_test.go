@@ -4,3 +4,8 @@ import "time"
 
 // SetPatience has db wait that long for an answer of PostgreSQL. Call it before db is used.
 func (db *DB) SetPatience(d time.Duration) { db.engine.(*postgresEngine).patience = d }
+
+// Strange has db find, when it next looks, that the server which answers does not hold its
+// lock; Takings counts how often it took the lock.
+func (db *DB) Strange()       { db.engine.(*postgresEngine).lock.began.Store(0) }
+func (db *DB) Takings() int64 { return db.engine.(*postgresEngine).lock.taken.Load() }

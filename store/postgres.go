@@ -64,7 +64,9 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &postgresLock{config: poolConfig.ConnConfig.Copy(), logger: cfg.Logger, shared: cfg.Shared}
+	all := &servers{}
+	poolConfig.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { all.sort(c); return nil }
+	l := &postgresLock{config: poolConfig.ConnConfig.Copy(), servers: all, logger: cfg.Logger, shared: cfg.Shared}
 	if _, err := waitForLock(ctx, cfg.LockWait, func() (struct{}, error) { return struct{}{}, l.take(ctx) }); err != nil {
 		return nil, nil, err
 	}
@@ -82,7 +84,7 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 		return nil, nil, errUnavailable.With(err)
 	}
 	shared := stdlib.OpenDBFromPool(pool)
-	b := &base{driver: DriverPostgres, write: shared, read: shared, locked: l.held.Load, release: func() error { pool.Close(); l.close(); return nil }}
+	b := &base{driver: DriverPostgres, write: shared, read: shared, locked: l.isHeld, release: func() error { pool.Close(); l.close(); return nil }}
 	if err := suitable(ctx, shared); err != nil {
 		return nil, nil, errors.Join(err, b.close())
 	}

@@ -31,14 +31,14 @@ type sharedFeed struct {
 // what is loaded from now on misses nothing.
 func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, pool *pgxpool.Pool, about peers.About, logger *slog.Logger) (*sharedFeed, error) {
 	s := &sharedFeed{node: e.db.node, logger: logger, ended: make(chan struct{})}
-	s.rows.config = config.Copy()
+	s.rows.config, s.rows.servers = config.Copy(), e.lock.servers
 	s.rows.config.RuntimeParams["application_name"] += " nodes"
 	config = config.Copy()
 	config.RuntimeParams["application_name"] += " feed"
 	config.OnNotification = func(c *pgconn.PgConn, n *pgconn.Notification) { s.follower.Notified(c, n) }
 	var err error
 	s.follower, err = feed.New(feed.Config{
-		Connect: func(ctx context.Context) (*pgx.Conn, error) { return pgx.ConnectConfig(ctx, config) },
+		Connect: func(ctx context.Context) (*pgx.Conn, error) { return e.reach(ctx, config) },
 		Exec: func(ctx context.Context, statement string, args ...any) (int64, error) {
 			if err := e.lock.hold(ctx); err != nil {
 				return 0, err
@@ -79,6 +79,25 @@ func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, poo
 	}
 }
 
+// reach connects to the primary, for the feed. Those who lost that connection have others
+// that say nothing when the machine at their end, or the network, has gone: whoever used one
+// would wait for as long as a transaction may take.
+func (e *postgresEngine) reach(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	conn, err := e.lock.servers.connect(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	elsewhere, err := e.lock.elsewhere(ctx, conn)
+	if err != nil {
+		return nil, errors.Join(err, closeQuietly(conn))
+	}
+	if elsewhere {
+		e.lock.drop()
+	}
+	e.pool.Reset()
+	return conn, nil
+}
+
 // stop ends the reading, and takes this node from the list of those who read.
 func (s *sharedFeed) stop() {
 	s.cancel()
@@ -94,16 +113,17 @@ func (s *sharedFeed) stop() {
 // ownConn is a connection for what must not wait behind the requests for one of the pool:
 // heartbeats, and what this node tells of itself. It is made anew after an error.
 type ownConn struct {
-	config *pgx.ConnConfig
-	mu     sync.Mutex
-	conn   *pgx.Conn
+	config  *pgx.ConnConfig
+	servers *servers
+	mu      sync.Mutex
+	conn    *pgx.Conn
 }
 
 func (c *ownConn) query(ctx context.Context, statement string, args []any, each func(func(...any) error) error) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.conn == nil {
-		if c.conn, err = pgx.ConnectConfig(ctx, c.config); err != nil {
+		if c.conn, err = c.servers.connect(ctx, c.config); err != nil {
 			return err
 		}
 	}

@@ -23,16 +23,18 @@ const holdsLock = `locktype='advisory' AND database=(SELECT oid FROM pg_database
 // lock again first; what is remembered is then no longer sure (lost is called),
 // because another process may have been there in between.
 type postgresLock struct {
-	config *pgx.ConnConfig
-	logger *slog.Logger
+	config  *pgx.ConnConfig
+	servers *servers
+	logger  *slog.Logger
 	// shared takes the lock together with others who share: it then only keeps away
 	// those who need the database for themselves.
 	shared bool
 	lost   func()
-	held   atomic.Bool
+	held   atomic.Pointer[pgx.Conn]
 	taken  atomic.Int64 // how often it was taken
-	// backend is the server's process that holds it for us.
-	backend atomic.Int64
+	// backend is the server's process that holds it for us, and began is when that server
+	// started, in microseconds since 1970.
+	backend, began atomic.Int64
 
 	mu      sync.Mutex
 	ever    bool // it was held before
@@ -41,9 +43,11 @@ type postgresLock struct {
 	watched sync.WaitGroup
 }
 
+func (l *postgresLock) isHeld() bool { return l.held.Load() != nil }
+
 // hold returns at once when the lock is held.
 func (l *postgresLock) hold(ctx context.Context) error {
-	if l.held.Load() {
+	if l.isHeld() {
 		return nil
 	}
 	return l.take(ctx)
@@ -52,23 +56,23 @@ func (l *postgresLock) hold(ctx context.Context) error {
 func (l *postgresLock) take(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held.Load() {
+	if l.isHeld() {
 		return nil
 	}
 	if l.closed {
 		return errClosed
 	}
-	conn, err := pgx.ConnectConfig(ctx, l.config)
+	conn, err := l.servers.connect(ctx, l.config)
 	if err != nil {
 		return errUnavailable.With(err)
 	}
 	var got bool
-	var backend int64
-	try := `SELECT pg_try_advisory_lock($1::int, hashtext(coalesce(current_schema(), ''))), pg_backend_pid()`
+	var backend, began int64
+	try := `SELECT pg_try_advisory_lock($1::int, hashtext(coalesce(current_schema(), ''))), pg_backend_pid(), ` + serverBegan
 	if l.shared {
-		try = `SELECT pg_try_advisory_lock_shared($1::int, hashtext(coalesce(current_schema(), ''))), pg_backend_pid()`
+		try = `SELECT pg_try_advisory_lock_shared($1::int, hashtext(coalesce(current_schema(), ''))), pg_backend_pid(), ` + serverBegan
 	}
-	err = conn.QueryRow(ctx, try, postgresLockClass).Scan(&got, &backend)
+	err = conn.QueryRow(ctx, try, postgresLockClass).Scan(&got, &backend, &began)
 	if err != nil {
 		return errUnavailable.With(errors.Join(err, closeQuietly(conn)))
 	}
@@ -78,8 +82,9 @@ func (l *postgresLock) take(ctx context.Context) error {
 	watching, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	l.backend.Store(backend)
+	l.began.Store(began)
 	l.taken.Add(1)
-	l.held.Store(true)
+	l.held.Store(conn)
 	l.watched.Add(1)
 	go l.watch(watching, conn)
 	if l.ever && l.lost != nil {
@@ -96,11 +101,32 @@ func (l *postgresLock) watch(ctx context.Context, conn *pgx.Conn) {
 	for err == nil {
 		_, err = conn.WaitForNotification(ctx)
 	}
-	l.held.Store(false)
+	l.held.CompareAndSwap(conn, nil) // it may have been dropped, and taken again, before
 	if ctx.Err() == nil {
 		l.logger.Warn("the connection with the database's lock was lost", "error", err)
 	}
 	_ = closeQuietly(conn)
+}
+
+// serverBegan is when the server started, in microseconds since 1970.
+const serverBegan = `(extract(epoch FROM pg_postmaster_start_time())*1000000)::bigint`
+
+// elsewhere reports whether the server that conn leads to does not hold our lock: it is
+// another one, or has started anew. The one that does may be gone without a word.
+func (l *postgresLock) elsewhere(ctx context.Context, conn *pgx.Conn) (yes bool, err error) {
+	err = conn.QueryRow(ctx, `SELECT `+serverBegan+`<>$3 OR NOT EXISTS (SELECT 1 FROM pg_locks WHERE `+holdsLock+` AND pid=$2)`,
+		postgresLockClass, l.backend.Load(), l.began.Load()).Scan(&yes)
+	return yes, err
+}
+
+// drop gives the lock up where it is, so that it is taken where it counts.
+func (l *postgresLock) drop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held.Swap(nil) != nil {
+		l.logger.Warn("the database's lock is not held by the server that answers; it is taken again")
+		l.cancel()
+	}
 }
 
 func (l *postgresLock) close() {

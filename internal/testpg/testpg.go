@@ -34,6 +34,7 @@ type Server struct {
 	bin    string
 	own    bool // its configuration says where it listens
 	port   int  // where that is not 5432
+	frozen []int
 	attr   *syscall.SysProcAttr
 	exited chan error
 	proc   *os.Process
@@ -177,6 +178,7 @@ func (s *Server) end(how os.Signal) error {
 	if s.proc == nil {
 		return nil
 	}
+	s.thaw()
 	if err := s.proc.Signal(how); err != nil {
 		return err
 	}

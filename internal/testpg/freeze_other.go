@@ -1,0 +1,5 @@
+//go:build !unix
+
+package testpg
+
+func (s *Server) thaw() {}
