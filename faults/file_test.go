@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -39,7 +40,8 @@ func TestKillFile(t *testing.T) {
 		acknowledged := map[string]bool{}
 		last, interrupted := "", 0
 		for round := range rounds {
-			done := make(chan string)
+			done, first := make(chan string), make(chan struct{})
+			applied := sync.OnceFunc(func() { close(first) })
 			go func() {
 				newest := ""
 				for i := 0; ; i++ {
@@ -48,9 +50,14 @@ func TestKillFile(t *testing.T) {
 						return
 					}
 					newest = fmt.Sprintf("%d-%d", round, i)
+					applied()
 				}
 			}()
-			time.AfterFunc(time.Duration(300+rand.IntN(900))*time.Millisecond, func() { _ = n.process.Process.Kill() })
+			select { // however slow the machine is
+			case <-first:
+			case <-time.After(patience):
+			}
+			time.AfterFunc(time.Duration(rand.IntN(900))*time.Millisecond, func() { _ = n.process.Process.Kill() })
 			if newest := <-done; newest != "" {
 				last = newest
 				acknowledged[newest] = true
