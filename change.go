@@ -25,4 +25,5 @@ const (
 	TopicSigningKey Topic = "signing_key"
 	TopicGrant      Topic = "grant"
 	TopicRevocation Topic = "revocation"
+	TopicStatusList Topic = "status_list" // the signed copy of a list; its ID is the number
 )

@@ -54,3 +54,15 @@ func CutoffNow(realm gatehouse.Realm, kind CutoffKind, id string, now time.Time)
 	return Cutoff{Realm: realm.Name, Kind: kind, ID: id, Before: now,
 		ExpiresAt: now.Add(realm.Settings.Defaults().GrantTTL + time.Hour)}
 }
+
+// SignedList is the copy of a status list that all nodes give out.
+type SignedList struct {
+	Realm string
+	List  int64
+	// Serial is 1 for the first copy of a list, and one more for each that takes its place.
+	Serial    int64
+	KeyID     string // kid of the key that signed it
+	SignedAt  time.Time
+	ExpiresAt time.Time // when every token of the list has expired by itself: not the end of the copy, which is in Text
+	Text      string    // the Status List Token
+}

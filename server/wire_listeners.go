@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	oauthtoken "github.com/gatehouse-auth/gatehouse/oauth/token"
 	"github.com/gatehouse-auth/gatehouse/server/config"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // wirePipeline makes the pipeline and the gateway's parts.
@@ -41,10 +42,16 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	tokens.Register(mux)
-	lists, err := endpoint.NewStatusLists(endpoint.StatusListsConfig{Source: s.view, CatchUp: s.db.CatchUp, Signer: s.ring.Signer, Issuer: s.realmIssuer, Now: s.now})
+	copies, err := store.Run[endpoint.StatusTx](s.db)
 	if err != nil {
 		return nil, err
 	}
+	lists, err := endpoint.NewStatusLists(endpoint.StatusListsConfig{Source: s.view, CatchUp: s.db.CatchUp, Alone: s.alone, Copies: s.db, Run: copies,
+		Signer: s.ring.Signer, Keys: s.ring.Source, Issuer: s.realmIssuer, Now: s.now})
+	if err != nil {
+		return nil, err
+	}
+	s.db.Subscribe(lists.Apply)
 	published, err := endpoint.New(endpoint.Config{Realm: newRealmCache(s.db).Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
 		StatusList: lists.Get, Problems: s.problems})
 	if err != nil {

@@ -58,6 +58,7 @@ func TestNodesTellEachOther(t *testing.T) {
 			return tx.PutEntity(ctx, policy.EntityRecord{Realm: "main", Type: "T", ID: "1"})
 		}, nil},
 		"bit":     {func(ctx context.Context, tx *store.Tx) error { return tx.InsertStatusBit(ctx, bit) }, bit},
+		"list":    {func(ctx context.Context, tx *store.Tx) error { return tx.PutSignedList(ctx, exampleList(1)) }, nil},
 		"cut-off": {func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, cut) }, cut},
 		"forever": {func(ctx context.Context, tx *store.Tx) error { return tx.PutCutoff(ctx, forever) }, forever},
 	} {

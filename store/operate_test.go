@@ -175,6 +175,8 @@ func TestSchema(t *testing.T) {
 			switch table {
 			case "tickets": // none lives long, and used must stay used
 				continue
+			case "status_lists": // made anew when somebody asks; a restore ends what the old ones let live
+				continue
 			case "leases": // nobody holds anything in a copy
 				continue
 			case "sole_node", "feed", "feed_floor", "nodes": // news for nodes that run on this very database
@@ -380,7 +382,7 @@ func TestServerRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Another process could have had the database: everything is to be read anew.
-	if got := changes(); len(got) != 9 || got[0] != (gatehouse.Change{Topic: gatehouse.TopicRealm}) {
+	if got := changes(); len(got) != 10 || got[0] != (gatehouse.Change{Topic: gatehouse.TopicRealm}) {
 		t.Errorf("%v", got)
 	}
 	cfg.LockWait = -1

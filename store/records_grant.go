@@ -334,14 +334,15 @@ func (t *Tx) PutCutoff(ctx context.Context, c revocation.Cutoff) error {
 	return t.changed(err, gatehouse.TopicRevocation, c.Realm, "", stored)
 }
 
-// PurgeRevocations removes up to limit status bits and cut-offs whose tokens had
-// all expired by themselves before the given time, and returns how many. Those with
+// PurgeRevocations removes up to limit status bits, signed lists and cut-offs whose tokens
+// had all expired by themselves before the given time, and returns how many. Those with
 // a zero end stay for ever. Nobody is told, as with [Tx.PurgeGrants].
-func (t *Tx) PurgeRevocations(ctx context.Context, before time.Time, limit int) (int64, error) {
-	bits, err := purge(ctx, t.c, "status_bits", "realm, list, position", before, limit)
-	if err != nil || bits == int64(limit) {
-		return bits, err
+func (t *Tx) PurgeRevocations(ctx context.Context, before time.Time, limit int) (done int64, err error) {
+	for _, of := range [...]struct{ table, key string }{{"status_bits", "realm, list, position"}, {"status_lists", "realm, list"}, {"cutoffs", "realm, kind, id"}} {
+		n, err := purge(ctx, t.c, of.table, of.key, before, limit-int(done))
+		if done += n; err != nil || done == int64(limit) {
+			return done, err
+		}
 	}
-	cuts, err := purge(ctx, t.c, "cutoffs", "realm, kind, id", before, limit-int(bits))
-	return bits + cuts, err
+	return done, nil
 }

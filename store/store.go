@@ -37,6 +37,10 @@ type Config struct {
 	// Shared has other processes use the database at the same time (PostgreSQL only):
 	// each follows what the others change. Without it, a second process is refused.
 	Shared bool
+	// Home names the data directory that this process has to itself, on the machine About.Host.
+	// Who needs a database for himself is refused while a node may be going on without it, save in
+	// that node's own directory, where its process must have ended. "": it proves nothing.
+	Home string
 	// About is what the other processes are told of this one.
 	About  peers.About
 	Logger *slog.Logger
@@ -274,7 +278,8 @@ func (db *DB) Update(ctx context.Context, fn func(ctx context.Context, tx *Tx) e
 // everything is the change that says: nothing remembered is sure any more.
 func everything() []gatehouse.Change {
 	topics := []gatehouse.Topic{gatehouse.TopicRealm, gatehouse.TopicUser, gatehouse.TopicKey, gatehouse.TopicRole, gatehouse.TopicPolicy,
-		gatehouse.TopicEntity, gatehouse.TopicSigningKey, gatehouse.TopicGrant, gatehouse.TopicRevocation}
+		gatehouse.TopicEntity, gatehouse.TopicSigningKey, gatehouse.TopicGrant, gatehouse.TopicRevocation,
+		gatehouse.TopicStatusList}
 	changes := make([]gatehouse.Change, len(topics))
 	for i, t := range topics {
 		changes[i].Topic = t

@@ -1,11 +1,15 @@
 package token
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/asn1"
 	"errors"
+	"io"
+	"math/big"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -23,6 +27,16 @@ var errCannotSign = errors.New("the key cannot sign")
 // Sign returns the compact serialization of claims, a JSON object, under the
 // protected header {alg, kid, typ}. typ "" leaves the member out.
 func (k *Key) Sign(typ string, claims []byte) (string, error) {
+	return k.compact(typ, claims, k.sign)
+}
+
+// SignSame is [Key.Sign] with a signature that follows from the key and the claims alone:
+// all who hold the key write the same text.
+func (k *Key) SignSame(typ string, claims []byte) (string, error) {
+	return k.compact(typ, claims, k.signSame)
+}
+
+func (k *Key) compact(typ string, claims []byte, sign func(input []byte) ([]byte, error)) (string, error) {
 	h, err := k.header(typ)
 	if err != nil {
 		return "", err
@@ -34,7 +48,7 @@ func (k *Key) Sign(typ string, claims []byte) (string, error) {
 	buf = append(buf, h...)
 	buf = append(buf, '.')
 	buf = b64.AppendEncode(buf, claims)
-	sig, err := k.sign(buf)
+	sig, err := sign(buf)
 	if err != nil {
 		return "", err
 	}
@@ -83,8 +97,7 @@ func (k *Key) sign(input []byte) ([]byte, error) {
 	switch p := k.private.(type) {
 	case *rsa.PrivateKey:
 		if s.family == familyPSS {
-			opt := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.hash}
-			return rsa.SignPSS(rand.Reader, p, s.hash, s.digest(input), &opt)
+			return signPSS(rand.Reader, p, s, s.digest(input))
 		}
 		if s.family == familyPKCS1 {
 			return rsa.SignPKCS1v15(nil, p, s.hash, s.digest(input))
@@ -97,14 +110,52 @@ func (k *Key) sign(input []byte) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		sig := make([]byte, s.size)
-		r.FillBytes(sig[:s.size/2]) // RFC 7518 §3.4: fixed length, not DER
-		t.FillBytes(sig[s.size/2:])
-		return sig, nil
+		return fixed(s.size, r, t), nil
 	case ed25519.PrivateKey:
 		if s.family == familyEd25519 {
 			return ed25519.Sign(p, input), nil
 		}
 	}
 	return nil, errCannotSign
+}
+
+// signSame draws nothing: for ECDSA what stands in the place of chance is made of key and
+// message (RFC 6979), and the salt of PSS, which is no secret, is the digest (RFC 8017 §9.1
+// lets it be the same each time). The other algorithms draw nothing anyway.
+func (k *Key) signSame(input []byte) ([]byte, error) {
+	s := k.Algorithm.spec()
+	switch p := k.private.(type) {
+	case *rsa.PrivateKey:
+		if s.family == familyPSS {
+			digest := s.digest(input)
+			return signPSS(bytes.NewReader(digest), p, s, digest)
+		}
+	case *ecdsa.PrivateKey:
+		if s.family != familyECDSA {
+			break
+		}
+		der, err := p.Sign(nil, s.digest(input), s.hash)
+		if err != nil {
+			return nil, err
+		}
+		var sig struct{ R, S *big.Int }
+		if rest, err := asn1.Unmarshal(der, &sig); err != nil || len(rest) > 0 {
+			return nil, errCannotSign
+		}
+		return fixed(s.size, sig.R, sig.S), nil
+	}
+	return k.sign(input)
+}
+
+func signPSS(random io.Reader, p *rsa.PrivateKey, s spec, digest []byte) ([]byte, error) {
+	opt := rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.hash}
+	return rsa.SignPSS(random, p, s.hash, digest, &opt)
+}
+
+// fixed writes an ECDSA signature in its fixed length, not as DER (RFC 7518 §3.4).
+func fixed(size int, r, s *big.Int) []byte {
+	sig := make([]byte, size)
+	r.FillBytes(sig[:size/2])
+	s.FillBytes(sig[size/2:])
+	return sig
 }

@@ -10,7 +10,7 @@ import (
 
 // SignStatusList makes the Status List Token of a list
 // (draft-ietf-oauth-status-list-21 §5.1): one bit a status, lst as the
-// compressed and encoded bits, good for ttl.
+// compressed and encoded bits, good for ttl. The same arguments make the same text.
 func SignStatusList(key *token.Key, issuer string, list int64, lst string, now time.Time, ttl time.Duration) (string, time.Duration, error) {
 	type statusList struct {
 		Bits int    `json:"bits"`
@@ -23,10 +23,15 @@ func SignStatusList(key *token.Key, issuer string, list int64, lst string, now t
 		ExpiresAt  int64      `json:"exp"`
 		TTL        int64      `json:"ttl"`
 		StatusList statusList `json:"status_list"`
-	}{issuer, issuer + "/status/" + strconv.FormatInt(list, 10), now.Unix(), now.Add(2 * ttl).Unix(), int64(ttl / time.Second), statusList{1, lst}})
+	}{issuer, statusURI(issuer, list), now.Unix(), now.Add(2 * ttl).Unix(), int64(ttl / time.Second), statusList{1, lst}})
 	if err != nil {
 		return "", 0, err
 	}
-	signed, err := key.Sign(token.TypeStatusList, claims)
+	signed, err := key.SignSame(token.TypeStatusList, claims)
 	return signed, ttl, err
+}
+
+// statusURI is the name of a list, and where it is served.
+func statusURI(issuer string, list int64) string {
+	return issuer + "/status/" + strconv.FormatInt(list, 10)
 }
