@@ -7,10 +7,10 @@
 --     psql -d gatehouse -f postgres-role.sql
 --     psql -d gatehouse -c '\password gatehouse'
 --
--- Each node has 16 connections of the pool, one for the lock that keeps away whoever
--- needs the database for himself, and one that hears what other nodes change. 80 is
--- enough for three nodes and one that starts while the server still sees the
--- connections of its last start; more nodes need a higher limit.
+-- Each node has up to 19 connections: 16 of the pool, one for the lock that keeps away
+-- whoever needs the database for himself, one that hears what other nodes change, and one
+-- on which it says that it is there. 80 is enough for three nodes and one that starts while
+-- the server still sees the connections of its last start; more nodes need a higher limit.
 CREATE ROLE gatehouse LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT CONNECTION LIMIT 80;
 
 CREATE SCHEMA gatehouse AUTHORIZATION gatehouse;

@@ -44,7 +44,13 @@ func Move(ctx context.Context, cfg Config, o MoveOptions) (store.Moved, error) {
 	if o.Data != "" {
 		next.Data = o.Data
 	}
-	from, to := storeConfig(cfg, slog.Default()), storeConfig(next, slog.Default())
+	from, free, err := exclusive(ctx, cfg)
+	if err != nil {
+		return store.Moved{}, err
+	}
+	defer free()
+	to := storeConfig(next, slog.Default())
+	to.About.Host, to.Home = from.About.Host, from.Home
 	heads, err := audit.OpenHeadFile(headsPath(cfg))
 	if err != nil {
 		return store.Moved{}, err

@@ -23,7 +23,12 @@ func Recover(ctx context.Context, cfg Config, username string) (_ users.Recovere
 	if err != nil {
 		return users.Recovered{}, err
 	}
-	db, err := openExisting(ctx, cfg)
+	at, free, err := exclusive(ctx, cfg)
+	if err != nil {
+		return users.Recovered{}, err
+	}
+	defer free()
+	db, err := openExisting(ctx, at)
 	if err != nil {
 		return users.Recovered{}, err
 	}
@@ -44,10 +49,24 @@ func Recover(ctx context.Context, cfg Config, username string) (_ users.Recovere
 	return users.Recovery{Run: run, KeyPrefix: cfg.KeyPrefix, Now: clockOf(cfg)}.Administrator(ctx, username)
 }
 
+// exclusive is where everything is stored, for a command that needs the database for itself. Until it
+// is freed it has the data directory, too, where there is one: it shows that no node runs there.
+func exclusive(ctx context.Context, cfg Config) (at store.Config, free func(), err error) {
+	at = storeConfig(cfg, slog.Default())
+	if _, err := os.Stat(cfg.Data); at.Driver != store.DriverPostgres || err != nil {
+		return at, func() {}, nil
+	}
+	c, held, err := takeHome(ctx, cfg.Data)
+	if err != nil {
+		return at, nil, err
+	}
+	at.About.Host, at.Home = c.Host, c.Home
+	return at, func() { _ = held.Close() }, nil
+}
+
 // openExisting opens a database that a server has used: a wrong path must not become a
 // second, empty installation.
-func openExisting(ctx context.Context, cfg Config) (*store.DB, error) {
-	at := storeConfig(cfg, slog.Default())
+func openExisting(ctx context.Context, at store.Config) (*store.DB, error) {
 	if at.Driver == store.DriverSQLite {
 		if _, err := os.Stat(at.Path); errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("%s is not there; is `data` right?", at.Path)

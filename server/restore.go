@@ -55,10 +55,15 @@ func Restore(ctx context.Context, cfg Config, file string) (_ Restored, err erro
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return Restored{}, err
 	}
-	if err := store.Restore(ctx, storeConfig(cfg, slog.Default()), f, settingRestored); err != nil {
+	at, free, err := exclusive(ctx, cfg)
+	if err != nil {
 		return Restored{}, err
 	}
-	db, err := store.Open(ctx, storeConfig(cfg, slog.Default()))
+	defer free()
+	if err := store.Restore(ctx, at, f, settingRestored); err != nil {
+		return Restored{}, err
+	}
+	db, err := store.Open(ctx, at)
 	if err != nil {
 		return Restored{}, err
 	}
@@ -70,7 +75,12 @@ func Restore(ctx context.Context, cfg Config, file string) (_ Restored, err erro
 // means: PostgreSQL's own tools, a copy of the file, a snapshot of the disk. What was
 // issued until now is ended as by [Restore], and the logs begin where they end.
 func RestoreInPlace(ctx context.Context, cfg Config) (_ Restored, err error) {
-	db, err := openExisting(ctx, cfg)
+	at, free, err := exclusive(ctx, cfg)
+	if err != nil {
+		return Restored{}, err
+	}
+	defer free()
+	db, err := openExisting(ctx, at)
 	if err != nil {
 		return Restored{}, err
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
@@ -166,4 +168,24 @@ func TestHomeOfOne(t *testing.T) {
 		cancel()
 		s.Close(over)
 	}
+}
+
+// TestWhoWaitsWithKeysDue: a node starts while a change of signing keys is due that it may not store yet,
+// because it waits for another one; it makes the change once it waits no longer.
+func TestWhoWaitsWithKeysDue(t *testing.T) {
+	d, _, way, st := soleNode(t, func(c *server.Config) { c.Store.Alone = "forever" })
+	way.cut()
+	raw, err := pgx.Connect(t.Context(), st.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = raw.Close(context.Background()) }()
+	const year = 365 * 24 * int64(time.Hour/time.Microsecond)
+	if _, err := raw.Exec(t.Context(), `UPDATE signing_keys SET created_at=created_at-$1, activated_at=activated_at-$1 WHERE realm='main'`, year); err != nil {
+		t.Fatal(err)
+	}
+	b := another(t, d, func(c *server.Config) { c.Store = st; c.FillDefaults() })
+	call(t, "GET", b.MetricsURL()+"/readyz").want(t, "it waits", 503)
+	way.mend()
+	testwait.Until(t, soon, "it waits no longer", func() bool { return call(t, "GET", b.MetricsURL()+"/readyz").status == 200 })
 }

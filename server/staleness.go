@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -54,19 +55,28 @@ func (s *Server) claim(ctx context.Context) (c staleness.Claim, err error) {
 	if c.Bound, err = s.cfg.Store.AloneFor(); err != nil {
 		return c, fmt.Errorf("store.alone: %w", err)
 	}
-	home := filepath.Join(s.cfg.Data, "node")
-	held, err := store.Lock(ctx, home, lockWait)
+	home, held, err := takeHome(ctx, s.cfg.Data)
 	if err != nil {
-		return c, fmt.Errorf("data: %w", err)
+		return c, err
 	}
 	s.closers = append(s.closers, func(context.Context) { _ = held.Close() })
+	c.Host, c.Home = home.Host, home.Home
+	return c, nil
+}
+
+// takeHome takes a data directory for this process, until held is closed, and says which one it is.
+func takeHome(ctx context.Context, data string) (c staleness.Claim, held io.Closer, err error) {
+	home := filepath.Join(data, "node")
+	if held, err = store.Lock(ctx, home, lockWait); err != nil {
+		return c, nil, fmt.Errorf("data: %w", err)
+	}
 	if c.Home, err = homeID(home + ".id"); err != nil {
-		return c, fmt.Errorf("data: %w", err)
+		return c, nil, fmt.Errorf("data: %w", errors.Join(err, held.Close()))
 	}
 	if c.Host, err = os.Hostname(); err != nil || c.Host == "" {
 		c.Home = "" // it proves nothing without the machine: a copy of the directory may be in use elsewhere
 	}
-	return c, nil
+	return c, held, nil
 }
 
 // homeID names a data directory: by a number that is drawn once and kept in it.
@@ -142,6 +152,10 @@ func (s *Server) enforcedAsking() enforce.Authenticator {
 
 // stale reports whether nothing may be answered that follows from the database.
 func (s *Server) stale() bool { return s.staleness.Stale(s.now(), 0) }
+
+// alone reports whether nobody else can have changed anything: no other process can be there,
+// or none is and those who come wait for this one.
+func (s *Server) alone() bool { return s.staleness == nil || s.sole.Holds() && !s.stale() }
 
 // current is the readiness of a node whose view is young enough.
 func (s *Server) current(context.Context) error {

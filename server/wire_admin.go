@@ -41,7 +41,10 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.admin.Realms.Prepare(ctx)
+	if err = s.admin.Realms.Prepare(ctx); gatehouse.CodeOf(err) == waitsFor && s.sole.Waits() {
+		_, err = s.db.Realm(ctx, gatehouse.MainRealm) // see ensureKeys
+	}
+	return err
 }
 
 // wireBootstrap makes the one-time secret while there is no administrator.

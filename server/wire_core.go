@@ -176,6 +176,22 @@ func (s *Server) wireRevocation(ctx context.Context) error {
 	return nil
 }
 
+// waitsFor is the code of a change that this node does not store yet, because another one
+// may be answering that cannot hear of it.
+const waitsFor = "node_waits"
+
+// ensureKeys does what is due for the keys of a realm. What cannot be stored while this node waits for
+// another one is done by the job, once it does no longer: a start that fails instead could not be asked
+// which node that is, nor be told that it is gone for good.
+func (s *Server) ensureKeys(ctx context.Context, realm string) error {
+	err := s.ring.EnsureRealm(ctx, realm)
+	if gatehouse.CodeOf(err) == waitsFor && s.sole.Waits() {
+		s.log.Warn("a change of signing keys is due and waits for another node", "realm", realm)
+		return nil
+	}
+	return err
+}
+
 func (s *Server) wireKeys(ctx context.Context) error {
 	run, err := store.Run[keyring.Tx](s.db)
 	if err != nil {
@@ -195,7 +211,7 @@ func (s *Server) wireKeys(ctx context.Context) error {
 		return err
 	}
 	for _, r := range realms {
-		if err := s.ring.EnsureRealm(ctx, r.Name); err != nil {
+		if err := s.ensureKeys(ctx, r.Name); err != nil {
 			return fmt.Errorf("signing keys of realm %s: %w", r.Name, err)
 		}
 	}

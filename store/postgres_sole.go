@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -38,6 +40,27 @@ func (e *postgresEngine) register() staleness.Register {
 		return nil
 	}
 	return soleRegister{e}
+}
+
+// refuseSole refuses whoever needs the database for himself while a node may be answering
+// without it: by what it knew, which he is about to change.
+func refuseSole(ctx context.Context, db *sql.DB, c staleness.Claim) error {
+	var there bool
+	if err := db.QueryRowContext(ctx, `SELECT to_regclass('sole_node') IS NOT NULL`).Scan(&there); err != nil || !there {
+		return public(err)
+	}
+	h, err := scanSole(db.QueryRowContext(ctx, soleTable))
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (h.node == "" || h.ended(c) != "") {
+		return nil
+	}
+	if err != nil {
+		return public(err)
+	}
+	left := "until it is started, or removed by 'gatehouse node remove' asked of a node that waits for it"
+	if d := h.left(); d < staleness.Forever {
+		left = "for " + d.Round(time.Second).String() + " more, unless it is started and stopped"
+	}
+	return errLocked.With(fmt.Errorf("node %s on %s may be answering without the database, %s", h.node, h.host, left))
 }
 
 // soleRegister keeps the row of the sole node.

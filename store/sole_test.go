@@ -2,12 +2,16 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -207,4 +211,99 @@ func TestSoleNodeOrOneWhoComes(t *testing.T) {
 		}
 	}
 	t.Log(took, "times taken,", waited, "times waited for")
+}
+
+// TestNobodyAloneBesideSole: who needs the database for himself is refused while a node may be going on
+// without it, which would not hear of what he changes: until its time is over, or its process has ended.
+func TestNobodyAloneBesideSole(t *testing.T) {
+	for name, c := range map[string]struct {
+		bound   time.Duration
+		host    string // of who comes
+		ago     time.Duration
+		refused bool
+	}{
+		"it may be going on":            {time.Hour, "b", time.Minute, true},
+		"it may be going on for ever":   {staleness.Forever, "b", 10000 * time.Hour, true},
+		"its time is over":              {time.Hour, "b", time.Hour + 42*time.Second, false},
+		"its process has ended":         {staleness.Forever, "a", 0, false},
+		"who says nothing of his place": {staleness.Forever, "", 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, dbs := nodes(t, 1)
+			if !standing(t, dbs[0], claimOf(dbs[0], "a", c.bound)).Sole {
+				t.Fatal("it is not alone")
+			}
+			if err := dbs[0].Close(); err != nil { // as if it were killed: it gives nothing up
+				t.Fatal(err)
+			}
+			longAgo(t, cfg, c.ago)
+			cfg.Shared, cfg.About.Host = false, c.host
+			if c.host != "" {
+				cfg.Home = "HOME-OF-" + c.host
+			}
+			var err error
+			testwait.Until(t, soon, "the server has noticed who left", func() bool {
+				var db *store.DB
+				if db, err = store.Open(t.Context(), cfg); err == nil {
+					err = db.Close()
+				}
+				return err == nil || strings.Contains(err.Error(), dbs[0].NodeID())
+			})
+			if c.refused {
+				wantCode(t, err, "store_locked")
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestConnectionsOfANode: a node has as many connections as its pool may have, and three more, as
+// docs/connections.md says.
+func TestConnectionsOfANode(t *testing.T) {
+	cfg := postgresConfig(t)
+	cfg.Shared, cfg.LockWait = true, -1
+	dsn := cfg.DSN.Reveal()
+	join := "?"
+	if strings.Contains(dsn, "?") {
+		join = "&"
+	}
+	if !strings.Contains(dsn, "://") {
+		join = " "
+	}
+	watch := must(pgx.Connect(t.Context(), dsn))(t)
+	defer func() { _ = watch.Close(context.Background()) }()
+	cfg.DSN = gatehouse.Secret(dsn + join + "pool_max_conns=4")
+	db := open(t, cfg)
+	release := make(chan struct{})
+	var busy sync.WaitGroup
+	for range 12 {
+		busy.Go(func() {
+			err := db.Update(context.Background(), func(ctx context.Context, tx *store.Tx) error {
+				_, err := tx.Setting(ctx, "none")
+				<-release
+				if errors.Is(err, gatehouse.NotFound) {
+					err = nil
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	most := 0
+	testwait.Until(t, soon, "as many as there are", func() bool {
+		var n int
+		if err := watch.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname=current_database() AND pid<>pg_backend_pid() AND backend_type='client backend'`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, n)
+		return most >= 7
+	})
+	close(release)
+	busy.Wait()
+	if most != 7 {
+		t.Errorf("%d connections", most)
+	}
 }

@@ -151,7 +151,14 @@ type starter func(ctx context.Context) (engine, Queries, error)
 
 func connect(ctx context.Context, cfg Config, db *DB) (*base, starter, error) {
 	if cfg.Driver == DriverPostgres {
-		return connectPostgres(ctx, cfg, db)
+		b, start, err := connectPostgres(ctx, cfg, db)
+		if err != nil || cfg.Shared {
+			return b, start, err
+		}
+		if err := refuseSole(ctx, b.read, staleness.Claim{Host: cfg.About.Host, Home: cfg.Home}); err != nil {
+			return nil, nil, errors.Join(err, b.close())
+		}
+		return b, start, nil
 	}
 	return connectSQLite(ctx, cfg, db)
 }
