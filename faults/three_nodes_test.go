@@ -87,6 +87,11 @@ func TestThreeNodes(t *testing.T) {
 		if err := h.db2.Promote(); err != nil {
 			t.Fatal(err)
 		}
+		for _, n := range h.nodes { // ids of transactions mean something else now
+			eventually(t, 40*time.Second, "a node loads everything anew", func() bool {
+				return strings.Contains(n.logged(), "another server answers, or a standby was promoted")
+			})
+		}
 	})
 	histories()
 	patrol()

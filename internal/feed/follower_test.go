@@ -409,6 +409,26 @@ func TestDeaf(t *testing.T) {
 	}
 }
 
+// TestPooler: a node that follows through a real transaction pooler is told that nothing is
+// announced to it, and reads everything all the same.
+func TestPooler(t *testing.T) {
+	dsn := database(t)
+	pooled := server.Pooled(t, dsn)
+	if pooled == "" {
+		if os.Getenv("GATEHOUSE_TEST_STRICT") == "1" {
+			t.Fatal("PgBouncer is missing")
+		}
+		t.Skip("PgBouncer is missing")
+	}
+	n := start(t, pooled, "a", func(c *Config) { c.Poll = 50 * time.Millisecond })
+	testwait.Until(t, soon, "noticed", func() bool { return strings.Contains(n.log.String(), "transaction pooler") })
+	c := connect(t, dsn)
+	for _, text := range []string{"one", "two", "three"} {
+		appendTo(t, c, "b", text)
+		testwait.Until(t, soon, "read all the same", func() bool { return n.seen(text) })
+	}
+}
+
 // TestNewRefusesParts: a follower that lacks a part would skip what it is for.
 func TestNewRefusesParts(t *testing.T) {
 	whole := Config{
