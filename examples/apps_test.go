@@ -208,7 +208,7 @@ func nodeModules(t *testing.T, example string) string {
 	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
 		copyFile(t, filepath.Join(example, name), filepath.Join(work, name))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	cmd.Dir = work

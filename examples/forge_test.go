@@ -122,6 +122,7 @@ func (f forger) forgeries(real string) map[string]string {
 		"no token at all":              "x",
 		"only dots":                    "..",
 		"header is no object":          segment(f.t, []int{1}) + "." + parts[1] + "." + parts[2],
+		"header nests too deep":        base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","typ":"at+jwt","x":`+strings.Repeat("[", 7000))) + "." + parts[1] + "." + parts[2],
 		"zero signature":               f.input(nil, nil) + "." + base64.RawURLEncoding.EncodeToString(make([]byte, 64)),
 		"HS256 with the public PEM":    f.hmac(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
 		"HS256 with the public DER":    f.hmac(der),
