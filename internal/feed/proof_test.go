@@ -152,7 +152,14 @@ func TestProve(t *testing.T) {
 		return len(a.looks.waiting) == len(rows)
 	})
 	l := a.looks.coming()
-	<-l.done
+	testwait.Until(t, soon, "somebody looks", func() bool {
+		select {
+		case <-l.done:
+			return true
+		default:
+			return false
+		}
+	})
 	select {
 	case p := <-got:
 		t.Errorf("one goes on: %+v", p)
