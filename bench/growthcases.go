@@ -80,8 +80,8 @@ func (b *growthBed) keys(ctx context.Context) error {
 		return err
 	}
 	after := atRest()
-	b.add(growthFigure{Name: "keys-refused", Title: "first use of 10,000 good API keys from one address: refused", Full: float64(refused), Zero: true})
-	b.add(growthFigure{Name: "keys-memory", Title: "resident memory for each API key in use, of 20,000", Full: (after - before) * (1 << 20) / all, Unit: "bytes", Must: 2048})
+	b.add(figure{Name: "keys-refused", Title: "first use of 10,000 good API keys from one address: refused", Value: float64(refused), Zero: true})
+	b.add(figure{Name: "keys-memory", Title: "resident memory for each API key in use, of 20,000", Value: (after - before) * (1 << 20) / all, Unit: "bytes", Must: 2048})
 	return nil
 }
 
@@ -143,7 +143,7 @@ func (b *growthBed) purge(ctx context.Context) error {
 			return err
 		}
 	}
-	b.add(growthFigure{Name: "purge-wait", Title: "longest wait of a write while 1,000,000 expired revocations are purged", Empty: worst[1], Full: worst[0], Unit: "ms", Must: 100})
+	b.add(figure{Name: "purge-wait", Title: "longest wait of a write while 1,000,000 expired revocations are purged", Beside: worst[1], Value: worst[0], Unit: "ms", Must: 100})
 	return nil
 }
 
@@ -241,8 +241,8 @@ func (b *growthBed) statusLists(ctx context.Context) error {
 			worst, at = ms, set
 		}
 	}
-	b.add(growthFigure{Name: "status-list", Title: fmt.Sprintf("CPU of making a status list anew, at the dearest of 12 fills (%d of 1,048,576)", at),
-		Empty: empty, Full: worst, Unit: "ms", MustRatio: 10})
+	b.add(figure{Name: "status-list", Title: fmt.Sprintf("CPU of making a status list anew, at the dearest of 12 fills (%d of 1,048,576)", at),
+		Beside: empty, Value: worst, Unit: "ms", MustRatio: 10})
 	return nil
 }
 
@@ -304,9 +304,9 @@ func (b *growthBed) starts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.add(growthFigure{Name: c.name + "-memory", Title: "most memory of a start with " + c.title, Empty: emptyPeak, Full: peak, Unit: "MiB", MustRatio: 2})
-		b.add(growthFigure{Name: c.name + "-cpu", Title: "CPU of a start with " + c.title + " beyond an empty one, beside reading the rows", Empty: read,
-			Full: max(cpu-emptyCPU, 0), Unit: "ms", MustRatio: 1.1})
+		b.add(figure{Name: c.name + "-memory", Title: "most memory of a start with " + c.title, Beside: emptyPeak, Value: peak, Unit: "MiB", MustRatio: 2})
+		b.add(figure{Name: c.name + "-cpu", Title: "CPU of a start with " + c.title + " beyond an empty one, beside reading the rows", Beside: read,
+			Value: max(cpu-emptyCPU, 0), Unit: "ms", MustRatio: 1.1})
 	}
 	return nil
 }
@@ -399,7 +399,7 @@ func (b *growthBed) policyPut(ctx context.Context) error {
 			return err
 		}
 	}
-	b.add(growthFigure{Name: "policy-put", Title: "CPU of one PUT of a policy among 10, and among 10,000", Empty: cost[0], Full: cost[1], Unit: "ms", MustRatio: 2})
+	b.add(figure{Name: "policy-put", Title: "CPU of one PUT of a policy among 10, and among 10,000", Beside: cost[0], Value: cost[1], Unit: "ms", MustRatio: 2})
 	return nil
 }
 
@@ -471,8 +471,8 @@ func (b *growthBed) search(ctx context.Context) error {
 	}
 	empty, _ := longest(found[0])
 	full, what := longest(found[1])
-	b.add(growthFigure{Name: "search", Title: "search of 1,000,000 events that finds nothing, the longest of six (" + what + ")", Empty: empty, Full: full, Unit: "ms", Must: 100})
-	b.add(growthFigure{Name: "explain", Title: "explain of an unknown request among 1,000,000 events of two hours", Empty: found[0]["explain"], Full: found[1]["explain"], Unit: "ms", Must: 100})
+	b.add(figure{Name: "search", Title: "search of 1,000,000 events that finds nothing, the longest of six (" + what + ")", Beside: empty, Value: full, Unit: "ms", Must: 100})
+	b.add(figure{Name: "explain", Title: "explain of an unknown request among 1,000,000 events of two hours", Beside: found[0]["explain"], Value: found[1]["explain"], Unit: "ms", Must: 100})
 	return nil
 }
 

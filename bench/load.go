@@ -77,6 +77,8 @@ type burden struct {
 	// whether an answer came as it should have; nil: any way.
 	transport func() *http.Transport
 	as        func(*http.Response) bool
+	// answered is told which request a good answer has come for; nil: nobody asks.
+	answered func(i int)
 }
 
 func plain() *http.Transport {
@@ -113,6 +115,9 @@ func (b burden) send(ctx context.Context) (good int, err error) {
 				_ = resp.Body.Close()
 				if resp.StatusCode == b.want && (b.as == nil || b.as(resp)) {
 					ok.Add(1)
+					if b.answered != nil {
+						b.answered(i)
+					}
 				}
 			}
 		})

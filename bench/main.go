@@ -14,6 +14,7 @@
 //	go run ./bench -json      # the same as JSON
 //	go run ./bench -only gateway-jwt,proxy
 //	go run ./bench -growth    # how work grows with what is stored, instead of what requests cost
+//	go run ./bench -nodes     # what several nodes on one PostgreSQL cost, instead
 //	go run ./bench -render    # no measuring: tables and plots of docs/performance.md from its figures
 package main
 
@@ -57,6 +58,7 @@ func run() error {
 	svg := flag.String("svg", "", "write plots to this directory")
 	render := flag.Bool("render", false, "measure nothing; write the tables of -page and its plots from -figures")
 	growth := flag.Bool("growth", false, "measure how work grows with what is stored, instead")
+	nodes := flag.Bool("nodes", false, "measure what several nodes on one PostgreSQL cost, instead")
 	figures := flag.String("figures", "docs/performance/figures.json", "what -render reads")
 	page := flag.String("page", "docs/performance.md", "where -render writes tables")
 	flag.Parse()
@@ -70,7 +72,10 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *growth {
-		return runGrowth(ctx, o, *out)
+		return runFigures(ctx, o, measureGrowth, growthText, *out)
+	}
+	if *nodes {
+		return runFigures(ctx, o, measureNodes, nodesText, *out)
 	}
 	r, err := measure(ctx, o)
 	if err != nil {
@@ -105,13 +110,13 @@ func run() error {
 	return nil
 }
 
-// runGrowth prints what [measureGrowth] finds, and keeps it at out unless that is "".
-func runGrowth(ctx context.Context, o options, out string) error {
-	r, err := measureGrowth(ctx, o)
+// runFigures prints what is measured, and keeps it at out unless that is "".
+func runFigures(ctx context.Context, o options, measure func(context.Context, options) (figureReport, error), text func(figureReport) string, out string) error {
+	r, err := measure(ctx, o)
 	if err != nil {
 		return err
 	}
-	fmt.Print(r.text())
+	fmt.Print(text(r))
 	if out == "" {
 		return nil
 	}

@@ -26,7 +26,11 @@ func renderPage(figures, page, dir string) error {
 	if r.find("floor") == nil || r.find("proxy") == nil || len(r.Process) == 0 || len(r.Libraries) == 0 || len(r.Parts) == 0 {
 		return fmt.Errorf("%s is of a part of a run; the page shows whole ones (scripts/bench record)", figures)
 	}
-	g, err := readGrowth(filepath.Join(filepath.Dir(figures), "growth.json"))
+	g, err := readFigures(filepath.Join(filepath.Dir(figures), "growth.json"), growthNames)
+	if err != nil {
+		return err
+	}
+	n, err := readFigures(filepath.Join(filepath.Dir(figures), "nodes.json"), nodesNames)
 	if err != nil {
 		return err
 	}
@@ -35,7 +39,7 @@ func renderPage(figures, page, dir string) error {
 		return err
 	}
 	sections := r.sections()
-	sections["growth"] = g.text()
+	sections["growth"], sections["nodes"] = growthText(g), nodesText(n)
 	out, err := fill(string(text), sections)
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)

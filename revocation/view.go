@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,7 @@ type View struct {
 	// dropped is the end (Unix seconds) up to which lists were purged.
 	dropped atomic.Int64
 	lists   *xsync.Map[listKey, *places]
-	cutoffs *xsync.Map[cutoffKey, cutoffValue]
+	cutoffs *xsync.Map[cutoffsKey, *cutoffs]
 	// latest is the latest cut-off (Unix milliseconds) of each kind. What was
 	// issued after it needs no look-up, and soon after a cut-off that is nearly
 	// every token.
@@ -61,11 +62,14 @@ type listKey struct {
 	list  int64
 }
 
-type cutoffKey struct {
+// cutoffsKey names the cut-offs of one kind in one realm. They have a map of their own,
+// so that none of millions repeats both.
+type cutoffsKey struct {
 	realm string
-	id    string
 	kind  uint8
 }
+
+type cutoffs = xsync.Map[string, cutoffValue] // by the id that each is for
 
 // cutoffValue holds Unix milliseconds.
 type cutoffValue struct{ before, expires int64 }
@@ -98,7 +102,7 @@ func kindOf(k CutoffKind) (uint8, bool) {
 
 // NewView returns an empty view, which refuses everything until [View.Load].
 func NewView() *View {
-	return &View{behind: make(chan struct{}, 1), lists: xsync.NewMap[listKey, *places](), cutoffs: xsync.NewMap[cutoffKey, cutoffValue]()}
+	return &View{behind: make(chan struct{}, 1), lists: xsync.NewMap[listKey, *places](), cutoffs: xsync.NewMap[cutoffsKey, *cutoffs]()}
 }
 
 // Load adds everything that the store has. Subscribe [View.Apply] to changes
@@ -184,10 +188,13 @@ func (v *View) addCutoff(c Cutoff) error {
 	if !ok || (c.ID == "") != (c.Kind == CutoffRealm) || c.Realm == "" || c.Before.IsZero() {
 		return fmt.Errorf("revocation: cut-off of kind %q is malformed", c.Kind)
 	}
-	key := cutoffKey{c.Realm, c.ID, kind}
+	of, known := v.cutoffs.Load(cutoffsKey{c.Realm, kind})
+	if !known {
+		of, _ = v.cutoffs.LoadOrCompute(cutoffsKey{strings.Clone(c.Realm), kind}, func() (*cutoffs, bool) { return xsync.NewMap[string, cutoffValue](), false })
+	}
 	// Before the entry, so that no reader passes by it.
 	raise(&v.latest[kind], c.Before.UnixMilli())
-	v.cutoffs.Compute(key, func(old cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
+	of.Compute(strings.Clone(c.ID), func(old cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
 		next := cutoffValue{before: c.Before.UnixMilli(), expires: math.MaxInt64}
 		if !c.ExpiresAt.IsZero() { // without an end it stays, rather than go at once
 			next.expires = c.ExpiresAt.UnixMilli()
@@ -238,7 +245,11 @@ func (v *View) cut(kind uint8, realm, id string, issued int64) bool {
 	if issued > v.latest[kind].Load() {
 		return false
 	}
-	c, ok := v.cutoffs.Load(cutoffKey{realm, id, kind})
+	of, ok := v.cutoffs.Load(cutoffsKey{realm, kind})
+	if !ok {
+		return false
+	}
+	c, ok := of.Load(id)
 	return ok && issued <= c.before
 }
 
@@ -255,16 +266,19 @@ func (v *View) Purge(now time.Time) int {
 		}
 		return true
 	})
-	v.cutoffs.Range(func(k cutoffKey, _ cutoffValue) bool {
-		// Decided again under the entry's lock: it may just have been renewed.
-		v.cutoffs.Compute(k, func(c cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
-			if !had || c.expires > now.UnixMilli() {
-				return c, xsync.CancelOp
-			}
-			n++
-			return c, xsync.DeleteOp
+	v.cutoffs.Range(func(_ cutoffsKey, of *cutoffs) bool {
+		of.Range(func(id string, _ cutoffValue) bool {
+			// Decided again under the entry's lock: it may just have been renewed.
+			of.Compute(id, func(c cutoffValue, had bool) (cutoffValue, xsync.ComputeOp) {
+				if !had || c.expires > now.UnixMilli() {
+					return c, xsync.CancelOp
+				}
+				n++
+				return c, xsync.DeleteOp
+			})
+			return true
 		})
-		return true
+		return true // an empty map stays: one for each realm and kind at most
 	})
 	return n
 }
@@ -279,7 +293,9 @@ type Stats struct {
 
 // Stats returns the sizes of the view.
 func (v *View) Stats() Stats {
-	return Stats{Loaded: v.loaded.Load(), Lists: v.lists.Size(), Bits: v.bits.Load(), Cutoffs: v.cutoffs.Size()}
+	n := 0
+	v.cutoffs.Range(func(_ cutoffsKey, of *cutoffs) bool { n += of.Size(); return true })
+	return Stats{Loaded: v.loaded.Load(), Lists: v.lists.Size(), Bits: v.bits.Load(), Cutoffs: n}
 }
 
 // Bits returns the list as bytes in the order of the standard: index i is bit
@@ -320,18 +336,24 @@ func (v *View) each(realm string, part func(list int64, indexes []int64) error, 
 	if err != nil {
 		return err
 	}
-	kinds := [cutoffKinds]CutoffKind{CutoffRealm, CutoffSubject, CutoffClient, CutoffSession, CutoffKey}
-	v.cutoffs.Range(func(k cutoffKey, c cutoffValue) bool {
-		if k.realm == realm {
-			out := Cutoff{Realm: realm, Kind: kinds[k.kind], ID: k.id, Before: time.UnixMilli(c.before)}
+	for kind, name := range [cutoffKinds]CutoffKind{CutoffRealm, CutoffSubject, CutoffClient, CutoffSession, CutoffKey} {
+		of, known := v.cutoffs.Load(cutoffsKey{realm, uint8(kind)})
+		if !known {
+			continue
+		}
+		of.Range(func(id string, c cutoffValue) bool {
+			out := Cutoff{Realm: realm, Kind: name, ID: id, Before: time.UnixMilli(c.before)}
 			if c.expires != math.MaxInt64 {
 				out.ExpiresAt = time.UnixMilli(c.expires)
 			}
 			err = cutoff(out)
+			return err == nil
+		})
+		if err != nil {
+			return err
 		}
-		return err == nil
-	})
-	return err
+	}
+	return nil
 }
 
 // Version tells how many places of the list are revoked: it grows with each, and
