@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: survivors mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth docs clean
+.PHONY: survivors mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth bench-nodes docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -69,6 +69,9 @@ bench: ## benchmarks: CPU time and allocations, floors beside ours
 
 bench-growth: ## how work grows with what is stored, each beside an empty store (minutes)
 	@scripts/bench growth
+
+bench-nodes: ## what several nodes on one PostgreSQL cost, beside one and beside SQLite (minutes)
+	@scripts/bench nodes
 
 test: go ## everything that CI runs: dependencies, checks, all tests, race detector, short fuzzing
 	@scripts/test

@@ -88,17 +88,19 @@ func TestFill(t *testing.T) {
 func TestPage(t *testing.T) {
 	dir := t.TempDir()
 	page := filepath.Join(dir, "performance.md")
-	before, err := os.ReadFile("../docs/performance.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(page, before, 0o600); err != nil {
-		t.Fatal(err)
+	files := []string{"performance.md", "scale.md"}
+	for _, f := range files {
+		before, err := os.ReadFile(filepath.Join("../docs", f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f), before, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := renderPage("../docs/performance/figures.json", page, filepath.Join(dir, "performance")); err != nil {
 		t.Fatal(err)
 	}
-	files := []string{"performance.md"}
 	plots, err := filepath.Glob("../docs/performance/*.svg")
 	if err != nil || len(plots) == 0 {
 		t.Fatalf("plots: %v, %v", plots, err)

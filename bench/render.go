@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// renderPage writes the page's generated parts, and its plots into dir, from the
-// figures of a run. What is between the markers belongs to it; the rest of the page
+// renderPage writes the page's generated parts, those of scale.md beside it, and its
+// plots into dir, from the figures of a run. What is between the markers belongs to it; the rest of the page
 // is written by people.
 func renderPage(figures, page, dir string) error {
 	b, err := os.ReadFile(figures)
@@ -34,17 +34,30 @@ func renderPage(figures, page, dir string) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(page)
+	sections := r.sections()
+	sections["growth"], sections["nodes"] = growthText(g), nodesText(n)
+	if err := fillPage(page, sections); err != nil {
+		return err
+	}
+	costs, err := costsOf(r, g, n)
 	if err != nil {
 		return err
 	}
-	sections := r.sections()
-	sections["growth"], sections["nodes"] = growthText(g), nodesText(n)
+	scale := map[string]string{"plan": thePlan.table(costs), "feed": feedTable(costs)}
+	return errors.Join(fillPage(filepath.Join(filepath.Dir(page), "scale.md"), scale), writePlots(r, dir))
+}
+
+// fillPage writes the sections of a page anew.
+func fillPage(path string, sections map[string]string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
 	out, err := fill(string(text), sections)
 	if err != nil {
-		return fmt.Errorf("%s: %w", page, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return errors.Join(os.WriteFile(page, []byte(out), 0o644), writePlots(r, dir))
+	return os.WriteFile(path, []byte(out), 0o644)
 }
 
 const (
