@@ -231,6 +231,29 @@ func TestNodesShareOneDatabase(t *testing.T) {
 	}
 }
 
+// TestStaleViewIsNotReady: a node that only does not hear what the others change, and can
+// ask the database well, is not ready either.
+func TestStaleViewIsNotReady(t *testing.T) {
+	st := postgresStore(t)
+	a := demoOn(t, st)
+	slow, dsn := postgres.Held(t, st.DSN, " feed")
+	b, err := a.Another(t.Context(), t.TempDir(), func(c *server.Config) {
+		c.Store.DSN, c.Store.MaxStaleness = dsn, 3*time.Second
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.Cleanup(func() { slow.Release(); b.Close(over) })
+	ready := func() int { return call(t, "GET", b.MetricsURL()+"/readyz").status }
+	testwait.Until(t, soon, "ready", func() bool { return ready() == 200 })
+	slow.Hold()
+	testwait.Until(t, soon, "not ready", func() bool { return ready() == 503 })
+	slow.Release()
+	testwait.Until(t, soon, "ready again", func() bool { return ready() == 200 })
+}
+
 // TestStaleNodeRefuses: a node that hears nothing from its database for max_staleness
 // refuses everything that depends on it, at every point and with one code; the other node
 // goes on; and once it hears again it goes on by itself, and knows what was ended meanwhile.

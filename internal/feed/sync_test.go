@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -91,6 +92,64 @@ func TestSync(t *testing.T) {
 	cancel()
 	if _, err := n.Sync(gone); err != nil && !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// atEnd runs something once a query that has the text has ended, before the answer is used.
+type atEnd struct {
+	text string
+	do   atomic.Pointer[func()]
+}
+
+type queryText struct{}
+
+func (a *atEnd) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
+	return context.WithValue(ctx, queryText{}, data.SQL)
+}
+
+func (a *atEnd) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryEndData) {
+	if text, _ := ctx.Value(queryText{}).(string); strings.Contains(text, a.text) {
+		if do := a.do.Swap(nil); do != nil {
+			(*do)()
+		}
+	}
+}
+
+// TestSyncWhileReading: who asks while a reading is under way waits for the next one.
+func TestSyncWhileReading(t *testing.T) {
+	dsn := database(t)
+	late := &atEnd{text: "pg_current_snapshot"}
+	n := quiet(t, dsn, "n", func(c *Config) {
+		c.Connect = func(ctx context.Context) (*pgx.Conn, error) {
+			cc, err := pgx.ParseConfig(dsn)
+			if err != nil {
+				return nil, err
+			}
+			cc.Tracer = late
+			return pgx.ConnectConfig(ctx, cc)
+		}
+	})
+	c := connect(t, dsn)
+	waiting := func() int {
+		n.queue.mu.Lock()
+		defer n.queue.mu.Unlock()
+		return n.queue.waiting
+	}
+	answer := make(chan error, 1)
+	late.do.Store(new(func() {
+		execute(t, c, `INSERT INTO feed (xid, node, written_at, changes) VALUES (pg_current_xact_id()::text::bigint, 'x', 0, 'late')`)
+		before := waiting()
+		go func() {
+			_, err := n.Sync(t.Context())
+			answer <- err
+		}()
+		testwait.Until(t, soon, "somebody asks", func() bool { return waiting() > before })
+	}))
+	if _, err := n.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-answer; err != nil || !n.seen("late") {
+		t.Errorf("what was committed before the question was read: %v, %v", n.seen("late"), err)
 	}
 }
 
