@@ -27,14 +27,14 @@ var thePlan = scalePlan{nodes: 100, users: 10_000_000, tokens: 100_000_000, gate
 
 // unitCosts are what docs/performance/ has of one of each.
 type unitCosts struct {
-	request                     float64 // µs of a node
-	issue, issuePostgres        float64 // µs of a node and of PostgreSQL for a token
-	end, hear                   float64 // µs of PostgreSQL: an end, and one node's reading of it
-	idle, idlePostgres          float64 // µs a second, for a node
-	hearNode                    float64 // µs of a node
-	row                         float64 // bytes
-	bit                         float64 // bits
-	cutoff, key, token, program float64 // bytes
+	request              float64 // µs of a node
+	issue, issuePostgres float64 // µs of a node and of PostgreSQL for a token
+	end, hear            float64 // µs of PostgreSQL: an end, and one node's reading of it
+	idle, idlePostgres   float64 // µs a second, for a node
+	hearNode             float64 // µs of a node
+	row                  float64 // bytes
+	bit                  float64 // bits
+	cutoff, key, program float64 // bytes
 }
 
 func costsOf(r report, growth, nodes figureReport) (c unitCosts, err error) {
