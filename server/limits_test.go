@@ -108,8 +108,6 @@ func TestLimitByShares(t *testing.T) {
 
 // TestLimitOnRedis: nodes that count together let through one limit, exactly. While their
 // server is away each counts its share, and says so; when it is back they are exact again.
-//
-// ASVS: 2.4.1
 func TestLimitOnRedis(t *testing.T) {
 	r := testredis.Start(t, testredis.Options{TLS: true, Password: "rather-secret"})
 	l := newLimited(t, func(c *server.Config) {

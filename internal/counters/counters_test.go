@@ -269,8 +269,6 @@ func TestPassword(t *testing.T) {
 }
 
 // TestTLS: a server is verified: by the authority that is named, and by its name.
-//
-// ASVS: 12.3.4
 func TestTLS(t *testing.T) {
 	r := testredis.Start(t, testredis.Options{TLS: true, Password: "rather-secret"})
 	pem, err := os.ReadFile(r.CAFile)

@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -99,7 +100,9 @@ func api(f *testing.F) http.Handler {
 			return &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: "usr_1"}, nil
 		},
 		Challenges: func(*http.Request) []string { return nil },
-		Allow:      func(context.Context, string) (time.Duration, bool) { return 0, true }})
+		Allow:      func(context.Context, string) (time.Duration, bool) { return 0, true },
+		Waiting: adminhttp.Waiting{Nodes: func(context.Context, time.Duration) peers.Proof { return peers.Proof{} }, Now: time.Now,
+			Outside: func(context.Context, string, time.Time) []adminhttp.Outside { return nil }}})
 	if err != nil {
 		f.Fatal(err)
 	}
