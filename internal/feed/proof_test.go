@@ -96,6 +96,11 @@ func TestProofOfLooks(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	p = Proof{}
+	p.follow("self", at(a, b), row, ended)
+	if len(p.Standings) != 2 {
+		t.Errorf("of two nodes: %+v", p)
+	}
+	p = Proof{}
 	p.follow("self", &look{asked: ended, history: "1/1", members: []member{a}}, row, ended)
 	if !p.Lost || !p.settled() {
 		t.Errorf("the row is gone: %+v", p)
