@@ -92,7 +92,7 @@ func diagnosePostgres(code string) trouble {
 		return troubleRetry
 	case "25006": // read-only transaction: we reached a standby
 		return troubleUnavailable
-	case "25P03": // we were stopped in the middle of a transaction, and the server gave it up
+	case "25P03", "25P04": // we were stopped in the middle of a transaction, or it took too long, and the server gave it up
 		return troubleConnection
 	}
 	if len(code) != 5 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ import (
 type cutter struct {
 	socket string
 	mu     sync.Mutex
-	cut    string // "": nothing; "before", "during" or "after" the server's work on the next COMMIT
+	cut    string // "": nothing; "before", "during" or "after" the server's work on the next COMMIT, or "ended": behind its answer
 	cuts   int
 }
 
@@ -65,7 +66,7 @@ func (c *cutter) serve(client net.Conn) {
 	}
 	defer server.Close()
 	answers := make(chan struct{})
-	lost := false // guarded by mu
+	lost, ended := false, false // guarded by mu
 	var mu sync.Mutex
 	go func() {
 		defer close(answers)
@@ -74,8 +75,14 @@ func (c *cutter) serve(client net.Conn) {
 		for {
 			n, err := server.Read(buf)
 			mu.Lock()
-			drop := lost
+			drop, end := lost, ended
 			mu.Unlock()
+			if end {
+				if at, found := behindCommit(buf[:n]); found {
+					_, _ = client.Write(append(slices.Clone(buf[:at]), sessionEnded...))
+					return
+				}
+			}
 			if hidesBackend(buf[:n]); n > 0 && !drop {
 				if _, err := client.Write(buf[:n]); err != nil {
 					return
@@ -112,11 +119,27 @@ func (c *cutter) serve(client net.Conn) {
 				<-answers
 			}
 			return
+		case "ended":
+			mu.Lock()
+			ended = true
+			mu.Unlock()
 		}
 		if _, err := server.Write(buf[:n]); err != nil {
 			return
 		}
 	}
+}
+
+// sessionEnded is what a server says to a session that an administrator ends
+// (ErrorResponse, FATAL, 57P01).
+const sessionEnded = "E\x00\x00\x00\x47SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection due to administrator\x00\x00"
+
+// behindCommit returns where the answer to a COMMIT ends in what a server says
+// (CommandComplete).
+func behindCommit(answer []byte) (at int, found bool) {
+	tag := []byte("C\x00\x00\x00\x0bCOMMIT\x00")
+	at = bytes.Index(answer, tag)
+	return at + len(tag), at >= 0
 }
 
 // hidesBackend gives another process id in what a server says at the start of a session
@@ -157,13 +180,14 @@ func behindCutter(t *testing.T) (store.Config, *cutter) {
 	return cfg, c
 }
 
-// TestCommitIsLookedUp cuts the connection before and after the server has the COMMIT. What
-// was recorded is looked up: the change is made once, is told of, and the caller hears so.
+// TestCommitIsLookedUp cuts the connection before and after the server has the COMMIT, and
+// ends the session behind the answer. What was recorded is looked up: the change is made once,
+// is told of, and the caller hears so.
 func TestCommitIsLookedUp(t *testing.T) {
 	cfg, cut := behindCutter(t)
 	db := open(t, cfg)
 	changes := changesOf(db)
-	for _, when := range []string{"before", "after"} {
+	for _, when := range []string{"before", "after", "ended"} {
 		for _, tells := range []bool{true, false} {
 			name := fmt.Sprintf("%s, tells %v", when, tells)
 			changes()
@@ -182,7 +206,7 @@ func TestCommitIsLookedUp(t *testing.T) {
 			if err != nil || cut.count() != cuts+1 {
 				t.Errorf("%s: %v after %d cuts", name, err, cut.count()-cuts)
 			}
-			if want := map[string]int{"before": 2, "after": 1}[when]; runs != want {
+			if want := map[string]int{"before": 2, "after": 1, "ended": 1}[when]; runs != want {
 				t.Errorf("%s: run %d times, want %d", name, runs, want)
 			}
 			if got := must(db.UnsequencedBatches(t.Context(), name, 10))(t); len(got) != 1 {
@@ -195,6 +219,15 @@ func TestCommitIsLookedUp(t *testing.T) {
 			same(t, changes(), want)
 		}
 	}
+
+	// What was answered need not be looked up.
+	runs := 0
+	cut.arm("ended")
+	do(t, db, func(ctx context.Context, tx *store.Tx) error { runs++; return putRole("answered")(ctx, tx) })
+	if runs != 1 {
+		t.Errorf("what was committed is run %d times", runs)
+	}
+	same(t, changes(), one(gatehouse.TopicRole, "main", "answered", policy.Role{Realm: "main", Name: "answered"}))
 
 	// What recorded nothing cannot be found: the caller is told that it failed, and
 	// everybody to look again.

@@ -108,7 +108,13 @@ func (c *postgresTx) commit(ctx context.Context, last []statement) error {
 		}
 	}
 	tag, err := r.Exec()
-	if err == nil && tag.String() != "COMMIT" {
+	if err == nil && tag.String() == "COMMIT" {
+		// It is committed, whatever comes behind that answer. A session that an administrator ends
+		// in this very moment says so in an error, which is no word about the transaction.
+		_ = r.Close()
+		return nil
+	}
+	if err == nil {
 		err = errRolledBack
 	}
 	return ended(err, r)

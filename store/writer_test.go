@@ -172,7 +172,8 @@ func TestConnectionLost(t *testing.T) {
 // TestDiagnose pins what may be called a success, a retry, or an outage.
 func TestDiagnose(t *testing.T) {
 	for code, want := range map[string]trouble{"23505": troubleUnique, "23503": troubleReference, "22021": troubleText, "40001": troubleRetry,
-		"40P01": troubleRetry, "57P01": troubleConnection, "08006": troubleConnection, "53100": troubleUnavailable, "58030": troubleUnavailable,
+		"40P01": troubleRetry, "57P01": troubleConnection, "57P02": troubleConnection, "57P03": troubleConnection, "08006": troubleConnection,
+		"25P03": troubleConnection, "25P04": troubleConnection, "53100": troubleUnavailable, "53200": troubleUnavailable, "53300": troubleUnavailable, "58030": troubleUnavailable,
 		"57014": troubleUnavailable, "25006": troubleUnavailable, "XX001": troubleUnavailable, "28P01": troubleUnavailable, "42601": troubleLogic, "": troubleLogic} {
 		if got := diagnosePostgres(code); got != want {
 			t.Errorf("%s: %v, want %v", code, got, want)
