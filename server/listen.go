@@ -104,10 +104,28 @@ func closeAfterChunks(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
 			w.Header().Set("Connection", "close")
+			w = lastAnswer{w}
 		}
 		h.ServeHTTP(w, r)
 	})
 }
+
+// lastAnswer says "Connection: close" with the last answer to a request. Whoever sends an
+// informational one before it, as an upstream may have asked for, clears the header then.
+type lastAnswer struct{ http.ResponseWriter }
+
+func (w lastAnswer) WriteHeader(status int) {
+	if status >= 200 {
+		w.Header().Set("Connection", "close")
+	} else if status != http.StatusSwitchingProtocols {
+		w.Header().Del("Connection")
+		defer w.Header().Set("Connection", "close")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w lastAnswer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // boundBodies gives every body readBodyTimeout, unless a handler gives it more.
 func boundBodies(h http.Handler) http.Handler {

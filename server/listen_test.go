@@ -15,8 +15,12 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/textproto"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -287,4 +291,53 @@ func TestSlowClients(t *testing.T) {
 			}
 		})
 	})
+}
+
+// hints is an upstream that answers with an informational answer first.
+type hints struct{}
+
+func (hints) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
+	if err := httptrace.ContextClientTrace(r.Context()).Got1xxResponse(http.StatusEarlyHints, textproto.MIMEHeader{"Link": {"</a.css>"}}); err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: 200, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("hello")), ContentLength: 5, Request: r}, nil
+}
+
+// TestChunksEndTheConnection: whatever follows a body in chunks is answered by nobody,
+// also where a proxy sends an informational answer first, and clears the header after it.
+func TestChunksEndTheConnection(t *testing.T) {
+	const chunked = "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
+	const behind = "GET /behind HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+	proxy := &httputil.ReverseProxy{Transport: hints{}, Rewrite: func(p *httputil.ProxyRequest) { p.Out.URL.Scheme, p.Out.URL.Host = "http", "upstream" }}
+	for name, h := range map[string]http.HandlerFunc{
+		"nothing said":   func(http.ResponseWriter, *http.Request) {},
+		"a status":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) },
+		"a body":         func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") },
+		"an early hint":  proxy.ServeHTTP,
+		"a flushed body": func(w http.ResponseWriter, _ *http.Request) { _ = http.NewResponseController(w).Flush() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			served(t, h, func(t *testing.T, dial func() net.Conn) {
+				ask := func(text string) (answers int, all string) {
+					c := dial()
+					go func() { _, _ = io.WriteString(c, text) }()
+					b, err := io.ReadAll(c)
+					if err != nil {
+						t.Error(err)
+					}
+					_ = c.Close()
+					return strings.Count(string(b), "HTTP/1.1 ") - strings.Count(string(b), "HTTP/1.1 1"), string(b)
+				}
+				if n, all := ask(chunked + behind); n != 1 || strings.Count(all, "Connection: close") != 1 {
+					t.Errorf("%d answers: %q", n, all)
+				}
+				if n, all := ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab" + behind); n != 2 {
+					t.Errorf("a body of a known length: %d answers: %q", n, all)
+				}
+			})
+		})
+	}
 }
