@@ -145,12 +145,6 @@ type point struct {
 	saved bool
 }
 
-// mismatch is a line that differs from its hash in the tile.
-type mismatch struct {
-	Problem
-	line tlog.Hash
-}
-
 type verification struct {
 	ctx    context.Context
 	r      Reader
@@ -166,9 +160,12 @@ type verification struct {
 	// Two trees grow side by side: from the lines and from the level-0 tiles.
 	// Where they differ, the next checkpoint tells which of them was changed.
 	lines, tiles frontier
-	undecided    []mismatch
-	differing    int           // lines that differ from their hash in the tile
+	undecided    []Problem    // lines that differ from their hash in the tile
+	untrue       []untrueTile // the tiles of those lines
+	told         int64        // the first tile that no problem was told of since
+	differing    int
 	tile         []byte        // level-0 tile of the present index; nil when missing
+	growing      []tlog.Hash   // the lines that belong to it
 	levels       [][]tlog.Hash // hashes of the tile that grows at each level
 
 	filters []SearchFilter // that are not behind, by position
@@ -436,7 +433,7 @@ func (v *verification) leaf(h *tlog.Hash, batch string) error {
 		if err != nil {
 			v.report.add(ProblemTileAltered, index, "", "%v", err)
 		}
-		v.tile = data
+		v.tile, v.growing = data, v.growing[:0]
 	}
 	var fromTile tlog.Hash
 	switch {
@@ -447,15 +444,16 @@ func (v *verification) leaf(h *tlog.Hash, batch string) error {
 	}
 	if h == nil {
 		h = &fromTile
-	} else if *h != fromTile {
-		v.differing++
-	}
-	if *h != fromTile && len(v.undecided) <= maxProblems {
-		v.undecided = append(v.undecided, mismatch{Problem{Code: ProblemLeafMismatch, Index: index, Batch: batch,
-			Text: fmt.Sprintf("the line of event %d and its hash in the tile differ", index)}, *h})
 	}
 	v.lines.add(*h)
 	v.tiles.add(fromTile)
+	v.growing = append(v.growing, *h)
+	if *h != fromTile {
+		v.differ(index, batch)
+	}
+	if last := len(v.untrue) - 1; last >= 0 && at == tileWidth-1 && v.untrue[last].n == index/tileWidth {
+		v.untrue[last].root = rootOf(v.growing)
+	}
 	if err := v.grow(0, fromTile); err != nil {
 		return err
 	}
@@ -479,12 +477,9 @@ func (v *verification) grow(level int, h tlog.Hash) error {
 			return err
 		}
 	}
-	var top frontier
-	for _, h := range full {
-		top.add(h)
-	}
+	top := rootOf(full)
 	v.levels[level] = full[:0]
-	return v.grow(level+1, top.root())
+	return v.grow(level+1, top)
 }
 
 func (v *verification) compareTile(level int, n int64, want []tlog.Hash) error {
@@ -518,15 +513,10 @@ func (v *verification) atCheckpoints() {
 		switch {
 		case lines == p.Root && tiles == p.Root: // the hot case; nothing is undecided then
 		case lines == p.Root:
-			for _, m := range v.undecided { // repair the tile that grows: level 0 has all of its hashes so far
-				if m.Index/tileWidth == v.lines.size/tileWidth {
-					v.levels[0][m.Index%tileWidth] = m.line
-				}
-			}
-			v.decide(ProblemTileAltered, "the tile's hash of event %d is not that of its line")
+			v.tilesUntrue()
 			v.tiles = frontier{size: v.lines.size, roots: slices.Clone(v.lines.roots)}
 		case tiles == p.Root:
-			v.decide(ProblemLineAltered, "the line of event %d is not the one that was signed")
+			v.linesUntrue()
 			v.lines = frontier{size: v.tiles.size, roots: slices.Clone(v.tiles.roots)}
 		case p.saved:
 			v.report.add(ProblemSavedRoot, p.Size, "", "the first %d events are not those of the saved checkpoint: the log was rewritten", p.Size)
@@ -534,13 +524,6 @@ func (v *verification) atCheckpoints() {
 			v.report.add(ProblemCheckpointRoot, p.Size, "", "the first %d events do not have the root that was signed", p.Size)
 		}
 	}
-}
-
-func (v *verification) decide(code, format string) {
-	for _, p := range v.undecided {
-		v.report.add(code, p.Index, p.Batch, format, p.Index)
-	}
-	v.undecided = nil
 }
 
 // errProof is what a proof that does not hold looks like.

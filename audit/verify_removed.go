@@ -66,6 +66,7 @@ func (v *verification) begin() error {
 	v.lines, v.levels = f, levels
 	v.tiles = frontier{size: f.size, roots: slices.Clone(f.roots)}
 	if at := n % tileWidth; at != 0 {
+		v.growing = slices.Clone(levels[0])
 		v.tile, err = loadTile(v.ctx, v.r, v.key.realm, tlog.Tile{H: tileHeight, L: 0, N: n / tileWidth, W: int(min(tileWidth, v.size-n+at))})
 		if notRead(err) {
 			return err
