@@ -40,6 +40,7 @@ type restoreTx interface {
 	TakeSetting(ctx context.Context, key, value string) (bool, error)
 	ForgetOnce(ctx context.Context) error
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+	TellLate()
 }
 
 // Restore loads a backup into the empty store of a configuration and ends every
@@ -145,6 +146,9 @@ func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, fil
 		events = append(events, e)
 	}
 	err = run(ctx, func(ctx context.Context, tx restoreTx) error {
+		// A start may have to wait for a node that goes on without the database, and can be asked which one
+		// that is, and told that it is gone. What was restored must be ended before anybody is asked anything.
+		tx.TellLate()
 		out.Grants = 0
 		for i, r := range realms {
 			// The longest that anything issued before may live, whatever the realm's

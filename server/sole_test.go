@@ -189,3 +189,37 @@ func TestWhoWaitsWithKeysDue(t *testing.T) {
 	way.mend()
 	testwait.Until(t, soon, "it waits no longer", func() bool { return call(t, "GET", b.MetricsURL()+"/readyz").status == 200 })
 }
+
+// TestWhoWaitsFinishesARestore: a node starts while a restore is to be finished, and waits for
+// another one: it ends first what was issued before the restore, and can be asked which node it
+// waits for, by a key that is good still.
+func TestWhoWaitsFinishesARestore(t *testing.T) {
+	d, s, way, st := soleNode(t, func(c *server.Config) { c.Store.Alone = "forever" })
+	out := call(t, "POST", s.AuthURL()+"/tokens", "basic", "bob:"+d.Users["bob"].Password).want(t, "a login", 200)
+	access := out.json["access_token"].(string)
+	ask := func(s *server.Server) answer { return call(t, "GET", s.GatewayURL()+"/private", "bearer", access) }
+	ask(s).want(t, "before", 200)
+	way.cut()
+	raw, err := pgx.Connect(t.Context(), st.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = raw.Close(context.Background()) }()
+	if _, err := raw.Exec(t.Context(), `INSERT INTO settings (name, value) VALUES ('restore.unfinished','1')`); err != nil {
+		t.Fatal(err)
+	}
+	b := another(t, d, func(c *server.Config) { c.Store = st; c.FillDefaults() })
+	call(t, "GET", b.MetricsURL()+"/readyz").want(t, "it waits", 503)
+	ask(b).want(t, "it answers nobody", 503)
+	call(t, "GET", b.AuthURL()+"/admin/v1/nodes", "bearer", d.AdminToken).want(t, "which node it waits for", 200)
+	var marks, cuts int
+	err = raw.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM settings WHERE name='restore.unfinished'), (SELECT count(*) FROM cutoffs)`).Scan(&marks, &cuts)
+	if err != nil || marks != 0 || cuts == 0 {
+		t.Errorf("the restore is not finished: %d marks, %d cut-offs, %v", marks, cuts, err)
+	}
+	way.mend()
+	for _, s := range []*server.Server{s, b} {
+		testwait.Until(t, soon, "it knows what was ended", func() bool { return ask(s).status == 401 })
+	}
+	testwait.Until(t, soon, "it waits no longer", func() bool { return call(t, "GET", b.MetricsURL()+"/readyz").status == 200 })
+}

@@ -206,5 +206,8 @@ func (s *sharedFeed) announce(ctx context.Context, tx *Tx) error {
 		return internal("changes for the feed: %w", err)
 	}
 	statement, args := feed.Append(s.node, text)
+	if tx.anyway {
+		statement, args = feed.AppendAnyway(s.node, text)
+	}
 	return tx.finally(ctx, statement, args...)
 }

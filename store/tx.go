@@ -29,7 +29,12 @@ type Tx struct {
 	last   []statement
 	failed error // what ended the transaction
 	done   bool
+	anyway bool // see [Tx.TellLate]
 }
+
+// TellLate has the changes of this transaction stored while another node may be going on
+// that does not hear of them. Nobody must be told then that they have effect everywhere.
+func (t *Tx) TellLate() { t.anyway = true }
 
 func newTx(raw conn, now func() time.Time, d dialect) *Tx {
 	t := &Tx{raw: raw, now: now}

@@ -14,9 +14,10 @@ const (
 	// clock is the database's, in microseconds since 1970.
 	clock = `(extract(epoch FROM clock_timestamp())*1000000)::bigint`
 
-	appendRow = `WITH r AS (INSERT INTO feed (xid, node, written_at, changes)
-		SELECT pg_current_xact_id()::text::bigint,
-			CASE WHEN EXISTS (SELECT 1 FROM sole_node WHERE node<>'' AND node<>$1::text) THEN NULL ELSE $1::text END, ` + clock + `, $2::text RETURNING xid, node, written_at)
+	appendRow    = appendHead + `CASE WHEN EXISTS (SELECT 1 FROM sole_node WHERE node<>'' AND node<>$1::text) THEN NULL ELSE $1::text END` + appendTail
+	appendAnyway = appendHead + `$1::text` + appendTail
+	appendHead   = `WITH r AS (INSERT INTO feed (xid, node, written_at, changes) SELECT pg_current_xact_id()::text::bigint, `
+	appendTail   = `, ` + clock + `, $2::text RETURNING xid, node, written_at)
 		SELECT xid, pg_notify(` + channel + `, node)::text, written_at FROM r`
 
 	// lookAround reads the nodes, which of some rows of ours are still there, and in which
@@ -52,6 +53,11 @@ const (
 // without hearing of it (package internal/staleness).
 func Append(node, changes string) (statement string, args []any) {
 	return appendRow, []any{node, changes}
+}
+
+// AppendAnyway is [Append] for a change of which nobody is told that it has effect everywhere.
+func AppendAnyway(node, changes string) (statement string, args []any) {
+	return appendAnyway, []any{node, changes}
 }
 
 // read asks for what is new since a position. With proof, it asks too whether that
