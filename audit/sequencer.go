@@ -58,11 +58,14 @@ type Sequencer struct {
 }
 
 // One sequencing transaction takes up to maxBatches batches or, beyond the first
-// page of them, maxBytes of events; a page at a time is in memory.
+// page of them, maxBytes of events; a page at a time is in memory. The first page has
+// batchPage batches, and the next four times as many after one of less than smallPage
+// bytes: a page costs some statements, however little is on it.
 const (
-	maxBatches = 64
+	maxBatches = 256
 	maxBytes   = 4 << 20
 	batchPage  = 4
+	smallPage  = 64 << 10
 )
 
 // NewSequencer checks the configuration.
@@ -346,8 +349,8 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 	tree := newEdge(ctx, tx, realm, old)
 	size := old
 	var filters filterMaker
-	for taken, bytes := 0, 0; taken < maxBatches && bytes < maxBytes; {
-		batches, err := tx.UnsequencedBatches(ctx, realm, batchPage)
+	for taken, bytes, page := 0, 0, batchPage; taken < maxBatches && bytes < maxBytes; {
+		batches, err := tx.UnsequencedBatches(ctx, realm, min(page, maxBatches-taken))
 		if err != nil {
 			return nil, err
 		}
@@ -368,9 +371,13 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 			return nil, err
 		}
 		taken += len(batches)
+		read := 0
 		for i := range batches {
-			bytes += len(batches[i].Data)
+			read += len(batches[i].Data)
 			filters.add(&batches[i])
+		}
+		if bytes += read; read < smallPage {
+			page *= 4
 		}
 	}
 	if size == old {

@@ -57,16 +57,16 @@ func (m *memory) signed(realm string) (sizes []int64) {
 	return sizes
 }
 
-// TestSequencerTransactionsAreBounded: one takes up to 64 batches, or ends with the page of four in which it has 4 MiB
+// TestSequencerTransactionsAreBounded: one takes up to 256 batches, or ends with the page of four in which it has 4 MiB
 // of events; what is left comes at once in the next, each with a checkpoint of its own.
 func TestSequencerTransactionsAreBounded(t *testing.T) {
 	for name, tc := range map[string]struct {
 		batches, each int
 		want          []int64
 	}{
-		"64 batches":           {64, 100, []int64{64}},
-		"65 batches":           {65, 100, []int64{64, 65}},
-		"200 batches":          {200, 100, []int64{64, 128, 192, 200}},
+		"256 batches":          {256, 100, []int64{256}},
+		"257 batches":          {257, 100, []int64{256, 257}},
+		"800 batches":          {800, 100, []int64{256, 512, 768, 800}},
 		"4 MiB in a page":      {9, 1 << 20, []int64{4, 8, 9}},
 		"less in the page":     {9, 1<<20 - 1, []int64{8, 9}},
 		"4 MiB in two":         {17, 1 << 19, []int64{8, 16, 17}},
@@ -95,14 +95,14 @@ func TestSequencerGivesWay(t *testing.T) {
 		tries int
 		size  int64
 	}{
-		"never lost":              {func(int) bool { return false }, 3, 130},
+		"never lost":              {func(int) bool { return false }, 3, 520},
 		"always lost":             {func(int) bool { return true }, 4, 0},
-		"three times each":        {func(try int) bool { return try%4 != 0 }, 12, 130},
-		"three times, then four":  {func(try int) bool { return try != 4 }, 8, 64},
+		"three times each":        {func(try int) bool { return try%4 != 0 }, 12, 520},
+		"three times, then four":  {func(try int) bool { return try != 4 }, 8, 256},
 		"four times at the start": {func(try int) bool { return try < 5 }, 4, 0},
 	} {
 		m := newMemory()
-		for n := range 130 {
+		for n := range 520 {
 			m.append(t, event("main", "k", n))
 		}
 		tries := 0
@@ -115,7 +115,7 @@ func TestSequencerGivesWay(t *testing.T) {
 			return nil
 		}
 		err := sequencer(t, m).Sequence(t.Context(), "main")
-		if tries != tc.tries || m.heads["main"] != tc.size || errors.Is(err, gatehouse.Conflict) != (tc.size < 130) {
+		if tries != tc.tries || m.heads["main"] != tc.size || errors.Is(err, gatehouse.Conflict) != (tc.size < 520) {
 			t.Errorf("%s: %d events after %d tries, %v", name, m.heads["main"], tries, err)
 		}
 	}

@@ -92,7 +92,8 @@ type BatchWriter interface {
 
 // SequencerTx is the transaction of the [Sequencer].
 type SequencerTx interface {
-	// UnsequencedBatches returns limit batches without FirstIndex, by Position.
+	// UnsequencedBatches returns up to limit batches without FirstIndex, by Position: fewer
+	// where they are large, but at least one when there is one.
 	UnsequencedBatches(ctx context.Context, realm string, limit int) ([]Batch, error)
 	AuditHead(ctx context.Context, realm string) (int64, error)
 	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)

@@ -403,3 +403,24 @@ func TestAuditWaiting(t *testing.T) {
 		}
 	})
 }
+
+// TestLargeBatchesComeInPieces: what waits is read some megabytes at a time, and nothing is
+// left out.
+func TestLargeBatchesComeInPieces(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		var all []string
+		for i := range 5 {
+			b := batch(fmt.Sprintf("bat_%d", i), 1)
+			b.Data = bytes.Repeat([]byte("x"), 2<<20)
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.AppendBatch(ctx, b) })
+			all = append(all, b.ID)
+		}
+		for i := 0; i < len(all); i += 2 {
+			read := must(db.UnsequencedBatches(ctx, "main", 10))(t)
+			same(t, batchIDs(read, nil)(t), all[i:min(i+2, len(all))])
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SequenceBatches(ctx, "main", int64(i), read) })
+		}
+		same(t, len(must(db.UnsequencedBatches(ctx, "main", 10))(t)), 0)
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -183,7 +184,8 @@ func page(limit int) error {
 }
 
 // bind turns args into what both drivers take alike, in place: int64, bool,
-// []byte, string, nil. It is the boundary where text is checked.
+// []byte, string, nil; and lists of numbers and of text, which PostgreSQL's takes. It
+// is the boundary where text is checked.
 func bind(args []any) error {
 	for i, a := range args {
 		switch v := a.(type) {
@@ -205,7 +207,12 @@ func bind(args []any) error {
 				return err
 			}
 			args[i] = text
-		case nil, bool, int64:
+		case []string:
+			if !slices.ContainsFunc(v, func(s string) bool { return !validText(s) }) {
+				continue
+			}
+			return errText
+		case nil, bool, int64, []int64:
 		default:
 			return internal("argument %d has the type %T", i+1, a)
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,14 +20,30 @@ func scanBatch(r row) (v audit.Batch, err error) {
 	return v, err
 }
 
-// UnsequencedBatches returns the oldest batches without an index, by position.
+// UnsequencedBatches returns the oldest batches without an index, by position: up to limit,
+// and none after those that make up some megabytes.
 func (q Queries) UnsequencedBatches(ctx context.Context, realm string, limit int) ([]audit.Batch, error) {
 	if err := page(limit); err != nil {
 		return nil, err
 	}
-	return many(ctx, q.c, scanBatch, `SELECT `+batchColumns+` FROM audit_batches WHERE realm=$1 AND first_index<0
-		ORDER BY position LIMIT $2`, realm, limit)
+	out, bytes := []audit.Batch{}, 0
+	err := each(ctx, q.c, scanBatch, func(b audit.Batch) error {
+		out, bytes = append(out, b), bytes+len(b.Data)
+		if bytes >= manyBytes {
+			return errEnough
+		}
+		return nil
+	}, `SELECT `+batchColumns+` FROM audit_batches WHERE realm=$1 AND first_index<0 ORDER BY position LIMIT $2`, realm, limit)
+	if err != nil && err != errEnough {
+		return nil, err
+	}
+	return out, nil
 }
+
+// manyBytes of events are enough to be in memory at a time.
+const manyBytes = 4 << 20
+
+var errEnough = errors.New("store: enough was read")
 
 // AuditHead returns the number of lines of the realm's log that have an index.
 func (q Queries) AuditHead(ctx context.Context, realm string) (int64, error) {
@@ -267,6 +284,9 @@ func (t *Tx) SequenceBatches(ctx context.Context, realm string, firstIndex int64
 	positions, err := t.placeArrived(ctx, realm, batches)
 	if err != nil {
 		return err
+	}
+	if t.lanes {
+		return t.place(ctx, realm, firstIndex, batches, positions)
 	}
 	for i := range batches {
 		b := &batches[i]

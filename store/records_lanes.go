@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 )
 
@@ -29,7 +30,8 @@ func laneOf(position int64) int64 { return position & (lanes - 1) }
 // refused, and the transaction runs again.
 func (t *Tx) appendInLane(ctx context.Context, b *audit.Batch) error {
 	coding, data := encodeBatch(b.Data)
-	return t.finally(ctx, `WITH free AS (SELECT CAST(n AS BIGINT) AS lane FROM generate_series(0,`+strconv.Itoa(lanes-1)+`) AS n
+	// In FROM, generate_series would make all its rows before the first is looked at.
+	return t.finally(ctx, `WITH free AS (SELECT n AS lane FROM (SELECT generate_series(CAST(0 AS BIGINT),`+strconv.Itoa(lanes-1)+`) AS n) AS s
 			WHERE pg_try_advisory_xact_lock(hashtextextended(coalesce(current_schema(),'')||' '||CAST($2 AS TEXT), 0) & `+strconv.Itoa(-lanes)+` | n) LIMIT 1),
 		taken AS (INSERT INTO audit_lanes AS l (realm, lane, stored, arrived) SELECT $2, lane, 1, `+t.clock+` FROM free
 			ON CONFLICT (realm, lane) DO UPDATE SET stored=l.stored+1, arrived=GREATEST(l.arrived+1, excluded.arrived) RETURNING lane, arrived)
@@ -63,13 +65,44 @@ func (t *Tx) placeArrived(ctx context.Context, realm string, batches []audit.Bat
 			next++
 		}
 	}
-	for _, lane := range slices.Sorted(maps.Keys(taken)) {
+	if t.lanes {
+		numbers, counts := slices.Sorted(maps.Keys(taken)), make([]int64, 0, len(taken))
+		for _, lane := range numbers {
+			counts = append(counts, taken[lane])
+		}
+		_, err = exec(ctx, t.c, `INSERT INTO audit_taken (realm, lane, batches) SELECT $1, lane, n FROM unnest($2::bigint[], $3::bigint[]) AS v(lane, n)
+			ON CONFLICT (realm, lane) DO UPDATE SET batches=audit_taken.batches+excluded.batches`, realm, numbers, counts)
+		return positions, err
+	}
+	for _, lane := range slices.Sorted(maps.Keys(taken)) { // of a log that came from PostgreSQL
 		if _, err := exec(ctx, t.c, `INSERT INTO audit_taken (realm, lane, batches) VALUES ($1,$2,$3)
 			ON CONFLICT (realm, lane) DO UPDATE SET batches=audit_taken.batches+excluded.batches`, realm, lane, taken[lane]); err != nil {
 			return nil, err
 		}
 	}
 	return positions, nil
+}
+
+// place writes the indexes and positions of batches as [Tx.SequenceBatches] does, in one
+// statement.
+func (t *Tx) place(ctx context.Context, realm string, firstIndex int64, batches []audit.Batch, positions []int64) error {
+	ids, counts, indexes, moves := make([]string, len(batches)), make([]int64, len(batches)), make([]int64, len(batches)), make([]int64, len(batches))
+	for i := range batches {
+		b := &batches[i]
+		if positions[i] != b.Position {
+			moves[i] = positions[i]
+		}
+		b.FirstIndex, b.Position = firstIndex, positions[i]
+		ids[i], counts[i], indexes[i] = b.ID, b.Count, firstIndex
+		firstIndex += b.Count
+	}
+	n, err := exec(ctx, t.c, `UPDATE audit_batches AS b SET first_index=v.first_index, position=COALESCE(NULLIF(v.position,0), b.position)
+		FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::bigint[]) AS v(id, event_count, first_index, position)
+		WHERE b.id=v.id COLLATE "C" AND b.realm=$1 AND b.event_count=v.event_count AND b.first_index<0`, realm, ids, counts, indexes, moves)
+	if err == nil && n != int64(len(batches)) {
+		err = t.fail(gatehouse.ErrVersionConflict) // some batches have their index already: nothing of it may stay
+	}
+	return err
 }
 
 // missingArrivals counts the batches of the realm that were stored in a lane, and neither
