@@ -70,7 +70,8 @@ func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
 	}
 	now := s.c.Now()
 	var out issue
-	err := s.retryStatus(ctx, func(ctx context.Context, tx Tx) error {
+	_, opens := k.(opening)
+	err := s.retryStatus(ctx, opens, func(ctx context.Context, tx Tx) error {
 		out = issue{order: o, now: now}
 		for _, phase := range phases {
 			if err := phase(ctx, tx, &out); err != nil || out.refused {
@@ -92,12 +93,13 @@ func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
 // index: the random one is in use.
 var errStatusTaken = errors.New("grant: status index taken")
 
-// retryStatus runs fn again while the status index it drew is taken. Lists are
-// sparse, so a few attempts are far more than enough.
-func (s *Service) retryStatus(ctx context.Context, fn func(ctx context.Context, tx Tx) error) error {
+// retryStatus runs fn again while the status index it drew is taken, which may turn out
+// when what it left is stored. Lists are sparse, so a few attempts are far more than enough.
+func (s *Service) retryStatus(ctx context.Context, opens bool, fn func(ctx context.Context, tx Tx) error) error {
 	var err error
 	for range 5 {
-		if err = s.c.Run(ctx, fn); !errors.Is(err, errStatusTaken) {
+		err = s.c.Run(ctx, fn)
+		if !errors.Is(err, errStatusTaken) && !(opens && errors.Is(err, gatehouse.Conflict)) {
 			return err
 		}
 	}

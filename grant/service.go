@@ -34,7 +34,8 @@ type Tx interface {
 	Family(ctx context.Context, hash []byte) (Family, error)
 	// UseRefresh marks the token used. Of all callers exactly one wins.
 	UseRefresh(ctx context.Context, hash []byte, at time.Time) (won bool, err error)
-	// InsertIssued stores what is there of a grant, a refresh and an opaque token.
+	// InsertIssued stores what is there of a grant, a refresh and an opaque token, at once or
+	// with the commit; a Conflict is its error or the runner's.
 	InsertIssued(ctx context.Context, i Issued) error
 	// EndGrant ends a grant and sets its status bit. It returns the grant; ended
 	// tells whether this call did it. An unknown grant is NotFound.

@@ -299,8 +299,13 @@ func (q Queries) OpaqueToken(ctx context.Context, hash []byte) (credential.Opaqu
 
 // InsertOpaqueToken adds a token; a hash in use is Conflict.
 func (t *Tx) InsertOpaqueToken(ctx context.Context, v credential.OpaqueToken) error {
-	return insert(ctx, t.c, `INSERT INTO opaque_tokens (`+opaqueColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9) ON CONFLICT DO NOTHING`,
-		v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt)
+	return insert(ctx, t.c, insertOpaque+` ON CONFLICT DO NOTHING`, opaqueArgs(v)...)
+}
+
+const insertOpaque = `INSERT INTO opaque_tokens (` + opaqueColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9)`
+
+func opaqueArgs(v credential.OpaqueToken) []any {
+	return []any{v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt}
 }
 
 // PurgeOpaqueTokens removes up to limit tokens that expired before the given time,

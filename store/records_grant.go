@@ -45,10 +45,15 @@ func (q Queries) Grants(ctx context.Context, realm, subject, after string, limit
 // remember anything of it: to tell would have every opaque token looked up again at every
 // login of somebody.
 func (t *Tx) InsertGrant(ctx context.Context, g gatehouse.Grant) error {
-	return insert(ctx, t.c, `INSERT INTO grants (`+grantColumns+`)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) ON CONFLICT DO NOTHING`,
-		g.Realm, g.ID, g.Subject, g.ClientID, g.SessionID, document{g.Scopes}, document{g.Audience}, g.AuthTime, document{g.AMR},
-		g.ACR, g.StatusList, g.StatusIdx, g.CreatedAt, g.ExpiresAt, g.EndedAt, g.EndReason)
+	return insert(ctx, t.c, insertGrant+` ON CONFLICT DO NOTHING`, grantArgs(g)...)
+}
+
+const insertGrant = `INSERT INTO grants (` + grantColumns + `)
+	VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)`
+
+func grantArgs(g gatehouse.Grant) []any {
+	return []any{g.Realm, g.ID, g.Subject, g.ClientID, g.SessionID, document{g.Scopes}, document{g.Audience}, g.AuthTime, document{g.AMR},
+		g.ACR, g.StatusList, g.StatusIdx, g.CreatedAt, g.ExpiresAt, g.EndedAt, g.EndReason}
 }
 
 // EndGrant ends a grant and sets its status bit. It returns the grant as it is
@@ -171,8 +176,13 @@ func (q Queries) Family(ctx context.Context, hash []byte) (f grant.Family, err e
 }
 
 // InsertIssued adds what is there of a grant, its refresh token and an opaque
-// token, in that order; see the methods for each.
+// token, in that order; see the methods for each. On PostgreSQL they go out with the
+// COMMIT ([Tx.finally]): the transaction itself does not see them, and it is the runner
+// that reports a Conflict.
 func (t *Tx) InsertIssued(ctx context.Context, i grant.Issued) error {
+	if t.together() {
+		return t.issueLast(ctx, i)
+	}
 	if i.Grant != nil {
 		if err := t.InsertGrant(ctx, *i.Grant); err != nil {
 			return err
@@ -189,11 +199,33 @@ func (t *Tx) InsertIssued(ctx context.Context, i grant.Issued) error {
 	return nil
 }
 
+func (t *Tx) issueLast(ctx context.Context, i grant.Issued) error {
+	if i.Grant != nil {
+		if err := t.finally(ctx, insertGrant, grantArgs(*i.Grant)...); err != nil {
+			return err
+		}
+	}
+	if i.Refresh != nil {
+		if err := t.finally(ctx, insertRefresh, refreshArgs(*i.Refresh)...); err != nil {
+			return err
+		}
+	}
+	if i.Opaque != nil {
+		return t.finally(ctx, insertOpaque, opaqueArgs(*i.Opaque)...)
+	}
+	return nil
+}
+
 // InsertRefresh adds a refresh token; a hash in use, or a grant that does not
 // exist, is Conflict.
 func (t *Tx) InsertRefresh(ctx context.Context, r grant.Refresh) error {
-	return insert(ctx, t.c, `INSERT INTO refresh_tokens (`+refreshColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING`,
-		r.Hash, r.GrantID, r.Realm, r.Sequence, r.IssuedAt, r.ExpiresAt, r.UsedAt)
+	return insert(ctx, t.c, insertRefresh+` ON CONFLICT DO NOTHING`, refreshArgs(r)...)
+}
+
+const insertRefresh = `INSERT INTO refresh_tokens (` + refreshColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7)`
+
+func refreshArgs(r grant.Refresh) []any {
+	return []any{r.Hash, r.GrantID, r.Realm, r.Sequence, r.IssuedAt, r.ExpiresAt, r.UsedAt}
 }
 
 // UseRefresh marks a refresh token as used and tells whether it was unused: of

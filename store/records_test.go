@@ -685,3 +685,49 @@ func TestFamilyCutOff(t *testing.T) {
 		}
 	})
 }
+
+// TestIssuedTwice: a place in the status lists, a refresh token and an opaque one are given
+// once; of what was issued with one that is taken nothing is stored, its event neither.
+func TestIssuedTwice(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db, g := open(t, cfg), exampleGrant()
+		issue := func(g gatehouse.Grant, refresh, opaque string) error {
+			return db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				if err := tx.InsertIssued(ctx, grant.Issued{Grant: &g,
+					Refresh: &grant.Refresh{Hash: []byte(refresh), Realm: g.Realm, GrantID: g.ID},
+					Opaque:  &credential.OpaqueToken{Hash: []byte(opaque), ID: "tok_" + opaque, Realm: g.Realm, GrantID: g.ID}}); err != nil {
+					return err
+				}
+				return tx.AppendEvents(ctx, gatehouse.Event{Realm: g.Realm, Kind: "a.b", Actor: gatehouse.Actor{ID: g.ID}})
+			})
+		}
+		if err := issue(g, "r1", "o1"); err != nil {
+			t.Fatal(err)
+		}
+		other := func(id string, index int64) gatehouse.Grant {
+			o := g
+			o.ID, o.StatusIdx = id, index
+			return o
+		}
+		for name, err := range map[string]error{
+			"grant":   issue(other(g.ID, 7001), "r2", "o2"),
+			"place":   issue(other("grt_3", g.StatusIdx), "r3", "o3"),
+			"refresh": issue(other("grt_4", 7004), "r1", "o4"),
+			"opaque":  issue(other("grt_5", 7005), "r5", "o1"),
+		} {
+			if !errors.Is(err, gatehouse.Conflict) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		same(t, len(must(db.Grants(t.Context(), g.Realm, "", "", 10))(t)), 1)
+		same(t, actors(must(db.UnsequencedBatches(t.Context(), g.Realm, 10))(t)), []string{g.ID})
+		for _, hash := range []string{"r2", "r3", "r4", "r5"} {
+			if _, err := db.Refresh(t.Context(), []byte(hash)); !errors.Is(err, gatehouse.NotFound) {
+				t.Errorf("%s: %v", hash, err)
+			}
+		}
+		if err := issue(other("grt_6", 7006), "r6", "o6"); err != nil {
+			t.Error(err)
+		}
+	})
+}

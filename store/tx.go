@@ -105,15 +105,24 @@ type statement struct {
 // database can be sent both at once: one answer is waited for in place of two, and its
 // locks are held for less. Nothing of the transaction is stored when it fails.
 func (t *Tx) finally(ctx context.Context, query string, args ...any) error {
+	if err := t.usable(); err != nil {
+		return err
+	}
 	if err := bind(args); err != nil {
 		return t.fail(err)
 	}
-	if _, together := t.raw.(*postgresTx); together {
+	if t.together() {
 		t.last = append(t.last, statement{query, args})
 		return nil
 	}
 	_, err := t.c.exec(ctx, query, args)
 	return public(err)
+}
+
+// together reports whether statements can go out with the COMMIT.
+func (t *Tx) together() bool {
+	_, can := t.raw.(*postgresTx)
+	return can
 }
 
 // run executes fn and stores what it left for the end. A panic becomes an error,
