@@ -105,6 +105,8 @@ func (s terms) AcquireLease(_ context.Context, _, _ string, term time.Duration) 
 	return lease.Lease{}, errors.New("enough")
 }
 
+func (terms) LeasesOfOthers(context.Context, string) ([]string, error) { return nil, nil }
+
 // TestLeasesOfOneAloneHaveNoEnd: only a process among others has leases that it must renew.
 func TestLeasesOfOneAloneHaveNoEnd(t *testing.T) {
 	for shared, want := range map[bool]time.Duration{false: 0, true: lease.Term} {

@@ -43,6 +43,8 @@ func TestLeases(t *testing.T) {
 	_, err := b.AcquireLease(ctx, "w", "b", long)
 	wantCode(t, err, "lease_held")
 	same(t, must(b.AcquireLease(ctx, "other", "b", long))(t).Epoch, int64(1))
+	same(t, must(b.LeasesOfOthers(ctx, "b"))(t), []string{"w"})
+	same(t, must(b.LeasesOfOthers(ctx, "c"))(t), []string{"other", "w"})
 	same(t, must(a.RenewLeases(ctx, "a", long))(t), []lease.Lease{first})
 	same(t, must(b.RenewLeases(ctx, "nobody", long))(t), []lease.Lease{})
 	if err := b.ReleaseLease(ctx, lease.Lease{Name: "w", Holder: "b", Epoch: 1}); err != nil {
@@ -53,6 +55,7 @@ func TestLeases(t *testing.T) {
 	if err := a.ReleaseLease(ctx, first); err != nil {
 		t.Fatal(err)
 	}
+	same(t, must(b.LeasesOfOthers(ctx, "b"))(t), nil)
 	second := must(b.AcquireLease(ctx, "w", "b", 50*time.Millisecond))(t)
 	same(t, second, lease.Lease{Name: "w", Holder: "b", Epoch: 2})
 	if err := a.ReleaseLease(ctx, first); err != nil { // late

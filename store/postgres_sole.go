@@ -20,11 +20,16 @@ const (
 	quietFor = time.Minute
 	// soleMargin is added to the bound of a node before others take it that its time is over:
 	// its clock and the database's need not run at the same pace.
-	soleMargin  = 5 * time.Second
-	clockDrift  = 100 // a hundredth of the bound
-	boundNoEnd  = -1
-	soleTable   = `SELECT node, host, home, bound, contact, ` + pgClock + ` FROM sole_node WHERE one=1`
-	pgClock     = `CAST(EXTRACT(EPOCH FROM clock_timestamp())*1000000 AS BIGINT)`
+	soleMargin = 5 * time.Second
+	clockDrift = 100 // a hundredth of the bound
+	boundNoEnd = -1
+	soleTable  = `SELECT node, host, home, bound, contact, ` + pgClock + ` FROM sole_node WHERE one=1`
+	pgClock    = `CAST(EXTRACT(EPOCH FROM clock_timestamp())*1000000 AS BIGINT)`
+	// otherProcess is true when a process other than $3 and $4 said something in the last $5
+	// microseconds, or another backend than $2 has the lock of class $1. The locks come last:
+	// to list them costs the server more than all the rest.
+	otherProcess = `(EXISTS (SELECT 1 FROM nodes WHERE id<>$3 AND id<>$4 AND seen_at>` + pgClock + `-$5)
+		OR EXISTS (SELECT 1 FROM pg_locks WHERE ` + holdsLock + ` AND pid<>$2))`
 	soleCleared = `UPDATE sole_node SET node='', contact=` + pgClock + ` WHERE one=1 AND node=$1`
 )
 
@@ -93,22 +98,16 @@ func (s soleRegister) Sole(ctx context.Context, c staleness.Claim) (st staleness
 		return st, err
 	}
 	held, backend := s.e.lock.taken.Load(), s.e.lock.backend.Load()
-	h, err := scanSole(s.e.pool.QueryRow(ctx, soleTable))
+	var holder string // as the row says, which may not be there yet
+	var now int64
+	var others bool
+	err = s.e.pool.QueryRow(ctx, `SELECT coalesce((SELECT node FROM sole_node WHERE one=1),''), `+pgClock+`, `+otherProcess,
+		postgresLockClass, backend, c.Node, "", quietFor.Microseconds()).Scan(&holder, &now, &others)
 	if err != nil {
 		return st, public(err)
 	}
-	clock := time.UnixMicro(h.now)
-	if h.now == 0 { // there is no row yet
-		if err := s.e.pool.QueryRow(ctx, `SELECT `+pgClock).Scan(&h.now); err != nil {
-			return st, public(err)
-		}
-		clock = time.UnixMicro(h.now)
-	}
-	others, err := s.others(ctx, s.e.pool, c.Node, "", backend)
-	if err != nil {
-		return st, public(err)
-	}
-	if h.node == "" && (others || c.Bound <= 0) && s.e.joined.Load() == held {
+	clock := time.UnixMicro(now)
+	if holder == "" && (others || c.Bound <= 0) && s.e.joined.Load() == held {
 		return staleness.Standing{Database: clock}, nil // as nearly always: nothing is written
 	}
 	tx, err := s.e.pool.Begin(ctx)
@@ -131,9 +130,7 @@ func (s soleRegister) Sole(ctx context.Context, c staleness.Claim) (st staleness
 func (s soleRegister) others(ctx context.Context, q interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }, node, dead string, backend int64) (yes bool, err error) {
-	err = q.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE `+holdsLock+` AND pid<>$2)
-		OR EXISTS (SELECT 1 FROM nodes WHERE id<>$3 AND id<>$4 AND seen_at>`+pgClock+`-$5)`,
-		postgresLockClass, backend, node, dead, quietFor.Microseconds()).Scan(&yes)
+	err = q.QueryRow(ctx, `SELECT `+otherProcess, postgresLockClass, backend, node, dead, quietFor.Microseconds()).Scan(&yes)
 	return yes, err
 }
 

@@ -31,8 +31,21 @@ func (db *DB) AcquireLease(ctx context.Context, name, holder string, term time.D
 	return l, err
 }
 
-// leaseFree returns the epoch of a lease that may be taken, 0 when it was never held. It
-// writes nothing: who waits for a lease asks every second or two.
+// LeasesOfOthers returns the names of the leases that another process holds which may be
+// alive; see [lease.Store]. It writes nothing: who waits asks every second or two.
+func (db *DB) LeasesOfOthers(ctx context.Context, holder string) ([]string, error) {
+	names, err := many(ctx, db.c, func(r row) (v string, err error) { return v, r.Scan(&v) },
+		`SELECT name FROM leases WHERE holder<>'' AND holder<>$1 AND expires_at IS NOT NULL AND expires_at>`+db.clock+` ORDER BY name`, holder)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	if alone, err := db.engine.alone(ctx); err != nil || alone {
+		return nil, err
+	}
+	return names, nil
+}
+
+// leaseFree returns the epoch of a lease that may be taken, 0 when it was never held.
 func (db *DB) leaseFree(ctx context.Context, name, holder string, term time.Duration) (epoch int64, err error) {
 	type state struct {
 		epoch int64

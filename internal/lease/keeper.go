@@ -40,6 +40,10 @@ type Keeper struct {
 	mu   sync.Mutex
 	held map[string]*holding
 	idle chan struct{} // closed to end the renewals; nil while none run
+
+	looking sync.Mutex
+	others  []string  // the leases that others held when it was looked last
+	next    time.Time // when it is looked again
 }
 
 type holding struct {
@@ -83,6 +87,11 @@ func (k *Keeper) Hold(ctx context.Context, name string, work func(context.Contex
 func (k *Keeper) acquire(ctx context.Context, name string) (context.Context, *holding) {
 	failed := ""
 	for ctx.Err() == nil {
+		free, next := k.free(ctx, name)
+		if !free {
+			wait(ctx, next)
+			continue
+		}
 		asked := time.Now()
 		l, err := k.cfg.Store.AcquireLease(ctx, name, k.cfg.Holder, k.cfg.Term)
 		if err == nil {
@@ -96,15 +105,33 @@ func (k *Keeper) acquire(ctx context.Context, name string) (context.Context, *ho
 			failed = text // told once: it is tried every second
 			k.cfg.Logger.Error("a lease could not be taken; trying again", "lease", name, "error", err)
 		}
-		// Not all at the same moment: many may wait for one.
-		pause := time.NewTimer(k.cfg.Retry*3/4 + rand.N(k.cfg.Retry/2+1))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-		}
+		wait(ctx, next)
 	}
 	return nil, nil
+}
+
+// free reports whether the lease may be free, and when it is looked again. It is looked
+// once for all that this process waits for.
+func (k *Keeper) free(ctx context.Context, name string) (bool, time.Time) {
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	if now := time.Now(); !now.Before(k.next) {
+		// Not all at the same moment: many may wait for one.
+		k.next, k.others = now.Add(k.cfg.Retry*3/4+rand.N(k.cfg.Retry/2+1)), nil
+		if k.cfg.Term > 0 {
+			k.others, _ = k.cfg.Store.LeasesOfOthers(ctx, k.cfg.Holder) // an error is that of the taking, too
+		}
+	}
+	return !slices.Contains(k.others, name), k.next
+}
+
+func wait(ctx context.Context, until time.Time) {
+	pause := time.NewTimer(time.Until(until))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
 }
 
 // Held is how many leases this process holds.

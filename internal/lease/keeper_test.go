@@ -52,6 +52,17 @@ func (s *table) AcquireLease(_ context.Context, name, holder string, term time.D
 	return r.Lease, nil
 }
 
+func (s *table) LeasesOfOthers(_ context.Context, holder string) (names []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, r := range s.rows {
+		if r.Holder != "" && r.Holder != holder && (r.ends.IsZero() || r.ends.After(time.Now())) {
+			names = append(names, name)
+		}
+	}
+	return names, s.call("look")
+}
+
 func (s *table) RenewLeases(ctx context.Context, holder string, term time.Duration) (out []lease.Lease, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -304,4 +315,37 @@ func TestNoLease(t *testing.T) {
 	if h := lease.From(t.Context()); h != nil {
 		t.Errorf("%v", h)
 	}
+}
+
+// TestOneLooksForAll: a process that waits for many leases asks for all of them at once, and
+// takes each when it is free.
+func TestOneLooksForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTable()
+		names := []string{"u", "v", "w"}
+		for _, name := range names {
+			s.rows[name] = row{Lease: lease.Lease{Name: name, Holder: "a", Epoch: 1}}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		k := keeper(s, "b", lease.Term)
+		var ended sync.WaitGroup
+		for _, name := range names {
+			ended.Go(func() {
+				_ = k.Hold(ctx, name, func(ctx context.Context) error { <-ctx.Done(); return nil })
+			})
+		}
+		time.Sleep(lease.Term)
+		if looks, tries := s.count("look"), s.count("acquire"); looks < 4 || looks > 8 || tries != 0 || k.Held() != 0 {
+			t.Errorf("in a term it looked %d times, tried %d times and holds %d", looks, tries, k.Held())
+		}
+		s.mu.Lock()
+		delete(s.rows, "v")
+		s.mu.Unlock()
+		time.Sleep(lease.Term / 3)
+		if k.Held() != 1 || s.holder("v") != "b" {
+			t.Errorf("of one that is free and two that are not it holds %d", k.Held())
+		}
+		stop()
+		ended.Wait()
+	})
 }

@@ -28,6 +28,8 @@ type Store interface {
 	// process does, unless no other process is there any more. With a term of 0 it is
 	// taken from whoever has it, and has no end.
 	AcquireLease(ctx context.Context, name, holder string, term time.Duration) (Lease, error)
+	// LeasesOfOthers returns the names of those that [Store.AcquireLease] would find held.
+	LeasesOfOthers(ctx context.Context, holder string) ([]string, error)
 	// RenewLeases makes all leases of the holder last for term from now on, and returns
 	// them. What it does not return is lost.
 	RenewLeases(ctx context.Context, holder string, term time.Duration) ([]Lease, error)
