@@ -65,6 +65,12 @@ func (d *Decider) decideAdmin(ctx context.Context, p *gatehouse.Principal, actio
 	if _, fault := d.snapshot(ctx, p.Realm); fault == CodeRealmDisabled || fault == codeRealmUnknown {
 		return deny(fault)
 	}
+	// Whoever follows what was revoked would take the silence about a realm that is switched off for "nothing was".
+	if need == ScopeRevocations {
+		if _, fault := d.snapshot(ctx, realm); fault == CodeRealmDisabled {
+			return deny(fault)
+		}
+	}
 	acc, err := d.directory.Subject(ctx, p.Realm, p.ID)
 	switch {
 	case errors.Is(err, gatehouse.NotFound) || err == nil && acc.Disabled:

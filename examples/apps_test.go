@@ -94,7 +94,7 @@ func answers(base string, ended <-chan struct{}) bool {
 		}
 		if resp, err := httpClient.Get(base + "/public"); err == nil {
 			resp.Body.Close()
-			return resp.StatusCode == http.StatusOK
+			return resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusNotFound // one without such a page
 		}
 	}
 }

@@ -10,9 +10,11 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -141,7 +143,8 @@ var guards = []struct {
 			name, value, _ := strings.Cut(e, "=")
 			set[name] = value
 		}
-		a := goGuard(t, "-issuer", set["ISSUER"], "-local", "-follow", "-events", set["EVENTS_URL"], "-max-staleness", set["MAX_STALENESS"]+"s")
+		a := goGuard(t, "-issuer", set["ISSUER"], "-local", "-follow", "-events", set["EVENTS_URL"], "-max-staleness", set["MAX_STALENESS"]+"s",
+			"-read-lists="+strconv.FormatBool(set["READ_LISTS"] == "1"))
 		a.env = []string{"GATEHOUSE_KEY=" + set["GATEHOUSE_KEY"]}
 		return a
 	}},
@@ -195,7 +198,8 @@ func TestGuards(t *testing.T) {
 			h := newHouse(t, newFacade(t), "http://127.0.0.1:9", "", nil)
 			h.admin(t, "PATCH", "", object{"settings": object{"scopes": object{"notes:read": "Reads notes.", "notes:write": "Writes notes."}}}, 200)
 			w := newWay(t, h.URL)
-			base := start(t, g.app(t, "ISSUER="+h.URL, "EVENTS_URL="+w.events(), "GATEHOUSE_KEY="+h.followKey(t), "MAX_STALENESS=4"))
+			key := h.followKey(t)
+			base := start(t, g.app(t, "ISSUER="+h.URL, "EVENTS_URL="+w.events(), "GATEHOUSE_KEY="+key, "MAX_STALENESS=4"))
 			p := guarded{h, w, base, g.name == "go"}
 			t.Run("asks", p.asks)
 			t.Run("refuses forgeries", p.forgeries)
@@ -203,6 +207,11 @@ func TestGuards(t *testing.T) {
 			t.Run("over a cut", p.cut)
 			t.Run("over a restart", p.restart)
 			t.Run("polls", p.polls)
+			if !p.ours { // TestGoGuardReadsLists
+				w := newWay(t, h.URL)
+				p := guarded{h, w, start(t, g.app(t, "ISSUER="+h.URL, "EVENTS_URL="+w.events(), "GATEHOUSE_KEY="+key, "MAX_STALENESS=4", "READ_LISTS=1")), false}
+				t.Run("reads lists", p.lists)
+			}
 		})
 	}
 }
@@ -401,8 +410,31 @@ func (p guarded) polls(t *testing.T) {
 	}
 }
 
-// TestGoGuardReadsLists: a guard that was told to reads the status lists while it hears nothing. They know what was ended,
-// and no cut-off that was set alone; that is refused when the stream is back. What it was told stays refused.
+// lists: a guard that was told to reads the status lists while it hears nothing. They know what was ended, and no cut-off
+// that was set alone; that is refused when the stream is back. What it was told stays refused.
+func (p guarded) lists(t *testing.T) {
+	kept, ended, told := p.h.login(t), p.h.login(t), p.h.login(t)
+	for _, token := range []string{kept, ended, told} {
+		p.becomes(t, "a token", token, 200)
+	}
+	p.h.end(t, told)
+	p.becomes(t, "an ended token", told, 401)
+	p.w.away.Store(true)
+	p.w.CloseClientConnections()
+	p.h.end(t, ended)
+	p.h.admin(t, "POST", "/revocations", object{"kind": "subject", "id": p.h.alice}, 201)
+	p.becomes(t, "a token that the lists know to have ended", ended, 401)
+	if got := p.private(t, kept).status; got != 200 {
+		t.Errorf("a token whose user was cut off, by lists that do not know it: %d", got)
+	}
+	if got := p.private(t, told).status; got != 401 {
+		t.Errorf("what was told to have ended: %d", got)
+	}
+	p.w.away.Store(false)
+	p.becomes(t, "a token whose user was cut off, once that was told", kept, 401)
+}
+
+// TestGoGuardReadsLists does that with the guard in Go, in this process.
 func TestGoGuardReadsLists(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for a view to grow old; runs without -short")
@@ -419,26 +451,76 @@ func TestGoGuardReadsLists(t *testing.T) {
 	defer g.Close()
 	api := httptest.NewServer(g.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	defer api.Close()
-	p := guarded{h, w, api.URL, true}
-	kept, ended, told := p.h.login(t), p.h.login(t), p.h.login(t)
-	for _, token := range []string{kept, ended, told} {
-		p.becomes(t, "a token", token, 200)
+	guarded{h, w, api.URL, true}.lists(t)
+}
+
+// TestTenLines runs what the READMEs show, word for word but for the addresses: in ten lines it verifies, follows and asks
+// for scopes.
+func TestTenLines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts other programs; runs without -short")
 	}
-	h.end(t, told)
-	p.becomes(t, "an ended token", told, 401)
-	w.away.Store(true)
-	w.CloseClientConnections()
-	h.end(t, ended)
-	h.admin(t, "POST", "/revocations", object{"kind": "subject", "id": h.alice}, 201)
-	p.becomes(t, "a token that the lists know to have ended", ended, 401)
-	if got := p.private(t, kept).status; got != 200 {
-		t.Errorf("a token whose user was cut off, by lists that do not know it: %d", got)
+	for _, c := range []struct {
+		name, readme, begins string
+		app                  func(t *testing.T, text string, env ...string) app
+	}{
+		{"python", "guard-python/README.md", "```python\n", func(t *testing.T, text string, env ...string) app {
+			py, dir := python(t, "flask, jwt, cryptography"), t.TempDir()
+			write(t, filepath.Join(dir, "ten.py"), text)
+			guard, err := filepath.Abs("guard-python")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return app{dir, func(port string) []string {
+				return []string{py, "-m", "flask", "--app", "ten", "run", "--host", "127.0.0.1", "--port", port}
+			}, append(env, "PYTHONPATH="+guard)}
+		}},
+		{"node", "guard-node/README.md", "```js\n", func(t *testing.T, text string, env ...string) app {
+			node, err := exec.LookPath("node")
+			if err != nil {
+				missing(t, "node")
+			}
+			dir := nodeGuard(t)
+			write(t, filepath.Join(dir, "ten.js"), text)
+			return app{dir, func(string) []string { return []string{node, "ten.js"} }, env}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			readme, err := os.ReadFile(c.readme)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, text, _ := strings.Cut(string(readme), c.begins)
+			text, _, found := strings.Cut(text, "```")
+			lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+			if !found || len(lines) > 10 {
+				t.Fatalf("%d lines:\n%s", len(lines), text)
+			}
+			h := newHouse(t, newFacade(t), "http://127.0.0.1:9", "", nil)
+			h.admin(t, "PATCH", "", object{"settings": object{"scopes": object{"notes:read": "Reads notes.", "notes:write": "Writes notes."}}}, 200)
+			text = strings.NewReplacer("https://auth.example.com", h.URL, "https://api.example.com", h.URL).Replace(text)
+			base := start(t, c.app(t, text, "GATEHOUSE_KEY="+h.followKey(t)))
+			poor, rich := h.loginFor(t, "notes:write"), h.loginFor(t, "notes:read")
+			notes := func(token string) answer { return call(t, "GET", base+"/notes", bearer(token)) }
+			testwait.Until(t, soon, "a token with the scope", func() bool { return notes(rich).status == 200 })
+			if a := notes(rich); a.text("of") != h.alice {
+				t.Errorf("it is of %s", a.body)
+			}
+			if a, b := notes(poor), notes("x"); a.status != 403 || b.status != 401 {
+				t.Errorf("without the scope %d, nonsense %d", a.status, b.status)
+			}
+			h.end(t, rich)
+			testwait.Until(t, soon, "an ended token", func() bool { return notes(rich).status == 401 })
+		})
 	}
-	if got := p.private(t, told).status; got != 401 {
-		t.Errorf("what was told to have ended: %d", got)
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	w.away.Store(false)
-	p.becomes(t, "a token whose user was cut off, once that was told", kept, 401)
 }
 
 // TestGuardsByThemselves runs each guard's own tests.

@@ -45,6 +45,8 @@ const (
 	// followQuiet is how long a stream may say nothing; it speaks every two seconds.
 	followQuiet = 6 * time.Second
 	followTrial = 2500 * time.Millisecond
+	// followAhead is how far the issuer's clock may gain on ours while a stream is open.
+	followAhead = time.Second
 	// followLine bounds a line: a thousand places and their list are a tenth of it.
 	followLine    = 128 << 10
 	followPause   = 200 * time.Millisecond
@@ -65,7 +67,7 @@ type follower struct {
 	now     func() time.Time
 
 	view  atomic.Pointer[revocation.View] // nil: nothing was told to the end yet
-	heard atomic.Int64                    // Unix nanoseconds of the last sign of life while following
+	heard atomic.Int64                    // Unix nanoseconds as of which it is known, at least, what has ended
 
 	// Of run alone.
 	id      string
@@ -222,8 +224,11 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// errHeld: nothing came for longer than the other side is ever silent.
-var errHeld = errors.New("nothing comes")
+// errHeld: nothing came for longer than the other side is ever silent. errLate: what comes was said long ago.
+var (
+	errHeld = errors.New("nothing comes")
+	errLate = errors.New("what comes is old")
+)
 
 // read reads one answer to its end. A trial has to speak at once, as a stream does that comes
 // through, and goes on speaking: meanwhile nothing is heard. The first poll is a short one for
@@ -247,7 +252,7 @@ func (f *follower) read(ctx context.Context, trial, settled bool) error {
 	}
 	dead := time.AfterFunc(first, func() { cancel(errHeld) })
 	defer dead.Stop()
-	lines := http.Header{"Accept": {"text/event-stream"}, "Authorization": {"Bearer " + f.cfg.Key.Reveal()}}
+	lines := http.Header{"Accept": {"text/event-stream"}, "Accept-Encoding": {"identity"}, "Authorization": {"Bearer " + f.cfg.Key.Reveal()}}
 	if f.id != "" && f.view.Load() != nil {
 		lines.Set("Last-Event-ID", f.id)
 	}
@@ -260,35 +265,30 @@ func (f *follower) read(ctx context.Context, trial, settled bool) error {
 	s := bufio.NewScanner(body)
 	s.Buffer(make([]byte, 0, 4096), followLine)
 	var e sse
+	var began int64 // when the issuer began to speak, by its own clock
 	for s.Scan() {
+		line := s.Text()
+		if strings.HasPrefix(line, ":") {
+			continue // it says nothing, and anybody on the way may have put it there
+		}
 		dead.Reset(quiet)
 		if f.ready && trial {
 			quiet = followQuiet
 		}
-		line := s.Text()
-		switch name, value, _ := strings.Cut(line, ":"); name {
-		case "event":
-			e.name = strings.TrimPrefix(value, " ")
-		case "id":
-			e.id = strings.TrimPrefix(value, " ")
-		case "data":
-			e.data = strings.TrimPrefix(value, " ")
-		case "":
-			if line == "" {
-				if err := f.take(e); err != nil {
-					f.id = "" // begin anew: something may have been missed
-					return err
-				}
-				e = sse{}
-			}
+		if line != "" {
+			e.line(line)
+			continue
 		}
-		switch {
-		case !f.ready || f.loading != nil:
-		case f.poll: // it was told no later than asked for, however long it was on its way
-			f.heard.Store(max(f.heard.Load(), asked.UnixNano()))
-		default:
-			f.heard.Store(f.now().UnixNano())
+		at, err := f.take(e)
+		if err != nil {
+			f.id = "" // begin anew: something may have been missed
+			return err
 		}
+		began = cmp.Or(began, at)
+		if e.name == "ready" && !f.hear(asked.Add(time.Duration(at-began)*time.Millisecond)) && !f.poll {
+			return errLate
+		}
+		e = sse{}
 	}
 	if err := s.Err(); err != nil {
 		return cmp.Or(context.Cause(ctx), err)
@@ -296,14 +296,64 @@ func (f *follower) read(ctx context.Context, trial, settled bool) error {
 	return nil
 }
 
+// hear takes in as of when it is known what has ended, and reports whether that is not long ago. It is the time of the
+// question, and what has passed since the beginning of the answer by one clock, the issuer's. So nothing becomes younger by
+// what holds it on its way, or in the kernel of a machine that sleeps, and the two clocks need not agree.
+func (f *follower) hear(as time.Time) bool {
+	now := f.now().Round(0)
+	late := now.Sub(as)
+	if late < 0 {
+		as = now
+	}
+	if old := f.heard.Load(); as.UnixNano() > old || old > now.UnixNano() {
+		f.heard.Store(as.UnixNano())
+	}
+	return late <= min(followQuiet, f.cfg.MaxStaleness/2) && late >= -followAhead
+}
+
 // sse is one event.
 type sse struct{ name, id, data string }
 
-// take applies an event.
-func (f *follower) take(e sse) error {
+// line takes in a line of it.
+func (e *sse) line(text string) {
+	name, value, _ := strings.Cut(text, ":")
+	value = strings.TrimPrefix(value, " ")
+	switch name {
+	case "event":
+		e.name = value
+	case "id":
+		e.id = value
+	case "data":
+		e.data = value
+	}
+}
+
+// take applies an event. The first and the last of what belongs together say as of when, in Unix milliseconds by the
+// issuer's clock; 0 is returned for the others.
+func (f *follower) take(e sse) (at int64, err error) {
 	switch e.name {
-	case "reload":
+	case "reload", "ready":
+		var d struct {
+			Time int64 `json:"time"`
+		}
+		if err := exactjson.Unmarshal([]byte(e.data), &d); err != nil {
+			return 0, err
+		}
+		if d.Time <= 0 {
+			return 0, errors.New("an event that does not say as of when")
+		}
+		if e.name == "ready" {
+			return d.Time, f.whole(e.id)
+		}
 		f.loading = &collected{}
+		return d.Time, nil
+	}
+	return 0, f.change(e)
+}
+
+// change applies an event that tells of one.
+func (f *follower) change(e sse) error {
+	switch e.name {
 	case "status":
 		var d struct {
 			URI string  `json:"uri"`
@@ -342,8 +392,6 @@ func (f *follower) take(e sse) error {
 		return f.apply(cut)
 	case "keys":
 		f.changed()
-	case "ready":
-		return f.whole(e.id)
 	}
 	return nil
 }

@@ -93,17 +93,21 @@ func (p *path) open(ctx context.Context, address string, lines http.Header) (io.
 				return false
 			}
 		}
+		// Its clock is an hour ahead of the follower's.
+		said := func(event string) string {
+			return fmt.Sprintf("event: %s\ndata: {\"realm\":\"main\",\"time\":%d}\n", event, time.Now().Add(time.Hour).UnixMilli())
+		}
 		all := ""
 		if resumed == "" {
-			all = "event: reload\ndata: {}\n\n"
+			all = said("reload") + "\n"
 		}
-		ready := "event: ready\nid: AAAAAAAAAAAAAAAA-1\ndata: {}\n\n"
+		ready := func() string { return said("ready") + "id: AAAAAAAAAAAAAAAA-1\n\n" }
 		if kind == "poll" {
 			if resumed != "" {
 				seconds, _ := strconv.Atoi(address[strings.LastIndex(address, "=")+1:])
 				pause(time.Duration(seconds) * time.Second)
 			}
-			say(all + ready)
+			say(all + ready())
 			return
 		}
 		switch held {
@@ -119,9 +123,7 @@ func (p *path) open(ctx context.Context, address string, lines http.Header) (io.
 			return
 		}
 		say("retry: 1000\n\n" + all)
-		if all != "" {
-			say(ready)
-		}
+		say(ready())
 		for range keys {
 			say("event: keys\ndata: {}\n\n")
 		}
@@ -129,7 +131,7 @@ func (p *path) open(ctx context.Context, address string, lines http.Header) (io.
 			p.mu.Lock()
 			silent, down := p.held == silently, p.down
 			p.mu.Unlock()
-			if down || !silent && !say(ready) {
+			if down || !silent && !say(ready()) {
 				return
 			}
 		}
@@ -240,10 +242,16 @@ func TestKeysChanged(t *testing.T) {
 	})
 }
 
+// What belongs together begins and ends with these.
+var (
+	reloadNow = sse{name: "reload", data: `{"time":1}`}
+	readyNow  = sse{name: "ready", id: "AAAAAAAAAAAAAAAA-1", data: `{"time":1}`}
+)
+
 // TestEventsThatAreNone: what is not understood, or comes when it cannot, ends the answer, and nobody is let in by what was
 // known without it.
 func TestEventsThatAreNone(t *testing.T) {
-	whole := []sse{{name: "reload", data: "{}"}, {name: "ready", id: "AAAAAAAAAAAAAAAA-1", data: "{}"}}
+	whole := []sse{reloadNow, readyNow}
 	place := func(uri string, idx ...int) sse {
 		return sse{name: "status", data: fmt.Sprintf(`{"uri":%q,"idx":%s,"exp":4000000000}`, uri, strings.ReplaceAll(fmt.Sprint(idx), " ", ","))}
 	}
@@ -258,13 +266,18 @@ func TestEventsThatAreNone(t *testing.T) {
 		"a cut-off of a realm, by name": {name: "cutoff", data: `{"kind":"realm","id":"x","before":1}`},
 		"no JSON":                       {name: "cutoff", data: `{"kind"`},
 		"a member twice":                {name: "cutoff", data: `{"kind":"subject","id":"a","id":"b","before":1}`},
+		"ready without a time":          {name: "ready", id: "A", data: `{"realm":"main"}`},
+		"ready without anything":        {name: "ready", id: "A"},
+		"reload without a time":         {name: "reload", data: `{}`},
+		"a time as text":                {name: "ready", id: "A", data: `{"time":"1"}`},
+		"a time before all":             {name: "ready", id: "A", data: `{"time":-1}`},
 	} {
 		f := &follower{issuer: "https://auth.example", now: time.Now, changed: func() {}}
-		if err := f.take(e); err == nil {
+		if _, err := f.take(e); err == nil {
 			t.Errorf("%s, before everything was told: taken", what)
 		}
 		for _, w := range whole {
-			if err := f.take(w); err != nil {
+			if _, err := f.take(w); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -273,17 +286,17 @@ func TestEventsThatAreNone(t *testing.T) {
 		if !sure(f) {
 			t.Fatal("nothing known after ready")
 		}
-		if err := f.take(e); err == nil {
+		if _, err := f.take(e); err == nil {
 			t.Errorf("%s: taken", what)
 		}
 	}
 	f := &follower{issuer: "https://auth.example", now: time.Now}
-	for what, e := range map[string]sse{"a place": place("https://auth.example/status/1", 1), "ready": {name: "ready", id: "x"}} {
-		if err := f.take(e); err == nil || f.view.Load() != nil {
+	for what, e := range map[string]sse{"a place": place("https://auth.example/status/1", 1), "ready": readyNow} {
+		if _, err := f.take(e); err == nil || f.view.Load() != nil {
 			t.Errorf("%s before everything was told: taken", what)
 		}
 	}
-	if err := f.take(sse{name: "planet", data: "{"}); err != nil {
+	if _, err := f.take(sse{name: "planet", data: "{"}); err != nil {
 		t.Errorf("an unknown event: %v", err)
 	}
 }
@@ -292,13 +305,13 @@ func TestEventsThatAreNone(t *testing.T) {
 func TestUnknownCutoffRefuses(t *testing.T) {
 	f := &follower{issuer: "https://auth.example", now: time.Now}
 	f.cfg.MaxStaleness = time.Hour
-	for _, e := range []sse{{name: "reload"}, {name: "ready", id: "A"}} {
-		if err := f.take(e); err != nil {
+	for _, e := range []sse{reloadNow, readyNow} {
+		if _, err := f.take(e); err != nil {
 			t.Fatal(err)
 		}
 	}
 	f.heard.Store(time.Now().UnixNano())
-	_ = f.take(sse{name: "cutoff", data: `{"kind":"planet","id":"x","before":1}`})
+	_, _ = f.take(sse{name: "cutoff", data: `{"kind":"planet","id":"x","before":1}`})
 	if sure(f) {
 		t.Error("let in by what was known")
 	}
@@ -309,8 +322,8 @@ func TestAge(t *testing.T) {
 	now := time.Now()
 	f := &follower{issuer: "https://auth.example", now: func() time.Time { return now }}
 	f.cfg.MaxStaleness = 10 * time.Second
-	for _, e := range []sse{{name: "reload"}, {name: "cutoff", data: `{"kind":"subject","id":"usr_b","before":4000000000000}`}, {name: "ready", id: "A"}} {
-		if err := f.take(e); err != nil {
+	for _, e := range []sse{reloadNow, {name: "cutoff", data: `{"kind":"subject","id":"usr_b","before":4000000000000}`}, readyNow} {
+		if _, err := f.take(e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -338,6 +351,55 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
+// then is a reader in which something happens between two others.
+type then func()
+
+func (f then) Read([]byte) (int, error) { f(); return 0, io.EOF }
+
+// TestOldEvents: what waited in the kernel of a machine that slept, or somewhere on its way, is read late and makes nothing
+// known, whatever the issuer's clock says; and neither does a line that anybody may have put there.
+func TestOldEvents(t *testing.T) {
+	for name, c := range map[string]struct {
+		passes time.Duration // for the guard, before the second event is read
+		said   time.Duration // after the first one, by the issuer's clock
+		age    time.Duration
+		sure   bool
+		err    error
+	}{
+		"in time":                      {2 * time.Second, 2 * time.Second, 0, true, nil},
+		"a little late":                {6 * time.Second, 2 * time.Second, 4 * time.Second, true, nil},
+		"held back":                    {8 * time.Second, 2 * time.Second, 6 * time.Second, true, errLate},
+		"the machine slept":            {time.Hour, 2 * time.Second, time.Hour - 2*time.Second, false, errLate},
+		"the issuer's clock gains":     {2 * time.Second, 2900 * time.Millisecond, 0, true, nil},
+		"the issuer's clock was set":   {2 * time.Second, time.Hour, 0, true, errLate},
+		"it was set back":              {2 * time.Second, -time.Hour, 2 * time.Second, true, errLate},
+		"the guard's clock was set":    {time.Hour, 2 * time.Second, time.Hour - 2*time.Second, false, errLate},
+		"the guard's clock set back":   {-time.Hour, 2 * time.Second, 0, true, errLate},
+		"a number that is no time":     {2 * time.Second, 1 << 62, 0, true, errLate},
+		"comments alone, for a minute": {time.Minute, -1, time.Minute, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := time.Unix(1_800_000_000, 0)
+			f := &follower{issuer: "https://auth.example", now: func() time.Time { return now }}
+			f.cfg.MaxStaleness, f.cfg.Key = 10*time.Second, gatehouse.Secret("k")
+			began := time.Now().Add(time.Hour).UnixMilli()
+			f.open = func(context.Context, string, http.Header) (io.ReadCloser, error) {
+				second := fmt.Sprintf("event: ready\nid: A-2\ndata: {\"time\":%d}\n\n", began+c.said.Milliseconds())
+				if c.said == -1 {
+					second = ":\n\n: still here\n\n"
+				}
+				return io.NopCloser(io.MultiReader(strings.NewReader(fmt.Sprintf("event: reload\ndata: {\"time\":%d}\n\nevent: ready\nid: A-1\ndata: {\"time\":%[1]d}\n\n", began)),
+					then(func() { now = now.Add(c.passes) }), strings.NewReader(second))), nil
+			}
+			err := f.read(t.Context(), false, false)
+			age := now.Sub(time.Unix(0, f.heard.Load()))
+			if !errors.Is(err, c.err) || sure(f) != c.sure || age != c.age {
+				t.Errorf("%v, sure %t, known as of %v ago", err, sure(f), age)
+			}
+		})
+	}
+}
+
 // TestKeysAreFetchedAgain: a guard that is told that the keys changed asks for them, and not a minute later.
 func TestKeysAreFetchedAgain(t *testing.T) {
 	key, err := token.GenerateKey("ES256")
@@ -351,7 +413,7 @@ func TestKeysAreFetchedAgain(t *testing.T) {
 			_, _ = w.Write(token.MarshalJWKSet([]*token.Key{key}))
 			return
 		}
-		_, _ = io.WriteString(w, "event: reload\ndata: {}\n\nevent: ready\nid: a\ndata: {}\n\nevent: keys\ndata: {}\n\n")
+		_, _ = io.WriteString(w, "event: reload\ndata: {\"time\":1}\n\nevent: ready\nid: a\ndata: {\"time\":1}\n\nevent: keys\ndata: {}\n\n")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}))

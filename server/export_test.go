@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -24,6 +26,11 @@ func (d *Demo) AddRoutes(routes ...enforce.Route) error {
 		s.takeOver(context.Background(), next)
 	}
 	return err
+}
+
+// Tell has the programs that follow revocations told of a cut-off, which nobody set.
+func (d *Demo) Tell(c revocation.Cutoff) {
+	d.server.journal.Apply(gatehouse.Change{Topic: gatehouse.TopicRevocation, Value: c})
 }
 
 // Database is the store of a server.

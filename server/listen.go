@@ -172,20 +172,30 @@ type patientConn struct {
 	state atomic.Int32  // http.ConnState
 	turns atomic.Uint32 // how often that changed
 
-	mu  sync.Mutex
-	set time.Time // when the deadline was set
+	mu     sync.Mutex
+	set    time.Time // when the deadline was set
+	theirs bool      // a handler did that
 }
 
 // Write sets a new deadline only when the last one is a while old, so that few
 // writes pay for it. A write has between two thirds and all of writeTimeout.
 func (c *patientConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
-	if now := time.Now(); now.Sub(c.set) >= writeTimeout/3 {
+	if now := time.Now(); !c.theirs && now.Sub(c.set) >= writeTimeout/3 {
 		c.set = now
-		_ = c.SetWriteDeadline(now.Add(writeTimeout)) // fails only when the connection has ended
+		_ = c.Conn.SetWriteDeadline(now.Add(writeTimeout)) // fails only when the connection has ended
 	}
 	c.mu.Unlock()
 	return c.Conn.Write(b)
+}
+
+// SetWriteDeadline is for a handler with a bound of its own. That holds until the handler sets none (the zero time), after
+// which the bound of all is set anew: it neither prolongs the handler's, nor does the handler's end an answer after it.
+func (c *patientConn) SetWriteDeadline(d time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.theirs, c.set = !d.IsZero(), time.Time{}
+	return c.Conn.SetWriteDeadline(d)
 }
 
 // CloseWrite is how net/http and crypto/tls end an answer before a connection.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -340,4 +341,71 @@ func TestChunksEndTheConnection(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHandlersOwnBound: a handler that bounds its writes more narrowly is not overruled, and its bound is not that of what
+// comes after it on the connection.
+func TestHandlersOwnBound(t *testing.T) {
+	var failed chan time.Duration
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		write := func() error {
+			_, _ = io.WriteString(w, "x\n")
+			return c.Flush()
+		}
+		switch r.URL.Path {
+		case "/own":
+			for range 3 {
+				time.Sleep(writeTimeout / 2) // of the bubble
+				began := time.Now()
+				_ = c.SetWriteDeadline(began.Add(5 * time.Second))
+				if write() != nil {
+					failed <- time.Since(began)
+					return
+				}
+			}
+			_ = c.SetWriteDeadline(time.Time{})
+		default:
+			began := time.Now()
+			for write() == nil {
+			}
+			failed <- time.Since(began)
+		}
+	}, func(t *testing.T, dial func() net.Conn) {
+		failed = make(chan time.Duration, 1) // of the bubble
+		ask := func(c net.Conn, path string) *bufio.Reader {
+			_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+			return bufio.NewReader(c)
+		}
+		c := dial()
+		in := ask(c, "/own")
+		for line := ""; line != "x\n"; {
+			var err error
+			if line, err = in.ReadString('\n'); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _ = in.Discard(in.Buffered()) // and then it reads no more
+		if took := <-failed; took > 5*time.Second {
+			t.Errorf("a write with five seconds took %v", took)
+		}
+		_ = c.Close()
+
+		c = dial()
+		in = ask(c, "/own")
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		time.Sleep(6 * time.Second)
+		in = ask(c, "/other")
+		if line, err := in.ReadString('\n'); err != nil {
+			t.Errorf("the next answer: %q %v", line, err)
+		}
+		if took := <-failed; took > writeTimeout+time.Second {
+			t.Errorf("a write of the next answer took %v", took)
+		}
+		_ = c.Close()
+	})
 }

@@ -117,6 +117,15 @@ func (r *reader) ready() (names []string, last event) {
 	}
 }
 
+// news reads up to the next event ready that comes with others: alone it says that there are none.
+func (r *reader) news() (names []string, last event) {
+	r.t.Helper()
+	for len(names) == 0 {
+		names, last = r.ready()
+	}
+	return names, last
+}
+
 // ended waits for the end of the stream.
 func (r *reader) ended(what string) {
 	r.t.Helper()
@@ -141,7 +150,7 @@ func newHouse(t *testing.T) *house {
 	t.Cleanup(srv.Close)
 	h.url, h.root = srv.URL, h.Bootstrap()
 	h.Want(201, h.root, "POST", "/realms", map[string]any{"name": "acme"})
-	h.guard, h.guardID = h.Key(h.root, "acme", h.Person(h.root, "acme", "gus", "gatehouse-guard"), "admin:revocations")
+	h.guard, h.guardID = h.Key(h.root, "acme", h.Person(h.root, "acme", "gus", "gatehouse-guard"), "admin:revocations", "admin:read")
 	h.user = h.Person(h.root, "acme", "ann")
 	return h
 }
@@ -169,7 +178,7 @@ func TestFollow(t *testing.T) {
 	if ct := r.res.Header; r.res.StatusCode != 200 || ct.Get("Content-Type") != "text/event-stream" || ct.Get("X-Accel-Buffering") != "no" || ct.Get("Cache-Control") != "no-store, no-transform" {
 		t.Fatalf("%d %v", r.res.StatusCode, ct)
 	}
-	names, last := r.ready()
+	names, last := r.news()
 	if !slices.Equal(names, []string{"reload", "status", "cutoff"}) || last.data["id"] != "old-client" || last.data["kind"] != "client" {
 		t.Fatalf("%q %v", names, last)
 	}
@@ -182,7 +191,7 @@ func TestFollow(t *testing.T) {
 		grant := h.login(t)
 		began := time.Now()
 		h.end(grant)
-		names, last := r.ready()
+		names, last := r.news()
 		took = append(took, time.Since(began))
 		uri, _ := last.data["uri"].(string)
 		idx, _ := last.data["idx"].([]any)
@@ -195,11 +204,11 @@ func TestFollow(t *testing.T) {
 	}
 	h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "client", "id": "of-main-too"})
 	h.Want(201, h.root, "POST", "/realms/acme/revocations", map[string]any{"kind": "realm"})
-	if names, last := r.ready(); !slices.Equal(names, []string{"cutoff"}) || last.data["kind"] != "realm" {
+	if names, last := r.news(); !slices.Equal(names, []string{"cutoff"}) || last.data["kind"] != "realm" {
 		t.Errorf("%q %v", names, last)
 	}
 	h.Want(201, h.root, "POST", "/realms/acme/signing-keys/rotate", nil)
-	if names, _ := r.ready(); !slices.Contains(names, "keys") || slices.Contains(names, "reload") {
+	if names, _ := r.news(); !slices.Contains(names, "keys") || slices.Contains(names, "reload") {
 		t.Errorf("after a rotation: %q", names)
 	}
 }
@@ -209,20 +218,27 @@ func TestFollow(t *testing.T) {
 func TestResume(t *testing.T) {
 	h := newHouse(t)
 	r := open(t, h.url, h.guard, "acme", "", "")
-	r.ready()
+	r.news()
 	h.end(h.login(t))
-	r.ready()
+	r.news()
 	r.res.Body.Close()
 	for range 3 {
 		h.end(h.login(t))
 	}
 	h.Want(201, h.root, "POST", "/realms/acme/revocations", map[string]any{"kind": "subject", "id": "usr_x"})
 	again := open(t, h.url, h.guard, "acme", r.id, "")
-	if names, _ := again.ready(); !slices.Equal(names, []string{"status", "status", "status", "cutoff"}) {
+	if names, _ := again.news(); !slices.Equal(names, []string{"status", "status", "status", "cutoff"}) {
 		t.Errorf("after the cut: %q", names)
 	}
-	for _, id := range []string{"AAAAAAAAAAAAAAAA-0", r.id + "0", "hello", strings.ToLower(r.id)} {
+	ofMain := open(t, h.url, h.root, "main", "", "")
+	ofMain.ready()
+	name, _, _ := strings.Cut(r.id, "-")
+	for _, id := range []string{"AAAAAAAAAAAAAAAA-0", r.id + "0", "hello", strings.ToLower(r.id), ofMain.id, name + "-18446744073709551615", name + "-0",
+		strings.Repeat("A", 64), "-", "--", strings.Replace(r.id, "-", "-0", 1)} {
 		names, _ := open(t, h.url, h.guard, "acme", id, "").ready()
+		if len(names) == 0 {
+			t.Fatalf("from %q it goes on", id)
+		}
 		statuses := 0
 		for _, n := range names[1:] {
 			if n == "status" {
@@ -236,8 +252,18 @@ func TestResume(t *testing.T) {
 	if err := h.ViewLoad(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if names, _ := again.ready(); names[0] != "reload" || !slices.Contains(names, "cutoff") {
+	if names, _ := again.news(); names[0] != "reload" || !slices.Contains(names, "cutoff") {
 		t.Errorf("after the view was loaded anew: %q", names)
+	}
+}
+
+// TestHugePosition: what is no position of ours by far is refused, not read.
+func TestHugePosition(t *testing.T) {
+	h := newHouse(t)
+	for _, id := range []string{strings.Repeat("A", 65), strings.Repeat("A", 60<<10)} {
+		if r := open(t, h.url, h.guard, "acme", id, "?wait=1"); r.res.StatusCode != 422 {
+			t.Errorf("%d letters: %d", len(id), r.res.StatusCode)
+		}
 	}
 }
 
@@ -324,14 +350,31 @@ func TestJudgedAgain(t *testing.T) {
 		},
 		"the node is not sure":  func(h *house) { h.Unsure.Store(gatehouse.ErrInternal) },
 		"the realm is disabled": func(h *house) { h.Want(200, h.root, "PATCH", "/realms/acme", map[string]any{"disabled": true}) },
+		"the key loses the scope": func(h *house) {
+			h.Want(200, h.root, "PATCH", "/realms/acme/keys/"+h.guardID, map[string]any{"scopes": []string{"admin:read"}})
+		},
+		"the account is disabled": func(h *house) {
+			h.Want(200, h.root, "PATCH", "/realms/acme/users/gus", map[string]any{"disabled": true})
+		},
+		"the realm of others is disabled": func(h *house) {
+			h.guard = h.root
+			h.Want(200, h.root, "PATCH", "/realms/acme", map[string]any{"disabled": true})
+		},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
-			r := open(t, h.url, h.guard, "acme", "", "")
+			r, ofMain := open(t, h.url, h.guard, "acme", "", ""), open(t, h.url, h.root, "acme", "", "")
 			r.ready()
+			ofMain.ready()
 			change(h)
+			if h.guard == h.root {
+				r = ofMain
+			}
 			r.ended(what)
+			if code := h.refused(t, h.guard, "acme"); code == "" {
+				t.Error("it can be opened again")
+			}
 		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
-	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
 // Operations puts the stream into the management API.
@@ -20,7 +19,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 			LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was read; without it everything is sent"`
 			Wait        int    `query:"wait" minimum:"1" maximum:"60" doc:"Long poll: end after the first events, or after so many seconds"`
 		}) (adminhttp.Flow, error) {
-			st, err := s.follow(ctx, actor, in.Realm, revocation.ParsePosition(in.LastEventID))
+			st, err := s.follow(ctx, actor, in.Realm, positionOf(in.LastEventID, in.Realm))
 			if err != nil {
 				return nil, err
 			}

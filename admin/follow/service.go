@@ -14,6 +14,9 @@ package follow
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
 	"sync"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -27,10 +30,13 @@ import (
 const (
 	maxStreams   = 2000
 	maxOfAccount = 100
+	// maxOfRealm is for the accounts of a realm other than main: its administrators make as many as they like, and must not
+	// take what the guards of others need.
+	maxOfRealm = maxStreams / 2
 )
 
 var (
-	errStreams = gatehouse.E(gatehouse.RateLimited, "too_many_streams", "Too many streams of revocations are open for this account, or on this server.")
+	errStreams = gatehouse.E(gatehouse.RateLimited, "too_many_streams", "Too many streams of revocations are open for this account or realm, or on this server.")
 	errNoKey   = gatehouse.E(gatehouse.Denied, "revocations_key_required", "Revocations are followed with an API key.")
 )
 
@@ -60,12 +66,15 @@ type Service struct {
 	mu   sync.Mutex
 	all  int
 	open map[account]int
+	of   map[string]int // by realm
 }
 
 type account struct{ realm, id string }
 
 // New returns the use case.
-func New(c Config) *Service { return &Service{k: c.Kernel, c: c, open: map[account]int{}} }
+func New(c Config) *Service {
+	return &Service{k: c.Kernel, c: c, open: map[account]int{}, of: map[string]int{}}
+}
 
 // may asks whether actor may follow a realm.
 func (s *Service) may(ctx context.Context, actor *gatehouse.Principal, realm string) error {
@@ -77,6 +86,20 @@ func (s *Service) may(ctx context.Context, actor *gatehouse.Principal, realm str
 		return errNoKey
 	}
 	return nil
+}
+
+// idOf is how a client is given a position. It is bound to the realm, because what was told of another says nothing of this one.
+func idOf(at revocation.Position, realm string) string {
+	sum := sha256.Sum256([]byte(realm))
+	return at.String() + "-" + hex.EncodeToString(sum[:4])
+}
+
+// positionOf is the position in an id of this realm, or none.
+func positionOf(id, realm string) revocation.Position {
+	if at := revocation.ParsePosition(id[:max(0, strings.LastIndexByte(id, '-'))]); idOf(at, realm) == id {
+		return at
+	}
+	return revocation.Position{}
 }
 
 // follow refuses, or takes a place among the streams of the account and returns the stream of a realm from at on.
@@ -101,13 +124,14 @@ func (s *Service) follow(ctx context.Context, actor *gatehouse.Principal, realm 
 func (s *Service) begin(who account) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all >= maxStreams || s.open[who] >= maxOfAccount {
+	if s.all >= maxStreams || s.open[who] >= maxOfAccount || who.realm != gatehouse.MainRealm && s.of[who.realm] >= maxOfRealm {
 		e := *errStreams
 		e.RetryAfter = retryAfter
 		return &e
 	}
 	s.all++
 	s.open[who]++
+	s.of[who.realm]++
 	return nil
 }
 
@@ -117,5 +141,8 @@ func (s *Service) end(who account) {
 	s.all--
 	if s.open[who]--; s.open[who] == 0 {
 		delete(s.open, who)
+	}
+	if s.of[who.realm]--; s.of[who.realm] == 0 {
+		delete(s.of, who.realm)
 	}
 }

@@ -29,8 +29,8 @@ type stream struct {
 	who   account
 	realm string
 	at    revocation.Position
-	told  revocation.Position // the last one that the client was given
-	wait  time.Duration       // 0: without end
+	read  time.Time     // when at was read
+	wait  time.Duration // 0: without end
 
 	w   http.ResponseWriter
 	c   *http.ResponseController
@@ -52,9 +52,11 @@ type (
 		Before  int64                 `json:"before"`            // Unix milliseconds, included
 		Expires int64                 `json:"expires,omitempty"` // Unix milliseconds; from then on it can be forgotten
 	}
-	// realmEvent names the realm that the stream is about.
+	// realmEvent names the realm that the stream is about, and tells as of when it speaks: a reader that gets it long after
+	// must not take it for news.
 	realmEvent struct {
 		Realm string `json:"realm"`
+		Time  int64  `json:"time"` // Unix milliseconds
 	}
 )
 
@@ -70,7 +72,8 @@ func (t *stream) serve(w http.ResponseWriter, r *http.Request, again func() (*ga
 		return
 	}
 	t.w, t.c = w, http.NewResponseController(w)
-	if t.c.Flush() != nil { // now: whoever waits for news knows that it is waiting
+	defer func() { _ = t.c.SetWriteDeadline(time.Time{}) }() // the next answer on this connection has others
+	if t.c.Flush() != nil {                                  // now: whoever waits for news knows that it is waiting
 		return
 	}
 	tick := time.NewTicker(heartbeat)
@@ -83,11 +86,16 @@ func (t *stream) serve(w http.ResponseWriter, r *http.Request, again func() (*ga
 	} else {
 		t.out.WriteString("retry: 1000\n\n")
 	}
+	speak := t.wait == 0 // who goes on from a position, and missed nothing, is told that at once
 	for {
 		told, err := t.news()
 		if err != nil || t.wait > 0 && told {
 			return
 		}
+		if speak && !told && t.ready() != nil {
+			return
+		}
+		speak = false
 		select {
 		case <-t.s.c.Journal.After(t.at):
 			// A writer of many changes must not cost a packet for each of them.
@@ -98,17 +106,13 @@ func (t *stream) serve(w http.ResponseWriter, r *http.Request, again func() (*ga
 			if !t.goesOn(r, again) {
 				return
 			}
-			switch {
-			case t.wait > 0:
-			case t.at != t.told: // others' changes moved it: an old position is worth nothing some day
-				t.ready()
-			default:
-				t.out.WriteString(":\n\n")
-			}
+			speak = t.wait == 0
 		case <-over:
-			if t.goesOn(r, again) { // an answer says that nothing was revoked until now
-				t.ready()
-				_ = t.flush()
+			if !t.goesOn(r, again) {
+				return
+			}
+			if told, err := t.news(); err == nil && !told { // an answer says that nothing was revoked until now
+				_ = t.ready()
 			}
 			return
 		case <-r.Context().Done():
@@ -140,10 +144,11 @@ func (t *stream) goesOn(r *http.Request, again func() (*gatehouse.Principal, err
 // news writes what changed since at, or everything where that is not known, and moves at behind it. It reports whether
 // there was something to tell.
 func (t *stream) news() (told bool, err error) {
+	t.read = t.s.k.Now() // before: what it is compared with must not be younger than what is told
 	changes, now, whole := t.s.c.Journal.Since(t.at, t.realm)
 	if !whole {
 		// The position is older than the view that is read now.
-		t.event("reload", realmEvent{t.realm}, "")
+		t.event("reload", t.asOf(), "")
 		if err := t.s.c.Journal.Snapshot(t.realm, t.places, t.cutoff); err != nil {
 			return true, err
 		}
@@ -162,9 +167,9 @@ func (t *stream) news() (told bool, err error) {
 	told = !whole || len(changes) > 0
 	t.at = now
 	if told {
-		t.ready()
+		return true, t.ready()
 	}
-	return told, t.flush()
+	return false, t.flush()
 }
 
 // change writes the first of changes, with those that go with it, and returns how many that were.
@@ -183,7 +188,7 @@ func (t *stream) change(changes []revocation.Entry) int {
 	case revocation.EntryCutoff:
 		_ = t.cutoff(e.Cutoff)
 	case revocation.EntryKeys:
-		t.event("keys", realmEvent{t.realm}, "")
+		t.event("keys", t.asOf(), "")
 	}
 	return 1
 }
@@ -205,10 +210,13 @@ func (t *stream) cutoff(c revocation.Cutoff) error {
 	return t.part()
 }
 
-// ready tells the client that it knows everything, and from where to go on.
-func (t *stream) ready() {
-	t.event("ready", realmEvent{t.realm}, t.at.String())
-	t.told = t.at
+// asOf is what an event says that tells nothing but the state of the stream.
+func (t *stream) asOf() realmEvent { return realmEvent{t.realm, t.read.UnixMilli()} }
+
+// ready tells the client that it knows everything, as of when, and from where to go on.
+func (t *stream) ready() error {
+	t.event("ready", t.asOf(), idOf(t.at, t.realm))
+	return t.flush()
 }
 
 // event adds one event to what is written next.

@@ -1,16 +1,21 @@
 package follow
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
@@ -45,9 +50,60 @@ func TestBoundOfAllStreams(t *testing.T) {
 			s.end(who(n))
 		}
 	}
-	if len(s.open) != 0 || s.all != 0 {
-		t.Errorf("%d accounts are kept that have no stream", len(s.open))
+	if len(s.open) != 0 || len(s.of) != 0 || s.all != 0 {
+		t.Errorf("%d accounts and %d realms are kept that have no stream", len(s.open), len(s.of))
 	}
+	for n := range maxOfRealm {
+		if err := s.begin(account{"acme", fmt.Sprint("svc_", n/maxOfAccount)}); err != nil {
+			t.Fatalf("%d of a realm: %v", n, err)
+		}
+	}
+	if s.begin(account{"acme", "svc_x"}) == nil {
+		t.Error("one realm takes them all")
+	}
+	if err := s.begin(account{"other", "svc_x"}); err != nil {
+		t.Errorf("of another realm: %v", err)
+	}
+}
+
+// slow is a journal that takes a while to tell everything, and then has nothing new.
+type slow struct{ asked int }
+
+func (j *slow) Since(revocation.Position, string) ([]revocation.Entry, revocation.Position, bool) {
+	j.asked++
+	return nil, revocation.Position{}, j.asked > 1
+}
+func (*slow) After(revocation.Position) <-chan struct{} { return nil }
+func (*slow) Snapshot(string, func(int64, []int64) error, func(revocation.Cutoff) error) error {
+	time.Sleep(5 * time.Second) // of the bubble
+	return nil
+}
+
+// TestAsOf: what is told is as of when it was read, however long the telling takes, and a heartbeat as of when it beats.
+func TestAsOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		follower := &gatehouse.Principal{Realm: "main", ID: "svc_1", Kind: gatehouse.KindService, Scheme: gatehouse.SchemeAPIKey}
+		s := New(Config{Kernel: &kernel.Kernel{Now: time.Now, Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
+			return gatehouse.Decision{Allowed: true}
+		}}, Journal: &slow{}, Issuer: func(string) string { return "" }, Current: func() error { return nil }})
+		out := httptest.NewRecorder()
+		ctx, cancel := context.WithTimeout(t.Context(), 8500*time.Millisecond)
+		defer cancel()
+		(&stream{s: s, who: account{"main", "svc_1"}, realm: "main"}).serve(out, httptest.NewRequestWithContext(ctx, "GET", "/", nil),
+			func() (*gatehouse.Principal, error) { return follower, nil })
+		var got []string
+		for _, line := range strings.Split(out.Body.String(), "\n") {
+			var d struct{ Time int64 }
+			if text, ok := strings.CutPrefix(line, "data: "); ok && json.Unmarshal([]byte(text), &d) == nil {
+				got = append(got, time.UnixMilli(d.Time).Sub(began).String())
+			}
+		}
+		// reload and ready of the beginning, five seconds long, and the heartbeats, of which one was due meanwhile.
+		if want := []string{"0s", "0s", "5s", "6s", "8s"}; !slices.Equal(got, want) {
+			t.Errorf("told as of %v, want %v", got, want)
+		}
+	})
 }
 
 // endless is a journal whose snapshot does not end, as long as somebody takes it.
@@ -90,7 +146,7 @@ func (w *stuck) Write(b []byte) (int, error) {
 func TestReaderWhoDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := &endless{}
-		s := New(Config{Journal: j, Issuer: func(string) string { return "https://auth.example" }, Current: func() error { return nil }})
+		s := New(Config{Kernel: &kernel.Kernel{Now: time.Now}, Journal: j, Issuer: func(string) string { return "https://auth.example" }, Current: func() error { return nil }})
 		who := account{"main", "svc_1"}
 		if err := s.begin(who); err != nil {
 			t.Fatal(err)

@@ -26,6 +26,7 @@ func main() {
 	follow := flag.Bool("follow", false, "follow revocations with the API key in GATEHOUSE_KEY")
 	events := flag.String("events", "", "address of the stream of revocations, where it does not follow from the issuer")
 	stale := flag.Duration("max-staleness", 0, "how long to go on without hearing of revocations")
+	lists := flag.Bool("read-lists", false, "past max-staleness, read the status lists in place of refusing")
 	flag.Parse()
 	if *audience == "" {
 		*audience = *issuer
@@ -33,7 +34,7 @@ func main() {
 
 	var following *guard.Follow
 	if *follow {
-		following = &guard.Follow{Key: gatehouse.Secret(os.Getenv("GATEHOUSE_KEY")), URL: *events, MaxStaleness: *stale}
+		following = &guard.Follow{Key: gatehouse.Secret(os.Getenv("GATEHOUSE_KEY")), URL: *events, MaxStaleness: *stale, ReadLists: *lists}
 	}
 	g, err := guard.NewRemote(guard.RemoteConfig{
 		Issuer:              *issuer,

@@ -2,8 +2,10 @@
 import express from 'express'
 import { Guard } from './lib/guard.js'
 
-const { ISSUER, AUDIENCE = ISSUER, GATEHOUSE_KEY, EVENTS_URL, MAX_STALENESS = '10', PORT = '3000' } = process.env
-const guard = new Guard({ issuer: ISSUER, audience: AUDIENCE, key: GATEHOUSE_KEY, eventsURL: EVENTS_URL, maxStaleness: Number(MAX_STALENESS) })
+const { ISSUER, AUDIENCE = ISSUER, GATEHOUSE_KEY, EVENTS_URL, MAX_STALENESS = '10', READ_LISTS, PORT = '3000' } = process.env
+const guard = new Guard({
+  issuer: ISSUER, audience: AUDIENCE, key: GATEHOUSE_KEY, eventsURL: EVENTS_URL, maxStaleness: Number(MAX_STALENESS), readLists: READ_LISTS === '1'
+})
 
 const app = express()
 app.disable('x-powered-by')

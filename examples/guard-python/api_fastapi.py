@@ -6,7 +6,8 @@ from gatehouse_guard import Caller, Guard
 from gatehouse_guard.fastapi import needs
 
 guard = Guard(os.environ["ISSUER"], os.environ.get("AUDIENCE", os.environ["ISSUER"]), os.environ["GATEHOUSE_KEY"],
-              max_staleness=float(os.environ.get("MAX_STALENESS", "10")), events_url=os.environ.get("EVENTS_URL", ""))
+              max_staleness=float(os.environ.get("MAX_STALENESS", "10")), events_url=os.environ.get("EVENTS_URL", ""),
+              read_lists=os.environ.get("READ_LISTS") == "1")
 api = FastAPI()
 
 

@@ -6,7 +6,8 @@ from gatehouse_guard import Guard
 from gatehouse_guard.flask import caller, needs
 
 guard = Guard(os.environ["ISSUER"], os.environ.get("AUDIENCE", os.environ["ISSUER"]), os.environ["GATEHOUSE_KEY"],
-              max_staleness=float(os.environ.get("MAX_STALENESS", "10")), events_url=os.environ.get("EVENTS_URL", ""))
+              max_staleness=float(os.environ.get("MAX_STALENESS", "10")), events_url=os.environ.get("EVENTS_URL", ""),
+              read_lists=os.environ.get("READ_LISTS") == "1")
 app = Flask(__name__)
 app.wsgi_app = guard.wsgi(app.wsgi_app, public=["/public"])
 

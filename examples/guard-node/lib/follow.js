@@ -9,19 +9,20 @@ export const DEFAULTS = {
   trial: 2500, // the same, of a stream that is tried while it polls
   pause: 200, // before the next try: the first
   longest: 30_000, // and the most
+  ahead: 1000, // that the issuer's clock may gain on ours while a stream is open
   again: 300_000, // after which somebody who polls tries a stream again
   line: 128 << 10 // of a line; a thousand places and their list are a tenth of it
 }
 
 /** Time that passes, in milliseconds. It goes on while the machine sleeps, and does not go back when the time of day is set. */
-const clock = { now: () => [performance.now(), Date.now()] }
+export const clock = { now: () => [performance.now(), Date.now()] }
 export const since = (then, now) => Math.max(now[0] - then[0], now[1] - then[1])
 
 /** Knows what its issuer has ended, for as long as it is told. */
 export class Follower {
   #c; #wait
   #view = null // null: nothing was told to the end yet
-  #heard = null // of the clock: the last sign of life while following
+  #heard = null // of the clock: as of when, at least, it is known what has ended
   #started = null; #known; #tell
   #stopped = false; #stop; #wake = () => {}; #request = null
   #id = ''; #loading = null; #ready = false
@@ -126,18 +127,25 @@ export class Follower {
       if (!/^text\/event-stream\s*(;|$)/i.test(res.headers['content-type'] ?? '')) throw new Error('the answer is no stream of events')
       let rest = Buffer.alloc(0)
       let event = {}
+      let began = 0 // when the issuer began to speak, by its own clock
       for await (const part of res) {
         patience = (this.#ready ? this.#c.quiet : quiet) + wait * 1000
         const all = Buffer.concat([rest, part])
         let from = 0
+        let said = false
         for (let end; (end = all.indexOf(10, from)) >= 0; from = end + 1) {
-          event = this.#line(utf8.decode(all.subarray(from, end)).replace(/\r$/, ''), event)
-          if (!this.#ready || this.#loading) continue
-          // A poll was told no later than it was asked for, however long it was on its way.
-          this.#heard = wait ? asked : this.#c.clock.now()
-          this.#tell()
+          const line = utf8.decode(all.subarray(from, end)).replace(/\r$/, '')
+          if (line[0] === ':') continue // it says nothing, and anybody on the way may have put it there
+          said = true
+          const at = line.indexOf(':')
+          if (at > 0 && at < 6) event[line.slice(0, at)] = line.slice(at + 1).replace(/^ /, '') // event, data, id
+          if (line !== '') continue
+          const time = this.#take(event)
+          began ||= time
+          if (event.event === 'ready' && !this.#hear(asked, time - began) && !wait) throw new Error('what comes is old')
+          event = {}
         }
-        if (from > 0) alive() // a line that does not end is no sign of life
+        if (said) alive() // a line that does not end is no sign of life
         rest = all.subarray(from)
         if (rest.length > this.#c.line) throw new Error('a line is too long')
       }
@@ -147,20 +155,32 @@ export class Follower {
     }
   }
 
-  /** Takes a line in, and returns the event that it belongs to. */
-  #line (line, event) {
-    if (line === '') {
-      this.#take(event)
-      return {}
-    }
-    const at = line.indexOf(':')
-    if (at > 0 && at < 6) event[line.slice(0, at)] = line.slice(at + 1).replace(/^ /, '') // event, data, id
-    return event
+  /**
+   * Takes in as of when it is known what has ended, and says whether that is not long ago. It is the time of the question,
+   * and what has passed since the beginning of the answer by one clock, the issuer's. So nothing becomes younger by what
+   * holds it on its way, or in the kernel of a machine that sleeps; and the clocks need not agree.
+   */
+  #hear (asked, ms) {
+    const { clock, ahead, quiet, bound } = this.#c
+    const now = clock.now()
+    const late = since(asked, now) - ms
+    const heard = late > 0 ? asked.map((t) => t + ms) : now
+    if (!this.#heard || since(heard, now) < since(this.#heard, now)) this.#heard = heard
+    this.#tell()
+    return late >= -ahead && late <= Math.min(quiet, bound * 500)
   }
 
-  /** Applies an event. After one that is not understood everything is asked for anew. */
+  /**
+   * Applies an event. After one that is not understood everything is asked for anew. The first and the last of what belongs
+   * together say as of when, in Unix milliseconds; for others 0 is returned.
+   */
   #take ({ event, data, id }) {
+    let at = 0
     try {
+      if (event === 'reload' || event === 'ready') {
+        at = JSON.parse(data).time
+        if (!Number.isSafeInteger(at) || at <= 0) throw new Error('an event that does not say as of when')
+      }
       if (event === 'reload') this.#loading = new View(this.#c.issuer, this.#view?.floor)
       else if (event === 'status') (this.#loading ?? this.#view).status(JSON.parse(data))
       else if (event === 'cutoff') (this.#loading ?? this.#view).cutoff(JSON.parse(data))
@@ -171,6 +191,7 @@ export class Follower {
       if (!this.#loading) this.#view = null // it may have been an end: nobody is let in by what is known without it
       throw e
     }
+    return at
   }
 
   /** Everything up to a position has come. */

@@ -1,6 +1,7 @@
 // A guard for Node services: verifies Gatehouse's access tokens, follows what is no longer valid, asks for scopes.
 import { address } from './fetch.js'
 import { Follower } from './follow.js'
+import { Lists } from './lists.js'
 import { invalid, malformed, missing, need, Refused, scopesOf, unavailable } from './refusals.js'
 import { Keys, MAX_TOKEN, Verifier } from './tokens.js'
 
@@ -11,16 +12,21 @@ const START = 3000 // milliseconds after the start during which requests wait fo
 
 /** One for a program. It contacts nobody before start(), or the first request. */
 export class Guard {
-  #verifier; #follower
+  #verifier; #follower; #lists
 
   /**
    * issuer and audience are compared exactly. key is an API key with the scope admin:revocations of an account with the
    * role gatehouse-guard. maxStaleness is for how many seconds (3 at least) the guard goes on by what it knows when it
-   * hears nothing; past it nobody is let in (503). typ is JWT where the realm's access_token_type says so. ca is for
-   * authorities that the system does not know. eventsURL and jwksURL are for inner addresses. log gets a text.
+   * hears nothing; past it nobody is let in (503), or, with readLists, whom the issuer's status lists let in: they are up
+   * to a minute old and know no cut-offs. Without a key it follows nothing and has to read them. typ is JWT where the
+   * realm's access_token_type says so. ca is for authorities that the system does not know. eventsURL, jwksURL and
+   * listsURL are for inner addresses. log gets a text.
    */
-  constructor ({ issuer, audience, key, maxStaleness = 10, typ = 'at+jwt', eventsURL, jwksURL, ca, log = console.warn, ...rest }) {
-    if (![issuer, audience, key].every((s) => typeof s === 'string' && s) || !/^[!-~]+$/.test(key)) throw new TypeError('issuer, audience and key are required')
+  constructor ({ issuer, audience, key, maxStaleness = 10, readLists = false, typ = 'at+jwt', eventsURL, jwksURL, listsURL, ca, log = console.warn, ...rest }) {
+    if (![issuer, audience].every((s) => typeof s === 'string' && s)) throw new TypeError('issuer and audience are required')
+    if (key === undefined ? readLists !== true : typeof key !== 'string' || !/^[!-~]+$/.test(key)) {
+      throw new TypeError('a key is needed; who has none follows nothing, and has to say readLists')
+    }
     if (!(maxStaleness >= 3 && maxStaleness <= 3600)) throw new TypeError('maxStaleness is 3 seconds at least: the stream speaks every two')
     if (!['at+jwt', 'JWT'].includes(typ)) throw new TypeError('typ is at+jwt or JWT')
     if (!/^[ !#-[\]-~]+$/.test(audience)) throw new TypeError('the audience cannot be named in a challenge')
@@ -30,26 +36,31 @@ export class Guard {
     this.realm = audience // of the challenges (RFC 9110 §11.5)
     const keys = new Keys(address(jwksURL || at + '/.well-known/jwks.json'), ca, log)
     this.#verifier = new Verifier(issuer, audience, keys, typ)
-    this.#follower = new Follower({
+    if (readLists) this.#lists = new Lists({ url: address(listsURL || issuer + '/status/'), verifier: this.#verifier, log, ca })
+    if (key) this.#follower = new Follower({
       url: address(eventsURL || `${base}/admin/v1/realms/${realm}/revocations/events`),
       key, issuer, bound: maxStaleness, changed: () => keys.changed(), log, ca
     })
   }
 
   /** Begins to follow, where that should not wait for the first request. */
-  start () { this.#follower.start() }
+  start () { this.#follower?.start() }
 
   /** Ends it. Nobody is let in afterwards. */
-  close () { this.#follower.close() }
+  close () {
+    this.#follower?.close()
+    this.#lists?.close()
+  }
 
-  /** For how many seconds nothing was heard of revocations; null before everything was told once. */
-  age () { return this.#follower.age() }
+  /** For how many seconds nothing was heard of revocations; null before everything was told once, or where nothing is followed. */
+  age () { return this.#follower?.age() ?? null }
 
   /** Resolves with the Caller of a request of node:http or Express, or rejects with Refused. */
   async check (req, ...scopes) {
     const caller = await this.#verifier.verify(bearer(req.rawHeaders))
-    this.#follower.start()
-    await this.#follower.first(START)
+    this.start()
+    await this.#follower?.first(START)
+    if (this.#lists && this.#told(caller) === null) await this.#lists.have(caller)
     this.again(caller)
     need(caller, scopes)
     return caller
@@ -58,10 +69,13 @@ export class Guard {
   /** Refuses a Caller whose token was ended since, or of whom nobody knows: for what stays open for long. */
   again (caller) {
     this.#verifier.expired(caller)
-    const ended = this.#follower.check(caller)
+    const ended = this.#told(caller) ?? this.#lists?.check(caller) ?? null
     if (ended === null) throw unavailable()
     if (ended) throw invalid()
   }
+
+  /** Whether a caller's token was ended, as far as was told; null: nobody knows. */
+  #told (caller) { return this.#follower?.check(caller) ?? null }
 
   /** Middleware that lets in who may, to all paths but the public ones; req.caller is a Caller, or null on those. */
   protect ({ open = [] } = {}) {

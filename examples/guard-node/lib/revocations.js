@@ -10,12 +10,26 @@ const LATER = 3600 // seconds for which things are kept beyond their end
 const KINDS = ['subject', 'client', 'session', 'key', 'realm']
 
 /** Places of one list: in order while they are few, a bit for each when they are many. */
-class Places {
+export class Places {
   count = 0
   #few = new Uint32Array(4)
   #bits = null
 
   constructor (exp) { this.exp = exp }
+
+  /** The places whose bits are set, of MAX_PLACE / 8 bytes at most; the lowest bit of a byte is the first. */
+  static of (bits) {
+    const out = new Places(0)
+    let count = 0
+    for (let octet of bits) for (; octet; octet &= octet - 1) count++
+    if (count >= SPARSE) {
+      out.#bits = new Uint8Array(MAX_PLACE / 8)
+      out.#bits.set(bits)
+      return out
+    }
+    bits.forEach((octet, at) => { for (; octet; octet &= octet - 1) out.add(at * 8 + 31 - Math.clz32(octet & -octet)) })
+    return out
+  }
 
   has (idx) {
     if (this.#bits) return (this.#bits[idx >> 3] >> (idx & 7) & 1) === 1

@@ -5,6 +5,7 @@ import { invalid, Refused, unavailable } from './refusals.js'
 
 export const LEEWAY = 5 // seconds between our clock and the issuer's
 export const MAX_TOKEN = 16 << 10
+export const MAX_LIST = 256 << 10 // of a signed status list; a full one that cannot be compressed is about 240 KB
 export const MAX_PLACE = 1 << 20 // places of one status list
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz'
@@ -132,18 +133,9 @@ export class Verifier {
 
   /** Resolves with the Caller, or refuses: everything that is wrong with a token is the same refusal. */
   async verify (text) {
-    if (text.length > MAX_TOKEN || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) throw invalid()
     try {
-      let kid, found
-      const { payload } = await jwtVerify(text, async (header) => {
-        ({ kid } = header)
-        found = typeof kid === 'string' ? await this.keys.find(kid) : undefined
-        if (!found?.algorithms.includes(header.alg)) throw invalid() // the key decides the algorithm
-        return found.key
-      }, {
-        algorithms: ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'],
+      const { payload, kid } = await this.#open(text, MAX_TOKEN, {
         typ: this.typ,
-        issuer: this.issuer,
         audience: this.audience,
         requiredClaims: ['sub', 'exp', 'iat', 'jti'], // jose checks exp only where there is one
         clockTolerance: LEEWAY
@@ -152,6 +144,27 @@ export class Verifier {
     } catch (e) {
       throw e instanceof Refused ? e : invalid()
     }
+  }
+
+  /** Resolves with the claims of the status list at uri, which are only bits to whoever has them: sub ties them to their address. */
+  async list (text, uri) {
+    const { payload: c } = await this.#open(text, MAX_LIST, { typ: 'statuslist+jwt', subject: uri })
+    if (![c.exp, c.iat, c.ttl].every(Number.isSafeInteger) || !(c.ttl > 0 && c.ttl <= 24 * 3600) || c.status_list.bits !== 1) throw invalid()
+    const now = Date.now() / 1000 // late is stale: nothing is forgiven at its end, which jose forgives a part of a second
+    if (now >= c.exp || c.iat > now + LEEWAY) throw invalid()
+    return c
+  }
+
+  async #open (text, most, options) {
+    if (text.length > most || !/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) throw invalid()
+    let kid
+    const { payload } = await jwtVerify(text, async (header) => {
+      ({ kid } = header)
+      const found = typeof kid === 'string' ? await this.keys.find(kid) : undefined
+      if (!found?.algorithms.includes(header.alg)) throw invalid() // the key decides the algorithm
+      return found.key
+    }, { algorithms: ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'], issuer: this.issuer, ...options })
+    return { payload, kid }
   }
 
   /** Refuses a Caller whose token has expired since. */

@@ -2,13 +2,15 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import http from 'node:http'
+import { deflateSync, gzipSync } from 'node:zlib'
 import { after, before, describe, test } from 'node:test'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { Guard, Refused } from '../lib/guard.js'
 import { DEFAULTS, Follower, since } from '../lib/follow.js'
 import { need } from '../lib/refusals.js'
-import { MAX_LISTS, View } from '../lib/revocations.js'
-import { issued } from '../lib/tokens.js'
+import { Lists } from '../lib/lists.js'
+import { MAX_LISTS, Places, View } from '../lib/revocations.js'
+import { issued, Keys, MAX_PLACE, Verifier } from '../lib/tokens.js'
 
 const SOON = 20_000
 const FOREVER = 4_000_000_000
@@ -33,6 +35,7 @@ async function until (what, ok) {
 /** A fake issuer. script answers for the stream. */
 class Issuer {
   asked = []; fetched = 0; away = false; script = () => {}
+  lists = {}; read = 0 // by number: the text, or an answer's status
 
   static async start (t) {
     const i = new Issuer()
@@ -42,6 +45,11 @@ class Issuer {
       if (req.url === '/.well-known/jwks.json') {
         i.fetched++
         return res.end(JSON.stringify({ keys: i.keys }))
+      }
+      if (req.url.startsWith('/status/')) {
+        i.read++
+        const found = i.lists[req.url.slice(8)] ?? 404
+        return typeof found === 'number' ? res.writeHead(found, { location: '/status/1' }).end() : res.end(found)
       }
       i.asked.push({ path: req.url, lines: req.headers })
       i.script(res, req)
@@ -62,6 +70,16 @@ class Issuer {
     }
   }
 
+  /** Makes the status list with that number known, with these places ended. */
+  async list (ended, { n = 7, key = keys.ec.privateKey, alg = 'ES256', header = {}, bits = 1, lst, ...claims } = {}) {
+    const places = Buffer.alloc(MAX_PLACE / 8)
+    for (const idx of ended) places[idx >> 3] |= 1 << (idx & 7)
+    const now = Math.floor(Date.now() / 1000)
+    lst ??= deflateSync(places).toString('base64url')
+    const c = { iss: this.url, sub: `${this.url}/status/${n}`, iat: now, exp: now + 60, ttl: 30, status_list: { bits, lst }, ...claims }
+    this.lists[n] = await new SignJWT(c).setProtectedHeader({ alg, typ: 'statuslist+jwt', kid: 'ec', ...header }).sign(key)
+  }
+
   token ({ key = keys.ec.privateKey, alg = 'ES256', header = {}, ...claims } = {}) {
     const now = Math.floor(Date.now() / 1000)
     const c = {
@@ -75,12 +93,15 @@ class Issuer {
 function begin (res, type = 'text/event-stream') { res.writeHead(200, { 'content-type': type }).flushHeaders() }
 
 function say (res, ...events) {
-  for (const [name, data, id] of events) res.write(`event: ${name}\n${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(data)}\n\n`)
+  for (let [name, data, id] of events) {
+    if (name === 'reload' || name === 'ready') data = { time: Date.now() + 3600e3, ...data } // by a clock that is an hour ahead of the guard's
+    res.write(`event: ${name}\n${id ? `id: ${id}\n` : ''}data: ${JSON.stringify(data)}\n\n`)
+  }
 }
 
-/** Goes on with signs of life, until it is told to be silent. */
-function rest (res) {
-  const timer = setInterval(() => res.write(':\n\n'), 50)
+/** Goes on to say so, until it is told to be silent. */
+function rest (res, said = ['ready', {}, 'A-1']) {
+  const timer = setInterval(() => say(res, said), 50)
   res.on('close', () => clearInterval(timer))
   return () => clearInterval(timer)
 }
@@ -188,7 +209,7 @@ describe('tokens', () => {
   })
 
   test('settings', () => {
-    for (const change of [{ issuer: '' }, { audience: '' }, { key: '' }, { key: 'a b' }, { key: 'a\nb' }, { issuer: 'http://auth.example.com' }, { issuer: 'ftp://x' }, { issuer: 'https://x/?a=b' },
+    for (const change of [{ issuer: '' }, { audience: '' }, { key: '' }, { key: 'a b' }, { key: 'a\nb' }, { key: undefined }, { key: '', readLists: true }, { key: null, readLists: true }, { issuer: 'http://auth.example.com' }, { issuer: 'ftp://x' }, { issuer: 'https://x/?a=b' },
       { maxStaleness: 2 }, { maxStaleness: NaN }, { typ: 'x' }, { audience: 'a"b' }, { audience: 'a\nb' }, { maxStale: 5 }, { eventsURL: 'http://10.0.0.1/' }]) {
       assert.throws(() => new Guard({ issuer: 'https://auth.example.com', audience: 'a', key: 'k', ...change }), TypeError, JSON.stringify(change))
     }
@@ -213,6 +234,17 @@ describe('revocations', () => {
     assert.ok([0, 1, 2, 5, 20, many.at(-1)].every((i) => at(i)))
     assert.ok(![3, 19, 21, (1 << 20) - 1].some((i) => at(i)))
     assert.equal(v.size.places, many.length + 6)
+  })
+
+  test('a status list has the same places in either form, the lowest bit of a byte first', () => {
+    for (const ended of [[], [0, 9, 15, MAX_PLACE - 1], Array.from({ length: MAX_PLACE / 20 | 0 }, (_, n) => n * 20)]) {
+      const bits = Buffer.alloc(MAX_PLACE / 8)
+      for (const idx of ended) bits[idx >> 3] |= 1 << (idx & 7)
+      const places = Places.of(bits)
+      assert.ok(ended.every((idx) => places.has(idx)))
+      assert.ok(![1, 8, 16, 19, MAX_PLACE - 2].some((idx) => places.has(idx)))
+    }
+    assert.equal(Places.of(Buffer.alloc(64 << 10, 255)).has(1 << 19), false, 'what is behind the end of a list has not ended')
   })
 
   test('cut-offs', () => {
@@ -298,7 +330,7 @@ describe('following', () => {
 
   test('nothing is known before ready', async (t) => {
     const i = await Issuer.start(t)
-    i.script = (res) => { begin(res); say(res, ['reload', {}]); rest(res) }
+    i.script = (res) => { begin(res); rest(res, ['reload', {}]) }
     const g = guardOf(t, i)
     await refused(g.check(request('Bearer ' + await i.token())), 503, 'loading')
     assert.equal(g.age(), null)
@@ -376,7 +408,13 @@ describe('following', () => {
       'ready at once': (res) => { begin(res); say(res, ['ready', {}, 'A-1']); res.end() },
       'a change before everything': (res) => { begin(res); say(res, ['status', {}], ['ready', {}, 'A-1']); res.end() },
       'no UTF-8': (res) => { begin(res); say(res, ['reload', {}]); res.write(Buffer.from([101, 58, 255, 10, 10])); say(res, ['ready', {}, 'A-1']); res.end() },
-      'no JSON': (res) => { begin(res); res.write('event: reload\ndata: {}\n\nevent: status\ndata: ' + '['.repeat(60_000) + '\n\n'); say(res, ['ready', {}, 'A-1']); res.end() },
+      'no time': (res) => { begin(res); say(res, ['reload', {}], ['ready', { time: null }, 'A-1']); res.end() },
+      'a time as text': (res) => { begin(res); say(res, ['reload', { time: '1' }], ['ready', { time: '1' }, 'A-1']); res.end() },
+      'compressed, which nobody asked for': (res) => {
+        res.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' })
+        res.end(gzipSync('event: reload\ndata: {"time":1}\n\nevent: ready\nid: A-1\ndata: {"time":1}\n\n'))
+      },
+      'no JSON': (res) => { begin(res); say(res, ['reload', {}]); res.write('event: status\ndata: ' + '['.repeat(60_000) + '\n\n'); say(res, ['ready', {}, 'A-1']); res.end() },
       'an id that is none': (res) => { begin(res); say(res, ['reload', {}], ['ready', {}, 'a b']); res.end() },
       401: (res) => res.writeHead(401).end(),
       429: (res) => res.writeHead(429).end()
@@ -390,6 +428,52 @@ describe('following', () => {
         assert.ok(!i.asked.some((a) => a.path.includes('elsewhere')))
       })
     }
+  })
+
+  test('what comes late makes nothing known: a new stream does', async (t) => {
+    const i = await Issuer.start(t)
+    const now = Date.now()
+    let later
+    i.script = (res) => {
+      if (i.asked.length > 1) return
+      begin(res)
+      say(res, ['reload', { time: now }], ['ready', { time: now }, 'A-1'])
+      later = () => rest(res, ['ready', { time: now + 2000 }, 'A-1']) // a kernel kept it while the machine slept, or a proxy held it back
+    }
+    let by = 0
+    const f = follower(t, i, { clock: { now: () => [performance.now() + by, Date.now() + by] } })
+    await until('a view', () => f.check(caller(i.url)) === false)
+    by = 3600e3
+    assert.equal(f.check(caller(i.url)), null)
+    later()
+    await until('another stream', () => i.asked.length > 1)
+    assert.equal(f.check(caller(i.url)), null)
+    assert.ok(f.age() > 3590)
+  })
+
+  test('an issuer whose clock runs ahead is asked anew', async (t) => {
+    const i = await Issuer.start(t)
+    const now = Date.now()
+    i.script = (res) => {
+      begin(res)
+      say(res, ['reload', { time: now }], ['ready', { time: now }, 'A-1'])
+      rest(res, ['ready', { time: now + 3000 }, 'A-1'])
+    }
+    const f = follower(t, i)
+    await until('another stream', () => i.asked.length > 1)
+    assert.equal(f.check(caller(i.url)), false)
+  })
+
+  test('a line that begins with a colon may be of anybody on the way, and is no sign of life', async (t) => {
+    const i = await Issuer.start(t)
+    i.script = (res) => {
+      begin(res)
+      say(res, ['reload', {}], ['ready', {}, 'A-1'])
+      const timer = setInterval(() => res.write(':\n'), 20)
+      res.on('close', () => clearInterval(timer))
+    }
+    follower(t, i, { quiet: 200 })
+    await until('another stream', () => i.asked.length > 1)
   })
 
   test('a line that never ends is no sign of life', async (t) => {
@@ -411,6 +495,108 @@ describe('following', () => {
     await until('six tries', () => at.length > 5)
     assert.ok(at[5] - at[4] > 60 && at[1] - at[0] < at[5] - at[4], at.join())
     assert.deepEqual([DEFAULTS.pause, DEFAULTS.longest, DEFAULTS.quiet], [200, 30_000, 6000])
+  })
+})
+
+describe('status lists', () => {
+  const place = (i, idx, n = 7) => ({ status: { status_list: { uri: `${i.url}/status/${n}`, idx } } })
+
+  /** Lists of an issuer, and what they say of a place: with (have) or without waiting for it. */
+  function listsOf (t, i, more = {}) {
+    const l = new Lists({ url: new URL(i.url + '/status/'), verifier: new Verifier(i.url, i.url, new Keys(new URL(i.url + '/.well-known/jwks.json'), undefined, () => {}), 'at+jwt'), log: () => {}, ...more })
+    t.after(() => l.close())
+    const at = (idx, n = 7) => ({ place: { uri: `${i.url}/status/${n}`, idx } })
+    return { l, known: (...p) => l.check(at(...p)), have: async (...p) => { await l.have(at(...p)); return l.check(at(...p)) } }
+  }
+
+  test('with a stream that cannot be had, or without any, they decide; a token that is on none is let in', async (t) => {
+    const i = await Issuer.start(t)
+    await i.list([3])
+    i.script = (res) => res.writeHead(503).end()
+    const [ended, good, none] = await Promise.all([place(i, 3), place(i, 4), { status: undefined }].map(async (c) => request('Bearer ' + await i.token(c))))
+    for (const key of ['the-key', undefined]) {
+      const g = guardOf(t, i, { key, readLists: true })
+      const read = i.read
+      const caller = await g.check(good)
+      assert.deepEqual([await status(g.check(ended)), await status(g.check(none)), i.read - read, g.age()], [401, 200, 1, null])
+      g.again(caller)
+      g.close()
+      assert.throws(() => g.again(caller), { status: 503 })
+      assert.equal(await status(g.check(good)), 503)
+    }
+    assert.equal(await status(guardOf(t, i).check(good)), 503, 'who was not told to reads none')
+    assert.equal(i.read, 2)
+  })
+
+  test('who follows reads none; past the bound what was told stays so', async (t) => {
+    const i = await Issuer.start(t)
+    await i.list([3])
+    let stream
+    i.script = (res) => { begin(stream = res); say(res, ['reload', {}], ['cutoff', { kind: 'subject', id: 'usr_b', before: FOREVER * 1000 }], ['ready', {}, 'A-1']) }
+    const [ended, good, cut] = await Promise.all([place(i, 3), place(i, 4), { ...place(i, 4), sub: 'usr_b' }].map(async (c) => request('Bearer ' + await i.token(c))))
+    const g = guardOf(t, i, { maxStaleness: 3, readLists: true })
+    const all = async () => [await status(g.check(good)), await status(g.check(ended)), await status(g.check(cut))]
+    assert.deepEqual([await all(), i.read], [[200, 200, 401], 0])
+    i.script = (res) => res.writeHead(503).end()
+    stream.destroy()
+    await until('the lists', () => g.age() > 3)
+    assert.deepEqual([await all(), i.read], [[200, 401, 401], 1])
+  })
+
+  test('what is no list lets nobody in', async (t) => {
+    const i = await Issuer.start(t)
+    const now = Math.floor(Date.now() / 1000)
+    const bits = Buffer.alloc(MAX_PLACE / 8)
+    const whole = deflateSync(bits)
+    const packed = (raw) => ({ lst: raw.toString('base64url') })
+    for (const [what, change] of Object.entries({
+      'another list': { sub: i.url + '/status/8' }, 'no address': { sub: undefined }, 'another issuer': { iss: i.url + '/' }, 'another key': { key: keys.other.privateKey },
+      'an access token': { header: { typ: 'at+jwt' } }, 'no type': { header: { typ: undefined } }, 'an unknown key': { header: { kid: 'x' } },
+      expired: { exp: now - 1 }, 'no end': { exp: undefined }, 'end as text': { exp: String(now + 60) }, 'from the future': { iat: now + 60 }, 'no issue': { iat: undefined },
+      'no ttl': { ttl: undefined }, 'ttl of nothing': { ttl: 0 }, 'ttl for ever': { ttl: 86401 }, 'ttl as text': { ttl: '30' }, 'two bits': { bits: 2 }, 'no list': { status_list: undefined },
+      'a list of a number': { lst: 7 }, 'no base64url': { lst: '+' + whole.toString('base64url') }, 'a line break': { lst: whole.toString('base64url') + '\n' }, 'cut off': packed(whole.subarray(0, -4)),
+      'something behind it': packed(Buffer.concat([whole, Buffer.from('x')])), 'not packed': packed(Buffer.alloc(100, 'x')), nothing: { lst: '' },
+      'one byte too many': packed(deflateSync(Buffer.alloc(MAX_PLACE / 8 + 1))), 'a bomb': packed(deflateSync(Buffer.alloc(64 << 20), { level: 9 })), 'too long': { lst: 'A'.repeat(256 << 10) },
+      404: 404, 'a redirect': 302, 'no token': 'x'.repeat(100)
+    })) {
+      if (typeof change === 'object') await i.list([], change)
+      else i.lists[7] = change
+      const { have } = listsOf(t, i)
+      const read = i.read
+      assert.deepEqual([await have(4), await have(4), i.read - read], [null, null, 1], what)
+    }
+    await i.list([], packed(deflateSync(Buffer.from([0x10])))) // a short one
+    assert.equal(await listsOf(t, i).have(4), true)
+  })
+
+  test('one is fetched again when it is old, counts until it expires, and is not replaced by an older one', async (t) => {
+    const i = await Issuer.start(t)
+    await i.list([3])
+    let by = 0
+    const { have, known } = listsOf(t, i, { cooldown: 0, clock: { now: () => [performance.now() + by, Date.now() + by] } })
+    assert.equal(await have(4), false)
+    by = 29e3
+    assert.deepEqual([known(4), i.read], [false, 1])
+    by = 31e3
+    await i.list([3, 4], { iat: Math.floor(Date.now() / 1000) - 10 })
+    assert.equal(known(4), false)
+    await until('a third reading', () => known(4) === false && i.read > 2)
+    await i.list([3, 4])
+    await until('what ended meanwhile', () => known(4))
+    i.lists = {}
+    by += 70e3
+    assert.equal(await have(4), null)
+  })
+
+  test('many who need one cause one fetch; those that nobody asks for are forgotten', async (t) => {
+    const i = await Issuer.start(t)
+    for (const n of [1, 2, 3]) await i.list([n], { n })
+    const { l, have, known } = listsOf(t, i, { most: 2 })
+    assert.deepEqual([await Promise.all(Array.from({ length: 20 }, () => have(4, 1))), i.read], [Array(20).fill(false), 1])
+    for (const n of [2, 3]) assert.equal(await have(n, n), true)
+    assert.deepEqual([known(3, 3), known(2, 2), known(1, 1)], [true, true, null])
+    l.close()
+    assert.equal(await have(3, 3), null)
   })
 })
 

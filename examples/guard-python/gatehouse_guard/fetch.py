@@ -35,10 +35,10 @@ class Site:
             connection.close()
             raise
 
-    def get(self, most, accept, timeout=5.0):
-        """Returns a body of at most so many bytes, within about timeout seconds in all."""
+    def get(self, most, accept, timeout=5.0, more=""):
+        """Returns a body of at most so many bytes, within about timeout seconds in all. more is added to the address."""
         end = time.monotonic() + 2 * timeout
-        connection, _, answer = self.open(headers={"Accept": accept}, timeout=timeout)
+        connection, _, answer = self.open(more, {"Accept": accept}, timeout)
         try:
             body = bytearray()
             while part := answer.read1(64 << 10):

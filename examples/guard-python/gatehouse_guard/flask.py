@@ -4,7 +4,10 @@ from functools import wraps
 from flask import Response, request
 
 from . import wsgi
+from .guard import Guard
 from .refusals import Refused, need, scopes_of
+
+__all__ = ["Guard", "caller", "needs"]
 
 
 def caller():

@@ -13,6 +13,7 @@ log = logging.getLogger("gatehouse_guard")
 QUIET, TRIAL = 6, 2.5  # seconds that a stream may say nothing; it speaks every two
 PAUSE, LONGEST = 0.2, 30.0  # seconds before the next try: the first, and the most
 LINE = 128 << 10  # bytes of a line; a thousand places and their list are a tenth of it
+AHEAD = 1.0  # seconds that the issuer's clock may gain on ours while a stream is open
 AGAIN = 300  # seconds after which somebody who polls tries a stream again
 
 
@@ -25,6 +26,10 @@ class Clock:
     def since(self, then):
         now = self.now()
         return max(now[0] - then[0], now[1] - then[1])
+
+
+class Late(Exception):
+    """What comes was said long ago."""
 
 
 class Follower:
@@ -40,7 +45,7 @@ class Follower:
         """Begins anew: the process that has this follower now is another one."""
         self._lock = threading.Lock()
         self._view = None  # None: nothing was told to the end yet
-        self._heard = None  # of the clock: the last sign of life while following
+        self._heard = None  # of the clock: as of when, at least, it is known what has ended
         self._known = threading.Event()
         self._stop = threading.Event()
         self._thread = self._socket = self._started = None
@@ -141,24 +146,36 @@ class Follower:
                 self._socket = sock
             if answer.headers.get_content_type() != "text/event-stream":
                 raise ValueError("the answer is no stream of events")
-            event = {}
+            event, began = {}, 0  # when the issuer began to speak, by its own clock
             for line in self._lines(answer, sock, first, quiet):
                 name, _, value = line.partition(":")
                 if line:
                     event[name] = value.removeprefix(" ")
-                else:
-                    self._take(event)
-                    event = {}
-                if self._ready and self._loading is None:
-                    with self._lock:
-                        # A poll was told no later than it was asked for, however long it was on its way.
-                        self._heard = asked if wait else self._clock.now()
-                    self._known.set()
+                    continue
+                at = self._take(event)
+                began = began or at
+                if event.get("event") == "ready" and not self._hear(asked, (at - began) / 1000) and not wait:
+                    raise Late("what comes is old")
+                event = {}
         finally:
             with self._lock:
                 self._socket = None
             connection.close()
             answer.close()
+
+    def _hear(self, asked, seconds):
+        """Takes in as of when it is known what has ended, and says whether that is not long ago.
+
+        It is the time of the question, and what has passed since the beginning of the answer by one clock, the issuer's. So
+        nothing becomes younger by what holds it on its way, or in the kernel of a machine that sleeps; the clocks need not agree.
+        """
+        with self._lock:
+            late = self._clock.since(asked) - seconds
+            heard = (asked[0] + seconds, asked[1] + seconds) if late > 0 else self._clock.now()
+            if self._heard is None or self._clock.since(heard) < self._clock.since(self._heard):
+                self._heard = heard
+        self._known.set()
+        return -AHEAD <= late <= min(QUIET, self._bound / 2)
 
     def _lines(self, answer, sock, patience, quiet):
         """The lines of an answer. One that does not end in time, or is too long, ends the answer."""
@@ -172,6 +189,7 @@ class Follower:
             *lines, rest = (rest + part).split(b"\n")
             if len(rest) > LINE:
                 raise ValueError("a line is too long")
+            lines = [line for line in lines if not line.startswith(b":")]  # such say nothing, and anybody on the way may add them
             if lines:
                 last = time.monotonic()
             elif time.monotonic() - last > patience:
@@ -180,9 +198,17 @@ class Follower:
                 yield line.removesuffix(b"\r").decode()
 
     def _take(self, event):
-        """Applies an event. After one that is not understood everything is asked for anew."""
+        """Applies an event. After one that is not understood everything is asked for anew.
+
+        The first and the last of what belongs together say as of when, in Unix milliseconds; for others 0 is returned.
+        """
+        at = 0
         try:
             name = event.get("event")
+            if name in ("reload", "ready"):
+                at = json.loads(event["data"])["time"]
+                if type(at) is not int or not 0 < at < 1 << 53:
+                    raise ValueError("an event that does not say as of when")
             if name == "reload":
                 self._loading = View(self._issuer, self._view.floor if self._view else 0.0)
             elif name in ("status", "cutoff"):
@@ -202,6 +228,7 @@ class Follower:
                 with self._lock:  # it may have been an end: nobody is let in by what is known without it
                     self._view = None
             raise
+        return at
 
     def _whole(self, position):
         """Everything up to a position has come."""

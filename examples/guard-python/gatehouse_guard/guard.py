@@ -5,7 +5,8 @@ import weakref
 
 from . import asgi, wsgi
 from .fetch import Site
-from .follow import Follower
+from .follow import Clock, Follower
+from .lists import Lists
 from .refusals import invalid, missing, need, repeated, unavailable
 from .tokens import MAX_TOKEN, Blocked, Keys, Verifier
 
@@ -17,15 +18,20 @@ class Guard:
 
     issuer and audience are compared exactly. key is an API key with the scope admin:revocations of an account with the
     role gatehouse-guard. max_staleness is for how many seconds (3 at least) the guard goes on by what it knows when it
-    hears nothing; past it nobody is let in (503). typ is JWT where the realm's access_token_type says so. context is an
-    ssl.SSLContext, for authorities that the system does not know. events_url and jwks_url are for inner addresses.
+    hears nothing; past it nobody is let in (503), or, with read_lists, whom the issuer's status lists let in: they are up
+    to a minute old and know no cut-offs. Without a key it follows nothing and has to read them. typ is JWT where the
+    realm's access_token_type says so. context is an ssl.SSLContext, for authorities that the system does not know.
+    events_url, jwks_url and lists_url are for inner addresses.
 
     It contacts nobody before start(), or the first request. It can be made before a server forks its workers.
     """
 
-    def __init__(self, issuer, audience, key, *, max_staleness=10.0, typ="at+jwt", events_url="", jwks_url="", context=None):
-        if not issuer or not audience or not key or not re.fullmatch(r"[!-~]+", key):
-            raise ValueError("issuer, audience and key are required")
+    def __init__(self, issuer, audience, key=None, *, max_staleness=10.0, read_lists=False, typ="at+jwt", events_url="", jwks_url="",
+                 lists_url="", context=None):
+        if not issuer or not audience:
+            raise ValueError("issuer and audience are required")
+        if not read_lists if key is None else not re.fullmatch(r"[!-~]+", key):
+            raise ValueError("a key is needed; who has none follows nothing, and has to say read_lists")
         if not 3 <= max_staleness <= 3600:
             raise ValueError("max_staleness is 3 seconds at least: the stream speaks every two")
         if typ not in ("at+jwt", "JWT"):
@@ -36,26 +42,31 @@ class Guard:
         self.realm = audience  # of the challenges (RFC 9110 §11.5)
         self._keys = Keys(Site(jwks_url or issuer.rstrip("/") + "/.well-known/jwks.json", context))
         self._verifier = Verifier(issuer, audience, self._keys, typ)
-        self._follower = Follower(Site(events_url or f"{base}/admin/v1/realms/{realm or 'main'}/revocations/events", context),
-                                  key, issuer, max_staleness, self._keys.changed)
+        self._follower = key and Follower(Site(events_url or f"{base}/admin/v1/realms/{realm or 'main'}/revocations/events", context),
+                                          key, issuer, max_staleness, self._keys.changed)
+        self._lists = Lists(Site(lists_url or issuer + "/status/", context), self._verifier, Clock()) if read_lists else None
         this = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: this() and this()._forked())
 
     def _forked(self):
-        self._keys.forked()
-        self._follower.forked()
+        for part in (self._keys, self._follower, self._lists):
+            if part:
+                part.forked()
 
     def start(self):
         """Begins to follow, where that should not wait for the first request."""
-        self._follower.start()
+        if self._follower:
+            self._follower.start()
 
     def close(self):
         """Ends it. Nobody is let in afterwards."""
-        self._follower.close()
+        for part in (self._follower, self._lists):
+            if part:
+                part.close()
 
     def age(self):
-        """For how many seconds nothing was heard of revocations; None before everything was told once."""
-        return self._follower.age()
+        """For how many seconds nothing was heard of revocations; None before everything was told once, or where nothing is followed."""
+        return self._follower.age() if self._follower else None
 
     def check(self, authorization, *scopes, wait=True):
         """Returns the Caller of a request, or raises Refused.
@@ -64,11 +75,13 @@ class Guard:
         where an answer would have to be waited for.
         """
         caller = self._verifier.verify(_bearer(authorization), wait)
-        self._follower.start()
-        if self._follower.starting(START):
+        self.start()
+        if self._follower and self._follower.starting(START):
             if not wait:
                 raise Blocked
             self._follower.first(START)
+        if self._lists and self._told(caller) is None:
+            self._lists.have(caller, wait)
         self.again(caller)
         need(caller, *scopes)
         return caller
@@ -76,11 +89,17 @@ class Guard:
     def again(self, caller):
         """Refuses a Caller whose token was ended since, or of whom nobody knows: for what stays open for long."""
         self._verifier.expired(caller)
-        ended = self._follower.check(caller)
+        ended = self._told(caller)
+        if ended is None and self._lists:
+            ended = self._lists.check(caller)
         if ended is None:
             raise unavailable()
         if ended:
             raise invalid()
+
+    def _told(self, caller):
+        """Whether a caller's token was ended, as far as was told; None: nobody knows."""
+        return self._follower.check(caller) if self._follower else None
 
     def wsgi(self, app, public=()):
         """A WSGI application (PEP 3333) that lets in who may, to all paths but the public ones."""

@@ -18,6 +18,20 @@ class Places:
     def __init__(self, exp):
         self.exp, self.count, self._few, self._bits = exp, 0, array("I"), None
 
+    @classmethod
+    def of(cls, bits):
+        """The places whose bits are set, of at most MAX_PLACE // 8 bytes; the lowest bit of a byte is the first."""
+        out = cls(0)
+        if int.from_bytes(bits, "little").bit_count() >= _SPARSE:
+            out._few, out._bits = None, bits.ljust(MAX_PLACE // 8, b"\0")
+            return out
+        for at, octet in enumerate(bits):
+            while octet:
+                low = octet & -octet
+                out.add(at * 8 + low.bit_length() - 1)
+                octet ^= low
+        return out
+
     def __contains__(self, idx):
         if self._bits is not None:
             return bool(self._bits[idx >> 3] >> (idx & 7) & 1)

@@ -16,6 +16,7 @@ log = logging.getLogger("gatehouse_guard")
 
 LEEWAY = 5  # seconds between our clock and the issuer's
 MAX_TOKEN = 16 << 10
+MAX_LIST = 256 << 10  # of a signed status list; a full one that cannot be compressed is about 240 KB
 MAX_PLACE = 1 << 20  # places of one status list
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _JTI = re.compile(r"tok_([0-7][0-9a-hjkmnp-tv-z]{9})[0-9a-hjkmnp-tv-z]{16}")
@@ -157,12 +158,31 @@ class Verifier:
 
     def verify(self, text, wait=True):
         """Returns the Caller, or refuses: everything that is wrong with a token is the same refusal."""
-        if len(text) > MAX_TOKEN or not _FORM.fullmatch(text):
+        payload, kid = self._open(text, MAX_TOKEN, self._typ, wait)
+        try:
+            return self._caller(payload, kid)
+        except Exception:
+            raise invalid() from None
+
+    def status_list(self, text, uri):
+        """Returns the claims of the status list at uri, which are only bits to whoever has them: sub ties them to their address."""
+        c, _ = self._open(text, MAX_LIST, "statuslist+jwt", True)
+        if c["iss"] != self._issuer or c["sub"] != uri or c["status_list"]["bits"] != 1:
+            raise ValueError("a list of another issuer or address, or of another kind")
+        if any(type(c[name]) is not int for name in ("exp", "iat", "ttl")) or not 0 < c["ttl"] <= 24 * 3600:
+            raise ValueError("a time is no whole number, or too long")
+        if self._now() >= c["exp"] or c["iat"] > self._now() + LEEWAY:  # late is stale: nothing is forgiven at its end
+            raise ValueError("it has expired, or is not valid yet")
+        return c
+
+    def _open(self, text, most, typ_wanted, wait):
+        """Returns what the issuer signed as this type, and the kid of the key, or refuses."""
+        if len(text) > most or not _FORM.fullmatch(text):
             raise invalid()
         try:
             header = self._jws.get_unverified_header(text)
             kid, algorithm, typ = header["kid"], header["alg"], header["typ"].lower().removeprefix("application/")
-            if typ != self._typ or not isinstance(kid, str) or not isinstance(algorithm, str):  # PyJWT looks at typ not at all
+            if typ != typ_wanted or not isinstance(kid, str) or not isinstance(algorithm, str):  # PyJWT looks at typ not at all
                 raise ValueError
             if "crit" in header or "b64" in header:
                 raise ValueError
@@ -172,8 +192,7 @@ class Verifier:
         if found is None or algorithm not in found[0]:  # the key decides the algorithm
             raise invalid()
         try:
-            payload = self._jws.decode_complete(text, found[1], algorithms=list(found[0]))["payload"]
-            return self._caller(json.loads(payload), kid)
+            return json.loads(self._jws.decode_complete(text, found[1], algorithms=list(found[0]))["payload"]), kid
         except Exception:  # PyJWT raises more than its own errors for what is strange enough
             raise invalid() from None
 

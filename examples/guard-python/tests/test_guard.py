@@ -1,6 +1,7 @@
 """Tests of the guard by itself: a fake issuer on loopback, fixed events. examples/guards_test.go runs it beside a Gatehouse."""
 import asyncio
 import base64
+import gzip
 import json
 import logging
 import os
@@ -8,13 +9,14 @@ import queue
 import threading
 import time
 import unittest
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from gatehouse_guard import Guard, Refused, follow, need, tokens
-from gatehouse_guard.revocations import MAX_LISTS, View
+from gatehouse_guard import Guard, Refused, follow, guard as guards, lists, need, tokens
+from gatehouse_guard.revocations import MAX_LISTS, Places, View
 
 logging.getLogger("gatehouse_guard").setLevel(logging.CRITICAL)
 SOON = 20  # seconds, for a machine that is busy
@@ -22,6 +24,11 @@ EC, OTHER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.
 ED, RSA, WEAK = ed25519.Ed25519PrivateKey.generate(), rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 1024)
 JTI, JTI_MS = "tok_01jdqaw7y0abcdefghjkmnpqrs", 1732728725440  # the first ten letters are the time
 FOREVER = 4_000_000_000
+BITS = bytes(tokens.MAX_PLACE // 8)
+
+
+def b64(raw):
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def jwk(kid, algorithm, key):
@@ -35,6 +42,7 @@ class Issuer:
         outer, self.fetched, self.asked, self.away = self, 0, queue.Queue(), False
         self.keys = [jwk("ec", "ES256", EC)]
         self.script = lambda h: None
+        self.lists, self.read = {}, 0  # by number: the text, or an answer's status
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -49,6 +57,15 @@ class Issuer:
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
                     return self.wfile.write(body)
+                if self.path.startswith("/status/"):
+                    outer.read += 1
+                    found = outer.lists.get(int(self.path[8:]), 404)
+                    if isinstance(found, int):
+                        return self.send_error(found)
+                    self.send_response(200)
+                    self.end_headers()
+                    self.close_connection = True
+                    return self.wfile.write(found.encode())
                 outer.asked.put((self.path, dict(self.headers)))
                 self.close_connection = True
                 outer.script(self)
@@ -61,12 +78,14 @@ class Issuer:
 
             def say(self, *events):
                 for name, data, *position in events:
+                    if name in ("reload", "ready"):  # by a clock that is an hour ahead of the guard's
+                        data = {"time": int(time.time() * 1000) + 3600_000, **data}
                     self.wfile.write(f"event: {name}\n{'id: ' + position[0] + chr(10) if position else ''}data: {json.dumps(data)}\n\n".encode())
 
-            def rest(self, until):
-                """Goes on with signs of life until an event is set."""
+            def rest(self, until, said=("ready", {}, "A-1")):
+                """Goes on to say so until an event is set."""
                 while not until.wait(0.05):
-                    self.wfile.write(b":\n\n")
+                    self.say(said)
 
             def log_message(self, *args):
                 pass
@@ -92,6 +111,16 @@ class Issuer:
             h.say(("reload", {}), *events, ("ready", {}, "A-1"))
             h.rest(self.over)
         self.script = script
+
+    def list(self, *ended, n=7, key=EC, algorithm="ES256", header=None, lst=None, bits=1, **claims):
+        """Makes the status list with that number known, with these places ended."""
+        places, now = bytearray(BITS), int(time.time())
+        for idx in ended:
+            places[idx >> 3] |= 1 << (idx & 7)
+        c = {"iss": self.url, "sub": f"{self.url}/status/{n}", "iat": now, "exp": now + 60, "ttl": 30,
+             "status_list": {"bits": bits, "lst": b64(zlib.compress(places)) if lst is None else lst}, **claims}
+        h = {"typ": "statuslist+jwt", "kid": "ec", **(header or {})}
+        self.lists[n] = jwt.encode({k: v for k, v in c.items() if v is not None}, key, algorithm, {k: v for k, v in h.items() if v is not None})
 
     def token(self, key=EC, algorithm="ES256", header=None, **claims):
         now = int(time.time())
@@ -123,7 +152,7 @@ class Base(unittest.TestCase):
         self.issuer.follows()
 
     def guard(self, **more):
-        g = Guard(self.issuer.url, more.pop("audience", self.issuer.url), "the-key", **more)
+        g = Guard(self.issuer.url, more.pop("audience", self.issuer.url), more.pop("key", "the-key"), **more)
         self.addCleanup(g.close)
         return g
 
@@ -162,7 +191,6 @@ class Tokens(Base):
         """Whatever comes, the answer is the same, and it comes soon."""
         g, real = self.guard(), self.issuer.token()
         head, body, tail = real.split(".")
-        b64 = lambda raw: base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
         deep = b64(b'{"a":' + b"[" * 8000)
         for text in ["x", "..", "a.b", "a.b.c.d", "a.b.", ".b.c", head + "." + body + ".", deep + "." + body + "." + tail, head + "." + deep + "." + tail,
                      b64(b"null") + "." + body + "." + tail, b64(b"[1]") + "." + body + "." + tail, b64(b"\xff\xfe") + "." + body + "." + tail,
@@ -213,7 +241,7 @@ class Tokens(Base):
 
     def test_settings(self):
         for change in [{"issuer": ""}, {"audience": ""}, {"key": ""}, {"key": "a b"}, {"key": "a\nb"}, {"issuer": "http://auth.example.com"}, {"issuer": "ftp://x"},
-                       {"issuer": "https://x/?a=b"}, {"max_staleness": 2}, {"max_staleness": float("nan")}, {"typ": "x"}, {"audience": 'a"b'}, {"audience": "a\nb"}]:
+                       {"issuer": "https://x/?a=b"}, {"key": None}, {"key": "", "read_lists": True}, {"max_staleness": 2}, {"max_staleness": float("nan")}, {"typ": "x"}, {"audience": 'a"b'}, {"audience": "a\nb"}]:
             with self.subTest(change), self.assertRaises(ValueError):
                 Guard(**{"issuer": "https://auth.example.com", "audience": "a", "key": "k", **change})
         for scope in ["", "*", "a b", 'a"b', "a\r\nb", 1]:
@@ -239,6 +267,17 @@ class Revocations(unittest.TestCase):
         self.assertTrue(all(at(i) for i in (0, 1, 2, 5, 20, many[-1])))
         self.assertFalse(any(at(i) for i in (3, 19, 21, (1 << 20) - 1)))
         self.assertEqual(v._places, len(many) + 3)
+
+    def test_bits(self):
+        """A status list has the same places in either form, the lowest bit of a byte first."""
+        for ended in [[], [0, 9, 15, (1 << 20) - 1], range(0, 1 << 20, 20)]:
+            bits = bytearray(BITS)
+            for idx in ended:
+                bits[idx >> 3] |= 1 << (idx & 7)
+            places = Places.of(bytes(bits))
+            self.assertTrue(all(idx in places for idx in ended))
+            self.assertFalse(any(idx in places for idx in (1, 8, 16, 19, (1 << 20) - 2)))
+        self.assertNotIn(1 << 19, Places.of(b"\xff" * (64 << 10)), "what is behind the end of a list has not ended")
 
     def test_cutoffs(self):
         for kind, name in [("realm", ""), ("subject", "usr_a"), ("client", "cli_a"), ("session", "ses_a"), ("key", "k")]:
@@ -342,8 +381,7 @@ class Following(Base):
     def test_nothing_before_ready(self):
         def script(h):
             h.begin()
-            h.say(("reload", {}))
-            h.rest(self.issuer.over)
+            h.rest(self.issuer.over, ("reload", {}))
         self.issuer.script = script
         g = self.guard()
         refused(self, lambda: g.check("Bearer " + self.issuer.token()), 503)
@@ -376,6 +414,55 @@ class Following(Base):
         c = follow.Clock()
         c.now = lambda: (100.0, 5000.0)
         self.assertEqual([c.since(then) for then in [(99.0, 4999.0), (99.0, 4000.0), (50.0, 5999.0)]], [1.0, 1000.0, 50.0])
+
+    def test_old_events(self):
+        """What a kernel kept while the machine slept, or a proxy held back, is read late and makes nothing known: a new stream does."""
+        now, slept = int(time.time() * 1000), threading.Event()
+
+        def script(h):
+            if self.issuer.asked.qsize() > 1:
+                return self.issuer.over.wait(SOON)
+            h.begin()
+            h.say(("reload", {"time": now}), ("ready", {"time": now}, "A-1"))
+            slept.wait(SOON)
+            h.rest(self.issuer.over, ("ready", {"time": now + 2000}, "A-1"))
+        self.issuer.script = script
+        g, clock, token = self.guard(), Shifted(), "Bearer " + self.issuer.token()
+        g._follower._clock = clock
+        self.assertEqual(self.known(g, token), 200)
+        clock.by = 3600
+        self.assertEqual(self.known(g, token), 503)
+        slept.set()
+        until(self, "another stream", lambda: self.issuer.asked.qsize() > 1)
+        self.assertEqual(self.known(g, token), 503)
+        self.assertGreater(g.age(), 3590)
+
+    def test_issuer_gains(self):
+        """An issuer whose clock runs ahead is asked anew before its time says anything that is not so."""
+        now = int(time.time() * 1000)
+
+        def script(h):
+            h.begin()
+            h.say(("reload", {"time": now}), ("ready", {"time": now}, "A-1"))
+            h.rest(self.issuer.over, ("ready", {"time": now + 3000}, "A-1"))
+        self.issuer.script = script
+        g = self.guard()
+        g.start()
+        until(self, "another stream", lambda: self.issuer.asked.qsize() > 1)
+        self.assertEqual(self.known(g, "Bearer " + self.issuer.token()), 200)
+
+    def test_comments(self):
+        """A line that begins with a colon may be of anybody on the way, and is no sign of life."""
+        self.patch("QUIET", 0.3)
+
+        def script(h):
+            h.begin()
+            h.say(("reload", {}), ("ready", {}, "A-1"))
+            while not self.issuer.over.wait(0.02):
+                h.wfile.write(b":\n")
+        self.issuer.script = script
+        self.guard().start()
+        until(self, "another stream", lambda: self.issuer.asked.qsize() > 1)
 
     def test_resumes(self):
         """A stream that was cut goes on where it was; what is not understood makes it begin anew, with nobody let in until then."""
@@ -455,15 +542,33 @@ class Following(Base):
 
         def bytes_(h):
             h.begin()
-            h.wfile.write(b"event: reload\ndata: {}\n\nevent: \xff\n\n")
+            h.say(("reload", {}))
+            h.wfile.write(b"event: \xff\n\n")
             h.say(("ready", {}, "A-1"))
 
         def json_(h):
             h.begin()
-            h.wfile.write(b"event: reload\ndata: {}\n\nevent: status\ndata: " + b"[" * 60_000 + b"\n\n")
+            h.say(("reload", {}))
+            h.wfile.write(b"event: status\ndata: " + b"[" * 60_000 + b"\n\n")
             h.say(("ready", {}, "A-1"))
+
+        def timeless(h):
+            h.begin()
+            h.say(("reload", {}), ("ready", {"time": None}, "A-1"))
+
+        def texts(h):
+            h.begin()
+            h.say(("reload", {"time": "1"}), ("ready", {"time": "1"}, "A-1"))
+
+        def packed(h):
+            """Something on the way compresses, which nobody asked for."""
+            h.send_response(200)
+            h.send_header("Content-Type", "text/event-stream")
+            h.send_header("Content-Encoding", "gzip")
+            h.end_headers()
+            h.wfile.write(gzip.compress(b'event: reload\ndata: {"time":1}\n\nevent: ready\nid: A-1\ndata: {"time":1}\n\n'))
         self.patch("PAUSE", 0.01)
-        for script in (html, long, redirect, early, change, bytes_, json_, lambda h: h.send_error(401), lambda h: h.send_error(429)):
+        for script in (html, long, redirect, early, change, bytes_, json_, timeless, texts, packed, lambda h: h.send_error(401), lambda h: h.send_error(429)):
             with self.subTest(script.__name__):
                 self.issuer.script = script
                 g = self.guard()
@@ -507,6 +612,133 @@ class Following(Base):
         g.check(token)
         g.close()
         refused(self, lambda: g.check(token), 503)
+
+
+class StatusLists(Base):
+    def setUp(self):
+        super().setUp()
+        old, guards.START = guards.START, 0.05
+        self.addCleanup(setattr, guards, "START", old)
+        self.issuer.list(3)
+        self.ended, self.good = ["Bearer " + self.issuer.token(status={"status_list": {"uri": self.issuer.url + "/status/7", "idx": idx}}) for idx in (3, 4)]
+
+    known = Following.known
+
+    def patch(self, name, value):
+        old = getattr(lists, name)
+        setattr(lists, name, value)
+        self.addCleanup(setattr, lists, name, old)
+
+    def test_read(self):
+        """With a stream that cannot be had, or without any, the lists decide; a token that is on none is let in."""
+        self.issuer.script = lambda h: h.send_error(503)
+        for what in [{}, {"key": None}]:
+            with self.subTest(what):
+                g, read = self.guard(read_lists=True, **what), self.issuer.read
+                caller = g.check(self.good)
+                refused(self, lambda: g.check(self.ended), 401)
+                self.assertEqual([self.known(g, "Bearer " + self.issuer.token(status=None)) for _ in range(3)], [200] * 3)
+                self.assertEqual((self.issuer.read - read, g.age()), (1, None))
+                g.again(caller)
+                g.close()
+                refused(self, lambda: g.again(caller), 503)
+                refused(self, lambda: g.check(self.good), 503)
+
+    def test_not_read(self):
+        """Who follows reads none, and neither does who was not told to."""
+        g = self.guard(read_lists=True)
+        self.assertEqual(self.known(g, self.ended), 200)  # as the stream says
+        self.issuer.script = lambda h: h.send_error(503)
+        refused(self, lambda: self.guard().check(self.good), 503)
+        self.assertEqual(self.issuer.read, 0)
+
+    def test_past_the_bound(self):
+        """What was told stays so; about everything else the lists decide."""
+        silent = threading.Event()
+
+        def script(h):
+            h.begin()
+            h.say(("reload", {}), ("cutoff", {"kind": "subject", "id": "usr_b", "before": FOREVER * 1000}), ("ready", {}, "A-1"))
+            silent.wait(SOON)
+        self.issuer.script = script
+        g, clock, cut = self.guard(read_lists=True), Shifted(), "Bearer " + self.issuer.token(sub="usr_b", status={"status_list": {"uri": self.issuer.url + "/status/7", "idx": 4}})
+        g._follower._clock = clock
+        self.assertEqual([self.known(g, t) for t in (self.good, self.ended, cut)], [200, 200, 401])
+        clock.by = 11
+        self.assertEqual([self.known(g, t) for t in (self.good, self.ended, cut)], [200, 401, 401])
+        self.assertEqual(self.issuer.read, 1)
+        silent.set()
+
+    def test_what_is_no_list(self):
+        """None of these lets anybody in, and none says that a token is wrong."""
+        now, url, whole = int(time.time()), self.issuer.url, zlib.compress(BITS)
+        bad = {
+            "another list": {"sub": url + "/status/8"}, "no address": {"sub": None}, "another issuer": {"iss": url + "/"}, "another key": {"key": OTHER},
+            "an access token": {"header": {"typ": "at+jwt"}}, "no type": {"header": {"typ": None}}, "an unknown key": {"header": {"kid": "x"}},
+            "expired": {"exp": now - 1}, "no end": {"exp": None}, "end as text": {"exp": str(now + 60)}, "from the future": {"iat": now + 60}, "no issue": {"iat": None},
+            "no ttl": {"ttl": None}, "ttl of nothing": {"ttl": 0}, "ttl for ever": {"ttl": 86401}, "ttl as text": {"ttl": "30"}, "two bits": {"bits": 2}, "no list": {"status_list": None},
+            "a list of a number": {"lst": 7}, "no base64url": {"lst": "+" + b64(whole)}, "a line break": {"lst": b64(whole) + "\n"}, "cut off": {"lst": b64(whole[:-4])},
+            "something behind it": {"lst": b64(whole + b"x")}, "not packed": {"lst": b64(b"x" * 100)}, "nothing": {"lst": ""},
+            "one byte too many": {"lst": b64(zlib.compress(BITS + b"\0"))}, "a bomb": {"lst": b64(zlib.compress(bytes(64 << 20), 9))}, "too long": {"lst": "A" * (256 << 10)},
+        }
+        for what, change in [*bad.items(), ("404", 404), ("a redirect", 302), ("no token", "x" * 100)]:
+            with self.subTest(what):
+                self.issuer.list(**change) if isinstance(change, dict) else self.issuer.lists.update({7: change})
+                g = self.guard(key=None, read_lists=True)
+                refused(self, lambda: g.check(self.good), 503)
+                read = self.issuer.read
+                refused(self, lambda: g.check(self.good), 503)
+                self.assertEqual(self.issuer.read, read, "asked again at once")
+        self.issuer.list(4, lst=b64(zlib.compress(b"\x10", 0)))  # a short one
+        refused(self, lambda: self.guard(key=None, read_lists=True).check(self.good), 401)
+
+    def test_ages(self):
+        """A list is fetched again when it is old, counts until it expires and no longer, and is not replaced by an older one."""
+        self.patch("COOLDOWN", 0)
+        g, clock = self.guard(key=None, read_lists=True), Shifted()
+        g._lists._clock, caller = clock, g.check(self.good)
+        clock.by = 29
+        self.assertEqual((self.known(g, self.good), self.issuer.read), (200, 1))
+        clock.by = 31
+        self.issuer.list(3, 4, iat=int(time.time()) - 10)
+        self.assertEqual(self.known(g, self.good), 200)
+        until(self, "a second reading", lambda: self.issuer.read == 2 and not g._lists._pending)
+        self.assertEqual(self.known(g, self.good), 200, "by an older list")
+        self.issuer.list(3, 4)
+        until(self, "what ended meanwhile", lambda: self.known(g, self.good) == 401)
+        self.issuer.lists = {}
+        clock.by += 70
+        refused(self, lambda: g.check(self.good), 503)
+        refused(self, lambda: g.again(caller), 503)
+
+    def test_bounds(self):
+        """Lists that nobody asks for are forgotten when there are many; no more are fetched than may wait."""
+        self.patch("MAX_LISTS", 2)
+        g = self.guard(key=None, read_lists=True)
+        for n in (1, 2, 3):
+            self.issuer.list(n=n)
+            g.check("Bearer " + self.issuer.token(status={"status_list": {"uri": f"{self.issuer.url}/status/{n}", "idx": 4}}))
+        self.assertEqual([uri[-1] for uri in g._lists._lists], ["2", "3"])
+        self.patch("PENDING", 0)
+        refused(self, lambda: g.check("Bearer " + self.issuer.token(status={"status_list": {"uri": f"{self.issuer.url}/status/1", "idx": 4}})), 503)
+
+    def test_one_fetch(self):
+        """Many who need a list cause one fetch, and nobody waits for it who may not."""
+        g, go = self.guard(key=None, read_lists=True), threading.Event()
+        g._keys.find("ec", True)
+        get = g._lists._site.get
+        g._lists._site.get = lambda *a, **k: go.wait(SOON) and get(*a, **k)
+        with self.assertRaises(tokens.Blocked):
+            g.check(self.good, wait=False)
+        out = []
+        waiting = [threading.Thread(target=lambda: out.append(self.known(g, self.good))) for _ in range(8)]
+        for t in waiting:
+            t.start()
+        go.set()
+        for t in waiting:
+            t.join()
+        self.assertEqual((out, self.issuer.read), ([200] * 8, 1))
+        g.check(self.good, wait=False)
 
 
 class Middleware(Base):
