@@ -20,6 +20,16 @@ type Realm struct {
 	CreatedAt time.Time     `json:"created_at"`
 	UpdatedAt time.Time     `json:"updated_at"`
 	Settings  RealmSettings `json:"settings"`
+	// CutOffAt is when everything of the realm was last ended at once (a panic); zero: never.
+	// It is never moved back, whoever enables the realm again.
+	CutOffAt time.Time `json:"cut_off_at,omitzero"`
+}
+
+// CutOff reports whether a panic of the realm has ended a credential for good: a key or
+// password that was made then, a token that was issued or a login that began then. It
+// goes by whole milliseconds, as all that judges tokens; what has no time is old.
+func (r Realm) CutOff(made time.Time) bool {
+	return !r.CutOffAt.IsZero() && made.UnixMilli() <= r.CutOffAt.UnixMilli()
 }
 
 // RealmSettings are what an administrator may set for a realm. Zero fields take

@@ -32,6 +32,7 @@ const (
 
 	KindRealmCreate = "realm.create"
 	KindRealmUpdate = "realm.update"
+	KindRealmPanic  = "realm.panic"
 
 	KindRolePut      = "role.put"
 	KindRoleDelete   = "role.delete"

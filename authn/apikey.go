@@ -70,6 +70,9 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	case !credential.AllowsAddress(k.nets, rule.Address):
 		return nil, errKeyAddress.With(errors.New(place(rule.Address) + ", and it is for " + prefixes(k.nets) + " alone"))
 	}
+	if err := t.cutOff(fromMicro(k.created)); err != nil { // before it counts as a use
+		return nil, err
+	}
 	s, err := a.subject(ctx, k.realm, k.owner)
 	if err != nil {
 		return nil, err

@@ -133,6 +133,7 @@ var (
 	errSubjectUnknown  = gatehouse.E(gatehouse.Unauthenticated, "subject_unknown", "")
 	errSubjectDisabled = gatehouse.E(gatehouse.Unauthenticated, "subject_disabled", "")
 	errRevoked         = gatehouse.E(gatehouse.Unauthenticated, "token_revoked", "")
+	errCutOff          = gatehouse.E(gatehouse.Unauthenticated, "credential_cut_off", "")
 )
 
 const (
@@ -215,6 +216,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 		return nil, uniform(k, err)
 	}
 	principal, err := k.verify(a, ctx, t, p, rule)
+	if err == nil { // of every kind, a password and what another issuer made among them
+		err = t.cutOff(principal.IssuedAt)
+	}
 	if err != nil {
 		return nil, uniform(k, err)
 	}

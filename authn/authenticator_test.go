@@ -319,6 +319,46 @@ func TestAPIKeys(t *testing.T) {
 	})
 }
 
+// TestCutOffOfRealm: what was made before everything of a realm was ended is dead, to the
+// millisecond, of whatever kind it is; what was made after is good. A dead key is not used.
+func TestCutOffOfRealm(t *testing.T) {
+	w := newWorld(t)
+	made := w.now.Add(-time.Minute)
+	key := w.addKey(func(k *credential.Key) { k.CreatedAt = made })
+	password := Presented{Scheme: gatehouse.SchemeBasic, By: ByBasic, User: "alice", Secret: "right"}
+	cut := func(at time.Time) {
+		w.mu.Lock()
+		r := w.realms["main"]
+		r.CutOffAt = at
+		w.realms["main"] = r
+		w.mu.Unlock()
+		w.a.Apply(gatehouse.Change{Topic: gatehouse.TopicRealm, Realm: "main", ID: "main"})
+	}
+	w.check(t, key, secure, "", "")
+	w.check(t, password, secure, "", "")
+	cut(made.Add(-time.Millisecond))
+	w.check(t, key, secure, "", "")
+	w.check(t, password, secure, "invalid_credentials", "credential_cut_off")
+	uses := func() (n int64) {
+		if c, counted := w.a.usage.m.Load(usageKey{key.ID, w.now.Unix() / secondsPerDay}); counted {
+			n = c.count.Load()
+		}
+		return n
+	}
+	used := uses()
+	cut(made)
+	w.check(t, key, secure, "invalid_token", "credential_cut_off")
+	if got := uses(); got != used || used != 2 {
+		t.Errorf("a dead key was used: %d and then %d uses", used, got)
+	}
+	cut(made.Add(time.Millisecond).Truncate(time.Millisecond))
+	w.check(t, key, secure, "invalid_token", "credential_cut_off")
+	cut(passwordSet.Add(-time.Millisecond))
+	w.check(t, password, secure, "", "")
+	cut(passwordSet)
+	w.check(t, password, secure, "invalid_credentials", "credential_cut_off")
+}
+
 func TestRevocationOfKeysIsImmediate(t *testing.T) {
 	w := newWorld(t)
 	p := w.addKey(nil)

@@ -244,6 +244,29 @@ func TestPasswordOfThen(t *testing.T) {
 	}
 }
 
+// TestOpenedByTheDead: what was made before everything of the realm was ended opens nothing,
+// whichever node let it in.
+func TestOpenedByTheDead(t *testing.T) {
+	h := newHouse(t, gatehouse.RealmSettings{})
+	key := h.principal()
+	key.Scheme, key.IssuedAt = gatehouse.SchemeAPIKey, h.now().Add(-time.Hour)
+	cut := func(at time.Time) {
+		h.setup(func(ctx context.Context, tx setupTx) error { return tx.UpdateRealm(ctx, gatehouse.Realm{Name: "main", CutOffAt: at}) })
+	}
+	cut(key.IssuedAt.Add(-time.Millisecond))
+	if _, err := h.open("main", key); err != nil {
+		t.Fatal(err)
+	}
+	cut(key.IssuedAt)
+	if _, err := h.open("main", key); gatehouse.CodeOf(err) != "invalid_credentials" {
+		t.Errorf("a dead key: %v", err)
+	}
+	key.IssuedAt = time.Time{}
+	if _, err := h.open("main", key); gatehouse.CodeOf(err) != "invalid_credentials" {
+		t.Errorf("nobody knows how old it is: %v", err)
+	}
+}
+
 func TestRefusedRefresh(t *testing.T) {
 	for name, change := range map[string]func(h *house){
 		"disabled": func(h *house) {
@@ -265,6 +288,11 @@ func TestRefusedRefresh(t *testing.T) {
 		"cut-off": func(h *house) {
 			h.setup(func(ctx context.Context, tx setupTx) error {
 				return tx.PutCutoff(ctx, revocation.Cutoff{Realm: "main", Kind: revocation.CutoffSubject, ID: h.user.ID, Before: h.now(), ExpiresAt: h.now().Add(time.Hour * 1000)})
+			})
+		},
+		"everything of the realm": func(h *house) {
+			h.setup(func(ctx context.Context, tx setupTx) error {
+				return tx.UpdateRealm(ctx, gatehouse.Realm{Name: "main", CutOffAt: h.now()})
 			})
 		},
 		"refresh token expired": func(h *house) { h.pass(7 * 24 * time.Hour) },

@@ -149,6 +149,15 @@ func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason strin
 		}
 		i.user = u
 	}
+	// Another node may have ended everything of the realm a moment ago: the grant with it,
+	// or the password or key that opens this one.
+	made := g.CreatedAt
+	if i.opener != nil {
+		made = i.opener.IssuedAt
+	}
+	if i.realm.CutOff(made) {
+		return ReasonRevoked, nil
+	}
 	if i.kind == audit.KindTokenIssue {
 		return "", nil // a cut-off covers what was issued until then, and this is later
 	}

@@ -143,6 +143,7 @@ func (h *house) realms(key string) {
 	h.want("realm", "POST", "/admin/v1/realms", key, `{"name":"shop"}`, 201)
 	h.want("change of the realm", "PATCH", "/admin/v1/realms/shop", key, `{"title":"Shop","settings":{"access_token_ttl":"10m"}}`, 200)
 	h.want("realm off", "PATCH", "/admin/v1/realms/shop", key, `{"disabled":true}`, 200)
+	h.want("a panic of the realm", "POST", "/admin/v1/realms/shop/panic", key, "{}", 200)
 }
 
 // people makes accounts, changes everything of them, logs them in and out, and deletes them.

@@ -156,3 +156,66 @@ func TestPanicOnThreeNodes(t *testing.T) {
 	call(t, "PATCH", manage+"?wait=nodes&wait_for=30s", "bearer", admin, "body", `{"disabled":false}`).want(t, "undone", 200)
 	dead("undone")
 }
+
+// TestPanicOfRealmOnThreeNodes: the same for everything of a realm, which each node has in its
+// caches: what was made before is dead on each, and what is made after is good on each.
+func TestPanicOfRealmOnThreeNodes(t *testing.T) {
+	a, b, _ := twoNodes(t, nil)
+	c, err := a.Another(t.Context(), t.TempDir(), func(*server.Config) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	t.Cleanup(func() { c.Close(over) })
+	auths, admin := []string{a.Issuer, b.AuthURL(), c.AuthURL()}, a.AdminToken
+	const password = "violet-Kettle-marmot-71-orbit"
+	manage := a.Issuer + "/admin/v1/realms/acme"
+	call(t, "POST", a.Issuer+"/admin/v1/realms?wait=nodes&wait_for=30s", "bearer", admin, "body", `{"name":"acme"}`).want(t, "the realm", 200)
+	call(t, "POST", manage+"/users", "bearer", admin, "body", fmt.Sprintf(`{"username":"anna","password":%q}`, password)).want(t, "anna", 201)
+	key, _ := call(t, "POST", manage+"/keys?wait=nodes&wait_for=30s", "bearer", admin, "body", `{"name":"k","owner":"anna","scopes":["*"]}`).want(t, "her key", 200).json["answer"].(map[string]any)["text"].(string)
+	signedIn := func(password string) (access, refresh string) {
+		r := call(t, "POST", auths[0]+"/realms/acme/tokens", "basic", "anna:"+password).want(t, "a login", 200)
+		access, _ = r.json["access_token"].(string)
+		refresh, _ = r.json["refresh_token"].(string)
+		return access, refresh
+	}
+	access, refresh := signedIn(password)
+	for _, auth := range auths { // so that each has it in its caches
+		for _, credential := range []string{access, key} {
+			testwait.Until(t, soon, "it is good at every node", func() bool {
+				return call(t, "GET", auth+"/admin/v1/realms/acme/me", "bearer", credential).status == 200
+			})
+		}
+		call(t, "GET", auth+"/admin/v1/realms/acme/me", "basic", "anna:"+password).want(t, "the password", 200)
+	}
+	dead := func(when string) {
+		t.Helper()
+		for _, auth := range auths {
+			call(t, "GET", auth+"/admin/v1/realms/acme/me", "bearer", access).want(t, when+": the token", 401)
+			call(t, "GET", auth+"/admin/v1/realms/acme/me", "bearer", key).want(t, when+": the key", 401)
+			call(t, "GET", auth+"/admin/v1/realms/acme/me", "basic", "anna:"+password).want(t, when+": the password", 401)
+			for path, got := range map[string]answer{
+				"tokens":         call(t, "POST", auth+"/realms/acme/tokens", "basic", "anna:"+password),
+				"tokens/refresh": call(t, "POST", auth+"/realms/acme/tokens/refresh", "body", fmt.Sprintf(`{"refresh_token":%q}`, refresh)),
+			} {
+				if got.status < 400 || got.status >= 500 {
+					t.Errorf("%s: %s: %d", when, path, got.status)
+				}
+			}
+		}
+	}
+	began := time.Now()
+	r := call(t, "POST", manage+"/panic?wait=nodes&wait_for=30s", "bearer", admin, "body", `{}`).want(t, "the panic", 200)
+	t.Logf("%d nodes, proven and answered after %v", len(standings(t, r)), time.Since(began))
+	dead("panic")
+	call(t, "PATCH", manage+"?wait=nodes&wait_for=30s", "bearer", admin, "body", `{"disabled":false}`).want(t, "undone", 200)
+	dead("undone")
+	made, _ := call(t, "PUT", manage+"/users/anna/password?wait=nodes&wait_for=30s", "bearer", admin, "body", `{}`).want(t, "a new password", 200).json["answer"].(map[string]any)["password"].(string)
+	again, _ := signedIn(made)
+	for _, auth := range auths {
+		call(t, "GET", auth+"/admin/v1/realms/acme/me", "bearer", again).want(t, "a new token", 200)
+		call(t, "GET", auth+"/admin/v1/realms/acme/me", "basic", "anna:"+made).want(t, "a new password", 200)
+	}
+	dead("in use again")
+}

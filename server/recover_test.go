@@ -91,3 +91,21 @@ func TestRecoverDisabled(t *testing.T) {
 	}
 	h.want("his old key", "GET", "/admin/v1/me", text, "", 401)
 }
+
+// TestRecoverAfterPanic: everything of the realm main was ended, and the next administrator is
+// made all the same; what was ended stays so.
+func TestRecoverAfterPanic(t *testing.T) {
+	h := newHouse(t)
+	h.start()
+	key := h.bootstrap()
+	h.want("a panic", "POST", "/admin/v1/realms/main/panic", key, `{"including_me":true}`, 200)
+	h.want("the key that asked", "GET", "/admin/v1/me", key, "", 401)
+	h.stop()
+	got, err := Recover(t.Context(), h.cfg, "root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.start()
+	h.want("the next administrator", "GET", "/admin/v1/realms/main/users", got.APIKey.Reveal(), "", 200)
+	h.want("the key that asked", "GET", "/admin/v1/me", key, "", 401)
+}

@@ -14,10 +14,10 @@ import (
 
 // ---- realms ----
 
-const realmColumns = `name, title, disabled, created_at, updated_at, settings_json`
+const realmColumns = `name, title, disabled, created_at, updated_at, settings_json, cut_off_at`
 
 func scanRealm(r row) (v gatehouse.Realm, err error) {
-	err = r.Scan(&v.Name, &v.Title, &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), from(&v.Settings))
+	err = r.Scan(&v.Name, &v.Title, &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), from(&v.Settings), at(&v.CutOffAt))
 	return v, err
 }
 
@@ -39,16 +39,17 @@ func (q Queries) Realms(ctx context.Context) ([]gatehouse.Realm, error) {
 
 // InsertRealm adds a realm; a name in use is Conflict.
 func (t *Tx) InsertRealm(ctx context.Context, r gatehouse.Realm) error {
-	err := insert(ctx, t.c, `INSERT INTO realms (`+realmColumns+`) VALUES ($1,$2,$3,$4,$5,$6) ON CONFLICT DO NOTHING`,
-		r.Name, r.Title, r.Disabled, r.CreatedAt, r.UpdatedAt, document{r.Settings})
+	err := insert(ctx, t.c, `INSERT INTO realms (`+realmColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING`,
+		r.Name, r.Title, r.Disabled, r.CreatedAt, r.UpdatedAt, document{r.Settings}, r.CutOffAt)
 	return t.changed(err, gatehouse.TopicRealm, r.Name, r.Name, r)
 }
 
 // UpdateRealm replaces a realm's title, settings and state. The creation time
-// stays.
+// stays, and so does a cut-off that is later than the new one: it is never moved back.
 func (t *Tx) UpdateRealm(ctx context.Context, r gatehouse.Realm) error {
 	stored, err := update(ctx, t.c, gatehouse.ErrNotFound, scanRealm, `UPDATE realms SET title=$2, disabled=$3, updated_at=$4,
-		settings_json=$5 WHERE name=$1 RETURNING `+realmColumns, r.Name, r.Title, r.Disabled, r.UpdatedAt, document{r.Settings})
+		settings_json=$5, cut_off_at=CASE WHEN realms.cut_off_at>=$6 OR $6 IS NULL THEN realms.cut_off_at ELSE $6 END
+		WHERE name=$1 RETURNING `+realmColumns, r.Name, r.Title, r.Disabled, r.UpdatedAt, document{r.Settings}, r.CutOffAt)
 	return t.changed(err, gatehouse.TopicRealm, r.Name, r.Name, stored)
 }
 

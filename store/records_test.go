@@ -112,6 +112,16 @@ func TestRealms(t *testing.T) {
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateRealm(ctx, wrong) })
 		same(t, must(db.Realm(ctx, "main"))(t), r)
 		same(t, changes(), one(gatehouse.TopicRealm, "main", "main", r))
+		// A cut-off is never moved back, whoever forgets it.
+		for _, at := range []time.Time{{}, moment(3), moment(2), moment(3), {}, moment(4)} {
+			next := r
+			if next.CutOffAt = at; at.After(r.CutOffAt) {
+				r.CutOffAt = at
+			}
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateRealm(ctx, next) })
+			same(t, must(db.Realm(ctx, "main"))(t), r)
+			same(t, changes(), one(gatehouse.TopicRealm, "main", "main", r))
+		}
 		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
 			return tx.UpdateRealm(ctx, gatehouse.Realm{Name: "x"})
 		}), gatehouse.NotFound)

@@ -66,6 +66,14 @@ func (s *Service) Operations(a *adminhttp.API) {
 		func(ctx context.Context, actor *gatehouse.Principal, in *KeyPath) (*adminhttp.Out[Key], error) {
 			return adminhttp.Answer(s.Revoke(ctx, actor, in.Realm, in.Key))
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/keys/{key}/panic", ID: "panic-key", Tag: "keys", Conflicts: true,
+		Summary: "End an API key at once, but the caller's own only when that is said"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			KeyPath
+			Body *kernel.PanicOrder
+		}) (*adminhttp.Out[Key], error) {
+			return adminhttp.Answer(s.Panic(ctx, actor, in.Realm, in.Key, adminhttp.Given(in.Body)))
+		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: "/realms/{realm}/keys/{key}/usage", ID: "key-usage", Tag: "keys", Summary: "Uses per day"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			KeyPath

@@ -60,6 +60,10 @@ func (s *Service) List(ctx context.Context, actor *gatehouse.Principal, realm, o
 		return kernel.Page[Key]{}, err
 	}
 	limit = kernel.Limit(limit)
+	rl, err := s.k.Realms.Realm(ctx, realm)
+	if err != nil && !errors.Is(err, gatehouse.NotFound) { // a realm that is not there has no keys
+		return kernel.Page[Key]{}, err
+	}
 	list, err := s.c.Keys.Keys(ctx, realm, owner, after, limit+1)
 	if err != nil {
 		return kernel.Page[Key]{}, err
@@ -71,7 +75,7 @@ func (s *Service) List(ctx context.Context, actor *gatehouse.Principal, realm, o
 	}
 	names := map[string]string{}
 	return kernel.Paged(list, limit, func(k credential.Key) string { return k.ID }, func(k credential.Key) Key {
-		v := s.keyView(k)
+		v := s.keyView(counted(k, rl))
 		if _, seen := names[k.OwnerID]; !seen {
 			u, err := s.c.Owners.Find(ctx, realm, k.OwnerID)
 			if err != nil {
@@ -102,7 +106,26 @@ func (s *Service) key(ctx context.Context, actor *gatehouse.Principal, action, r
 	if missing {
 		return k, errKeyUnknown
 	}
-	return k, nil
+	rl, err := s.k.Realm(ctx, realm)
+	return counted(k, rl), err
+}
+
+// counted is k as it is judged: what a panic of its realm has ended was revoked then.
+func counted(k credential.Key, rl gatehouse.Realm) credential.Key {
+	if k.RevokedAt.IsZero() && rl.CutOff(k.CreatedAt) {
+		k.RevokedAt = rl.CutOffAt
+	}
+	return k
+}
+
+// stored reads a key in the transaction that changes it, as it is judged.
+func stored(ctx context.Context, tx Tx, id string) (credential.Key, error) {
+	k, err := tx.Key(ctx, id)
+	if err != nil {
+		return k, err
+	}
+	rl, err := kernel.ReadRealm(ctx, tx, k.Realm)
+	return counted(k, rl), err
 }
 
 // Get reads one API key.
@@ -312,7 +335,7 @@ func (s *Service) changeKey(ctx context.Context, actor *gatehouse.Principal, rea
 	change func(*credential.Key, *gatehouse.Event) error) (Key, error) {
 	var out credential.Key
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		k, err := tx.Key(ctx, id)
+		k, err := stored(ctx, tx, id)
 		if errors.Is(err, gatehouse.NotFound) || err == nil && k.Realm != realm {
 			return errKeyUnknown
 		}
@@ -354,6 +377,19 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm,
 	})
 }
 
+// Panic ends a key as [Service.Revoke] does; the one that actor asks with only when the
+// order says so. Errors: panic_including_me.
+func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, id string, in kernel.PanicOrder) (Key, error) {
+	k, err := s.key(ctx, actor, policy.AdminRevoke, realm, id)
+	if err != nil {
+		return Key{}, err
+	}
+	if err := in.Refuse(actor.Realm == k.Realm && actor.CredentialID == k.ID); err != nil {
+		return Key{}, err
+	}
+	return s.Revoke(ctx, actor, realm, id)
+}
+
 // Rotate makes a successor with the same rights and shows its text once. The
 // old key stops after the overlap, or when it would have expired anyway.
 func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm, id string, in KeyRotation) (CreatedKey, error) {
@@ -376,7 +412,7 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 	text, newID, hash := credential.MintKey(s.c.Prefix, old.Environment)
 	var next credential.Key
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		k, err := tx.Key(ctx, id)
+		k, err := stored(ctx, tx, id)
 		if err != nil {
 			return err
 		}

@@ -267,3 +267,26 @@ func TestNullOfAnEnd(t *testing.T) {
 	h.Want(200, root, "PATCH", "/realms/main/keys/"+id, map[string]any{"expires_at": "2099-01-01T00:00:00Z"})
 	h.Want(422, root, "PATCH", "/realms/main/keys/"+id, null)
 }
+
+// TestPanicKey: a key ends at once; the one that asks only when that is said.
+func TestPanicKey(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	text, id := h.Key(root, "main", h.Person(root, "main", "ada", "gatehouse-admin"), "*")
+	for _, body := range []any{nil, map[string]any{"including_me": false}} {
+		if r := h.Want(409, text, "POST", "/realms/main/keys/"+id+"/panic", body); r.Str("code") != "panic_including_me" {
+			t.Errorf("%s", r.Body)
+		}
+	}
+	h.Want(200, text, "GET", "/me", nil)
+	auditor, _ := h.Key(root, "main", h.Person(root, "main", "uma", "gatehouse-auditor"), "*")
+	h.Want(403, auditor, "POST", "/realms/main/keys/"+id+"/panic", map[string]any{"including_me": true})
+	h.Want(404, root, "POST", "/realms/main/keys/none/panic", nil)
+	if r := h.Want(200, root, "POST", "/realms/main/keys/"+id+"/panic", nil); r.Str("status") != "revoked" {
+		t.Errorf("%s", r.Body)
+	}
+	h.Want(401, text, "GET", "/me", nil)
+	own, ownID := h.Key(root, "main", "ada", "*")
+	h.Want(200, own, "POST", "/realms/main/keys/"+ownID+"/panic", map[string]any{"including_me": true})
+	h.Want(401, own, "GET", "/me", nil)
+}

@@ -33,4 +33,12 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.Out[Realm], error) {
 			return adminhttp.Answer(s.Update(ctx, actor, in.Realm, in.Body))
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/panic", ID: "panic-realm", Tag: "realms", Conflicts: true,
+		Summary: "End everything of a realm, and disable it: logins, tokens, keys, passwords; what was ended stays so when it is enabled again"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Body *kernel.PanicOrder
+		}) (*adminhttp.Out[Realm], error) {
+			return adminhttp.Answer(s.Panic(ctx, actor, in.Realm, adminhttp.Given(in.Body)))
+		})
 }

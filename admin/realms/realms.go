@@ -23,7 +23,7 @@ var realmName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 func realmView(r gatehouse.Realm) Realm {
 	return Realm{Name: r.Name, Title: r.Title, Disabled: r.Disabled, Settings: settingsView(r.Settings),
-		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Version: realmVersion(r)}
+		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, CutOffAt: r.CutOffAt, Version: realmVersion(r)}
 }
 
 // realmVersion tells one state of a realm from every other: no two changes have the
@@ -161,10 +161,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, name s
 		if err := f.Err(); err != nil {
 			return err
 		}
-		next := r.UpdatedAt.Add(time.Microsecond) // two changes at once, or a clock set back
-		if r.UpdatedAt = e.Time; r.UpdatedAt.Before(next) {
-			r.UpdatedAt = next
-		}
+		changedAt(&r, e.Time)
 		out = r
 		if err := tx.UpdateRealm(ctx, r); err != nil {
 			return err
@@ -172,6 +169,15 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, name s
 		return tx.AppendEvents(ctx, e)
 	})
 	return realmView(out), err
+}
+
+// changedAt notes when r was changed: later than before, also with two changes at once or a
+// clock that was set back.
+func changedAt(r *gatehouse.Realm, now time.Time) {
+	next := r.UpdatedAt.Add(time.Microsecond)
+	if r.UpdatedAt = now; r.UpdatedAt.Before(next) {
+		r.UpdatedAt = next
+	}
 }
 
 func reachesInside(issuers []gatehouse.TrustedIssuer) bool {

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
 // Config is what a [Service] needs. Every field is required.
@@ -31,6 +32,7 @@ type Tx interface {
 	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
 	InsertRealm(ctx context.Context, r gatehouse.Realm) error
 	UpdateRealm(ctx context.Context, r gatehouse.Realm) error
+	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 }
 
 // Signing makes the first signing key of a realm where it has none.

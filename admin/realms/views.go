@@ -15,6 +15,7 @@ type Realm struct {
 	Settings  RealmSettings `json:"settings"`
 	CreatedAt time.Time     `json:"created_at"`
 	UpdatedAt time.Time     `json:"updated_at"`
+	CutOffAt  time.Time     `json:"cut_off_at,omitzero" doc:"Of the last panic: passwords, keys, logins and tokens of then and before are dead for good"`
 	Version   int64         `json:"version" doc:"Changes with every change"`
 }
 

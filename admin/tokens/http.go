@@ -40,6 +40,15 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.Out[Revocation], error) {
 			return adminhttp.Answer(s.Revoke(ctx, actor, in.Realm, in.Body))
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/clients/{client}/panic", ID: "panic-client", Tag: "tokens", Conflicts: true,
+		Summary: "End every login and token that was issued to a client until now, but the caller's own client only when that is said"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Client string `path:"client" maxLength:"200" doc:"Client id"`
+			Body   *kernel.PanicOrder
+		}) (*adminhttp.Out[Revocation], error) {
+			return adminhttp.Answer(s.PanicClient(ctx, actor, in.Realm, in.Client, adminhttp.Given(in.Body)))
+		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: "/realms/{realm}/grants", ID: "list-grants", Tag: "tokens", Summary: "Logins of a realm"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			adminhttp.RealmPath

@@ -185,3 +185,15 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm 
 	})
 	return Revocation{Kind: in.Kind, ID: in.ID, Before: c.Before, ExpiresAt: c.ExpiresAt}, err
 }
+
+// PanicClient ends everything that was issued to a client until now; what actor's own token
+// is of only when the order says so. Errors: panic_including_me.
+func (s *Service) PanicClient(ctx context.Context, actor *gatehouse.Principal, realm, client string, in kernel.PanicOrder) (Revocation, error) {
+	if err := s.k.Authorize(ctx, actor, policy.AdminRevoke, policy.AdminToken, realm, client); err != nil {
+		return Revocation{}, err
+	}
+	if err := in.Refuse(actor.Realm == realm && actor.ClientID == client); err != nil {
+		return Revocation{}, err
+	}
+	return s.Revoke(ctx, actor, realm, NewRevocation{Kind: string(revocation.CutoffClient), ID: client})
+}

@@ -54,3 +54,31 @@ func TestRevokeKeyAsToken(t *testing.T) {
 		t.Errorf("events: %q", ended)
 	}
 }
+
+// TestPanicClient: what a client was given ends; one's own token is of it only when that is
+// said.
+func TestPanicClient(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	id := h.Person(root, "main", "ada", "gatehouse-admin")
+	tokens, err := h.Grants.Open(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient},
+		&gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: id, AuthTime: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := tokens.AccessToken.Reveal()
+	path := "/realms/main/clients/" + grant.FirstPartyClient + "/panic"
+	for _, body := range []any{nil, map[string]any{"including_me": false}} {
+		if r := h.Want(409, text, "POST", path, body); r.Str("code") != "panic_including_me" {
+			t.Errorf("%s", r.Body)
+		}
+	}
+	h.Want(200, text, "POST", "/realms/main/clients/another/panic", nil)
+	h.Want(200, text, "GET", "/me", nil)
+	h.Want(422, root, "POST", "/realms/main/clients/a%20b/panic", nil)
+	h.Want(404, root, "POST", "/realms/none/clients/another/panic", nil)
+	if r := h.Want(200, root, "POST", path, nil); r.Str("kind") != "client" || r.Str("id") != grant.FirstPartyClient {
+		t.Errorf("%s", r.Body)
+	}
+	h.Want(401, text, "GET", "/me", nil)
+}

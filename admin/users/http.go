@@ -65,7 +65,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 		Summary: "End everything that a user holds, and disable the account: logins, tokens, keys, password"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			adminhttp.UserPath
-			Body *PanicOrder
+			Body *kernel.PanicOrder
 		}) (*adminhttp.Out[Panicked], error) {
 			return adminhttp.Answer(s.Panic(ctx, actor, in.Realm, in.User, adminhttp.Given(in.Body)))
 		})

@@ -11,20 +11,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-var errPanicMe = gatehouse.E(gatehouse.Conflict, "panic_including_me", "This would end your own access, or that of the last administrator. Say including_me when you mean it.")
-
 // Panic ends everything that a user or service holds, in one transaction: logins and tokens,
 // API keys, the password; and disables the account. To enable it again brings nothing of it
 // back. Errors: panic_including_me.
 //
 // It takes the right to delete the account, which ends as much.
-func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string, in PanicOrder) (Panicked, error) {
+func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string, in kernel.PanicOrder) (Panicked, error) {
 	u, err := s.touch(ctx, actor, policy.AdminWrite, realm, idOrName)
 	if err != nil {
 		return Panicked{}, err
 	}
-	if !in.IncludingMe && actor.Realm == realm && actor.ID == u.ID {
-		return Panicked{}, errPanicMe
+	if err := in.Refuse(actor.Realm == realm && actor.ID == u.ID); err != nil {
+		return Panicked{}, err
 	}
 	var out Panicked
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
@@ -37,8 +35,8 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 			if err != nil {
 				return err
 			}
-			if none {
-				return errPanicMe
+			if err := in.Refuse(none); err != nil {
+				return err
 			}
 		}
 		grants, err := s.endLogins(ctx, tx, actor, u, now)

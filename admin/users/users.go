@@ -79,7 +79,8 @@ func (s *Service) List(ctx context.Context, actor *gatehouse.Principal, realm, a
 	if err := s.k.Authorize(ctx, actor, policy.AdminRead, policy.AdminSubject, realm, ""); err != nil {
 		return kernel.Page[User]{}, err
 	}
-	if _, err := s.k.Realm(ctx, realm); err != nil {
+	rl, err := s.k.Realm(ctx, realm)
+	if err != nil {
 		return kernel.Page[User]{}, err
 	}
 	limit = kernel.Limit(limit)
@@ -87,7 +88,16 @@ func (s *Service) List(ctx context.Context, actor *gatehouse.Principal, realm, a
 	if err != nil {
 		return kernel.Page[User]{}, err
 	}
-	return kernel.Paged(list, limit, func(u identity.User) string { return u.ID }, userView), nil
+	return kernel.Paged(list, limit, func(u identity.User) string { return u.ID },
+		func(u identity.User) User { return userView(counted(u, rl)) }), nil
+}
+
+// counted is u as it is judged: a password that a panic of the realm has ended is none.
+func counted(u identity.User, rl gatehouse.Realm) identity.User {
+	if rl.CutOff(u.PasswordAt) {
+		u.PasswordHash = ""
+	}
+	return u
 }
 
 // Get reads one user by id, username or "me".
@@ -97,7 +107,11 @@ func (s *Service) Get(ctx context.Context, actor *gatehouse.Principal, realm, id
 		return User{}, err
 	}
 	u, err := findUser(ctx, s.c.Users, realm, id)
-	return userView(u), err
+	if err != nil {
+		return User{}, err
+	}
+	rl, err := s.k.Realm(ctx, realm)
+	return userView(counted(u, rl)), err
 }
 
 // newUser validates in and makes the record, without a password.

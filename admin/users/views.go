@@ -95,11 +95,6 @@ func (p *UserPatch) UnmarshalJSON(b []byte) error {
 	return kernel.ReadPatch(b, (*plain)(p))
 }
 
-// PanicOrder says how far a panic may go.
-type PanicOrder struct {
-	IncludingMe bool `json:"including_me,omitempty" doc:"Also when it ends the caller's own access, or that of the last administrator"`
-}
-
 // Panicked is what a panic has ended.
 type Panicked struct {
 	ID       string `json:"id"`

@@ -12,23 +12,22 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
-	"github.com/gatehouse-auth/gatehouse/admin/system"
+	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/audit"
 )
 
 func (a *app) panicCommand() *cobra.Command {
-	c := &cobra.Command{Use: "panic", Short: "End everything of a user, key or client at once, on every node, and prove it",
+	c := &cobra.Command{Use: "panic", Short: "End everything of a user, key, client or realm at once, on every node, and prove it",
 		Long: `Ends everything at once, and waits until no node answers without that: see --wait, which is always on here. What is ended
-stays ended: 'panic undo' lets an account be used again, and brings none of its credentials back.`}
+stays ended: 'panic undo' lets an account or a realm be used again, and brings none of the old credentials back.`}
 	var me bool
 	including := func(c *cobra.Command) *cobra.Command {
-		c.Flags().BoolVar(&me, "including-me", false, "also when it ends your own access, or that of the last administrator")
+		c.Flags().BoolVar(&me, "including-me", false, "also when it ends your own access, that of the last administrator, or everything of the realm main")
 		return c
 	}
-	undo := &cobra.Command{Use: "undo", Short: "Let an account be used again; its old credentials stay dead"}
+	undo := &cobra.Command{Use: "undo", Short: "Let an account or a realm be used again; old credentials stay dead"}
 	undo.AddCommand(&cobra.Command{
 		Use: "user USER", Short: "Enable a user again, who has no password, key or login then", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -37,6 +36,16 @@ stays ended: 'panic undo' lets an account be used again, and brings none of its 
 				return err
 			}
 			return a.done("%s is enabled; what the account held stays ended, and its password, if it had one, is gone", args[0])
+		},
+	}, &cobra.Command{
+		Use: "realm REALM", Short: "Enable a realm again, whose passwords, keys and logins of before stay dead", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.always()
+			a.realm = args[0]
+			if err := a.call(c.Context(), "PATCH", a.realmPath(), object{"disabled": false}, nil); err != nil {
+				return err
+			}
+			return a.done("realm %s is enabled; what was ended in it stays ended: an account needs a new password ('user password'), or a new key", args[0])
 		},
 	})
 	c.AddCommand(including(&cobra.Command{
@@ -61,17 +70,8 @@ stays ended: 'panic undo' lets an account be used again, and brings none of its 
 		Use: "key KEY", Short: "End an API key", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			a.always()
-			if !me {
-				var own system.Me
-				if err := a.call(c.Context(), "GET", a.mePath(), nil, &own); err != nil {
-					return err
-				}
-				if own.CredentialID == args[0] {
-					return usagef("this is the key that you ask with; say --including-me when you mean it")
-				}
-			}
 			before := a.newest(c.Context(), audit.KindKeyRevoke, "")
-			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "revoke"), nil, nil); err != nil {
+			if err := a.call(c.Context(), "POST", a.realmPath("keys", args[0], "panic"), object{"including_me": me}, nil); err != nil {
 				return err
 			}
 			defer a.tellCheckpoint(c.Context(), audit.KindKeyRevoke, args[0], before)
@@ -83,21 +83,34 @@ stays ended: 'panic undo' lets an account be used again, and brings none of its 
 can be disabled.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			a.always()
-			if !me {
-				var own system.Me
-				if err := a.call(c.Context(), "GET", a.mePath(), nil, &own); err != nil {
-					return err
-				}
-				if own.GrantID != "" {
-					return usagef("you ask with a token, which may be of this client; say --including-me when you mean it")
-				}
-			}
 			before := a.newest(c.Context(), audit.KindCutoffSet, "")
-			if err := a.call(c.Context(), "POST", a.realmPath("revocations"), object{"kind": "client", "id": args[0]}, nil); err != nil {
+			if err := a.call(c.Context(), "POST", a.realmPath("clients", args[0], "panic"), object{"including_me": me}, nil); err != nil {
 				return err
 			}
 			defer a.tellCheckpoint(c.Context(), audit.KindCutoffSet, args[0], before)
 			return a.done("everything that was issued to %s until now is ended", args[0])
+		},
+	}), including(&cobra.Command{
+		Use: "realm REALM", Short: "End every login, token, key and password of a realm, and disable it", Args: cobra.ExactArgs(1),
+		Long: `Ends everything that can be shown in a realm, tokens of trusted issuers among it, whoever holds it: what was made until now is dead for
+good, also when the realm is enabled again. Every account needs a new password or key then. The realm main stays enabled, since nobody could
+turn it on again: 'gatehouse admin recover' on the server makes the next administrator.`,
+		RunE: func(c *cobra.Command, args []string) error {
+			a.always()
+			a.realm = args[0]
+			before := a.newest(c.Context(), audit.KindRealmPanic, "")
+			var out realms.Realm
+			if err := a.call(c.Context(), "POST", a.realmPath("panic"), object{"including_me": me}, &out); err != nil {
+				return err
+			}
+			defer a.tellCheckpoint(c.Context(), audit.KindRealmPanic, out.Name, before)
+			return a.print(out, func(w io.Writer) {
+				state := "disabled"
+				if !out.Disabled {
+					state = "enabled as ever"
+				}
+				fmt.Fprintf(w, "realm %s is %s; every login, token, key and password of %s and before is dead\n", printable(out.Name), state, out.CutOffAt.Format(time.RFC3339))
+			})
 		},
 	}), undo)
 	return c
@@ -172,14 +185,6 @@ func sizeOf(note string) int64 {
 	}
 	n, _ := strconv.ParseInt(lines[1], 10, 64)
 	return n
-}
-
-// mePath is where the caller is told who he is, whichever realm his credential is of.
-func (a *app) mePath() string {
-	if a.realmName() == gatehouse.MainRealm {
-		return "/me"
-	}
-	return a.realmPath("me")
 }
 
 // always waits, also without --wait.
