@@ -48,8 +48,9 @@ type SequencerConfig struct {
 type Sequencer struct {
 	cfg SequencerConfig
 
-	round   sync.Mutex // held while the realms are looked at one after the other
-	running bool       // here; round is held
+	woken   chan struct{} // holds one: somebody waits for a checkpoint
+	round   sync.Mutex    // held while the realms are looked at one after the other
+	running bool          // here; round is held
 
 	mu     sync.Mutex
 	heads  map[string]Checkpoint // realm → the last one signed or checked here
@@ -88,7 +89,7 @@ func NewSequencer(cfg SequencerConfig) (*Sequencer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Sequencer{cfg: cfg, heads: map[string]Checkpoint{}, unkept: map[string][]byte{}, broken: map[string]error{}}, nil
+	return &Sequencer{cfg: cfg, woken: make(chan struct{}, 1), heads: map[string]Checkpoint{}, unkept: map[string][]byte{}, broken: map[string]error{}}, nil
 }
 
 // Run sequences every realm at each interval until ctx ends, then once more, so
@@ -103,6 +104,8 @@ func (s *Sequencer) Run(ctx context.Context) error {
 		s.all(ctx, s.sequence)
 		select {
 		case <-t.C:
+			continue
+		case <-s.woken:
 			continue
 		case <-ctx.Done():
 		}
@@ -134,6 +137,15 @@ func (s *Sequencer) Watch(ctx context.Context) error {
 		if !here {
 			s.all(ctx, s.watch)
 		}
+	}
+}
+
+// Wake has [Sequencer.Run] look at once, where it runs: somebody waits for the checkpoint of
+// what was just committed.
+func (s *Sequencer) Wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default: // it is going to look
 	}
 }
 

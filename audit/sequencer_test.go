@@ -456,3 +456,32 @@ func TestSequencerEndsQuietly(t *testing.T) {
 		}
 	})
 }
+
+// TestSequencerIsWoken: what waits is looked at when somebody says so, not when its second
+// comes.
+func TestSequencerIsWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &loud{memory: newMemory()}
+		s, err := audit.NewSequencer(audit.SequencerConfig{Run: run[audit.SequencerTx](m.memory), Pending: m, Origin: origin, Key: testKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		for n := int64(1); n <= 3; n++ {
+			synctest.Wait()
+			m.append(t, event("other", "k", int(n)))
+			s.Wake()
+			s.Wake() // nobody waits for it
+			synctest.Wait()
+			if got := s.Size("other"); got != n {
+				t.Errorf("%d events at once, want %d", got, n)
+			}
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

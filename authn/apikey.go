@@ -58,20 +58,14 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 	if env == "" {
 		env = gatehouse.EnvironmentLive
 	}
+	if err := k.ends(t, now); err != nil {
+		return nil, err
+	}
 	switch {
-	case k.realm != t.realm.Name: // whose name is none of this realm's business
-		return nil, errKeyRealm.With(errors.New("it belongs to another realm than " + t.realm.Name))
-	case k.ended != nil:
-		return nil, k.ended
-	case k.expires != 0 && now.UnixMicro() >= k.expires:
-		return nil, errKeyExpired.With(errors.New("it ended on " + instant(fromMicro(k.expires))))
 	case k.environment != env:
 		return nil, errKeyEnvironment.With(fmt.Errorf("it is a %s key, and %s keys count here", k.environment, env))
 	case !credential.AllowsAddress(k.nets, rule.Address):
 		return nil, errKeyAddress.With(errors.New(place(rule.Address) + ", and it is for " + prefixes(k.nets) + " alone"))
-	}
-	if err := t.cutOff(fromMicro(k.created)); err != nil { // before it counts as a use
-		return nil, err
 	}
 	s, err := a.subject(ctx, k.realm, k.owner)
 	if err != nil {
@@ -90,6 +84,19 @@ func (a *Authenticator) verifyKey(ctx context.Context, t *trust, p Presented, ru
 		Scopes: k.scopes, RoleLimit: k.roleLimit, Scheme: gatehouse.SchemeAPIKey, Environment: k.environment,
 		CredentialID: k.id, Issuer: t.issuer, IssuedAt: fromMicro(k.created), ExpiresAt: fromMicro(k.expires),
 	}, nil
+}
+
+// ends is why a key is good for nothing in a realm, whoever shows it and from where.
+func (k *keyEntry) ends(t *trust, now time.Time) error {
+	switch {
+	case k.realm != t.realm.Name: // whose name is none of this realm's business
+		return errKeyRealm.With(errors.New("it belongs to another realm than " + t.realm.Name))
+	case k.ended != nil:
+		return k.ended
+	case k.expires != 0 && now.UnixMicro() >= k.expires:
+		return errKeyExpired.With(errors.New("it ended on " + instant(fromMicro(k.expires))))
+	}
+	return t.cutOff(fromMicro(k.created)) // before it counts as a use
 }
 
 // keyEntry is what is kept in memory of a key in use. There may be very many, so

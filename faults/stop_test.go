@@ -151,3 +151,72 @@ func TestStoppedNode(t *testing.T) {
 	}
 	a.verify(t, k.saved, a.checkpoint(t))
 }
+
+// TestPanicWhileStopped stops one of three processes and ends, at another one, everything of an
+// account that the stopped one knows to be good: the third confirms with its verdicts, the
+// stopped one is silent, which is proven no sooner than its view may be old; and when it wakes, nothing is
+// let in that was ended, not even by a request that lay in its socket.
+func TestPanicWhileStopped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	needPostgres(t)
+	a := newNode(t, nodeConfig{dsn: postgres.DSN(t)})
+	a.start(t)
+	k := prepare(t, a)
+	b, c := a.another(t, a.cfg.dsn), a.another(t, a.cfg.dsn)
+	b.start(t)
+	c.start(t)
+	ended := []string{k.key, k.doomed}
+	for _, credential := range append([]string{k.access}, ended...) {
+		testwait.Until(t, 20*time.Second, "all let in", func() bool { return b.private(credential).status == 200 && c.private(credential).status == 200 })
+	}
+	b.signal(t, syscall.SIGSTOP)
+	wake := sync.OnceFunc(func() { b.signal(t, syscall.SIGCONT) })
+	defer wake()
+	var asked sync.WaitGroup
+	proven := make(chan answer, 1)
+	began := time.Now()
+	asked.Go(func() { proven <- a.manage("POST", "/users/svc/panic?wait=nodes&wait_for=15s", "{}") })
+	testwait.Until(t, 3*time.Second, "the third one knows", func() bool { return c.private(k.key).status == 401 })
+	for i := range 8 { // they lie in the socket of the one that is stopped
+		asked.Go(func() {
+			if got := b.private(ended[i%2]); got.status == 200 {
+				t.Error("a request that waited while the process was stopped was let in by what it knew before")
+			}
+		})
+	}
+	got := (<-proven).want(t, "the panic", 200)
+	if took := time.Since(began); took < maxStaleness {
+		t.Errorf("proven after %v, while a node could go by what it knew for %v", took, maxStaleness)
+	}
+	wait, _ := got.json["wait"].(map[string]any)
+	nodes, _ := wait["nodes"].([]any)
+	states := map[string]int{}
+	for _, n := range nodes {
+		n := n.(map[string]any)
+		states[n["state"].(string)]++
+		verdicts, _ := n["verdicts"].([]any)
+		if want := map[string]int{"confirmed": 3, "silent": 0}[n["state"].(string)]; len(verdicts) != want { // the account and two keys
+			t.Errorf("%v: %d verdicts, want %d", n, len(verdicts), want)
+		}
+		for _, v := range verdicts {
+			if v.(map[string]any)["refused"] != true {
+				t.Errorf("%v", n)
+			}
+		}
+	}
+	if wait["outcome"] != "proven" || states["confirmed"] != 2 || states["silent"] != 1 {
+		t.Errorf("%s", got.body)
+	}
+	wake()
+	if testwait.For(2*time.Second, func() bool { return b.private(k.key).status == 200 || b.private(k.doomed).status == 200 }) {
+		t.Error("let in after it woke up")
+	}
+	asked.Wait()
+	eventually(t, 15*time.Second, "it answers as before", func() bool { return b.private(k.access).status == 200 })
+	for _, credential := range ended {
+		b.private(credential).want(t, "what was ended", 401)
+	}
+	a.verify(t, k.saved, a.checkpoint(t))
+}

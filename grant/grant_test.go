@@ -251,7 +251,9 @@ func TestOpenedByTheDead(t *testing.T) {
 	key := h.principal()
 	key.Scheme, key.IssuedAt = gatehouse.SchemeAPIKey, h.now().Add(-time.Hour)
 	cut := func(at time.Time) {
-		h.setup(func(ctx context.Context, tx setupTx) error { return tx.UpdateRealm(ctx, gatehouse.Realm{Name: "main", CutOffAt: at}) })
+		h.setup(func(ctx context.Context, tx setupTx) error {
+			return tx.UpdateRealm(ctx, gatehouse.Realm{Name: "main", CutOffAt: at})
+		})
 	}
 	cut(key.IssuedAt.Add(-time.Millisecond))
 	if _, err := h.open("main", key); err != nil {

@@ -240,7 +240,7 @@ func (h *house) removedNode(t *testing.T, key string) {
 		t.Fatal(err)
 	}
 	defer raw.Close()
-	if _, err := raw.ExecContext(t.Context(), `INSERT INTO nodes VALUES ('node_gone','h','v','{}',1,5000000,1,'','',0)`); err != nil {
+	if _, err := raw.ExecContext(t.Context(), `INSERT INTO nodes VALUES ('node_gone','h','v','{}',1,5000000,1,'','',0,'')`); err != nil {
 		t.Fatal(err)
 	}
 	h.want("remove a node", "DELETE", "/admin/v1/nodes/node_gone", key, "", 204)

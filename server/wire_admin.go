@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
@@ -16,7 +17,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -41,6 +44,7 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.db.OnQuestions(s.judge)
 	if err = s.admin.Realms.Prepare(ctx); gatehouse.CodeOf(err) == waitsFor && s.sole.Waits() {
 		_, err = s.db.Realm(ctx, gatehouse.MainRealm) // see ensureKeys
 	}
@@ -133,4 +137,24 @@ func (s *Server) authenticateAdmin(uncounted bool) func(r *http.Request) (*gateh
 		schemes := authn.Schemes(func(k authn.Kind) bool { return !k.Login })
 		return s.authenticateBy(r, realm, authn.Rule{Schemes: schemes, Uncounted: uncounted})
 	}
+}
+
+// judge answers what a node asks that has ended something and waits: what would a request get
+// here with it? Somebody who ends so much wants a checkpoint of the log that has it, too.
+func (s *Server) judge(ctx context.Context, questions []peers.Question) []peers.Verdict {
+	s.sequencer.Wake()
+	out := make([]peers.Verdict, 0, len(questions))
+	for _, q := range questions {
+		n := authn.Named{Realm: q.Realm, Ref: revocation.Ref{Realm: q.Realm, Subject: q.Subject, Client: q.Client,
+			IssuedAt: time.UnixMilli(q.Issued), HasStatus: q.HasStatus, List: q.List, Index: q.Index}}
+		if q.Kind == peers.KindKey {
+			n.Key = q.ID
+		}
+		v := peers.Verdict{}
+		if err := s.auth.Judge(ctx, n); err != nil {
+			v = peers.Verdict{Refused: true, Reason: authn.Reason(err)}
+		}
+		out = append(out, v)
+	}
+	return out
 }

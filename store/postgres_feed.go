@@ -170,7 +170,11 @@ func (e *postgresEngine) others(follower *feed.Follower, rows []feed.Row) {
 	for _, row := range rows {
 		changes := decodeChanges(row.Changes)
 		if len(changes) == 1 && changes[0].Topic == topicWait {
-			follower.Prompt()
+			var answer func(context.Context) string
+			if asked := changes[0].ID; asked != "" {
+				answer = func(ctx context.Context) string { return e.db.answer(ctx, asked) }
+			}
+			follower.Prompt(row, answer)
 			continue
 		}
 		// Where a subscriber failed (which is logged there), this node must not say that it

@@ -84,22 +84,22 @@ func (t *Tx) ended(ctx context.Context, g gatehouse.Grant) error {
 }
 
 // EndGrantsOf ends every open grant of a subject and sets their status bits, and
-// returns how many there were.
-func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) (int, error) {
+// returns them.
+func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) ([]gatehouse.Grant, error) {
 	if when.IsZero() || subject == "" {
-		return 0, internal("grants end for somebody, and not at the zero time")
+		return nil, internal("grants end for somebody, and not at the zero time")
 	}
 	ended, err := many(ctx, t.c, scanGrant, `UPDATE grants SET ended_at=$3, end_reason=$4
 		WHERE realm=$1 AND subject=$2 AND ended_at IS NULL RETURNING `+grantColumns, realm, subject, when, reason)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	for _, g := range ended {
 		if err := t.ended(ctx, g); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
-	return len(ended), nil
+	return ended, nil
 }
 
 // EndGrants ends every open grant of a realm, sets their status bits, and returns

@@ -75,6 +75,7 @@ type DB struct {
 	engine engine
 	node   string // this process, for the others and for its leases
 	about  atomic.Pointer[peers.About]
+	judges atomic.Pointer[func(context.Context, []peers.Question) []peers.Verdict]
 	now    func() time.Time
 
 	telling     sync.Mutex // one change at a time

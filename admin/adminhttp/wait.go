@@ -50,6 +50,16 @@ type WaitedNode struct {
 	State        string `json:"state" enum:"confirmed,silent,pending,left" doc:"Confirmed: it has applied the change. Silent: it has not said so for longer than its max_staleness, and so refuses by itself until it has. Left: it has stopped. Pending: none of these"`
 	After        int64  `json:"after_ms,omitzero" doc:"When that was known, from the end of the change"`
 	MaxStaleness int64  `json:"max_staleness_ms,omitzero" doc:"How old its view gets before it refuses; absent: it goes on (a route says stale: serve), so its silence proves nothing"`
+	// Verdicts are asked for by a panic alone; a node of an older version gives none.
+	Verdicts []Verdict `json:"verdicts,omitempty" doc:"What its checker makes of what a panic ended: what a request with it would get at this node. Absent: it was not asked, or has not said"`
+}
+
+// Verdict is what one node's checker makes of something that was ended.
+type Verdict struct {
+	Kind    string `json:"kind" enum:"key,grant,user,client,realm" doc:"key: an API key. grant: the tokens of a login. user, client, realm: whatever was issued to it until the panic"`
+	ID      string `json:"id"`
+	Refused bool   `json:"refused"`
+	Reason  string `json:"reason,omitempty" doc:"The code of the rule that refuses it"`
 }
 
 // Outside is somebody who checks credentials and is no node.
@@ -61,8 +71,9 @@ type Outside struct {
 // Waiting is how the API waits for the nodes.
 type Waiting struct {
 	// Nodes waits until no node answers without what was committed before the call, for as
-	// long as atMost, or until ctx ends.
-	Nodes func(ctx context.Context, atMost time.Duration) peers.Proof
+	// long as atMost, or until ctx ends; and asks each what its checker makes of some
+	// credentials.
+	Nodes func(ctx context.Context, atMost time.Duration, questions ...peers.Question) peers.Proof
 	// Outside says who else may go by what was true in a realm before a moment, and until when.
 	Outside func(ctx context.Context, realm string, at time.Time) []Outside
 	Now     func() time.Time
@@ -101,8 +112,9 @@ func (a *API) wait(operation http.Handler, w http.ResponseWriter, r *http.Reques
 	if err != nil {
 		return err
 	}
-	// The operation knows nothing of it.
-	r = r.Clone(r.Context())
+	// The operation knows nothing of it, but that it may say what is to be asked.
+	asking := &kernel.Asking{}
+	r = r.Clone(kernel.WithAsking(r.Context(), asking))
 	query.Del("wait")
 	query.Del("wait_for")
 	r.URL.RawQuery = query.Encode()
@@ -113,8 +125,8 @@ func (a *API) wait(operation http.Handler, w http.ResponseWriter, r *http.Reques
 		_, _ = w.Write(kept.body.Bytes()) // who has gone hears nothing
 		return nil
 	}
-	proof := a.c.Waiting.Nodes(r.Context(), atMost)
-	out := waited{Status: kept.status, Wait: waitView(proof)}
+	proof := a.c.Waiting.Nodes(r.Context(), atMost, asking.Questions()...)
+	out := waited{Status: kept.status, Wait: waitView(proof, asking.Questions())}
 	if kept.body.Len() > 0 {
 		out.Answer = json.RawMessage(kept.body.Bytes())
 	}
@@ -157,7 +169,7 @@ func waitFor(query url.Values) (time.Duration, error) {
 	return atMost, nil
 }
 
-func waitView(p peers.Proof) Wait {
+func waitView(p peers.Proof, asked []peers.Question) Wait {
 	out := Wait{Outcome: "pending", Reason: p.Failed, Took: p.Took.Milliseconds(), Nodes: []WaitedNode{}, Outside: []Outside{}}
 	switch {
 	case p.Failed != "":
@@ -166,8 +178,15 @@ func waitView(p peers.Proof) Wait {
 		out.Outcome = "proven"
 	}
 	for _, n := range p.Nodes {
-		out.Nodes = append(out.Nodes, WaitedNode{ID: n.ID, Host: n.Host, Answering: n.Self, State: string(n.State),
-			After: n.After.Milliseconds(), MaxStaleness: n.MaxStaleness.Milliseconds()})
+		view := WaitedNode{ID: n.ID, Host: n.Host, Answering: n.Self, State: string(n.State),
+			After: n.After.Milliseconds(), MaxStaleness: n.MaxStaleness.Milliseconds()}
+		for i, v := range n.Verdicts[:min(len(n.Verdicts), len(asked))] {
+			view.Verdicts = append(view.Verdicts, Verdict{Kind: asked[i].Kind, ID: asked[i].ID, Refused: v.Refused, Reason: v.Reason})
+			if !v.Refused {
+				out.Outcome, out.Reason = "failed", "a node would still let in what was ended"
+			}
+		}
+		out.Nodes = append(out.Nodes, view)
 	}
 	return out
 }

@@ -88,3 +88,52 @@ func TestWaitIsForChanges(t *testing.T) {
 	h.Want(422, root, "POST", "/realms/main/users/root/revoke?wait=nodes&more=1", nil)
 	h.Want(401, "", "POST", "/realms/main/users/root/revoke?wait=nodes", nil)
 }
+
+// TestVerdicts: a panic has each node asked about what it ended, and an answer by which one of
+// them lets it in is no proof.
+func TestVerdicts(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	id := h.Person(root, "main", "bob")
+	_, key := h.Key(root, "main", "bob", "*")
+	for outcome, c := range map[string]struct {
+		verdict peers.Verdict
+		status  int
+	}{"proven": {peers.Verdict{Refused: true, Reason: "key_revoked"}, 200}, "failed": {peers.Verdict{}, 202}} {
+		h.Waits(func(context.Context, time.Duration) peers.Proof {
+			return peers.Proof{Nodes: []peers.Told{{ID: "node_1", State: peers.Confirmed, Verdicts: []peers.Verdict{{Refused: true}}},
+				{ID: "node_2", State: peers.Confirmed, Verdicts: []peers.Verdict{c.verdict}}, {ID: "node_3", State: peers.Silent}}}
+		})
+		r := h.Want(c.status, root, "POST", "/realms/main/keys/"+key+"/panic?wait=nodes", nil)
+		nodes, _ := r.JSON["wait"].(map[string]any)["nodes"].([]any)
+		verdicts, _ := nodes[1].(map[string]any)["verdicts"].([]any)
+		if len(verdicts) != 1 || r.Str("wait", "outcome") != outcome || (r.Str("wait", "reason") != "") != (outcome == "failed") {
+			t.Fatalf("%s", r.Body)
+		}
+		got := verdicts[0].(map[string]any)
+		if got["kind"] != "key" || got["id"] != key || got["refused"] != c.verdict.Refused || outcome == "proven" && got["reason"] != "key_revoked" {
+			t.Errorf("%s", r.Body)
+		}
+	}
+	h.Waits(nil)
+	h.Key(root, "main", "bob", "*")
+	h.Want(200, root, "POST", "/realms/main/users/bob/panic?wait=nodes", nil)
+	if asked := h.Asked(); len(asked) != 2 || asked[0].Kind != "user" || asked[0].Subject != id || asked[0].Issued == 0 || asked[1].Kind != peers.KindKey {
+		t.Errorf("%+v", asked)
+	}
+	h.Want(200, root, "PATCH", "/realms/main/users/bob?wait=nodes", map[string]any{"disabled": false})
+	if asked := h.Asked(); len(asked) != 0 {
+		t.Errorf("what ends nothing asks %+v", asked)
+	}
+	h.Want(200, root, "POST", "/realms/main/clients/some-app/panic?wait=nodes", nil)
+	if asked := h.Asked(); len(asked) != 1 || asked[0].Client != "some-app" || asked[0].Subject != "" || asked[0].Issued == 0 {
+		t.Errorf("%+v", asked)
+	}
+	for range peers.MaxQuestions { // many keys leave room for others, and the bound holds
+		h.Key(root, "main", "bob", "*")
+	}
+	h.Want(200, root, "POST", "/realms/main/users/bob/panic?wait=nodes", nil)
+	if asked := h.Asked(); len(asked) != 1+peers.MaxQuestions/2 {
+		t.Errorf("%d questions", len(asked))
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -387,7 +388,11 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 	if err := in.Refuse(actor.Realm == k.Realm && actor.CredentialID == k.ID); err != nil {
 		return Key{}, err
 	}
-	return s.Revoke(ctx, actor, realm, id)
+	out, err := s.Revoke(ctx, actor, realm, id)
+	if err == nil {
+		kernel.Ask(ctx, peers.Question{Realm: realm, Kind: peers.KindKey, ID: id})
+	}
+	return out, err
 }
 
 // Rotate makes a successor with the same rights and shows its text once. The

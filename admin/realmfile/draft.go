@@ -236,8 +236,8 @@ func (d *draft) DeleteEntity(context.Context, string, string, string) error { re
 func (d *draft) InsertKey(context.Context, credential.Key) error            { return nil }
 func (d *draft) UpdateKey(context.Context, credential.Key) error            { return nil }
 func (d *draft) PutCutoff(context.Context, revocation.Cutoff) error         { return nil }
-func (d *draft) EndGrantsOf(context.Context, string, string, time.Time, string) (int, error) {
-	return 0, nil
+func (d *draft) EndGrantsOf(context.Context, string, string, time.Time, string) ([]gatehouse.Grant, error) {
+	return nil, nil
 }
 
 func found[T any](in map[string]T, name string) (T, error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -53,5 +54,9 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, name st
 		out = r
 		return tx.AppendEvents(ctx, cut, e)
 	})
-	return realmView(out), err
+	if err != nil {
+		return Realm{}, err
+	}
+	kernel.Ask(ctx, peers.Question{Realm: name, Kind: "realm", ID: name, Issued: out.CutOffAt.UnixMilli()})
+	return realmView(out), nil
 }

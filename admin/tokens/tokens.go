@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -195,5 +196,9 @@ func (s *Service) PanicClient(ctx context.Context, actor *gatehouse.Principal, r
 	if err := in.Refuse(actor.Realm == realm && actor.ClientID == client); err != nil {
 		return Revocation{}, err
 	}
-	return s.Revoke(ctx, actor, realm, NewRevocation{Kind: string(revocation.CutoffClient), ID: client})
+	out, err := s.Revoke(ctx, actor, realm, NewRevocation{Kind: string(revocation.CutoffClient), ID: client})
+	if err == nil {
+		kernel.Ask(ctx, peers.Question{Realm: realm, Kind: "client", ID: client, Client: client, Issued: out.Before.UnixMilli()})
+	}
+	return out, err
 }

@@ -14,25 +14,25 @@ import (
 
 // endLogins ends every token and refresh token of u, twice over: a cut-off for
 // all that was issued until now, whoever issued it, and the end of each login
-// known here, which it counts. The second does not depend on the clock, which may have been set
+// known here, which it returns. The second does not depend on the clock, which may have been set
 // back since a token was issued.
-func (s *Service) endLogins(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) (grants int, err error) {
+func (s *Service) endLogins(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) (grants []gatehouse.Grant, err error) {
 	rl, err := kernel.ReadRealm(ctx, tx, u.Realm)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := tx.PutCutoff(ctx, revocation.CutoffNow(rl, revocation.CutoffSubject, u.ID, now)); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if grants, err = tx.EndGrantsOf(ctx, u.Realm, u.ID, now, "logins_ended"); err != nil {
-		return 0, err
+		return nil, err
 	}
 	e := s.k.Event(ctx, actor, u.Realm, audit.KindCutoffSet, "user", u.ID)
 	return grants, tx.AppendEvents(ctx, e)
 }
 
-// endKeys revokes every API key of u, for one who is deleted, and tells how many it ended.
-func (s *Service) endKeys(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) (ended int, err error) {
+// endKeys revokes every API key of u, for one who is deleted, and returns the ids of those that it ended.
+func (s *Service) endKeys(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, now time.Time) (ended []string, err error) {
 	for after := ""; ; {
 		keys, err := tx.Keys(ctx, u.Realm, u.ID, after, 200)
 		if err != nil {
@@ -44,7 +44,7 @@ func (s *Service) endKeys(ctx context.Context, tx Tx, actor *gatehouse.Principal
 				continue
 			}
 			k.RevokedAt = now
-			ended++
+			ended = append(ended, k.ID)
 			if err := tx.UpdateKey(ctx, k); err != nil {
 				return ended, err
 			}

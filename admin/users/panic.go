@@ -8,6 +8,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -25,6 +27,7 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 		return Panicked{}, err
 	}
 	var out Panicked
+	var asked []peers.Question
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		now, err := s.unchanged(ctx, tx, &u)
 		if err != nil {
@@ -53,12 +56,33 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
 		}
-		out = Panicked{ID: u.ID, Username: u.Username, Grants: grants, Keys: keys, Password: password}
+		out = Panicked{ID: u.ID, Username: u.Username, Grants: len(grants), Keys: len(keys), Password: password}
+		asked = questions(u, now, keys, grants)
 		e := s.k.Event(ctx, actor, realm, audit.KindUserPanic, "user", u.ID)
 		e.Time = now
 		e.Detail = kernel.Changes(e.Detail)
-		e.Detail["grants"], e.Detail["keys"] = strconv.Itoa(grants), strconv.Itoa(keys)
+		e.Detail["grants"], e.Detail["keys"] = strconv.Itoa(len(grants)), strconv.Itoa(len(keys))
 		return tx.AppendEvents(ctx, e)
 	})
+	if err == nil {
+		kernel.Ask(ctx, asked...)
+	}
 	return out, err
+}
+
+// maxAskedKeys leaves room for the logins among what the nodes are asked about.
+const maxAskedKeys = peers.MaxQuestions / 2
+
+// questions ask about what was ended: whatever was issued to u, then some of his keys, and
+// as many of his logins as there is room for.
+func questions(u identity.User, now time.Time, keys []string, grants []gatehouse.Grant) []peers.Question {
+	out := []peers.Question{{Realm: u.Realm, Kind: "user", ID: u.ID, Subject: u.ID, Issued: now.UnixMilli()}}
+	for _, id := range keys[:min(len(keys), maxAskedKeys)] {
+		out = append(out, peers.Question{Realm: u.Realm, Kind: peers.KindKey, ID: id})
+	}
+	for _, g := range grants {
+		out = append(out, peers.Question{Realm: u.Realm, Kind: "grant", ID: g.ID, Subject: u.ID, Client: g.ClientID,
+			HasStatus: true, List: g.StatusList, Index: g.StatusIdx, Issued: now.UnixMilli()})
+	}
+	return out
 }

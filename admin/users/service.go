@@ -58,7 +58,7 @@ type Holders interface {
 type Logins interface {
 	kernel.RealmReader
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
-	EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) (int, error)
+	EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) ([]gatehouse.Grant, error)
 }
 
 // KeyWriter reads and changes the API keys of a user.

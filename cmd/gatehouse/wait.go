@@ -96,6 +96,13 @@ func printWait(out io.Writer, w *adminhttp.Wait) {
 			state += ", and goes on however old its view is"
 		}
 		rows = append(rows, []string{"  node " + n.ID, n.Host, state})
+		for _, v := range n.Verdicts {
+			verdict := "refused: " + v.Reason
+			if !v.Refused {
+				verdict = "LET IN"
+			}
+			rows = append(rows, []string{"    " + v.Kind + " " + printable(v.ID), "", verdict})
+		}
 	}
 	for _, o := range w.Outside {
 		who, known := outsiders[o.Who]

@@ -67,6 +67,7 @@ type Follower struct {
 	looks looks // who waits for what others have applied
 	// prompted has this node tell at once how far it is.
 	prompted atomic.Bool
+	answers  answers // to what it was asked
 	presence
 
 	// The rest belongs to Run alone.
@@ -135,8 +136,15 @@ func since(now, t time.Time) time.Duration { return max(now.Sub(t), now.Round(0)
 func (f *Follower) Forget() { f.doubt.Store(true) }
 
 // Prompt has this node tell the others, after the reading of which Apply is being given
-// the rows, how far it is: somebody waits for that.
-func (f *Follower) Prompt() { f.prompted.Store(true) }
+// the rows, how far it is: somebody waits for that, who appended row. With answer, he asks
+// something too: it is called once the row and everything before it was applied, has
+// [answerTime], and what it returns is told with the rest.
+func (f *Follower) Prompt(row Row, answer func(context.Context) string) {
+	if answer != nil {
+		f.answers.ask(row.XID, answer)
+	}
+	f.prompted.Store(true)
+}
 
 // Run follows the feed until ctx is done. A lost connection is made anew, for as
 // long as it takes.

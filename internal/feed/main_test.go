@@ -52,7 +52,7 @@ func database(t testing.TB) (dsn string) {
 	execute(t, c, `CREATE TABLE sole_node (one BIGINT NOT NULL PRIMARY KEY, node TEXT NOT NULL)`)
 	execute(t, c, `CREATE TABLE feed_floor (one BIGINT NOT NULL PRIMARY KEY, snapshot TEXT NOT NULL)`)
 	execute(t, c, `CREATE TABLE nodes (id TEXT NOT NULL PRIMARY KEY, host TEXT NOT NULL, version TEXT NOT NULL, addresses TEXT NOT NULL,
-		started_at BIGINT NOT NULL, max_staleness BIGINT NOT NULL, seen_at BIGINT NOT NULL, history TEXT NOT NULL, position TEXT NOT NULL, age BIGINT NOT NULL)`)
+		started_at BIGINT NOT NULL, max_staleness BIGINT NOT NULL, seen_at BIGINT NOT NULL, history TEXT NOT NULL, position TEXT NOT NULL, age BIGINT NOT NULL, answers TEXT NOT NULL DEFAULT '')`)
 	return dsn
 }
 

@@ -26,7 +26,8 @@ type member struct {
 	SeenAt time.Time     // when the row was written, by the database's clock
 	Silent time.Duration // how long that was ago when the row was read, by the same clock
 	Place
-	Age time.Duration // how old its view was when it wrote the row; without end before the first reading
+	Age     time.Duration // how old its view was when it wrote the row; without end before the first reading
+	answers map[uint64]string
 }
 
 // Place is how far a node has applied the feed. The zero Place is nowhere.
@@ -39,15 +40,15 @@ const (
 	// LiveFor is how long a node counts as alive that has not written its row again.
 	LiveFor = 5 * time.Second
 
-	memberColumns = `host, version, addresses, started_at, max_staleness, seen_at, history, position, age`
+	memberColumns = `host, version, addresses, started_at, max_staleness, seen_at, history, position, age, answers`
 
 	// tellSelf writes the row of a node, with a heartbeat of the feed when $10 says so, and
 	// returns all rows as they were before. Without a heartbeat ($10) or a first row ($11)
 	// nobody waits for a disk: what a crash takes away is written again within a second, and
 	// until then the row says less than is true.
-	tellSelf = `WITH told AS (INSERT INTO nodes (id, ` + memberColumns + `) VALUES ($1,$2,$3,$4,$5,$6,` + clock + `,$7,$8,$9)
+	tellSelf = `WITH told AS (INSERT INTO nodes (id, ` + memberColumns + `) VALUES ($1,$2,$3,$4,$5,$6,` + clock + `,$7,$8,$9,$12)
 			ON CONFLICT (id) DO UPDATE SET host=excluded.host, version=excluded.version, addresses=excluded.addresses, started_at=excluded.started_at,
-				max_staleness=excluded.max_staleness, seen_at=excluded.seen_at, history=excluded.history, position=excluded.position, age=excluded.age
+				max_staleness=excluded.max_staleness, seen_at=excluded.seen_at, history=excluded.history, position=excluded.position, age=excluded.age, answers=excluded.answers
 			RETURNING set_config('synchronous_commit', CASE WHEN $10 OR $11 THEN current_setting('synchronous_commit') ELSE 'off' END, true)),
 		beat AS (INSERT INTO feed (xid, node, written_at, changes)
 			SELECT pg_current_xact_id()::text::bigint, $1, ` + clock + `, NULL WHERE $10 RETURNING pg_notify(` + channel + `, '')::text)
@@ -163,6 +164,7 @@ func (f *Follower) write(ctx context.Context, beat, durable bool) error {
 	if place == nil {
 		place = &Place{}
 	}
+	answers := f.answers.text(ctx, place.Position)
 	age := int64(math.MaxInt64)
 	if a := f.Age(); a != math.MaxInt64 {
 		age = a.Microseconds()
@@ -172,7 +174,7 @@ func (f *Follower) write(ctx context.Context, beat, durable bool) error {
 	defer cancel()
 	var members []member
 	err := f.cfg.Query(writing, tellSelf, []any{f.cfg.Node, self.Host, self.Version, self.Addresses, self.StartedAt.UnixMicro(), self.MaxStaleness.Microseconds(),
-		place.History, place.Position, age, beat, durable}, func(scan func(...any) error) error {
+		place.History, place.Position, age, beat, durable, answers}, func(scan func(...any) error) error {
 		m, there, err := scanMember(scan)
 		if err == nil && there {
 			members = append(members, m)

@@ -37,6 +37,8 @@ type Standing struct {
 	ID string
 	Self
 	State State
+	// Answer is what it answered to what was asked with the row; "" while it has not.
+	Answer string
 	// After is how long it took until that was known, from the end of the commit that is
 	// waited for.
 	After time.Duration
@@ -53,14 +55,18 @@ type Proof struct {
 	Standings []Standing // by id, this node among them
 }
 
-// settled reports that there is nothing more to wait for.
-func (p Proof) settled() bool {
+// settled reports that there is nothing more to wait for. With asked, those who confirm
+// answer too; one of an older version does not, so nobody is waited for long after all
+// else is known.
+func (p Proof) settled(asked bool, self string, passed time.Duration) bool {
+	open := false
 	for _, s := range p.Standings {
 		if s.State == Pending {
 			return p.Lost
 		}
+		open = open || asked && s.State == Confirmed && s.Answer == "" && s.ID != self && passed-s.After < answerWait
 	}
-	return p.Lost || p.Looked
+	return p.Lost || p.Looked && !open
 }
 
 // Prove waits until every other node has applied a row that this node has appended, and
@@ -74,7 +80,9 @@ func (p Proof) settled() bool {
 // everything that was committed longer ago. It tells a larger bound, and reads once more,
 // before it goes by it. So a node has no way to answer without the change when so much
 // time has passed since the commit, whether it can be heard or not.
-func (f *Follower) Prove(ctx context.Context, row Row, ended time.Time) Proof {
+//
+// With asked, the row asks those who apply it something: see [Follower.Prompt].
+func (f *Follower) Prove(ctx context.Context, row Row, ended time.Time, asked bool) Proof {
 	var p Proof
 	if !f.looks.join(f, row) {
 		return p
@@ -88,7 +96,7 @@ func (f *Follower) Prove(ctx context.Context, row Row, ended time.Time) Proof {
 			return p
 		}
 		p.follow(f.cfg.Node, l, row, ended)
-		if p.settled() {
+		if p.settled(asked, f.cfg.Node, time.Since(ended)) {
 			return p
 		}
 	}
@@ -113,6 +121,9 @@ func (p *Proof) follow(self string, l *look, row Row, ended time.Time) {
 	for i := range p.Standings {
 		s := &p.Standings[i]
 		m, there := now[s.ID]
+		if there && s.Answer == "" {
+			s.Answer = m.answers[row.XID]
+		}
 		if s.State != Pending && s.State != Refuses { // who refuses may have come back
 			continue
 		}
@@ -233,15 +244,17 @@ func (l *look) read(f *Follower, rows []Row) {
 	l.kept = map[uint64]bool{}
 	l.asked = time.Now()
 	l.err = f.cfg.Query(ctx, lookAround, []any{f.cfg.Node, xids, written}, func(scan func(...any) error) error {
+		var answers *string
 		m, there, err := scanMember(func(dest ...any) error {
 			var kept []int64
-			err := scan(append([]any{&l.history, dest[0], &kept}, dest[2:]...)...)
+			err := scan(append(append([]any{&l.history, dest[0], &kept}, dest[2:]...), &answers)...)
 			for _, xid := range kept {
 				l.kept[uint64(xid)] = true
 			}
 			return err
 		})
 		if err == nil && there {
+			m.answers = readAnswers(answers)
 			l.members = append(l.members, m)
 		}
 		return err

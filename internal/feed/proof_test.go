@@ -63,8 +63,8 @@ func TestProofOfALook(t *testing.T) {
 	} {
 		var p Proof
 		p.follow("self", &look{asked: ended.Add(c.passed), history: "1/1", members: []member{c.m}, kept: map[uint64]bool{100: true}}, row, ended)
-		if got := p.of(c.m.ID); got.State != c.want || p.settled() != (c.want != Pending) || !p.Looked || p.Lost {
-			t.Errorf("%s: %+v, settled %v", name, got, p.settled())
+		if got := p.of(c.m.ID); got.State != c.want || p.settled(false, "self", c.passed) != (c.want != Pending) || !p.Looked || p.Lost {
+			t.Errorf("%s: %+v, settled %v", name, got, p.settled(false, "self", c.passed))
 		}
 	}
 }
@@ -79,20 +79,20 @@ func TestProofOfLooks(t *testing.T) {
 		return &look{asked: ended, history: "1/1", members: members, kept: kept}
 	}
 	var p Proof
-	if p.settled() {
+	if p.settled(false, "self", 0) {
 		t.Error("settled before anything was read")
 	}
 	p.follow("self", at(a), row, ended)
 	p.follow("self", at(a, b), row, ended)
-	if p.settled() || len(p.Standings) != 1 {
+	if p.settled(false, "self", 0) || len(p.Standings) != 1 {
 		t.Errorf("%+v", p)
 	}
 	p.follow("self", &look{err: errors.New("away")}, row, ended)
-	if p.Looked || p.settled() {
+	if p.Looked || p.settled(false, "self", 0) {
 		t.Errorf("%+v", p)
 	}
 	p.follow("self", at(b), row, ended)
-	if !p.settled() || p.of("a").State != Left || !p.Looked {
+	if !p.settled(false, "self", 0) || p.of("a").State != Left || !p.Looked {
 		t.Errorf("%+v", p)
 	}
 	p = Proof{}
@@ -102,8 +102,74 @@ func TestProofOfLooks(t *testing.T) {
 	}
 	p = Proof{}
 	p.follow("self", &look{asked: ended, history: "1/1", members: []member{a}}, row, ended)
-	if !p.Lost || !p.settled() {
+	if !p.Lost || !p.settled(false, "self", 0) {
 		t.Errorf("the row is gone: %+v", p)
+	}
+}
+
+// TestAnswersAreWaitedFor: by who asked, of each that confirms and is another, for a moment and
+// no longer.
+func TestAnswersAreWaitedFor(t *testing.T) {
+	confirmed := func(id, answer string) Standing {
+		return Standing{ID: id, State: Confirmed, Answer: answer, After: time.Second}
+	}
+	for name, c := range map[string]struct {
+		standings []Standing
+		asked     bool
+		passed    time.Duration
+		want      bool
+	}{
+		"nobody asked":       {[]Standing{confirmed("a", "")}, false, time.Second, true},
+		"it has answered":    {[]Standing{confirmed("a", "x")}, true, time.Second, true},
+		"it has not":         {[]Standing{confirmed("a", "")}, true, time.Second, false},
+		"one of two has":     {[]Standing{confirmed("a", "x"), confirmed("b", "")}, true, time.Second, false},
+		"for long":           {[]Standing{confirmed("a", "")}, true, time.Second + answerWait, true},
+		"nearly":             {[]Standing{confirmed("a", "")}, true, time.Second + answerWait - 1, false},
+		"itself":             {[]Standing{confirmed("self", "")}, true, time.Second, true},
+		"one that refuses":   {[]Standing{{ID: "a", State: Refuses}}, true, time.Second, true},
+		"one that has left":  {[]Standing{{ID: "a", State: Left}}, true, time.Second, true},
+		"one that is silent": {[]Standing{{ID: "a", Answer: "x"}}, true, time.Hour, false},
+	} {
+		if got := (Proof{Looked: true, Standings: c.standings}).settled(c.asked, "self", c.passed); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestAnswers: what was asked is answered once, when the position that is told has seen it; of
+// many the oldest are given up.
+func TestAnswers(t *testing.T) {
+	var a answers
+	calls := 0
+	a.ask(100, func(ctx context.Context) string {
+		if _, bounded := ctx.Deadline(); !bounded {
+			t.Error("it may take for ever")
+		}
+		calls++
+		return `"x"`
+	})
+	for _, early := range []string{"", "100:100:", "90:120:100"} {
+		if text := a.text(t.Context(), early); text != "" || calls != 0 {
+			t.Fatalf("at %q: %q after %d calls", early, text, calls)
+		}
+	}
+	for range 2 {
+		text := a.text(t.Context(), "101:101:")
+		if got := readAnswers(&text); len(got) != 1 || got[100] != `"x"` || calls != 1 {
+			t.Fatalf("%q after %d calls", text, calls)
+		}
+	}
+	for row := range uint64(3 * maxAnswers) {
+		a.ask(200+row, func(context.Context) string { return "y" })
+	}
+	text := a.text(t.Context(), "1000:1000:")
+	if got := readAnswers(&text); len(got) != maxAnswers || got[200+3*maxAnswers-1] != "y" || got[100] != "" {
+		t.Errorf("%q", text)
+	}
+	for _, bad := range []string{"x", "[]", `{"a":"b"}`, `{"1":2}`} {
+		if got := readAnswers(&bad); got[1] != "" {
+			t.Errorf("%q: %v", bad, got)
+		}
 	}
 }
 
@@ -120,7 +186,18 @@ func TestProve(t *testing.T) {
 			apply := c.Apply
 			c.Apply = func(rows []Row) {
 				apply(rows)
-				n.Prompt()
+				for _, row := range rows {
+					if name == "b" { // of a version that answers nothing
+						n.Prompt(row, nil)
+						continue
+					}
+					n.Prompt(row, func(context.Context) string {
+						if p := n.place.Load(); p == nil || !sees(p.Position, row.XID) {
+							return "too early"
+						}
+						return name + " says"
+					})
+				}
 			}
 		})
 		<-n.Ready()
@@ -132,7 +209,7 @@ func TestProve(t *testing.T) {
 	dead(t, c, "silent", 0, 300*time.Millisecond)
 	row := barrier(t, c, "a")
 	ended := time.Now()
-	p := a.Prove(t.Context(), row, ended)
+	p := a.Prove(t.Context(), row, ended, true)
 	if took := time.Since(ended); took > poll/2 {
 		t.Errorf("took %v", took)
 	}
@@ -141,7 +218,12 @@ func TestProve(t *testing.T) {
 			t.Errorf("%s: %+v", id, got)
 		}
 	}
-	if early := 300*time.Millisecond + proofMargin; !p.settled() || p.of("silent").After < early || p.of("silent").MaxStaleness != 300*time.Millisecond {
+	for id, want := range map[string]string{"a": "", "b": "", "c": "c says", "silent": ""} {
+		if got := p.of(id).Answer; got != want {
+			t.Errorf("%s answers %q, want %q", id, got, want)
+		}
+	}
+	if early := 300*time.Millisecond + proofMargin; !p.settled(false, "self", 0) || p.of("silent").After < early || p.of("silent").MaxStaleness != 300*time.Millisecond {
 		t.Errorf("%+v", p)
 	}
 	// Many wait at once, for as long as somebody goes on, and no longer.
@@ -149,7 +231,7 @@ func TestProve(t *testing.T) {
 	rows := []Row{barrier(t, c, "a"), barrier(t, c, "a"), barrier(t, c, "a")}
 	got := make(chan Proof)
 	for _, row := range rows {
-		go func() { got <- a.Prove(t.Context(), row, time.Now()) }()
+		go func() { got <- a.Prove(t.Context(), row, time.Now(), false) }()
 	}
 	testwait.Until(t, soon, "all wait", func() bool {
 		a.looks.mu.Lock()
@@ -172,18 +254,18 @@ func TestProve(t *testing.T) {
 	}
 	execute(t, c, `DELETE FROM nodes WHERE id='goes on'`)
 	for range rows {
-		if p := <-got; !p.settled() || p.of("goes on").State == Confirmed || p.of("b").State != Confirmed || p.of("c").State != Confirmed {
+		if p := <-got; !p.settled(false, "self", 0) || p.of("goes on").State == Confirmed || p.of("b").State != Confirmed || p.of("c").State != Confirmed {
 			t.Errorf("%+v", p)
 		}
 	}
 	row = barrier(t, c, "a")
 	execute(t, c, `DELETE FROM feed WHERE xid=$1`, int64(row.XID))
-	if p := a.Prove(t.Context(), row, time.Now()); !p.Lost {
+	if p := a.Prove(t.Context(), row, time.Now(), false); !p.Lost {
 		t.Errorf("the row is gone: %+v", p)
 	}
 	row = barrier(t, c, "a")
 	row.WrittenAt = row.WrittenAt.Add(time.Microsecond) // another row, with an id that was given again
-	if p := a.Prove(t.Context(), row, time.Now()); !p.Lost {
+	if p := a.Prove(t.Context(), row, time.Now(), false); !p.Lost {
 		t.Errorf("another row: %+v", p)
 	}
 	testwait.Until(t, soon, "nobody looks any more", func() bool {
@@ -226,7 +308,7 @@ func TestNotAppliedNotTold(t *testing.T) {
 		t.Errorf("it tells that it has applied what it could not: %+v", p)
 	}
 	fail.Store(false)
-	if p := a.Prove(t.Context(), row, time.Now()); p.of("n").State != Confirmed {
+	if p := a.Prove(t.Context(), row, time.Now(), false); p.of("n").State != Confirmed {
 		t.Errorf("%+v", p)
 	}
 }

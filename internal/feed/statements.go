@@ -22,7 +22,7 @@ const (
 
 	// lookAround reads the nodes, which of some rows of ours are still there, and in which
 	// history all of that was true, in one statement.
-	lookAround = `SELECT s.history, s.now, s.kept, n.id, n.host, n.version, n.addresses, n.started_at, n.max_staleness, n.seen_at, n.history, n.position, n.age
+	lookAround = `SELECT s.history, s.now, s.kept, n.id, n.host, n.version, n.addresses, n.started_at, n.max_staleness, n.seen_at, n.history, n.position, n.age, n.answers
 		FROM (SELECT (SELECT system_identifier FROM pg_control_system())||'/'||substr(pg_walfile_name(pg_current_wal_lsn()),1,8) AS history, ` + clock + ` AS now,
 			ARRAY(SELECT f.xid FROM feed AS f JOIN unnest($2::bigint[], $3::bigint[]) AS w(xid, written_at) ON f.xid=w.xid AND f.written_at=w.written_at
 				WHERE f.node=$1) AS kept) AS s LEFT JOIN nodes AS n ON true`

@@ -53,6 +53,38 @@ type Told struct {
 	Self  bool
 	State State
 	After time.Duration // how long it took until that was known
+	// Verdicts are what its checker says, in the order of the questions; nil: it has not said.
+	Verdicts []Verdict
+}
+
+// MaxQuestions is how many questions go with one proof.
+const MaxQuestions = 32
+
+// Question asks a process what a request would get, at this moment, with a credential that
+// is only named: an API key by its id, a token by what revocation knows of it.
+type Question struct {
+	Realm string `json:"realm"`
+	// Kind and ID say for people what is asked about: "key", "grant", "user", "client" or
+	// "realm", and its id or name. The id of a key is all that names it.
+	Kind string `json:"kind"`
+	ID   string `json:"id,omitempty"`
+	// Of a token: whose, of which client, and its place in the status lists, where it has one.
+	Subject   string `json:"subject,omitempty"`
+	Client    string `json:"client,omitempty"`
+	HasStatus bool   `json:"has_status,omitempty"`
+	List      int64  `json:"list,omitempty"`
+	Index     int64  `json:"index,omitempty"`
+	// Issued is when at the latest, in milliseconds since 1970.
+	Issued int64 `json:"issued,omitempty"`
+}
+
+// KindKey is the Kind of a question about an API key.
+const KindKey = "key"
+
+// Verdict answers a question. The zero Verdict says that the credential is let in.
+type Verdict struct {
+	Refused bool   `json:"refused,omitempty"`
+	Reason  string `json:"reason,omitempty"` // the code of the rule that refuses it
 }
 
 // Proof says which processes know of a change.
@@ -63,9 +95,15 @@ type Proof struct {
 	Took   time.Duration
 }
 
-// Proven reports that nobody answers without the change any more.
+// Proven reports that nobody answers without the change any more. Whoever says that he
+// would let in what was ended disproves it.
 func (p Proof) Proven() bool {
 	for _, n := range p.Nodes {
+		for _, v := range n.Verdicts {
+			if !v.Refused {
+				return false
+			}
+		}
 		if n.State != Confirmed && n.State != Silent && n.State != Left {
 			return false
 		}

@@ -62,6 +62,7 @@ type House struct {
 
 	mu       sync.Mutex
 	recorded []gatehouse.Event
+	asked    []peers.Question
 }
 
 // Config is what the house made its Admin of.
@@ -276,11 +277,21 @@ func (h *House) Waits(fn func(ctx context.Context, atMost time.Duration) peers.P
 	h.waits.Store(&fn)
 }
 
-func (h *House) prove(ctx context.Context, atMost time.Duration) peers.Proof {
+func (h *House) prove(ctx context.Context, atMost time.Duration, questions ...peers.Question) peers.Proof {
+	h.mu.Lock()
+	h.asked = questions
+	h.mu.Unlock()
 	if fn := h.waits.Load(); fn != nil && *fn != nil {
 		return (*fn)(ctx, atMost)
 	}
-	return h.DB.Prove(ctx, atMost)
+	return h.DB.Prove(ctx, atMost, questions...)
+}
+
+// Asked is what the nodes were asked when somebody last waited for them.
+func (h *House) Asked() []peers.Question {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
 }
 
 // ViewLoad loads anew what is no longer valid, as after another node's restore.

@@ -101,7 +101,7 @@ func api(f *testing.F) http.Handler {
 		},
 		Challenges: func(*http.Request) []string { return nil },
 		Allow:      func(context.Context, string) (time.Duration, bool) { return 0, true },
-		Waiting: adminhttp.Waiting{Nodes: func(context.Context, time.Duration) peers.Proof { return peers.Proof{} }, Now: time.Now,
+		Waiting: adminhttp.Waiting{Nodes: func(context.Context, time.Duration, ...peers.Question) peers.Proof { return peers.Proof{} }, Now: time.Now,
 			Outside: func(context.Context, string, time.Time) []adminhttp.Outside { return nil }}})
 	if err != nil {
 		f.Fatal(err)
