@@ -64,19 +64,20 @@ func connectPostgres(ctx context.Context, cfg Config, db *DB) (*base, starter, e
 	if err != nil {
 		return nil, nil, err
 	}
-	all := &servers{}
+	all := newServers(cfg.Logger)
+	all.check(poolConfig.ConnConfig, cfg.Shared || len(all.order(poolConfig.ConnConfig)) > 1)
+	poolConfig.PrepareConn = func(_ context.Context, conn *pgx.Conn) (bool, error) { return all.current(conn.PgConn()), nil }
 	poolConfig.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { all.sort(c); return nil }
 	l := &postgresLock{config: poolConfig.ConnConfig.Copy(), servers: all, logger: cfg.Logger, shared: cfg.Shared}
 	if _, err := waitForLock(ctx, cfg.LockWait, func() (struct{}, error) { return struct{}{}, l.take(ctx) }); err != nil {
 		return nil, nil, err
 	}
 	limited := cfg.Shared && poolConfig.ConnConfig.RuntimeParams[idleTimeout] == ""
-	poolConfig.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		if err := noteBackend(ctx, conn); err != nil || !limited {
+	if limited {
+		poolConfig.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, `SET `+idleTimeout+`='`+maxIdle+`'`)
 			return err
 		}
-		_, err := conn.Exec(ctx, `SET `+idleTimeout+`='`+maxIdle+`'`)
-		return err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, poolConfig)
 	if err != nil {
@@ -223,13 +224,18 @@ func (e *postgresEngine) attempt(ctx context.Context, fn func(context.Context, *
 	if err != nil {
 		return false, err
 	}
+	defer e.lock.servers.meanwhile(conn.Conn().PgConn(), cancel)()
 	own := &postgresTx{conn: conn}
 	defer own.close()
 	tx := newTx(own, e.now, writing(DriverPostgres))
 	if e.feed != nil {
 		tx.announce = e.feed.announce
 	}
-	if err := tx.run(bounded, fn); err != nil {
+	err = tx.run(bounded, fn)
+	if !e.lock.servers.current(conn.Conn().PgConn()) { // what it commits is lost with it
+		return true, errUnavailable.With(errors.Join(errOldPrimary, err))
+	}
+	if err != nil {
 		return diagnose(tx.failed) == troubleRetry || e.stale(tx.failed), err
 	}
 	return e.commit(ctx, own, tx)
@@ -341,16 +347,18 @@ func (c postgresReads) broken(error) {}
 func (c postgresReads) query(ctx context.Context, query string, args []any) (rows, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(c.e.patience, cancel)
+	stop := c.e.lock.servers.meanwhile(nil, cancel)
 	found, err := c.e.shared.QueryContext(ctx, query, args...)
 	if err != nil && ctx.Err() == nil && c.e.stale(err) {
 		found, err = c.e.shared.QueryContext(ctx, query, args...)
 	}
 	late.Stop()
 	if err != nil {
+		stop()
 		cancel()
 		return nil, err
 	}
-	return &patientRows{found, cancel, late, c.e.patience}, nil
+	return &patientRows{found, func() { stop(); cancel() }, late, c.e.patience}, nil
 }
 
 // patientRows wait so long for each row, and not for what is done with it.

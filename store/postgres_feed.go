@@ -24,13 +24,13 @@ type sharedFeed struct {
 	follower *feed.Follower
 	rows     ownConn
 	cancel   context.CancelFunc
-	ended    chan struct{}
+	running  sync.WaitGroup
 }
 
 // follow starts to read the feed and returns when it was read for the first time:
 // what is loaded from now on misses nothing.
 func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, pool *pgxpool.Pool, about peers.About, logger *slog.Logger) (*sharedFeed, error) {
-	s := &sharedFeed{node: e.db.node, logger: logger, ended: make(chan struct{})}
+	s := &sharedFeed{node: e.db.node, logger: logger}
 	s.rows.config, s.rows.servers = config.Copy(), e.lock.servers
 	s.rows.config.RuntimeParams["application_name"] += " nodes"
 	config = config.Copy()
@@ -54,11 +54,12 @@ func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, poo
 			}
 			return s.rows.query(ctx, statement, args, each)
 		},
-		Node:   s.node,
-		Apply:  func(rows []feed.Row) { e.others(s.follower, rows) },
-		Self:   selfOf(about),
-		Reload: e.reload,
-		Logger: logger,
+		Current: func(conn *pgx.Conn) bool { return e.lock.servers.current(conn.PgConn()) },
+		Node:    s.node,
+		Apply:   func(rows []feed.Row) { e.others(s.follower, rows) },
+		Self:    selfOf(about),
+		Reload:  e.reload,
+		Logger:  logger,
 	})
 	if err != nil {
 		return nil, internal("%w", err)
@@ -66,10 +67,8 @@ func (e *postgresEngine) follow(ctx context.Context, config *pgx.ConnConfig, poo
 	e.lock.lost = s.follower.Forget
 	running, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	go func() {
-		defer close(s.ended)
-		s.follower.Run(running)
-	}()
+	s.running.Go(func() { s.follower.Run(running) })
+	s.running.Go(func() { e.lock.servers.watch(running, e.lock.config, s.follower.Age) })
 	select {
 	case <-s.follower.Ready():
 		return s, nil
@@ -101,7 +100,7 @@ func (e *postgresEngine) reach(ctx context.Context, config *pgx.ConnConfig) (*pg
 // stop ends the reading, and takes this node from the list of those who read.
 func (s *sharedFeed) stop() {
 	s.cancel()
-	<-s.ended
+	s.running.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	if err := s.follower.Leave(ctx); err != nil {
@@ -122,6 +121,9 @@ type ownConn struct {
 func (c *ownConn) query(ctx context.Context, statement string, args []any, each func(func(...any) error) error) (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.conn != nil && !c.servers.current(c.conn.PgConn()) {
+		c.drop()
+	}
 	if c.conn == nil {
 		if c.conn, err = c.servers.connect(ctx, c.config); err != nil {
 			return err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,17 @@ const headStart = 250 * time.Millisecond
 // one that failed may take connections and say nothing: to ask one after the other, as pgx
 // does, would wait for it each time, and longer than a heartbeat may take.
 type servers struct {
-	last atomic.Int32 // the number of the one that was the primary last
+	logger *slog.Logger
+	last   atomic.Int32            // the number of the one that was the primary last
+	newest atomic.Pointer[history] // the latest one that was met; nil before the first primary
+	reign  atomic.Pointer[reign]
+	told   atomic.Int64 // when the log was told of a primary that is none, in nanoseconds since 1970
+}
+
+func newServers(logger *slog.Logger) *servers {
+	s := &servers{logger: logger}
+	s.reign.Store(newReign())
+	return s
 }
 
 // server is how to connect to one of them.
@@ -58,7 +69,8 @@ func (s *servers) sort(config *pgx.ConnConfig) {
 }
 
 // connect connects to the first server that answers and is what the DSN's
-// target_session_attrs ask for.
+// target_session_attrs ask for. The first time all are asked: two may take themselves for
+// the primary, and only then is it seen which was promoted later.
 func (s *servers) connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
 	list := s.order(config)
 	if len(list) == 1 {
@@ -86,30 +98,47 @@ func (s *servers) connect(ctx context.Context, config *pgx.ConnConfig) (*pgx.Con
 		}()
 	}
 	ask()
+	compare := s.newest.Load() == nil
+	for compare && asked < len(list) {
+		ask()
+	}
 	next := time.NewTicker(headStart)
 	defer next.Stop()
+	var found *result
 	var all []error
-	for open > 0 {
+	for late := false; open > 0 && !late; {
 		select {
 		case <-next.C:
 			ask()
+			late = found != nil
 		case r := <-results:
 			open--
-			if r.err != nil {
+			switch {
+			case r.err != nil:
 				all = append(all, r.err)
 				ask()
-				continue
+			case found == nil:
+				found = &r
+				next.Reset(headStart)
+			case s.current(found.conn.PgConn()) && (found.number < r.number || !s.current(r.conn.PgConn())):
+				_ = closeQuietly(r.conn)
+			default:
+				_ = closeQuietly(found.conn)
+				found = &r
 			}
-			s.last.Store(r.number)
-			go func(open int) { // who is late is not needed
-				for range open {
-					if r := <-results; r.err == nil {
-						_ = closeQuietly(r.conn)
-					}
-				}
-			}(open)
-			return r.conn, nil
+			late = found != nil && !compare
 		}
 	}
-	return nil, errors.Join(all...)
+	go func(open int) { // who is late is not needed
+		for range open {
+			if r := <-results; r.err == nil {
+				_ = closeQuietly(r.conn)
+			}
+		}
+	}(open)
+	if found == nil {
+		return nil, errors.Join(all...)
+	}
+	s.last.Store(found.number)
+	return found.conn, nil
 }

@@ -43,7 +43,10 @@ type postgresLock struct {
 	watched sync.WaitGroup
 }
 
-func (l *postgresLock) isHeld() bool { return l.held.Load() != nil }
+func (l *postgresLock) isHeld() bool {
+	conn := l.held.Load()
+	return conn != nil && l.servers.current(conn.PgConn())
+}
 
 // hold returns at once when the lock is held.
 func (l *postgresLock) hold(ctx context.Context) error {
@@ -61,6 +64,9 @@ func (l *postgresLock) take(ctx context.Context) error {
 	}
 	if l.closed {
 		return errClosed
+	}
+	if l.held.Swap(nil) != nil { // by a server that is the primary no more
+		l.cancel()
 	}
 	conn, err := l.servers.connect(ctx, l.config)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -32,6 +31,7 @@ func (e *postgresEngine) finish(ctx context.Context, own *postgresTx, tx *Tx) (o
 	// COMMIT in two: nobody would know what became of it.
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.patience)
 	defer cancel()
+	defer e.lock.servers.meanwhile(own.conn.Conn().PgConn(), cancel)()
 	backend := own.backend()
 	err := own.commit(whole, tx.last)
 	own.close()
@@ -56,20 +56,6 @@ func (e *postgresEngine) finish(ctx context.Context, own *postgresTx, tx *Tx) (o
 func retryable(err error) bool {
 	t := diagnose(err)
 	return t == troubleRetry || t == troubleConnection
-}
-
-// backendKey is where a connection keeps the id of the server's process that serves it.
-const backendKey = "gatehouse backend"
-
-// noteBackend asks a new connection whose it is. What the protocol says at its start is
-// not enough: a pooler tells an id of its own there.
-func noteBackend(ctx context.Context, conn *pgx.Conn) error {
-	var pid int64
-	if err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&pid); err != nil {
-		return err
-	}
-	conn.PgConn().CustomData()[backendKey] = pid
-	return nil
 }
 
 // lookUp finds out what became of a transaction whose COMMIT was not answered, by what

@@ -27,6 +27,8 @@ const (
 	removeAtOnce = 1000
 )
 
+var errNotCurrent = errors.New("feed: another server has taken over from the one that was read")
+
 // Config is what a [Follower] needs.
 type Config struct {
 	// Connect opens a connection to the primary, for the follower alone. It must not
@@ -37,6 +39,9 @@ type Config struct {
 	Exec func(ctx context.Context, statement string, args ...any) (int64, error)
 	// Query is Exec for a statement that returns rows, each of which is given to each.
 	Query func(ctx context.Context, statement string, args []any, each func(scan func(dest ...any) error) error) error
+	// Current reports whether a connection of Connect still leads to the primary, as far as is
+	// known: what a server says that another one has taken over from is not applied.
+	Current func(*pgx.Conn) bool
 	// Node is this process, unlike every other one and every earlier start. Its own rows
 	// are not given to Apply: they have had their effect.
 	Node string
@@ -89,7 +94,7 @@ type mark struct {
 
 // New returns a follower that has read nothing yet.
 func New(cfg Config) (*Follower, error) {
-	if cfg.Connect == nil || cfg.Exec == nil || cfg.Query == nil || cfg.Node == "" || cfg.Apply == nil || cfg.Reload == nil {
+	if cfg.Connect == nil || cfg.Current == nil || cfg.Exec == nil || cfg.Query == nil || cfg.Node == "" || cfg.Apply == nil || cfg.Reload == nil {
 		return nil, errors.New("feed: a part is missing")
 	}
 	if cfg.Logger == nil {
@@ -273,6 +278,9 @@ func (f *Follower) step(ctx context.Context, conn *pgx.Conn, proof Row) error {
 	f.queue.begin()
 	doubt := f.doubt.Swap(false) // before the reading: who doubts later gets another one
 	g, err := read(reading, conn, f.reader.last, proof)
+	if err == nil && !f.cfg.Current(conn) {
+		err = errNotCurrent
+	}
 	if err != nil {
 		f.doubt.Store(f.doubt.Load() || doubt)
 		return err

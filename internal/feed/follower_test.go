@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,7 @@ func start(t testing.TB, dsn, name string, change func(*Config)) *node {
 			c.OnNotification = func(conn *pgconn.PgConn, note *pgconn.Notification) { n.Notified(conn, note) }
 			return pgx.ConnectConfig(ctx, c)
 		},
+		Current: func(*pgx.Conn) bool { return true },
 		Exec: func(ctx context.Context, statement string, args ...any) (int64, error) {
 			c, err := pgx.Connect(ctx, dsn)
 			if err != nil {
@@ -429,10 +431,34 @@ func TestPooler(t *testing.T) {
 	}
 }
 
+// TestNotCurrent: what a server says that another one has taken over from is not applied,
+// and another one is looked for.
+func TestNotCurrent(t *testing.T) {
+	dsn := database(t)
+	var old atomic.Bool
+	var connected atomic.Int64
+	n := start(t, dsn, "a", func(c *Config) {
+		connect := c.Connect
+		c.Connect = func(ctx context.Context) (*pgx.Conn, error) { connected.Add(1); return connect(ctx) }
+		c.Current = func(*pgx.Conn) bool { return !old.Load() }
+	})
+	testwait.Until(t, soon, "young", func() bool { return n.Age() < time.Second })
+	old.Store(true)
+	appendTo(t, connect(t, dsn), "b", "one")
+	before := connected.Load()
+	testwait.Until(t, soon, "connected anew", func() bool { return connected.Load() >= before+3 })
+	if n.seen("one") {
+		t.Error("applied")
+	}
+	old.Store(false)
+	testwait.Until(t, soon, "applied at last", func() bool { return n.seen("one") })
+}
+
 // TestNewRefusesParts: a follower that lacks a part would skip what it is for.
 func TestNewRefusesParts(t *testing.T) {
 	whole := Config{
 		Connect: func(context.Context) (*pgx.Conn, error) { return nil, nil },
+		Current: func(*pgx.Conn) bool { return true },
 		Exec:    func(context.Context, string, ...any) (int64, error) { return 0, nil },
 		Query:   func(context.Context, string, []any, func(func(...any) error) error) error { return nil },
 		Node:    "a", Apply: func([]Row) {}, Reload: func(context.Context, string) error { return nil },
@@ -441,7 +467,7 @@ func TestNewRefusesParts(t *testing.T) {
 		t.Error(err)
 	}
 	for name, spoil := range map[string]func(*Config){
-		"Connect": func(c *Config) { c.Connect = nil }, "Exec": func(c *Config) { c.Exec = nil }, "Query": func(c *Config) { c.Query = nil }, "Node": func(c *Config) { c.Node = "" },
+		"Connect": func(c *Config) { c.Connect = nil }, "Current": func(c *Config) { c.Current = nil }, "Exec": func(c *Config) { c.Exec = nil }, "Query": func(c *Config) { c.Query = nil }, "Node": func(c *Config) { c.Node = "" },
 		"Apply": func(c *Config) { c.Apply = nil }, "Reload": func(c *Config) { c.Reload = nil },
 	} {
 		c := whole
