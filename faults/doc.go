@@ -18,10 +18,12 @@
 //
 // The faults are real. SIGKILL ends the process; strace makes system calls fail
 // with EIO or EROFS in the kernel's name; a tiny file system or a limit on the
-// size of files fills up; PostgreSQL is stopped. Nothing in the product knows of
-// these tests. A clock that steps back cannot be had from outside for a static
-// program, so that test lives beside package server.
+// size of files fills up; PostgreSQL is stopped, crashes, hangs, fails over and comes
+// back; Toxiproxy cuts and slows the network. Nothing in the product knows of
+// these tests. A clock that is off is built into a program of its own, by a line
+// that is replaced (clockOff); one that steps back is tested beside package server.
 //
 // Each test is short by default. GATEHOUSE_TEST_LONG=1 (`make crash`) runs the
-// full hundred kills on each database and keeps it away for a minute.
+// full hundred kills on each database, keeps it away for a minute, and goes three
+// times through everything that can befall three nodes.
 package faults

@@ -29,7 +29,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testpg"
-	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // threeNodes is where the files are that an operator of three nodes is given.
@@ -40,20 +39,23 @@ const threeNodes = "../deploy/three-nodes"
 type house struct {
 	db1, db2 *testpg.Server
 	dsn      string // as the nodes have it
+	readme   string
+	port     string // of both databases
+	password string // of the roles gatehouse and replicator
 	nodes    [3]*node
 	front    *node // through HAProxy
 	proxy    *exec.Cmd
 	socket   string // of HAProxy's administration
 	said     strings.Builder
 	at       func(text string) string // puts addresses of loopback for those of the files
-	saved    []string                 // checkpoints
+	settings func(file string, replace ...string) testpg.Settings
+	saved    []string // checkpoints
 	truth    truth
 	serial   atomic.Int64
 }
 
-// newHouse starts everything. way says by which DSN a node reaches the databases; nil: as
-// the README says.
-func newHouse(t *testing.T, way func(t *testing.T, h *house, node int) string) *house {
+// newHouse starts everything. prepare changes a node before its first start, and may be nil.
+func newHouse(t *testing.T, prepare func(h *house, i int, n *node)) *house {
 	t.Helper()
 	needPostgres(t)
 	haproxy, err := exec.LookPath("haproxy")
@@ -66,8 +68,8 @@ func newHouse(t *testing.T, way func(t *testing.T, h *house, node int) string) *
 	for i := range h.nodes {
 		h.nodes[i] = h.node(t, i)
 		h.nodes[i].cfg.dsn = h.dsn
-		if way != nil {
-			h.nodes[i].cfg.dsn = way(t, h, i)
+		if prepare != nil {
+			prepare(h, i, h.nodes[i])
 		}
 	}
 	h.nodes[0].start(t)
@@ -82,6 +84,11 @@ func newHouse(t *testing.T, way func(t *testing.T, h *house, node int) string) *
 		}
 	})
 	h.whole(t, "the start", 30*time.Second)
+	list := exec.Command(binary, "node", "list")
+	list.Env = append(environ(), "GATEHOUSE_URL="+h.nodes[0].auth, "GATEHOUSE_TOKEN="+h.nodes[0].adminKey)
+	if out, err := list.CombinedOutput(); err != nil || strings.Count(string(out), " live") != len(h.nodes) {
+		t.Errorf("node list: %v\n%s", err, out)
+	}
 	return h
 }
 
@@ -124,39 +131,28 @@ func (h *house) file(t *testing.T, name string, replace ...string) string {
 func (h *house) databases(t *testing.T) {
 	t.Helper()
 	hba := h.file(t, "postgresql/pg_hba.conf", "hostssl", "host", "10.0.0.0/30", "127.0.0.0/8", "10.0.0.20/30", "127.0.0.0/8")
-	_, text, _ := strings.Cut(h.at(":5432"), ":")
+	_, h.port, _ = strings.Cut(h.at(":5432"), ":")
 	var port int
-	if _, err := fmt.Sscan(text, &port); err != nil {
+	if _, err := fmt.Sscan(h.port, &port); err != nil {
 		t.Fatal(err)
 	}
-	settings := func(name string) testpg.Settings {
-		return testpg.Settings{Port: port, HBA: hba, Conf: h.file(t, "postgresql/"+name, "ssl = on", "ssl = off")}
+	h.settings = func(name string, replace ...string) testpg.Settings {
+		return testpg.Settings{Port: port, HBA: hba, Conf: h.file(t, "postgresql/"+name, append(replace, "ssl = on", "ssl = off")...)}
 	}
-	var err error
-	if h.db1, err = testpg.StartWith(settings("primary.conf")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.db1.Stop)
-	password := rand.Text()
-	role, err := os.ReadFile("../deploy/postgres-role.sql")
+	readme, err := os.ReadFile(filepath.Join(threeNodes, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	local := " options='-c synchronous_commit=local'"
-	sql(t, h.db1.Local("postgres")+local, `CREATE ROLE replicator LOGIN REPLICATION PASSWORD '`+password+`'`)
-	sql(t, h.db1.Local("postgres")+local, `CREATE DATABASE gatehouse ENCODING UTF8 TEMPLATE template0`)
-	sql(t, h.db1.Local("gatehouse")+local, string(role))
-	sql(t, h.db1.Local("postgres")+local, `ALTER ROLE gatehouse PASSWORD '`+password+`'`)
-	origin := h.at("host=10.0.0.21 ") + fmt.Sprintf("port=%d user=replicator application_name=db2 sslmode=disable", port)
-	if h.db2, err = testpg.Follow(origin, password, settings("standby.conf")); err != nil {
+	h.readme, h.password = string(readme), rand.Text()
+	if h.db1, err = testpg.StartWith(h.settings("primary.conf")); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(h.db2.Stop)
-	testwait.Until(t, 20*time.Second, "the standby is waited for", func() bool {
-		return query[string](t, h.db1.Local("postgres"), `SELECT coalesce(max(sync_state), '') FROM pg_stat_replication`) == "sync"
-	})
-	readme := h.file(t, "README.md", "PASSWORD", password, "sslmode=verify-full&sslrootcert=/etc/gatehouse/db-ca.pem", "sslmode=disable")
-	_, text, found := strings.Cut(readme, "postgres://")
+	t.Cleanup(h.db1.Stop)
+	h.commands(t, h.db1, "these do without:", h.password)
+	h.db2 = h.follow(t, "10.0.0.21", "db2", h.settings("standby.conf"))
+	h.waitedFor(t, h.db1)
+	text := h.file(t, "README.md", "PASSWORD", h.password, "sslmode=verify-full&sslrootcert=/etc/gatehouse/db-ca.pem", "sslmode=disable")
+	_, text, found := strings.Cut(text, "postgres://")
 	h.dsn = "postgres://" + strings.Fields(text)[0]
 	if !found || !strings.HasSuffix(h.dsn, "sslmode=disable") {
 		t.Fatalf("the README names %s", h.dsn)
@@ -194,9 +190,9 @@ func (h *house) node(t *testing.T, i int) *node {
 	n := &node{dir: t.TempDir(), client: plain}
 	n.config, n.data = filepath.Join(n.dir, "gatehouse.yaml"), filepath.Join(n.dir, "data")
 	n.auth, n.gateway = h.at(fmt.Sprintf("http://10.0.0.%d:8080", i+1)), h.at(fmt.Sprintf("http://10.0.0.%d:8081", i+1))
-	n.admin = n.auth + "/admin/v1/realms/main"
+	n.admin, n.metrics = n.auth+"/admin/v1/realms/main", h.at(fmt.Sprintf("http://10.0.0.%d:9090", i+1))
 	n.env = []string{"GATEHOUSE_LISTEN_AUTH_ADDRESS=" + n.auth[7:], "GATEHOUSE_LISTEN_GATEWAY_ADDRESS=" + n.gateway[7:],
-		"GATEHOUSE_LISTEN_METRICS_ADDRESS=" + h.at(fmt.Sprintf("10.0.0.%d:9090", i+1)),
+		"GATEHOUSE_LISTEN_METRICS_ADDRESS=" + n.metrics[7:],
 		"GATEHOUSE_LIMITS_TOKENS=1000000/1s", "GATEHOUSE_LIMITS_ADMIN=1000000/1s", "GATEHOUSE_AUDIT_QUEUE=1000000"}
 	if i == 0 {
 		if out, err := exec.Command(binary, "init", "--issuer", "https://auth.example.com", n.dir).CombinedOutput(); err != nil {
@@ -216,7 +212,8 @@ func (h *house) node(t *testing.T, i int) *node {
 	}
 	text := h.file(t, "gatehouse.yaml", "[10.0.0.10]", "[127.0.0.0/8]", "http://10.0.0.30:3000", upstream().URL,
 		"- {match: /, authenticated: true}", `- {match: GET /public, anonymous: true}
-  - {match: GET /private, authenticated: true}`)
+  - {match: GET /private, authenticated: true}
+  - {match: GET /live, authenticated: true, ticket: ticket}`)
 	if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

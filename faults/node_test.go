@@ -93,6 +93,9 @@ type node struct {
 	dir, data, config string
 	auth, gateway     string // base URLs; they stay the same over restarts
 	admin             string // URL of the management API of realm main
+	metrics           string // base URL, where there is one
+	host              string // as callers name it, where that is not what its URL says
+	program           string // binary, where it is not the one that all have
 	client            *http.Client
 	env               []string // of the process, beside what all have
 	cfg               nodeConfig
@@ -228,7 +231,11 @@ func (n *node) checkLog(t *testing.T) {
 func (n *node) start(t *testing.T, wrap ...string) {
 	t.Helper()
 	began := time.Now()
-	args := append(append([]string{}, wrap...), binary, "serve", "--config", n.config)
+	program := binary
+	if n.program != "" {
+		program = n.program
+	}
+	args := append(append([]string{}, wrap...), program, "serve", "--config", n.config)
 	n.process = exec.Command(args[0], args[1:]...)
 	n.process.Env = append(environ(), n.env...)
 	if n.cfg.dsn != "" {
@@ -340,7 +347,7 @@ func (n *node) do(method, url, credential, body string) (a answer) {
 	if err != nil {
 		return answer{err: err}
 	}
-	if body != "" {
+	if r.Host = n.host; body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if user, password, ok := strings.Cut(credential, ":"); ok {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/internal/testpg"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
@@ -26,23 +27,28 @@ func TestThreeNodes(t *testing.T) {
 		t.Skip("starts many processes")
 	}
 	var way *network // of the third node to the databases
-	h := newHouse(t, func(t *testing.T, h *house, node int) string {
-		if node < 2 {
-			return h.dsn
+	h := newHouse(t, func(h *house, i int, n *node) {
+		switch {
+		case i == 1:
+			n.program = clockOff(t, 30*time.Second)
+		case i == 2 && long:
+			n.program = clockOff(t, -30*time.Second)
+			databases := []string{h.at("10.0.0.21:5432"), h.at("10.0.0.22:5432")}
+			var ways []string
+			way, ways = newNetwork(t, databases...)
+			n.cfg.dsn = strings.NewReplacer(databases[0], ways[0], databases[1], ways[1]).Replace(h.dsn)
 		}
-		databases := []string{h.at("10.0.0.21:5432"), h.at("10.0.0.22:5432")}
-		var ways []string
-		way, ways = newNetwork(t, databases...)
-		return strings.NewReplacer(databases[0], ways[0], databases[1], ways[1]).Replace(h.dsn)
 	})
 	h.truth.person(t, h.front)
+	if h.clocks(t, 1); long {
+		h.clocks(t, 2)
+	}
 	patrol, histories := h.patrol(t), h.redeemers(t, 2)
 	asleep := maxStaleness + 2*time.Second
 	if long {
 		asleep = 20 * time.Second
 	}
 	for round := 0; round == 0 || long && round < 3; round++ {
-		h.during(t, "a rolling restart", h.roll)
 		h.during(t, "kill -9 of a node", func(t *testing.T) {
 			n := h.nodes[rand.IntN(3)]
 			n.kill()
@@ -54,15 +60,16 @@ func TestThreeNodes(t *testing.T) {
 			testwait.Outlast(asleep)
 			n.signal(t, syscall.SIGCONT)
 		})
+		if !long {
+			break
+		}
+		h.during(t, "a rolling restart", h.roll)
 		h.during(t, "a network that swallows everything", func(t *testing.T) {
 			mend := way.spoil(t, "timeout", map[string]any{"timeout": 0})
 			h.without(t, 2)
 			mend()
 		})
 		h.during(t, "a crash of PostgreSQL", func(t *testing.T) { h.restart(t, h.db1.Crash) })
-		if !long {
-			break
-		}
 		h.during(t, "a restart of PostgreSQL", func(t *testing.T) { h.restart(t, h.db1.Down) })
 		h.during(t, "a slow network", func(t *testing.T) {
 			mend := way.spoil(t, "latency", map[string]any{"latency": 100, "jitter": 50})
@@ -81,20 +88,63 @@ func TestThreeNodes(t *testing.T) {
 		})
 	}
 	h.during(t, "a failover", func(t *testing.T) {
-		if err := h.db1.Freeze(); err != nil { // it takes connections, says nothing, and never comes back
+		if err := h.db1.Freeze(); err != nil { // it takes connections and says nothing
 			t.Fatal(err)
 		}
-		if err := h.db2.Promote(); err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range h.nodes { // ids of transactions mean something else now
-			eventually(t, 40*time.Second, "a node loads everything anew", func() bool {
-				return strings.Contains(n.logged(), "another server answers, or a standby was promoted")
-			})
-		}
+		h.promote(t, h.db2)
 	})
+	h.during(t, "two primaries", func(t *testing.T) {
+		h.db1.Thaw() // with the requests that were sent to it
+		if long {
+			h.goesOn(t, "the return of a primary that can commit nothing")
+			h.restart(t, h.db1.Down)
+			h.goesOn(t, "its restart")
+		}
+		// The worst of what an operator can do: it waits for nobody, and takes changes.
+		for _, statement := range []string{`ALTER SYSTEM SET synchronous_standby_names = ''`, `SELECT pg_reload_conf()`} {
+			sql(t, h.db1.Local("postgres"), statement)
+		}
+		n := h.nodes[rand.IntN(3)]
+		n.kill() // who starts anew remembers nothing, and is told of db1 first
+		n.start(t)
+		h.goesOn(t, "the presence of two primaries")
+		eventually(t, 15*time.Second, "nobody stays with the old one", func() bool {
+			return query[int](t, h.db1.Local("postgres"), `SELECT count(*) FROM pg_stat_activity WHERE usename='gatehouse'`) == 0
+		})
+	})
+	if long {
+		h.during(t, "a new standby and another failover", func(t *testing.T) {
+			if err := h.db1.Down(); err != nil {
+				t.Fatal(err)
+			}
+			h.db1 = h.follow(t, "10.0.0.22", "db1", h.settings("standby.conf", "10.0.0.22", "10.0.0.21"))
+			h.commands(t, h.db2, "have db2 wait for it:", "")
+			h.waitedFor(t, h.db2)
+			h.goesOn(t, "the presence of a new standby")
+			if err := h.db2.Freeze(); err != nil {
+				t.Fatal(err)
+			}
+			h.promote(t, h.db1)
+		})
+	}
 	histories()
 	patrol()
+}
+
+// promote makes a standby the primary, and waits until each node has noticed.
+func (h *house) promote(t *testing.T, s *testpg.Server) {
+	t.Helper()
+	const anew = "another server answers, or a standby was promoted"
+	var before [3]int
+	for i, n := range h.nodes {
+		before[i] = strings.Count(n.logged(), anew)
+	}
+	if err := s.Promote(); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range h.nodes { // ids of transactions mean something else now
+		eventually(t, 40*time.Second, "a node loads everything anew", func() bool { return strings.Count(n.logged(), anew) > before[i] })
+	}
 }
 
 // goesOn sees the load go on.

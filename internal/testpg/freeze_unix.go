@@ -27,8 +27,8 @@ func (s *Server) Freeze() error {
 	return err
 }
 
-// thaw has them go on.
-func (s *Server) thaw() {
+// Thaw has them go on.
+func (s *Server) Thaw() {
 	for _, pid := range s.frozen {
 		_ = syscall.Kill(pid, syscall.SIGCONT)
 	}

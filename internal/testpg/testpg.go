@@ -8,6 +8,7 @@
 package testpg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -178,7 +179,7 @@ func (s *Server) end(how os.Signal) error {
 	if s.proc == nil {
 		return nil
 	}
-	s.thaw()
+	s.Thaw()
 	if err := s.proc.Signal(how); err != nil {
 		return err
 	}
@@ -195,6 +196,11 @@ func (s *Server) Crash() error { return s.end(syscall.SIGQUIT) }
 func (s *Server) Stop() {
 	_ = s.Crash()
 	_ = os.RemoveAll(s.dir)
+}
+
+// Environ has PostgreSQL's programs be those of the server, and reach it as a superuser.
+func (s *Server) Environ() []string {
+	return []string{"PATH=" + s.bin + string(filepath.ListSeparator) + os.Getenv("PATH"), "PGHOST=" + s.dir, fmt.Sprintf("PGPORT=%d", cmp.Or(s.port, 5432)), "PGUSER=postgres"}
 }
 
 func (s *Server) dsn(database string) string {
