@@ -93,6 +93,11 @@ type Config struct {
 	// Nodes is how many processes use the keys of the same database, and share their quotas,
 	// this one among them; nil: it has them to itself. It must be quick.
 	Nodes func() int
+	// Shared counts quotas for all nodes, exactly, while it is there; nil: each counts its
+	// share.
+	Shared Shared
+	// CountWith is whose counts of uses these are, too; nil: they are its own.
+	CountWith *Authenticator
 
 	KeyPrefix string        // of API keys; "" is credential.PrefixKey
 	Leeway    time.Duration // for token times; at most 60 s
@@ -175,6 +180,9 @@ func New(cfg Config) (*Authenticator, error) {
 	}
 	a.usage.init()
 	a.quotas = newQuotas()
+	if other := cfg.CountWith; other != nil {
+		a.usage, a.quotas = other.usage, other.quotas
+	}
 	return a, nil
 }
 

@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,9 +38,12 @@ const (
 type quotas struct {
 	m      *xsync.Map[string, *tally]
 	failed *atomic.Int64 // when the database gave no answer, in nanoseconds
+	alone  *atomic.Int64 // uses judged here although there is a server that counts for all
 }
 
-func newQuotas() quotas { return quotas{xsync.NewMap[string, *tally](), new(atomic.Int64)} }
+func newQuotas() quotas {
+	return quotas{xsync.NewMap[string, *tally](), new(atomic.Int64), new(atomic.Int64)}
+}
 
 // tally is the number of uses of one key on a day and in its month.
 type tally struct {
@@ -51,6 +55,11 @@ type tally struct {
 	month            time.Month
 	today, thisMonth uses
 	readAt, usedAt   time.Time
+	writing          bool  // some uses are being stored
+	writes           int64 // how often that was done
+	// alone is how many uses were judged by this node's share; of those the server that counts
+	// for all has heard that there were told.
+	alone, told int64
 }
 
 // uses are those of a key in a day or a month.
@@ -60,17 +69,27 @@ type uses struct {
 	own     int64    // by this node since its start
 	written int64    // of those, what was stored
 	known   int64    // of those, what is among stored
+	asked   int64    // of which the server that counts for all has not answered yet
+	heard   int64    // by all nodes, as that server said
+	heardAt int64    // own uses that may be among those
 }
 
-// all are the uses that this node knows of.
-func (u *uses) all() int64 { return u.stored + u.own - u.known }
+// all are the uses that this node knows of, and never more than there were.
+func (u *uses) all() int64 { return max(u.stored+u.own-u.known, u.heard+max(u.own-u.heardAt, 0)) }
+
+// hear notes what the server that counts for all nodes says.
+func (u *uses) hear(n int64) {
+	if n > u.all() {
+		u.heard, u.heardAt = n, u.own+u.asked
+	}
+}
 
 // left is how many more uses of a quota this node may let pass by itself. What others may
 // let pass meanwhile is theirs: each has its part of what was left by its own reading, and
 // none of those is older than the oldest here.
 func (u *uses) left(quota, nodes int64) int64 {
 	others := max(quota-u.earlier[len(u.earlier)-1], 0) * (nodes - 1) / nodes
-	return quota - u.all() - others
+	return quota - u.all() - u.asked - others
 }
 
 // read notes what is stored; known are own uses that had been written when the reading began.
@@ -140,8 +159,18 @@ func (a *Authenticator) useQuota(ctx context.Context, k *keyEntry, now time.Time
 	if nodes > 1 {
 		a.quotas.freshen(ctx, a, k.id, k.quota.tally, now)
 	}
+	if a.cfg.Shared != nil {
+		if known, err := k.quota.ask(a.cfg.Shared, k.realm, k.id, now, nodes); known {
+			return err
+		}
+		a.quotas.alone.Add(1)
+	}
 	return k.quota.take(now, nodes, k.quota.perDay, k.quota.perMonth)
 }
+
+// QuotaAlone returns how many uses of keys this node judged by its share although there is a
+// server that counts for all: that was away.
+func (a *Authenticator) QuotaAlone() int64 { return a.quotas.alone.Load() }
 
 // freshen reads what is stored of a key that this node has not used for some seconds. Where
 // the database gives no answer, the key goes on by what is known.
@@ -167,11 +196,13 @@ func (t *tally) stale(now time.Time) bool {
 	return now.Sub(t.readAt) > quotaStale
 }
 
-// reread takes in what is stored; first after a time in which it was not read.
+// reread takes in what is stored; first after a time in which it was not read. What was read
+// while own uses were being stored is not: nobody could tell whether they are among it.
 func (t *tally) reread(ctx context.Context, a *Authenticator, id string, now time.Time, first bool) error {
 	t.mu.Lock()
 	t.turn(now)
 	day, ofDay, ofMonth := t.day, t.today.written, t.thisMonth.written
+	writing, writes := t.writing, t.writes
 	t.mu.Unlock()
 	today, thisMonth, err := a.storedUses(ctx, id, time.Unix(day*secondsPerDay, 0))
 	if err != nil {
@@ -179,7 +210,7 @@ func (t *tally) reread(ctx context.Context, a *Authenticator, id string, now tim
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.day == day { // else it is about another day
+	if t.day == day && !writing && t.writes == writes { // else it is about another day, or unclear
 		t.today.read(today, ofDay, first)
 		t.thisMonth.read(thisMonth, ofMonth, first)
 		t.readAt = now
@@ -198,7 +229,16 @@ func (t *tally) turn(now time.Time) {
 	}
 }
 
-// wrote notes that uses which this node counted on a day are stored.
+// writes notes that uses of a key are about to be stored.
+func (q quotas) writes(id string) {
+	if t, ok := q.m.Load(id); ok {
+		t.mu.Lock()
+		t.writing, t.writes = true, t.writes+1
+		t.mu.Unlock()
+	}
+}
+
+// wrote notes that so many uses which this node counted on a day are stored.
 func (q quotas) wrote(id string, day, n int64) {
 	t, ok := q.m.Load(id)
 	if !ok {
@@ -206,6 +246,7 @@ func (q quotas) wrote(id string, day, n int64) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.writing = false
 	if day == t.day {
 		t.today.written += n
 	}
@@ -214,29 +255,53 @@ func (q quotas) wrote(id string, day, n int64) {
 	}
 }
 
-// take counts one use, unless the key has none left. A refused use is not counted.
+// take counts one use by this node's share, unless the key has none left. A refused use is not
+// counted.
 func (t *tally) take(now time.Time, nodes, perDay, perMonth int64) error {
 	now = now.UTC()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn(now)
 	t.usedAt = now
-	var until time.Time
+	if until := t.spent(perDay, perMonth); !until.IsZero() {
+		return usedUp(until.Sub(now), perDay, perMonth)
+	}
+	if t.left(nodes, perDay, perMonth) <= 0 {
+		return usedUp(quotaEvery, perDay, perMonth) // the rest is for the others, until they are heard of
+	}
+	t.today.own++
+	t.thisMonth.own++
+	t.alone++
+	return nil
+}
+
+// spent is until when a key is used up by what this node knows; zero where it is not.
+func (t *tally) spent(perDay, perMonth int64) (until time.Time) {
 	switch {
 	case perMonth > 0 && t.thisMonth.all() >= perMonth:
-		until = time.Date(t.year, t.month+1, 1, 0, 0, 0, 0, time.UTC)
+		return time.Date(t.year, t.month+1, 1, 0, 0, 0, 0, time.UTC)
 	case perDay > 0 && t.today.all() >= perDay:
-		until = time.Unix((t.day+1)*secondsPerDay, 0)
-	case perMonth > 0 && t.thisMonth.left(perMonth, nodes) <= 0, perDay > 0 && t.today.left(perDay, nodes) <= 0:
-		until = now.Add(quotaEvery) // the rest is for the others, until they are heard of
-	default:
-		t.today.own++
-		t.thisMonth.own++
-		return nil
+		return time.Unix((t.day+1)*secondsPerDay, 0)
 	}
+	return until
+}
+
+// left is how many more uses this node may let pass by itself.
+func (t *tally) left(nodes, perDay, perMonth int64) int64 {
+	n := int64(math.MaxInt64)
+	if perMonth > 0 {
+		n = t.thisMonth.left(perMonth, nodes)
+	}
+	if perDay > 0 {
+		n = min(n, t.today.left(perDay, nodes))
+	}
+	return n
+}
+
+func usedUp(wait time.Duration, perDay, perMonth int64) error {
 	e := *errKeyQuota
 	e.Cause = fmt.Errorf("at most %s", allowance(perDay, perMonth))
-	e.RetryAfter = max(until.Sub(now), time.Second)
+	e.RetryAfter = max(wait, time.Second)
 	return &e
 }
 

@@ -75,9 +75,13 @@ func (a *Authenticator) flush(ctx context.Context, run gatehouse.Runner[UsageTx]
 		if len(batch) == 0 {
 			return nil
 		}
+		for _, k := range keys {
+			a.quotas.writes(k.id)
+		}
 		err := run(ctx, func(ctx context.Context, tx UsageTx) error { return tx.AddKeyUsage(ctx, batch) })
 		if err != nil {
 			for i, u := range batch {
+				a.quotas.wrote(keys[i].id, keys[i].day, 0)
 				a.usage.add(keys[i], u.Realm, u.Count, u.LastUsedAt.UnixMicro())
 			}
 		} else {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testpg"
@@ -38,6 +39,7 @@ var nodesCases = []struct {
 	{"checks", (*nodesBed).checks},
 	{"ends", (*nodesBed).endings},
 	{"memory", (*nodesBed).memory},
+	{"limits", (*nodesBed).limits},
 }
 
 // nodesNames are the figures of a whole report.
@@ -78,7 +80,7 @@ func measureNodes(ctx context.Context, o options) (rep figureReport, err error) 
 		name  string
 		nodes int
 	}{{&b.sqlite, "sqlite", 1}, {&b.one, "one", 1}, {&b.three, "three", 3}} {
-		if *c.into, err = b.cluster(ctx, c.name, c.nodes); err != nil {
+		if *c.into, err = b.cluster(ctx, c.name, c.nodes, strings.NewReplacer()); err != nil {
 			return rep, fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
@@ -112,8 +114,9 @@ limits: {tokens: 10000000/1m, admin: 10000000/1m}
 store: {driver: %s}
 `
 
-// cluster starts nodes on a database of their own: SQLite's when it is named so.
-func (b *nodesBed) cluster(ctx context.Context, name string, nodes int) (*cluster, error) {
+// cluster starts nodes on a database of their own: SQLite's when it is named so. with changes
+// their configuration.
+func (b *nodesBed) cluster(ctx context.Context, name string, nodes int, with *strings.Replacer) (*cluster, error) {
 	c, driver := &cluster{}, "sqlite"
 	var env []string
 	if name != driver {
@@ -126,7 +129,7 @@ func (b *nodesBed) cluster(ctx context.Context, name string, nodes int) (*cluste
 	var key []byte
 	for i := range nodes {
 		data := filepath.Join(b.dir, fmt.Sprintf("%s-%d", name, i))
-		conf, err := b.write(name+"-conf", fmt.Sprintf("%d.yaml", i), fmt.Sprintf(onNodes, data, b.upstream.line, driver))
+		conf, err := b.write(name+"-conf", fmt.Sprintf("%d.yaml", i), with.Replace(fmt.Sprintf(onNodes, data, b.upstream.line, driver)))
 		if err != nil {
 			return nil, err
 		}

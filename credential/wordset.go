@@ -21,7 +21,7 @@ func (s *wordSet) add(word string) { s.hashes = append(s.hashes, maphash.String(
 // seal is to be called after the last add and before the first has.
 func (s *wordSet) seal() {
 	slices.Sort(s.hashes)
-	s.hashes = slices.Clip(slices.Compact(s.hashes))
+	s.hashes = slices.Clone(slices.Compact(s.hashes)) // not what append has made too much of
 }
 
 func (s *wordSet) has(word string) bool {

@@ -105,7 +105,10 @@ const clockSlack = time.Second
 const dead = math.MinInt64
 
 // cell is the theoretical arrival time of a key, in nanoseconds since start.
-type cell struct{ tat atomic.Int64 }
+type cell struct {
+	tat    atomic.Int64
+	untold atomic.Bool // who counts for all does not know of some of it
+}
 
 type hashKey [2]uint64
 
@@ -282,6 +285,9 @@ func (l *Limiter) allow(key hashKey, rate Rate) Result {
 		}
 		if !c.tat.CompareAndSwap(old, next) {
 			continue
+		}
+		if l.shared != nil && !c.untold.Load() {
+			c.untold.Store(true)
 		}
 		return result(true, next-now, interval, tolerance, rate)
 	}

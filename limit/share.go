@@ -33,16 +33,20 @@ func (l *Limiter) share(interval, tolerance int64) (int64, int64) {
 // Shared counts for all nodes; *counters.Server is one.
 type Shared interface {
 	// GCRA asks whether one more event of id may happen now within scope, where each costs
-	// interval and at most tolerance may be owed, and counts it if so. owed is what is owed
-	// then. Without known nothing is: each node counts its share.
-	GCRA(scope, id string, interval, tolerance time.Duration) (owed time.Duration, allowed, known bool)
+	// interval and at most tolerance may be owed, and counts it if so; floor is what is owed
+	// at least. owed is what is owed then. Without known nothing is: each node counts its share.
+	GCRA(scope, id string, interval, tolerance, floor time.Duration) (owed time.Duration, allowed, known bool)
 	// Away reports that GCRA would know nothing now.
 	Away() bool
 }
 
+// floorSlack is longer than a question takes to be answered: what is owed falls meanwhile.
+const floorSlack = time.Second
+
 // ask has the event counted for all nodes. What is owed there is noted in the key's cell as
 // well: a caller who owes the whole limit is refused by it without a question until the time
-// comes when that could be different, and when the shared counts are lost nobody begins anew.
+// comes when that could be different, and when the shared counts are lost nobody begins anew,
+// neither here nor there. What this node counted by its share is told first.
 func (l *Limiter) ask(key hashKey, scope, id string, rate Rate) (Result, bool) {
 	interval, tolerance, ok := rate.gcra()
 	if !ok {
@@ -55,19 +59,22 @@ func (l *Limiter) ask(key hashKey, scope, id string, rate Rate) (Result, bool) {
 	// Before the question: what is owed by the answer is owed at a later time, so that the
 	// note never has somebody wait longer.
 	now := int64(l.now().Sub(l.start)) + 1
+	var floor time.Duration
 	if c, held := l.cells.Load(key); held {
-		if owed := c.tat.Load() - now; owed+interval > tolerance && owed <= tolerance && owed > 0 {
+		owed, told := max(c.tat.Load(), now)-now, !c.untold.Load()
+		if told && owed+interval > tolerance && owed <= tolerance && owed > 0 {
 			return result(false, owed, interval, tolerance, rate), true
 		}
+		floor = max(time.Duration(min(owed, tolerance))-floorSlack, 0)
 	}
-	owed, allowed, known := l.shared.GCRA(scope, id, time.Duration(interval), time.Duration(tolerance))
+	owed, allowed, known := l.shared.GCRA(scope, id, time.Duration(interval), time.Duration(tolerance), floor)
 	if !known {
 		l.alone.Add(1)
 		return Result{}, false
 	}
 	if c, own := l.own(key, now); own {
-		if old := c.tat.Load(); old != dead {
-			c.tat.CompareAndSwap(old, now+int64(owed))
+		if old := c.tat.Load(); old != dead && c.tat.CompareAndSwap(old, now+int64(owed)) {
+			c.untold.Store(false)
 		}
 	}
 	return result(allowed, int64(owed), interval, tolerance, rate), true

@@ -111,13 +111,13 @@ func TestSharedAddress(t *testing.T) {
 	}
 }
 
-// counting counts for all, as counters.Server does, by a clock that stands.
+// counting counts for all, as counters.Server does.
 type counting struct {
 	mu    sync.Mutex
 	away  bool
 	lost  bool // the next question gets no answer
 	asked []string
-	owed  map[string]time.Duration
+	owed  map[string]time.Time // until when something is owed
 }
 
 func (c *counting) Away() bool {
@@ -126,7 +126,7 @@ func (c *counting) Away() bool {
 	return c.away
 }
 
-func (c *counting) GCRA(scope, id string, interval, tolerance time.Duration) (owed time.Duration, allowed, known bool) {
+func (c *counting) GCRA(scope, id string, interval, tolerance, floor time.Duration) (owed time.Duration, allowed, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.asked = append(c.asked, scope+" "+id)
@@ -134,13 +134,15 @@ func (c *counting) GCRA(scope, id string, interval, tolerance time.Duration) (ow
 		return 0, false, false
 	}
 	if c.owed == nil {
-		c.owed = map[string]time.Duration{}
+		c.owed = map[string]time.Time{}
 	}
 	key := scope + " " + id
-	if allowed = c.owed[key]+interval <= tolerance; allowed {
-		c.owed[key] += interval
+	owed = min(max(time.Until(c.owed[key]), floor), tolerance)
+	if allowed = owed+interval <= tolerance; allowed {
+		owed += interval
 	}
-	return c.owed[key], allowed, true
+	c.owed[key] = time.Now().Add(owed)
+	return owed, allowed, true
 }
 
 // TestSharedCounts: with shared counts two nodes let through one limit, and the fields of an
@@ -217,7 +219,7 @@ func TestWhoIsAsked(t *testing.T) {
 }
 
 // TestSharedCountsLost: while they are away each node counts its share, and goes on from what
-// it last heard; when they are back they count alone.
+// it last heard; when they are back they count, and what was counted by shares counts on.
 func TestSharedCountsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := &counting{}
@@ -252,9 +254,32 @@ func TestSharedCountsLost(t *testing.T) {
 			t.Errorf("%d are half of ten", k)
 		}
 		all.away = false
+		// He who owes the whole share is not let through, and that is told.
+		for range 2 {
+			if r := l.AllowIn("s", "other", rate); r.OK {
+				t.Errorf("back: %+v", r)
+			}
+		}
+		if len(all.asked) != 6 {
+			t.Errorf("%d questions", len(all.asked))
+		}
+		if r := New(Config{Shared: all}).AllowIn("s", "other", rate); r.OK {
+			t.Errorf("back, at another node: %+v", r)
+		}
 		time.Sleep(time.Hour)
-		if r := l.AllowIn("s", "k", rate); !r.OK || r.Remaining != 5 {
+		if r := l.AllowIn("s", "k", rate); !r.OK || r.Remaining != 0 {
 			t.Errorf("back: %+v", r)
+		}
+		if r := New(Config{Shared: all}).AllowIn("s", "k", rate); r.OK {
+			t.Errorf("back, at another node: %+v", r)
+		}
+		// Counts that are lost have nobody begin anew.
+		clear(all.owed)
+		time.Sleep(time.Hour)
+		for _, want := range []bool{true, false} {
+			if r := l.AllowIn("s", "k", rate); r.OK != want {
+				t.Errorf("lost: %+v", r)
+			}
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 // limited are two nodes on one PostgreSQL that let an address call a page 20 times in a day.
 type limited struct {
 	t     *testing.T
+	demo  *server.Demo
 	nodes [2]*server.Server
 	next  atomic.Int64
 }
@@ -28,7 +29,7 @@ func newLimited(t *testing.T, change func(*server.Config)) *limited {
 	t.Helper()
 	d := demoOn(t, postgresStore(t))
 	d.StopServer(t.Context())
-	l := &limited{t: t}
+	l := &limited{t: t, demo: d}
 	for i := range l.nodes {
 		l.nodes[i] = another(t, d, func(c *server.Config) {
 			c.TrustedProxies = []string{"127.0.0.0/8"}
@@ -170,6 +171,101 @@ func TestLimitWithAWrongPassword(t *testing.T) {
 		t.Error("nothing tells that it is away")
 	}
 	l.until("each counts its half", func() bool { return l.lets(0) == 10 })
+}
+
+// quotaKey makes a key that may be used so often in a day.
+func (l *limited) quotaKey(quota int) string {
+	l.t.Helper()
+	made := call(l.t, "POST", l.nodes[0].AuthURL()+"/admin/v1/realms/main/keys", "bearer", l.demo.AdminToken,
+		"body", fmt.Sprintf(`{"name":"q","owner":%q,"scopes":["*"],"quota_day":%d}`, l.demo.Users["alice"].ID, quota)).want(l.t, "a key", 201)
+	text, _ := made.json["text"].(string)
+	return text
+}
+
+// uses are how many uses of a key the nodes let pass, of so many of each, by many at once; wait is
+// the longest that it was told to wait.
+func (l *limited) uses(key string, of int, nodes ...int) (n int, wait int) {
+	l.t.Helper()
+	var mu sync.Mutex
+	var using sync.WaitGroup
+	for _, node := range nodes {
+		for range 3 {
+			using.Go(func() {
+				for range of / 3 {
+					a := call(l.t, "GET", l.nodes[node].GatewayURL()+"/private", "bearer", key)
+					mu.Lock()
+					switch after, _ := strconv.Atoi(a.header.Get("Retry-After")); {
+					case a.status == 200:
+						n++
+					case a.code() == "key_quota_used_up":
+						wait = max(wait, after)
+					default:
+						l.t.Errorf("%d %s", a.status, a.body)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	using.Wait()
+	return n, wait
+}
+
+// TestQuotaOnRedis: nodes that count together let pass a quota exactly. A server that lost its
+// counts gives none anew; while it is away, each node counts its share, and it is told.
+func TestQuotaOnRedis(t *testing.T) {
+	r := testredis.Start(t, testredis.Options{})
+	l := newLimited(t, func(c *server.Config) { c.Limits.Redis.URL = "redis://" + r.Address })
+	for _, s := range l.nodes {
+		testwait.Until(t, 3*soon, "they know of each other", func() bool { return metric(t, s, "gatehouse_nodes_live") == "2" })
+	}
+	key := l.quotaKey(60)
+	if n, wait := l.uses(key, 60, 0, 1); n != 60 || wait < 60 {
+		t.Errorf("%d of 60 let pass, then a wait of %d s", n, wait)
+	}
+	r.Do("", "FLUSHALL")
+	if n, wait := l.uses(key, 6, 0, 1); n != 0 || wait < 60 {
+		t.Errorf("%d let pass anew, then a wait of %d s", n, wait)
+	}
+	// One node knows of uses by the database alone.
+	key = l.quotaKey(30)
+	if n, _ := l.uses(key, 30, 0); n != 30 {
+		t.Errorf("%d of 30 by one node", n)
+	}
+	l.until("uses are stored", func() bool {
+		r.Do("", "FLUSHALL")
+		n, wait := l.uses(key, 3, 1)
+		return n == 0 && wait > 60
+	})
+
+	key = l.quotaKey(40)
+	if n, _ := l.uses(key, 9, 0, 1); n != 18 {
+		t.Errorf("%d of 18", n)
+	}
+	r.Kill()
+	var used int
+	l.until("it is used up by shares", func() bool {
+		n, a := l.uses(key, 3, 0)
+		m, b := l.uses(key, 3, 1)
+		used += n + m
+		return a > 60 && b > 60
+	})
+	if used < 22 || used > 23 {
+		t.Errorf("%d of 22 let pass by shares", used)
+	}
+	if metric(t, l.nodes[0], "gatehouse_limit_server_away") != "1" || metric(t, l.nodes[0], "gatehouse_limit_local_total") == "0" {
+		t.Error("nothing tells that it is away")
+	}
+	r.Up()
+	for _, s := range l.nodes {
+		l.until("it is back", func() bool { return metric(t, s, "gatehouse_limit_server_away") == "0" })
+	}
+	if n, wait := l.uses(key, 3, 0, 1); n != 0 || wait < 60 {
+		t.Errorf("%d let pass when it is back, then a wait of %d s", n, wait)
+	}
+	if n, _ := l.uses(l.quotaKey(20), 15, 0, 1); n != 20 {
+		t.Errorf("%d of 20 of another key", n)
+	}
 }
 
 // TestQuotaOverNodes: nodes share the quotas of keys; they let pass all of one, and of the last

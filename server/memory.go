@@ -8,12 +8,6 @@ import (
 	"time"
 )
 
-// ballastBytes moves the point at which the garbage collector starts from twice
-// of what is alive, which is little, to twice of that and the ballast: under load
-// it runs less often, for as much memory more. Nobody writes to the ballast, so the
-// system gives it none.
-const ballastBytes = 512 << 10
-
 // settleAfter is when what was needed for the start alone is given back.
 const settleAfter = 2 * time.Second
 

@@ -94,7 +94,6 @@ type Server struct {
 	bootstrap    gatehouse.Secret
 	bootstrapEnd time.Time
 
-	ballast []byte // see memory.go
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	failed  chan error
@@ -114,7 +113,7 @@ type Server struct {
 // A port 0 in the issuer stands for the port that the auth listener got.
 func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	clock := staleness.NewClock(clockOf(cfg))
-	s := &Server{cfg: cfg, clock: clock, now: clock.Now, failed: make(chan error, 8), ballast: make([]byte, ballastBytes),
+	s := &Server{cfg: cfg, clock: clock, now: clock.Now, failed: make(chan error, 8),
 		jobs: []job{{name: "memory of the start", run: settle}}}
 	defer func() {
 		if err != nil {

@@ -350,15 +350,16 @@ func TestStaleRouteAsks(t *testing.T) {
 	ask := func(opts ...string) answer { return call(t, "GET", b.GatewayURL()+"/documents/ask", opts...) }
 	serve := func(opts ...string) answer { return call(t, "GET", b.GatewayURL()+"/documents/serve", opts...) }
 	admin, manage := []string{"bearer", a.AdminToken}, a.Issuer+"/admin/v1/realms/main"
-	key := func(owner string) (id, text string) {
-		made := call(t, "POST", manage+"/keys", append(admin, "body", fmt.Sprintf(`{"owner":%q,"name":"k","environment":"live","scopes":["*"]}`, a.Users[owner].ID))...).want(t, "a key", 201)
+	key := func(owner, more string) (id, text string) {
+		made := call(t, "POST", manage+"/keys", append(admin, "body", fmt.Sprintf(`{"owner":%q,"name":"k","environment":"live","scopes":["*"]%s}`, a.Users[owner].ID, more))...).want(t, "a key", 201)
 		return made.json["key"].(map[string]any)["id"].(string), made.json["text"].(string)
 	}
 	good, _ := login(t, a, "bob")
 	ended, _ := login(t, a, "bob")
 	cut, _ := login(t, a, "alice")
-	id, revoked := key("bob")
-	_, disabled := key("carol")
+	id, revoked := key("bob", "")
+	_, disabled := key("carol", "")
+	_, few := key("bob", `,"quota_day":4`)
 	old := "dave:" + a.Users["dave"].Password
 	creds := map[string][]string{"a token": {"bearer", good}, "an ended token": {"bearer", ended}, "a token from before a cut-off": {"bearer", cut}, "a revoked key": {"bearer", revoked},
 		"a disabled user's key": {"bearer", disabled}, "an old password": {"basic", old}, "a password": {"basic", "bob:" + a.Users["bob"].Password}, "a key": {"bearer", a.Users["bob"].APIKey}}
@@ -386,6 +387,18 @@ func TestStaleRouteAsks(t *testing.T) {
 	}
 	if served, asked := metric(t, b, "gatehouse_stale_served_total"), metric(t, b, "gatehouse_stale_asked_total"); served != "8" || asked != "3" {
 		t.Errorf("counted: %s served, %s asked", served, asked)
+	}
+	let := 0
+	for range 6 {
+		switch got := ask("bearer", few); {
+		case known(got.status):
+			let++
+		case got.code() != "key_quota_used_up":
+			t.Errorf("a key with a quota: %d %s", got.status, got.body)
+		}
+	}
+	if let < 1 || let > 4 {
+		t.Errorf("%d of 4 uses were let pass while it asks", let)
 	}
 	request := serve("bearer", good).header.Get("X-Request-Id")
 	testwait.Until(t, soon, "that it was served so is recorded", func() bool {

@@ -90,7 +90,7 @@ func errorPage(w http.ResponseWriter, r *http.Request) error {
 // metricsHandler serves what operators watch; its listener is private.
 func (s *Server) metricsHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.metrics.Handler(s.log))
+	mux.Handle("GET /metrics", s.metrics.Handler())
 	mux.Handle("GET /healthz", web.Live())
 	mux.Handle("GET /readyz", web.Ready(func(name string, err error) { s.log.Warn("not ready", "check", name, "error", err) }, s.notes,
 		web.Check{Name: "stopping", Run: s.staying}, web.Check{Name: "store", Run: s.db.Ping}, web.Check{Name: "view", Run: s.current}, web.Check{Name: "audit_log", Run: s.logIntact}, web.Check{Name: "record", Run: s.recordable}))

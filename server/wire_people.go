@@ -80,7 +80,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		LimitKeys:       func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
 		LimitSpilled:    func() float64 { _, n := s.limiter.Keys(); return float64(n) },
 		LimitAway:       func() float64 { return flag(s.limitsAway()) },
-		LimitLocal:      func() float64 { return float64(s.limiter.Alone()) },
+		LimitLocal:      func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
 		PasswordHashed:  func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
 		PasswordKnown:   func() float64 { return float64(s.people.Stats().CacheHits) },
 		UsersKnown:      func() float64 { return float64(s.directory.Stats().Hits) },

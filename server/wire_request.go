@@ -71,10 +71,14 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 		Nodes:     s.keyNodes(),
 		KeyPrefix: s.cfg.KeyPrefix, Leeway: 5 * time.Second, Now: s.now,
 	}
+	if s.counters != nil {
+		cfg.Shared = s.counters
+	}
 	if s.auth, err = authn.New(cfg); err != nil {
 		return err
 	}
 	if s.staleness != nil {
+		cfg.CountWith = s.auth
 		s.asking = s.newAsking(cfg)
 	}
 	// After the revocation view and the key ring, so that what was cached is

@@ -99,7 +99,6 @@ func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *
 	h.Middlewares = append(h.Middlewares, a.queries(reflect.TypeFor[I]()))
 	if op.takesWait() {
 		a.waits(&h)
-		defer a.describeWait(h)
 	}
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
 		o, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)

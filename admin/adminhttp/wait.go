@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"reflect"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,44 +26,63 @@ const (
 // waited is the answer to a request that asked to wait (wait=nodes). The change stands,
 // whatever it says.
 type waited struct {
-	Status int  `json:"status" doc:"Of the answer that there would be without waiting"`
-	Answer any  `json:"answer,omitempty" doc:"Its body, where it has one"`
+	// Status and Answer are of the answer that there would be without waiting.
+	Status int  `json:"status"`
+	Answer any  `json:"answer,omitempty"`
 	Wait   Wait `json:"wait"`
 }
 
 // Wait says which nodes know of a change.
 type Wait struct {
-	Outcome string       `json:"outcome" enum:"proven,pending,failed" doc:"Proven: no node answers without the change any more. Pending: a node may. Failed: nothing is known of them. The change stands in any case"`
-	Reason  string       `json:"reason,omitempty" doc:"Why it failed"`
-	Took    int64        `json:"took_ms" doc:"From the end of the change"`
-	Nodes   []WaitedNode `json:"nodes" doc:"Those that may have answered without the change"`
-	Outside []Outside    `json:"outside" doc:"What no node can prove: who else may go by what was before, and until when"`
+	// Outcome is proven: no node answers without the change any more; pending: a node may; or
+	// failed: nothing is known of them, and Reason says why. The change stands in any case.
+	Outcome string `json:"outcome"`
+	Reason  string `json:"reason,omitempty"`
+	// Took is counted from the end of the change.
+	Took int64 `json:"took_ms"`
+	// Nodes are those that may have answered without the change.
+	Nodes []WaitedNode `json:"nodes"`
+	// Outside is what no node can prove: who else may go by what was before, and until when.
+	Outside []Outside `json:"outside"`
 }
 
 // WaitedNode is what is known of one node.
 type WaitedNode struct {
-	ID           string `json:"id"`
-	Host         string `json:"host"`
-	Answering    bool   `json:"answering" doc:"It is the one that gives this answer"`
-	State        string `json:"state" enum:"confirmed,silent,pending,left" doc:"Confirmed: it has applied the change. Silent: it has not said so for longer than its max_staleness, and so refuses by itself until it has. Left: it has stopped. Pending: none of these"`
-	After        int64  `json:"after_ms,omitzero" doc:"When that was known, from the end of the change"`
-	MaxStaleness int64  `json:"max_staleness_ms,omitzero" doc:"How old its view gets before it refuses; absent: it goes on (a route says stale: serve), so its silence proves nothing"`
-	// Verdicts are asked for by a panic alone; a node of an older version gives none.
-	Verdicts []Verdict `json:"verdicts,omitempty" doc:"What its checker makes of what a panic ended: what a request with it would get at this node. Absent: it was not asked, or has not said"`
+	ID   string `json:"id"`
+	Host string `json:"host"`
+	// Answering is true of the node that gives this answer.
+	Answering bool `json:"answering"`
+	// State is confirmed, silent, pending or left, as [peers.State] has them.
+	State string `json:"state"`
+	// After is when State was known, from the end of the change.
+	After int64 `json:"after_ms,omitzero"`
+	// MaxStaleness is how old the node's view gets before it refuses. Absent: it goes on (a
+	// route says stale: serve), so its silence proves nothing.
+	MaxStaleness int64 `json:"max_staleness_ms,omitzero"`
+	// Verdicts are what its checker makes of what a panic ended: what a request with it would
+	// get at this node. Absent: it was not asked, or has not said, as one of an older version.
+	Verdicts []Verdict `json:"verdicts,omitempty"`
 }
 
 // Verdict is what one node's checker makes of something that was ended.
 type Verdict struct {
-	Kind    string `json:"kind" enum:"key,grant,user,client,realm" doc:"key: an API key. grant: the tokens of a login. user, client, realm: whatever was issued to it until the panic"`
+	// Kind is key: an API key; grant: the tokens of a login; or user, client or realm:
+	// whatever was issued to it until the panic.
+	Kind    string `json:"kind"`
 	ID      string `json:"id"`
 	Refused bool   `json:"refused"`
-	Reason  string `json:"reason,omitempty" doc:"The code of the rule that refuses it"`
+	// Reason is the code of the rule that refuses it.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Outside is somebody who checks credentials and is no node.
 type Outside struct {
-	Who   string    `json:"who" enum:"key_set,status_list,stream,open" doc:"key_set: programs that check tokens by the key set alone. status_list: those that read status lists. stream: those that follow the stream of revocations. open: WebSockets and event streams through the gateway"`
-	Until time.Time `json:"until" doc:"At the latest"`
+	// Who is key_set: programs that check tokens by the key set alone; status_list: those that
+	// read status lists; stream: those that follow the stream of revocations; or open:
+	// WebSockets and event streams through the gateway.
+	Who string `json:"who"`
+	// Until is the latest time.
+	Until time.Time `json:"until"`
 }
 
 // Waiting is how the API waits for the nodes.
@@ -79,31 +96,18 @@ type Waiting struct {
 	Now     func() time.Time
 }
 
-// waits has an operation take wait, and describes it.
+// waits has an operation take wait, and describes it. Its answer then is described with the
+// parameter, not among the answers of the operation: else each client that is generated from
+// the document would have to tell two types apart at each change, though it never waits.
 func (a *API) waits(h *huma.Operation) {
 	a.waiting[h.Method+" "+h.Path] = true
 	lasts := durationSchema("").Schema(nil)
 	lasts.PatternDescription = "" // no word of JSON Schema
 	h.Parameters = append(h.Parameters,
 		&huma.Param{Name: "wait", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"nodes"}},
-			Description: "nodes: answer when no node goes by what was before, as " + WaitType},
+			Description: "nodes: answer when no node goes by what was before. The answer is then " + WaitType + ": an object with outcome (proven, pending or failed), nodes and outside, and with status and answer, which are what the operation answers without this. 200 when it is proven, else 202; the change stands in any case"},
 		&huma.Param{Name: "wait_for", In: "query", Schema: lasts,
 			Description: "With wait: for how long at most, 10s by default, 30s at most"})
-}
-
-// describeWait adds the answers of an operation that waits to those that the router has
-// described.
-func (a *API) describeWait(h huma.Operation) {
-	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[waited](), true, "Waited")
-	for status, text := range map[int]string{http.StatusOK: "With wait: proven", http.StatusAccepted: "With wait: pending or failed; the change stands"} {
-		key := strconv.Itoa(status)
-		r := h.Responses[key]
-		if r == nil {
-			r = &huma.Response{Description: text, Content: map[string]*huma.MediaType{}}
-			h.Responses[key] = r
-		}
-		r.Content[WaitType] = &huma.MediaType{Schema: schema}
-	}
 }
 
 // wait runs the operation, and then waits: its change has been committed when it answers.

@@ -75,7 +75,7 @@ func TestExact(t *testing.T) {
 		for range 40 { // more than a server gets connections, all of them together
 			asking.Go(func() {
 				for range 5 {
-					switch _, ok, known := s.GCRA("route", "usr_1", time.Hour, tolerance); {
+					switch _, ok, known := s.GCRA("route", "usr_1", time.Hour, tolerance, 0); {
 					case !known:
 						unknown.Add(1)
 					case ok:
@@ -100,27 +100,49 @@ func TestOwed(t *testing.T) {
 	r := testredis.Start(t, testredis.Options{})
 	s, _ := counting(t, r.Address, nil)
 	const month = 31 * 24 * time.Hour
-	owed, ok, known := s.GCRA("route", "a", month-1, month)
+	owed, ok, known := s.GCRA("route", "a", month-1, month, 0)
 	if owed != month-1 || !ok || !known {
 		t.Fatalf("%d %v %v", owed, ok, known)
 	}
-	again, ok, _ := s.GCRA("route", "a", month-1, month)
+	again, ok, _ := s.GCRA("route", "a", month-1, month, 0)
 	if gone := owed - again; ok || gone < 0 || gone > soon {
 		t.Errorf("refused %v, %v later", !ok, gone)
 	}
 	// Another rate: nobody can owe more by it, and it counts from now on.
-	if owed, ok, _ := s.GCRA("route", "a", 50*time.Millisecond, 100*time.Millisecond); ok || owed != 100*time.Millisecond {
+	if owed, ok, _ := s.GCRA("route", "a", 50*time.Millisecond, 100*time.Millisecond, 0); ok || owed != 100*time.Millisecond {
 		t.Errorf("%v %v", owed, ok)
 	}
 	testwait.Until(t, soon, "the new rate is what a caller waits by", func() bool {
-		_, ok, _ := s.GCRA("route", "a", 50*time.Millisecond, 100*time.Millisecond)
+		_, ok, _ := s.GCRA("route", "a", 50*time.Millisecond, 100*time.Millisecond, 0)
 		return ok
 	})
-	if owed, ok, _ := s.GCRA("other", "a", time.Hour, time.Hour); !ok || owed != time.Hour {
+	if owed, ok, _ := s.GCRA("other", "a", time.Hour, time.Hour, 0); !ok || owed != time.Hour {
 		t.Error("two routes share a count")
 	}
-	if _, ok, _ := s.GCRA("route", "b", time.Hour, time.Hour); !ok {
+	if _, ok, _ := s.GCRA("route", "b", time.Hour, time.Hour, 0); !ok {
 		t.Error("two callers share a count")
+	}
+}
+
+// TestFloor: nobody owes less than who asks knows, or more than may be owed; what is owed is
+// kept, for others who ask.
+func TestFloor(t *testing.T) {
+	r := testredis.Start(t, testredis.Options{})
+	s, _ := counting(t, r.Address, nil)
+	for i, c := range []struct {
+		floor, least time.Duration
+		ok           bool
+	}{{2 * time.Hour, 3 * time.Hour, true}, {time.Hour, 4 * time.Hour, true}, {0, 5 * time.Hour, true}, {0, 4 * time.Hour, false}, {100 * time.Hour, 5 * time.Hour, false}} {
+		if owed, ok, known := s.GCRA("route", "a", time.Hour, 5*time.Hour, c.floor); !known || ok != c.ok || owed > 5*time.Hour || owed < c.least-time.Minute {
+			t.Errorf("%d: %v %v %v", i, owed, ok, known)
+		}
+	}
+	r.Do("", "FLUSHALL")
+	if _, ok, _ := s.GCRA("route", "a", time.Hour, 5*time.Hour, 9*time.Hour); ok {
+		t.Error("lost counts have somebody begin anew")
+	}
+	if _, ok, _ := s.GCRA("route", "a", time.Hour, 5*time.Hour, 0); ok {
+		t.Error("another one who asks has him begin anew")
 	}
 }
 
@@ -129,9 +151,9 @@ func TestOwed(t *testing.T) {
 func TestClockSetBack(t *testing.T) {
 	r := testredis.Start(t, testredis.Options{})
 	s, _ := counting(t, r.Address, nil)
-	r.Do("", "SET", s.name("route", "a"), fmt.Sprintf("%d %d", time.Now().Add(time.Hour).UnixMicro(), (100*time.Millisecond).Nanoseconds()))
+	r.Do("", "SET", s.name("route", "", "a", ""), fmt.Sprintf("%d %d", time.Now().Add(time.Hour).UnixMicro(), (100*time.Millisecond).Nanoseconds()))
 	testwait.Until(t, soon, "the caller is let through", func() bool {
-		_, ok, known := s.GCRA("route", "a", 100*time.Millisecond, 100*time.Millisecond)
+		_, ok, known := s.GCRA("route", "a", 100*time.Millisecond, 100*time.Millisecond, 0)
 		return ok && known
 	})
 }
@@ -142,20 +164,20 @@ func TestMemory(t *testing.T) {
 	r := testredis.Start(t, testredis.Options{})
 	s, _ := counting(t, r.Address, func(c *Config) { c.Prefix = "shop:" })
 	testwait.Until(t, soon, "the probe is forgotten", func() bool { return r.Do("", "DBSIZE") == "0" })
-	s.GCRA("address\x00main\x00GET /x", "192.0.2.77", time.Minute, time.Minute)
-	s.GCRA(strings.Repeat("long", 100), "usr_77", time.Minute, time.Minute)
+	s.GCRA("address\x00main\x00GET /x", "192.0.2.77", time.Minute, time.Minute, 0)
+	s.GCRA(strings.Repeat("long", 100), "usr_77", time.Minute, time.Minute, 0)
 	names := r.Do("", "KEYS", "*")
 	if !strings.Contains(names, "shop:address:main:GET /x:") || strings.Contains(names, "77") || len(names) > 2*(maxScope+40) {
 		t.Errorf("%s", names)
 	}
-	if ms := r.Do("", "PTTL", s.name("address\x00main\x00GET /x", "192.0.2.77")); len(ms) != 5 || ms > "60001" {
+	if ms := r.Do("", "PTTL", s.name("address\x00main\x00GET /x", "", "192.0.2.77", "")); len(ms) != 5 || ms > "60001" {
 		t.Errorf("it ends after %s ms", ms)
 	}
 	other, _ := counting(t, r.Address, func(c *Config) { c.Prefix, c.Secret = "shop:", []byte("another installation") })
-	if other.name("a", "b") == s.name("a", "b") || s.name("a", "bc") == s.name("ab", "c") {
+	if other.name("a", "", "b", "") == s.name("a", "", "b", "") || s.name("a", "", "bc", "") == s.name("ab", "", "c", "") {
 		t.Error("names meet")
 	}
-	s.GCRA("short", "x", time.Millisecond, time.Millisecond)
+	s.GCRA("short", "x", time.Millisecond, time.Millisecond, 0)
 	testwait.Until(t, soon, "it is forgotten", func() bool { return !strings.Contains(r.Do("", "KEYS", "*"), "short") })
 }
 
@@ -165,7 +187,7 @@ func TestScriptFlushed(t *testing.T) {
 	s, out := counting(t, r.Address, nil)
 	for _, want := range []bool{true, true, false} {
 		r.Do("", "SCRIPT", "FLUSH")
-		if _, ok, known := s.GCRA("route", "a", time.Hour, 2*time.Hour); !known || ok != want {
+		if _, ok, known := s.GCRA("route", "a", time.Hour, 2*time.Hour, 0); !known || ok != want {
 			t.Errorf("known %v, allowed %v", known, ok)
 		}
 	}
@@ -178,14 +200,14 @@ func TestScriptFlushed(t *testing.T) {
 func TestAway(t *testing.T) {
 	r := testredis.Start(t, testredis.Options{})
 	s, out := counting(t, r.Address, nil)
-	if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour); !ok || !known {
+	if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour, 0); !ok || !known {
 		t.Fatal("it does not count")
 	}
 	r.Kill()
 	var asking sync.WaitGroup
 	for range 50 {
 		asking.Go(func() {
-			if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour); ok || known {
+			if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour, 0); ok || known {
 				t.Error("counted by nobody")
 			}
 		})
@@ -199,7 +221,7 @@ func TestAway(t *testing.T) {
 	}
 	r.Up()
 	testwait.Until(t, soon, "it is back", func() bool { return !s.Away() })
-	if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour); !ok || !known {
+	if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour, 0); !ok || !known {
 		t.Error("it does not count")
 	}
 	if n := strings.Count(out.text(), "\n"); n != 2 {
@@ -220,7 +242,7 @@ func TestSilent(t *testing.T) {
 	for range 200 { // more than there can be connections
 		asking.Go(func() {
 			for range 10 {
-				if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour); ok || known {
+				if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour, 0); ok || known {
 					t.Error("counted by nobody")
 				}
 			}
@@ -238,7 +260,7 @@ func TestSilent(t *testing.T) {
 	defer l.Close()
 	never := New(Config{Address: l.Addr().String(), Timeout: time.Second, Logger: slog.New(slog.DiscardHandler)})
 	began = time.Now()
-	if _, _, known := never.GCRA("route", "a", time.Hour, time.Hour); known || time.Since(began) > time.Second/2 {
+	if _, _, known := never.GCRA("route", "a", time.Hour, time.Hour, 0); known || time.Since(began) > time.Second/2 {
 		t.Errorf("it was waited for: %v", time.Since(began))
 	}
 }
@@ -257,7 +279,7 @@ func TestPassword(t *testing.T) {
 	}
 	for _, user := range []string{"", "gate"} {
 		s, out := counting(t, r.Address, func(c *Config) { c.Password, c.Username, c.Database = "rather-secret", user, 3 })
-		if _, ok, known := s.GCRA("route", "by "+user, time.Hour, time.Hour); !ok || !known {
+		if _, ok, known := s.GCRA("route", "by "+user, time.Hour, time.Hour, 0); !ok || !known {
 			t.Errorf("%q: %s", user, out.text())
 		}
 	}
@@ -292,7 +314,7 @@ func TestTLS(t *testing.T) {
 		if s.Away() == c.there || strings.Contains(out.text(), "secret") {
 			t.Errorf("%s: away %v: %s", name, s.Away(), out.text())
 		}
-		if _, ok, known := s.GCRA("route", name, time.Hour, time.Hour); ok != c.there || known != c.there {
+		if _, ok, known := s.GCRA("route", name, time.Hour, time.Hour, 0); ok != c.there || known != c.there {
 			t.Errorf("%s: allowed %v, known %v", name, ok, known)
 		}
 	}
@@ -333,7 +355,7 @@ func TestNonsense(t *testing.T) {
 			t.Fatal("it is away")
 		}
 		answers <- answer
-		if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour); ok || known || !s.Away() {
+		if _, ok, known := s.GCRA("route", "a", time.Hour, time.Hour, 0); ok || known || !s.Away() {
 			t.Errorf("%q: allowed %v, known %v", answer, ok, known)
 		}
 	}

@@ -22,6 +22,9 @@ const (
 	connectTime = time.Second
 	// firstPause and longestPause are between two attempts to find a server again.
 	firstPause, longestPause = 50 * time.Millisecond, time.Second
+	// steadyAfter is how long a server must have been there to be looked for at once when it is
+	// lost.
+	steadyAfter = 10 * time.Second
 	// maxConnections bounds how many connections a process has to the server.
 	maxConnections = 64
 	// idleFor is how long a connection is kept that nobody uses: a firewall on the way may
@@ -50,6 +53,7 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	gcra    script
+	uses    script
 	current atomic.Pointer[pool] // nil while it is away
 	lost    chan struct{}        // somebody found it away
 
@@ -59,7 +63,7 @@ type Server struct {
 
 // New returns a server that is away until [Server.Connect].
 func New(cfg Config) *Server {
-	return &Server{cfg: cfg, gcra: newScript(gcra), lost: make(chan struct{}, 1)}
+	return &Server{cfg: cfg, gcra: newScript(gcra), uses: newScript(uses), lost: make(chan struct{}, 1)}
 }
 
 // Away reports whether the server is known not to answer.
@@ -75,7 +79,7 @@ func (s *Server) Connect(ctx context.Context) bool {
 	if err == nil {
 		// The script as in earnest, at a name of its own: a server that answers a ping may
 		// still be a replica, be full, or let us run nothing.
-		if _, err = ask(conn, s.cfg.Timeout, s.gcra, s.cfg.Prefix+"probe", int64(time.Millisecond), int64(time.Second)); err != nil {
+		if _, err = run(conn, s.cfg.Timeout, s.gcra, []string{s.cfg.Prefix + "probe"}, int64(time.Millisecond), int64(time.Second), 0); err != nil {
 			conn.Close()
 		}
 	}
@@ -132,29 +136,57 @@ func reason(err error) string {
 	return "no answer"
 }
 
-// Run looks for the server whenever it is away, until ctx ends.
+// Run looks for the server whenever it is away, until ctx ends: at once, when it was there for
+// some time, and else after pauses that grow. One that comes and goes, because it is slow,
+// costs those who ask a time-out each time.
 func (s *Server) Run(ctx context.Context) error {
-	pause := firstPause
+	pause, back := firstPause, time.Now()
 	for {
-		next := longestPause // not for ever: who failed between Connect and here is heard anyhow
+		was := s.Away()
 		if s.Connect(ctx) {
-			pause = firstPause
-		} else {
-			next, pause = pause, min(2*pause, longestPause)
-		}
-		t := time.NewTimer(next)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			if p := s.current.Swap(nil); p != nil {
-				p.close()
+			if was {
+				back = time.Now()
 			}
-			return nil
-		case <-s.lost:
-		case <-t.C:
+			if !s.rest(ctx, longestPause) {
+				return nil
+			}
+			if !s.Away() {
+				continue
+			}
+			if time.Since(back) > steadyAfter {
+				pause = firstPause
+				continue
+			}
 		}
-		t.Stop()
+		if !s.rest(ctx, pause) {
+			return nil
+		}
+		pause = min(2*pause, longestPause)
 	}
+}
+
+// rest waits, while the server is there until it is lost, and reports whether to go on.
+func (s *Server) rest(ctx context.Context, pause time.Duration) bool {
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	lost := s.lost
+	if s.Away() {
+		lost = nil
+		select { // what was lost is known
+		case <-s.lost:
+		default:
+		}
+	}
+	select {
+	case <-ctx.Done():
+		if p := s.current.Swap(nil); p != nil {
+			p.close()
+		}
+		return false
+	case <-lost:
+	case <-t.C:
+	}
+	return true
 }
 
 // dial makes a connection and says who we are.

@@ -1,5 +1,5 @@
 // Package telemetry is how operators see the program at work: log lines
-// ([Log]), and Prometheus metrics on a registry of their own ([Metrics]).
+// ([Log]), and metrics in the Prometheus text format ([Metrics]).
 //
 // # Threat model
 //

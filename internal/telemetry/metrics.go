@@ -1,16 +1,18 @@
 package telemetry
 
 import (
+	"bytes"
 	"cmp"
-	"log/slog"
+	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/VictoriaMetrics/metrics"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -54,69 +56,97 @@ func (l labels) of(v string) string {
 // Metrics are all metrics of the program. Its methods may be called on nil, so
 // that a part can be used without metrics.
 type Metrics struct {
-	registry *prometheus.Registry
+	mu       sync.Mutex // of families
+	families []family
 	routes   atomic.Pointer[map[string]*routeMetrics]
-	other    *routeMetrics                 // of routes that are not known
-	schemes  labels                        // kinds of credentials
-	decided  map[string]prometheus.Counter // by code; closed
+	other    *routeMetrics               // of routes that are not known
+	schemes  labels                      // kinds of credentials
+	refused  map[string]*metrics.Counter // credentials, by reason; closed
+	decided  map[string]*metrics.Counter // by code; closed
 
-	requests  *prometheus.CounterVec
-	latency   *prometheus.HistogramVec
-	authn     *prometheus.CounterVec
-	decisions *prometheus.CounterVec
+	requests *metrics.Set
+	latency  *metrics.Set
+	disks    *metrics.Set
 }
 
-// NewMetrics registers everything on a registry of its own. schemes are the kinds
-// of credentials that requests are counted by; another one is counted as "other".
+// family is one metric with all its labels. Each has a set of its own, because the library
+// writes neither the kind nor what it counts.
+type family struct {
+	name, kind, help string
+	set              *metrics.Set
+}
+
+// seconds are the bounds of the histogram of requests.
+var seconds = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// NewMetrics makes all that is counted here. schemes are the kinds of credentials that
+// requests are counted by; another one is counted as "other".
 func NewMetrics(schemes ...gatehouse.Scheme) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), schemes: set("none")}
+	m := &Metrics{schemes: set("none")}
 	for _, s := range schemes {
 		m.schemes[string(s)] = struct{}{}
 	}
 	m.routes.Store(&map[string]*routeMetrics{})
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "gatehouse", Name: name, Help: help}, labels)
-		m.registry.MustRegister(c)
-		return c
-	}
-	m.requests = counter("requests_total", "Requests through the pipeline.", "route", "outcome", "scheme")
-	m.authn = counter("authentication_failures_total", "Credentials that were refused.", "reason")
-	m.decisions = counter("decisions_total", "Answers of the decision point.", "outcome")
-	m.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "gatehouse", Name: "request_seconds",
-		Help:    "Time of a whole request, with the upstream's.",
-		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}}, []string{"route"})
-	m.registry.MustRegister(m.latency, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.requests = m.family("requests_total", "counter", "Requests through the pipeline.")
+	m.refused = m.closed("authentication_failures_total", "Credentials that were refused.", "reason", reasons)
+	m.decided = m.closed("decisions_total", "Answers of the decision point.", "outcome", decisions)
+	m.latency = m.family("request_seconds", "histogram", "Time of a whole request, with the upstream's.")
+	m.disks = m.family("disk_free_bytes", "gauge", "Bytes that are free where a directory is.")
 	m.other = m.newRoute(other)
-	m.decided = map[string]prometheus.Counter{other: m.decisions.WithLabelValues(other)}
-	for code := range decisions {
-		m.decided[code] = m.decisions.WithLabelValues(code)
-	}
 	return m
+}
+
+// closed adds a counter for each value of a label, and for what is none of them.
+func (m *Metrics) closed(name, help, label string, values labels) map[string]*metrics.Counter {
+	set, counters := m.family(name, "counter", help), map[string]*metrics.Counter{}
+	for _, v := range append(slices.Collect(maps.Keys(values)), other) {
+		counters[v] = set.NewCounter(labelled(name, label, v))
+	}
+	return counters
+}
+
+// family adds a metric; its samples come from the set.
+func (m *Metrics) family(name, kind, help string) *metrics.Set {
+	f := family{"gatehouse_" + name, kind, help, metrics.NewSet()}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.families = append(m.families, f)
+	return f.set
+}
+
+// labelled names a metric with its labels, which are pairs of name and value.
+func labelled(name string, pairs ...string) string {
+	b := []byte("gatehouse_" + name)
+	for i := 0; i < len(pairs); i += 2 {
+		b = fmt.Appendf(b, "%c%s=%q", "{,"[min(i, 1)], pairs[i], pairs[i+1])
+	}
+	return string(append(b, '}'))
 }
 
 // routeMetrics are the metrics of one route, looked up once and not at each
 // request. A pair of outcome and scheme is made when it first occurs, so that
 // only those appear that do.
 type routeMetrics struct {
-	requests *prometheus.CounterVec
-	latency  prometheus.Observer
+	id       string
+	requests *metrics.Set
+	latency  *metrics.PrometheusHistogram
 	schemes  labels
-	counters sync.Map // requestKey → prometheus.Counter; closed sets
+	counters sync.Map // requestKey → *metrics.Counter; closed sets
 }
 
 type requestKey struct{ outcome, scheme string }
 
 func (m *Metrics) newRoute(id string) *routeMetrics {
-	return &routeMetrics{requests: m.requests.MustCurryWith(prometheus.Labels{"route": id}), latency: m.latency.WithLabelValues(id), schemes: m.schemes}
+	return &routeMetrics{id: id, requests: m.requests, latency: m.latency.GetOrCreatePrometheusHistogramExt(labelled("request_seconds", "route", id), seconds), schemes: m.schemes}
 }
 
 func (r *routeMetrics) count(outcome, scheme string) {
 	key := requestKey{outcomes.of(outcome), r.schemes.of(scheme)}
 	c, ok := r.counters.Load(key)
 	if !ok {
-		c, _ = r.counters.LoadOrStore(key, r.requests.WithLabelValues(key.outcome, key.scheme))
+		c, _ = r.counters.LoadOrStore(key, r.requests.GetOrCreateCounter(labelled("requests_total", "outcome", key.outcome, "route", r.id, "scheme", key.scheme)))
 	}
-	c.(prometheus.Counter).Inc()
+	c.(*metrics.Counter).Inc()
 }
 
 // SetRoutes sets which route ids are counted by name. They come from
@@ -142,13 +172,13 @@ func (m *Metrics) request(route, outcome string, scheme gatehouse.Scheme, took t
 		r = m.other
 	}
 	r.count(outcome, cmp.Or(string(scheme), "none"))
-	r.latency.Observe(took.Seconds())
+	r.latency.Update(took.Seconds())
 }
 
 // authnFailure counts a refused credential by the stable code of the refusal.
 func (m *Metrics) authnFailure(code string) {
 	if m != nil {
-		m.authn.WithLabelValues(reasons.of(code)).Inc()
+		m.refused[reasons.of(code)].Inc()
 	}
 }
 
@@ -199,16 +229,13 @@ func (m *Metrics) Watch(w Watch) {
 	if m == nil {
 		return
 	}
-	gauge := func(name, help string, f func() float64) {
+	watch := func(name, kind, help string, f func() float64) {
 		if f != nil {
-			m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "gatehouse", Name: name, Help: help}, f))
+			m.family(name, kind, help).RegisterMetricsWriter(func(w io.Writer) { metrics.WriteGaugeFloat64(w, "gatehouse_"+name, f()) })
 		}
 	}
-	counter := func(name, help string, f func() float64) {
-		if f != nil {
-			m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "gatehouse", Name: name, Help: help}, f))
-		}
-	}
+	gauge := func(name, help string, f func() float64) { watch(name, "gauge", help, f) }
+	counter := func(name, help string, f func() float64) { watch(name, "counter", help, f) }
 	gauge("audit_queue_events", "Decision events that are recorded but not yet stored.", w.AuditQueueDepth)
 	counter("audit_recorded_total", "Decision events that were recorded.", w.AuditRecorded)
 	counter("audit_dropped_total", "Decision events that were dropped because the queue was full.", w.AuditDropped)
@@ -240,38 +267,55 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("config_restart_pending", "Keys of the configuration that were read anew, differ and wait for a restart.", w.RestartPending)
 }
 
-// WatchDisk registers the free space of a directory: bytes, and false while they are not
-// known. It may be called once for each name.
+// WatchDisk adds the free space of a directory: bytes, and false while they are not known,
+// when its metric is left out. It may be called once for each name.
 func (m *Metrics) WatchDisk(directory string, free func() (bytes uint64, known bool)) {
 	if m == nil {
 		return
 	}
-	m.registry.MustRegister(&diskFree{free, prometheus.NewDesc("gatehouse_disk_free_bytes", "Bytes that are free where a directory is.", nil,
-		prometheus.Labels{"directory": directory})})
+	m.disks.RegisterMetricsWriter(func(w io.Writer) {
+		if n, known := free(); known {
+			metrics.WriteGaugeUint64(w, labelled("disk_free_bytes", "directory", directory), n)
+		}
+	})
 }
 
-// diskFree leaves its metric out while the value is not known.
-type diskFree struct {
-	free func() (uint64, bool)
-	desc *prometheus.Desc
-}
-
-func (d *diskFree) Describe(out chan<- *prometheus.Desc) { out <- d.desc }
-
-func (d *diskFree) Collect(out chan<- prometheus.Metric) {
-	if bytes, known := d.free(); known {
-		out <- prometheus.MustNewConstMetric(d.desc, prometheus.GaugeValue, float64(bytes))
+// write writes everything in the Prometheus text format, and what is known of Go and of the
+// process.
+func (m *Metrics) write(w io.Writer) {
+	m.mu.Lock()
+	families := m.families
+	m.mu.Unlock()
+	var samples bytes.Buffer
+	for _, f := range families {
+		samples.Reset()
+		if f.set.WritePrometheus(&samples); samples.Len() > 0 {
+			fmt.Fprintf(w, "# HELP %s %s\n# TYPE %[1]s %[3]s\n%s", f.name, f.help, f.kind, samples.Bytes())
+		}
 	}
+	metrics.WriteGoMetrics(w)
+	metrics.WriteProcMetrics(w)
+	metrics.WriteFDMetrics(w)
 }
 
-// Handler serves the metrics in the Prometheus formats. It belongs on a listener
+// readers is how many may read the metrics at once.
+const readers = 4
+
+// Handler serves the metrics in the Prometheus text format. It belongs on a listener
 // of its own that the outside does not reach.
-func (m *Metrics) Handler(logger *slog.Logger) http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: promLog{logger}, MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
-}
-
-type promLog struct{ *slog.Logger }
-
-func (l promLog) Println(v ...any) {
-	l.Error("metrics could not be collected", "detail", v)
+func (m *Metrics) Handler() http.Handler {
+	reading := make(chan struct{}, readers)
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case reading <- struct{}{}:
+			defer func() { <-reading }()
+		default:
+			http.Error(w, "the metrics are being read by others", http.StatusServiceUnavailable)
+			return
+		}
+		var b bytes.Buffer
+		m.write(&b)
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		_, _ = w.Write(b.Bytes()) // a reader that went away
+	})
 }

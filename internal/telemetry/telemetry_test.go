@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -151,24 +151,45 @@ func TestMetricsLabelsAreClosed(t *testing.T) {
 	m.request("documents", outcomeOfStatus(403), gatehouse.SchemeJWT, time.Second)
 	m.request("documents", "allowed", "", time.Second)
 	m.authnFailure("token_expired")
-	if got := testutil.CollectAndCount(m.requests); got != 3 {
-		t.Errorf("%d series of requests, want 3", got)
+	depth, known := 7.0, false
+	m.Watch(Watch{AuditQueueDepth: func() float64 { return depth }, AuditRecorded: func() float64 { return 1e6 }})
+	for _, d := range []string{"data", "audit"} {
+		m.WatchDisk(d, func() (uint64, bool) { return 1 << 40, known })
 	}
-	if got := testutil.ToFloat64(m.requests.WithLabelValues("documents", "denied", "jwt")); got != 1 {
-		t.Errorf("denied %v", got)
-	}
-	if got := testutil.ToFloat64(m.authn.WithLabelValues(other)); got != 50 {
-		t.Errorf("other failures %v", got)
-	}
-	depth := 7.0
-	m.Watch(Watch{AuditQueueDepth: func() float64 { return depth }})
-	rec := httptest.NewRecorder()
-	m.Handler(slog.New(slog.DiscardHandler)).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
-	for _, want := range []string{"gatehouse_audit_queue_events 7", `gatehouse_authentication_failures_total{reason="token_expired"} 1`,
-		`gatehouse_requests_total{outcome="allowed",route="documents",scheme="none"} 1`, "go_goroutines"} {
-		if !strings.Contains(rec.Body.String(), want) {
-			t.Errorf("%s is missing", want)
+	samples := read(t, m)
+	for name, want := range map[string]float64{"gatehouse_audit_queue_events": 7, "gatehouse_audit_recorded_total": 1e6,
+		`gatehouse_authentication_failures_total{reason="token_expired"}`: 1, `gatehouse_authentication_failures_total{reason="other"}`: 50,
+		`gatehouse_authentication_failures_total{reason="token_unknown"}`: 0, `gatehouse_decisions_total{outcome="other"}`: 50,
+		`gatehouse_requests_total{outcome="allowed",route="documents",scheme="none"}`: 1,
+		`gatehouse_requests_total{outcome="denied",route="documents",scheme="jwt"}`:   1,
+		`gatehouse_request_seconds_bucket{route="documents",le="1"}`:                  2,
+		`gatehouse_request_seconds_bucket{route="documents",le="0.5"}`:                0,
+		`gatehouse_request_seconds_count{route="other"}`:                              50,
+	} {
+		if got, is := samples[name]; !is || got != want {
+			t.Errorf("%s: %v, %v; want %v", name, got, is, want)
 		}
+	}
+	for _, name := range []string{"go_goroutines", "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds", "process_max_fds"} {
+		if samples[name] <= 0 {
+			t.Errorf("%s: %v", name, samples[name])
+		}
+	}
+	series := 0
+	for name := range samples {
+		if strings.HasPrefix(name, "gatehouse_requests_total{") {
+			series++
+		}
+		if strings.HasPrefix(name, "gatehouse_disk") {
+			t.Errorf("a value that is not known: %s", name)
+		}
+	}
+	if series != 3 {
+		t.Errorf("%d series of requests, want 3", series)
+	}
+	known = true
+	if got := read(t, m)[`gatehouse_disk_free_bytes{directory="audit"}`]; got != 1<<40 {
+		t.Errorf("free: %v", got)
 	}
 	var none *Metrics
 	none.request("a", "b", "c", 0)
@@ -176,6 +197,68 @@ func TestMetricsLabelsAreClosed(t *testing.T) {
 	none.Decision("x")
 	none.SetRoutes(nil)
 	none.Watch(Watch{})
+}
+
+// TestFewReadersAtOnce: who reads the metrics slowly or often takes no more than a few buffers.
+func TestFewReadersAtOnce(t *testing.T) {
+	m, at, on := NewMetrics(), make(chan struct{}), make(chan struct{})
+	m.Watch(Watch{NodesLive: func() float64 { at <- struct{}{}; <-on; return 1 }})
+	h, done := m.Handler(), make(chan int, readers)
+	ask := func() int {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+		return rec.Code
+	}
+	for range readers {
+		go func() { done <- ask() }()
+		<-at
+	}
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("one too many: %d", got)
+	}
+	close(on)
+	for range readers {
+		if got := <-done; got != http.StatusOK {
+			t.Errorf("one of few: %d", got)
+		}
+	}
+}
+
+// read returns what the handler answers by the name of each sample, which has labels in it.
+// A line that the text format does not have, a sample without a head of its own family, and
+// a family with two heads fail.
+func read(t *testing.T, m *Metrics) map[string]float64 {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	if got := rec.Header().Get("Content-Type"); rec.Code != 200 || got != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Fatal(rec.Code, got)
+	}
+	samples, heads, family := map[string]float64{}, map[string]bool{}, ""
+	for line := range strings.Lines(rec.Body.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		words := strings.SplitN(line, " ", 4)
+		switch {
+		case strings.HasPrefix(line, "# HELP "):
+			if family = words[2]; heads[family] || len(words) < 4 || !strings.HasSuffix(line, ".") {
+				t.Errorf("head: %s", line)
+			}
+			heads[family] = true
+		case strings.HasPrefix(line, "# TYPE "):
+			if words[2] != family || !slices.Contains([]string{"counter", "gauge", "histogram"}, words[3]) || (words[3] == "counter") != strings.HasSuffix(family, "_total") {
+				t.Errorf("kind: %s", line)
+			}
+		default:
+			at := strings.LastIndexByte(line, ' ')
+			name := line[:max(at, 0)]
+			v, err := strconv.ParseFloat(line[at+1:], 64)
+			if _, twice := samples[name]; err != nil || twice || strings.HasPrefix(name, "gatehouse_") && !strings.HasPrefix(name, family) {
+				t.Errorf("sample of %s: %s", family, line)
+			}
+			samples[name] = v
+		}
+	}
+	return samples
 }
 
 // kept is a recorder that keeps nothing but the number.
@@ -212,13 +295,14 @@ func TestEventsAreCounted(t *testing.T) {
 	if k.n != 11 {
 		t.Errorf("%d events were passed on", k.n)
 	}
+	samples := read(t, m)
 	for outcome, want := range map[string]float64{"allowed": 1, "denied": 1, "not_found": 1, "limited": 1, "invalid": 1, "error": 1, "unauthenticated": 1} {
-		if got := testutil.ToFloat64(m.requests.WithLabelValues("r", outcome, "jwt")); got != want {
+		if got := samples[`gatehouse_requests_total{outcome="`+outcome+`",route="r",scheme="jwt"}`]; got != want {
 			t.Errorf("%s: %v, want %v", outcome, got, want)
 		}
 	}
 	for reason, want := range map[string]float64{"token_expired": 1, "invalid_credentials": 1, "too_many_attempts": 1} {
-		if got := testutil.ToFloat64(m.authn.WithLabelValues(reason)); got != want {
+		if got := samples[`gatehouse_authentication_failures_total{reason="`+reason+`"}`]; got != want {
 			t.Errorf("%s: %v, want %v", reason, got, want)
 		}
 	}

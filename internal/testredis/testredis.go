@@ -47,19 +47,29 @@ type Options struct {
 	// User is one more, who may run scripts on keys that begin with "gatehouse:", with the
 	// same password.
 	User string
+	// Cluster: it is the only one of a cluster.
+	Cluster bool
 }
+
+// ProgramVariable names the variable of the environment that says which program is started in
+// place of redis-server.
+const ProgramVariable = "GATEHOUSE_TEST_REDIS"
 
 // Start starts a server and waits until it answers. A machine without one skips the test, or
 // fails it where nothing may be missing.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
+	program := "redis-server"
+	if other := os.Getenv(ProgramVariable); other != "" {
+		program = other
+	}
+	path, err := exec.LookPath(program)
 	switch {
 	case err == nil:
 	case os.Getenv("GATEHOUSE_TEST_STRICT") == "1":
-		t.Fatal("redis-server is not installed (Debian: apt-get install redis-server)")
+		t.Fatal(program, " is not installed (Debian: apt-get install redis-server)")
 	default:
-		t.Skip("redis-server is not installed (Debian: apt-get install redis-server)")
+		t.Skip(program, " is not installed (Debian: apt-get install redis-server)")
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -81,8 +91,14 @@ func Start(t testing.TB, o Options) *Server {
 	if o.User != "" {
 		s.args = append(s.args, "--user", o.User, "on", ">"+o.Password, "~gatehouse:*", "+@scripting", "+get", "+set", "+time", "+select")
 	}
+	if o.Cluster {
+		s.args = append(s.args, "--cluster-enabled", "yes")
+	}
 	s.Up()
 	t.Cleanup(s.Kill)
+	if o.Cluster {
+		s.Do(o.Password, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+	}
 	return s
 }
 

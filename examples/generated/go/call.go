@@ -31,7 +31,7 @@ func run(ctx context.Context) error {
 	patch := RealmPatch{}
 	patch.Title = new(string)
 	*patch.Title = "by go"
-	realm, err := c.UpdateRealmWithResponse(ctx, "main", patch)
+	realm, err := c.UpdateRealmWithResponse(ctx, "main", nil, patch)
 	if err != nil || realm.JSON200 == nil {
 		return fmt.Errorf("realm: %v %s", err, realm.Body)
 	}

@@ -13,7 +13,7 @@ public class Call {
     client.setRequestInterceptor(r -> r.header("Authorization", "Bearer " + System.getenv("GATEHOUSE_TOKEN")));
     var me = new SystemApi(client).me();
     var patch = new RealmPatch().title("by java").settings(new RealmPatchSettings().accessTokenTtl("5m").audience(null));
-    var realm = new RealmsApi(client).updateRealm("main", patch);
+    var realm = new RealmsApi(client).updateRealm("main", patch, null, null);
     try {
       new RealmsApi(client).getRealm("none");
       throw new IllegalStateException("a realm that is not there was found");
