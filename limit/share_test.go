@@ -284,6 +284,78 @@ func TestSharedCountsLost(t *testing.T) {
 	})
 }
 
+// way is how one node reaches shared counts: others may reach them while it does not.
+type way struct {
+	*counting
+	away, lost bool
+}
+
+func (w *way) Away() bool { return w.away }
+
+func (w *way) GCRA(scope, id string, interval, tolerance, floor time.Duration) (time.Duration, bool, bool) {
+	owed, allowed, known := w.counting.GCRA(scope, id, interval, tolerance, floor)
+	return owed, allowed && !w.lost, known && !w.lost
+}
+
+// TestSharedCountsFlap: who asks every node, all the time, while the counts come and go for
+// some of them and for all, gets no more than twice the rate: each node that does not reach
+// them lets through its share, and tells of it once it does. When they come and go for all at
+// once, it is the rate, and two requests for each node.
+func TestSharedCountsFlap(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n, together := rapid.IntRange(1, 5).Draw(rt, "nodes"), rapid.Bool().Draw(rt, "together")
+		var gaps, flips []int
+		for range 120 {
+			gaps, flips = append(gaps, rapid.IntRange(0, 240).Draw(rt, "gap")), append(flips, rapid.IntRange(0, 9*n).Draw(rt, "flip"))
+		}
+		wrong := ""
+		synctest.Test(t, func(*testing.T) {
+			all, rate := &counting{}, Rate{50, time.Hour, 0}
+			interval, tolerance, _ := rate.gcra()
+			var ways []*way
+			var nodes []*Limiter
+			for range n {
+				w := &way{counting: all}
+				ways = append(ways, w)
+				nodes = append(nodes, New(Config{Shared: w, Nodes: func() int { return n }}))
+			}
+			start, admitted := time.Now(), int64(0)
+			for i, gap := range gaps {
+				time.Sleep(time.Duration(gap) * time.Second)
+				w, kind := ways[flips[i]%n], flips[i]/n
+				for _, o := range ways {
+					if o != w && !together {
+						continue
+					}
+					switch kind {
+					case 0, 1, 2:
+						o.away = !o.away
+					case 3:
+						o.lost = !o.lost
+					}
+				}
+				for _, l := range nodes {
+					for l.AllowIn("", "k", rate).OK {
+						admitted++
+					}
+				}
+				earned := (int64(time.Since(start)) + tolerance) / interval
+				most := 2*earned + int64(n)
+				if together {
+					most = earned + 2*int64(n)
+				}
+				if admitted > most {
+					wrong = fmt.Sprintf("%d admitted by %d nodes, %d earned", admitted, n, earned)
+					return
+				}
+			}
+		})
+		if wrong != "" {
+			rt.Fatal(wrong)
+		}
+	})
+}
+
 // TestSharedRateChanges: the new rate counts at once for who owes more than it by an old one.
 func TestSharedRateChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
