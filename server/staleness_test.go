@@ -479,3 +479,54 @@ func openStream(t *testing.T, url, key string) <-chan error {
 	}()
 	return over
 }
+
+// TestFlappingNode: a node whose way to the database comes and goes, as a whole or only where
+// it hears of changes, lets nobody in whose end was acknowledged longer ago than its view may be
+// old; and is whole once the way stays.
+func TestFlappingNode(t *testing.T) {
+	const bound = 3 * time.Second
+	for name, lose := range map[string]func(*link){"cut": (*link).cut, "silent": (*link).hush, "deaf": (*link).deafen} {
+		t.Run(name, func(t *testing.T) {
+			a, b, way := twoNodes(t, func(c *server.Config) { c.Store.MaxStaleness = bound })
+			private := b.GatewayURL() + "/private"
+			type ending struct {
+				access string
+				at     time.Time
+			}
+			var ends []ending
+			let, latest := 0, time.Duration(0)
+			patrol := func(until time.Time) {
+				for time.Now().Before(until) {
+					for _, e := range ends[max(0, len(ends)-4):] {
+						came := time.Now()
+						if call(t, "GET", private, "bearer", e.access).status != 200 {
+							continue
+						}
+						let++
+						if late := came.Sub(e.at); late > bound {
+							t.Errorf("it lets in %v after the end was acknowledged", late)
+						} else {
+							latest = max(latest, late)
+						}
+					}
+				}
+			}
+			for range 4 {
+				way.mend()
+				access, _ := login(t, a, "bob")
+				patrol(time.Now().Add(time.Second)) // its view is made anew, or not quite
+				_ = call(t, "GET", private, "bearer", access)
+				lose(way)
+				call(t, "DELETE", a.Issuer+"/tokens", "bearer", access).want(t, "an end", 204)
+				ends = append(ends, ending{access, time.Now()})
+				patrol(time.Now().Add(2 * time.Second))
+			}
+			way.mend()
+			testwait.Until(t, soon, "it answers again", func() bool { return call(t, "GET", private, "bearer", a.Users["alice"].APIKey).status == 200 })
+			for _, e := range ends {
+				call(t, "GET", private, "bearer", e.access).want(t, "what was ended meanwhile", 401)
+			}
+			t.Logf("let in %d times, %v after the end at most", let, latest.Round(time.Millisecond))
+		})
+	}
+}
