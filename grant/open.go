@@ -29,6 +29,13 @@ type opening struct {
 	p *gatehouse.Principal
 }
 
+func (k opening) who() string {
+	if k.p.Kind == gatehouse.KindClient {
+		return ""
+	}
+	return k.p.ID
+}
+
 func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 	settings := i.realm.Settings.Defaults()
 	i.kind, i.opener = audit.KindTokenIssue, k.p

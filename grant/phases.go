@@ -25,6 +25,8 @@ type Order struct {
 
 // kind is what one kind of grant adds to the phases.
 type kind interface {
+	// who is the user whose grant it is; "" when only origin finds out, or it is a client's.
+	who() string
 	// origin finds or makes the grant, with the scopes that it can give and the
 	// audiences that it can name, the default one first (phase 2).
 	origin(ctx context.Context, tx Tx, i *issue) error
@@ -38,6 +40,7 @@ type issue struct {
 	now   time.Time // before the transaction: a later cut-off covers the token
 
 	realm     gatehouse.Realm
+	read      *identity.User       // beside the realm; nil when he was not
 	opener    *gatehouse.Principal // who proved himself; nil for a grant that there was
 	grant     gatehouse.Grant
 	cutOff    time.Time     // see Family; zero for a new grant, which is later than all that are set
@@ -59,7 +62,7 @@ type issue struct {
 // run takes one order through the phases.
 func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
 	phases := [...]func(context.Context, Tx, *issue) error{
-		s.openRealm,   // 1
+		func(ctx context.Context, tx Tx, i *issue) error { return s.openRealm(ctx, tx, i, k.who()) }, // 1
 		k.origin,      // 2
 		s.subject,     // 3
 		chooseScopes,  // 4
@@ -106,9 +109,9 @@ func (s *Service) retryStatus(ctx context.Context, opens bool, fn func(ctx conte
 	return gatehouse.E(gatehouse.Unavailable, "temporarily_unavailable", "The server cannot do this at the moment.").With(err)
 }
 
-// openRealm is phase 1.
-func (s *Service) openRealm(ctx context.Context, tx Tx, i *issue) (err error) {
-	if i.realm, err = tx.Realm(ctx, i.order.Realm); err != nil {
+// openRealm is phase 1. It reads the user, too, where it is known who that is.
+func (s *Service) openRealm(ctx context.Context, tx Tx, i *issue, user string) (err error) {
+	if i.realm, i.read, err = tx.Party(ctx, i.order.Realm, user); err != nil {
 		return err
 	}
 	if i.realm.Disabled {
@@ -136,7 +139,7 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason string, err error) {
 	g := i.grant
 	if !g.OfClient() {
-		u, err := tx.User(ctx, g.Realm, g.Subject)
+		u, err := i.subjectOf(ctx, tx)
 		switch {
 		case errors.Is(err, gatehouse.NotFound):
 			return ReasonUserDisabled, nil
@@ -168,6 +171,14 @@ func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason strin
 		return ReasonRevoked, nil
 	}
 	return "", nil
+}
+
+// subjectOf reads the user of the grant, who may have been read with the realm.
+func (i *issue) subjectOf(ctx context.Context, tx Tx) (identity.User, error) {
+	if u := i.read; u != nil && u.Realm == i.grant.Realm && u.ID == i.grant.Subject {
+		return *u, nil
+	}
+	return tx.User(ctx, i.grant.Realm, i.grant.Subject)
 }
 
 // wrongPassword reports whether the password that opened the grant is another one than u

@@ -33,6 +33,8 @@ type renewal struct {
 	old  Refresh
 }
 
+func (k *renewal) who() string { return "" }
+
 // origin reads the presented token and its grant. One that is gone, over or of
 // another realm is refused.
 func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {

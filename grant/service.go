@@ -26,7 +26,8 @@ const (
 
 // Tx is the service's view of a transaction.
 type Tx interface {
-	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+	// Party returns a realm with one of its users: nil when user is "", or is not there.
+	Party(ctx context.Context, realm, user string) (gatehouse.Realm, *identity.User, error)
 	User(ctx context.Context, realm, id string) (identity.User, error)
 	// Family returns a refresh token by its hash, with its grant and the cut-offs. Who
 	// sets a cut-off and holds the realm or the user comes before or after this

@@ -17,8 +17,12 @@ import (
 const realmColumns = `name, title, disabled, created_at, updated_at, settings_json, cut_off_at`
 
 func scanRealm(r row) (v gatehouse.Realm, err error) {
-	err = r.Scan(&v.Name, &v.Title, &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), from(&v.Settings), at(&v.CutOffAt))
+	err = r.Scan(intoRealm(&v)...)
 	return v, err
+}
+
+func intoRealm(v *gatehouse.Realm) []any {
+	return []any{&v.Name, &v.Title, &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), from(&v.Settings), at(&v.CutOffAt)}
 }
 
 // Realm returns the realm of that name.
@@ -93,10 +97,44 @@ const userColumns = `realm, id, kind, username, username_key, display_name, emai
 	attributes_json, password_hash, password_at, disabled, created_at, updated_at, version`
 
 func scanUser(r row) (v identity.User, err error) {
-	err = r.Scan(&v.Realm, &v.ID, enum(&v.Kind), &v.Username, &v.UsernameKey, &v.DisplayName, &v.Email, from(&v.Roles),
-		from(&v.Groups), from(&v.Attributes), &v.PasswordHash, at(&v.PasswordAt), &v.Disabled, at(&v.CreatedAt),
-		at(&v.UpdatedAt), &v.Version)
+	err = r.Scan(intoUser(&v)...)
 	return v, err
+}
+
+func intoUser(v *identity.User) []any {
+	return []any{&v.Realm, &v.ID, enum(&v.Kind), &v.Username, &v.UsernameKey, &v.DisplayName, &v.Email, from(&v.Roles),
+		from(&v.Groups), from(&v.Attributes), &v.PasswordHash, at(&v.PasswordAt), &v.Disabled, at(&v.CreatedAt),
+		at(&v.UpdatedAt), &v.Version}
+}
+
+// Party returns the realm of that name and one of its users, as they are at one moment: nil
+// when user is "" or not there. A login reads both, and waits for one answer.
+func (q Queries) Party(ctx context.Context, name, user string) (gatehouse.Realm, *identity.User, error) {
+	type party struct {
+		realm gatehouse.Realm
+		user  identity.User
+	}
+	if user != "" {
+		locks := ""
+		if q.share != "" { // in this order, as those who read the one and then the other
+			locks = q.share + " OF r" + q.own + " OF u"
+		}
+		p, err := one(ctx, q.c, func(r row) (p party, err error) {
+			err = r.Scan(append(intoRealm(&p.realm), intoUser(&p.user)...)...)
+			return p, err
+		}, `SELECT `+columnsOf("r", realmColumns)+`, `+columnsOf("u", userColumns)+` FROM realms AS r JOIN users AS u ON u.realm=r.name
+			WHERE r.name=$1 AND u.realm=$1 AND u.id=$2`+locks, name, user)
+		if err != error(gatehouse.ErrNotFound) {
+			return p.realm, &p.user, err
+		}
+	}
+	realm, err := q.Realm(ctx, name)
+	return realm, nil, err
+}
+
+// columnsOf are columns of the table that a join calls so.
+func columnsOf(table, columns string) string {
+	return table + "." + strings.Join(strings.Fields(strings.ReplaceAll(columns, ",", " ")), ", "+table+".")
 }
 
 // User returns a user by id.

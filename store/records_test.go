@@ -741,3 +741,63 @@ func TestIssuedTwice(t *testing.T) {
 		}
 	})
 }
+
+// TestParty: a realm comes with the user that is asked for, each as it is read alone, and
+// without one that is not there; and what was read holds until the transaction has ended.
+func TestParty(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		db, ctx := open(t, cfg), t.Context()
+		u := identity.User{ID: "usr_1", Realm: "main", Kind: gatehouse.KindUser, Username: "bob", UsernameKey: "bob", Roles: []string{"a"},
+			CreatedAt: moment(1), UpdatedAt: moment(2), PasswordAt: moment(3), Version: 1}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.InsertRealm(ctx, gatehouse.Realm{Name: "main", Title: "M", CreatedAt: moment(4), CutOffAt: moment(5)}),
+				tx.InsertRealm(ctx, gatehouse.Realm{Name: "other"}), tx.InsertUser(ctx, u))
+		})
+		for _, c := range []struct{ realm, user, want string }{{"main", "usr_1", "usr_1"}, {"main", "", ""}, {"main", "usr_2", ""}, {"other", "usr_1", ""}} {
+			r, got, err := db.Party(ctx, c.realm, c.user)
+			if err != nil {
+				t.Fatal(err)
+			}
+			same(t, r, must(db.Realm(ctx, c.realm))(t))
+			if (got != nil) != (c.want != "") {
+				t.Errorf("%+v: %+v", c, got)
+			}
+			if got != nil {
+				same(t, *got, must(db.User(ctx, c.realm, c.user))(t))
+			}
+		}
+		if _, _, err := db.Party(ctx, "none", "usr_1"); !errors.Is(err, gatehouse.NotFound) {
+			t.Error(err)
+		}
+		for name, change := range map[string]func(context.Context, *store.Tx) error{
+			"realm": func(ctx context.Context, tx *store.Tx) error {
+				return tx.UpdateRealm(ctx, gatehouse.Realm{Name: "main", Disabled: true})
+			},
+			"user": func(ctx context.Context, tx *store.Tx) error {
+				v := must(tx.User(ctx, "main", "usr_1"))(t)
+				v.Disabled = true
+				return tx.UpdateUser(ctx, v)
+			},
+		} {
+			changed := make(chan error, 1)
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				if _, _, err := tx.Party(ctx, "main", "usr_1"); err != nil {
+					return err
+				}
+				go func() { changed <- db.Update(t.Context(), change) }()
+				select {
+				case err := <-changed:
+					t.Errorf("%s: changed under who read it: %v", name, err)
+				case <-time.After(50 * time.Millisecond):
+				}
+				return nil
+			})
+			if err := <-changed; err != nil {
+				t.Error(name, err)
+			}
+		}
+		if r, got, err := db.Party(ctx, "main", "usr_1"); err != nil || !r.Disabled || !got.Disabled {
+			t.Errorf("%+v %+v %v", r, got, err)
+		}
+	})
+}
