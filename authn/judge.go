@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -69,4 +70,13 @@ func (a *Authenticator) named(ctx context.Context, id string) (*keyEntry, error)
 		}
 		return a.entryOf(ctx, k)
 	})
+}
+
+// cutOff refuses what was made before everything of the realm was ended, also when the
+// realm is used again.
+func (t *trust) cutOff(made time.Time) error {
+	if !t.realm.CutOff(made) {
+		return nil
+	}
+	return errCutOff.With(errors.New("it is of " + instant(made) + "; everything of realm " + t.realm.Name + " until " + instant(t.realm.CutOffAt) + " was ended"))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -41,15 +40,6 @@ func (a *Authenticator) trust(ctx context.Context, realm string) (*trust, error)
 		return nil, errRealmDisabled.With(errors.New("realm " + realm))
 	}
 	return t, nil
-}
-
-// cutOff refuses what was made before everything of the realm was ended, also when the
-// realm is used again.
-func (t *trust) cutOff(made time.Time) error {
-	if !t.realm.CutOff(made) {
-		return nil
-	}
-	return errCutOff.With(errors.New("it is of " + instant(made) + "; everything of realm " + t.realm.Name + " until " + instant(t.realm.CutOffAt) + " was ended"))
 }
 
 func (a *Authenticator) loadTrust(ctx context.Context, name string) (*trust, error) {
