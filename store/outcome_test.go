@@ -26,8 +26,11 @@ import (
 type cutter struct {
 	socket string
 	mu     sync.Mutex
-	cut    string // "": nothing; "before", "during" or "after" the server's work on the next COMMIT, or "ended": behind its answer
+	cut    string // "": nothing; "before", "during" or "after" the server's work on the next COMMIT, "ended": behind its answer, or "late": so long before that it comes when nobody waits any more
 	cuts   int
+	direct bool          // no pooler: the id of the server's process is its own
+	hold   chan struct{} // "late": closed to let the COMMIT through after all
+	done   chan struct{} // "late": closed when the server has ended the connection
 }
 
 // arm has the next COMMIT cut.
@@ -83,7 +86,10 @@ func (c *cutter) serve(client net.Conn) {
 					return
 				}
 			}
-			if hidesBackend(buf[:n]); n > 0 && !drop {
+			if !c.direct {
+				hidesBackend(buf[:n])
+			}
+			if n > 0 && !drop {
 				if _, err := client.Write(buf[:n]); err != nil {
 					return
 				}
@@ -118,6 +124,14 @@ func (c *cutter) serve(client net.Conn) {
 			if _, err := server.Write(buf[:n]); err == nil {
 				<-answers
 			}
+			return
+		case "late":
+			_ = client.Close()
+			<-c.hold
+			_, _ = server.Write(buf[:n])
+			_ = server.(*net.UnixConn).CloseWrite()
+			<-answers
+			close(c.done)
 			return
 		case "ended":
 			mu.Lock()
@@ -293,6 +307,26 @@ func withoutStandby(t *testing.T, cfg store.Config) (release func()) {
 		return err == nil && on
 	})
 	return release
+}
+
+// TestCommitComesLate: a transaction that was sent in one go, and that the network holds back
+// until nobody waits for it any more and it was made again, is not made then.
+func TestCommitComesLate(t *testing.T) {
+	cfg, cut := behindCutter(t)
+	cut.direct, cut.hold, cut.done = true, make(chan struct{}), make(chan struct{})
+	db := open(t, cfg)
+	cut.arm("late")
+	do(t, db, func(ctx context.Context, tx *store.Tx) error {
+		return tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y"})
+	})
+	if cut.count() != 1 {
+		t.Error("nothing was held back")
+	}
+	close(cut.hold)
+	<-cut.done
+	if got := must(db.UnsequencedBatches(t.Context(), "main", 10))(t); len(got) != 1 {
+		t.Errorf("%d batches", len(got))
+	}
 }
 
 // TestCommitThatWaitsForAStandby: a session that is ended while its COMMIT waits for a

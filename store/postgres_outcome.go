@@ -32,7 +32,7 @@ func (e *postgresEngine) finish(ctx context.Context, own *postgresTx, tx *Tx) (o
 	whole, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.patience)
 	defer cancel()
 	defer e.lock.servers.meanwhile(own.conn.Conn().PgConn(), cancel)()
-	backend := own.backend()
+	backend, direct := own.backend()
 	err := own.commit(whole, tx.last)
 	own.close()
 	var answered *pgconn.PgError
@@ -44,7 +44,7 @@ func (e *postgresEngine) finish(ctx context.Context, own *postgresTx, tx *Tx) (o
 	}
 	// The connection broke while the server was at it. So it does, too, when a session is
 	// ended that waits for a synchronous standby, and has committed.
-	became := e.lookUp(backend, tx)
+	became := e.lookUp(backend, direct, tx)
 	if became == committed {
 		err = nil
 	}
@@ -62,7 +62,7 @@ func retryable(err error) bool {
 // it wrote: a batch of events, which every change of state has, and whose id is never
 // given twice. What is not there may still come as long as the backend is at it, so
 // that is asked first. Of a transaction that recorded nothing, nothing is known.
-func (e *postgresEngine) lookUp(backend int64, tx *Tx) outcome {
+func (e *postgresEngine) lookUp(backend int64, direct bool, tx *Tx) outcome {
 	if len(tx.batches) == 0 || backend == 0 {
 		return unknown
 	}
@@ -71,7 +71,7 @@ func (e *postgresEngine) lookUp(backend int64, tx *Tx) outcome {
 	again := time.NewTicker(outcomePoll)
 	defer again.Stop()
 	for {
-		found, err := e.askOutcome(ctx, backend, tx.batches[0].ID)
+		found, err := e.askOutcome(ctx, backend, direct, tx.batches[0].ID)
 		if found != unknown {
 			e.logger.Warn("a commit was not answered; what became of it was looked up", "committed", found == committed)
 			return found
@@ -90,11 +90,13 @@ func (e *postgresEngine) lookUp(backend int64, tx *Tx) outcome {
 
 // askOutcome asks once. A server that has just started knows nothing of the backend,
 // and has rolled back what it did not commit; so has one that was promoted. A standby
-// may only not have heard of it yet.
-func (e *postgresEngine) askOutcome(ctx context.Context, backend int64, batch string) (outcome, error) {
-	var busy, there bool
+// may only not have heard of it yet. A backend that does nothing may have a whole transaction
+// before it that was sent in one go, and is ended first where it is ours alone.
+func (e *postgresEngine) askOutcome(ctx context.Context, backend int64, direct bool, batch string) (outcome, error) {
+	var busy, alive, there bool
 	err := e.shared.QueryRowContext(ctx, `SELECT pg_is_in_recovery() OR EXISTS (SELECT 1 FROM pg_stat_activity
-		WHERE pid=$1 AND pid<>pg_backend_pid() AND xact_start IS NOT NULL)`, backend).Scan(&busy)
+		WHERE pid=$1 AND pid<>pg_backend_pid() AND xact_start IS NOT NULL), EXISTS (SELECT 1 FROM pg_stat_activity
+		WHERE pid=$1 AND pid<>pg_backend_pid() AND usename=current_user)`, backend).Scan(&busy, &alive)
 	if err == nil {
 		err = e.shared.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM audit_batches WHERE id=$1)`, batch).Scan(&there)
 	}
@@ -105,6 +107,9 @@ func (e *postgresEngine) askOutcome(ctx context.Context, backend int64, batch st
 		return committed, nil
 	case busy:
 		return unknown, nil
+	case alive && direct:
+		_, err = e.shared.ExecContext(ctx, `SELECT pg_terminate_backend(CAST($1 AS INT))`, backend)
+		return unknown, err
 	}
 	return rolledBack, nil
 }

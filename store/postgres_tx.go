@@ -80,10 +80,12 @@ func ended(err error, r pgx.BatchResults) error {
 
 func (c *postgresTx) broken(error) {}
 
-// backend is the process of the server that serves the connection; 0 when it is not known.
-func (c *postgresTx) backend() int64 {
-	pid, _ := c.conn.Conn().PgConn().CustomData()[backendKey].(int64)
-	return pid
+// backend is the process of the server that serves the connection, 0 when it is not known,
+// and whether it serves no other one: a pooler tells an id of its own at the start.
+func (c *postgresTx) backend() (pid int64, direct bool) {
+	conn := c.conn.Conn().PgConn()
+	pid, _ = conn.CustomData()[backendKey].(int64)
+	return pid, pid == int64(conn.PID())
 }
 
 // commit runs the last statements and commits, all in one go. The server does nothing of
