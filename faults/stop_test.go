@@ -106,6 +106,9 @@ func TestStoppedNode(t *testing.T) {
 		t.Skip("starts processes")
 	}
 	needPostgres(t)
+	if !long {
+		t.Parallel() // it waits, beside TestThreeNodes
+	}
 	stopped := maxStaleness + 2*time.Second
 	if long {
 		stopped = 20 * time.Second

@@ -26,6 +26,9 @@ func TestThreeNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
+	if !long {
+		t.Parallel()
+	}
 	var way *network // of the third node to the databases
 	h := newHouse(t, func(h *house, i int, n *node) {
 		switch {

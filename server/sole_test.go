@@ -60,6 +60,7 @@ func metric(t *testing.T, s *server.Server, name string) string {
 func TestSoleNodeServesOn(t *testing.T) {
 	for name, lose := range map[string]func(*link){"cut": (*link).cut, "silent": (*link).hush} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits
 			d, s, way, _ := soleNode(t, func(c *server.Config) { c.Store.Alone = "9s" })
 			key := d.Users["alice"].APIKey
 			ask := func() answer { return call(t, "GET", s.GatewayURL()+"/private", "bearer", key) }
@@ -112,6 +113,7 @@ func TestNotAlone(t *testing.T) {
 func TestWhoComesWaits(t *testing.T) {
 	for _, how := range []string{"it hears again", "an operator says that it is gone"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel() // it waits
 			d, s, way, st := soleNode(t, func(c *server.Config) { c.Store.Alone = "forever" })
 			key := d.Users["alice"].APIKey
 			call(t, "GET", s.GatewayURL()+"/private", "bearer", key).want(t, "before", 200)

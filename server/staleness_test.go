@@ -267,6 +267,7 @@ func TestStaleNodeRefuses(t *testing.T) {
 	t.Cleanup(stream.Close)
 	for name, lose := range map[string]func(*link){"cut": (*link).cut, "silent": (*link).hush} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits
 			a, b, way := twoNodes(t, func(c *server.Config) {
 				c.Store.MaxStaleness = 3 * time.Second
 				c.Gateway.StreamCheck = 100 * time.Millisecond
@@ -423,6 +424,7 @@ func TestStaleRouteAsks(t *testing.T) {
 func TestClockOfANode(t *testing.T) {
 	for _, off := range []time.Duration{30 * time.Second, -30 * time.Second} {
 		t.Run(off.String(), func(t *testing.T) {
+			t.Parallel() // it waits
 			a, b, _ := twoNodes(t, func(c *server.Config) { c.Now = func() time.Time { return time.Now().Add(off) } })
 			if got, err := strconv.ParseFloat(metric(t, b, "gatehouse_clock_offset_seconds"), 64); err != nil || math.Abs(got-off.Seconds()) > 1 {
 				t.Errorf("the metric says %v, %v", got, err)
