@@ -15,9 +15,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
-// clockOff builds the program as it is on a machine whose clock is off. A static program
-// cannot be given another clock from outside; one line is replaced where it asks for the time.
-func clockOff(t *testing.T, off time.Duration) (program string) {
+// clockOff builds the program as it is on a machine whose clock is off by what CLOCK_OFF
+// says. A static program cannot be given another clock from outside; one line is replaced
+// where it asks for the time.
+func clockOff(t *testing.T) (program string) {
 	t.Helper()
 	const from, line = "../server/server.go", "\treturn time.Now\n"
 	text, err := os.ReadFile(from)
@@ -30,7 +31,12 @@ func clockOff(t *testing.T, off time.Duration) (program string) {
 	}
 	dir := t.TempDir()
 	other, overlay := filepath.Join(dir, "server.go"), filepath.Join(dir, "overlay.json")
-	changed := strings.Replace(string(text), line, fmt.Sprintf("\treturn func() time.Time { return time.Now().Add(%d) }\n", off), 1)
+	changed := strings.Replace(string(text), line, `	off, err := time.ParseDuration(os.Getenv("CLOCK_OFF"))
+	if err != nil {
+		panic(err)
+	}
+	return func() time.Time { return time.Now().Add(off) }
+`, 1)
 	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: other}})
 	if err == nil {
 		err = os.WriteFile(other, []byte(changed), 0o600)
@@ -42,7 +48,7 @@ func clockOff(t *testing.T, off time.Duration) (program string) {
 		t.Fatal(err)
 	}
 	program = filepath.Join(dir, "gatehouse")
-	build := exec.Command("go", "build", "-overlay", overlay, "-o", program, "../cmd/gatehouse")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-overlay", overlay, "-o", program, "../cmd/gatehouse")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)

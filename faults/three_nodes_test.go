@@ -29,13 +29,14 @@ func TestThreeNodes(t *testing.T) {
 	if !long {
 		t.Parallel()
 	}
+	clock := clockOff(t)
 	var way *network // of the third node to the databases
 	h := newHouse(t, func(h *house, i int, n *node) {
 		switch {
 		case i == 1:
-			n.program = clockOff(t, 30*time.Second)
+			n.program, n.env = clock, append(n.env, "CLOCK_OFF=30s")
 		case i == 2 && long:
-			n.program = clockOff(t, -30*time.Second)
+			n.program, n.env = clock, append(n.env, "CLOCK_OFF=-30s")
 			databases := []string{h.at("10.0.0.21:5432"), h.at("10.0.0.22:5432")}
 			var ways []string
 			way, ways = newNetwork(t, databases...)
@@ -43,8 +44,10 @@ func TestThreeNodes(t *testing.T) {
 		}
 	})
 	h.truth.person(t, h.front)
-	if h.clocks(t, 1); long {
-		h.clocks(t, 2)
+	if off := []int{1, 2}; long {
+		h.clocks(t, off...)
+	} else {
+		h.clocks(t, off[:1]...)
 	}
 	patrol, histories := h.patrol(t), h.redeemers(t, 2)
 	asleep := maxStaleness + 2*time.Second

@@ -21,6 +21,7 @@ import (
 // themselves for it, as target_session_attrs ask for. Whoever has met the later one reads
 // and writes nothing at the earlier one any more, and everybody meets it.
 func TestOldPrimary(t *testing.T) {
+	t.Parallel() // it waits
 	earlier, later, dsn := pair(t)
 	node := func() (*store.DB, *said) {
 		log := &said{}
@@ -165,6 +166,7 @@ func pair(t *testing.T) (first, second *testpg.Server, dsn string) {
 // that was promoted in its place, neither those who wait for an answer of it nor those who
 // would commit after them.
 func TestFailover(t *testing.T) {
+	t.Parallel() // it waits
 	first, second, dsn := pair(t)
 	db := open(t, store.Config{Driver: store.DriverPostgres, DSN: gatehouse.Secret(dsn), Shared: true, Logger: quiet(t)})
 	do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRealm(ctx, exampleRealm()) })
