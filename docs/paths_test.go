@@ -67,6 +67,7 @@ func TestPathsAreShort(t *testing.T) {
 			if executed[f] < many {
 				continue
 			}
+			t.Logf("%s: %4d %s", c.name, executed[f], f)
 			if read++; !slices.Contains(c.elements, f) {
 				t.Errorf("%s: %d statements of %s are executed, and architecture.md does not name it", c.name, executed[f], f)
 			}
