@@ -49,10 +49,10 @@ type Ref struct {
 }
 
 // CutoffNow ends everything that was issued to a subject of a kind until now. It lives
-// as long as the longest grant of the realm may.
-func CutoffNow(realm gatehouse.Realm, kind CutoffKind, id string, now time.Time) Cutoff {
-	return Cutoff{Realm: realm.Name, Kind: kind, ID: id, Before: now,
-		ExpiresAt: now.Add(realm.Settings.Defaults().GrantTTL + time.Hour)}
+// as long as any login may that was opened before, whatever the settings of its realm were
+// then: one that outlived it could be renewed again.
+func CutoffNow(realm string, kind CutoffKind, id string, now time.Time) Cutoff {
+	return Cutoff{Realm: realm, Kind: kind, ID: id, Before: now, ExpiresAt: now.Add(gatehouse.MaxGrantTTL + time.Hour)}
 }
 
 // SignedList is the copy of a status list that all nodes give out.

@@ -151,10 +151,7 @@ func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, fil
 		tx.TellLate()
 		out.Grants = 0
 		for i, r := range realms {
-			// The longest that anything issued before may live, whatever the realm's
-			// settings were then.
-			cut := revocation.Cutoff{Realm: r.Name, Kind: revocation.CutoffRealm, Before: now, ExpiresAt: now.Add(gatehouse.MaxGrantTTL + time.Hour)}
-			if err := tx.PutCutoff(ctx, cut); err != nil {
+			if err := tx.PutCutoff(ctx, revocation.CutoffNow(r.Name, revocation.CutoffRealm, "", now)); err != nil {
 				return err
 			}
 			n, err := tx.EndGrants(ctx, r.Name, now, "restored")

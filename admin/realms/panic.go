@@ -44,11 +44,8 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, name st
 		if err := tx.UpdateRealm(ctx, r); err != nil {
 			return err
 		}
-		// For those who check tokens elsewhere, and know nothing of realms: as long as any
-		// login can live that was opened before, under whatever settings there were.
-		c := revocation.CutoffNow(r, revocation.CutoffRealm, "", e.Time)
-		c.ExpiresAt = e.Time.Add(gatehouse.MaxGrantTTL + time.Hour)
-		if err := tx.PutCutoff(ctx, c); err != nil {
+		// For those who check tokens elsewhere, and know nothing of realms.
+		if err := tx.PutCutoff(ctx, revocation.CutoffNow(name, revocation.CutoffRealm, "", e.Time)); err != nil {
 			return err
 		}
 		out = r

@@ -162,8 +162,7 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm 
 	}
 	var c revocation.Cutoff
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		rl, err := tx.HoldRealm(ctx, realm)
-		if err != nil {
+		if _, err := tx.HoldRealm(ctx, realm); err != nil {
 			return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
 		}
 		// Its time is that of the cut-off, and later than whatever was issued before.
@@ -175,7 +174,7 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm 
 		if before.After(e.Time) {
 			return errCutoffAhead
 		}
-		c = revocation.CutoffNow(rl, kind, in.ID, e.Time)
+		c = revocation.CutoffNow(realm, kind, in.ID, e.Time)
 		c.Before = before
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["before"] = before.UTC().Format(time.RFC3339Nano)

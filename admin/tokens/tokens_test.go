@@ -82,3 +82,18 @@ func TestPanicClient(t *testing.T) {
 	}
 	h.Want(401, text, "GET", "/me", nil)
 }
+
+// TestCutOffsOutliveLogins: what was opened before its realm's grant_ttl was made short lives on, and stays ended for
+// as long.
+func TestCutOffsOutliveLogins(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(200, root, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"grant_ttl": "5m"}})
+	for _, body := range []map[string]any{{"kind": "client", "id": "app"}, {"kind": "subject", "id": "sub"}, {"kind": "realm"}} {
+		r := h.Want(201, root, "POST", "/realms/main/revocations", body)
+		ends, err := time.Parse(time.RFC3339Nano, r.Str("expires_at"))
+		if err != nil || time.Until(ends) < gatehouse.MaxGrantTTL {
+			t.Errorf("%v ends at %v, %v", body, ends, err)
+		}
+	}
+}

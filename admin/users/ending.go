@@ -21,7 +21,11 @@ func (s *Service) endLogins(ctx context.Context, tx Tx, actor *gatehouse.Princip
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.PutCutoff(ctx, revocation.CutoffNow(rl, revocation.CutoffSubject, u.ID, now)); err != nil {
+	c := revocation.CutoffNow(u.Realm, revocation.CutoffSubject, u.ID, now)
+	// There is one at each change of a password, kept in the memory of each node. The logins are ended below, whatever
+	// the settings were when they were opened, so this one need not outlive the longest that there could be.
+	c.ExpiresAt = now.Add(rl.Settings.Defaults().GrantTTL + time.Hour)
+	if err := tx.PutCutoff(ctx, c); err != nil {
 		return nil, err
 	}
 	if grants, err = tx.EndGrantsOf(ctx, u.Realm, u.ID, now, "logins_ended"); err != nil {
