@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func TestWarnedBeforeTheDiskIsFull(t *testing.T) {
 		}
 	}
 	_, out := h.call("GET", h.s.MetricsURL()+"/metrics", "", "")
-	if text, _ := out["text"].(string); !strings.Contains(text, `gatehouse_disk_free_bytes{directory="data"} 5.`) {
+	if text, _ := out["text"].(string); !strings.Contains(text, fmt.Sprintf(`gatehouse_disk_free_bytes{directory="data"} %d`, 49<<30)) {
 		t.Error("the metric does not say how much is free")
 	}
 	testwait.Until(t, 5*time.Second, "both changes are recorded, once", func() bool {

@@ -46,6 +46,20 @@ func TestOldPrimary(t *testing.T) {
 		}
 	}
 
+	// waitFor has each COMMIT at the earlier one wait for a standby of that name.
+	waitFor := func(standby string) {
+		t.Helper()
+		conn, err := pgx.Connect(t.Context(), earlier.Local("two"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		for _, statement := range []string{`ALTER SYSTEM SET synchronous_standby_names='` + standby + `'`, `SELECT pg_reload_conf()`} {
+			if _, err := conn.Exec(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	db, log := node()
 	write(db, "before")
 	testwait.Until(t, soon, "the standby has it", func() bool { return has(later, "before") })
@@ -93,16 +107,7 @@ func TestOldPrimary(t *testing.T) {
 		write(db, "again")
 		where("again", false, true)
 		// Nothing commits at the earlier one any more, so who is there looks elsewhere.
-		conn, err := pgx.Connect(t.Context(), earlier.Local("two"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(context.Background())
-		for _, statement := range []string{`ALTER SYSTEM SET synchronous_standby_names='nobody'`, `SELECT pg_reload_conf()`} {
-			if _, err := conn.Exec(t.Context(), statement); err != nil {
-				t.Fatal(err)
-			}
-		}
+		waitFor("nobody")
 		testwait.Until(t, soon, "the later one is found", func() bool {
 			hurried, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -112,6 +117,7 @@ func TestOldPrimary(t *testing.T) {
 	})
 
 	t.Run("a start with both", func(t *testing.T) {
+		waitFor("") // it commits again, and is asked first
 		began := time.Now()
 		fresh, _ := node()
 		write(fresh, "fresh")
