@@ -389,7 +389,7 @@ func (s *Sequencer) integrate(ctx context.Context, tx SequencerTx, realm string)
 			filters.add(&batches[i])
 		}
 		if bytes += read; read < smallPage {
-			page *= 4
+			page = min(4*page, maxBatches) // writers may hold each page down to one batch
 		}
 	}
 	if size == old {

@@ -485,3 +485,36 @@ func TestSequencerIsWoken(t *testing.T) {
 		}
 	})
 }
+
+// oneEach finds one batch at a time, as where writers commit one after the other meanwhile.
+type oneEach struct {
+	audit.SequencerTx
+	t *testing.T
+}
+
+func (o oneEach) UnsequencedBatches(ctx context.Context, realm string, limit int) ([]audit.Batch, error) {
+	if limit < 1 || limit > 256 {
+		o.t.Errorf("%d batches are asked for", limit)
+		return nil, gatehouse.E(gatehouse.Invalid, "limit_invalid", "no such page")
+	}
+	return o.SequencerTx.UnsequencedBatches(ctx, realm, 1)
+}
+
+// TestSequencerBesideWriters: however many pages have little on them, the next is one that a store reads.
+func TestSequencerBesideWriters(t *testing.T) {
+	m := newMemory()
+	for n := range 300 {
+		m.append(t, event("main", "k", n))
+	}
+	inner := run[audit.SequencerTx](m)
+	s, err := audit.NewSequencer(audit.SequencerConfig{Pending: m, Origin: origin, Key: testKey,
+		Run: func(ctx context.Context, fn func(context.Context, audit.SequencerTx) error) error {
+			return inner(ctx, func(ctx context.Context, tx audit.SequencerTx) error { return fn(ctx, oneEach{tx, t}) })
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sequence(t.Context(), "main"); err != nil || m.heads["main"] != 300 {
+		t.Errorf("%d events, %v", m.heads["main"], err)
+	}
+}

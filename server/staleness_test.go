@@ -486,6 +486,9 @@ func openStream(t *testing.T, url, key string) <-chan error {
 // it hears of changes, lets nobody in whose end was acknowledged longer ago than its view may be
 // old; and is whole once the way stays.
 func TestFlappingNode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
 	const bound = 3 * time.Second
 	for name, lose := range map[string]func(*link){"cut": (*link).cut, "silent": (*link).hush, "deaf": (*link).deafen} {
 		t.Run(name, func(t *testing.T) {
