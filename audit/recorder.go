@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"slices"
 	"strconv"
 	"sync"
@@ -303,6 +302,9 @@ func (r *Recorder) put(e *gatehouse.Event, line []byte) (full bool) {
 // maxSpare is how many buffers of stored batches are kept for the next ones.
 const maxSpare = 2
 
+// bufferStep is what the size of a buffer is a multiple of.
+const bufferStep = 16 << 10
+
 // buffer returns an empty buffer with room for n bytes; mu is held.
 func (r *Recorder) buffer(n int) []byte {
 	if last := len(r.spare) - 1; last >= 0 && cap(r.spare[last]) >= n {
@@ -310,8 +312,9 @@ func (r *Recorder) buffer(n int) []byte {
 		r.spare[last], r.spare = nil, r.spare[:last]
 		return b
 	}
-	// In powers of two: the next batch is about as long, not exactly.
-	return make([]byte, 0, 1<<bits.Len(uint(max(n, 1)-1)))
+	// In steps: the next batch is about as long, not exactly. Powers of two would
+	// keep up to twice of what is needed, several times, under load.
+	return make([]byte, 0, (n+bufferStep-1)/bufferStep*bufferStep)
 }
 
 // seal ends the run, which is not empty; mu is held.

@@ -19,8 +19,8 @@ const minCommon = 8
 
 // commonList is the set of common passwords, folded by foldPassword.
 type commonList struct {
-	set      wordSet
-	words    wordSet // words and names of minWord letters or more
+	made     wordSet // the phrases, the stems, and what they make with the suffixes
+	words    wordSet // zxcvbn's passwords, words and names of minWord letters or more
 	stems    []string
 	suffixes []string
 }
@@ -39,7 +39,7 @@ func shippedWords(yield func(string) bool) {
 
 // newCommonList expands the shipped file and adds zxcvbn's lists.
 func newCommonList() *commonList {
-	c := &commonList{set: newWordSet(), words: newWordSet()}
+	c := &commonList{made: newWordSet(), words: newWordSet()}
 	section := ""
 	var phrases []string
 	for line := range strings.Lines(commonText) {
@@ -58,7 +58,7 @@ func newCommonList() *commonList {
 	}
 	add := func(word string) {
 		if utf8.RuneCountInString(word) >= minCommon {
-			c.set.add(foldPassword(word))
+			c.made.add(foldPassword(word))
 		}
 	}
 	for _, p := range phrases {
@@ -72,12 +72,11 @@ func newCommonList() *commonList {
 		}
 	}
 	for word := range shippedWords {
-		add(word)
 		if len(word) >= minWord {
 			c.words.add(foldPassword(word))
 		}
 	}
-	c.set.seal()
+	c.made.seal()
 	c.words.seal()
 	return c
 }
@@ -113,7 +112,7 @@ func (c *commonList) listed(folded string) bool {
 		if utf8.RuneCountInString(s) < minCommon {
 			continue
 		}
-		if c.set.has(s) {
+		if c.made.has(s) || c.words.has(s) {
 			return true
 		}
 	}

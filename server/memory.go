@@ -20,9 +20,7 @@ func settle(ctx context.Context) error {
 		return nil
 	case <-time.After(settleAfter):
 	}
-	debug.FreeOSMemory()
-	// Memory is a courtesy here: a system that refuses it loses nothing.
-	_ = releaseProgramFile()
+	giveBack()
 	var t trim
 	t.look(allocated())
 	every := time.NewTicker(trimEvery)
@@ -34,11 +32,19 @@ func settle(ctx context.Context) error {
 		case <-every.C:
 			if t.look(allocated()) {
 				runtime.GC() // pools keep what they have for one collection more
-				debug.FreeOSMemory()
+				giveBack()
 				t.look(allocated())
 			}
 		}
 	}
+}
+
+// giveBack returns what is garbage, and what is mapped of the program file: the
+// lists of words that a new password is held against are a tenth of it, for one.
+func giveBack() {
+	debug.FreeOSMemory()
+	// Memory is a courtesy here: a system that refuses it loses nothing.
+	_ = releaseProgramFile()
 }
 
 const (
