@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: survivors mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth bench-nodes docs clean
+.PHONY: survivors enumeration mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth bench-nodes docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -48,6 +48,9 @@ asvs: ## what is open of OWASP ASVS 5.0; docs/asvs.md has the rest
 
 crash: ## a hundred kills on each database, a minute without one, and every other fault
 	GATEHOUSE_TEST_LONG=1 go test -count=1 -v -timeout 60m ./faults
+
+enumeration: ## a thousand guesses at names that exist and at names that do not, by their times (minutes; on a machine that does nothing else)
+	GATEHOUSE_TEST_LONG=1 go test -count=1 -v -timeout 40m -run TestTimesTellNothing ./server
 
 mutants: ## weaken the product line by line and see each weakening caught
 	@scripts/mutants
