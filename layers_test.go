@@ -49,6 +49,7 @@ var levels = map[string]int{
 	"internal/once":      2,
 	"internal/telemetry": 3, // counts events by the kinds of package audit
 	"internal/jwks":      3, // fetches through egress
+	"internal/breached":  3,
 	"authn":              3,
 	"authz":              3,
 	"identity":           3,

@@ -61,7 +61,8 @@ type RealmSettings struct {
 	AccessTokenType string `json:"access_token_type,omitempty"`
 	// Scopes is the catalogue: name → meaning. Only these can be asked for.
 	Scopes map[string]string `json:"scopes,omitempty"`
-	// PasswordMinLength is 15 by default (NIST 800-63B-4 single factor), at least 8.
+	// PasswordMinLength is 15 by default (NIST 800-63B-4 single factor), and never made
+	// less; realms of before that was so may have 8 to 14.
 	PasswordMinLength int `json:"password_min_length,omitempty"`
 	// BannedWords may not be (or dominate) a password, beside realm and user names.
 	BannedWords []string `json:"banned_words,omitempty"`

@@ -14,7 +14,7 @@ import (
 // Bounds of passwords, in Unicode code points of the NFC form.
 const (
 	DefaultMinPassword = 15 // NIST SP 800-63B-4 §3.1.1.2, single factor
-	LeastMinPassword   = 8  // the least that a realm may ask for
+	LeastMinPassword   = 8  // the least that any realm may have asked for
 	MaxPasswordRunes   = 256
 )
 
@@ -30,6 +30,7 @@ const (
 	PasswordContext     Problem = "password_context"
 	PasswordRepetitive  Problem = "password_repetitive"
 	PasswordTooWeak     Problem = "password_too_weak"
+	PasswordBreached    Problem = "password_breached" // told by whoever has the lists; no rule of this package
 )
 
 // Text says in one constant sentence what is wrong. It never holds the password
@@ -48,6 +49,8 @@ func (p Problem) Text() string {
 		return "The password is little more than a name or word connected with the account or the service."
 	case PasswordRepetitive:
 		return "The password repeats or continues a few characters."
+	case PasswordBreached:
+		return "The password is known from a data breach."
 	case PasswordTooWeak:
 		return "The password is too easy to guess. A few unrelated words make a better one."
 	}

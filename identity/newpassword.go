@@ -12,18 +12,35 @@ import (
 // realm; none means that it may be set. Words of the context are the username,
 // the local part of the e-mail address, the display name, name and title of the
 // realm, its banned words, and the name of this program.
-func (s *Service) problems(realm gatehouse.Realm, u User, password gatehouse.Secret) []credential.Problem {
+//
+// What breaks no rule is looked up among the breached ones; an error is that of the list.
+func (s *Service) problems(ctx context.Context, realm gatehouse.Realm, u User, password gatehouse.Secret) ([]credential.Problem, error) {
 	local, _, _ := strings.Cut(u.Email, "@")
 	words := append([]string{u.Username, u.UsernameKey, local, u.DisplayName, realm.Name, realm.Title, "gatehouse"}, realm.Settings.BannedWords...)
-	return s.cfg.Policy.Check(password, realm.Settings.PasswordMinLength, words)
+	problems := s.cfg.Policy.Check(password, realm.Settings.PasswordMinLength, words)
+	if list := s.breachedList(); len(problems) == 0 && list != nil {
+		known, err := list.Known(ctx, password)
+		if err != nil {
+			return nil, errBreachedList.With(err)
+		}
+		if known {
+			s.breachedNew.Add(1)
+			problems = append(problems, credential.PasswordBreached)
+		}
+	}
+	return problems, nil
 }
 
 // NewPasswordHash checks a new password against the rules and returns the hash
 // to store. Errors: password_refused, whose Fields["password"] holds the texts
-// of all problems and whose cause is a [ProblemsError]; password_queue_full; and
-// those of ctx.
+// of all problems and whose cause is a [ProblemsError]; breached_list_unreadable;
+// password_queue_full; and those of ctx.
 func (s *Service) NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u User, password gatehouse.Secret) (string, error) {
-	if problems := s.problems(realm, u, password); len(problems) > 0 {
+	problems, err := s.problems(ctx, realm, u, password)
+	if err != nil {
+		return "", err
+	}
+	if len(problems) > 0 {
 		e := errPassword.With(problemsError(problems))
 		texts := make([]string, len(problems))
 		for i, p := range problems {

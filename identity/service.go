@@ -51,6 +51,11 @@ type Passwords interface {
 	VerifyDummy(ctx context.Context, password gatehouse.Secret) error
 }
 
+// BreachedList knows which passwords are known from data breaches; *breached.Filter does.
+type BreachedList interface {
+	Known(ctx context.Context, password gatehouse.Secret) (bool, error)
+}
+
 // Config configures a [Service]. All fields are required unless said otherwise.
 type Config struct {
 	Users     Users
@@ -94,6 +99,9 @@ type Stats struct {
 	Throttled int64
 	Errors    int64 // something broke; refused
 	Rehashed  int64
+
+	BreachedNew    int64 // new passwords that were refused for being known from a breach
+	BreachedLogins int64 // logins with one
 }
 
 // Service verifies passwords and judges new ones. It is safe for concurrent use.
@@ -103,12 +111,16 @@ type Service struct {
 	known   *cache.Cache[accountID, known] // who logged in lately: a hint, checked at each use
 	flights singleflight.Group
 
-	hits, good, failed, throttled, broken, rehashed atomic.Int64
+	breached atomic.Pointer[BreachedList]
+
+	hits, good, failed, throttled, broken, rehashed, breachedNew, breachedLogins atomic.Int64
 }
 
 var (
-	errDirectory = gatehouse.E(gatehouse.Unavailable, "directory_unavailable", "Users cannot be looked up at the moment.")
-	errPassword  = gatehouse.E(gatehouse.Unprocessable, "password_refused", "The new password breaks the rules for passwords.")
+	errDirectory    = gatehouse.E(gatehouse.Unavailable, "directory_unavailable", "Users cannot be looked up at the moment.")
+	errBreachedList = gatehouse.E(gatehouse.Unavailable, "breached_list_unreadable", "The list of breached passwords cannot be read, so no new password is taken.")
+
+	errPassword = gatehouse.E(gatehouse.Unprocessable, "password_refused", "The new password breaks the rules for passwords.")
 )
 
 // How long a verification may go on when its caller has left: the queue of the
@@ -144,7 +156,18 @@ func NewService(cfg Config) (*Service, error) {
 // Stats returns the counters.
 func (s *Service) Stats() Stats {
 	return Stats{CacheHits: s.hits.Load(), Verified: s.good.Load(), Failed: s.failed.Load(), Throttled: s.throttled.Load(),
-		Errors: s.broken.Load(), Rehashed: s.rehashed.Load()}
+		Errors: s.broken.Load(), Rehashed: s.rehashed.Load(), BreachedNew: s.breachedNew.Load(), BreachedLogins: s.breachedLogins.Load()}
+}
+
+// UseBreached has passwords looked up in list from now on; nil is none. New ones that are
+// on it are refused, and logins with one are let in and recorded.
+func (s *Service) UseBreached(list BreachedList) { s.breached.Store(&list) }
+
+func (s *Service) breachedList() BreachedList {
+	if list := s.breached.Load(); list != nil {
+		return *list
+	}
+	return nil
 }
 
 // Reasons in events of refused attempts. They are for the operator: the caller
@@ -219,7 +242,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 			return nil, s.refused(ctx, a, account, &u, err)
 		}
 		s.good.Add(1)
-		s.record(ctx, a, audit.KindLoginSuccess, gatehouse.OutcomeSuccess, "", account, &u)
+		s.record(ctx, a, audit.KindLoginSuccess, gatehouse.OutcomeSuccess, s.breachedLogin(ctx, a), account, &u)
 		return u, nil
 	})
 	select {
@@ -231,6 +254,26 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	case <-ctx.Done():
 		return User{}, ctx.Err()
 	}
+}
+
+// breachedLogin is the reason in the event of a login: that its right password is known
+// from a breach, else none. It lets in all the same: that somebody somewhere had this
+// password is no sign that this account was taken over, and whoever knew it would be the
+// one to change it. A list that cannot be read is told, and keeps nobody out.
+func (s *Service) breachedLogin(ctx context.Context, a Attempt) string {
+	list := s.breachedList()
+	if list == nil {
+		return ""
+	}
+	known, err := list.Known(ctx, a.Password)
+	if err != nil {
+		s.cfg.Logger.ErrorContext(ctx, "the list of breached passwords cannot be read", "cause", err)
+	}
+	if !known {
+		return ""
+	}
+	s.breachedLogins.Add(1)
+	return string(credential.PasswordBreached)
 }
 
 // caught turns a panic into an error: in a goroutine of its own it would end the

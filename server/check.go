@@ -86,7 +86,7 @@ func refusal(ctx context.Context, cfg Config, err error) error {
 
 // check tells what a start would refuse.
 func check(ctx context.Context, cfg Config) (Checked, []config.Problem) {
-	p, problems := prepare(cfg, nil)
+	p, problems := prepare(cfg, nil, nil)
 	if p.upstreams != nil {
 		defer p.upstreams.Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/breached"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -21,6 +22,7 @@ type live struct {
 	cfg       Config // all that is in force, what waits for a restart as it was at start
 	proxies   *web.Proxies
 	upstreams *gateway.Upstreams
+	breached  *breached.Filter         // nil without one
 	certs     map[string]*certificates // by the name of the listener, of those with TLS
 	rules     *enforce.Rules
 	auth      http.Handler // of the auth listener
@@ -30,7 +32,7 @@ type live struct {
 // makeLive makes everything of cfg that a reload replaces; all that can fail in a reload
 // fails here. Nothing of it is in force yet.
 func (s *Server) makeLive(cfg Config, p parts) (*live, error) {
-	l := &live{cfg: cfg, proxies: p.proxies, upstreams: p.upstreams, certs: map[string]*certificates{}}
+	l := &live{cfg: cfg, proxies: p.proxies, upstreams: p.upstreams, breached: p.breached, certs: map[string]*certificates{}}
 	for name, of := range map[string]config.Listener{"auth": cfg.Listen.Auth, "gateway": cfg.Listen.Gateway, "metrics": cfg.Listen.Metrics} {
 		switch c := p.certs[name]; {
 		case of.CertFile == "": // also while TLS waits for a restart to begin
@@ -71,6 +73,11 @@ func (s *Server) takeOver(ctx context.Context, next *live) {
 	s.disk.SetLimits(uint64(max(next.cfg.Disk.WarnBytes, 0)), next.cfg.Disk.WarnPercent)
 	if old != nil && old.upstreams != next.upstreams {
 		old.upstreams.CloseBut(next.upstreams) // requests that run have theirs still
+	}
+	if next.breached == nil {
+		s.people.UseBreached(nil)
+	} else {
+		s.people.UseBreached(next.breached)
 	}
 	s.staleness.SetLimit(next.cfg.Store.MaxStaleness)
 	s.warnOfNames(ctx, next.cfg.Routes)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/breached"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -26,13 +27,14 @@ type parts struct {
 	upstreams *gateway.Upstreams
 	// countersTLS is for the server that counts for all nodes; nil without TLS.
 	countersTLS *tls.Config
+	breached    *breached.Filter         // nil without one
 	certs       map[string]*certificates // by the name of the listener, of those with TLS
 }
 
 // prepare makes the parts and tells everything that is wrong with them. It changes
 // nothing; what could not be made is nil. before are the upstreams that it takes the place
-// of, nil at start.
-func prepare(cfg Config, before *gateway.Upstreams) (p parts, problems []config.Problem) {
+// of and known the filter of breached passwords; nil at start.
+func prepare(cfg Config, before *gateway.Upstreams, known *breached.Filter) (p parts, problems []config.Problem) {
 	note := func(key string, err error) bool {
 		if err != nil {
 			problems = append(problems, config.Problem{Key: key, Err: err})
@@ -55,6 +57,10 @@ func prepare(cfg Config, before *gateway.Upstreams) (p parts, problems []config.
 	}
 	p.countersTLS, err = countersTLS(cfg.Limits.Redis)
 	note("limits.redis.ca_file", err)
+	if file := cfg.Passwords.BreachedFile; file != "" {
+		p.breached, err = known.Again(file)
+		note("passwords.breached_file", err)
+	}
 	p.certs = map[string]*certificates{}
 	for _, l := range []struct {
 		name string

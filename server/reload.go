@@ -104,7 +104,7 @@ func (s *Server) readAgain(ctx context.Context) (system.Reload, error) {
 	case found != nil && next.Unread():
 		return system.Reload{}, refused(found)
 	}
-	p, problems := prepare(next, now.upstreams)
+	p, problems := prepare(next, now.upstreams, now.breached)
 	if all := next.With(found, append(problems, reopened...)...); all != nil {
 		return system.Reload{}, refused(all)
 	}

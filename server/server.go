@@ -121,7 +121,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 			err = refusal(ctx, cfg, err)
 		}
 	}()
-	made, problems := prepare(cfg, nil)
+	made, problems := prepare(cfg, nil, nil)
 	if len(problems) > 0 {
 		return nil, cfg.With(nil, problems...)
 	}

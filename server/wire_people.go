@@ -82,6 +82,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		LimitAway:       func() float64 { return flag(s.limitsAway()) },
 		LimitLocal:      func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
 		PasswordHashed:  func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
+		BreachedNew:     func() float64 { return float64(s.people.Stats().BreachedNew) },
+		BreachedLogins:  func() float64 { return float64(s.people.Stats().BreachedLogins) },
 		PasswordKnown:   func() float64 { return float64(s.people.Stats().CacheHits) },
 		UsersKnown:      func() float64 { return float64(s.directory.Stats().Hits) },
 		UsersRead:       func() float64 { return float64(s.directory.Stats().Misses) },

@@ -96,7 +96,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, in New
 	}
 	f.Text("title", in.Title, false)
 	settings := in.Settings.settings()
-	checkSettings(f, "settings", settings)
+	checkSettings(f, "settings", settings, gatehouse.RealmSettings{})
 	if err := f.Err(); err != nil {
 		return Realm{}, err
 	}
@@ -152,10 +152,11 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, name s
 		}
 		if in.Settings != nil {
 			// Merged here, with what is stored: two changes of different members both last.
-			if r.Settings, err = in.Settings.apply(r.Settings); err != nil {
+			before := r.Settings
+			if r.Settings, err = in.Settings.apply(before); err != nil {
 				return err
 			}
-			checkSettings(f, "settings", r.Settings)
+			checkSettings(f, "settings", r.Settings, before)
 			e.Detail["settings"] = in.Settings.names()
 		}
 		if err := f.Err(); err != nil {

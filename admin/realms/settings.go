@@ -11,13 +11,15 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
-// checkSettings checks a realm's settings; zero members take their defaults.
-func checkSettings(f kernel.Faults, at string, s gatehouse.RealmSettings) {
+// checkSettings checks a realm's settings in the place of before; zero members take their
+// defaults.
+func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings) {
 	d := s.Defaults()
 	in := func(member string, v, least, most time.Duration) {
 		if v < least || v > most {
@@ -41,8 +43,10 @@ func checkSettings(f kernel.Faults, at string, s gatehouse.RealmSettings) {
 	if a, ok := token.ParseAlgorithm(d.SigningAlgorithm); !ok || a.Symmetric() {
 		f.Add(at+".signing_algorithm", "is not an asymmetric algorithm that is supported here")
 	}
-	if d.PasswordMinLength < 8 || d.PasswordMinLength > 128 {
-		f.Add(at+".password_min_length", "must be from 8 to 128")
+	// A password that stands alone has 15 characters (NIST SP 800-63B-4 §3.1.1.2). Realms of
+	// before this was so may have fewer, go on with them, and raise them step by step.
+	if least := min(credential.DefaultMinPassword, before.Defaults().PasswordMinLength); d.PasswordMinLength < least || d.PasswordMinLength > 128 {
+		f.Add(at+".password_min_length", "must be from %d to 128", least)
 	}
 	f.Names(at+".scopes", slices.Collect(maps.Keys(s.Scopes)))
 	for name, meaning := range s.Scopes {

@@ -31,7 +31,7 @@ type RealmSettings struct {
 	Audiences         map[string]gatehouse.AudienceRules `json:"audiences,omitempty" doc:"Further audiences that tokens can be asked for by resource, and the claims about the user that tokens for an audience carry: preferred_username, name, email, roles, groups"`
 	AccessTokenType   string                             `json:"access_token_type,omitempty" enum:"at+jwt,JWT" doc:"typ of signed access tokens; at+jwt by default, JWT for checkers that refuse it"`
 	Scopes            map[string]string                  `json:"scopes,omitempty" doc:"Catalogue: scope name to meaning"`
-	PasswordMinLength int                                `json:"password_min_length,omitzero" doc:"8 to 128, 15 by default"`
+	PasswordMinLength int                                `json:"password_min_length,omitzero" doc:"15 to 128, 15 by default; a realm that has less keeps it, and cannot lower it"`
 	BannedWords       []string                           `json:"banned_words,omitempty"`
 	KeyRotation       kernel.Duration                    `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`
 	KeyPropagation    kernel.Duration                    `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default; less than 6m counts as 6m: longer than verifiers keep their copy of the key set"`

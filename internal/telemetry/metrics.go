@@ -217,6 +217,8 @@ type Watch struct {
 	LimitAway       func() float64 // 1 while the server that counts for all nodes is away, else 0
 	LimitLocal      func() float64 // requests that this node judged by its share meanwhile
 	PasswordHashed  func() float64 // passwords that were hashed to be judged
+	BreachedNew     func() float64 // new passwords refused as breached
+	BreachedLogins  func() float64 // logins with a breached password
 	PasswordKnown   func() float64 // passwords that were judged without hashing
 	UsersKnown      func() float64 // users found in memory
 	UsersRead       func() float64 // users read from the store
@@ -260,6 +262,8 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("limit_server_away", "1 while the server on which all nodes count together is away, and each counts its share; else 0.", w.LimitAway)
 	counter("limit_local_total", "Requests that were counted by this node's share because that server was away.", w.LimitLocal)
 	counter("password_hashed_total", "Passwords that were hashed to be judged.", w.PasswordHashed)
+	counter("password_breached_refused_total", "New passwords that were refused because they are known from a breach.", w.BreachedNew)
+	counter("password_breached_logins_total", "Logins with a right password that is known from a breach.", w.BreachedLogins)
 	counter("password_known_total", "Passwords that were judged without hashing: verified a moment ago.", w.PasswordKnown)
 	counter("directory_known_total", "Users found in memory.", w.UsersKnown)
 	counter("directory_read_total", "Users read from the store.", w.UsersRead)

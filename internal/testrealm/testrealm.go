@@ -71,7 +71,7 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		RefreshGrace:      kernel.Duration(rapid.SampledFrom([]int64{0, -1, 1e9, 30e9}).Draw(t, "refresh_grace")),
 		KeyRotation:       kernel.Duration(rapid.SampledFrom([]int64{0, -1, 86400e9}).Draw(t, "key_rotation")),
 		AccessTokenType:   rapid.SampledFrom([]string{"", "at+jwt", "JWT"}).Draw(t, "access_token_type"),
-		PasswordMinLength: rapid.SampledFrom([]int{0, 8, 128}).Draw(t, "password_min_length"),
+		PasswordMinLength: rapid.SampledFrom([]int{0, 15, 128}).Draw(t, "password_min_length"),
 		Audience:          rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
 	}
 	for _, w := range some(t, hard, 3, "banned_words") {

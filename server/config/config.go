@@ -47,7 +47,7 @@ type Config struct {
 	Log            Log                         `json:"log,omitempty" doc:"The operator's log, on standard error (not the audit log)."`
 	Audit          Audit                       `json:"audit,omitempty" doc:"The audit log."`
 	Disk           Disk                        `json:"disk,omitempty" doc:"When to warn that the disk fills."`
-	Passwords      Passwords                   `json:"passwords,omitempty" doc:"Cost of password hashing."`
+	Passwords      Passwords                   `json:"passwords,omitempty" doc:"Cost of password hashing, and the list of breached ones."`
 	Limits         Limits                      `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints, and where the nodes count those and the rates of routes."`
 	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" reload:"restart" doc:"How API keys begin: 'ghk_live_…'. Not ght or ghr, which other tokens have."`
 	HelloPage      string                      `json:"hello_page,omitempty" enum:"show,hide" default:"show" reload:"live" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
@@ -142,6 +142,8 @@ type Disk struct {
 type Passwords struct {
 	Parallel int `json:"parallel,omitempty" minimum:"0" maximum:"64" reload:"restart" doc:"Hashes at once, 19 MiB and about 40 ms each; the number of CPUs when 0."`
 	Queue    int `json:"queue,omitempty" minimum:"1" maximum:"10000" default:"64" reload:"restart" doc:"Attempts that may wait for a turn; beyond them the answer is 503 at once."`
+	// BreachedFile is for breached.Open.
+	BreachedFile string `json:"breached_file,omitempty" form:"path" reload:"live" doc:"Filter of passwords known from data breaches, made by 'gatehouse breached build': a new password that is in it is refused, a login with one is recorded."`
 }
 
 // Limits bounds, per client address, what the auth listener answers, and says where every
