@@ -167,6 +167,12 @@ func TestCheckRefusesAsStart(t *testing.T) {
 		"CA file of the limits": {func(h *house) {
 			h.change("data: data", "data: data\nlimits: {redis: {url: 'rediss://127.0.0.1:6379', ca_file: ca.pem}}")
 		}, []string{":3:", "limits.redis.ca_file: ", "no such file"}},
+		"no list of breached passwords": {func(h *house) { h.change("data: data", "data: data\npasswords: {breached_file: none}") },
+			[]string{":3:", "passwords.breached_file: ", "none: no such file"}},
+		"damaged list of breached passwords": {func(h *house) {
+			h.write("list", strings.Repeat("gatehouse-breach", 1000))
+			h.change("data: data", "data: data\npasswords: {breached_file: list}")
+		}, []string{"passwords.breached_file: ", "breached build"}},
 		"CA file without TLS": {func(h *house) {
 			h.write("ca.pem", "x")
 			h.change(`"http://127.0.0.1:3000"`, `"http://127.0.0.1:3000", ca_file: ca.pem`)

@@ -1,11 +1,13 @@
 package realms_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 func TestRealmSettingsBounds(t *testing.T) {
@@ -24,7 +26,7 @@ func TestRealmSettingsBounds(t *testing.T) {
 	for name, settings := range map[string]map[string]any{
 		"token of a day":      {"access_token_ttl": "24h"},
 		"grace of a minute":   {"refresh_grace": "1m"},
-		"short passwords":     {"password_min_length": 4},
+		"short passwords":     {"password_min_length": 14},
 		"HMAC":                {"signing_algorithm": "HS256"},
 		"own admin scope":     {"scopes": map[string]string{"admin:write": "mine"}},
 		"no audience":         issuer(map[string]any{"audience": ""}),
@@ -87,4 +89,32 @@ func TestChangesAtOnce(t *testing.T) {
 	if len(s) != n {
 		t.Errorf("%d of %d scopes are there", len(s), n)
 	}
+}
+
+// TestShortPasswordsStay: a realm that allowed shorter passwords before 15 was the least
+// goes on with them, can raise them, and cannot lower them.
+func TestShortPasswordsStay(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme"})
+	h.Want(422, root, "POST", "/realms", map[string]any{"name": "short", "settings": map[string]any{"password_min_length": 8}})
+	r, err := h.DB.Realm(t.Context(), "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Settings.PasswordMinLength = 10 // as a version of before stored it
+	if err := h.DB.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.UpdateRealm(ctx, r) }); err != nil {
+		t.Fatal(err)
+	}
+	set := func(status int, settings map[string]any) {
+		t.Helper()
+		h.Want(status, root, "PATCH", "/realms/acme", map[string]any{"settings": settings})
+	}
+	set(200, map[string]any{"access_token_ttl": "5m"})
+	set(422, map[string]any{"password_min_length": 9})
+	set(200, map[string]any{"password_min_length": 12})
+	set(422, map[string]any{"password_min_length": 10})
+	set(200, map[string]any{"password_min_length": 20})
+	set(422, map[string]any{"password_min_length": 12})
+	set(200, map[string]any{"password_min_length": 15})
 }

@@ -192,6 +192,12 @@ func TestBuildRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(first, "00000.txt"), []byte(list[0][5:]), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	twice := t.TempDir()
+	for _, name := range []string{"00000", "00000.txt"} {
+		if err := os.WriteFile(filepath.Join(twice, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
 	_, _ = w.Write(text(list))
@@ -209,10 +215,11 @@ func TestBuildRefuses(t *testing.T) {
 		"cut off":           {[]string{write(t, "cut", append(text(list), "\r\nFFFFFFFF"...))}, BuildOptions{}, "line 101: is not the SHA-1"},
 		"a count of none":   {[]string{write(t, "count", []byte(list[0]+"x"))}, BuildOptions{}, "line 1: is not the SHA-1"},
 		"a long line":       {[]string{write(t, "long", bytes.Repeat([]byte("A"), 10_000))}, BuildOptions{}, "line 1: "},
-		"cut off, packed":   {[]string{write(t, "cut.gz", packed.Bytes()[:packed.Len()/2])}, BuildOptions{}, "unexpected EOF"},
+		"cut off, packed":   {[]string{write(t, "cut.gz", packed.Bytes()[:packed.Len()-8])}, BuildOptions{}, "unexpected EOF"},
 		"empty":             {[]string{write(t, "empty", nil)}, BuildOptions{}, "hold no password"},
 		"none so often":     {[]string{write(t, "rare", text(list))}, BuildOptions{MinCount: 9}, "hold no password"},
-		"ranges missing":    {[]string{first}, BuildOptions{}, "the range 00001 is missing"},
+		"ranges missing":    {[]string{first}, BuildOptions{}, "the range "},
+		"two of one range":  {[]string{twice}, BuildOptions{Partial: true}, "two files of the range 00000"},
 		"a directory of no": {[]string{t.TempDir()}, BuildOptions{Partial: true}, "holds no range file"},
 	} {
 		dir := t.TempDir()

@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -158,53 +158,90 @@ func parseLine(line []byte) (entry, error) {
 }
 
 // rangeFiles is a directory with a file for each first five digits, as the official
-// downloader leaves it: 00000.txt to FFFFF.txt, or without the suffix.
+// downloader leaves it: 00000.txt to FFFFF.txt, or with another suffix.
 type rangeFiles struct {
-	dir     string
-	partial bool
-	at      int // the next range
-	found   int
-	open    *list
-	newest  time.Time
-	each    uint64 // hashes of a file
+	dir    string
+	there  []uint8 // for each range: how its file ends, counted from 1 in suffixes; 0 is none
+	at     int     // the next range
+	open   *list
+	newest time.Time
+	each   uint64 // hashes of a file
+	files  uint64
 }
 
+func suffixes() []string { return []string{".txt", "", ".txt.gz", ".gz"} }
+
 func openRanges(dir string, partial bool) (*rangeFiles, error) {
-	r := &rangeFiles{dir: dir, partial: partial}
-	if err := r.advance(); errors.Is(err, io.EOF) {
+	r := &rangeFiles{dir: dir, there: make([]uint8, ranges)}
+	if err := r.list(); err != nil {
+		return nil, err
+	}
+	switch missing := slices.Index(r.there, 0); {
+	case r.files == 0:
 		return nil, fmt.Errorf("%s: holds no range file 00000.txt to FFFFF.txt", dir)
-	} else if err != nil {
+	case missing >= 0 && !partial:
+		return nil, fmt.Errorf("%s: the range %05X and others, %d in all, are missing: the download is not complete (--partial takes what there is)", dir, missing, ranges-r.files)
+	}
+	if err := r.advance(); err != nil {
 		return nil, err
 	}
 	r.each = 2 * r.open.hashes() // they differ in size
 	return r, nil
 }
 
+// list finds which range files there are, some thousand names at a time.
+func (r *rangeFiles) list() error {
+	d, err := os.Open(r.dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(4096)
+		for _, name := range names {
+			if len(name) < 5 {
+				continue
+			}
+			n, bad := strconv.ParseUint(name[:5], 16, 20)
+			i := slices.Index(suffixes(), name[5:])
+			if bad != nil || i < 0 || fmt.Sprintf("%05X", n) != name[:5] {
+				continue
+			}
+			if r.there[n] != 0 {
+				return fmt.Errorf("%s: has two files of the range %05X", r.dir, n)
+			}
+			r.there[n] = uint8(i + 1)
+			r.files++
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // advance opens the next range file that there is.
 func (r *rangeFiles) advance() error {
 	r.close()
-	for r.at < ranges {
-		prefix := fmt.Sprintf("%05X", r.at)
+	for r.at < ranges && r.there[r.at] == 0 {
 		r.at++
-		for _, ext := range [...]string{".txt", "", ".txt.gz", ".gz"} {
-			l, err := openList(filepath.Join(r.dir, prefix+ext), prefix)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			r.open, r.found = l, r.found+1
-			if l.made().After(r.newest) {
-				r.newest = l.made()
-			}
-			return nil
-		}
-		if !r.partial {
-			return fmt.Errorf("%s: the range %s is missing: the download is not complete (--partial takes what there is)", r.dir, prefix)
-		}
 	}
-	return io.EOF
+	if r.at == ranges {
+		return io.EOF
+	}
+	prefix := fmt.Sprintf("%05X", r.at)
+	l, err := openList(filepath.Join(r.dir, prefix+suffixes()[r.there[r.at]-1]), prefix)
+	if err != nil {
+		return err
+	}
+	r.at++
+	r.open = l
+	if l.made().After(r.newest) {
+		r.newest = l.made()
+	}
+	return nil
 }
 
 func (r *rangeFiles) next() (entry, error) {
@@ -220,7 +257,7 @@ func (r *rangeFiles) next() (entry, error) {
 	return entry{}, io.EOF
 }
 
-func (r *rangeFiles) hashes() uint64  { return r.each * ranges }
+func (r *rangeFiles) hashes() uint64  { return r.each * r.files }
 func (r *rangeFiles) share() float64  { return float64(r.at) / ranges }
 func (r *rangeFiles) made() time.Time { return r.newest }
 
