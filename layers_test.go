@@ -61,6 +61,7 @@ var levels = map[string]int{
 	"openapi":            5,
 	"guard":              5,
 	"grant":              4,
+	"session":            4,
 	"oauth":              3,
 	"oauth/token":        5,
 	"oauth/endpoint":     5,

@@ -26,12 +26,13 @@ const (
 type Scheme string
 
 const (
-	SchemeNone   Scheme = ""
-	SchemeBasic  Scheme = "basic"   // RFC 7617
-	SchemeAPIKey Scheme = "api_key" // our key format, as Bearer or X-API-Key
-	SchemeJWT    Scheme = "jwt"     // signed access token (RFC 9068), ours or a trusted issuer's
-	SchemeOpaque Scheme = "opaque"  // random access token
-	SchemeTicket Scheme = "ticket"  // one-time ticket in a URL, for another credential
+	SchemeNone    Scheme = ""
+	SchemeBasic   Scheme = "basic"   // RFC 7617
+	SchemeAPIKey  Scheme = "api_key" // our key format, as Bearer or X-API-Key
+	SchemeJWT     Scheme = "jwt"     // signed access token (RFC 9068), ours or a trusted issuer's
+	SchemeOpaque  Scheme = "opaque"  // random access token
+	SchemeSession Scheme = "session" // a browser session's cookie
+	SchemeTicket  Scheme = "ticket"  // one-time ticket in a URL, for another credential
 )
 
 // ScopeAll is the scope of a credential that is the user's own rather than a

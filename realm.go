@@ -72,6 +72,14 @@ type RealmSettings struct {
 	// hour. Verifiers hold their copy of the key set for a quarter of an hour and
 	// more, whatever our cache lines say.
 	KeyPropagation time.Duration `json:"key_propagation,omitempty"`
+	// SessionIdle is how long a browser session lasts that nobody uses: 30 minutes (NIST
+	// SP 800-63B-4 asks for at most 1 hour at AAL2).
+	SessionIdle time.Duration `json:"session_idle,omitempty"`
+	// SessionTTL is the absolute end of a browser session: 24 hours (likewise, AAL2).
+	SessionTTL time.Duration `json:"session_ttl,omitempty"`
+	// MaxSessions is how many sessions a user has at once: 20. One more ends the one that
+	// was used least recently.
+	MaxSessions int `json:"max_sessions,omitempty"`
 	// TrustedIssuers are foreign issuers whose JWTs this realm accepts.
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
 }
@@ -140,6 +148,9 @@ func (s RealmSettings) Defaults() RealmSettings {
 	s.RefreshGrace = cmp.Or(s.RefreshGrace, 10*time.Second)
 	s.KeyRotation = cmp.Or(s.KeyRotation, 30*24*time.Hour)
 	s.KeyPropagation = cmp.Or(s.KeyPropagation, time.Hour)
+	s.SessionIdle = cmp.Or(s.SessionIdle, 30*time.Minute)
+	s.SessionTTL = cmp.Or(s.SessionTTL, 24*time.Hour)
+	s.MaxSessions = cmp.Or(s.MaxSessions, 20)
 	s.PasswordMinLength = cmp.Or(s.PasswordMinLength, 15)
 	return s
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/records"
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
+	"github.com/gatehouse-auth/gatehouse/admin/sessions"
 	"github.com/gatehouse-auth/gatehouse/admin/signing"
 	"github.com/gatehouse-auth/gatehouse/admin/system"
 	"github.com/gatehouse-auth/gatehouse/admin/tokens"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
 // Config is what a [Service] needs. Every field without a remark is required.
@@ -45,6 +47,9 @@ type Config struct {
 	Signing   Signing
 	// EndGrant ends a grant with all its tokens, and records it (grant.Service.End).
 	EndGrant func(ctx context.Context, realm, id, reason string) (ended bool, err error)
+	// Sessions ends browser sessions, and records it (*session.Service); Revoked tells whether a cut-off did.
+	Sessions sessions.Life
+	Revoked  func(ref revocation.Ref) (revoked bool, reason string)
 	// Verify checks a credential as a request would, without the request.
 	Verify func(ctx context.Context, realm string, token gatehouse.Secret) (*gatehouse.Principal, error)
 
@@ -91,6 +96,7 @@ type Stored struct {
 	Rules    rules.Reader
 	Entities rules.EntityReader
 	Grants   tokens.Reader
+	Sessions sessions.Reader
 	Audit    audit.Reader
 	Nodes    nodes.Reader
 }
@@ -117,22 +123,23 @@ type Signing interface {
 
 // Service is the subjects of administration, each with its use cases.
 type Service struct {
-	System  *system.Service
-	Realms  *realms.Service
-	Users   *users.Service
-	Keys    *keys.Service
-	Rules   *rules.Service
-	Tokens  *tokens.Service
-	Signing *signing.Service
-	Records *records.Service
-	Nodes   *nodes.Service
-	Files   *realmfile.Service
-	Follow  *follow.Service
+	System   *system.Service
+	Realms   *realms.Service
+	Users    *users.Service
+	Keys     *keys.Service
+	Rules    *rules.Service
+	Tokens   *tokens.Service
+	Sessions *sessions.Service
+	Signing  *signing.Service
+	Records  *records.Service
+	Nodes    *nodes.Service
+	Files    *realmfile.Service
+	Follow   *follow.Service
 }
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Follow, s.Signing, s.Records, s.Nodes}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes}
 }
 
 // New checks c and returns the service.
@@ -160,6 +167,7 @@ func New(c Config) (*Service, error) {
 		Signing: signing.New(signing.Config{Kernel: k, Ring: c.Signing}),
 		Tokens: tokens.New(tokens.Config{Kernel: k, Grants: c.Stored.Grants, Users: people, End: c.EndGrant, EndKey: endKey,
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),
+		Sessions: sessions.New(sessions.Config{Kernel: k, Sessions: c.Stored.Sessions, Life: c.Sessions, Users: people, Revoked: c.Revoked}),
 		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
 		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
@@ -191,10 +199,11 @@ func (c *Config) complete() error {
 	}{
 		{"Stored.Realm", c.Stored.Realm == nil}, {"Stored.Realms", c.Stored.Realms == nil}, {"Stored.Users", c.Stored.Users == nil},
 		{"Stored.Holders", c.Stored.Holders == nil}, {"Stored.Keys", c.Stored.Keys == nil}, {"Stored.Rules", c.Stored.Rules == nil},
-		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Audit", c.Stored.Audit == nil},
+		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Sessions", c.Stored.Sessions == nil}, {"Stored.Audit", c.Stored.Audit == nil},
 		{"Stored.Nodes", c.Stored.Nodes == nil},
 		{"Run", c.Run == nil}, {"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Prepare", c.Prepare == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil}, {"EndGrant", c.EndGrant == nil},
+		{"Sessions", c.Sessions == nil}, {"Revoked", c.Revoked == nil},
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
 	} {

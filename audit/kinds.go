@@ -16,6 +16,10 @@ const (
 	KindGrantEnd     = "grant.end"
 	KindCutoffSet    = "cutoff.set"
 
+	KindSessionOpen   = "session.open"
+	KindSessionRotate = "session.rotate" // it has another secret: the person proved more, or again
+	KindSessionEnd    = "session.end"
+
 	KindKeyCreate = "key.create"
 	KindKeyUpdate = "key.update"
 	KindKeyRotate = "key.rotate"

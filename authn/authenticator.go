@@ -54,6 +54,8 @@ type Store interface {
 	ImportedKey(ctx context.Context, realm string, hash []byte) (credential.Key, error)
 	HasImportedKeys(ctx context.Context, realm string) (bool, error)
 	OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error)
+	// Session finds a browser session by the public part of its secret.
+	Session(ctx context.Context, secretID string) (gatehouse.Session, error)
 	KeyUsage(ctx context.Context, keyID, fromDay string) ([]credential.KeyUsage, error)
 }
 
@@ -118,6 +120,8 @@ type Authenticator struct {
 	rights       *cache.Cache[string, *keyRights]
 	opaque       *records[*opaqueEntry]
 	tokens       *tokenCache
+	sessions     *records[*sessionEntry]
+	sessionUses  sessionUses
 	suspects     turnstile
 	usage        usageCounter
 	quotas       quotas
@@ -176,12 +180,14 @@ func New(cfg Config) (*Authenticator, error) {
 		rights:   cache.New[string, *keyRights](1024),
 		opaque:   newRecords[*opaqueEntry](cfg.CacheSize, recordAge, cfg.Now),
 		tokens:   newTokenCache(cfg.CacheSize),
+		sessions: newRecords[*sessionEntry](cfg.CacheSize, recordAge, cfg.Now),
 		suspects: make(turnstile, suspectSlots),
 	}
 	a.usage.init()
 	a.quotas = newQuotas()
+	a.sessionUses = newSessionUses()
 	if other := cfg.CountWith; other != nil {
-		a.usage, a.quotas = other.usage, other.quotas
+		a.usage, a.quotas, a.sessionUses = other.usage, other.quotas, other.sessionUses
 	}
 	return a, nil
 }
@@ -330,6 +336,8 @@ func (a *Authenticator) Apply(c gatehouse.Change) {
 		a.issuers.Store(nil)
 		// A new trust makes every token verified under the old one unknown.
 		a.trusts.drop(c.Realm)
+	case gatehouse.TopicSession:
+		a.sessions.drop(c.ID)
 	case gatehouse.TopicGrant:
 		a.opaque.drop("") // ids are hashes; grants end rarely, look-ups are cheap
 	}

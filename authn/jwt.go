@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -19,6 +20,8 @@ type trust struct {
 	issuer   string
 	audience []string        // of our own tokens
 	issuers  []trustedIssuer // our own first
+
+	sessionIdle, sessionTTL time.Duration
 }
 
 type trustedIssuer struct {
@@ -51,6 +54,8 @@ func (a *Authenticator) loadTrust(ctx context.Context, name string) (*trust, err
 		return nil, gatehouse.NotFound
 	}
 	t := &trust{realm: realm, issuer: a.cfg.Issuer(name)}
+	settings := realm.Settings.Defaults()
+	t.sessionIdle, t.sessionTTL = settings.SessionIdle, settings.SessionTTL
 	t.audience = []string{t.issuer}
 	if realm.Settings.Audience != "" {
 		t.audience = append(t.audience, realm.Settings.Audience)

@@ -58,7 +58,7 @@ var (
 // ValidKeyPrefix reports whether an installation may use prefix for its API
 // keys: the right form, and not one of the token prefixes.
 func ValidKeyPrefix(prefix string) bool {
-	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket
+	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession
 }
 
 func validPrefix(s string) bool {

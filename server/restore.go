@@ -36,6 +36,7 @@ type Restored struct {
 type restoreTx interface {
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 	EndGrants(ctx context.Context, realm string, when time.Time, reason string) (int64, error)
+	EndSessions(ctx context.Context, realm, user, except string, when time.Time, reason string) ([]gatehouse.Session, error)
 	Setting(ctx context.Context, name string) (string, error)
 	TakeSetting(ctx context.Context, key, value string) (bool, error)
 	ForgetOnce(ctx context.Context) error
@@ -156,6 +157,9 @@ func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, fil
 			}
 			n, err := tx.EndGrants(ctx, r.Name, now, "restored")
 			if err != nil {
+				return err
+			}
+			if _, err := tx.EndSessions(ctx, r.Name, "", "", now, "restored"); err != nil {
 				return err
 			}
 			events[i].Detail["grants_ended"] = strconv.FormatInt(n, 10)

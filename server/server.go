@@ -36,6 +36,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -79,6 +80,7 @@ type Server struct {
 	counters  *counters.Server // nil where each node counts its share
 	auth      *authn.Authenticator
 	grants    *grant.Service
+	sessions  *session.Service
 	asserter  *gateway.Asserter
 	resolver  *gateway.Resolver
 	pipeline  *enforce.Pipeline
@@ -134,7 +136,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/"}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wirePeople,
-		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
+		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wireSessions, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
 			return nil, err

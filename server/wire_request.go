@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/server/config"
+	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -88,6 +89,13 @@ func (s *Server) wireAuthn(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	used, err := store.Run[authn.SessionTx](s.db)
+	if err != nil {
+		return err
+	}
+	s.jobs = append(s.jobs, job{name: "session usage", run: func(ctx context.Context) error {
+		return s.auth.RunSessions(ctx, used, func(err error) { s.log.Error("last uses of sessions could not be stored", "error", err) })
+	}})
 	s.jobs = append(s.jobs, job{name: "key usage", run: func(ctx context.Context) error {
 		return s.auth.Run(ctx, usage, func(err error) { s.log.Error("key usage could not be stored", "error", err) })
 	}})
@@ -103,8 +111,15 @@ func (s *Server) keyNodes() func() int {
 	return s.db.LiveNodes
 }
 
-// flushUsage stores the counts of key uses that are still in memory.
+// flushUsage stores the uses of keys and sessions that are still in memory.
 func (s *Server) flushUsage(ctx context.Context) {
+	sessions, err := store.Run[authn.SessionTx](s.db)
+	if err == nil {
+		err = s.auth.FlushSessions(context.WithoutCancel(ctx), sessions)
+	}
+	if err != nil {
+		s.log.Error("last uses of sessions could not be stored", "error", err)
+	}
 	usage, err := store.Run[authn.UsageTx](s.db)
 	if err == nil {
 		err = s.auth.FlushUsage(context.WithoutCancel(ctx), usage)
@@ -145,6 +160,22 @@ func (s *Server) wireGrants(ctx context.Context) error {
 		return err
 	}
 	s.jobs = append(s.jobs, job{name: "purge of what is used once", lease: "purge of what is used once", run: (&once.Purge{Run: used, Logger: s.log, Now: s.now}).Work})
+	return nil
+}
+
+func (s *Server) wireSessions(context.Context) error {
+	run, err := store.Run[session.Tx](s.db)
+	if err != nil {
+		return err
+	}
+	if s.sessions, err = session.New(session.Config{Run: run, Now: s.now}); err != nil {
+		return err
+	}
+	purge, err := store.Run[session.PurgeTx](s.db)
+	if err != nil {
+		return err
+	}
+	s.jobs = append(s.jobs, job{name: "session expiry", lease: "session expiry", run: (&session.Expiry{Run: purge, Logger: s.log, Now: s.now}).Work})
 	return nil
 }
 

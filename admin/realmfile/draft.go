@@ -240,6 +240,10 @@ func (d *draft) EndGrantsOf(context.Context, string, string, time.Time, string) 
 	return nil, nil
 }
 
+func (d *draft) EndSessions(context.Context, string, string, string, time.Time, string) ([]gatehouse.Session, error) {
+	return nil, nil
+}
+
 func found[T any](in map[string]T, name string) (T, error) {
 	v, ok := in[name]
 	if !ok {

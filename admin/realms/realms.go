@@ -37,6 +37,7 @@ func settingsView(s gatehouse.RealmSettings) RealmSettings {
 		GrantTTL: kernel.Duration(s.GrantTTL), RefreshGrace: kernel.Duration(s.RefreshGrace), Audience: s.Audience,
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
+		SessionIdle: kernel.Duration(s.SessionIdle), SessionTTL: kernel.Duration(s.SessionTTL), MaxSessions: s.MaxSessions,
 		KeyRotation: kernel.Duration(s.KeyRotation), KeyPropagation: kernel.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
 }
@@ -48,6 +49,7 @@ func (s RealmSettings) settings() gatehouse.RealmSettings {
 		GrantTTL: time.Duration(s.GrantTTL), RefreshGrace: time.Duration(s.RefreshGrace), Audience: s.Audience,
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
+		SessionIdle: time.Duration(s.SessionIdle), SessionTTL: time.Duration(s.SessionTTL), MaxSessions: s.MaxSessions,
 		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
 }

@@ -43,6 +43,11 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	if a, ok := token.ParseAlgorithm(d.SigningAlgorithm); !ok || a.Symmetric() {
 		f.Add(at+".signing_algorithm", "is not an asymmetric algorithm that is supported here")
 	}
+	in("session_idle", d.SessionIdle, 5*time.Minute, 30*day) // at AAL1 NIST SP 800-63B-4 asks for 30 days at most
+	in("session_ttl", d.SessionTTL, 5*time.Minute, 30*day)
+	if d.MaxSessions < 1 || d.MaxSessions > 100 {
+		f.Add(at+".max_sessions", "must be from 1 to 100")
+	}
 	// A password that stands alone has 15 characters (NIST SP 800-63B-4 §3.1.1.2). Realms of
 	// before this was so may have fewer, go on with them, and raise them step by step.
 	if least := min(credential.DefaultMinPassword, before.Defaults().PasswordMinLength); d.PasswordMinLength < least || d.PasswordMinLength > 128 {

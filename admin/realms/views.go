@@ -35,6 +35,9 @@ type RealmSettings struct {
 	BannedWords       []string                           `json:"banned_words,omitempty"`
 	KeyRotation       kernel.Duration                    `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`
 	KeyPropagation    kernel.Duration                    `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default; less than 6m counts as 6m: longer than verifiers keep their copy of the key set"`
+	SessionIdle       kernel.Duration                    `json:"session_idle,omitzero" doc:"End of a browser session that nobody uses, 5m to 720h, 30m by default"`
+	SessionTTL        kernel.Duration                    `json:"session_ttl,omitzero" doc:"End of a browser session however much it is used, 5m to 720h, 24h by default"`
+	MaxSessions       int                                `json:"max_sessions,omitzero" doc:"Browser sessions of one user at once, 1 to 100, 20 by default; one more ends the one that was used least recently"`
 	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
 }
 

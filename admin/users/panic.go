@@ -42,7 +42,7 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 				return err
 			}
 		}
-		grants, err := s.endLogins(ctx, tx, actor, u, now)
+		grants, sessions, err := s.endLogins(ctx, tx, actor, u, now)
 		if err != nil {
 			return err
 		}
@@ -56,12 +56,12 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
 		}
-		out = Panicked{ID: u.ID, Username: u.Username, Grants: len(grants), Keys: len(keys), Password: password}
+		out = Panicked{ID: u.ID, Username: u.Username, Grants: len(grants), Sessions: sessions, Keys: len(keys), Password: password}
 		asked = questions(u, now, keys, grants)
 		e := s.k.Event(ctx, actor, realm, audit.KindUserPanic, "user", u.ID)
 		e.Time = now
 		e.Detail = kernel.Changes(e.Detail)
-		e.Detail["grants"], e.Detail["keys"] = strconv.Itoa(len(grants)), strconv.Itoa(len(keys))
+		e.Detail["grants"], e.Detail["sessions"], e.Detail["keys"] = strconv.Itoa(len(grants)), strconv.Itoa(sessions), strconv.Itoa(len(keys))
 		return tx.AppendEvents(ctx, e)
 	})
 	if err == nil {

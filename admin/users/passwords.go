@@ -85,7 +85,7 @@ func (s *Service) storePassword(ctx context.Context, actor *gatehouse.Principal,
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
 		}
-		if _, err := s.endLogins(ctx, tx, actor, u, now); err != nil {
+		if _, _, err := s.endLogins(ctx, tx, actor, u, now); err != nil {
 			return err
 		}
 		e := s.k.Event(ctx, actor, u.Realm, audit.KindUserPassword, "user", u.ID)

@@ -53,7 +53,7 @@ func (r Recovery) Administrator(ctx context.Context, username string) (Recovered
 				err = tx.InsertUser(ctx, u)
 			}
 		} else if err == nil {
-			_, logins := s.endLogins(ctx, tx, nil, u, now)
+			_, _, logins := s.endLogins(ctx, tx, nil, u, now)
 			_, keys := s.endKeys(ctx, tx, nil, u, now)
 			if err = errors.Join(logins, keys); err == nil {
 				u.Disabled, u.PasswordHash, u.UpdatedAt = false, "", now

@@ -59,6 +59,7 @@ type Logins interface {
 	kernel.RealmReader
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 	EndGrantsOf(ctx context.Context, realm, subject string, when time.Time, reason string) ([]gatehouse.Grant, error)
+	EndSessions(ctx context.Context, realm, user, except string, when time.Time, reason string) ([]gatehouse.Session, error)
 }
 
 // KeyWriter reads and changes the API keys of a user.

@@ -277,7 +277,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 			}
 		}
 		if in.Disabled != nil && *in.Disabled {
-			if _, err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
+			if _, _, err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
 				return err
 			}
 		}
@@ -343,7 +343,7 @@ func (s *Service) Delete(ctx context.Context, actor *gatehouse.Principal, realm,
 				return err
 			}
 		}
-		if _, err := s.endLogins(ctx, tx, actor, u, now); err != nil {
+		if _, _, err := s.endLogins(ctx, tx, actor, u, now); err != nil {
 			return err
 		}
 		if _, err := s.endKeys(ctx, tx, actor, u, now); err != nil {
@@ -372,7 +372,7 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm,
 			return err
 		}
 		e := s.k.Event(ctx, actor, realm, audit.KindUserRevoke, "user", u.ID)
-		if _, err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
+		if _, _, err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
 			return err
 		}
 		return tx.AppendEvents(ctx, e)

@@ -100,6 +100,7 @@ type Panicked struct {
 	ID       string `json:"id"`
 	Username string `json:"username"`
 	Grants   int    `json:"grants" doc:"Logins that were open, with all their tokens"`
+	Sessions int    `json:"sessions" doc:"Browser sessions that were open"`
 	Keys     int    `json:"keys" doc:"API keys that were not revoked"`
 	Password bool   `json:"password" doc:"There was one. It is gone: the account has none until a new one is set"`
 }

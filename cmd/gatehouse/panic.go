@@ -42,7 +42,7 @@ stays ended: 'panic undo' lets an account or a realm be used again, and brings n
 				if out.Password {
 					password = "the password"
 				}
-				fmt.Fprintf(w, "%s (%s) is disabled; ended: %d logins with their tokens, %d keys, %s\n", printable(out.Username), printable(out.ID), out.Grants, out.Keys, password)
+				fmt.Fprintf(w, "%s (%s) is disabled; ended: %d logins with their tokens, %d browser sessions, %d keys, %s\n", printable(out.Username), printable(out.ID), out.Grants, out.Sessions, out.Keys, password)
 			})
 		},
 	}), including(&cobra.Command{

@@ -31,6 +31,7 @@ func (a *app) userCommand() *cobra.Command {
 		&cobra.Command{Use: "grants USER", Short: "List what a user has logged in to", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			return a.list(c.Context(), a.realmPath("users", args[0], "grants"), nil, "id", "client_id", "scopes", "created_at", "expires_at", "ended_at")
 		}},
+		a.userSessions(),
 	)
 	return c
 }

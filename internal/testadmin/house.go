@@ -36,6 +36,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -47,6 +48,7 @@ type House struct {
 	DB        *store.DB
 	Admin     *admin.Service
 	Grants    *grant.Service
+	Sessions  *session.Service
 	Sequencer *audit.Sequencer
 	Journal   *revocation.Journal
 	Unsure    atomic.Pointer[gatehouse.Error] // why the house does not know what was revoked
@@ -149,13 +151,14 @@ func NewOn(t *testing.T, where store.Config) *House {
 			}
 			return k.SignAccess(a)
 		}}))
+	h.Sessions = Must(session.New(session.Config{Run: Must(store.Run[session.Tx](db)), Now: time.Now}))
 	_, auditKey := two(ed25519.GenerateKey(nil))
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
 	h.config = admin.Config{
-		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Audit: db, Nodes: db},
+		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
-		Prepare: decider.Prepare, Passwords: people, Signing: ring, EndGrant: h.Grants.End, Verify: h.verify, Record: h.Record,
+		Prepare: decider.Prepare, Passwords: people, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))

@@ -72,6 +72,8 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		KeyRotation:       kernel.Duration(rapid.SampledFrom([]int64{0, -1, 86400e9}).Draw(t, "key_rotation")),
 		AccessTokenType:   rapid.SampledFrom([]string{"", "at+jwt", "JWT"}).Draw(t, "access_token_type"),
 		PasswordMinLength: rapid.SampledFrom([]int{0, 15, 128}).Draw(t, "password_min_length"),
+		SessionIdle:       kernel.Duration(rapid.SampledFrom([]int64{0, 300e9, 5400e9}).Draw(t, "session_idle")),
+		MaxSessions:       rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "max_sessions"),
 		Audience:          rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
 	}
 	for _, w := range some(t, hard, 3, "banned_words") {

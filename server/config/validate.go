@@ -40,8 +40,8 @@ func (c *Config) validate(report reporter) {
 	if c.Audit.Retention > 0 && c.Audit.Retention < 24*time.Hour {
 		report("audit.retention", errors.New("at least 24h, or nothing to keep events for good"))
 	}
-	if slices.Contains([]string{"ght", "ghr"}, c.KeyPrefix) {
-		report("key_prefix", errors.New("not ght or ghr, which other tokens have"))
+	if slices.Contains([]string{"ght", "ghr", "gho", "ghs"}, c.KeyPrefix) {
+		report("key_prefix", errors.New("not ght, ghr, gho or ghs, which other tokens have"))
 	}
 	c.validateListeners(report)
 	c.Limits.Redis.validate(report)
