@@ -29,6 +29,9 @@ var doors = []struct {
 		"token.Access.AppendJSON", "token.CheckSecret", "token.Key.CanSign", "token.Key.Thumbprint", "token.KeySet.Keys",
 		"token.NewKeySet", "token.NewSecretKey", "token.ParseJWK", "server/config.Parse",
 	}},
+	{"what pages of sign-in stand on; they come next", []string{
+		"authn.Authenticator.Session", "session.Service.Open", "session.Service.Rotate", "session.Browser", "session.ReasonSignOut",
+	}},
 	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen"}},
 	{"single records, of which the flows write several at once", []string{
 		"store.DB.Update", "store.DB.DumpAll", "store.DB.Driver", "store.Queries.Refresh",

@@ -28,6 +28,7 @@ type world struct {
 	realms     map[string]gatehouse.Realm
 	keys       map[string]credential.Key
 	tokens     map[string]credential.OpaqueToken
+	sessions   map[string]gatehouse.Session // by the public part of the secret
 	grants     map[string]gatehouse.Grant
 	subjects   map[string]gatehouse.Subject
 	revoked    func(revocation.Ref) bool
@@ -94,7 +95,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{now: time.Now().Truncate(time.Second).Add(123 * time.Millisecond),
 		realms: map[string]gatehouse.Realm{"main": {Name: "main"}, "other": {Name: "other"}, "off": {Name: "off", Disabled: true}},
-		keys:   map[string]credential.Key{}, tokens: map[string]credential.OpaqueToken{}, grants: map[string]gatehouse.Grant{},
+		keys:   map[string]credential.Key{}, tokens: map[string]credential.OpaqueToken{}, sessions: map[string]gatehouse.Session{}, grants: map[string]gatehouse.Grant{},
 		subjects: map[string]gatehouse.Subject{
 			"usr_alice": {ID: "usr_alice", Kind: gatehouse.KindUser, Name: "alice"},
 			"usr_gone":  {ID: "usr_gone", Kind: gatehouse.KindUser, Name: "gone", Disabled: true}}}

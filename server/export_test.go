@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -54,3 +56,17 @@ func (d *Demo) Another(ctx context.Context, data string, change func(*Config)) (
 	}
 	return s, err
 }
+
+// OpenSession opens a browser session on a node, as the pages of sign-in do.
+func OpenSession(ctx context.Context, s *Server, user string) (gatehouse.Secret, gatehouse.Session, error) {
+	p := &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: user, IssuedAt: s.now()}
+	return s.sessions.Open(ctx, p, session.Browser{})
+}
+
+// CheckSession checks a browser session on a node.
+func CheckSession(ctx context.Context, s *Server, text gatehouse.Secret) (*gatehouse.Principal, error) {
+	return s.auth.Session(ctx, gatehouse.MainRealm, text, "", authn.Rule{Secure: true})
+}
+
+// Server is the node of the demo.
+func (d *Demo) Server() *Server { return d.server }

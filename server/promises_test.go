@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -147,6 +148,22 @@ func (h *house) realms(key string) {
 }
 
 // people makes accounts, changes everything of them, logs them in and out, and deletes them.
+// browser has sessions of browsers, as the pages of sign-in open them.
+func (h *house) browser(t *testing.T, key string) {
+	out := h.want("a user", "GET", "/admin/v1/realms/main/users/ann", key, "", 200)
+	id, _ := out["id"].(string)
+	p := &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: id, AMR: []string{"pwd"}, ACR: "aal1", IssuedAt: time.Now()}
+	_, opened, err := h.s.sessions.Open(t.Context(), p, session.Browser{})
+	if err == nil {
+		p.SessionID, p.AMR = opened.ID, []string{"pwd", "otp"}
+		_, _, err = h.s.sessions.Rotate(t.Context(), p, session.Browser{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.want("its end", "DELETE", "/admin/v1/realms/main/users/ann/sessions/"+opened.ID, key, "", 204)
+}
+
 func (h *house) people(t *testing.T, key string) {
 	const users = "/admin/v1/realms/main/users"
 	for _, name := range []string{"ann", "ben"} {
@@ -171,6 +188,7 @@ func (h *house) people(t *testing.T, key string) {
 		refresh, _ = out["refresh_token"].(string)
 		return access, refresh
 	}
+	h.browser(t, key)
 	access, refresh := login()
 	h.want("request", "GET", "/admin/v1/me", access, "", 200)
 	if status, _ := h.call("GET", h.s.GatewayURL()+"/x", access, ""); status != 200 {

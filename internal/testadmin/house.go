@@ -205,6 +205,22 @@ func realmIssuer(realm string) string {
 	return issuer + "/realms/" + realm
 }
 
+// Session verifies a browser session of main as the pages would.
+func (h *House) Session(text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+	return h.auth.Session(h.t.Context(), gatehouse.MainRealm, text, device, authn.Rule{Secure: true})
+}
+
+// SignIn opens a browser session of a user of main.
+func (h *House) SignIn(id string, from session.Browser) (text gatehouse.Secret, s gatehouse.Session) {
+	h.t.Helper()
+	p := &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: id, AuthTime: time.Now(), AMR: []string{"pwd"}, ACR: "aal1", IssuedAt: time.Now()}
+	text, s, err := h.Sessions.Open(h.t.Context(), p, from)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return text, s
+}
+
 func (h *House) verify(ctx context.Context, realm string, text gatehouse.Secret) (*gatehouse.Principal, error) {
 	p, err := authn.Extract(&http.Request{URL: &url.URL{}, Header: http.Header{"Authorization": {"Bearer " + text.Reveal()}}})
 	if err != nil {
