@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -106,61 +107,67 @@ func TestLife(t *testing.T) {
 // TestEnds: what must end a person's sessions ends them before the call returns, and shows it.
 func TestEnds(t *testing.T) {
 	bob := "bob:" + testadmin.Password
-	for name, end := range map[string]func(h *house, id string){
-		"disabled": func(h *house, _ string) {
+	h := newHouse(t)
+	for _, c := range []struct {
+		name string
+		end  func(h *house, id string)
+	}{
+		{"disabled", func(h *house, _ string) {
 			h.Want(200, h.root, "PATCH", "/realms/main/users/bob", map[string]any{"disabled": true})
 			h.Want(200, h.root, "PATCH", "/realms/main/users/bob", map[string]any{"disabled": false})
-		},
-		"password changed": func(h *house, _ string) {
+		}},
+		{"revoked", func(h *house, _ string) { h.Want(204, bob, "POST", "/realms/main/users/me/revoke", nil) }},
+		{"cut-off of the user", func(h *house, _ string) {
+			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "subject", "id": h.id})
+		}},
+		{"cut-off of the session", func(h *house, id string) {
+			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "session", "id": id})
+		}},
+		{"cut-off of the realm", func(h *house, _ string) {
+			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "realm"})
+		}},
+		{"by himself", func(h *house, id string) { h.Want(204, bob, "DELETE", "/realms/main/users/me/sessions/"+id, nil) }},
+		{"all by himself", func(h *house, _ string) {
+			if r := h.Want(200, bob, "DELETE", "/realms/main/users/me/sessions", nil); r.JSON["sessions"] != 1.0 {
+				h.t.Errorf("%s", r.Body)
+			}
+		}},
+		{"by an administrator", func(h *house, id string) { h.Want(204, h.root, "DELETE", "/realms/main/users/bob/sessions/"+id, nil) }},
+		{"password changed", func(h *house, _ string) {
 			h.Want(200, bob, "PUT", "/realms/main/users/me/password", map[string]any{"current": testadmin.Password, "new": "granite.Lantern.weasel.42"})
-		},
-		"password reset": func(h *house, _ string) {
+		}},
+		{"password reset", func(h *house, _ string) {
 			h.Want(200, h.root, "PUT", "/realms/main/users/bob/password", map[string]any{})
-		},
-		"revoked": func(h *house, _ string) { h.Want(204, bob, "POST", "/realms/main/users/me/revoke", nil) },
-		"panic": func(h *house, _ string) {
+		}},
+		{"panic", func(h *house, _ string) {
 			if r := h.Want(200, h.root, "POST", "/realms/main/users/bob/panic", nil); r.JSON["sessions"] != 1.0 {
 				h.t.Errorf("a panic counts %v sessions", r.JSON["sessions"])
 			}
 			h.Want(200, h.root, "PATCH", "/realms/main/users/bob", map[string]any{"disabled": false})
-		},
-		"cut-off of the user": func(h *house, _ string) {
-			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "subject", "id": h.id})
-		},
-		"cut-off of the session": func(h *house, id string) {
-			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "session", "id": id})
-		},
-		"cut-off of the realm": func(h *house, _ string) {
-			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "realm"})
-		},
-		"by himself": func(h *house, id string) { h.Want(204, bob, "DELETE", "/realms/main/users/me/sessions/"+id, nil) },
-		"all by himself": func(h *house, _ string) {
-			if r := h.Want(200, bob, "DELETE", "/realms/main/users/me/sessions", nil); r.JSON["sessions"] != 1.0 {
-				h.t.Errorf("%s", r.Body)
-			}
-		},
-		"by an administrator": func(h *house, id string) { h.Want(204, h.root, "DELETE", "/realms/main/users/bob/sessions/"+id, nil) },
+		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			h := newHouse(t)
+		t.Run(c.name, func(t *testing.T) {
 			text, s := h.SignIn(h.id, session.Browser{})
 			h.accepted("before", text)
-			end(h, s.ID)
+			c.end(h, s.ID)
 			h.refused("after", text)
-			if shown := h.sessions()[0]; shown["open"] != false || shown["end_reason"] == "" {
-				t.Errorf("shown as %v", shown)
+			cut := time.Now().UnixMilli() // a cut-off covers all of its millisecond
+			testwait.Until(t, time.Second, "it is later", func() bool { return time.Now().UnixMilli() > cut })
+			for _, shown := range h.sessions() {
+				if shown["open"] != false || shown["end_reason"] == "" {
+					t.Errorf("shown as %v", shown)
+				}
 			}
 		})
 	}
 	t.Run("deleted", func(t *testing.T) {
-		h := newHouse(t)
 		text, _ := h.SignIn(h.id, session.Browser{})
 		h.accepted("before", text)
 		h.Want(204, h.root, "DELETE", "/realms/main/users/bob", nil)
 		h.refused("after", text)
 	})
 	t.Run("panic of the realm", func(t *testing.T) {
-		h := newHouse(t)
+		h.id = h.Person(h.root, "main", "bob")
 		text, _ := h.SignIn(h.id, session.Browser{})
 		h.accepted("before", text)
 		h.Want(200, h.root, "POST", "/realms/main/panic", map[string]any{"including_me": true})
