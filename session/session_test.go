@@ -117,15 +117,6 @@ func TestEnds(t *testing.T) {
 			h.Want(200, h.root, "PATCH", "/realms/main/users/bob", map[string]any{"disabled": false})
 		}},
 		{"revoked", func(h *house, _ string) { h.Want(204, bob, "POST", "/realms/main/users/me/revoke", nil) }},
-		{"cut-off of the user", func(h *house, _ string) {
-			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "subject", "id": h.id})
-		}},
-		{"cut-off of the session", func(h *house, id string) {
-			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "session", "id": id})
-		}},
-		{"cut-off of the realm", func(h *house, _ string) {
-			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "realm"})
-		}},
 		{"by himself", func(h *house, id string) { h.Want(204, bob, "DELETE", "/realms/main/users/me/sessions/"+id, nil) }},
 		{"all by himself", func(h *house, _ string) {
 			if r := h.Want(200, bob, "DELETE", "/realms/main/users/me/sessions", nil); r.JSON["sessions"] != 1.0 {
@@ -144,6 +135,15 @@ func TestEnds(t *testing.T) {
 				h.t.Errorf("a panic counts %v sessions", r.JSON["sessions"])
 			}
 			h.Want(200, h.root, "PATCH", "/realms/main/users/bob", map[string]any{"disabled": false})
+		}},
+		{"cut-off of the user", func(h *house, _ string) {
+			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "subject", "id": h.id})
+		}},
+		{"cut-off of the session", func(h *house, id string) {
+			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "session", "id": id})
+		}},
+		{"cut-off of the realm", func(h *house, _ string) {
+			h.Want(201, h.root, "POST", "/realms/main/revocations", map[string]any{"kind": "realm"})
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
