@@ -3,8 +3,6 @@ package authn
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -122,11 +120,8 @@ func (e *sessionEntry) refuses(t *trust, device gatehouse.Secret, now time.Time)
 		return errSessionExpired.With(errors.New("it ended on " + instant(end)))
 	case e.idle(t, now):
 		return errSessionIdle.With(errors.New("it was last used on " + instant(fromMicro(e.last.Load()))))
-	case e.device != nil:
-		sum := sha256.Sum256([]byte(device.Reveal()))
-		if subtle.ConstantTimeCompare(sum[:], e.device) != 1 {
-			return errSessionDevice.With(errors.New("the device cookie is not that of the browser in which it was opened"))
-		}
+	case e.device != nil && !credential.MatchKey(e.device, device.Reveal()):
+		return errSessionDevice.With(errors.New("the device cookie is not that of the browser in which it was opened"))
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"slices"
 	"strings"
@@ -112,8 +111,7 @@ func proven(s gatehouse.Session, p *gatehouse.Principal, from Browser, now time.
 	}
 	s.DeviceHash, s.Address, s.UserAgent = nil, plain(from.Address, 64), plain(from.UserAgent, 256)
 	if from.Device != "" {
-		sum := sha256.Sum256([]byte(from.Device.Reveal()))
-		s.DeviceHash = sum[:]
+		s.DeviceHash = credential.HashKey(from.Device.Reveal())
 	}
 	return text, s
 }
