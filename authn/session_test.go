@@ -190,6 +190,9 @@ func TestSessionEndBesideChecks(t *testing.T) {
 	for range 20 {
 		w := newWorld(t)
 		text := w.signIn(nil)
+		if _, err := w.session(text, device); err != nil { // so that it is in memory
+			t.Fatal(err)
+		}
 		var ended atomic.Bool
 		var wg sync.WaitGroup
 		for range 16 {
