@@ -25,6 +25,6 @@ const (
 	TopicSigningKey Topic = "signing_key"
 	TopicGrant      Topic = "grant"
 	TopicRevocation Topic = "revocation"
-	TopicSession    Topic = "session" // a browser session; its ID is the public part of its secret
+	TopicSession    Topic = "session"     // a browser session; its ID is the public part of its secret
 	TopicStatusList Topic = "status_list" // the signed copy of a list; its ID is the number
 )
