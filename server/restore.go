@@ -32,15 +32,24 @@ type Restored struct {
 	Keys int64 `json:"active_keys"`
 }
 
-// restoreTx is what ends everything that was issued before a restore.
-type restoreTx interface {
+// restoreTx is what ends everything that was issued before a restore, in its parts.
+type restoreTx struct {
+	restoreEnds
+	restoreMark
+}
+
+type restoreEnds interface {
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 	EndGrants(ctx context.Context, realm string, when time.Time, reason string) (int64, error)
 	EndSessions(ctx context.Context, realm, user, except string, when time.Time, reason string) ([]gatehouse.Session, error)
-	Setting(ctx context.Context, name string) (string, error)
-	TakeSetting(ctx context.Context, key, value string) (bool, error)
 	ForgetOnce(ctx context.Context) error
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+}
+
+// restoreMark tells that the end is still to come, and takes that back.
+type restoreMark interface {
+	Setting(ctx context.Context, name string) (string, error)
+	TakeSetting(ctx context.Context, key, value string) (bool, error)
 	TellLate()
 }
 
