@@ -34,8 +34,8 @@ type Restored struct {
 
 // restoreTx is what ends everything that was issued before a restore, in its parts.
 type restoreTx struct {
-	restoreEnds
-	restoreMark
+	Ends restoreEnds
+	Mark restoreMark
 }
 
 type restoreEnds interface {
@@ -158,17 +158,17 @@ func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, fil
 	err = run(ctx, func(ctx context.Context, tx restoreTx) error {
 		// A start may have to wait for a node that goes on without the database, and can be asked which one
 		// that is, and told that it is gone. What was restored must be ended before anybody is asked anything.
-		tx.TellLate()
+		tx.Mark.TellLate()
 		out.Grants = 0
 		for i, r := range realms {
-			if err := tx.PutCutoff(ctx, revocation.CutoffNow(r.Name, revocation.CutoffRealm, "", now)); err != nil {
+			if err := tx.Ends.PutCutoff(ctx, revocation.CutoffNow(r.Name, revocation.CutoffRealm, "", now)); err != nil {
 				return err
 			}
-			n, err := tx.EndGrants(ctx, r.Name, now, "restored")
+			n, err := tx.Ends.EndGrants(ctx, r.Name, now, "restored")
 			if err != nil {
 				return err
 			}
-			if _, err := tx.EndSessions(ctx, r.Name, "", "", now, "restored"); err != nil {
+			if _, err := tx.Ends.EndSessions(ctx, r.Name, "", "", now, "restored"); err != nil {
 				return err
 			}
 			events[i].Detail["grants_ended"] = strconv.FormatInt(n, 10)
@@ -177,14 +177,14 @@ func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, fil
 		if err := endOnce(ctx, tx); err != nil {
 			return err
 		}
-		taken, err := tx.TakeSetting(ctx, settingRestored, "1")
+		taken, err := tx.Mark.TakeSetting(ctx, settingRestored, "1")
 		if err == nil && !taken {
 			err = errRestoreDone
 		}
 		if err != nil {
 			return err
 		}
-		return tx.AppendEvents(ctx, events...)
+		return tx.Ends.AppendEvents(ctx, events...)
 	})
 	done := errors.Is(err, errRestoreDone)
 	if err != nil && !done {
@@ -204,14 +204,14 @@ func finishRestore(ctx context.Context, db *store.DB, heads *audit.HeadFile, fil
 // endOnce ends whatever can be used once: what was used since the backup is there again,
 // and nobody knows what that is.
 func endOnce(ctx context.Context, tx restoreTx) error {
-	value, err := tx.Setting(ctx, users.SettingBootstrap)
+	value, err := tx.Mark.Setting(ctx, users.SettingBootstrap)
 	if err == nil {
-		_, err = tx.TakeSetting(ctx, users.SettingBootstrap, value)
+		_, err = tx.Mark.TakeSetting(ctx, users.SettingBootstrap, value)
 	}
 	if err != nil && !errors.Is(err, gatehouse.NotFound) {
 		return err
 	}
-	return tx.ForgetOnce(ctx)
+	return tx.Ends.ForgetOnce(ctx)
 }
 
 // lastKnown returns the newest checkpoint of a realm, nil for none, and when its last
