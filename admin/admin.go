@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/factors"
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -43,8 +45,11 @@ type Config struct {
 	// Prepare tries a change of a realm's rules before it is stored (authz.Decider.Prepare).
 	Prepare func(realm string, c authz.Candidate) (*authz.Prepared, error)
 
-	Passwords users.Passwords
-	Signing   Signing
+	Passwords Passwords
+	// Codes proves codes of second factors (*factor.Service), and Vault seals what apps share.
+	Codes   factors.Codes
+	Vault   factor.Vault
+	Signing Signing
 	// EndGrant ends a grant with all its tokens, and records it (grant.Service.End).
 	EndGrant func(ctx context.Context, realm, id, reason string) (ended bool, err error)
 	// Sessions ends browser sessions, and records it (*session.Service); Revoked tells whether a cut-off did.
@@ -99,6 +104,7 @@ type Stored struct {
 	Sessions sessions.Reader
 	Audit    audit.Reader
 	Nodes    nodes.Reader
+	Factors  factor.Reader
 }
 
 // Tx is the transaction of all subjects, each part as its subject declares it. One
@@ -113,6 +119,13 @@ type Tx struct {
 	Records    records.Tx
 	Nodes      nodes.Tx
 	System     system.Tx
+	Factors    factors.Tx
+}
+
+// Passwords is what administration needs of the house's passwords; *identity.Service has it.
+type Passwords interface {
+	users.Passwords
+	factors.Passwords
 }
 
 // Signing is the key ring's side of administration; *keyring.Ring has it.
@@ -135,11 +148,12 @@ type Service struct {
 	Nodes    *nodes.Service
 	Files    *realmfile.Service
 	Follow   *follow.Service
+	Factors  *factors.Service
 }
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors}
 }
 
 // New checks c and returns the service.
@@ -172,6 +186,8 @@ func New(c Config) (*Service, error) {
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
 		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
 		Nodes:  nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
+		Factors: factors.New(factors.Config{Kernel: k, Factors: c.Stored.Factors, Users: people, Passwords: c.Passwords, Codes: c.Codes, Vault: c.Vault,
+			Run: part(c.Run, func(tx Tx) factors.Tx { return tx.Factors })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,
@@ -206,6 +222,7 @@ func (c *Config) complete() error {
 		{"Sessions", c.Sessions == nil}, {"Revoked", c.Revoked == nil},
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
+		{"Stored.Factors", c.Stored.Factors == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
 	} {
 		if missing.nil {
 			return errors.New("admin: " + missing.name + " is required")

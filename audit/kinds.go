@@ -34,6 +34,15 @@ const (
 	KindUserPanic    = "user.panic"
 	KindUserDelete   = "user.delete"
 
+	KindFactorBegin     = "factor.begin"
+	KindFactorAdd       = "factor.add"
+	KindFactorUpdate    = "factor.update"
+	KindFactorRemove    = "factor.remove"
+	KindFactorCodes     = "factor.codes" // a new set of recovery codes
+	KindFactorUse       = "factor.use"
+	KindFactorFailure   = "factor.failure"
+	KindFactorThrottled = "factor.throttled"
+
 	KindRealmCreate = "realm.create"
 	KindRealmUpdate = "realm.update"
 	KindRealmPanic  = "realm.panic"

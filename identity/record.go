@@ -23,6 +23,8 @@ type User struct {
 	PasswordHash string         // PHC string; "" has no password
 	PasswordAt   time.Time
 	Disabled     bool
+	// SecondFactor is set while the user has a factor beside the password (package factor).
+	SecondFactor bool
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	Version      int64

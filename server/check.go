@@ -126,7 +126,7 @@ func opens(ctx context.Context, view *store.View, box *seal.Box) error {
 	for _, secret := range []struct {
 		name string
 		size int
-	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingSuccessorKey, successorKeySize},
+	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingSuccessorKey, successorKeySize},
 		{settingCountersKey, countersKeySize},
 		{settingBootstrapKey, bootstrapKeySize}} {
 		if err := secrets.Check(ctx, view.Setting, box, secret.name, secret.size); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/session"
@@ -189,6 +190,7 @@ func (h *house) people(t *testing.T, key string) {
 		return access, refresh
 	}
 	h.browser(t, key)
+	h.factors(t, key)
 	access, refresh := login()
 	h.want("request", "GET", "/admin/v1/me", access, "", 200)
 	if status, _ := h.call("GET", h.s.GatewayURL()+"/x", access, ""); status != 200 {
@@ -213,6 +215,30 @@ func (h *house) people(t *testing.T, key string) {
 	}
 	h.want("all logins", "POST", users+"/ann/revoke", key, "", 204)
 	h.want("deleted", "DELETE", users+"/ben", key, "", 204)
+}
+
+// factors has somebody add an authenticator app, use it, guess, and lose it.
+func (h *house) factors(t *testing.T, key string) {
+	const user, own = "cas:" + housePassword, "/admin/v1/realms/main/users/me/factors"
+	h.want("user", "POST", "/admin/v1/realms/main/users", key, fmt.Sprintf(`{"username":"cas","password":%q}`, housePassword), 201)
+	proof := func(code string) string {
+		return fmt.Sprintf(`{"password":%q,"code":%q,"name":"telephone"}`, housePassword, code)
+	}
+	begun := h.want("an app", "POST", own+"/totp", user, proof(""), 201)
+	secret, _ := begun["secret"].(string)
+	about, _ := begun["factor"].(map[string]any)
+	app := fmt.Sprint(own, "/", about["id"])
+	done := h.want("confirmed", "POST", app+"/confirm", user, fmt.Sprintf(`{"code":%q}`, testtotp.Code(secret, time.Now())), 200)
+	codes, _ := done["recovery_codes"].([]any)
+	if len(codes) != 10 {
+		t.Fatalf("%d recovery codes", len(codes))
+	}
+	h.want("its name", "PATCH", app, user, `{"name":"old telephone"}`, 200)
+	h.want("new codes", "POST", own+"/recovery", user, fmt.Sprintf(`{"password":%q,"code":%q}`, housePassword, codes[0]), 200)
+	for range 25 { // wrong, until they are not even looked at
+		h.call("POST", h.s.AuthURL()+own+"/totp", user, proof("guess"))
+	}
+	h.want("removed", "POST", strings.Replace(app, "/me/", "/cas/", 1)+"/remove", key, "", 204)
 }
 
 // keysOf makes API keys, changes everything of one, and ends them in every way.

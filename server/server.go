@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
@@ -74,6 +75,8 @@ type Server struct {
 	ring      *keyring.Ring
 	foreign   *foreignKeys
 	people    *identity.Service
+	factors   *factor.Service
+	vault     factor.Vault
 	directory *identity.Directory
 	decider   *authz.Decider
 	limiter   *limit.Limiter

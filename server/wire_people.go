@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/base64"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -9,7 +10,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -17,6 +20,8 @@ import (
 const (
 	settingAccountKey = "identity.account_key"
 	accountKeySize    = 32
+	settingFactorKey  = "factor.key"
+	factorKeySize     = 32
 )
 
 func (s *Server) wirePeople(ctx context.Context) error {
@@ -55,6 +60,9 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	s.people, err = identity.NewService(identity.Config{Users: s.db, Subjects: s.directory, Run: run, Recorder: s.record, Passwords: hasher,
 		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey})
 	if err != nil {
+		return err
+	}
+	if err := s.wireFactors(ctx); err != nil {
 		return err
 	}
 	s.metrics.Watch(telemetry.Watch{
@@ -96,6 +104,30 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		RestartPending: func() float64 { return float64(s.reloaded.pending.Load()) },
 	})
 	return nil
+}
+
+// wireFactors makes what proves second factors. The secrets of apps are sealed under a key of their own, so that a new
+// master key seals that one anew, and not a secret for each person.
+func (s *Server) wireFactors(ctx context.Context) error {
+	raw, err := s.secret(ctx, settingFactorKey, factorKeySize)
+	if err != nil {
+		return err
+	}
+	key, err := seal.ParseMasterKey("factors." + base64.RawURLEncoding.EncodeToString(raw))
+	if err != nil {
+		return err
+	}
+	box, err := seal.NewBox(key)
+	if err != nil {
+		return err
+	}
+	s.vault = factor.Vault{Box: box}
+	run, err := store.Run[factor.Tx](s.db)
+	if err != nil {
+		return err
+	}
+	s.factors, err = factor.New(factor.Config{Run: run, Vault: s.vault, Attempts: s.people, Record: s.record.Record, Now: s.now})
+	return err
 }
 
 // flag is a value that is so or not.

@@ -20,6 +20,7 @@ type User struct {
 	Attributes        map[string]any `json:"attributes,omitempty"`
 	HasPassword       bool           `json:"has_password"`
 	PasswordChangedAt time.Time      `json:"password_changed_at,omitzero"`
+	SecondFactor      bool           `json:"second_factor" doc:"There is an authenticator app beside the password"`
 	Disabled          bool           `json:"disabled"`
 	CreatedAt         time.Time      `json:"created_at"`
 	UpdatedAt         time.Time      `json:"updated_at"`

@@ -29,6 +29,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
@@ -156,9 +157,9 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
 	h.config = admin.Config{
-		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db},
+		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db, Factors: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
-		Prepare: decider.Prepare, Passwords: people, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
+		Prepare: decider.Prepare, Passwords: people, Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
@@ -189,6 +190,10 @@ func NewOn(t *testing.T, where store.Config) *House {
 			return []adminhttp.Outside{{Who: "key_set", Until: at.Add(time.Hour)}}
 		}}})))
 	return h
+}
+
+func (h *House) codes(people *identity.Service, box *seal.Box) *factor.Service {
+	return Must(factor.New(factor.Config{Run: Must(store.Run[factor.Tx](h.DB)), Vault: factor.Vault{Box: box}, Attempts: people, Record: h.Record, Now: time.Now}))
 }
 
 func two[A, B any](a A, b B, err error) (A, B) {
