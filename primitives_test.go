@@ -21,6 +21,7 @@ func TestWeakPrimitives(t *testing.T) {
 		"internal/breached/hash.go": "crypto/sha1", // by which the lists of others name a password
 		"credential/totp.go":        "crypto/sha1", // what authenticator apps compute; HMAC does not ask for what it has lost
 		"internal/testtotp/app.go":  "crypto/sha1",
+		"credential/phc.go":         "crypto/sha1", // in PBKDF2, of imported passwords
 		"store/postgres.go":         "math/rand/v2",
 		"internal/feed/follower.go": "math/rand/v2",
 		"internal/lease/keeper.go":  "math/rand/v2",

@@ -409,8 +409,9 @@ func TestPolicyBounds(t *testing.T) {
 // Each kind of hash that is refused is called by its name.
 func TestWhyNoHash(t *testing.T) {
 	for text, want := range map[string]string{
-		"$apr1$x$y": "MD5 crypt", "$1$x$y": "MD5 crypt", "{SHA}x": "SHA-1", "{SSHA}x": "SHA-1", "$5$x": "SHA crypt", "$6$x": "SHA crypt",
-		"$argon2i$x": "another Argon2", "$argon2d$x": "another Argon2", "$2x$05$x": "confused", "$2b$99$x": "not well formed",
+		"$apr1$x$y": "MD5 crypt", "$1$x$y": "MD5 crypt", "{SHA}x": "SHA-1", "{SSHA}x": "SHA-1", "$5$x": "not well formed", "$6$x": "not well formed",
+		"$argon2i$x": "not well formed", "$argon2d$x": "is Argon2d", "$y$j9T$x": "yescrypt", "{SSHA512}x": "SHA-2", "{FIREBASE}x": "scheme", "$P$Bx": "phpass",
+		`{"a":1}`: "Keycloak", "scrypt:1:2": "not well formed", "AQAAAA==": "not well formed", strings.Repeat("0a", 48): "Spring", "$2x$05$x": "confused", "$2b$99$x": "not well formed",
 		"$argon2id$x": "not well formed", "$scrypt$x": "not well formed", "$pbkdf2-sha1$x": "not well formed", "pbkdf2_md5$x": "not well formed",
 		"./AZaz0189abc": "DES crypt", "./AZaz0189ab": "not a hash", "./AZaz0189abcd": "not a hash", "./AZaz0189ab!": "not a hash", "": "not a hash",
 	} {

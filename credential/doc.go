@@ -39,8 +39,9 @@
 // trimming, no case folding, no truncation (ASVS 6.2.8), and two passwords that
 // differ for a reader stay different; NFKC, which the standard would also
 // allow, would make "①" equal "1" and is not used. Imported hashes were made
-// from the bytes that the other system received, so those are verified over
-// exactly the bytes received.
+// from what the other system received, or brought to one of the forms, so they
+// are tried over the NFC, the bytes received and, but for Argon2id, the NFKC,
+// until the first login makes the hash ours. For a password of ASCII these are one.
 //
 // # Threats
 //

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -168,7 +170,7 @@ func (h *Hasher) Hash(ctx context.Context, password gatehouse.Secret) (phc strin
 	}
 	salt := make([]byte, saltBytes)
 	_, _ = rand.Read(salt)
-	input := h.input(h.levels[0], password)
+	input := h.peppered(h.levels[0].keyID, norm.NFC.Bytes([]byte(password.Reveal())))
 	err = h.run(ctx, func() {
 		h.count(h.levels[0])
 		sum := argon2.IDKey(input, salt, uint32(h.cfg.Time), uint32(h.cfg.MemoryKiB), uint8(h.cfg.Parallelism), sumBytes)
@@ -195,8 +197,7 @@ func (h *Hasher) Verify(ctx context.Context, phc string, password gatehouse.Secr
 		return false, false, nil
 	}
 	err = h.run(ctx, func() {
-		h.count(s)
-		if ok = s.match(h.input(s, password)); !ok && h.level(s) >= 0 {
+		if ok = h.matches(s, password); !ok && h.level(s) >= 0 {
 			h.burn(password, s)
 		}
 	})
@@ -227,10 +228,34 @@ func (h *Hasher) burn(password gatehouse.Secret, done *StoredHash) {
 	}
 	for i, s := range h.levels {
 		if i != skip {
-			h.count(s)
-			_ = s.match(h.input(s, password))
+			_ = h.matches(s, password)
 		}
 	}
+}
+
+// matches evaluates s over each form of password in which it may have been hashed, until
+// one matches: our own hashes were made of the NFC, those that others made of what they
+// had received, of the NFC, or of the NFKC. A password of ASCII has one form, and how many
+// another one has is the same for all accounts with this kind of hash.
+func (h *Hasher) matches(s *StoredHash, password gatehouse.Secret) bool {
+	text := []byte(password.Reveal())
+	forms := [][]byte{norm.NFC.Bytes(text), text, norm.NFKC.Bytes(text)}
+	switch {
+	case s.keyID != "": // the pepper shows that it is ours
+		forms = forms[:1]
+	case s.kind == Argon2id: // may be ours, and in ours "①" is not "1"
+		forms = forms[:2]
+	}
+	for i, form := range forms {
+		if slices.ContainsFunc(forms[:i], func(b []byte) bool { return bytes.Equal(b, form) }) {
+			continue
+		}
+		h.count(s)
+		if s.match(h.peppered(s.keyID, form)) {
+			return true
+		}
+	}
+	return false
 }
 
 // level returns the index of the level that costs what s costs, or -1.
@@ -245,14 +270,9 @@ func (h *Hasher) level(s *StoredHash) int {
 
 func (h *Hasher) count(s *StoredHash) { h.evaluations.Add(1); h.work.Add(s.work()) }
 
-// input is what goes into the hash function: NFC and peppered for our own kind,
-// the bytes as received for imported ones.
-func (h *Hasher) input(s *StoredHash, password gatehouse.Secret) []byte {
-	if s.kind != Argon2id {
-		return []byte(password.Reveal())
-	}
-	text := norm.NFC.Bytes([]byte(password.Reveal()))
-	key, ok := h.peppers[s.keyID]
+// peppered mixes the pepper of this id into text; there may be none.
+func (h *Hasher) peppered(keyID string, text []byte) []byte {
+	key, ok := h.peppers[keyID]
 	if !ok {
 		return text
 	}

@@ -116,7 +116,7 @@ func TestParseHashBounds(t *testing.T) {
 	const salt, sum = "AAECAwQFBgcICQoLDA0ODw", "5YgLbOz7XU7cKAsEeOhqMPMP3KxRqRjxKGXAFnYlTwg"
 	tail := "$" + salt + "$" + sum
 	for _, bad := range []string{
-		"", "$", "$$$$$", "plain", "$argon2i$v=19$m=19456,t=2,p=1" + tail, "$argon2d$v=19$m=19456,t=2,p=1" + tail,
+		"", "$", "$$$$$", "plain", "$argon2i$v=19$m=19456,t=2,p=1,keyid=YQ" + tail, "$argon2d$v=19$m=19456,t=2,p=1" + tail,
 		"$argon2id$v=16$m=19456,t=2,p=1" + tail, "$argon2id$m=19456,t=2,p=1" + tail,
 		"$argon2id$v=19$m=4294967295,t=2,p=1" + tail, "$argon2id$v=19$m=131073,t=1,p=1" + tail,
 		"$argon2id$v=19$m=131072,t=16,p=1" + tail, "$argon2id$v=19$m=19456,t=1000000,p=1" + tail,

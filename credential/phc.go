@@ -1,11 +1,15 @@
 package credential
 
 import (
+	"bytes"
+	"crypto/hmac"
 	"crypto/pbkdf2"
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"hash"
 	"strconv"
@@ -28,6 +32,10 @@ const (
 	Scrypt       HashKind = "scrypt"
 	PBKDF2SHA256 HashKind = "pbkdf2-sha256"
 	PBKDF2SHA512 HashKind = "pbkdf2-sha512"
+	PBKDF2SHA1   HashKind = "pbkdf2" // as passlib calls it
+	Argon2i      HashKind = "argon2i"
+	SHA256Crypt  HashKind = "sha256-crypt"
+	SHA512Crypt  HashKind = "sha512-crypt"
 )
 
 // Bounds of what a stored hash may ask for. An administrator may import hashes
@@ -57,6 +65,8 @@ type StoredHash struct {
 	// form is how this hash is spelt, where its kind has several spellings: the
 	// version letter of bcrypt; "", "i", "il" or "django" of PBKDF2.
 	form string
+	// wrap is what stands before a bcrypt hash that was not made of the password itself.
+	wrap string
 	dots bool // passlib's base64 alphabet
 	// time, memory and lanes of Argon2id; log2 N, r and p of scrypt; the cost
 	// of bcrypt; the iterations of PBKDF2.
@@ -73,7 +83,12 @@ var errHashInvalid = gatehouse.E(gatehouse.Invalid, "password_hash_invalid",
 //
 //	$argon2id$v=19$m=…,t=…,p=…[,keyid=…]$salt$hash      (PHC)
 //	$2a$ $2b$ $2y$ bcrypt                                (cost 4 to 14)
+//	$argon2i$v=19$m=…,t=…,p=…$salt$hash                  (PHC)
+//	bcrypt_sha256$$2b$…                                  (Django: of the SHA-256 in hexadecimal)
+//	$wp$2y$…                                             (WordPress: of an HMAC-SHA384 in base64)
 //	$scrypt$ln=…,r=…,p=…$salt$hash                       (PHC, passlib)
+//	$5$[rounds=…$]salt$hash, $6$…                        (SHA crypt)
+//	$pbkdf2$N$salt$hash                                  (passlib, SHA-1)
 //	$pbkdf2-sha256$[i=]N[,l=L]$salt$hash, …-sha512       (PHC, passlib)
 //	pbkdf2_sha256$N$salt$hash, pbkdf2_sha512$…           (Django)
 //
@@ -95,13 +110,19 @@ func ParseHash(text string) (*StoredHash, error) {
 func parseHash(text string) (*StoredHash, error) {
 	fields := strings.Split(text, "$")
 	switch {
-	case strings.HasPrefix(text, "$argon2id$"):
+	case strings.HasPrefix(text, "$argon2id$"), strings.HasPrefix(text, "$argon2i$"):
 		return parseArgon2(fields)
+	case strings.HasPrefix(text, "$5$"), strings.HasPrefix(text, "$6$"):
+		return parseSHACrypt(fields)
+	case strings.HasPrefix(text, wrapWordPress+"$2"):
+		return parseWrapped(wrapWordPress, fields[1:])
+	case strings.HasPrefix(text, wrapDjango+"$2"):
+		return parseWrapped(wrapDjango, fields[1:])
 	case strings.HasPrefix(text, "$2a$"), strings.HasPrefix(text, "$2b$"), strings.HasPrefix(text, "$2y$"):
 		return parseBcrypt(fields)
 	case strings.HasPrefix(text, "$scrypt$"):
 		return parseScrypt(fields)
-	case strings.HasPrefix(text, "$pbkdf2-sha256$"), strings.HasPrefix(text, "$pbkdf2-sha512$"):
+	case strings.HasPrefix(text, "$pbkdf2$"), strings.HasPrefix(text, "$pbkdf2-sha256$"), strings.HasPrefix(text, "$pbkdf2-sha512$"):
 		return parsePBKDF2(fields)
 	case strings.HasPrefix(text, "pbkdf2_sha256$"), strings.HasPrefix(text, "pbkdf2_sha512$"):
 		return parseDjango(fields)
@@ -118,14 +139,23 @@ func (s *StoredHash) String() string {
 	b64 := base64.RawStdEncoding.EncodeToString
 	salt, sum := b64(s.salt), b64(s.sum)
 	switch s.kind {
-	case Argon2id:
+	case Argon2id, Argon2i:
 		keyID := ""
 		if s.keyID != "" {
 			keyID = ",keyid=" + b64([]byte(s.keyID))
 		}
-		return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d%s$%s$%s", s.memory, s.time, s.lanes, keyID, salt, sum)
+		return fmt.Sprintf("$%s$v=19$m=%d,t=%d,p=%d%s$%s$%s", s.kind, s.memory, s.time, s.lanes, keyID, salt, sum)
 	case Bcrypt:
-		return fmt.Sprintf("$2%s$%02d$%s", s.form, s.time, s.sum)
+		return s.wrap + s.bcrypt()
+	case SHA256Crypt, SHA512Crypt:
+		version, rounds := "5", ""
+		if s.kind == SHA512Crypt {
+			version = "6"
+		}
+		if s.form == "rounds" {
+			rounds = fmt.Sprintf("rounds=%d$", s.time)
+		}
+		return fmt.Sprintf("$%s$%s%s$%s", version, rounds, s.salt, s.sum)
 	case Scrypt:
 		return fmt.Sprintf("$scrypt$ln=%d,r=%d,p=%d$%s$%s", s.time, s.memory, s.lanes, salt, sum)
 	}
@@ -143,6 +173,28 @@ func (s *StoredHash) String() string {
 	return fmt.Sprintf("$%s$%d$%s$%s", s.kind, s.time, salt, sum)
 }
 
+func (s *StoredHash) bcrypt() string { return fmt.Sprintf("$2%s$%02d$%s", s.form, s.time, s.sum) }
+
+// What stands before a bcrypt hash tells of what it was made.
+const (
+	wrapWordPress = "$wp"
+	wrapDjango    = "bcrypt_sha256$"
+)
+
+// unwrapped is what bcrypt was given for password.
+func (s *StoredHash) unwrapped(password []byte) []byte {
+	switch s.wrap {
+	case wrapWordPress: // which leaves out white space at the ends
+		mac := hmac.New(sha512.New384, []byte("wp-sha384"))
+		mac.Write(bytes.Trim(password, " \t\n\r\x00\x0b"))
+		return base64.StdEncoding.AppendEncode(nil, mac.Sum(nil))
+	case wrapDjango:
+		sum := sha256.Sum256(password)
+		return hex.AppendEncode(nil, sum[:])
+	}
+	return password
+}
+
 // class names kind and cost: two hashes of one class take equally long.
 func (s *StoredHash) class() string {
 	return fmt.Sprintf("%s %d %d %d", s.kind, s.time, s.memory, s.lanes)
@@ -151,7 +203,7 @@ func (s *StoredHash) class() string {
 // work is the memory written during one evaluation, in KiB; 0 for the kinds
 // that use none worth counting.
 func (s *StoredHash) work() int64 {
-	if s.kind == Argon2id {
+	if s.kind == Argon2id || s.kind == Argon2i {
 		return int64(s.memory) * int64(s.time)
 	}
 	return 0
@@ -164,8 +216,17 @@ func (s *StoredHash) match(password []byte) bool {
 	case Argon2id:
 		got = argon2.IDKey(password, s.salt, uint32(s.time), uint32(s.memory), uint8(s.lanes), uint32(len(s.sum)))
 	case Bcrypt:
-		ok := bcrypt.CompareHashAndPassword([]byte(s.String()), password) == nil
+		password = s.unwrapped(password)
+		ok := bcrypt.CompareHashAndPassword([]byte(s.bcrypt()), password) == nil
 		return ok && len(password) <= MaxBcryptPassword
+	case Argon2i:
+		got = argon2.Key(password, s.salt, uint32(s.time), uint32(s.memory), uint8(s.lanes), uint32(len(s.sum)))
+	case SHA256Crypt, SHA512Crypt:
+		if len(password) <= maxCryptPassword {
+			got = shaCrypt(s.kind, password, s.salt, s.time)
+		}
+	case PBKDF2SHA1:
+		got, _ = pbkdf2.Key(sha1.New, string(password), s.salt, s.time, len(s.sum))
 	case Scrypt:
 		got, _ = scrypt.Key(password, s.salt, 1<<s.time, s.memory, s.lanes, len(s.sum))
 	case PBKDF2SHA256:
@@ -181,10 +242,10 @@ func parseArgon2(f []string) (*StoredHash, error) {
 		return nil, fmt.Errorf("argon2id: wrong form or version")
 	}
 	params := strings.Split(f[3], ",")
-	if len(params) != 3 && len(params) != 4 {
+	if len(params) != 3 && (len(params) != 4 || f[1] != string(Argon2id)) {
 		return nil, fmt.Errorf("argon2id: wrong parameters")
 	}
-	s := &StoredHash{kind: Argon2id}
+	s := &StoredHash{kind: HashKind(f[1])}
 	var err error
 	if len(params) == 4 {
 		id, ok := strings.CutPrefix(params[3], "keyid=")
@@ -207,6 +268,18 @@ func parseArgon2(f []string) (*StoredHash, error) {
 		return nil, fmt.Errorf("argon2id: parameters out of bounds")
 	}
 	return s, s.saltAndSum(f[4], f[5])
+}
+
+// parseWrapped reads a bcrypt hash behind wrap.
+func parseWrapped(wrap string, f []string) (*StoredHash, error) {
+	if len(f) != 4 {
+		return nil, fmt.Errorf("bcrypt: wrong form")
+	}
+	s, err := parseBcrypt(append([]string{""}, f[1:]...))
+	if err == nil {
+		s.wrap = wrap
+	}
+	return s, err
 }
 
 func parseBcrypt(f []string) (*StoredHash, error) {

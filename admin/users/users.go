@@ -215,12 +215,13 @@ func (s *Service) firstPassword(ctx context.Context, rl gatehouse.Realm, u *iden
 	switch {
 	case in.PasswordHash != "":
 		hash := in.PasswordHash.Reveal()
-		if _, err := credential.ParseHash(hash); err != nil {
+		stored, _, err := credential.ImportHash(hash)
+		if err != nil {
 			f := kernel.Faults{}
 			f.Add("password_hash", "%s", credential.WhyNoHash(hash))
 			return "", f.Err()
 		}
-		u.PasswordHash, u.PasswordAt = hash, u.CreatedAt
+		u.PasswordHash, u.PasswordAt = stored, u.CreatedAt
 		return "", nil
 	case in.GeneratePassword:
 		shown = generatePassword()

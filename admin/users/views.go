@@ -39,8 +39,8 @@ type NewUser struct {
 	Attributes  map[string]any `json:"attributes,omitempty"`
 	// Password is one that the person has chosen.
 	Password gatehouse.Secret `json:"password,omitempty" doc:"A password that the person has chosen"`
-	// PasswordHash is a hash of another system: bcrypt, scrypt, PBKDF2, Argon2.
-	PasswordHash gatehouse.Secret `json:"password_hash,omitempty" doc:"A hash from another system (bcrypt, scrypt, PBKDF2, Argon2), upgraded at the next login"`
+	// PasswordHash is for credential.ImportHash.
+	PasswordHash gatehouse.Secret `json:"password_hash,omitempty" doc:"A hash from another system (bcrypt, scrypt, PBKDF2, Argon2, SHA crypt; as Django, Spring, Werkzeug, WordPress, ASP.NET or Keycloak writes it), upgraded at the next login"`
 	// GeneratePassword answers a random one, shown once.
 	GeneratePassword bool `json:"generate_password,omitempty" doc:"Answer a random password, shown once"`
 
