@@ -132,12 +132,16 @@ func TestImportedForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	plain, err := h.Hash(t.Context(), nfkc)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tc := range []struct {
 		name, stored string
 		typed        gatehouse.Secret
 		want         bool
 	}{
-		{"ours", ours, nfd, true}, {"ours, composed", ours, nfc, true}, {"ours, compatible", ours, nfkc, false},
+		{"ours", ours, nfd, true}, {"ours, composed", ours, nfc, true}, {"ours, compatible", ours, nfkc, false}, {"ours, typed otherwise", plain, nfc, false},
 		{"Argon2id of what was typed", `$argon2id$v=19$m=256,t=1,p=1$c29tZXNhbHQxMjM0NTY3OA$KZwnkstfyhcNjY+1e4LgqoW6NGjMGmVoG1QkQKUQaaI`, nfd, true},
 		{"Argon2id of what was typed, composed", `$argon2id$v=19$m=256,t=1,p=1$c29tZXNhbHQxMjM0NTY3OA$KZwnkstfyhcNjY+1e4LgqoW6NGjMGmVoG1QkQKUQaaI`, nfc, false},
 		{"PBKDF2 of the NFKC", `$pbkdf2-sha256$1000$c29tZXNhbHQxMjM0NTY3OA$NzWP6K+vpoNbnsYmkeS9OKfM2Cu3m1YdKYJ8sQIXg9g`, nfd, true}, {"PBKDF2 of the NFKC, typed so", `$pbkdf2-sha256$1000$c29tZXNhbHQxMjM0NTY3OA$NzWP6K+vpoNbnsYmkeS9OKfM2Cu3m1YdKYJ8sQIXg9g`, nfkc, true},

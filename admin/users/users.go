@@ -188,7 +188,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	if err := s.mayGive(ctx, actor, realm, u.ID, in.Roles); err != nil {
 		return CreatedUser{}, err
 	}
-	shown, err := s.firstPassword(ctx, rl, &u, in)
+	shown, imported, err := s.firstPassword(ctx, rl, &u, in)
 	if err != nil {
 		return CreatedUser{}, err
 	}
@@ -202,6 +202,9 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		e := s.k.Event(ctx, actor, realm, audit.KindUserCreate, "user", u.ID)
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["username"], e.Detail["roles"] = u.Username, strings.Join(u.Roles, " ")
+		if imported != "" {
+			e.Detail["imported"] = string(imported)
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 	if err != nil {
@@ -210,30 +213,31 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	return CreatedUser{User: userView(u), Password: shown}, nil
 }
 
-// firstPassword sets u's password as in asks and returns one that was generated.
-func (s *Service) firstPassword(ctx context.Context, rl gatehouse.Realm, u *identity.User, in NewUser) (shown gatehouse.Secret, err error) {
+// firstPassword sets u's password as in asks and returns one that was generated, and the
+// kind of a hash that was imported.
+func (s *Service) firstPassword(ctx context.Context, rl gatehouse.Realm, u *identity.User, in NewUser) (shown gatehouse.Secret, imported credential.HashKind, err error) {
 	switch {
 	case in.PasswordHash != "":
 		hash := in.PasswordHash.Reveal()
-		stored, _, err := credential.ImportHash(hash)
+		stored, kind, err := credential.ImportHash(hash)
 		if err != nil {
 			f := kernel.Faults{}
 			f.Add("password_hash", "%s", credential.WhyNoHash(hash))
-			return "", f.Err()
+			return "", "", f.Err()
 		}
 		u.PasswordHash, u.PasswordAt = stored, u.CreatedAt
-		return "", nil
+		return "", kind, nil
 	case in.GeneratePassword:
 		shown = generatePassword()
 		in.Password = shown
 	case in.Password == "":
-		return "", nil
+		return "", "", nil
 	}
 	if u.PasswordHash, err = s.c.Passwords.NewPasswordHash(ctx, rl, *u, in.Password); err != nil {
-		return "", err
+		return "", "", err
 	}
 	u.PasswordAt = u.CreatedAt
-	return shown, nil
+	return shown, "", nil
 }
 
 // Update changes a user. Disabling ends every login and token of the

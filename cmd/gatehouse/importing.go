@@ -30,8 +30,12 @@ type importLine struct {
 // refused: every refusal is printed with its line and reason, and what went through
 // stays. So the same file can be imported again once it is mended.
 func (a *app) importAll(ctx context.Context, path, what string, lines []importLine) error {
-	done := 0
-	for _, l := range lines {
+	done, told := 0, time.Now()
+	for i, l := range lines {
+		if now := time.Now(); !a.json && now.Sub(told) >= 2*time.Second {
+			told = now
+			fmt.Fprintf(a.errOut, "%d of %d\n", i, len(lines))
+		}
 		err := l.err
 		if err == nil {
 			err = a.patiently(ctx, path, l.body)
@@ -103,52 +107,6 @@ func numbered(b []byte, comment string) []importLine {
 		}
 	}
 	return out
-}
-
-func (a *app) userImport() *cobra.Command {
-	var f userFlags
-	var file string
-	c := &cobra.Command{
-		Use:   "import",
-		Short: "Make an account for each line of an htpasswd file; their passwords go on",
-		Long: `Makes an account for each line of an htpasswd file. bcrypt (htpasswd -B), Argon2id, scrypt and PBKDF2 are taken over,
-and hashed anew at the first good login. What can be guessed from the file is refused, a line each: $apr1$ and $1$
-(MD5), {SHA} (no salt), DES crypt (eight characters), clear text. Those people need a new password.`,
-		Example: `  gatehouse user import --htpasswd /etc/nginx/htpasswd --role user`,
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if file == "" {
-				return usagef("--htpasswd is needed: a file of lines user:hash")
-			}
-			common, err := f.body(c)
-			if err != nil {
-				return err
-			}
-			b, err := a.readFileOrStdin(file, maxImportFile)
-			if err != nil {
-				return err
-			}
-			lines := numbered(b, "#")
-			for i := range lines {
-				l := &lines[i]
-				user, hash, ok := strings.Cut(l.name, ":")
-				l.name = user
-				if !ok || user == "" || hash == "" {
-					l.name, l.err = "?", errors.New("is not user:hash") // it may be a password: do not show it
-					continue
-				}
-				l.body = object{"username": user, "password_hash": strings.TrimRight(hash, " \t")}
-				for k, v := range common {
-					l.body[k] = v
-				}
-			}
-			return a.importAll(c.Context(), a.realmPath("users"), "accounts", lines)
-		},
-	}
-	c.Flags().StringVar(&file, "htpasswd", "", "file of lines user:hash (- is standard input)")
-	c.Flags().StringSliceVar(&f.roles, "role", nil, "role of each of them; may be repeated")
-	c.Flags().StringSliceVar(&f.groups, "group", nil, "group of each of them; may be repeated")
-	return c
 }
 
 func (a *app) keyImport() *cobra.Command {

@@ -101,3 +101,24 @@ func FuzzParseHash(f *testing.F) {
 		}
 	})
 }
+
+func FuzzImportHash(f *testing.F) {
+	for _, s := range []string{"", "{", "{bcrypt}", "{\"", "{\"credentialData\":\"{}\",\"secretData\":\"{}\"}", "$wp$2", "bcrypt_sha256$$2", "bcrypt$$2b$", "AQAAAAEAAAPoAAAAEHNv",
+		"scrypt:1024:8:1$7Y7qRd3lvWQ7fpUj$00", "scrypt$1024$somesaltsomesaltsomesa$8$1$AA==", "$a0801$c29tZXNhbHQxMjM0NTY3OA==$MdlWbMQa5hC52jE95zaaTJjy7ytYfP/9Ok7QKIzzDhY=",
+		"$6$rounds=1000$a$b", "argon2$argon2id$v=19$p=1,m=256,t=1$c29tZXNhbHRzb21lc2FsdHNvbWVzYQ$lZ8RRE/WInWvmZsxqVrv4zimxJZaUb6A7Qj6HNme4Us"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		stored, kind, err := credential.ImportHash(text)
+		if err != nil {
+			if stored != "" || kind != "" || credential.WhyNoHash(text) == "" {
+				t.Fatal("an error comes with a hash, or without a reason")
+			}
+			return
+		}
+		s, err := credential.ParseHash(stored)
+		if err != nil || s.Kind() != kind || len(stored) > credential.MaxHashBytes {
+			t.Fatalf("%q is stored as %q, which cannot be read: %v", text, stored, err)
+		}
+	})
+}
