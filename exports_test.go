@@ -24,7 +24,7 @@ var doors = []struct {
 	}},
 	{"the other direction of a format, or a part of one: what the program writes is read back by it in tests and fuzzers", []string{
 		"audit.AppendEvent", "audit.Decode", "audit.Key.Open", "audit.VerifierKey", "audit.CheckInclusion",
-		"credential.FormatBasic", "credential.StoredHash.Kind", "gateway.Asserter.Assert", "internal/seal.KeyID",
+		"credential.FormatBasic", "credential.ParseHash", "credential.StoredHash", "credential.StoredHash.Kind", "gateway.Asserter.Assert", "internal/seal.KeyID",
 		"internal/seal.MasterKey.ID", "oauth/endpoint.SignStatusList", "policy.Set.PolicyIDs", "policy.Set.PolicyText",
 		"token.Access.AppendJSON", "token.CheckSecret", "token.Key.CanSign", "token.Key.Thumbprint", "token.KeySet.Keys",
 		"token.NewKeySet", "token.NewSecretKey", "token.ParseJWK", "server/config.Parse",
