@@ -186,7 +186,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 		out.Host = pr.In.Host
 	}
 	strip(h, !up.PassAuthorization, &e.v, e.g.strip, up.protected)
-	if up.DropCookies {
+	if h["Cookie"] = upstreamCookies(h["Cookie"]); up.DropCookies || len(h["Cookie"]) == 0 {
 		delete(h, "Cookie")
 	}
 	e.setForwarded(h)

@@ -126,6 +126,9 @@ func (x *relay) AppendTo(b []byte) ([]byte, error) {
 		if !x.passes(name) {
 			continue
 		}
+		if name == "Cookie" {
+			values = upstreamCookies(values)
+		}
 		if b, err = http1.AppendLines(b, name, values); err != nil {
 			return nil, err
 		}
