@@ -60,5 +60,6 @@
 //	TestSlowBody                       44, 45
 //	TestContinuationFlood              48
 //	TestStreamFlood                    49
+//	TestUnreadAnswers                  850
 //	TestGuardKnowsOnlyItsIssuer        03
 package attacks

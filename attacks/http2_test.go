@@ -11,6 +11,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // The listeners speak HTTP/2 to whoever begins with it, so its own attacks are
@@ -24,7 +26,7 @@ type h2 struct {
 	streams  chan http2.Frame   // what it said about single streams, as far as somebody listens
 }
 
-func dialH2(t *testing.T, url string) *h2 {
+func dialH2(t *testing.T, url string, ours ...http2.Setting) *h2 {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
@@ -35,7 +37,7 @@ func dialH2(t *testing.T, url string) *h2 {
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.WriteSettings(); err != nil {
+	if err := c.WriteSettings(ours...); err != nil {
 		t.Fatal(err)
 	}
 	known := make(chan struct{})
@@ -221,4 +223,94 @@ func TestStreamFlood(t *testing.T) {
 	if n := len(w.api.marked(m)); n != most {
 		t.Errorf("%d reached the API", n)
 	}
+}
+
+// TestUnreadAnswers: clients who ask and then open no window for the answers (CVE-2019-9511 and its kin), or open one and
+// read nothing of the connection (CVE-2019-9517). They need no credential for it. Each holds a goroutine for as long as a
+// write may wait and no longer, no more memory than what was being written, and nobody else up. Followers of the
+// revocations are among them.
+func TestUnreadAnswers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for a limit; runs without -short")
+	}
+	t.Parallel() // it waits, beside TestSlowBody
+	w := the(t)
+	p := w.person(t, "main", "user")
+	const bound, each = 30 * time.Second, 100
+	key := []string{"authorization", "Bearer " + p.key}
+	asks := map[string]struct {
+		url   string
+		block []byte
+		n     int
+	}{
+		"forwarded":              {w.Gateway, requestBlock("/private", key...), each},
+		"refused by the gateway": {w.Gateway, requestBlock("/private"), each},
+		"key set":                {w.Issuer, requestBlock("/.well-known/jwks.json"), each},
+		"document":               {w.Issuer, requestBlock("/admin/v1/openapi.json"), each},
+		"followers":              {w.Issuer, requestBlock("/admin/v1/realms/main/revocations/events", "authorization", "Bearer "+w.AdminToken), 10},
+	}
+	before, began := heap(), time.Now()
+	ask := func(c *h2, block []byte, n int) {
+		for i := range n {
+			if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block, EndHeaders: true, EndStream: true}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	windowless := map[string]*h2{}
+	for what, a := range asks {
+		windowless[what] = dialH2(t, a.url, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		ask(windowless[what], a.block, a.n)
+	}
+	// Those who read nothing ask for more than sockets hold.
+	deaf := map[string]*net.TCPConn{}
+	for _, what := range []string{"document", "followers"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(asks[what].url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		deaf[what] = conn.(*net.TCPConn)
+		_ = deaf[what].SetReadBuffer(4 << 10)
+		c := &h2{Conn: conn, Framer: http2.NewFramer(conn, conn)}
+		_, _ = io.WriteString(conn, http2.ClientPreface)
+		_ = c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+		_ = c.WriteWindowUpdate(0, 1<<30)
+		ask(c, asks[what].block, asks[what].n)
+		for i := range 100 { // behind the followers, so that there is more than a little
+			if what == "followers" {
+				_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: uint32(2*(asks[what].n+i) + 1), BlockFragment: asks["document"].block, EndHeaders: true, EndStream: true})
+			}
+		}
+	}
+	for range 20 {
+		if a := call(t, "GET", w.Gateway+"/private", "bearer", p.key).want(t, "meanwhile", 200); a.took > 3*time.Second {
+			t.Errorf("others waited %v", a.took)
+		}
+		call(t, "GET", w.Issuer+"/.well-known/jwks.json").want(t, "meanwhile", 200)
+	}
+	if grown := int64(heap()) - int64(before); grown > 64<<20 {
+		t.Errorf("unread answers take %d MiB", grown>>20)
+	}
+	for what, c := range windowless {
+		for ended := 0; ended < asks[what].n; {
+			select {
+			case f := <-c.streams:
+				if _, ok := f.(*http2.RSTStreamFrame); ok {
+					ended++
+				}
+			case <-time.After(time.Until(began.Add(bound + 5*time.Second))):
+				t.Errorf("%s, without a window: %d of %d ended within %v", what, ended, asks[what].n, time.Since(began).Round(time.Second))
+				ended = asks[what].n
+			}
+		}
+	}
+	for what, conn := range deaf {
+		if !testwait.For(time.Until(began.Add(bound+5*time.Second)), func() bool {
+			return http2.NewFramer(conn, nil).WritePing(false, [8]byte{}) != nil
+		}) {
+			t.Errorf("%s, read by nobody: the connection goes on after %v", what, time.Since(began).Round(time.Second))
+		}
+	}
+	call(t, "GET", w.Gateway+"/private", "bearer", p.key).want(t, "afterwards", 200)
 }

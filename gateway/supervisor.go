@@ -159,7 +159,7 @@ func (s *supervisor) due(now time.Duration) (wait time.Duration, end error) {
 	}
 	idle := time.Duration(s.moved.Load()) + s.idle
 	if now >= idle && s.writing.Load() {
-		idle = now + s.idle // the connection itself bounds how long a write may wait
+		idle = now + s.idle // the listener bounds how long a write may wait
 	}
 	if now >= idle || s.whole > 0 && now >= s.whole {
 		if s.reading.Load() || s.writing.Load() {

@@ -73,7 +73,7 @@ func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, ce
 	base, end := context.WithCancelCause(context.Background())
 	out.end = end
 	out.server = &http.Server{
-		Handler:           out.count(closeAfterChunks(boundBodies(h))),
+		Handler:           out.count(closeAfterChunks(boundAnswers(boundBodies(h)))),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

@@ -235,6 +235,134 @@ func TestSlowClients(t *testing.T) {
 			client.CloseIdleConnections()
 		})
 	})
+	t.Run("long work over HTTP/2", func(t *testing.T) {
+		work := func(w http.ResponseWriter, _ *http.Request) {
+			for range 60 {
+				_, _ = io.WriteString(w, "tick\n")
+				if http.NewResponseController(w).Flush() != nil {
+					return
+				}
+				time.Sleep(time.Minute) // of the bubble
+			}
+			_, _ = io.WriteString(w, "done")
+		}
+		served(t, work, func(t *testing.T, dial func() net.Conn) {
+			transport := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			res, err := (&http.Client{Transport: transport}).Get("http://h/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, err := io.ReadAll(res.Body); err != nil || res.ProtoMajor != 2 || !bytes.HasSuffix(b, []byte("done")) {
+				t.Errorf("cut after %q: %v", b, err)
+			}
+			transport.CloseIdleConnections()
+		})
+	})
+	// Over HTTP/2 a client may read its connection and leave its answer alone, and it may read nothing.
+	answers := func(window uint32, reads func(c net.Conn, f *http2.Framer), h http.HandlerFunc) time.Duration {
+		var took time.Duration
+		served(t, h, func(t *testing.T, dial func() net.Conn) {
+			c := dial()
+			f := http2.NewFramer(c, c)
+			go func() { // a pipe holds nothing, and the server speaks first
+				_, _ = io.WriteString(c, http2.ClientPreface)
+				_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+				_ = f.WriteWindowUpdate(0, 1<<30)
+				_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: requestBlock(), EndHeaders: true, EndStream: true})
+			}()
+			began := time.Now()
+			reads(c, f)
+			took = time.Since(began)
+			_ = c.Close()
+		})
+		return took
+	}
+	// reset reads until the server ends the stream by force, each minding the frames that come before.
+	reset := func(each func(f *http2.Framer, in http2.Frame)) func(net.Conn, *http2.Framer) {
+		return func(_ net.Conn, f *http2.Framer) {
+			for {
+				in, err := f.ReadFrame()
+				if _, ended := in.(*http2.RSTStreamFrame); err != nil || ended {
+					return
+				}
+				each(f, in)
+			}
+		}
+	}
+	leave := func(*http2.Framer, http2.Frame) {}
+	flood := func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	}
+	t.Run("answer over HTTP/2 without a window", func(t *testing.T) {
+		within(t, "a long one", answers(0, reset(leave), flood), write, write+time.Second)
+		within(t, "a short one", answers(0, reset(leave), hello), write, write+time.Second)
+		within(t, "a flushed one", answers(0, reset(leave), func(w http.ResponseWriter, r *http.Request) {
+			hello(w, r)
+			_ = http.NewResponseController(w).Flush()
+		}), write, write+time.Second)
+		within(t, "one that begins late", answers(0, reset(leave), func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(time.Minute) // of the bubble
+			hello(w, r)
+		}), time.Minute+write, time.Minute+write+time.Second)
+		within(t, "a byte for each", answers(1, reset(func(f *http2.Framer, in http2.Frame) {
+			if _, ok := in.(*http2.DataFrame); ok {
+				time.Sleep(time.Second)
+				go func() { _ = f.WriteWindowUpdate(1, 1) }()
+			}
+		}), flood), write, write+2*time.Second)
+	})
+	t.Run("answer over HTTP/2 that flows", func(t *testing.T) {
+		const size, step = 256 << 10, 2 << 10
+		got := 0
+		took := answers(step, func(_ net.Conn, f *http2.Framer) {
+			for {
+				in, err := f.ReadFrame()
+				if data, ok := in.(*http2.DataFrame); ok {
+					if got += len(data.Data()); data.StreamEnded() {
+						return
+					}
+					time.Sleep(time.Second)
+					n := uint32(len(data.Data()))
+					go func() { _ = f.WriteWindowUpdate(1, n) }()
+				}
+				if _, ended := in.(*http2.RSTStreamFrame); err != nil || ended {
+					return
+				}
+			}
+		}, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) })
+		if got != size || took < 2*time.Minute {
+			t.Errorf("%d bytes of %d in %v", got, size, took)
+		}
+	})
+	t.Run("answer over HTTP/2 whose connection is not read", func(t *testing.T) {
+		ended := make(chan time.Duration, 1)
+		within(t, "one with a bound of its own", answers(1<<30, func(c net.Conn, f *http2.Framer) {
+			for {
+				if in, err := f.ReadFrame(); err != nil {
+					return
+				} else if _, ok := in.(*http2.HeadersFrame); ok {
+					break
+				}
+			}
+			time.Sleep(2 * write) // of the bubble, and the pipe holds nothing
+		}, func(w http.ResponseWriter, _ *http.Request) {
+			began, c := time.Now(), http.NewResponseController(w)
+			var err error
+			for err == nil {
+				_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+				if _, err = w.Write(make([]byte, 64<<10)); err == nil {
+					err = c.Flush()
+				}
+			}
+			ended <- time.Since(began)
+		}), 2*write, 2*write+time.Second)
+		within(t, "its handler", <-ended, 0, write+time.Second)
+	})
 	// A header block over HTTP/2 that never ends costs no more than an idle
 	// connection.
 	t.Run("header over HTTP/2", func(t *testing.T) {
@@ -408,4 +536,14 @@ func TestHandlersOwnBound(t *testing.T) {
 		}
 		_ = c.Close()
 	})
+}
+
+// requestBlock is the header of a request over HTTP/2.
+func requestBlock() []byte {
+	var out bytes.Buffer
+	enc := hpack.NewEncoder(&out)
+	for _, h := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", "/"}} {
+		_ = enc.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
+	}
+	return out.Bytes()
 }
