@@ -173,6 +173,9 @@ func TestCheckRefusesAsStart(t *testing.T) {
 			h.write("list", strings.Repeat("gatehouse-breach", 1000))
 			h.change("data: data", "data: data\npasswords: {breached_file: list}")
 		}, []string{"passwords.breached_file: ", "breached build"}},
+		"certificate for the limits": {func(h *house) {
+			h.change("data: data", "data: data\nlimits: {redis: {url: 'rediss://127.0.0.1:6379', cert_file: c.pem, key_file: k.pem}}")
+		}, []string{":3:", "limits.redis.cert_file: ", "no such file"}},
 		"CA file without TLS": {func(h *house) {
 			h.write("ca.pem", "x")
 			h.change(`"http://127.0.0.1:3000"`, `"http://127.0.0.1:3000", ca_file: ca.pem`)

@@ -110,9 +110,10 @@ func TestLimitByShares(t *testing.T) {
 // TestLimitOnRedis: nodes that count together let through one limit, exactly. While their
 // server is away each counts its share, and says so; when it is back they are exact again.
 func TestLimitOnRedis(t *testing.T) {
-	r := testredis.Start(t, testredis.Options{TLS: true, Password: "rather-secret"})
+	r := testredis.Start(t, testredis.Options{TLS: true, Clients: true, Password: "rather-secret"})
 	l := newLimited(t, func(c *server.Config) {
 		c.Limits.Redis.URL, c.Limits.Redis.Password, c.Limits.Redis.CAFile = "rediss://"+r.Address+"/2", "rather-secret", r.CAFile
+		c.Limits.Redis.CertFile, c.Limits.Redis.KeyFile = r.CAFile, r.KeyFile // an authority's own is one that it knows
 	})
 	away := func(state string) func() bool {
 		return func() bool {

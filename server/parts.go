@@ -55,7 +55,12 @@ func prepare(cfg Config, before *gateway.Upstreams, known *breached.Filter) (p p
 	if file := cfg.Audit.File; file != "" && note("audit.file", writable.File(file)) {
 		note("audit.file", audit.CheckFile(file))
 	}
-	p.countersTLS, err = countersTLS(cfg.Limits.Redis)
+	var ours *certificates // for the server that counts
+	if r := cfg.Limits.Redis; r.CertFile != "" && r.KeyFile != "" {
+		ours, err = newCertificates(r.CertFile, r.KeyFile, clockOf(cfg))
+		note("limits.redis.cert_file", err)
+	}
+	p.countersTLS, err = countersTLS(cfg.Limits.Redis, ours)
 	note("limits.redis.ca_file", err)
 	if file := cfg.Passwords.BreachedFile; file != "" {
 		p.breached, err = known.Again(file)

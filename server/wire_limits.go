@@ -42,8 +42,8 @@ func (s *Server) wireLimits(ctx context.Context) error {
 func (s *Server) limitsAway() bool { return s.counters != nil && s.counters.Away() }
 
 // countersTLS is how the server that counts is verified: always, where it is reached by TLS;
-// nil otherwise.
-func countersTLS(r config.Redis) (*tls.Config, error) {
+// nil otherwise. ours is what it is shown when it asks who comes; nil where there is nothing to show.
+func countersTLS(r config.Redis, ours *certificates) (*tls.Config, error) {
 	if r.URL == "" {
 		return nil, nil
 	}
@@ -52,6 +52,9 @@ func countersTLS(r config.Redis) (*tls.Config, error) {
 		return nil, nil // what is wrong with it was told
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if ours != nil {
+		out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return ours.get(nil) }
+	}
 	if r.CAFile != "" {
 		out.RootCAs, err = gateway.ReadRoots(r.CAFile)
 	}

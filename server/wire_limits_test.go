@@ -1,7 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +26,7 @@ func TestLimitServerIsVerified(t *testing.T) {
 		"those of the host": {config.Redis{URL: "rediss://" + r.Address}, false},
 		"no TLS":            {config.Redis{URL: "redis://" + r.Address}, false},
 	} {
-		verified, err := countersTLS(c.redis)
+		verified, err := countersTLS(c.redis, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +35,55 @@ func TestLimitServerIsVerified(t *testing.T) {
 			t.Errorf("%s: away %v", name, s.Away())
 		}
 	}
-	if tls, err := countersTLS(config.Redis{}); tls != nil || err != nil {
+	if tls, err := countersTLS(config.Redis{}, nil); tls != nil || err != nil {
 		t.Errorf("%v %v", tls, err)
+	}
+}
+
+// TestLimitServerAsksWhoComes: one that wants a certificate of its clients is shown ours, the one that is on disk now.
+func TestLimitServerAsksWhoComes(t *testing.T) {
+	r := testredis.Start(t, testredis.Options{TLS: true, Clients: true})
+	strange, strangeKey := selfSigned(t)
+	now := time.Now()
+	files := [2]string{filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")}
+	write := func(cert, key string) {
+		for i, from := range []string{cert, key} {
+			b, err := os.ReadFile(from)
+			if err == nil {
+				err = os.WriteFile(files[i], b, 0o600)
+			}
+			if err == nil {
+				err = os.Chtimes(files[i], now, now)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(strange, strangeKey)
+	ours, err := newCertificates(files[0], files[1], func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	connects := func(ours *certificates) bool {
+		out.Reset()
+		shows, err := countersTLS(config.Redis{URL: "rediss://" + r.Address, CAFile: r.CAFile}, ours)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := counters.New(counters.Config{Address: r.Address, TLS: shows, Prefix: "gatehouse:", Timeout: 5 * time.Second, Logger: slog.New(slog.NewTextHandler(&out, nil))})
+		return s.Connect(t.Context())
+	}
+	if connects(nil) || !strings.Contains(out.String(), "certificate required") {
+		t.Errorf("without one: %s", out.String())
+	}
+	if connects(ours) || !strings.Contains(out.String(), "tls: ") {
+		t.Errorf("with one of nobody's: %s", out.String())
+	}
+	now = now.Add(certCheckInterval)
+	write(r.CAFile, r.KeyFile) // an authority's own is one that it knows
+	if !connects(ours) {
+		t.Errorf("after a renewal: %s", out.String())
 	}
 }

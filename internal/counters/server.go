@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,9 @@ const (
 	steadyAfter = 10 * time.Second
 	// maxConnections bounds how many connections a process has to the server.
 	maxConnections = 64
+	// probesOfShards is how many names tell a shard from a whole Cluster: one that has nine of ten
+	// counts has all of these once in eight hundred times.
+	probesOfShards = 64
 	// idleFor is how long a connection is kept that nobody uses: a firewall on the way may
 	// forget it, and the next question would wait in vain.
 	idleFor = 30 * time.Second
@@ -77,9 +81,7 @@ func (s *Server) Connect(ctx context.Context) bool {
 	}
 	conn, err := s.dial(ctx)
 	if err == nil {
-		// The script as in earnest, at a name of its own: a server that answers a ping may
-		// still be a replica, be full, or let us run nothing.
-		if _, err = run(conn, s.cfg.Timeout, s.gcra, []string{s.cfg.Prefix + "probe"}, int64(time.Millisecond), int64(time.Second), 0); err != nil {
+		if err = s.probe(conn); err != nil {
 			conn.Close()
 		}
 	}
@@ -99,6 +101,28 @@ func (s *Server) Connect(ctx context.Context) bool {
 	s.current.Store(p)
 	s.mu.Unlock()
 	return true
+}
+
+// probe runs the script as in earnest, at names of its own: a server that answers a ping may
+// still be a replica, be full, or let us run nothing. One that has said that it has only some of
+// the counts is asked for enough of them to say so again: by one name it may seem to have all.
+func (s *Server) probe(conn redis.Conn) error {
+	s.mu.Lock()
+	names := 1
+	if s.told == reasonMoved {
+		names = probesOfShards
+	}
+	s.mu.Unlock()
+	for n := range names {
+		name := s.cfg.Prefix + "probe"
+		if n > 0 {
+			name += strconv.Itoa(n)
+		}
+		if _, err := run(conn, s.cfg.Timeout, s.gcra, []string{name}, int64(time.Millisecond), int64(time.Second), 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fail takes p for one whose server is away. Of many who find that at once the first is heard.
@@ -123,7 +147,25 @@ func (s *Server) tell(err error) {
 		return
 	}
 	s.told = why
-	s.cfg.Logger.Error("the server of the limits is away; until it is back, each node counts its share", "server", s.cfg.Address, "reason", why, "error", err)
+	about := []any{"server", s.cfg.Address, "reason", why, "error", err}
+	if what := advice(why); what != "" {
+		about = append(about, "advice", what)
+	}
+	s.cfg.Logger.Error("the server of the limits is away; until it is back, each node counts its share", about...)
+}
+
+// reasonMoved is the word of a server that is one of several shards of a Cluster.
+const reasonMoved = "MOVED"
+
+// advice says what to do about a server that works, and is not one to count on; "" about others.
+func advice(why string) string {
+	switch why {
+	case reasonMoved, "ASK":
+		return "Clusters of several shards are not supported: limits.redis.url must lead to one server that has all counts"
+	case "READONLY":
+		return "a replica cannot count: limits.redis.url must lead to the primary"
+	}
+	return ""
 }
 
 // reason is why a server is away, in a word: its own where it answers.

@@ -32,6 +32,8 @@ import (
 type Server struct {
 	Address string // host:port
 	CAFile  string // of its certificate; "" without TLS
+	Bus     string // port by which others of a cluster reach it
+	KeyFile string // of the same; whoever has both can make certificates that it takes
 
 	t      testing.TB
 	args   []string
@@ -42,7 +44,9 @@ type Server struct {
 
 // Options of a [Server].
 type Options struct {
-	TLS      bool
+	TLS bool
+	// Clients: with TLS, each must show a certificate that CAFile signed.
+	Clients  bool
 	Password string // of the user "default"
 	// User is one more, who may run scripts on keys that begin with "gatehouse:", with the
 	// same password.
@@ -71,17 +75,16 @@ func Start(t testing.TB, o Options) *Server {
 	default:
 		t.Skip(program, " is not installed (Debian: apt-get install redis-server)")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	port := freePort(t)
 	s := &Server{Address: net.JoinHostPort("127.0.0.1", port), t: t, path: path}
 	s.args = []string{"--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--databases", "16"}
 	if o.TLS {
 		cert, key := s.certificate()
-		s.args = append(s.args, "--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no")
+		asks := "no"
+		if o.Clients {
+			asks = "yes"
+		}
+		s.args = append(s.args, "--port", "0", "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", asks)
 	} else {
 		s.args = append(s.args, "--port", port)
 	}
@@ -92,7 +95,9 @@ func Start(t testing.TB, o Options) *Server {
 		s.args = append(s.args, "--user", o.User, "on", ">"+o.Password, "~gatehouse:*", "+@scripting", "+get", "+set", "+time", "+select")
 	}
 	if o.Cluster {
-		s.args = append(s.args, "--cluster-enabled", "yes")
+		s.Bus = freePort(t)
+		// Its own choice is 10,000 above the other port, which there may not be.
+		s.args = append(s.args, "--cluster-enabled", "yes", "--cluster-port", s.Bus)
 	}
 	s.Up()
 	t.Cleanup(s.Kill)
@@ -100,6 +105,17 @@ func Start(t testing.TB, o Options) *Server {
 		s.Do(o.Password, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
 	}
 	return s
+}
+
+// freePort is a port of this machine that nobody has.
+func freePort(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // certificate makes one for 127.0.0.1 that signs itself.
@@ -126,7 +142,7 @@ func (s *Server) certificate() (cert, key string) {
 			s.t.Fatal(err)
 		}
 	}
-	s.CAFile = cert
+	s.CAFile, s.KeyFile = cert, key
 	return cert, key
 }
 

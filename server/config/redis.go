@@ -15,6 +15,8 @@ type Redis struct {
 	Username string        `json:"username,omitempty" reload:"restart" doc:"Of the server's access list; the default user when empty."`
 	Password string        `json:"password,omitempty" secret:"true" reload:"restart" doc:"Better through GATEHOUSE_LIMITS_REDIS_PASSWORD_FILE."`
 	CAFile   string        `json:"ca_file,omitempty" form:"path" reload:"restart" doc:"CA certificates (PEM) for 'rediss://', in place of the system's."`
+	CertFile string        `json:"cert_file,omitempty" form:"path" reload:"restart" doc:"Certificate chain (PEM) that Gatehouse shows a 'rediss://' server which asks for one (tls-auth-clients); read again when it changes."`
+	KeyFile  string        `json:"key_file,omitempty" form:"path" reload:"restart" doc:"Private key (PEM) of 'cert_file'."`
 	Prefix   string        `json:"prefix,omitempty" default:"gatehouse:" pattern:"^[!-~]{1,64}$" reload:"restart" doc:"How the names of all keys there begin."`
 	Timeout  time.Duration `json:"timeout,omitempty" minimum:"5ms" maximum:"1s" default:"50ms" reload:"restart" doc:"How long a request waits for its answer. After that the server counts as away, and nobody waits until it is back."`
 }
@@ -49,7 +51,7 @@ func (r Redis) Server() (s RedisServer, err error) {
 func (r Redis) validate(report reporter) {
 	const path = "limits.redis"
 	if r.URL == "" {
-		if r.Username != "" || r.Password != "" || r.CAFile != "" {
+		if r.Username != "" || r.Password != "" || r.CAFile != "" || r.CertFile != "" || r.KeyFile != "" {
 			report(path+".url", errors.New("needed: the rest says how to reach it"))
 		}
 		return
@@ -62,5 +64,9 @@ func (r Redis) validate(report reporter) {
 		report(path+".password", errors.New("needed with a username"))
 	case r.CAFile != "" && !s.TLS:
 		report(path+".ca_file", errors.New("for rediss:// only; nothing is verified on redis://"))
+	case (r.CertFile == "") != (r.KeyFile == ""):
+		report(path, errors.New("cert_file and key_file belong together"))
+	case r.CertFile != "" && !s.TLS:
+		report(path+".cert_file", errors.New("for rediss:// only; redis:// shows no certificate"))
 	}
 }

@@ -43,6 +43,11 @@ func TestRedis(t *testing.T) {
 		"password alone":          {Redis{Password: "hunter2"}, "limits.redis.url: needed"},
 		"user without a password": {Redis{URL: "redis://counts.example", Username: "u"}, "limits.redis.password: needed"},
 		"CA without TLS":          {Redis{URL: "redis://counts.example", CAFile: "ca.pem"}, "limits.redis.ca_file: for rediss:// only"},
+		"certificate alone":       {Redis{CertFile: "c.pem", KeyFile: "c.key"}, "limits.redis.url: needed"},
+		"key alone":               {Redis{KeyFile: "c.key"}, "limits.redis.url: needed"},
+		"certificate without key": {Redis{URL: "rediss://counts.example", CertFile: "c.pem"}, "limits.redis: cert_file and key_file belong together"},
+		"key without certificate": {Redis{URL: "rediss://counts.example", KeyFile: "c.key"}, "limits.redis: cert_file and key_file belong together"},
+		"certificate without TLS": {Redis{URL: "redis://counts.example", CertFile: "c.pem", KeyFile: "c.key"}, "limits.redis.cert_file: for rediss:// only"},
 		"prefix of spaces":        {Redis{URL: "redis://counts.example", Prefix: "a b"}, "limits.redis.prefix: must match"},
 		"no time":                 {Redis{URL: "redis://counts.example", Timeout: time.Millisecond}, "limits.redis.timeout: 5ms to 1s"},
 	} {
