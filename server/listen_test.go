@@ -236,7 +236,7 @@ func TestSlowClients(t *testing.T) {
 		})
 	})
 	t.Run("long work over HTTP/2", func(t *testing.T) {
-		work := func(w http.ResponseWriter, _ *http.Request) {
+		served(t, func(w http.ResponseWriter, _ *http.Request) {
 			for range 60 {
 				_, _ = io.WriteString(w, "tick\n")
 				if http.NewResponseController(w).Flush() != nil {
@@ -245,8 +245,7 @@ func TestSlowClients(t *testing.T) {
 				time.Sleep(time.Minute) // of the bubble
 			}
 			_, _ = io.WriteString(w, "done")
-		}
-		served(t, work, func(t *testing.T, dial func() net.Conn) {
+		}, func(t *testing.T, dial func() net.Conn) {
 			transport := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return dial(), nil }}
 			transport.Protocols.SetUnencryptedHTTP2(true)
 			res, err := (&http.Client{Transport: transport}).Get("http://h/")
@@ -260,24 +259,6 @@ func TestSlowClients(t *testing.T) {
 		})
 	})
 	// Over HTTP/2 a client may read its connection and leave its answer alone, and it may read nothing.
-	answers := func(window uint32, reads func(c net.Conn, f *http2.Framer), h http.HandlerFunc) time.Duration {
-		var took time.Duration
-		served(t, h, func(t *testing.T, dial func() net.Conn) {
-			c := dial()
-			f := http2.NewFramer(c, c)
-			go func() { // a pipe holds nothing, and the server speaks first
-				_, _ = io.WriteString(c, http2.ClientPreface)
-				_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
-				_ = f.WriteWindowUpdate(0, 1<<30)
-				_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: requestBlock(), EndHeaders: true, EndStream: true})
-			}()
-			began := time.Now()
-			reads(c, f)
-			took = time.Since(began)
-			_ = c.Close()
-		})
-		return took
-	}
 	// reset reads until the server ends the stream by force, each minding the frames that come before.
 	reset := func(each func(f *http2.Framer, in http2.Frame)) func(net.Conn, *http2.Framer) {
 		return func(_ net.Conn, f *http2.Framer) {
@@ -299,17 +280,17 @@ func TestSlowClients(t *testing.T) {
 		}
 	}
 	t.Run("answer over HTTP/2 without a window", func(t *testing.T) {
-		within(t, "a long one", answers(0, reset(leave), flood), write, write+time.Second)
-		within(t, "a short one", answers(0, reset(leave), hello), write, write+time.Second)
-		within(t, "a flushed one", answers(0, reset(leave), func(w http.ResponseWriter, r *http.Request) {
+		within(t, "a long one", answers(t, 0, reset(leave), flood), write, write+time.Second)
+		within(t, "a short one", answers(t, 0, reset(leave), hello), write, write+time.Second)
+		within(t, "a flushed one", answers(t, 0, reset(leave), func(w http.ResponseWriter, r *http.Request) {
 			hello(w, r)
 			_ = http.NewResponseController(w).Flush()
 		}), write, write+time.Second)
-		within(t, "one that begins late", answers(0, reset(leave), func(w http.ResponseWriter, r *http.Request) {
+		within(t, "one that begins late", answers(t, 0, reset(leave), func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(time.Minute) // of the bubble
 			hello(w, r)
 		}), time.Minute+write, time.Minute+write+time.Second)
-		within(t, "a byte for each", answers(1, reset(func(f *http2.Framer, in http2.Frame) {
+		within(t, "a byte for each", answers(t, 1, reset(func(f *http2.Framer, in http2.Frame) {
 			if _, ok := in.(*http2.DataFrame); ok {
 				time.Sleep(time.Second)
 				go func() { _ = f.WriteWindowUpdate(1, 1) }()
@@ -319,7 +300,7 @@ func TestSlowClients(t *testing.T) {
 	t.Run("answer over HTTP/2 that flows", func(t *testing.T) {
 		const size, step = 256 << 10, 2 << 10
 		got := 0
-		took := answers(step, func(_ net.Conn, f *http2.Framer) {
+		took := answers(t, step, func(_ net.Conn, f *http2.Framer) {
 			for {
 				in, err := f.ReadFrame()
 				if data, ok := in.(*http2.DataFrame); ok {
@@ -341,7 +322,7 @@ func TestSlowClients(t *testing.T) {
 	})
 	t.Run("answer over HTTP/2 whose connection is not read", func(t *testing.T) {
 		ended := make(chan time.Duration, 1)
-		within(t, "one with a bound of its own", answers(1<<30, func(c net.Conn, f *http2.Framer) {
+		within(t, "one with a bound of its own", answers(t, 1<<30, func(c net.Conn, f *http2.Framer) {
 			for {
 				if in, err := f.ReadFrame(); err != nil {
 					return
@@ -536,6 +517,27 @@ func TestHandlersOwnBound(t *testing.T) {
 		}
 		_ = c.Close()
 	})
+}
+
+// answers asks once over HTTP/2 with a window of so many bytes for each answer, and returns how long the client reads.
+func answers(t *testing.T, window uint32, reads func(c net.Conn, f *http2.Framer), h http.HandlerFunc) time.Duration {
+	t.Helper()
+	var took time.Duration
+	served(t, h, func(t *testing.T, dial func() net.Conn) {
+		c := dial()
+		f := http2.NewFramer(c, c)
+		go func() { // a pipe holds nothing, and the server speaks first
+			_, _ = io.WriteString(c, http2.ClientPreface)
+			_ = f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
+			_ = f.WriteWindowUpdate(0, 1<<30)
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: requestBlock(), EndHeaders: true, EndStream: true})
+		}()
+		began := time.Now()
+		reads(c, f)
+		took = time.Since(began)
+		_ = c.Close()
+	})
+	return took
 }
 
 // requestBlock is the header of a request over HTTP/2.
