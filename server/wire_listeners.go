@@ -33,7 +33,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 	return err
 }
 
-// authHandler serves tokens, keys and the management API.
+// authHandler serves tokens, keys, the pages of people and the management API.
 func (s *Server) authHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Challenges: s.challenges,
@@ -52,12 +52,18 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	s.db.Subscribe(lists.Apply)
-	published, err := endpoint.New(endpoint.Config{Realm: newRealmCache(s.db).Realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
+	realm := newRealmCache(s.db).Realm
+	published, err := endpoint.New(endpoint.Config{Realm: realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
 		StatusList: lists.Get, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}
 	published.Register(mux)
+	people, err := s.pagesHandler(realm)
+	if err != nil {
+		return nil, err
+	}
+	people.Register(mux)
 	api := s.adminHandler()
 	mux.Handle("/admin/v1/", api)
 	// Whoever finds a leaked key need not know the management API.

@@ -22,7 +22,7 @@ func (p *Problems) Handler(fn HandlerFunc) http.Handler {
 			return
 		}
 		if t.started() {
-			p.log(r, "error after the response began", err)
+			p.Log(r, "error after the response began", err)
 			panic(http.ErrAbortHandler)
 		}
 		p.Write(t, r, err)
@@ -60,7 +60,8 @@ func (p *Problems) Recover(next http.Handler, onPanic func(r *http.Request, valu
 
 var errPanic = errors.New("web: handler panicked")
 
-func (p *Problems) log(r *http.Request, msg string, err error) {
+// Log tells the operator of an error that a caller is not shown.
+func (p *Problems) Log(r *http.Request, msg string, err error) {
 	if p != nil && p.Logger != nil {
 		p.Logger.ErrorContext(r.Context(), msg, slog.Any("error", err))
 	}

@@ -1,0 +1,82 @@
+package pages
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/markup"
+)
+
+// frame is what every template finds.
+type frame struct {
+	Lang      *language
+	Theme     string
+	Title     string // of the window
+	Realm     string
+	CSS, Icon string
+	Languages []choice
+	Themes    []choice
+	// Addresses of pages of this realm.
+	SignIn, SignOut, Account string
+}
+
+// choice is a language or theme that can be had.
+type choice struct {
+	Tag, Name, URL string
+	Current        bool
+}
+
+// frame makes the frame of a page: path is where it is, heading the message that is its
+// title, keep what its address has to say beside language and theme.
+func (v *visit) frame(path, heading string, keep url.Values) (frame, error) {
+	h, err := v.language.text(heading)
+	f := frame{Lang: v.language, Theme: v.theme, Title: h, Realm: title(v.realm),
+		CSS: v.h.c.Base + v.h.look.css, Icon: v.h.c.Base + v.h.look.icon,
+		SignIn: v.to("/signin"), SignOut: v.to("/signout"), Account: v.to("/account")}
+	with := func(name, value string) string {
+		q := url.Values{name: {value}}
+		for k, values := range keep {
+			q[k] = values
+		}
+		return v.to(path) + "?" + q.Encode()
+	}
+	for _, l := range v.h.languages {
+		f.Languages = append(f.Languages, choice{l.Tag, l.Name, with("lang", l.Tag), l == v.language})
+	}
+	for _, t := range []string{"system", "light", "dark"} {
+		f.Themes = append(f.Themes, choice{t, "theme." + t, with("theme", t), t == v.theme || t == "system" && v.theme == ""})
+	}
+	return f, err
+}
+
+// show sends a page. It is drawn before anything is sent: what cannot be drawn is an error
+// like any other.
+func (v *visit) show(status int, template string, data any) error {
+	var b bytes.Buffer
+	err := v.h.templates.Execute(&b, template, data, map[string]markup.Func{"icon": icon,
+		"t": func(args ...any) (any, error) {
+			key, _ := args[0].(string)
+			return v.language.text(key, args[1:]...)
+		}})
+	if err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h["Content-Type"] = []string{"text/html; charset=utf-8"}
+	h["Content-Language"] = []string{v.language.Tag}
+	h["Content-Length"] = []string{strconv.Itoa(b.Len())}
+	v.w.WriteHeader(status)
+	if v.r.Method != http.MethodHead {
+		_, _ = v.w.Write(b.Bytes()) // the client may be gone; nothing is left to do
+	}
+	return nil
+}
+
+// initials are the first two letters of a name.
+func initials(name string) string {
+	r := []rune(strings.TrimSpace(name))
+	return string(r[:min(2, len(r))])
+}

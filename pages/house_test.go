@@ -1,0 +1,260 @@
+package pages
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/session"
+)
+
+const rightPassword = "seven owls over a wet harbour"
+
+// house is a server of pages with what it stands on made up.
+type house struct {
+	t   *testing.T
+	url string
+
+	mu       sync.Mutex
+	refuse   error // what the next password gets, whatever it is
+	tried    []identity.Attempt
+	sessions map[string]*gatehouse.Principal // by the text of the cookie
+	device   map[string]gatehouse.Secret
+	broken   error // what a look at a session gets
+	limited  bool
+	log      strings.Builder
+}
+
+func newHouse(t *testing.T, tls bool) *house {
+	t.Helper()
+	h := &house{t: t, sessions: map[string]*gatehouse.Principal{}, device: map[string]gatehouse.Secret{}}
+	s := httptest.NewUnstartedServer(h.handler(nil))
+	if tls {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	h.url = s.URL
+	return h
+}
+
+// handler is the pages with the chain that the auth listener has around them.
+func (h *house) handler(proxies *web.Proxies) http.Handler {
+	h.t.Helper()
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, Session: h.session, Realm: h.realm, Now: time.Now,
+		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
+		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	p.Register(mux)
+	return web.Identify(proxies, time.Now, web.SecurityHeaders(proxies, (&web.Problems{}).Mux(mux)))
+}
+
+func (h *house) realm(_ context.Context, name string) (gatehouse.Realm, error) {
+	switch name {
+	case "main":
+		return gatehouse.Realm{Name: name}, nil
+	case "shop":
+		return gatehouse.Realm{Name: name, Title: "Shop <& Sons>"}, nil
+	case "shut":
+		return gatehouse.Realm{Name: name, Disabled: true}, nil
+	}
+	return gatehouse.Realm{}, gatehouse.ErrRealmNotFound
+}
+
+func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.User, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tried = append(h.tried, a)
+	switch {
+	case h.refuse != nil:
+		return identity.User{}, h.refuse
+	case a.Username == "bob" && a.Password == rightPassword:
+		return identity.User{ID: "usr_bob", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "bob"}, nil
+	}
+	return identity.User{}, credential.ErrInvalidCredentials
+}
+
+func (h *house) User(_ context.Context, realm, id string) (*identity.User, error) {
+	return &identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: "bob", DisplayName: "Bob <b>Builder</b>", Email: "bob@example.org"}, nil
+}
+
+func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Browser) (gatehouse.Secret, gatehouse.Session, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	text, id := gatehouse.NewID("ghs", now), gatehouse.NewID("ses", now)
+	who := *p
+	who.SessionID = id
+	h.sessions[text], h.device[text] = &who, from.Device
+	return gatehouse.Secret(text), gatehouse.Session{ID: id, ExpiresAt: now.Add(time.Hour)}, nil
+}
+
+func (h *house) End(_ context.Context, realm, user, id, reason string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for text, p := range h.sessions {
+		if p.Realm == realm && p.ID == user && p.SessionID == id {
+			delete(h.sessions, text)
+			return nil
+		}
+	}
+	return gatehouse.ErrNotFound
+}
+
+func (h *house) session(_ *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.broken != nil {
+		return nil, h.broken
+	}
+	if p := h.sessions[text.Reveal()]; p != nil && p.Realm == realm && h.device[text.Reveal()] == device {
+		return p, nil
+	}
+	return nil, gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "")
+}
+
+// open is how many sessions there are.
+func (h *house) open() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sessions)
+}
+
+// browser goes through pages as one does: it keeps cookies, follows nothing by itself, and
+// says of each form where that comes from.
+type browser struct {
+	h      *house
+	client *http.Client
+	header http.Header // beside what browsers send
+}
+
+func (h *house) browser() *browser {
+	h.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.TLSClientConfig.InsecureSkipVerify = true // the server is this test's
+	h.t.Cleanup(tr.CloseIdleConnections)
+	return &browser{h: h, header: http.Header{}, client: &http.Client{Jar: jar, Transport: tr,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+type page struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (b *browser) do(method, path string, body io.Reader, header http.Header) page {
+	b.h.t.Helper()
+	r, err := http.NewRequestWithContext(b.h.t.Context(), method, b.h.url+path, body)
+	if err != nil {
+		b.h.t.Fatal(err)
+	}
+	r.Header = header
+	res, err := b.client.Do(r)
+	if err != nil {
+		b.h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.h.t.Fatal(err)
+	}
+	return page{res.StatusCode, res.Header, string(text)}
+}
+
+func (b *browser) get(path string) page {
+	b.h.t.Helper()
+	return b.do("GET", path, nil, b.header.Clone())
+}
+
+// send sends a form as a page of this server does; other changes the header.
+func (b *browser) send(path, body string, other ...string) page {
+	b.h.t.Helper()
+	header := b.header.Clone()
+	for name, value := range map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Origin": b.h.url, "Sec-Fetch-Site": "same-origin"} {
+		header.Set(name, value)
+	}
+	for i := 0; i+1 < len(other); i += 2 {
+		if header.Del(other[i]); other[i+1] != "" {
+			header.Set(other[i], other[i+1])
+		}
+	}
+	return b.do("POST", path, strings.NewReader(body), header)
+}
+
+var hidden = regexp.MustCompile(`<input (?:type="hidden"|class="sr") name="([a-z]+)"(?: id="[a-z]+" type="text")? value="([^"]*)"`)
+
+// fields are the hidden fields of a page with others, as a form.
+func (p page) fields(pairs ...string) url.Values {
+	out := url.Values{}
+	for _, m := range hidden.FindAllStringSubmatch(p.body, -1) {
+		out.Set(m[1], strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">", "&#34;", `"`, "&#39;", "'").Replace(m[2]))
+	}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		out.Set(pairs[i], pairs[i+1])
+	}
+	return out
+}
+
+// signIn signs bob in at a realm's pages, and returns the last answer.
+func (b *browser) signIn(prefix string) page {
+	b.h.t.Helper()
+	first := b.get(prefix + "/signin")
+	second := b.send(prefix+"/signin", first.fields("identifier", "bob", "step", "identifier").Encode())
+	if second.status != 200 || !strings.Contains(second.body, `name="password"`) {
+		b.h.t.Fatalf("after the name: %d %s", second.status, second.body)
+	}
+	return b.send(prefix+"/signin", second.fields("password", rightPassword, "step", "password").Encode())
+}
+
+// cookieOf is a Set-Cookie line of an answer.
+func (p page) cookieOf(name string) string {
+	for _, line := range p.header["Set-Cookie"] {
+		if strings.HasPrefix(line, name+"=") {
+			return line
+		}
+	}
+	return ""
+}
+
+// code is the error code on a page.
+func (p page) code() string {
+	m := regexp.MustCompile(`<code id="code">([a-z_]+)</code>`).FindStringSubmatch(p.body)
+	if m == nil {
+		return ""
+	}
+	return m[1]
+}
+
+func (p page) want(t *testing.T, what string, status int, parts ...string) {
+	t.Helper()
+	if p.status != status {
+		t.Errorf("%s: %d %s, want %d", what, p.status, cmp.Or(p.code(), p.header.Get("Location"), p.body), status)
+	}
+	for _, s := range parts {
+		if !strings.Contains(p.body+p.header.Get("Location"), s) {
+			t.Errorf("%s: %q is not in %s", what, s, p.body)
+		}
+	}
+}

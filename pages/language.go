@@ -1,0 +1,125 @@
+package pages
+
+import (
+	"embed"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
+
+//go:embed messages/*.json
+var messages embed.FS // read-only
+
+// language is a set of messages.
+type language struct {
+	Tag, Name, Dir string
+	texts          map[string]string
+}
+
+// tags are the languages that there are, the first for whoever asks for none of them.
+var tags = [...]string{"en", "de"}
+
+func readLanguages() ([]*language, error) {
+	var out []*language
+	for _, tag := range tags {
+		b, err := messages.ReadFile("messages/" + tag + ".json")
+		if err != nil {
+			return nil, err
+		}
+		l := &language{Tag: tag, Dir: "ltr"}
+		if err := json.Unmarshal(b, &l.texts); err != nil {
+			return nil, fmt.Errorf("pages: messages/%s.json: %w", tag, err)
+		}
+		l.Name = l.texts["language"]
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// text is a message, with {0}, {1} … replaced by args.
+func (l *language) text(key string, args ...any) (string, error) {
+	s, ok := l.texts[key]
+	if !ok {
+		return "", fmt.Errorf("pages: %s has no message %q", l.Tag, key)
+	}
+	if len(args) == 0 {
+		return s, nil
+	}
+	pairs := make([]string, 0, 2*len(args))
+	for i, a := range args {
+		pairs = append(pairs, "{"+strconv.Itoa(i)+"}", fmt.Sprint(a))
+	}
+	return strings.NewReplacer(pairs...).Replace(s), nil
+}
+
+// Bounds of what is read of Accept-Language.
+const (
+	maxAcceptLanguage  = 512 // bytes
+	maxLanguagesWanted = 16
+)
+
+// choose is the language that a browser asks for (RFC 9110 §12.5.4), by the first part of its tags.
+func (h *Handler) choose(accept string) *language {
+	best, weight := h.languages[0], 0.0
+	n := 0
+	for part := range strings.SplitSeq(accept[:min(len(accept), maxAcceptLanguage)], ",") {
+		if n++; n > maxLanguagesWanted {
+			break
+		}
+		tag, params, _ := strings.Cut(part, ";")
+		q := 1.0
+		if value, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
+			var err error
+			if q, err = strconv.ParseFloat(value, 64); err != nil || !(q >= 0 && q <= 1) {
+				continue
+			}
+		}
+		primary, _, _ := strings.Cut(strings.TrimSpace(tag), "-")
+		if l := h.language(strings.ToLower(primary)); l != nil && q > weight {
+			best, weight = l, q
+		}
+	}
+	return best
+}
+
+func (h *Handler) language(tag string) *language {
+	for _, l := range h.languages {
+		if l.Tag == tag {
+			return l
+		}
+	}
+	return nil
+}
+
+// aYear is how long a browser keeps what somebody prefers, in seconds.
+const aYear = 365 * 24 * 60 * 60
+
+// prefer finds the language and theme of the page: those of a link that was followed,
+// which the browser then keeps, else those that it kept.
+func (v *visit) prefer() {
+	v.language = v.h.language(v.cookie(cookieLanguage))
+	if l := v.h.language(one(v.r, "lang")); l != nil && v.r.Method == http.MethodGet {
+		v.language = l
+		v.setCookie(cookieLanguage, l.Tag, aYear)
+	}
+	if v.language == nil {
+		v.language = v.h.choose(v.r.Header.Get("Accept-Language"))
+	}
+	v.theme = v.cookie(cookieTheme)
+	if t := one(v.r, "theme"); t != "" && v.r.Method == http.MethodGet {
+		v.theme = t
+		if knownTheme(t) {
+			v.setCookie(cookieTheme, t, aYear)
+		} else {
+			v.setCookie(cookieTheme, "", -1)
+		}
+	}
+	if !knownTheme(v.theme) {
+		v.theme = ""
+	}
+}
+
+func knownTheme(t string) bool { return t == "light" || t == "dark" }

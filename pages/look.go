@@ -1,0 +1,83 @@
+package pages
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	_ "embed" // look/pages.css, look/mark.svg
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+//go:embed look/pages.css
+var css []byte // read-only
+
+//go:embed look/mark.svg
+var mark []byte // read-only
+
+// look is what pages load: files whose names hold the hash of what is in them, so that
+// browsers may keep them for ever.
+type look struct {
+	css, icon string // their paths
+	files     map[string]http.Handler
+}
+
+func newLook() (*look, error) {
+	l := &look{files: map[string]http.Handler{}}
+	add := func(name, ext, contentType string, content []byte) (string, error) {
+		sum := sha256.Sum256(content)
+		path := "/ui/" + name + "." + hex.EncodeToString(sum[:8]) + ext
+		var small bytes.Buffer
+		z, err := gzip.NewWriterLevel(&small, gzip.BestCompression)
+		if err != nil {
+			return "", err
+		}
+		if _, err := z.Write(content); err != nil {
+			return "", err
+		}
+		if err := z.Close(); err != nil {
+			return "", err
+		}
+		l.files[path] = asset{contentType, content, small.Bytes()}
+		return path, nil
+	}
+	var err error
+	if l.css, err = add("pages", ".css", "text/css; charset=utf-8", css); err != nil {
+		return nil, err
+	}
+	l.icon, err = add("mark", ".svg", "image/svg+xml", mark)
+	return l, err
+}
+
+// asset is a file, plain and compressed.
+type asset struct {
+	contentType  string
+	plain, small []byte
+}
+
+func (a asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h, body := w.Header(), a.plain
+	h["Content-Type"] = []string{a.contentType}
+	h["Cache-Control"] = []string{"public, max-age=31536000, immutable"}
+	h["Vary"] = []string{"Accept-Encoding"}
+	if takesGzip(r) {
+		h["Content-Encoding"], body = []string{"gzip"}, a.small
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client may be gone; nothing is left to do
+	}
+}
+
+// takesGzip reports whether r asks for gzip by name, and not with weight 0.
+func takesGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, params, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			return !strings.HasPrefix(strings.ReplaceAll(params, " ", ""), "q=0") || strings.Trim(params, " q=0.") != ""
+		}
+	}
+	return false
+}

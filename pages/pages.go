@@ -1,0 +1,210 @@
+package pages
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/markup"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/session"
+)
+
+//go:embed templates/*.html
+var templates embed.FS // read-only
+
+// Passwords verifies a password; *identity.Service does, for every way to log in.
+type Passwords interface {
+	VerifyPassword(ctx context.Context, a identity.Attempt) (identity.User, error)
+}
+
+// Users tells who a user is now; *identity.Directory does.
+type Users interface {
+	User(ctx context.Context, realm, id string) (*identity.User, error)
+}
+
+// Sessions opens and ends sessions; *session.Service does.
+type Sessions interface {
+	Open(ctx context.Context, p *gatehouse.Principal, from session.Browser) (text gatehouse.Secret, opened gatehouse.Session, err error)
+	End(ctx context.Context, realm, user, id, reason string) error
+}
+
+// Config is what the pages need. Every field without a remark is required.
+type Config struct {
+	Passwords Passwords
+	Users     Users
+	Sessions  Sessions
+	// Session finds out whose session the browser of r brings: text and device are the
+	// values of its two cookies. All that makes a session end counts.
+	Session func(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
+	Realm   func(ctx context.Context, name string) (gatehouse.Realm, error)
+	// Allow is asked once for each form that is sent, with the client's address; false
+	// refuses for retryAfter.
+	Allow   func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
+	Proxies func() *web.Proxies // those of now
+	Now     func() time.Time
+	// Base is the path of the issuer, before which a proxy puts everything: "", or
+	// "/auth".
+	Base     string
+	Problems *web.Problems // for what is asked without a page to show it; nil uses the zero value
+}
+
+// Handler serves the pages of every realm. It is safe for concurrent use.
+type Handler struct {
+	c         Config
+	templates *markup.Set
+	languages []*language
+	look      *look
+	origin    *http.CrossOriginProtection
+}
+
+// New checks c and reads the templates, messages and styles that the program carries.
+func New(c Config) (*Handler, error) {
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, realms, limit, proxies and clock are required")
+	}
+	h := &Handler{c: c, origin: http.NewCrossOriginProtection()}
+	var err error
+	if h.templates, err = markup.Parse(templates, "templates/*.html", "t", "icon"); err != nil {
+		return nil, err
+	}
+	if h.languages, err = readLanguages(); err != nil {
+		return nil, err
+	}
+	if h.look, err = newLook(); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// Register adds the pages to mux.
+func (h *Handler) Register(mux *http.ServeMux) {
+	for _, prefix := range []string{"", "/realms/{realm}"} {
+		mux.Handle("GET "+prefix+"/signin", h.page((*visit).signIn))
+		mux.Handle("POST "+prefix+"/signin", h.page((*visit).signInSent))
+		mux.Handle("GET "+prefix+"/signout", h.page((*visit).signOut))
+		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
+		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))
+		mux.Handle("GET "+prefix+"/account", h.page((*visit).account))
+	}
+	for path, f := range h.look.files {
+		mux.Handle("GET "+path, f)
+	}
+}
+
+var errPlain = gatehouse.E(gatehouse.Invalid, "pages_need_https", "Pages to sign in are served over HTTPS only.")
+
+// page makes a handler of one that returns its failure, which then is shown as a page.
+func (h *Handler) page(serve func(*visit) error) http.Handler {
+	return h.c.Problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		v := &visit{h: h, w: w, r: r, realm: gatehouse.Realm{Name: gatehouse.MainRealm}, language: h.languages[0]}
+		pageHeaders(w.Header())
+		err := v.begin()
+		if err == nil {
+			err = serve(v)
+		}
+		if err != nil {
+			return v.fail(err)
+		}
+		return nil
+	})
+}
+
+// visit is one request for a page.
+type visit struct {
+	h        *Handler
+	w        http.ResponseWriter
+	r        *http.Request
+	realm    gatehouse.Realm
+	path     string // of the realm's pages, without the issuer's: "", or "/realms/shop"
+	secure   bool   // over TLS: cookies can be bound to the host
+	language *language
+	theme    string // "light", "dark", or "" for what the system says
+	form     form   // of a POST
+	// who is signed in here; nil for nobody
+	who *gatehouse.Principal
+}
+
+// begin does what all pages share, before anything of the request counts.
+func (v *visit) begin() error {
+	proxies := v.h.c.Proxies()
+	v.secure = proxies.Scheme(v.r) == "https"
+	v.prefer()
+	if !proxies.Secure(v.r) {
+		return errPlain
+	}
+	name := gatehouse.MainRealm
+	if n := v.r.PathValue("realm"); n != "" {
+		name = n
+	}
+	realm, err := v.h.c.Realm(v.r.Context(), name)
+	if err == nil && realm.Disabled {
+		err = gatehouse.ErrRealmNotFound
+	}
+	if err != nil {
+		return err
+	}
+	v.realm = realm
+	if name != gatehouse.MainRealm {
+		v.path = "/realms/" + name
+	}
+	if v.r.Method == http.MethodPost {
+		if err := v.readForm(); err != nil {
+			return err
+		}
+	}
+	return v.recognise()
+}
+
+// recognise finds out who is signed in. One whose session is over is nobody; when it
+// cannot be known, the visit fails.
+func (v *visit) recognise() error {
+	secret := v.secret()
+	if secret == "" {
+		return nil
+	}
+	p, err := v.h.c.Session(v.r, v.realm.Name, secret, v.device())
+	switch {
+	case err == nil:
+		v.who = p
+	case gatehouse.KindOf(err) != gatehouse.Unauthenticated:
+		return err
+	}
+	return nil
+}
+
+// session is the ID of the session of this visit, "" without one.
+func (v *visit) session() string {
+	if v.who == nil {
+		return ""
+	}
+	return v.who.SessionID
+}
+
+// to is the address of a page of this realm.
+func (v *visit) to(page string) string { return v.h.c.Base + v.path + page }
+
+// redirect sends the browser on, by GET.
+func (v *visit) redirect(to string) error {
+	if !markup.OwnPath(to) { // whoever called has looked already
+		return gatehouse.ErrInternal
+	}
+	v.w.Header()["Location"] = []string{to}
+	v.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// title is what people know the realm by.
+func title(r gatehouse.Realm) string {
+	switch {
+	case r.Title != "":
+		return r.Title
+	case r.Name == gatehouse.MainRealm:
+		return "Gatehouse"
+	}
+	return r.Name
+}

@@ -1,0 +1,183 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/markup"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/session"
+)
+
+const pageSignIn = "/signin"
+
+// maxIdentifier bounds what is taken for a name, in bytes; no account has a longer one.
+const maxIdentifier = 512
+
+// signInView is what signin.html shows: first the question for the name, then, Asked, the one
+// for the password.
+type signInView struct {
+	frame
+	Action, Other string
+	Form          string // the token of the form
+	Return        string // where to go afterwards: a path of this server, or ""
+	Identifier    string
+	Initials      string
+	Asked         bool
+	Problem       string // with the field that is asked for
+	Notice, Tone  string // with the whole of it
+}
+
+// signIn shows the door. Whoever is signed in already goes on.
+func (v *visit) signIn() error {
+	to := ownReturn(one(v.r, "return"))
+	if v.who != nil {
+		return v.redirect(v.orAccount(to))
+	}
+	return v.ask(http.StatusOK, signInView{Return: to})
+}
+
+// ownReturn is where somebody wants to go after signing in, or "" when a browser that is
+// sent there might leave this server: then it is somebody else's wish (an open redirect).
+func ownReturn(to string) string {
+	if !markup.OwnPath(to) {
+		return ""
+	}
+	return to
+}
+
+func (v *visit) orAccount(to string) string {
+	if to == "" {
+		return v.to("/account")
+	}
+	return to
+}
+
+// ask shows the page to sign in.
+func (v *visit) ask(status int, view signInView) (err error) {
+	keep := url.Values{}
+	if view.Return != "" {
+		keep["return"] = []string{view.Return}
+	}
+	if view.frame, err = v.frame(pageSignIn, "signin.title", keep); err != nil {
+		return err
+	}
+	view.Action, view.Other, view.Form = v.to(pageSignIn), v.to(pageSignIn), v.token(pageSignIn)
+	view.Initials = initials(view.Identifier)
+	if len(keep) > 0 {
+		view.Other += "?" + keep.Encode()
+	}
+	return v.show(status, "signin.html", view)
+}
+
+// signInSent takes the name, and then name and password. The page after the name is the same
+// whether there is such an account or not: nothing is looked up for it.
+func (v *visit) signInSent() error {
+	if err := v.sentFrom(pageSignIn, "return", "step", "identifier", "password"); err != nil {
+		return err
+	}
+	view := signInView{Return: ownReturn(v.form["return"]), Identifier: strings.TrimSpace(v.form["identifier"])}
+	if len(view.Identifier) > maxIdentifier {
+		return errForm
+	}
+	password, step := gatehouse.Secret(v.form["password"]), v.form["step"]
+	var err error
+	switch {
+	case step != "identifier" && step != "password":
+		return errForm
+	case view.Identifier == "":
+		view.Problem, err = v.language.text("signin.no_identifier")
+	case step == "identifier":
+		view.Asked = true
+		return v.ask(http.StatusOK, view)
+	case password == "":
+		view.Asked = true
+		view.Problem, err = v.language.text("signin.no_password")
+	default:
+		return v.verify(view, password)
+	}
+	if err != nil {
+		return err
+	}
+	return v.ask(http.StatusUnprocessableEntity, view)
+}
+
+// verify checks name and password as every way to log in does, and opens a session.
+func (v *visit) verify(view signInView, password gatehouse.Secret) error {
+	ctx := v.r.Context()
+	u, err := v.h.c.Passwords.VerifyPassword(ctx, identity.Attempt{Realm: v.realm.Name, Username: view.Identifier, Password: password,
+		Address: gatehouse.AddressFrom(ctx)})
+	if err == nil {
+		err = v.open(&u)
+	}
+	if err == nil {
+		return v.redirect(v.orAccount(view.Return))
+	}
+	return v.refuse(view, err)
+}
+
+// open opens a session for u, who has just shown the password, and ends the one that
+// this browser had.
+func (v *visit) open(u *identity.User) error {
+	ctx, was := v.r.Context(), v.who
+	proven := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic,
+		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: "aal1"}
+	text, opened, err := v.h.c.Sessions.Open(ctx, proven, session.Browser{Device: v.newDevice(), Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent()})
+	if err != nil {
+		return err
+	}
+	if was != nil {
+		// A new sign-in replaces the one before it in this browser (ASVS 7.2.4).
+		if err := v.h.c.Sessions.End(ctx, was.Realm, was.ID, was.SessionID, reasonReplaced); err != nil {
+			return err
+		}
+	}
+	v.setCookie(cookieSession+v.realm.Name, text.Reveal(), max(int(opened.ExpiresAt.Sub(v.h.c.Now())/time.Second), 1))
+	return nil
+}
+
+// Reasons for which a session ends here.
+const (
+	reasonReplaced = "replaced"
+	reasonSignOut  = "logout"
+)
+
+// refuse shows why nobody was signed in, and the question for the password again.
+func (v *visit) refuse(view signInView, err error) error {
+	e := web.Classify(err)
+	view.Asked, view.Tone = true, "caution"
+	key := ""
+	switch {
+	case e.Code == credential.ErrInvalidCredentials.Code:
+		problem, err := v.language.text("signin.wrong")
+		if err != nil {
+			return err
+		}
+		view.Problem = problem
+		return v.ask(http.StatusUnprocessableEntity, view)
+	case e.Kind == gatehouse.RateLimited:
+		key = "signin.slow"
+	case e.Kind == gatehouse.Unavailable && e.RetryAfter > 0:
+		key = "signin.busy"
+	default:
+		return err
+	}
+	if view.Notice, err = v.language.text(key, wait(e.RetryAfter)); err != nil {
+		return err
+	}
+	v.w.Header()["Retry-After"] = []string{web.RetryAfter(e.RetryAfter)}
+	return v.ask(web.StatusOf(e), view)
+}
+
+// wait is how long somebody has to wait, as all languages write it.
+func wait(d time.Duration) string {
+	if d > 2*time.Minute {
+		return ((d + time.Minute - 1) / time.Minute * time.Minute).String()
+	}
+	return web.RetryAfter(d) + " s"
+}

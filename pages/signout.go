@@ -1,0 +1,53 @@
+package pages
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+const pageSignOut = "/signout"
+
+type signOutView struct {
+	frame
+	Action string
+	Form   string // the token of the form
+}
+
+// signOut asks: a link alone ends nothing, or any page could sign people out.
+func (v *visit) signOut() error {
+	if v.who == nil {
+		return v.redirect(v.to("/signedout"))
+	}
+	f, err := v.frame(pageSignOut, "signout.title", nil)
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "signout.html", signOutView{f, v.to(pageSignOut), v.token(pageSignOut)})
+}
+
+// signOutSent ends the session on all nodes, and takes its cookie away.
+func (v *visit) signOutSent() error {
+	if v.who != nil {
+		if err := v.sentFrom(pageSignOut); err != nil {
+			return err
+		}
+		err := v.h.c.Sessions.End(v.r.Context(), v.who.Realm, v.who.ID, v.who.SessionID, reasonSignOut)
+		if err != nil && !errors.Is(err, gatehouse.NotFound) {
+			return err
+		}
+	}
+	v.setCookie(cookieSession+v.realm.Name, "", -1)
+	// Nothing that was shown is to be found by who comes next to this browser (ASVS 14.3.1).
+	v.w.Header()["Clear-Site-Data"] = []string{`"cache", "storage"`}
+	return v.redirect(v.to("/signedout"))
+}
+
+func (v *visit) signedOut() error {
+	f, err := v.frame("/signedout", "signedout.title", nil)
+	if err != nil {
+		return err
+	}
+	return v.show(http.StatusOK, "signedout.html", f)
+}

@@ -1,0 +1,31 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/pages"
+	"github.com/gatehouse-auth/gatehouse/server/config"
+)
+
+// pagesHandler makes the pages that people see in a browser.
+func (s *Server) pagesHandler(realm func(ctx context.Context, name string) (gatehouse.Realm, error)) (*pages.Handler, error) {
+	issuer, err := url.Parse(s.issuer)
+	if err != nil {
+		return nil, err
+	}
+	return pages.New(pages.Config{Passwords: s.people, Users: s.directory, Sessions: s.sessions, Session: s.browserSession, Realm: realm,
+		Allow:   s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), // a login is a login
+		Proxies: func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Base: issuer.EscapedPath(), Problems: s.problems})
+}
+
+// browserSession finds out whose session a browser brings.
+func (s *Server) browserSession(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+	proxies := s.live.Load().proxies
+	return s.auth.Session(r.Context(), realm, text, device, authn.Rule{Environment: gatehouse.EnvironmentLive, Secure: proxies.Secure(r), Address: proxies.Client(r)})
+}
