@@ -30,7 +30,7 @@ var doors = []struct {
 		"token.NewKeySet", "token.NewSecretKey", "token.ParseJWK", "server/config.Parse",
 	}},
 	{"what pages of sign-in stand on; they come next", []string{
-		"authn.Authenticator.Session", "session.Service.Open", "session.Service.Rotate", "session.Browser", "session.ReasonSignOut",
+		"session.Service.Rotate",
 	}},
 	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen"}},
 	{"single records, of which the flows write several at once", []string{

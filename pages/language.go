@@ -63,26 +63,33 @@ const (
 
 // choose is the language that a browser asks for (RFC 9110 §12.5.4), by the first part of its tags.
 func (h *Handler) choose(accept string) *language {
-	best, weight := h.languages[0], 0.0
+	best, most := h.languages[0], 0
 	n := 0
 	for part := range strings.SplitSeq(accept[:min(len(accept), maxAcceptLanguage)], ",") {
 		if n++; n > maxLanguagesWanted {
 			break
 		}
 		tag, params, _ := strings.Cut(part, ";")
-		q := 1.0
+		q := 1000
 		if value, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
-			var err error
-			if q, err = strconv.ParseFloat(value, 64); err != nil || !(q >= 0 && q <= 1) {
-				continue
-			}
+			q = weight(value)
 		}
 		primary, _, _ := strings.Cut(strings.TrimSpace(tag), "-")
-		if l := h.language(strings.ToLower(primary)); l != nil && q > weight {
-			best, weight = l, q
+		if l := h.language(strings.ToLower(primary)); l != nil && q > most {
+			best, most = l, q
 		}
 	}
 	return best
+}
+
+// weight is a qvalue in thousandths (RFC 9110 §12.4.2); what is none weighs nothing.
+func weight(s string) int {
+	whole, rest, _ := strings.Cut(s, ".")
+	n, err := strconv.ParseUint(whole+(rest + "000")[:3], 10, 16)
+	if err != nil || len(whole) != 1 || len(rest) > 3 || n > 1000 {
+		return 0
+	}
+	return int(n)
 }
 
 func (h *Handler) language(tag string) *language {

@@ -133,19 +133,13 @@ func (v *visit) open(u *identity.User) error {
 	}
 	if was != nil {
 		// A new sign-in replaces the one before it in this browser (ASVS 7.2.4).
-		if err := v.h.c.Sessions.End(ctx, was.Realm, was.ID, was.SessionID, reasonReplaced); err != nil {
+		if err := v.h.c.Sessions.End(ctx, was.Realm, was.ID, was.SessionID, session.ReasonSignOut); err != nil {
 			return err
 		}
 	}
 	v.setCookie(cookieSession+v.realm.Name, text.Reveal(), max(int(opened.ExpiresAt.Sub(v.h.c.Now())/time.Second), 1))
 	return nil
 }
-
-// Reasons for which a session ends here.
-const (
-	reasonReplaced = "replaced"
-	reasonSignOut  = "logout"
-)
 
 // refuse shows why nobody was signed in, and the question for the password again.
 func (v *visit) refuse(view signInView, err error) error {

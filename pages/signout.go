@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 const pageSignOut = "/signout"
@@ -33,7 +34,7 @@ func (v *visit) signOutSent() error {
 		if err := v.sentFrom(pageSignOut); err != nil {
 			return err
 		}
-		err := v.h.c.Sessions.End(v.r.Context(), v.who.Realm, v.who.ID, v.who.SessionID, reasonSignOut)
+		err := v.h.c.Sessions.End(v.r.Context(), v.who.Realm, v.who.ID, v.who.SessionID, session.ReasonSignOut)
 		if err != nil && !errors.Is(err, gatehouse.NotFound) {
 			return err
 		}
