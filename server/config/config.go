@@ -149,7 +149,7 @@ type Passwords struct {
 // Limits bounds, per client address, what the auth listener answers, and says where every
 // rate is counted.
 type Limits struct {
-	Tokens limit.Rate `json:"tokens,omitempty" default:"600/1m" reload:"live" doc:"POST and DELETE /tokens, refresh."`
+	Tokens limit.Rate `json:"tokens,omitempty" default:"600/1m" reload:"live" doc:"POST and DELETE /tokens, refresh, forms of the pages for people."`
 	Admin  limit.Rate `json:"admin,omitempty" default:"1200/1m" reload:"live" doc:"The management API."`
 	Redis  Redis      `json:"redis,omitempty" doc:"Where all nodes count together; without it each counts its share of every limit."`
 }
