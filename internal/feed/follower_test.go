@@ -3,6 +3,7 @@ package feed
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
@@ -17,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/gatehouse-auth/gatehouse/internal/testpg"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
@@ -411,17 +413,45 @@ func TestDeaf(t *testing.T) {
 	}
 }
 
-// TestPooler: a node that follows through a real transaction pooler is told that nothing is
-// announced to it, and reads everything all the same.
-func TestPooler(t *testing.T) {
-	dsn := database(t)
-	pooled := server.Pooled(t, dsn)
-	if pooled == "" {
+// pooled is a way to the database through PgBouncer.
+func pooled(t *testing.T, dsn, mode string) string {
+	t.Helper()
+	way := server.Pooled(t, dsn, mode)
+	if way == "" {
 		if os.Getenv("GATEHOUSE_TEST_STRICT") == "1" {
 			t.Fatal("PgBouncer is missing")
 		}
 		t.Skip("PgBouncer is missing")
 	}
+	return way
+}
+
+// TestSessionPooler: a node behind a pooler that gives it a connection of its own is woken like any other, and reads what it
+// missed when that was ended: nothing here waits for a poll, of which there is one an hour.
+func TestSessionPooler(t *testing.T) {
+	dsn := database(t)
+	n := start(t, pooled(t, dsn, testpg.PerSession), "a", func(c *Config) { c.Poll = time.Hour })
+	testwait.Until(t, soon, "ready", isReady(n))
+	c := connect(t, dsn)
+	for i := range 3 {
+		text := fmt.Sprint("announced ", i)
+		appendTo(t, c, "b", text)
+		testwait.Until(t, soon, "told", func() bool { return n.seen(text) })
+		execute(t, c, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname=current_database() AND pid<>pg_backend_pid()`)
+		text = fmt.Sprint("missed ", i)
+		appendTo(t, c, "b", text)
+		testwait.Until(t, soon, "read when it listens again", func() bool { return n.seen(text) })
+	}
+	if got := n.reloads(); len(got) != 1 || strings.Contains(n.log.String(), "transaction pooler") {
+		t.Errorf("reloads: %q\n%s", got, n.log.String())
+	}
+}
+
+// TestPooler: a node that follows through a real transaction pooler is told that nothing is
+// announced to it, and reads everything all the same.
+func TestPooler(t *testing.T) {
+	dsn := database(t)
+	pooled := pooled(t, dsn, testpg.PerTransaction)
 	n := start(t, pooled, "a", func(c *Config) { c.Poll = 50 * time.Millisecond })
 	testwait.Until(t, soon, "noticed", func() bool { return strings.Contains(n.log.String(), "transaction pooler") })
 	c := connect(t, dsn)

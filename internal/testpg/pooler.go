@@ -14,9 +14,15 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
-// Pooled leads to the database of dsn through PgBouncer, which gives a connection to each
-// transaction anew, and returns how to connect that way; "" when PgBouncer is not installed.
-func (s *Server) Pooled(t testing.TB, dsn string) string {
+// What of a client PgBouncer gives a connection to: each transaction anew, or the session.
+const (
+	PerTransaction = "transaction"
+	PerSession     = "session"
+)
+
+// Pooled leads to the database of dsn through PgBouncer, which gives a connection to what mode
+// says, and returns how to connect that way; "" when PgBouncer is not installed.
+func (s *Server) Pooled(t testing.TB, dsn, mode string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
@@ -34,7 +40,7 @@ func (s *Server) Pooled(t testing.TB, dsn string) string {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "pgbouncer.ini")
-	text := fmt.Sprintf("[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nlisten_port = 5432\nauth_type = any\npool_mode = transaction\n", s.dir, dir)
+	text := fmt.Sprintf("[databases]\n* = host=%s user=postgres\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = %s\nlisten_port = 5432\nauth_type = any\npool_mode = %s\n", s.dir, dir, mode)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { // of its user, who may not be ours
 		t.Fatal(err)
 	}
