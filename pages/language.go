@@ -20,7 +20,7 @@ type language struct {
 }
 
 // tags are the languages that there are, the first for whoever asks for none of them.
-var tags = [...]string{"en", "de"}
+var tags = [...]string{"en", "de", "fr", "es", "ja"}
 
 func readLanguages() ([]*language, error) {
 	var out []*language

@@ -79,7 +79,7 @@ func TestChoose(t *testing.T) {
 	h := languages(t)
 	for accept, want := range map[string]string{
 		"": "en", "*": "en", "xx": "en", "de": "de", "DE-at": "de", "de-AT,de;q=0.9,en;q=0.8": "de", "en;q=0.5, de;q=0.6": "de", "en,de": "en",
-		"de;q=0": "en", "de;q=x": "en", "de;q=2": "en", "de;q=NaN": "en", "de;q=1.001": "en", "de;q=0.0001": "en", "de;q=": "en", "de;q=+1": "en", "de;q=1.000": "de", "de;q=0.001": "de", "de;q=1.": "de", "fr-CH, fr;q=0.9, de;q=0.7, *;q=0.5": "de",
+		"de;q=0": "en", "de;q=x": "en", "de;q=2": "en", "de;q=NaN": "en", "de;q=1.001": "en", "de;q=0.0001": "en", "de;q=": "en", "de;q=+1": "en", "de;q=1.000": "de", "de;q=0.001": "de", "de;q=1.": "de", "it-CH, it;q=0.9, de;q=0.7, *;q=0.5": "de", "fr-CH, fr;q=0.9, de;q=0.7": "fr", "ja": "ja", "es-MX": "es",
 		strings.Repeat("xx,", maxLanguagesWanted-1) + "de": "de", strings.Repeat("xx,", maxLanguagesWanted) + "de": "en",
 		strings.Repeat(" ", maxAcceptLanguage) + "de": "en",
 	} {

@@ -283,7 +283,7 @@ func TestPlainHTTP(t *testing.T) {
 		r.RemoteAddr = "203.0.113.9:1"
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, r)
-		if w.Code != 400 || !strings.Contains(w.Body.String(), "pages_need_https") || w.Header().Get("Set-Cookie") != "" {
+		if w.Code != 400 || !strings.Contains(w.Body.String(), "pages_need_https") || !strings.Contains(w.Body.String(), "over HTTPS only") || w.Header().Get("Set-Cookie") != "" {
 			t.Errorf("%s: %d %v", r.Method, w.Code, w.Header())
 		}
 	}
