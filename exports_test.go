@@ -29,7 +29,7 @@ var doors = []struct {
 		"token.Access.AppendJSON", "token.CheckSecret", "token.Key.CanSign", "token.Key.Thumbprint", "token.KeySet.Keys",
 		"token.NewKeySet", "token.NewSecretKey", "token.ParseJWK", "server/config.Parse",
 	}},
-	{"what pages of sign-in stand on; they come next", []string{
+	{"what pages do that come next: a further proof gives a session another secret", []string{
 		"session.Service.Rotate",
 	}},
 	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen"}},

@@ -48,6 +48,8 @@ func (w *world) session(text, device gatehouse.Secret) (*gatehouse.Principal, er
 
 // TestSession: a session speaks for its person, from memory; and each of the reasons for
 // which it does not is one.
+//
+// ASVS: 7.2.1, 7.2.3, 7.3.1, 7.3.2
 func TestSession(t *testing.T) {
 	w := newWorld(t)
 	text := w.signIn(nil)

@@ -9,6 +9,8 @@ import (
 
 // TestSessionsOfTwoNodes: a session that was opened on one node is good on the other; ended on one, it is
 // refused there before the call returns, and on the other when that is proven.
+//
+// ASVS: 7.4.1
 func TestSessionsOfTwoNodes(t *testing.T) {
 	a, b, _ := twoNodes(t, nil)
 	nodes := []*server.Server{a.Server(), b}

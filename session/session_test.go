@@ -55,6 +55,8 @@ func (h *house) accepted(what string, text gatehouse.Secret) {
 
 // TestLife: a session is opened, gets another secret with each proof, and ends; the store holds no
 // text of it, and each change has its event.
+//
+// ASVS: 7.2.2, 7.2.4, 7.4.1
 func TestLife(t *testing.T) {
 	h := newHouse(t)
 	from := session.Browser{Device: "a-device", Address: "192.0.2.7", UserAgent: "Fire\x1bfox\n" + strings.Repeat("ü", 200)}
@@ -105,6 +107,8 @@ func TestLife(t *testing.T) {
 }
 
 // TestEnds: what must end a person's sessions ends them before the call returns, and shows it.
+//
+// ASVS: 7.4.2, 7.4.5
 func TestEnds(t *testing.T) {
 	bob := "bob:" + testadmin.Password
 	h := newHouse(t)
@@ -176,6 +180,8 @@ func TestEnds(t *testing.T) {
 }
 
 // TestOthers: a person, or somebody who may, ends all sessions but one, and nobody else's.
+//
+// ASVS: 7.5.2
 func TestOthers(t *testing.T) {
 	h := newHouse(t)
 	first, s := h.SignIn(h.id, session.Browser{})
@@ -207,6 +213,8 @@ func TestOthers(t *testing.T) {
 
 // TestLimit: one session more than the realm allows ends the one that was opened, or used, first; also
 // when many are opened at once.
+//
+// ASVS: 7.1.2
 func TestLimit(t *testing.T) {
 	h := newHouse(t)
 	h.Want(200, h.root, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"max_sessions": 2}})
