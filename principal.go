@@ -35,6 +35,12 @@ const (
 	SchemeTicket  Scheme = "ticket"  // one-time ticket in a URL, for another credential
 )
 
+// Levels of assurance by which a person proved who it is (acr), after NIST SP 800-63B-4.
+const (
+	AAL1 = "aal1" // one factor
+	AAL2 = "aal2" // two
+)
+
 // ScopeAll is the scope of a credential that is the user's own rather than a
 // delegated one: Basic, and first-party tokens issued without narrowing. Only
 // Gatehouse itself grants it; it is dropped from the claims of foreign issuers.

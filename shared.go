@@ -13,6 +13,8 @@ var (
 	ErrVersionConflict = E(Conflict, "version_conflict", "Somebody else changed this meanwhile; read it again.")
 	// ErrInsufficientScope says that the credential carries not all the scopes that this needs (RFC 6750 §3.1).
 	ErrInsufficientScope = E(Denied, "insufficient_scope", "The credential lacks a scope that this needs.")
+	// ErrSecondFactor asks for a code of a second factor where a password alone was given.
+	ErrSecondFactor = E(Unauthenticated, "second_factor_required", "This account has a second factor: a code of it is needed, too.")
 	// ErrRateLimited says that a limit on requests was reached. Who returns it sets RetryAfter on a copy.
 	ErrRateLimited = E(RateLimited, "rate_limited", "Too many requests; try again later.")
 )

@@ -11,4 +11,6 @@ type Subject struct {
 	Groups     []string
 	Attributes map[string]any // policies may read them
 	Disabled   bool           // it may do nothing
+	// SecondFactor: a password alone does not prove who it is.
+	SecondFactor bool
 }

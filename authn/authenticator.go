@@ -35,6 +35,9 @@ type Rule struct {
 	// again while it is answered, or an operator's question. It is no use of a key and
 	// takes nothing from its quota, and a quota that is used up does not refuse it.
 	Uncounted bool
+	// FirstFactor: the caller asks for the second factor itself, where there is one. Without it, the password of who
+	// has one is not enough.
+	FirstFactor bool
 }
 
 // PasswordAttempt is one try with a username and a password.
@@ -201,6 +204,7 @@ func (a *Authenticator) Supports(s gatehouse.Scheme) bool {
 // Authenticate verifies what was presented against realm and rule.
 //
 // Errors are *gatehouse.Error: [ErrNone] when nothing was presented;
+// "second_factor_required" (401) for a right password that is not enough;
 // "invalid_token" or "invalid_credentials" (401) for anything that was not
 // accepted, whatever the reason, which [Reason] tells the record;
 // "scheme_not_accepted" (401) and "https_required" (400), which are the same
@@ -256,6 +260,9 @@ func (a *Authenticator) accepted(rule Rule) string {
 
 // uniform hides from the caller why a credential was refused.
 func uniform(k Kind, err error) error {
+	if err == error(gatehouse.ErrSecondFactor) {
+		return err // the password was right: it tells whoever knows it nothing new
+	}
 	switch gatehouse.KindOf(err) {
 	case gatehouse.Unauthenticated, gatehouse.NotFound, gatehouse.Denied,
 		gatehouse.Invalid, gatehouse.TooLarge, gatehouse.HeaderTooLarge, gatehouse.Unprocessable:

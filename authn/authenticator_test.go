@@ -622,6 +622,21 @@ func TestBasic(t *testing.T) {
 	w.check(t, p("alice", "wrong"), secure, "invalid_credentials", "invalid_credentials")
 	w.check(t, p("zero", "x"), secure, "invalid_credentials", "subject_unknown")
 	w.check(t, p("alice", "right"), Rule{}, "https_required", "https_required")
+
+	both := w.subjects["usr_alice"]
+	both.SecondFactor = true
+	w.subjects["usr_alice"] = both
+	w.check(t, p("alice", "right"), secure, "second_factor_required", "second_factor_required")
+	w.check(t, p("alice", "wrong"), secure, "invalid_credentials", "invalid_credentials")
+	first := secure
+	first.FirstFactor = true
+	if who := w.check(t, p("alice", "right"), first, "", ""); who.ACR != "aal1" {
+		t.Errorf("one of two factors: %+v", who)
+	}
+	lines := Challenges("main", []gatehouse.Scheme{gatehouse.SchemeJWT}, gatehouse.ErrSecondFactor)
+	if want := `Bearer realm="main", error="insufficient_user_authentication", acr_values="aal2"`; len(lines) != 1 || lines[0] != want {
+		t.Errorf("%q, want %q", lines, want)
+	}
 }
 
 // The caller is told the same, byte for byte, whatever is wrong with a credential.

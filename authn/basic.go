@@ -18,9 +18,12 @@ func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, 
 	if s.ID == "" || s.Kind == "" || s.Kind == gatehouse.KindAnonymous || s.Disabled {
 		return nil, errSubjectUnknown.With(errors.New("the password belongs to no usable account"))
 	}
+	if s.SecondFactor && !rule.FirstFactor {
+		return nil, gatehouse.ErrSecondFactor
+	}
 	return &gatehouse.Principal{
 		Realm: t.realm.Name, Kind: s.Kind, ID: s.ID, Name: s.Name,
 		Scopes: []string{gatehouse.ScopeAll}, Scheme: gatehouse.SchemeBasic, Environment: gatehouse.EnvironmentLive,
-		Issuer: t.issuer, IssuedAt: set, AuthTime: a.cfg.Now(), AMR: []string{"pwd"},
+		Issuer: t.issuer, IssuedAt: set, AuthTime: a.cfg.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1,
 	}, nil
 }

@@ -13,6 +13,9 @@ const (
 	challengeBasic  = "Basic"  // RFC 7617
 )
 
+// insufficientAuthentication asks for a token of a login that proved more (RFC 9470 §3).
+const insufficientAuthentication = "insufficient_user_authentication"
+
 // Challenges returns the WWW-Authenticate lines for an answer to err where nothing is
 // said of carriers; see [Reader.Challenges].
 func Challenges(realm string, schemes []gatehouse.Scheme, err error, scopes ...string) []string {
@@ -64,6 +67,8 @@ func bearerParameters(err error, scopes []string) string {
 	switch code := bearerError(err); code {
 	case "":
 		return ""
+	case insufficientAuthentication:
+		return `, error="` + code + `", acr_values="` + gatehouse.AAL2 + `"` // RFC 9470 §3
 	case "insufficient_scope":
 		line := `, error="insufficient_scope"`
 		if len(scopes) > 0 {
@@ -79,6 +84,9 @@ func bearerParameters(err error, scopes []string) string {
 func bearerError(err error) string {
 	if err == nil || gatehouse.CodeOf(err) == ErrNone.Code {
 		return ""
+	}
+	if gatehouse.CodeOf(err) == gatehouse.ErrSecondFactor.Code {
+		return insufficientAuthentication
 	}
 	switch gatehouse.KindOf(err) {
 	case gatehouse.Invalid:

@@ -53,11 +53,9 @@ func New(c Config) (*Service, error) {
 }
 
 var (
-	// errCode is the answer to every code that is not good, whatever the reason.
-	errCode = gatehouse.E(gatehouse.Unauthenticated, "second_factor_invalid", "The code of the second factor is not right, or was used before.")
-	// ErrRequired asks for a code where a password alone was given.
-	ErrRequired = gatehouse.E(gatehouse.Unauthenticated, "second_factor_required", "This account has a second factor: a code of it is needed, too.")
-	errOpen     = gatehouse.E(gatehouse.Unavailable, "second_factor_unavailable", "Codes cannot be checked at the moment.")
+	// ErrCode is the answer to every code that is not good, whatever the reason.
+	ErrCode = gatehouse.E(gatehouse.Unauthenticated, "second_factor_invalid", "The code of the second factor is not right, or was used before.")
+	errOpen = gatehouse.E(gatehouse.Unavailable, "second_factor_unavailable", "Codes cannot be checked at the moment.")
 )
 
 // maxCode bounds a code before it is looked at: a recovery code with blanks and hyphens.
@@ -71,7 +69,7 @@ const maxCode = 96
 // second_factor_unavailable. The factor is zero then.
 func (s *Service) Prove(ctx context.Context, realm string, who gatehouse.Subject, code gatehouse.Secret) (Factor, error) {
 	if realm == "" || who.ID == "" || code == "" || len(code) > maxCode {
-		return Factor{}, errCode
+		return Factor{}, ErrCode
 	}
 	var used Factor
 	right, err := s.c.Attempts.AttemptCode(ctx, realm, who.ID, func(ctx context.Context) (right bool, err error) {
@@ -90,13 +88,35 @@ func (s *Service) Prove(ctx context.Context, realm string, who gatehouse.Subject
 		}
 		s.refused(ctx, realm, who, audit.KindFactorFailure, gatehouse.OutcomeError, gatehouse.CodeOf(err))
 	case !right:
-		err = errCode
-		s.refused(ctx, realm, who, audit.KindFactorFailure, gatehouse.OutcomeFailure, errCode.Code)
+		err = ErrCode
+		s.refused(ctx, realm, who, audit.KindFactorFailure, gatehouse.OutcomeFailure, ErrCode.Code)
 	}
 	if err != nil {
 		return Factor{}, err
 	}
 	return used, nil
+}
+
+// Complete returns p, who has proved a password, as the account asks for: itself where there is no
+// second factor, and with a code of one, two methods and the level aal2 (NIST SP 800-63B-4) else.
+// A code that nobody asked for is not looked at.
+//
+// Errors: second_factor_required without a code, those of [Service.Prove].
+func (s *Service) Complete(ctx context.Context, p *gatehouse.Principal, who gatehouse.Subject, code gatehouse.Secret) (*gatehouse.Principal, error) {
+	switch {
+	case who.ID == "" || who.ID != p.ID:
+		return nil, ErrCode
+	case !who.SecondFactor:
+		return p, nil
+	case code == "":
+		return nil, gatehouse.ErrSecondFactor
+	}
+	if _, err := s.Prove(ctx, p.Realm, who, code); err != nil {
+		return nil, err
+	}
+	next := *p
+	next.AMR, next.ACR, next.AuthTime = []string{"pwd", "otp", "mfa"}, gatehouse.AAL2, s.c.Now()
+	return &next, nil
 }
 
 // use finds the factor that a code is of, and stores that it was used.

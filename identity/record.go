@@ -56,5 +56,5 @@ func shared(names []string, text func(string) string) []string {
 // lists and attributes of u.
 func (u *User) Subject() gatehouse.Subject {
 	return gatehouse.Subject{ID: u.ID, Kind: u.Kind, Name: u.Username, Email: u.Email, Roles: u.Roles, Groups: u.Groups,
-		Attributes: u.Attributes, Disabled: u.Disabled}
+		Attributes: u.Attributes, Disabled: u.Disabled, SecondFactor: u.SecondFactor}
 }

@@ -219,11 +219,12 @@ func (h *house) people(t *testing.T, key string) {
 
 // factors has somebody add an authenticator app, use it, guess, and lose it.
 func (h *house) factors(t *testing.T, key string) {
-	const user, own = "cas:" + housePassword, "/admin/v1/realms/main/users/me/factors"
+	const own = "/admin/v1/realms/main/users/me/factors"
 	h.want("user", "POST", "/admin/v1/realms/main/users", key, fmt.Sprintf(`{"username":"cas","password":%q}`, housePassword), 201)
 	proof := func(code string) string {
 		return fmt.Sprintf(`{"password":%q,"code":%q,"name":"telephone"}`, housePassword, code)
 	}
+	user, _ := h.want("login", "POST", "/tokens", "cas:"+housePassword, "", 200)["access_token"].(string)
 	begun := h.want("an app", "POST", own+"/totp", user, proof(""), 201)
 	secret, _ := begun["secret"].(string)
 	about, _ := begun["factor"].(map[string]any)

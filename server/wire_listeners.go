@@ -36,7 +36,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 // authHandler serves tokens, keys, the pages of people and the management API.
 func (s *Server) authHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Challenges: s.challenges,
+	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges,
 		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {
 		return nil, err

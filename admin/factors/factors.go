@@ -272,7 +272,7 @@ func (s *Service) prove(ctx context.Context, actor *gatehouse.Principal, realm, 
 		return u, nil
 	}
 	if in.Code == "" {
-		return u, factor.ErrRequired
+		return u, gatehouse.ErrSecondFactor
 	}
 	_, err = s.c.Codes.Prove(ctx, realm, u.Subject(), in.Code)
 	return u, err

@@ -7,12 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
 )
 
 const (
-	bob  = "bob:" + testadmin.Password
 	own  = "/realms/main/users/me/factors"
 	bobs = "/realms/main/users/bob/factors"
 )
@@ -25,8 +26,19 @@ func proof(code string) map[string]any {
 // the clock of the app goes as far ahead as is allowed.
 type app struct{ id, secret string }
 
+// login is a token of somebody who has logged in: with a second factor, a password alone is no credential.
+func login(t *testing.T, h *testadmin.House, id string) string {
+	t.Helper()
+	p := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: id, AuthTime: time.Now()}
+	tokens, err := h.Grants.Open(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tokens.AccessToken.Reveal()
+}
+
 // add enrols an app; code proves another factor, where there is one.
-func add(t *testing.T, h *testadmin.House, code string) (a app, recovery []string) {
+func add(t *testing.T, h *testadmin.House, bob, code string) (a app, recovery []string) {
 	t.Helper()
 	begun := h.Want(201, bob, "POST", own+"/totp", proof(code))
 	a = app{begun.Str("factor", "id"), begun.Str("secret")}
@@ -60,7 +72,7 @@ func kinds(h *testadmin.House, who string) (out []string) {
 func TestFactorsOfOneself(t *testing.T) {
 	h := testadmin.New(t)
 	root := h.Bootstrap()
-	h.Person(root, "main", "bob")
+	bob := login(t, h, h.Person(root, "main", "bob"))
 
 	for name, body := range map[string]any{"no password": map[string]any{}, "a wrong one": map[string]any{"password": "wrong"}} {
 		if r := h.Call(bob, "POST", own+"/totp", body); r.Status != 401 || r.Str("code") != "invalid_credentials" {
@@ -78,9 +90,12 @@ func TestFactorsOfOneself(t *testing.T) {
 		t.Errorf("recovery codes for nothing: %d %s", r.Status, r.Body)
 	}
 
-	first, codes := add(t, h, "")
+	first, codes := add(t, h, bob, "")
 	if len(codes) != 10 {
 		t.Fatalf("%d recovery codes", len(codes))
+	}
+	if r := h.Call("bob:"+testadmin.Password, "GET", own, nil); r.Status != 401 || r.Str("code") != "second_factor_required" {
+		t.Errorf("the password alone: %d %s", r.Status, r.Body)
 	}
 	if r := h.Call(bob, "POST", own+"/"+waiting.Str("factor", "id")+"/confirm", map[string]any{"code": testtotp.Code(waiting.Str("secret"), time.Now())}); r.Status != 404 {
 		t.Errorf("the one that was replaced: %d %s", r.Status, r.Body)
@@ -92,7 +107,7 @@ func TestFactorsOfOneself(t *testing.T) {
 	if r := h.Call(bob, "POST", own+"/totp", proof(used)); r.Status != 401 || r.Str("code") != "second_factor_invalid" {
 		t.Errorf("a code that was used: %d %s", r.Status, r.Body)
 	}
-	second, more := add(t, h, codes[0])
+	second, more := add(t, h, bob, codes[0])
 	if len(more) != 0 {
 		t.Error("another set of recovery codes, unasked")
 	}
@@ -137,9 +152,9 @@ func TestFactorsOfOneself(t *testing.T) {
 func TestFactorsOfOthers(t *testing.T) {
 	h := testadmin.New(t)
 	root := h.Bootstrap()
-	h.Person(root, "main", "bob")
+	bob := login(t, h, h.Person(root, "main", "bob"))
 	h.Person(root, "main", "otto", "gatehouse-operator")
-	first, codes := add(t, h, "")
+	first, codes := add(t, h, bob, "")
 	key, _ := h.Key(root, "main", "bob", "*")
 	for name, c := range map[string]struct{ who, code string }{"an administrator": {root, "factor_own_only"}, "the person's key": {key, "login_required"}} {
 		for _, path := range []string{"/totp", "/recovery", "/" + first.id + "/confirm"} {
@@ -174,8 +189,8 @@ func TestFactorsOfOthers(t *testing.T) {
 func TestGuessedCode(t *testing.T) {
 	h := testadmin.New(t)
 	root := h.Bootstrap()
-	h.Person(root, "main", "bob")
-	add(t, h, "")
+	bob := login(t, h, h.Person(root, "main", "bob"))
+	add(t, h, bob, "")
 	statuses := map[int]int{}
 	for n := range 40 {
 		statuses[h.Call(bob, "POST", own+"/totp", proof(fmt.Sprintf("%06d", n))).Status]++

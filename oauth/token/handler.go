@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth"
@@ -21,6 +22,9 @@ type Config struct {
 	// schemes, exactly as the rest of Gatehouse does: same throttle, same rule
 	// for plain HTTP, same one error for unknown, wrong and disabled.
 	Authenticate func(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error)
+	// Login verifies the name and password of r and, where the account has a second factor, a
+	// code of it.
+	Login func(r *http.Request, realm string, code gatehouse.Secret) (*gatehouse.Principal, error)
 	// Challenges gives the WWW-Authenticate lines for a realm and schemes.
 	Challenges func(realm string, schemes ...gatehouse.Scheme) []string
 	// Allow is asked once per request with the client's address; false refuses
@@ -34,8 +38,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Challenges == nil || c.Allow == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Challenges and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -188,6 +192,26 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// login verifies who logs in. What is wrong with a code is a wrong request for a token (RFC 6749
+// §5.2, 400), since the credential in the header was right: a 401 would have clients ask for the
+// password again.
+func (h *Handler) login(r *http.Request, realm string, code gatehouse.Secret) (*gatehouse.Principal, error) {
+	p, err := h.c.Login(r, realm, code)
+	if err == nil && (!p.Authenticated() || p.Realm != realm) {
+		err = authn.ErrNone
+	}
+	var e *gatehouse.Error
+	if errors.As(err, &e) && (e.Code == gatehouse.ErrSecondFactor.Code || e.Code == factor.ErrCode.Code) {
+		again := *e
+		again.Kind = gatehouse.Invalid
+		return nil, &again
+	}
+	if err != nil {
+		return nil, h.challenge(err, realm, gatehouse.SchemeBasic)
+	}
+	return p, nil
 }
 
 // authenticate verifies the credential and gives a failure its challenges. An

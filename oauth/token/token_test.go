@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	endpoint "github.com/gatehouse-auth/gatehouse/oauth/token"
 )
 
@@ -20,6 +21,18 @@ import (
 func site(h *house, limited *bool) http.Handler {
 	mux := http.NewServeMux()
 	must(endpoint.NewHandler(endpoint.Config{Grants: h.svc,
+		Login: func(r *http.Request, realm string, code gatehouse.Secret) (*gatehouse.Principal, error) {
+			user, pass, _ := r.BasicAuth()
+			switch {
+			case realm != "main" || pass != "secret" || user != "bob" && user != "amy":
+				return nil, gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The user name or the password is wrong.")
+			case user == "amy" && code == "":
+				return nil, gatehouse.ErrSecondFactor
+			case user == "amy" && code != "123456":
+				return nil, factor.ErrCode
+			}
+			return h.principal(), nil
+		},
 		Authenticate: func(r *http.Request, realm string, schemes ...gatehouse.Scheme) (*gatehouse.Principal, error) {
 			no := gatehouse.E(gatehouse.Unauthenticated, "invalid_credentials", "The user name or the password is wrong.")
 			accepts := func(s gatehouse.Scheme) bool {
@@ -223,6 +236,16 @@ func TestBothForms(t *testing.T) {
 	}
 	if a := call(s, "POST", "/tokens/refresh", "refresh_token=x&grant_type=password", "Content-Type", formCT); a.str("code") != "unsupported_grant_type" {
 		t.Errorf("another grant type: %s", a.raw)
+	}
+	const amy = "Basic YW15OnNlY3JldA==" // amy:secret, who has a second factor
+	for otp, code := range map[string]string{"": "second_factor_required", "000000": "second_factor_invalid", "123456": ""} {
+		a := call(s, "POST", "/tokens", "otp="+otp, "Content-Type", formCT, "Accept", jsonCT, "Authorization", amy)
+		if code == "" && a.code == 200 {
+			continue
+		}
+		if a.code != 400 || a.str("error") != "invalid_grant" || a.str("code") != code || a.header.Get("WWW-Authenticate") != "" {
+			t.Errorf("code %q: %d %v %s", otp, a.code, a.header, a.raw)
+		}
 	}
 	limited = true
 	if a := call(s, "POST", "/tokens", "", "Accept", jsonCT, "Authorization", basic); a.code != 429 || a.str("error") != "temporarily_unavailable" {
