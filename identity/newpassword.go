@@ -18,7 +18,10 @@ func (s *Service) problems(ctx context.Context, realm gatehouse.Realm, u User, p
 	local, _, _ := strings.Cut(u.Email, "@")
 	words := append([]string{u.Username, u.UsernameKey, local, u.DisplayName, realm.Name, realm.Title, "gatehouse"}, realm.Settings.BannedWords...)
 	problems := s.cfg.Policy.Check(password, realm.Settings.PasswordMinLength, words)
-	if list := s.breachedList(); len(problems) == 0 && list != nil {
+	for _, list := range []BreachedList{s.breachedList(), s.cfg.Online} {
+		if len(problems) > 0 || list == nil {
+			continue
+		}
 		known, err := list.Known(ctx, password)
 		if err != nil {
 			return nil, errBreachedList.With(err)

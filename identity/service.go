@@ -67,6 +67,9 @@ type Config struct {
 	Now       func() time.Time
 	Logger    *slog.Logger // nil discards
 
+	// Online is asked about new passwords that no other list has; nil asks nobody.
+	Online BreachedList
+
 	// Subjects spares the store a read when a password is answered from the cache
 	// of verified ones; nil reads the store for each attempt.
 	Subjects Subjects

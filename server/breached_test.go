@@ -3,6 +3,8 @@ package server
 import (
 	"crypto/sha1"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,4 +70,21 @@ func TestBreachedFile(t *testing.T) {
 	h.cfg.Passwords.BreachedFile = ""
 	reload(200)
 	set("no list any more", good, 201)
+
+	sum := fmt.Sprintf("%X", sha1.Sum([]byte(leaked)))
+	mirror := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/range/"+sum[:5] {
+			fmt.Fprintln(w, sum[5:]+":2")
+		}
+	}))
+	defer mirror.Close()
+	h.cfg.Passwords.BreachedURL = mirror.URL
+	reload(200)
+	set("known to the server", leaked, 422)
+	set("not known to it", good, 201)
+	mirror.Close()
+	set("it does not answer", "velvet otter canyon 49", 201)
+	if h.s.online.Failures() != 1 {
+		t.Errorf("%d failures", h.s.online.Failures())
+	}
 }

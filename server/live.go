@@ -74,6 +74,7 @@ func (s *Server) takeOver(ctx context.Context, next *live) {
 	if old != nil && old.upstreams != next.upstreams {
 		old.upstreams.CloseBut(next.upstreams) // requests that run have theirs still
 	}
+	s.online.SetURL(next.cfg.Passwords.BreachedURL)
 	if next.breached == nil {
 		s.people.UseBreached(nil)
 	} else {

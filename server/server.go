@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/breached"
 	"github.com/gatehouse-auth/gatehouse/internal/counters"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
@@ -75,6 +76,7 @@ type Server struct {
 	ring      *keyring.Ring
 	foreign   *foreignKeys
 	people    *identity.Service
+	online    *breached.Online
 	factors   *factor.Service
 	vault     factor.Vault
 	directory *identity.Directory

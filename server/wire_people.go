@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/breached"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -57,7 +58,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		return err
 	}
 	s.db.Subscribe(s.directory.Apply)
-	s.people, err = identity.NewService(identity.Config{Users: s.db, Subjects: s.directory, Run: run, Recorder: s.record, Passwords: hasher,
+	s.online = breached.NewOnline(breached.OnlineConfig{Now: s.now, Logger: s.log})
+	s.people, err = identity.NewService(identity.Config{Users: s.db, Online: s.online, Subjects: s.directory, Run: run, Recorder: s.record, Passwords: hasher,
 		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey})
 	if err != nil {
 		return err
@@ -66,35 +68,36 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		return err
 	}
 	s.metrics.Watch(telemetry.Watch{
-		AuditQueueDepth: func() float64 { return float64(s.recorder.Stats().Depth) },
-		AuditRecorded:   func() float64 { return float64(s.recorder.Stats().Recorded) },
-		AuditDropped:    func() float64 { return float64(s.recorder.Stats().Dropped) },
-		AuditCounted:    func() float64 { return float64(s.refusals.Stats().Counted) },
-		AuditFailures:   func() float64 { return float64(s.recorder.Stats().Failures) },
-		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
-		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
-		ViewAge:         func() float64 { return s.db.Age().Seconds() },
-		ViewStale:       func() float64 { return flag(s.stale()) },
-		SoleNode:        func() float64 { return flag(s.sole.Holds()) },
-		NodesLive:       func() float64 { return float64(s.db.LiveNodes()) },
-		NodesSilent:     func() float64 { return float64(s.db.SilentNodes()) },
-		LeasesHeld:      func() float64 { return float64(s.leases.Held()) },
-		StaleServed:     func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
-		StaleAsked:      func() float64 { _, n := s.staleness.Counts(); return float64(n) },
-		ClockOffset:     func() float64 { return s.clock.Offset().Seconds() },
-		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
-		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
-		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },
-		LimitKeys:       func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
-		LimitSpilled:    func() float64 { _, n := s.limiter.Keys(); return float64(n) },
-		LimitAway:       func() float64 { return flag(s.limitsAway()) },
-		LimitLocal:      func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
-		PasswordHashed:  func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
-		BreachedNew:     func() float64 { return float64(s.people.Stats().BreachedNew) },
-		BreachedLogins:  func() float64 { return float64(s.people.Stats().BreachedLogins) },
-		PasswordKnown:   func() float64 { return float64(s.people.Stats().CacheHits) },
-		UsersKnown:      func() float64 { return float64(s.directory.Stats().Hits) },
-		UsersRead:       func() float64 { return float64(s.directory.Stats().Misses) },
+		AuditQueueDepth:    func() float64 { return float64(s.recorder.Stats().Depth) },
+		AuditRecorded:      func() float64 { return float64(s.recorder.Stats().Recorded) },
+		AuditDropped:       func() float64 { return float64(s.recorder.Stats().Dropped) },
+		AuditCounted:       func() float64 { return float64(s.refusals.Stats().Counted) },
+		AuditFailures:      func() float64 { return float64(s.recorder.Stats().Failures) },
+		AuditLogSize:       func() float64 { return float64(s.sequencer.Events()) },
+		AuditBroken:        func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
+		ViewAge:            func() float64 { return s.db.Age().Seconds() },
+		ViewStale:          func() float64 { return flag(s.stale()) },
+		SoleNode:           func() float64 { return flag(s.sole.Holds()) },
+		NodesLive:          func() float64 { return float64(s.db.LiveNodes()) },
+		NodesSilent:        func() float64 { return float64(s.db.SilentNodes()) },
+		LeasesHeld:         func() float64 { return float64(s.leases.Held()) },
+		StaleServed:        func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
+		StaleAsked:         func() float64 { _, n := s.staleness.Counts(); return float64(n) },
+		ClockOffset:        func() float64 { return s.clock.Offset().Seconds() },
+		StatusBits:         func() float64 { return float64(s.view.Stats().Bits) },
+		Cutoffs:            func() float64 { return float64(s.view.Stats().Cutoffs) },
+		PasswordWaiting:    func() float64 { return float64(hasher.Stats().Waiting) },
+		LimitKeys:          func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
+		LimitSpilled:       func() float64 { _, n := s.limiter.Keys(); return float64(n) },
+		LimitAway:          func() float64 { return flag(s.limitsAway()) },
+		LimitLocal:         func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
+		PasswordHashed:     func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
+		BreachedNew:        func() float64 { return float64(s.people.Stats().BreachedNew) },
+		BreachedLogins:     func() float64 { return float64(s.people.Stats().BreachedLogins) },
+		BreachedUnanswered: func() float64 { return float64(s.online.Failures()) },
+		PasswordKnown:      func() float64 { return float64(s.people.Stats().CacheHits) },
+		UsersKnown:         func() float64 { return float64(s.directory.Stats().Hits) },
+		UsersRead:          func() float64 { return float64(s.directory.Stats().Misses) },
 		ReloadGood: func() float64 {
 			if s.reloaded.refused.Load() {
 				return 0

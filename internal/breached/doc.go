@@ -1,5 +1,5 @@
 // Package breached knows which passwords are known from data breaches: by a filter file
-// made of the lists of Have I Been Pwned.
+// made of the lists of Have I Been Pwned, or by asking a server that has them.
 //
 // # The file
 //
@@ -40,5 +40,8 @@
 // A password that is on no list may be told to be on it, once in 16,384 or less often; one
 // that is on the list is always found.
 //
-// This package must never import net/http, or log a password or a hash of one.
+// A server that is asked learns five digits of a hash, which a thousand listed passwords
+// share; it is reached through internal/egress.
+//
+// This package must never log a password or a hash of one.
 package breached

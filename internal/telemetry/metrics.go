@@ -220,11 +220,13 @@ type Watch struct {
 	PasswordHashed  func() float64 // passwords that were hashed to be judged
 	BreachedNew     func() float64 // new passwords refused as breached
 	BreachedLogins  func() float64 // logins with a breached password
-	PasswordKnown   func() float64 // passwords that were judged without hashing
-	UsersKnown      func() float64 // users found in memory
-	UsersRead       func() float64 // users read from the store
-	ReloadGood      func() float64 // 1 when the last reload was taken, or there was none; else 0
-	RestartPending  func() float64 // keys of the configuration that wait for a restart
+	// BreachedUnanswered are questions to the server of breached passwords without an answer.
+	BreachedUnanswered func() float64
+	PasswordKnown      func() float64 // passwords that were judged without hashing
+	UsersKnown         func() float64 // users found in memory
+	UsersRead          func() float64 // users read from the store
+	ReloadGood         func() float64 // 1 when the last reload was taken, or there was none; else 0
+	RestartPending     func() float64 // keys of the configuration that wait for a restart
 }
 
 // Watch registers the values. It may be called once.
@@ -265,6 +267,7 @@ func (m *Metrics) Watch(w Watch) {
 	counter("password_hashed_total", "Passwords that were hashed to be judged.", w.PasswordHashed)
 	counter("password_breached_refused_total", "New passwords that were refused because they are known from a breach.", w.BreachedNew)
 	counter("password_breached_logins_total", "Logins with a right password that is known from a breach.", w.BreachedLogins)
+	counter("password_breached_unanswered_total", "New passwords that were taken because the server that lists breached ones did not answer.", w.BreachedUnanswered)
 	counter("password_known_total", "Passwords that were judged without hashing: verified a moment ago.", w.PasswordKnown)
 	counter("directory_known_total", "Users found in memory.", w.UsersKnown)
 	counter("directory_read_total", "Users read from the store.", w.UsersRead)

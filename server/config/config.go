@@ -144,6 +144,7 @@ type Passwords struct {
 	Queue    int `json:"queue,omitempty" minimum:"1" maximum:"10000" default:"64" reload:"restart" doc:"Attempts that may wait for a turn; beyond them the answer is 503 at once."`
 	// BreachedFile is for breached.Open.
 	BreachedFile string `json:"breached_file,omitempty" form:"path" reload:"live" doc:"Filter of passwords known from data breaches, made by 'gatehouse breached build': a new password that is in it is refused, a login with one is recorded."`
+	BreachedURL  string `json:"breached_url,omitempty" form:"base_url" reload:"live" doc:"Server with the range protocol of Have I Been Pwned, such as 'https://api.pwnedpasswords.com', that is asked about new passwords; it learns five digits of a hash. Empty asks nobody."`
 }
 
 // Limits bounds, per client address, what the auth listener answers, and says where every
