@@ -118,6 +118,18 @@ func (h *house) End(_ context.Context, realm, user, id, reason string) error {
 	return gatehouse.ErrNotFound
 }
 
+func (h *house) EndAll(_ context.Context, realm, user, except, _ string) (n int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for text, p := range h.sessions {
+		if p.Realm == realm && p.ID == user && p.SessionID != except {
+			delete(h.sessions, text)
+			n++
+		}
+	}
+	return n, nil
+}
+
 func (h *house) session(_ *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

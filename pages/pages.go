@@ -31,6 +31,7 @@ type Users interface {
 type Sessions interface {
 	Open(ctx context.Context, p *gatehouse.Principal, from session.Browser) (text gatehouse.Secret, opened gatehouse.Session, err error)
 	End(ctx context.Context, realm, user, id, reason string) error
+	EndAll(ctx context.Context, realm, user, except, reason string) (n int, err error)
 }
 
 // Config is what the pages need. Every field without a remark is required.
@@ -90,6 +91,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))
 		mux.Handle("GET "+prefix+"/account", h.page((*visit).account))
+		mux.Handle("POST "+prefix+"/account", h.page((*visit).accountSent))
 	}
 	for path, f := range h.look.files {
 		mux.Handle("GET "+path, f)
