@@ -50,6 +50,7 @@ var levels = map[string]int{
 	"internal/secrets":   2,
 	"internal/once":      2,
 	"internal/telemetry": 3, // counts events by the kinds of package audit
+	"internal/mail":      3, // tells of its failures by the kinds of package audit
 	"internal/jwks":      3, // fetches through egress
 	"internal/breached":  3,
 	"authn":              3,

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
+	"github.com/gatehouse-auth/gatehouse/admin/mails"
 	"github.com/gatehouse-auth/gatehouse/admin/nodes"
 	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
@@ -27,6 +28,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/factor"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -47,8 +49,10 @@ type Config struct {
 
 	Passwords Passwords
 	// Codes proves codes of second factors (*factor.Service), and Vault seals what apps share.
-	Codes   factors.Codes
-	Vault   factor.Vault
+	Codes factors.Codes
+	Vault factor.Vault
+	// Mail takes the notices of changes.
+	Mail    *mail.Queue
 	Signing Signing
 	// EndGrant ends a grant with all its tokens, and records it (grant.Service.End).
 	EndGrant func(ctx context.Context, realm, id, reason string) (ended bool, err error)
@@ -105,6 +109,7 @@ type Stored struct {
 	Audit    audit.Reader
 	Nodes    nodes.Reader
 	Factors  factor.Reader
+	Mails    mails.Reader
 }
 
 // Tx is the transaction of all subjects, each part as its subject declares it. One
@@ -118,6 +123,7 @@ type Tx struct {
 	Tokens     tokens.Tx
 	Records    records.Tx
 	Nodes      nodes.Tx
+	Mails      mails.Tx
 	System     system.Tx
 	Factors    factors.Tx
 }
@@ -146,6 +152,7 @@ type Service struct {
 	Signing  *signing.Service
 	Records  *records.Service
 	Nodes    *nodes.Service
+	Mails    *mails.Service
 	Files    *realmfile.Service
 	Follow   *follow.Service
 	Factors  *factors.Service
@@ -153,7 +160,7 @@ type Service struct {
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Mails}
 }
 
 // New checks c and returns the service.
@@ -164,13 +171,13 @@ func New(c Config) (*Service, error) {
 	k := &kernel.Kernel{Decide: c.Decide, Record: c.Record, Realms: c.Stored.Realm, Now: c.Now}
 	forRealms := realms.Config{Kernel: k, Realms: c.Stored.Realms, Signing: c.Signing,
 		Run: part(c.Run, func(tx Tx) realms.Tx { return tx.Realms })}
-	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Passwords: c.Passwords, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
+	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Passwords: c.Passwords, Mail: c.Mail, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
 		Run:        part(c.Run, func(tx Tx) users.Tx { return tx.Users }),
 		Bootstraps: part(c.Run, func(tx Tx) users.BootstrapTx { return tx.Bootstraps })}
 	people := users.New(forUsers)
 	forRules := rules.Config{Kernel: k, Rules: c.Stored.Rules, Entities: c.Stored.Entities, Users: people,
 		Prepare: c.Prepare, Explain: c.Explain, Run: part(c.Run, func(tx Tx) rules.Tx { return tx.Rules })}
-	apiKeys := keys.New(keys.Config{Kernel: k, Keys: c.Stored.Keys, Owners: people, Prefix: c.KeyPrefix,
+	apiKeys := keys.New(keys.Config{Kernel: k, Keys: c.Stored.Keys, Owners: people, Mail: c.Mail, Prefix: c.KeyPrefix,
 		Run: part(c.Run, func(tx Tx) keys.Tx { return tx.Keys })})
 	endKey := func(ctx context.Context, actor *gatehouse.Principal, realm, id string) error {
 		_, err := apiKeys.Revoke(ctx, actor, realm, id)
@@ -188,6 +195,7 @@ func New(c Config) (*Service, error) {
 		Nodes:  nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
 		Factors: factors.New(factors.Config{Kernel: k, Factors: c.Stored.Factors, Users: people, Passwords: c.Passwords, Codes: c.Codes, Vault: c.Vault,
 			Run: part(c.Run, func(tx Tx) factors.Tx { return tx.Factors })}),
+		Mails: mails.New(mails.Config{Kernel: k, Mails: c.Stored.Mails, Queue: c.Mail, Run: part(c.Run, func(tx Tx) mails.Tx { return tx.Mails })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,
@@ -216,7 +224,7 @@ func (c *Config) complete() error {
 		{"Stored.Realm", c.Stored.Realm == nil}, {"Stored.Realms", c.Stored.Realms == nil}, {"Stored.Users", c.Stored.Users == nil},
 		{"Stored.Holders", c.Stored.Holders == nil}, {"Stored.Keys", c.Stored.Keys == nil}, {"Stored.Rules", c.Stored.Rules == nil},
 		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Sessions", c.Stored.Sessions == nil}, {"Stored.Audit", c.Stored.Audit == nil},
-		{"Stored.Nodes", c.Stored.Nodes == nil},
+		{"Stored.Nodes", c.Stored.Nodes == nil}, {"Stored.Mails", c.Stored.Mails == nil}, {"Mail", c.Mail == nil},
 		{"Run", c.Run == nil}, {"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Prepare", c.Prepare == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil}, {"EndGrant", c.EndGrant == nil},
 		{"Sessions", c.Sessions == nil}, {"Revoked", c.Revoked == nil},

@@ -71,6 +71,9 @@ const (
 	KindConfigReload   = "config.reload"
 	KindNodeRemove     = "node.remove" // somebody says that a node has stopped which could not say so
 
+	KindMailFailed = "mail.failed" // a message was given up
+	KindMailTest   = "mail.test"
+
 	KindDiskSpace = "disk.space" // little room is left on a disk, or enough again
 
 	KindAuditBroken  = "audit.broken"  // the log is no continuation of what was signed for it

@@ -74,6 +74,8 @@ const (
 	AdminConfiguration = "Configuration"
 	// AdminNode is a process that shares the database.
 	AdminNode = "Node"
+	// AdminMail is the queue of messages to people.
+	AdminMail = "Mail"
 )
 
 // Administration compiles the set that guards Gatehouse's own management. It

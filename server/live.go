@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/breached"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -25,6 +26,7 @@ type live struct {
 	breached  *breached.Filter         // nil without one
 	certs     map[string]*certificates // by the name of the listener, of those with TLS
 	rules     *enforce.Rules
+	mail      mail.Settings
 	auth      http.Handler // of the auth listener
 	gate      http.Handler // of the gateway
 }
@@ -32,7 +34,7 @@ type live struct {
 // makeLive makes everything of cfg that a reload replaces; all that can fail in a reload
 // fails here. Nothing of it is in force yet.
 func (s *Server) makeLive(cfg Config, p parts) (*live, error) {
-	l := &live{cfg: cfg, proxies: p.proxies, upstreams: p.upstreams, breached: p.breached, certs: map[string]*certificates{}}
+	l := &live{cfg: cfg, proxies: p.proxies, upstreams: p.upstreams, breached: p.breached, mail: p.mail, certs: map[string]*certificates{}}
 	for name, of := range map[string]config.Listener{"auth": cfg.Listen.Auth, "gateway": cfg.Listen.Gateway, "metrics": cfg.Listen.Metrics} {
 		switch c := p.certs[name]; {
 		case of.CertFile == "": // also while TLS waits for a restart to begin

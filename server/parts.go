@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/breached"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -27,7 +28,8 @@ type parts struct {
 	upstreams *gateway.Upstreams
 	// countersTLS is for the server that counts for all nodes; nil without TLS.
 	countersTLS *tls.Config
-	breached    *breached.Filter         // nil without one
+	breached    *breached.Filter // nil without one
+	mail        mail.Settings
 	certs       map[string]*certificates // by the name of the listener, of those with TLS
 }
 
@@ -66,6 +68,9 @@ func prepare(cfg Config, before *gateway.Upstreams, known *breached.Filter) (p p
 		p.breached, err = known.Again(file)
 		note("passwords.breached_file", err)
 	}
+	var key string
+	p.mail, key, err = mailSettings(cfg.Mail)
+	note(key, err)
 	p.certs = map[string]*certificates{}
 	for _, l := range []struct {
 		name string

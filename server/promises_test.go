@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -53,6 +55,7 @@ func TestPromisesAreKept(t *testing.T) {
 		{Pattern: "/judged/{id}", Upstream: "api", Action: "read", Resource: &enforce.ResourceRule{Type: "Thing", ID: "{id}"}}}
 	h.cfg.Audit.Overflow, h.cfg.Audit.Queue, h.cfg.Audit.RefusalsPerMinute = "drop", 16, 2
 	h.cfg.Disk.WarnPercent = 100
+	h.cfg.Mail.Server, h.cfg.Mail.Port, h.cfg.Mail.TLS, h.cfg.Mail.From = "127.0.0.1", refusingPost(t), "none", "id@example.com"
 	file := h.fromFile(t)
 	h.start()
 	key := h.bootstrap()
@@ -62,6 +65,7 @@ func TestPromisesAreKept(t *testing.T) {
 	h.rules(key)
 	h.signing(key)
 	h.removedNode(t, key)
+	h.mails(t, key)
 	h.facts(t, key)
 	h.want("a wrong secret of the first start", "POST", "/admin/v1/bootstrap", "", fmt.Sprintf(`{"secret":%q,"username":"late","password":%q}`, "wrong", housePassword), 401)
 	h.want("verify", "POST", "/admin/v1/realms/main/audit/verify", key, `{"checkpoints":[]}`, 200)
@@ -289,6 +293,46 @@ func (h *house) removedNode(t *testing.T, key string) {
 		t.Fatal(err)
 	}
 	h.want("remove a node", "DELETE", "/admin/v1/nodes/node_gone", key, "", 204)
+}
+
+// mails asks for a message that the mail server refuses.
+func (h *house) mails(t *testing.T, key string) {
+	out := h.want("a test message", "POST", "/admin/v1/mails", key, `{"to":"ann@example.com"}`, 201)
+	id, _ := out["id"].(string)
+	testwait.Until(t, 10*time.Second, "it is given up", func() bool {
+		_, out := h.call("GET", h.s.AuthURL()+"/admin/v1/mails/"+id, key, "")
+		return out["state"] == "failed"
+	})
+}
+
+// refusingPost is a mail server that takes no messages.
+func refusingPost(t *testing.T) (port int) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, "220 mx.example ESMTP\r\n")
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					answer := "250 yes"
+					if strings.HasPrefix(lines.Text(), "MAIL") {
+						answer = "550 nothing from here"
+					}
+					_, _ = io.WriteString(c, answer+"\r\n")
+				}
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
 }
 
 // signing makes a new signing key, which retires the old one, and removes that.

@@ -30,6 +30,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/counters"
 	"github.com/gatehouse-auth/gatehouse/internal/diskspace"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/staleness"
@@ -86,6 +87,8 @@ type Server struct {
 	auth      *authn.Authenticator
 	grants    *grant.Service
 	sessions  *session.Service
+	mail      *mail.Queue
+	sender    *mail.Sender
 	asserter  *gateway.Asserter
 	resolver  *gateway.Resolver
 	pipeline  *enforce.Pipeline
@@ -141,7 +144,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/"}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wirePeople,
-		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wireSessions, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
+		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wireSessions, s.wirePipeline, s.wireMail, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
 			return nil, err

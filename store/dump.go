@@ -29,6 +29,7 @@ var tables = [...]string{
 	"signing_keys", "grants", "refresh_tokens", "sessions", "status_bits", "cutoffs", "settings", "audit_positions", "audit_batches",
 	"audit_tiles", "audit_checkpoints", "audit_filters", "audit_removals", "audit_lanes", "audit_taken", "login_failures",
 	"factors",
+	"mails",
 }
 
 // The lines of a backup: a header, then for each table a line that names it and

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -47,6 +48,10 @@ func filled(t *testing.T, cfg store.Config) (rows []string) {
 			if err := tx.PutEntity(ctx, e); err != nil {
 				return err
 			}
+		}
+		if err := tx.InsertMail(ctx, mail.Record{ID: "mail_1", Realm: "main", Kind: mail.KindTest, Once: "o", Recipient: []byte{0, 255}, SealedTo: []byte{1},
+			State: mail.Waiting, CreatedAt: moment(1), EndsAt: moment(2), ExpiresAt: moment(3)}); err != nil {
+			return err
 		}
 		if err := tx.PutFailures(ctx, identity.Failures{Key: make([]byte, 16), State: []byte(`{}`), ExpiresAt: moment(30)}); err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 // of another realm, g gatehouse-guard of the realm that is acted on, h gatehouse-guard of main.
 var may = map[string]string{
 	"me": "aounbh", "get-me-of-realm": "aournbgh", "backup": "ab", "reload-config": "a",
-	"list-nodes": "aou", "remove-node": "a",
+	"list-nodes": "aou", "remove-node": "a", "list-mails": "aou", "get-mail": "aou", "test-mail": "a",
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
@@ -40,6 +40,7 @@ func bodies(victim string) map[string]any {
 		"import-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}, "bits": 256, "sha256": "9b74c9897bac770ffc029102a200c5de7c2f5e1a1d1f9a3f8c1f4c9f3f2a9d11"},
 		"put-role":   map[string]any{}, "put-policy": map[string]any{"text": "permit (principal, action, resource);"}, "put-schema": map[string]any{"text": ""},
 		"put-entity": map[string]any{}, "decide": map[string]any{"principal": victim, "action": "read", "resource": map[string]any{"type": "T", "id": "1"}},
+		"test-mail":     map[string]any{"to": "ann@example.com"},
 		"inspect-token": token, "verify-token": token, "revoke-token": token, "revoke": map[string]any{"kind": "client", "id": "some-client"},
 	}
 }
@@ -83,7 +84,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 					realm = "doomed"
 				}
 				at := strings.NewReplacer("{realm}", realm, "{user}", victim, "{key}", keyID, "{role}", "reader", "{policy}", "doc",
-					"{client}", "some-client", "{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{session}", "ses_none", "{kid}", kid, "{node}", "node_none", "{factor}", "fac_none", "{request}", "req_01m814rehzpn30eps80gwbc1mh").
+					"{client}", "some-client", "{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{session}", "ses_none", "{kid}", kid, "{node}", "node_none", "{mail}", "mail_none", "{factor}", "fac_none", "{request}", "req_01m814rehzpn30eps80gwbc1mh").
 					Replace(strings.TrimPrefix(path, "/admin/v1"))
 				if op.ID == "get-proof" {
 					at += "?index=0"

@@ -40,6 +40,7 @@ func (s *Service) Import(ctx context.Context, actor *gatehouse.Principal, realm 
 	_, id, _ := credential.MintKey(s.c.Prefix, k.Environment) // for its id: the text belongs to nobody
 	k.ID, k.Hash, k.Realm, k.OwnerID, k.Version = id, hash, realm, ownerID, 1
 	k.Imported, k.Prefix = true, in.Prefix
+	maker := s.maker(ctx, actor, realm, ownerID)
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		owner, err := s.keyOwner(ctx, tx, actor, &k)
 		if err != nil {
@@ -55,6 +56,9 @@ func (s *Service) Import(ctx context.Context, actor *gatehouse.Principal, realm 
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["owner"], e.Detail["scopes"] = owner.ID, strings.Join(k.Scopes, " ")
 		e.Detail["imported"] = strings.TrimSpace(k.Prefix + " " + strconv.Itoa(in.Bits) + " bits")
+		if err := s.tell(ctx, tx, actor, k, owner, maker); err != nil {
+			return err
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 	if err != nil {

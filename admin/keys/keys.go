@@ -179,6 +179,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	}
 	text, id, hash := credential.MintKey(s.c.Prefix, k.Environment)
 	k.ID, k.Hash, k.Realm, k.OwnerID, k.Version = id, hash, realm, ownerID, 1
+	maker := s.maker(ctx, actor, realm, ownerID)
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		owner, err := s.keyOwner(ctx, tx, actor, &k)
 		if err != nil {
@@ -193,6 +194,9 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		e := s.k.Event(ctx, actor, realm, audit.KindKeyCreate, "key", k.ID)
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["owner"], e.Detail["scopes"] = owner.ID, strings.Join(k.Scopes, " ")
+		if err := s.tell(ctx, tx, actor, k, owner, maker); err != nil {
+			return err
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 	if err != nil {
@@ -416,6 +420,7 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 	}
 	text, newID, hash := credential.MintKey(s.c.Prefix, old.Environment)
 	var next credential.Key
+	maker := s.maker(ctx, actor, realm, old.OwnerID)
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		k, err := stored(ctx, tx, id)
 		if err != nil {
@@ -432,7 +437,8 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 		}
 		next = k
 		next.ID, next.Hash, next.CreatedAt, next.LastUsedAt, next.Version = newID, hash, now, time.Time{}, 1
-		if _, err := s.keyOwner(ctx, tx, actor, &next); err != nil {
+		owner, err := s.keyOwner(ctx, tx, actor, &next)
+		if err != nil {
 			return err
 		}
 		if !k.ExpiresAt.IsZero() { // as long a life as the old one had
@@ -451,6 +457,9 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 		e := s.k.Event(ctx, actor, realm, audit.KindKeyRotate, "key", id)
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["successor"], e.Detail["old_ends"] = newID, k.ExpiresAt.UTC().Format(time.RFC3339)
+		if err := s.tell(ctx, tx, actor, next, owner, maker); err != nil {
+			return err
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 	if err != nil {

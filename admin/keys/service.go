@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 // Config is what a [Service] needs. Every field is required.
@@ -17,6 +18,7 @@ type Config struct {
 	Keys   Reader
 	Run    gatehouse.Runner[Tx]
 	Owners Owners
+	Mail   Notices
 	Prefix string // of the keys that are made
 }
 
@@ -35,10 +37,22 @@ type Owners interface {
 	Find(ctx context.Context, realm, idOrName string) (identity.User, error)
 }
 
-// Tx is the transaction of the API key use cases.
-type Tx interface {
+// Notices tells people of keys that were made; *mail.Queue has it.
+type Notices interface {
+	On() bool
+	Put(ctx context.Context, tx mail.Outgoing, m mail.Message) (id string, err error)
+}
+
+// Tx is the transaction of the API key use cases, in its parts.
+type Tx struct {
 	kernel.Appender
 	kernel.RealmReader
+	Stored
+	mail.Outgoing
+}
+
+// Stored reads and changes keys and reads who owns them.
+type Stored interface {
 	User(ctx context.Context, realm, id string) (identity.User, error)
 	Key(ctx context.Context, id string) (credential.Key, error)
 	ImportedKeys(ctx context.Context, hash []byte) ([]credential.Key, error)

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
@@ -62,6 +63,9 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 		e.Time = now
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["grants"], e.Detail["sessions"], e.Detail["keys"] = strconv.Itoa(len(grants)), strconv.Itoa(sessions), strconv.Itoa(len(keys))
+		if err := s.tell(ctx, tx, actor, u, mail.KindLoginsEnded, now); err != nil {
+			return err
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 	if err == nil {

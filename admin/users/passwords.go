@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -91,6 +92,13 @@ func (s *Service) storePassword(ctx context.Context, actor *gatehouse.Principal,
 		e := s.k.Event(ctx, actor, u.Realm, audit.KindUserPassword, "user", u.ID)
 		if !own {
 			e.Reason = "reset"
+		}
+		kind := mail.KindPasswordChanged
+		if !own {
+			kind = mail.KindPasswordReset
+		}
+		if err := s.tell(ctx, tx, actor, u, kind, now); err != nil {
+			return err
 		}
 		return tx.AppendEvents(ctx, e)
 	})

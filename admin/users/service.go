@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -23,10 +24,16 @@ type Config struct {
 	Run        gatehouse.Runner[Tx]
 	Bootstraps gatehouse.Runner[BootstrapTx]
 	Passwords  Passwords
+	Mail       Notices
 	KeyPrefix  string // of the first administrator's API key
 	// BootstrapKey is what the one-time secrets of first starts are made with: 32 random
 	// bytes or more, the same on all nodes and over restarts.
 	BootstrapKey []byte
+}
+
+// Notices tells people what happened to their account; *mail.Queue has it.
+type Notices interface {
+	Put(ctx context.Context, tx mail.Outgoing, m mail.Message) (id string, err error)
 }
 
 // Reader reads users.
@@ -78,6 +85,7 @@ type Tx struct {
 	RoleReader
 	Logins
 	KeyWriter
+	mail.Outgoing
 }
 
 // BootstrapTx is the transaction that makes the first administrator, in its parts.

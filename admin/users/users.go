@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -380,8 +381,17 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm,
 		if _, _, err := s.endLogins(ctx, tx, actor, u, e.Time); err != nil {
 			return err
 		}
+		if err := s.tell(ctx, tx, actor, u, mail.KindLoginsEnded, e.Time); err != nil {
+			return err
+		}
 		return tx.AppendEvents(ctx, e)
 	})
+}
+
+// tell queues the notice of what actor did to u's account, to the address that it had then.
+func (s *Service) tell(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User, kind mail.Kind, at time.Time) error {
+	_, err := s.c.Mail.Put(ctx, tx, mail.Message{Kind: kind, Realm: u.Realm, To: u.Email, Data: mail.Data{Account: u.Username, By: actor.Name, At: at}})
+	return err
 }
 
 // touch authorizes a change of a user and reads him.

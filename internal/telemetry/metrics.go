@@ -212,6 +212,10 @@ type Watch struct {
 	SoleNode        func() float64 // 1 while this process goes on when its database is away, else 0
 	StatusBits      func() float64
 	Cutoffs         func() float64
+	MailSent        func() float64 // messages that a mail server took from this process
+	MailRetried     func() float64 // tries that failed, and are made again
+	MailFailed      func() float64 // messages that were given up
+	MailLimited     func() float64 // messages beyond what an address or realm may get
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
 	LimitKeys       func() float64 // who is counted by the rate limits
 	LimitSpilled    func() float64 // events counted together because there were too many of those
@@ -259,6 +263,10 @@ func (m *Metrics) Watch(w Watch) {
 	gauge("sole_node", "1 while this process is the only one, and goes on when the database is away, else 0.", w.SoleNode)
 	gauge("revocation_status_bits", "Revoked status bits in memory.", w.StatusBits)
 	gauge("revocation_cutoffs", "Cut-offs in memory.", w.Cutoffs)
+	counter("mail_sent_total", "Messages to people that the mail server took.", w.MailSent)
+	counter("mail_retried_total", "Tries to send a message that failed and are made again.", w.MailRetried)
+	counter("mail_failed_total", "Messages to people that were given up.", w.MailFailed)
+	counter("mail_limited_total", "Messages that were not queued because the address or the realm had as many as it may get.", w.MailLimited)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)
 	gauge("limit_keys", "Callers whom the rate limits count.", w.LimitKeys)
 	counter("limit_spilled_total", "Requests that the rate limits counted together with others: there were too many callers.", w.LimitSpilled)

@@ -32,6 +32,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -52,6 +53,8 @@ type House struct {
 	Sessions  *session.Service
 	Sequencer *audit.Sequencer
 	Journal   *revocation.Journal
+	Mail      *mail.Queue
+	MailSet   atomic.Pointer[mail.Settings]   // nil: no mail is sent
 	Unsure    atomic.Pointer[gatehouse.Error] // why the house does not know what was revoked
 	Secret    gatehouse.Secret                // of the first administrator
 	Limited   bool                            // every address has made too many requests
@@ -117,6 +120,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 		t.Fatal(err)
 	}
 	box := Must(seal.NewBox(seal.GenerateMasterKey(time.Now())))
+	h.Mail = h.newMail(box)
 	ring := Must(keyring.New(keyring.Config{Store: db, Run: Must(store.Run[keyring.Tx](db)), Box: box, Now: time.Now}))
 	db.Subscribe(ring.Apply)
 	if err := ring.Load(ctx); err != nil {
@@ -157,9 +161,9 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
 	h.config = admin.Config{
-		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db, Factors: db},
+		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db, Factors: db, Mails: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
-		Prepare: decider.Prepare, Passwords: people, Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
+		Prepare: decider.Prepare, Passwords: people, Mail: h.Mail, Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
@@ -194,6 +198,17 @@ func NewOn(t *testing.T, where store.Config) *House {
 
 func (h *House) codes(people *identity.Service, box *seal.Box) *factor.Service {
 	return Must(factor.New(factor.Config{Run: Must(store.Run[factor.Tx](h.DB)), Vault: factor.Vault{Box: box}, Attempts: people, Record: h.Record, Now: time.Now}))
+}
+
+// newMail makes the queue of messages, which nobody sends.
+func (h *House) newMail(box *seal.Box) *mail.Queue {
+	return mail.NewQueue(mail.Config{Box: box, Key: bytes.Repeat([]byte{5}, 32), Logger: slog.New(slog.DiscardHandler), Now: time.Now,
+		Settings: func() mail.Settings {
+			if set := h.MailSet.Load(); set != nil {
+				return *set
+			}
+			return mail.Settings{}
+		}})
 }
 
 func two[A, B any](a A, b B, err error) (A, B) {

@@ -45,6 +45,7 @@ func (c *Config) validate(report reporter) {
 	}
 	c.validateListeners(report)
 	c.Limits.Redis.validate(report)
+	c.Mail.validate(report)
 	for _, err := range parts(c.Gateway.Options.Validate()) {
 		path, text, _ := strings.Cut(err.Error(), ": ")
 		report("gateway."+path, errors.New(text))

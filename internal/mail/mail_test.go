@@ -1,0 +1,85 @@
+package mail
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAddress: what is written to is one bare address, and no text around it can become a
+// header, another recipient or a command of the server's.
+//
+// ASVS: 1.3.11
+func TestAddress(t *testing.T) {
+	for in, want := range map[string]string{
+		"ann@example.com":                         "ann@example.com",
+		"ann+x@Example.com":                       "ann+x@example.com",
+		"ann@bücher.example":                      "ann@xn--bcher-kva.example",
+		"ann@example.com\r\nBcc: x@example.com":   "",
+		"ann@example.com\n":                       "",
+		"ann@example.com, bob@example.com":        "",
+		"Ann <ann@example.com>":                   "",
+		"<ann@example.com>":                       "",
+		"ann@example.com (Ann)":                   "",
+		"\"a\r\nb\"@example.com":                  "",
+		"\"a b\"@example.com":                     "",
+		"änn@example.com":                         "", // no server can be relied on to take it
+		"ann":                                     "",
+		"":                                        "",
+		strings.Repeat("a", 250) + "@example.com": "",
+	} {
+		got, err := Address(in)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+}
+
+// TestSpellingsOfOneMailbox: who writes an address otherwise is not another recipient for
+// the bounds.
+func TestSpellingsOfOneMailbox(t *testing.T) {
+	for _, a := range []string{"Ann.Lee@example.com", "annlee+1@example.com", "a.n.n.lee+x+y@EXAMPLE.com"} {
+		if got := folded(a); got != "annlee@example.com" {
+			t.Errorf("%s: %s", a, got)
+		}
+	}
+}
+
+// TestTexts: each message has its words in each language, with all values and with none,
+// and what somebody chose is text: no header, no markup, no second line, no long letter.
+func TestTexts(t *testing.T) {
+	kinds := []Kind{KindTest, KindPasswordChanged, KindPasswordReset, KindKeyCreated, KindKeyExpires, KindLoginsEnded}
+	evil := "<a href=x>\r\nSubject: y\u202e" + strings.Repeat("z", 500)
+	at := time.Date(2026, 11, 28, 19, 0, 0, 0, time.UTC)
+	for _, language := range languages() {
+		all, err := textsOf(language)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(all.Messages) != len(kinds) {
+			t.Errorf("%s has %d messages, not %d", language, len(all.Messages), len(kinds))
+		}
+		for _, k := range kinds {
+			for _, d := range []Data{{}, {Account: evil, By: evil, Key: evil, KeyName: evil, At: at, Ends: at}} {
+				w, err := write(k, language, "https://id.example", d)
+				if err != nil {
+					t.Fatalf("%s %s: %v", language, k, err)
+				}
+				if w.Subject == "" || strings.ContainsAny(w.Subject, "\r\n{<") {
+					t.Errorf("%s %s: subject %q", language, k, w.Subject)
+				}
+				if strings.Contains(w.Plain, "\nSubject") || strings.Contains(w.HTML, "<a ") || strings.Contains(w.Plain, "{{") || strings.Contains(w.Plain, "<no value>") ||
+					strings.ContainsRune(w.Plain, '\u202e') || strings.Contains(w.Plain, strings.Repeat("z", 100)) {
+					t.Errorf("%s %s: %s\n%s", language, k, w.Plain, w.HTML)
+				}
+			}
+		}
+	}
+	if w, err := write(KindTest, "xx", "https://id.example", Data{}); err != nil || w.Subject != "Test message" {
+		t.Errorf("a language that there is none of: %v %v", w, err)
+	}
+	if !slices.Contains(languages(), "de") {
+		t.Error("no German")
+	}
+}
