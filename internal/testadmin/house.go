@@ -53,7 +53,6 @@ type House struct {
 	Sessions  *session.Service
 	Sequencer *audit.Sequencer
 	Journal   *revocation.Journal
-	Mail      *mail.Queue
 	MailSet   atomic.Pointer[mail.Settings]   // nil: no mail is sent
 	Unsure    atomic.Pointer[gatehouse.Error] // why the house does not know what was revoked
 	Secret    gatehouse.Secret                // of the first administrator
@@ -120,7 +119,6 @@ func NewOn(t *testing.T, where store.Config) *House {
 		t.Fatal(err)
 	}
 	box := Must(seal.NewBox(seal.GenerateMasterKey(time.Now())))
-	h.Mail = h.newMail(box)
 	ring := Must(keyring.New(keyring.Config{Store: db, Run: Must(store.Run[keyring.Tx](db)), Box: box, Now: time.Now}))
 	db.Subscribe(ring.Apply)
 	if err := ring.Load(ctx); err != nil {
@@ -163,7 +161,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.config = admin.Config{
 		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db, Factors: db, Mails: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
-		Prepare: decider.Prepare, Passwords: people, Mail: h.Mail, Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
+		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
