@@ -87,6 +87,8 @@ func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.
 		return identity.User{}, h.refuse
 	case a.Username == "bob" && a.Password == rightPassword:
 		return identity.User{ID: "usr_bob", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "bob"}, nil
+	case a.Username == "amy" && a.Password == rightPassword:
+		return identity.User{ID: "usr_amy", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "amy", SecondFactor: true}, nil
 	}
 	return identity.User{}, credential.ErrInvalidCredentials
 }

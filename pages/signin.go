@@ -122,8 +122,12 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 }
 
 // open opens a session for u, who has just shown the password, and ends the one that
-// this browser had.
+// this browser had. Who has a second factor gets none: a page that asks for the code is
+// missing, and a session by the password alone would go around what the code guards.
 func (v *visit) open(u *identity.User) error {
+	if u.SecondFactor {
+		return gatehouse.ErrSecondFactor
+	}
 	ctx, was := v.r.Context(), v.who
 	proven := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic,
 		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: "aal1"}
@@ -148,12 +152,17 @@ func (v *visit) refuse(view signInView, err error) error {
 	key := ""
 	switch {
 	case e.Code == credential.ErrInvalidCredentials.Code:
-		problem, err := v.language.text("signin.wrong")
-		if err != nil {
+		key = "signin.wrong"
+	case e.Code == gatehouse.ErrSecondFactor.Code:
+		key = "signin.second_factor"
+	}
+	if key != "" {
+		if view.Problem, err = v.language.text(key); err != nil {
 			return err
 		}
-		view.Problem = problem
 		return v.ask(http.StatusUnprocessableEntity, view)
+	}
+	switch {
 	case e.Kind == gatehouse.RateLimited:
 		key = "signin.slow"
 	case e.Kind == gatehouse.Unavailable && e.RetryAfter > 0:
