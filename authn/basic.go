@@ -19,7 +19,7 @@ func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, 
 		return nil, errSubjectUnknown.With(errors.New("the password belongs to no usable account"))
 	}
 	if s.SecondFactor && !rule.FirstFactor {
-		return nil, gatehouse.ErrSecondFactor
+		return nil, gatehouse.ErrSecondFactor.With(errors.New("a password alone; the account has an authenticator app"))
 	}
 	return &gatehouse.Principal{
 		Realm: t.realm.Name, Kind: s.Kind, ID: s.ID, Name: s.Name,
