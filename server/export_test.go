@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -44,17 +45,47 @@ func (d *Demo) StopServer(ctx context.Context) { d.server.Close(ctx) }
 // Another starts another node beside that of the demo: its own data directory and
 // addresses, the same issuer and master key, and what change makes of its configuration.
 func (d *Demo) Another(ctx context.Context, data string, change func(*Config)) (*Server, error) {
+	s, err := d.another(ctx, data, change)
+	if err == nil {
+		err = s.Start(ctx)
+	}
+	return s, err
+}
+
+func (d *Demo) another(ctx context.Context, data string, change func(*Config)) (*Server, error) {
 	cfg := d.server.live.Load().cfg
 	cfg.Issuer = d.server.issuer
 	cfg.Data = data
 	cfg.Listen.Auth.Address, cfg.Listen.Gateway.Address, cfg.Listen.Metrics.Address = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Routes = append([]enforce.Route{}, cfg.Routes...)
 	change(&cfg)
-	s, err := New(ctx, cfg)
-	if err == nil {
-		err = s.Start(ctx)
+	return New(ctx, cfg)
+}
+
+// AnotherThatWaits is [Demo.Another], but it looks for new events of the audit log once an hour:
+// what it signs sooner, somebody has asked for.
+func (d *Demo) AnotherThatWaits(ctx context.Context, data string) (*Server, error) {
+	s, err := d.another(ctx, data, func(*Config) {})
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	sequence, err := store.Run[audit.SequencerTx](s.db)
+	if err == nil {
+		s.sequencer, err = audit.NewSequencer(audit.SequencerConfig{Run: sequence, Pending: s.db, Origin: s.logOrigin, Key: s.auditKey,
+			Heads: s.heads, Broken: s.logBroken, Interval: time.Hour, Now: s.now, Logger: s.log})
+	}
+	if err != nil {
+		return s, err
+	}
+	for i, j := range s.jobs {
+		switch j.name {
+		case "audit sequencer":
+			s.jobs[i].run = s.sequencer.Run
+		case "audit heads":
+			s.jobs[i].run = s.sequencer.Watch
+		}
+	}
+	return s, s.Start(ctx)
 }
 
 // OpenSession opens a browser session on a node, as the pages of sign-in do.

@@ -3,6 +3,8 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -250,5 +252,67 @@ func TestPanicOfRealmOnThreeNodes(t *testing.T) {
 	for _, auth := range auths {
 		call(t, "GET", auth+"/admin/v1/realms/acme/me", "bearer", again).want(t, "a new token", 200)
 		call(t, "POST", auth+"/realms/acme/tokens", "basic", "anna:"+made).want(t, "a new password", 200)
+	}
+}
+
+// TestPanicIsSignedAtOnce: the checkpoint that has the event of a panic is signed because the node that signs was woken,
+// whichever of three nodes was asked: here none would look by itself within the hour.
+func TestPanicIsSignedAtOnce(t *testing.T) {
+	d := demoOn(t, postgresStore(t))
+	d.StopServer(t.Context())
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	var manage [3]string
+	for i := range manage {
+		s, err := d.AnotherThatWaits(t.Context(), t.TempDir())
+		if s != nil {
+			t.Cleanup(func() { s.Close(over) })
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		manage[i] = s.AuthURL() + "/admin/v1/realms/main"
+	}
+	admin := []string{"bearer", d.AdminToken}
+	made := func(at int, name string) (id string) {
+		user := call(t, "POST", manage[at]+"/users", append(admin, "body", fmt.Sprintf(`{"username":%q,"kind":"service"}`, name))...).want(t, name, 201).json["user"]
+		return user.(map[string]any)["id"].(string)
+	}
+	// place is where the log has an event; below zero while it does not.
+	place := func(at int, kind, target string) float64 {
+		items, _ := call(t, "GET", manage[at]+"/audit/events?limit=1&kind="+kind+"&target="+target, admin...).want(t, kind, 200).json["items"].([]any)
+		if len(items) != 1 {
+			t.Fatalf("%d events of kind %s about %s", len(items), kind, target)
+		}
+		return items[0].(map[string]any)["index"].(float64)
+	}
+	end := func(at int, name, id string) {
+		t.Helper()
+		began := time.Now()
+		r := call(t, "POST", manage[at]+"/users/"+name+"/panic?wait=nodes&wait_for=30s", append(admin, "body", `{}`)...).want(t, "the panic", 200)
+		if got := standings(t, r); len(got) != 3 {
+			t.Errorf("%v", got)
+		}
+		proven := time.Since(began)
+		var size float64
+		testwait.Until(t, soon, "a signed checkpoint has the panic", func() bool {
+			note, _ := call(t, "GET", manage[at]+"/audit/checkpoint", admin...).json["note"].(string)
+			lines := strings.SplitN(note, "\n", 3)
+			if len(lines) == 3 {
+				size, _ = strconv.ParseFloat(lines[1], 64)
+			}
+			index := place(at, "user.panic", id)
+			return index >= 0 && size > index
+		})
+		t.Logf("proven after %v, signed after %v", proven, time.Since(began))
+	}
+	end(0, "first", made(0, "first")) // somebody holds the lease now, and has looked once
+	for at := range manage {
+		name := fmt.Sprintf("mallory-%d", at)
+		id := made(at, name)
+		if place(at, "user.create", id) >= 0 {
+			t.Error("the log has an event that nobody has asked for")
+		}
+		end(at, name, id)
 	}
 }
