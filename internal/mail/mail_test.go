@@ -50,7 +50,7 @@ func TestSpellingsOfOneMailbox(t *testing.T) {
 // and what somebody chose is text: no header, no markup, no second line, no long letter.
 func TestTexts(t *testing.T) {
 	kinds := []Kind{KindTest, KindPasswordChanged, KindPasswordReset, KindKeyCreated, KindKeyExpires, KindLoginsEnded}
-	evil := "<a href=x>\r\nSubject: y\u202e" + strings.Repeat("z", 500)
+	evil := "{Key}<a href=x>\r\nSubject: y\u202e" + strings.Repeat("z", 500)
 	at := time.Date(2026, 11, 28, 19, 0, 0, 0, time.UTC)
 	for _, language := range languages() {
 		all, err := textsOf(language)
@@ -69,7 +69,7 @@ func TestTexts(t *testing.T) {
 				if w.Subject == "" || strings.ContainsAny(w.Subject, "\r\n{<") {
 					t.Errorf("%s %s: subject %q", language, k, w.Subject)
 				}
-				if strings.Contains(w.Plain, "\nSubject") || strings.Contains(w.HTML, "<a ") || strings.Contains(w.Plain, "{{") || strings.Contains(w.Plain, "<no value>") ||
+				if strings.Contains(w.Plain, "\nSubject") || strings.Contains(w.HTML, "<a ") || strings.Contains(strings.ReplaceAll(w.Plain, "{Key}<", ""), "{") ||
 					strings.ContainsRune(w.Plain, '\u202e') || strings.Contains(w.Plain, strings.Repeat("z", 100)) {
 					t.Errorf("%s %s: %s\n%s", language, k, w.Plain, w.HTML)
 				}

@@ -1,17 +1,15 @@
 package mail
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
-	htmltemplate "html/template"
+	"html"
 	"net/mail"
 	"slices"
 	"strings"
-	"text/template"
 	"time"
 	"unicode"
 
@@ -87,6 +85,8 @@ type texts struct {
 	Time     string           `json:"time"`     // layout of times, which are UTC
 	Greeting string           `json:"greeting"` // of somebody whose account is known
 	Footer   string           `json:"footer"`
+	Ends     string           `json:"ends"`    // {Life} of what ends
+	Endless  string           `json:"endless"` // and of what does not
 	Messages map[Kind]content `json:"messages"`
 }
 
@@ -106,14 +106,6 @@ type written struct {
 	Subject, Plain, HTML string
 }
 
-// page is the HTML form: it names no colour and no font, so that the reader's own hold, and
-// loads nothing.
-const page = `<!DOCTYPE html>
-<html lang="{{.Language}}"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>{{.Subject}}</title></head>
-<body>{{range .Lines}}<p>{{.}}</p>
-{{end}}<hr><p><small>{{.Footer}}</small></p></body></html>
-`
-
 // write puts a message into words.
 func write(k Kind, language, issuer string, d Data) (w written, err error) {
 	t, err := textsOf(language)
@@ -124,44 +116,46 @@ func write(k Kind, language, issuer string, d Data) (w written, err error) {
 	if !ok {
 		return w, fmt.Errorf("mail: no text of %q in %s", k, language)
 	}
-	values := map[string]string{"Account": shown(d.Account), "By": shown(d.By), "Key": shown(d.Key), "KeyName": shown(d.KeyName), "Issuer": issuer}
-	for name, at := range map[string]time.Time{"At": d.At, "Ends": d.Ends} {
-		if values[name] = ""; !at.IsZero() {
-			values[name] = at.UTC().Format(t.Time)
+	when := func(at time.Time) string {
+		if at.IsZero() {
+			return ""
 		}
+		return at.UTC().Format(t.Time)
 	}
-	fill := func(text string) string {
-		var out strings.Builder
-		parsed, err2 := template.New("").Option("missingkey=error").Parse(text)
-		if err2 == nil {
-			err2 = parsed.Execute(&out, values)
-		}
-		err = errors.Join(err, err2)
-		return strings.TrimSpace(out.String())
+	life := t.Endless
+	if !d.Ends.IsZero() {
+		life = strings.ReplaceAll(t.Ends, "{Ends}", when(d.Ends))
 	}
-	w.Subject = c.Subject // not filled: nothing of a caller is in a header
+	// In one pass: what somebody chose is not looked through for names of values. No package
+	// of templates, which would keep every method of the whole program, 4 MiB, for their
+	// own texts to call.
+	fill := strings.NewReplacer("{Account}", shown(d.Account), "{By}", shown(d.By), "{Key}", shown(d.Key), "{KeyName}", shown(d.KeyName),
+		"{At}", when(d.At), "{Ends}", when(d.Ends), "{Life}", life, "{Issuer}", issuer)
 	var lines []string
-	if values["Account"] != "" {
-		lines = append(lines, fill(t.Greeting))
+	if d.Account != "" {
+		lines = append(lines, fill.Replace(t.Greeting))
 	}
 	for _, line := range c.Lines {
-		if text := fill(line); text != "" {
-			lines = append(lines, text)
-		}
+		lines = append(lines, fill.Replace(line))
 	}
-	footer := fill(t.Footer)
-	if err != nil {
-		return w, err
-	}
+	footer := fill.Replace(t.Footer)
+	w.Subject = c.Subject // not filled: nothing of a caller is in a header
 	w.Plain = strings.Join(lines, "\n\n") + "\n\n-- \n" + footer + "\n"
-	html, err := htmltemplate.New("").Parse(page)
-	if err != nil {
-		return w, err
+	w.HTML = page(language, w.Subject, lines, footer)
+	return w, nil
+}
+
+// page is the HTML form: it names no colour and no font, so that the reader's own hold, and
+// loads nothing. All that is put into it stands between tags.
+func page(language, subject string, lines []string, footer string) string {
+	var b strings.Builder
+	b.WriteString("<!DOCTYPE html>\n<html lang=\"" + html.EscapeString(language) + "\"><head><meta charset=\"utf-8\">" +
+		"<meta name=\"color-scheme\" content=\"light dark\"><title>" + html.EscapeString(subject) + "</title></head>\n<body>")
+	for _, line := range lines {
+		b.WriteString("<p>" + html.EscapeString(line) + "</p>\n")
 	}
-	var b bytes.Buffer
-	err = html.Execute(&b, map[string]any{"Language": language, "Subject": w.Subject, "Lines": lines, "Footer": footer})
-	w.HTML = b.String()
-	return w, err
+	b.WriteString("<hr><p><small>" + html.EscapeString(footer) + "</small></p></body></html>\n")
+	return b.String()
 }
 
 // errAddress says that a text is no address that can be written to.
