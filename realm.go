@@ -148,8 +148,7 @@ func (s RealmSettings) Defaults() RealmSettings {
 	s.RefreshGrace = cmp.Or(s.RefreshGrace, 10*time.Second)
 	s.KeyRotation = cmp.Or(s.KeyRotation, 30*24*time.Hour)
 	s.KeyPropagation = cmp.Or(s.KeyPropagation, time.Hour)
-	s.SessionIdle = cmp.Or(s.SessionIdle, 30*time.Minute)
-	s.SessionTTL = cmp.Or(s.SessionTTL, 24*time.Hour)
+	s.SessionIdle, s.SessionTTL = cmp.Or(s.SessionIdle, 30*time.Minute), cmp.Or(s.SessionTTL, 24*time.Hour)
 	s.MaxSessions = cmp.Or(s.MaxSessions, 20)
 	s.PasswordMinLength = cmp.Or(s.PasswordMinLength, 15)
 	return s

@@ -35,7 +35,6 @@ type house struct {
 	device   map[string]gatehouse.Secret
 	broken   error // what a look at a session gets
 	limited  bool
-	log      strings.Builder
 }
 
 func newHouse(t *testing.T, tls bool) *house {

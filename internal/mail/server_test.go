@@ -33,7 +33,6 @@ type post struct {
 	got   []letter
 	rcpt  func(to string) error // nil takes everybody
 	taken func(c *smtp.Conn) error
-	user  string
 }
 
 // letter is what the server has.
