@@ -66,7 +66,9 @@ func TestOnline(t *testing.T) {
 		"too large": func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprint(w, strings.Repeat(strings.Repeat("A", 35)+":1\n", 20_000))
 		},
-		"moved":   func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound) },
+		"moved": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
+		},
 		"silence": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	} {
 		answer = bad
