@@ -17,19 +17,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/factors"
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
+	"github.com/gatehouse-auth/gatehouse/admin/mails"
 	"github.com/gatehouse-auth/gatehouse/admin/nodes"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
+	"github.com/gatehouse-auth/gatehouse/admin/sessions"
 	"github.com/gatehouse-auth/gatehouse/admin/tokens"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authz"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
 // empty is a store that holds nothing. What it lacks must not be reached by somebody
@@ -50,6 +57,11 @@ type (
 	noKeys     struct{ keys.Reader }
 	noHolders  struct{ users.Holders }
 	noJournal  struct{ follow.Journal }
+	noSessions struct{ sessions.Reader }
+	noLife     struct{ sessions.Life }
+	noFactors  struct{ factor.Reader }
+	noCodes    struct{ factors.Codes }
+	noMails    struct{ mails.Reader }
 )
 
 func (empty) Realm(context.Context, string) (gatehouse.Realm, error) {
@@ -71,7 +83,7 @@ func api(f *testing.F) http.Handler {
 	f.Helper()
 	svc, err := admin.New(admin.Config{
 		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Rules: noRules{},
-			Entities: noEntities{}, Grants: noGrants{}, Audit: noLog{}, Nodes: noNodes{}},
+			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Audit: noLog{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}},
 		// A transaction that never begins.
 		Run: func(context.Context, func(context.Context, admin.Tx) error) error { return gatehouse.NotFound },
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
@@ -83,7 +95,8 @@ func api(f *testing.F) http.Handler {
 			return policy.Explanation{}, nil
 		},
 		Prepare:   func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable },
-		Passwords: noHash{}, Signing: noRing{},
+		Passwords: noHash{}, Codes: noCodes{}, Vault: factor.Vault{Box: &seal.Box{}}, Mail: &mail.Queue{}, Signing: noRing{},
+		Sessions: noLife{}, Revoked: func(revocation.Ref) (bool, string) { return false, "" },
 		EndGrant: func(context.Context, string, string, string) (bool, error) { return false, gatehouse.NotFound },
 		Verify: func(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {
 			return nil, gatehouse.Unauthenticated
