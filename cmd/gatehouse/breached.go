@@ -47,7 +47,7 @@ whole. Reload the configuration then.`,
 			return a.showFilter(to, info, nil)
 		},
 	}
-	c.Flags().StringVarP(&to, "output", "o", "", "the `file` to make, or to put a new one in place of")
+	c.Flags().StringVar(&to, "output", "", "the `file` to make, or to put a new one in place of")
 	c.Flags().Uint64Var(&o.MinCount, "min-count", 1, "leave out what was seen less often")
 	c.Flags().BoolVar(&o.Partial, "partial", false, "take a directory that lacks range files")
 	return c

@@ -85,7 +85,8 @@ func TestMistakes(t *testing.T) {
 	}))
 	defer expired.Close()
 	local := map[string]bool{"init": true, "serve": true, "demo": true, "protect": true, "restore": true, "version": true, "jose verify": true,
-		"config check": true, "config schema": true, "config reference": true, "policy check": true, "admin recover": true, "move": true}
+		"config check": true, "config schema": true, "config reference": true, "policy check": true, "admin recover": true, "move": true,
+		"breached build": true, "breached check": true}
 	seen := 0
 	leaves(func(path []string, c *cobra.Command) {
 		seen++
@@ -164,7 +165,7 @@ func TestMistakes(t *testing.T) {
 func required(c *cobra.Command, passwords string) []string {
 	var out []string
 	for name, value := range map[string]string{"name": "n", "principal": "bob", "action": "read", "resource": "Document/1", "disable": "true",
-		"sha256": strings.Repeat("ab", 32), "bits": "128", "htpasswd": passwords} {
+		"sha256": strings.Repeat("ab", 32), "bits": "128", "htpasswd": passwords, "all": "true"} {
 		if f := c.Flags().Lookup(name); f != nil {
 			out = append(out, "--"+name+"="+value)
 		}
