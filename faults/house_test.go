@@ -148,7 +148,7 @@ func (h *house) databases(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.db1.Stop)
-	h.commands(t, h.db1, "these do without:", h.password)
+	h.commands(t, h.db1, "do without:", h.password)
 	h.db2 = h.follow(t, "10.0.0.21", "db2", h.settings("standby.conf"))
 	h.waitedFor(t, h.db1)
 	text := h.file(t, "README.md", "PASSWORD", h.password, "sslmode=verify-full&sslrootcert=/etc/gatehouse/db-ca.pem", "sslmode=disable")

@@ -9,8 +9,6 @@ import (
 
 // TestAddress: what is written to is one bare address, and no text around it can become a
 // header, another recipient or a command of the server's.
-//
-// ASVS: 1.3.11
 func TestAddress(t *testing.T) {
 	for in, want := range map[string]string{
 		"ann@example.com":                         "ann@example.com",

@@ -211,8 +211,6 @@ func parts(t *testing.T, m *netmail.Message) (plain, html string) {
 
 // TestTLSIsKept: without TLS, or with that of somebody else, nothing is said to a server,
 // least of all a password.
-//
-// ASVS: 12.3.1
 func TestTLSIsKept(t *testing.T) {
 	cfg := store.Config{Driver: store.DriverSQLite, Path: filepath.Join(t.TempDir(), "mail.db")}
 	password := filepath.Join(t.TempDir(), "password")
