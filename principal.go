@@ -41,6 +41,9 @@ const (
 	AAL2 = "aal2" // two
 )
 
+// AMRMultiFactor is the method that stands beside the others when more than one factor was proved (RFC 8176 §2).
+const AMRMultiFactor = "mfa"
+
 // ScopeAll is the scope of a credential that is the user's own rather than a
 // delegated one: Basic, and first-party tokens issued without narrowing. Only
 // Gatehouse itself grants it; it is dropped from the claims of foreign issuers.

