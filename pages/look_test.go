@@ -54,6 +54,18 @@ func TestAssets(t *testing.T) {
 	}
 }
 
+// TestChosenThemeWins: whoever chose light or dark at the foot of a page gets it, whatever the system says. A
+// rule for the root element weighs as much as one for its attribute, so that the later one wins.
+func TestChosenThemeWins(t *testing.T) {
+	text := string(css)
+	system := strings.LastIndex(text, ":root { color-scheme: light dark; }")
+	for _, theme := range []string{"light", "dark"} {
+		if chosen := strings.Index(text, `[data-theme="`+theme+`"] { color-scheme: `+theme+`; }`); system < 0 || chosen < system {
+			t.Errorf("%s stands at %d, before what the system says at %d", theme, chosen, system)
+		}
+	}
+}
+
 // TestContrast: text has 4.5, borders of controls and marks 3, in light and dark (WCAG 2.2, 1.4.3, 1.4.11).
 func TestContrast(t *testing.T) {
 	token := regexp.MustCompile(`(?m)^\s+--([a-z0-9-]+): light-dark\(oklch\(([\d.]+) ([\d.]+) ([\d.]+)\), oklch\(([\d.]+) ([\d.]+) ([\d.]+)\)\);`)
