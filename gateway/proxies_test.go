@@ -258,12 +258,13 @@ func TestApache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	script := readable(t, filepath.Join(deploy, "gatehouse.lua"))
 	host, port, _ := net.SplitHostPort(authServer.Listener.Addr().String())
 	conf := "ServerRoot " + dir + "\nServerName localhost\nListen " + addr + "\nPidFile " + dir + "/pid\nErrorLog " + dir + "/error.log\nDefaultRuntimeDir " + dir + "\n"
 	for _, m := range []string{"mpm_event", "authz_core", "lua", "proxy", "proxy_http", "headers", "setenvif"} {
 		conf += "LoadModule " + m + "_module " + modules + "mod_" + m + ".so\n"
 	}
-	for name, value := range map[string]string{"GATEHOUSE_HOST": host, "GATEHOUSE_PORT": port, "GATEHOUSE_LUA": deploy + "/gatehouse.lua", "API": api.Listener.Addr().String()} {
+	for name, value := range map[string]string{"GATEHOUSE_HOST": host, "GATEHOUSE_PORT": port, "GATEHOUSE_LUA": script, "API": api.Listener.Addr().String()} {
 		conf += "Define " + name + " " + value + "\n"
 	}
 	if os.Getuid() == 0 {
@@ -286,6 +287,29 @@ func TestApache(t *testing.T) {
 		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
 		t.Logf("%s", log)
 	}
+}
+
+// readable is a copy of a file that every account can read: a proxy that was started by root works as nobody, who
+// may not enter the directory that the repository was cloned into.
+func readable(t *testing.T, file string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gatehouse-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	b, err := os.ReadFile(file)
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	to := filepath.Join(dir, filepath.Base(file))
+	if err == nil {
+		err = os.WriteFile(to, b, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
 }
 
 // TestTraefik runs Traefik on the file in deploy/traefik, with its two addresses
