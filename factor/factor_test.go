@@ -73,7 +73,7 @@ func (n *node) fill(t *testing.T, now time.Time) (secret string, codes []gatehou
 // TestSkew: an app whose clock is half a minute off is let in, one that is a minute off is not; and a later step ends those
 // before it.
 //
-// ASVS: 6.5.5, 6.5.8
+// ASVS: 6.5.8
 func TestSkew(t *testing.T) {
 	now := time.Unix(1_800_000_015, 0)
 	cfg := store.Config{Driver: store.DriverSQLite, Path: filepath.Join(t.TempDir(), "factors.db")}
