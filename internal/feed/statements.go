@@ -29,12 +29,15 @@ const (
 
 	// readRows takes the snapshot, the rows and everything that says what they are
 	// worth in one statement: two statements would see two moments. It fails on a
-	// standby, whose snapshots list no transactions in progress.
+	// standby, whose snapshots list no transactions in progress. New rows and those of
+	// transactions that were open are two selections: for one condition with OR, the plan
+	// that PostgreSQL keeps walks through every row that is still there.
 	readRows = `SELECT s.system, s.timeline, s.now, s.snapshot, s.floor, s.kept, f.xid, f.node, f.written_at, f.changes FROM
 		(SELECT (SELECT system_identifier FROM pg_control_system()) AS system, substr(pg_walfile_name(pg_current_wal_lsn()),1,8) AS timeline,
 			` + clock + ` AS now, pg_current_snapshot()::text AS snapshot, coalesce((SELECT snapshot FROM feed_floor),'') AS floor,
 			$3::bigint=0 OR EXISTS (SELECT 1 FROM feed WHERE xid=$3 AND node=$4 AND written_at=$5) AS kept) AS s
-		LEFT JOIN (SELECT xid, node, written_at, changes FROM feed WHERE xid>=$1 OR xid=ANY($2::bigint[]) ORDER BY xid LIMIT $6) AS f ON true
+		LEFT JOIN (SELECT xid, node, written_at, changes FROM ((SELECT * FROM feed WHERE xid>=$1 ORDER BY xid LIMIT $6)
+			UNION ALL (SELECT * FROM feed WHERE xid<$1 AND xid=ANY($2::bigint[]))) AS f ORDER BY xid LIMIT $6) AS f ON true
 		ORDER BY f.xid`
 
 	// What a copy of another cluster brought along lies in the future here.
