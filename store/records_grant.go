@@ -347,7 +347,7 @@ func (q Queries) StatusBitAt(ctx context.Context, ref revocation.Ref, take func(
 
 // CutoffsOf gives take every cut-off that could concern one credential.
 func (q Queries) CutoffsOf(ctx context.Context, ref revocation.Ref, take func(revocation.Cutoff) error) error {
-	return each(ctx, q.c, scanCutoff, take, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs WHERE realm=$1 AND (kind=$2
+	return each(ctx, q.c, scanCutoff, take, `SELECT realm, kind, id, before_at, expires_at FROM cutoffs WHERE realm=$1 AND (kind=$2 AND id=''
 		OR kind=$3 AND id=$4 OR kind=$5 AND id=$6 OR kind=$7 AND id=$8 OR kind=$9 AND id=$10)`, ref.Realm, string(revocation.CutoffRealm),
 		string(revocation.CutoffSubject), ref.Subject, string(revocation.CutoffClient), ref.Client, string(revocation.CutoffSession), ref.Session,
 		string(revocation.CutoffKey), ref.KeyID)
