@@ -25,7 +25,7 @@ install: go ## install gatehouse where go install puts programs
 run: build ## start Gatehouse on SQLite with a demo API behind it, and print lines to paste
 	./bin/gatehouse demo
 
-deps: ## install what the tests need (PostgreSQL, nginx), where this machine allows it
+deps: ## install what the tests need (PostgreSQL, nginx, Chromium), where this machine allows it
 	@scripts/test-deps
 
 check: ## format, vet, linters, layers

@@ -181,3 +181,27 @@ func TestDependenciesAreExplained(t *testing.T) {
 		}
 	}
 }
+
+// TestModulesOfTests: what docs/dependencies.md has for tests stays out of the program, a browser among it.
+func TestModulesOfTests(t *testing.T) {
+	doc, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := regexp.MustCompile(`(?m)^\| (\S+\.\S+) \| tests \|`).FindAllStringSubmatch(string(doc), -1)
+	if len(rows) < 5 {
+		t.Fatalf("found %d modules of tests: the search is broken", len(rows))
+	}
+	for _, p := range packages(t) {
+		if isOutside(p.dir) {
+			continue
+		}
+		for _, imp := range p.imports {
+			for _, m := range rows {
+				if imp == m[1] || strings.HasPrefix(imp, m[1]+"/") {
+					t.Errorf("%s imports %s, which is for tests", p.dir, imp)
+				}
+			}
+		}
+	}
+}

@@ -3,10 +3,7 @@ package examples_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/testnode"
 )
 
 // app is how one example is started. argv gets the port to listen on.
@@ -159,7 +158,7 @@ func express(t *testing.T, env ...string) app {
 func nodeProgram(t *testing.T, example string, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(nodeModules(t, example), filepath.Join(dir, "node_modules")); err != nil {
+	if err := os.Symlink(testnode.Modules(t, "examples/"+example), filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range append(files, "package.json") {
@@ -169,58 +168,6 @@ func nodeProgram(t *testing.T, example string, files ...string) string {
 		copyFile(t, filepath.Join(example, name), filepath.Join(dir, name))
 	}
 	return dir
-}
-
-// npmRuns has one npm install at a time, so that the next finds what it installed.
-var npmRuns sync.Mutex
-
-// nodeModules installs what an example's package-lock.json pins, once per lock file,
-// under .cache; the checkout itself gets no node_modules.
-func nodeModules(t *testing.T, example string) string {
-	t.Helper()
-	npmRuns.Lock()
-	defer npmRuns.Unlock()
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		missing(t, "npm")
-	}
-	lock, err := os.ReadFile(filepath.Join(example, "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	cache, err := filepath.Abs(filepath.Join("..", ".cache", "examples"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := filepath.Join(cache, example+"-"+hex.EncodeToString(sum[:8]))
-	if _, err := os.Stat(filepath.Join(done, "node_modules")); err == nil {
-		return filepath.Join(done, "node_modules")
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	work, err := os.MkdirTemp(cache, "npm-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(work)
-	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
-		copyFile(t, filepath.Join(example, name), filepath.Join(work, name))
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	cmd.Dir = work
-	if out, err := cmd.CombinedOutput(); err != nil {
-		missing(t, fmt.Sprintf("the npm packages of examples/%s (npm ci: %v)\n%s", example, err, out))
-	}
-	if err := os.Rename(work, done); err != nil {
-		if _, statErr := os.Stat(filepath.Join(done, "node_modules")); statErr != nil { // else another run was first
-			t.Fatal(err)
-		}
-	}
-	return filepath.Join(done, "node_modules")
 }
 
 func copyFile(t *testing.T, from, to string) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/internal/testbrowser"
 	"github.com/gatehouse-auth/gatehouse/internal/testpg"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
@@ -17,6 +18,9 @@ var (
 	why      string
 )
 
+// chromium shows pages to all tests that want one.
+var chromium testbrowser.Browser
+
 func TestMain(m *testing.M) {
 	var err error
 	if postgres, err = testpg.Start(); err != nil {
@@ -26,6 +30,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
+	chromium.Close()
 	if postgres != nil {
 		postgres.Stop()
 	}
