@@ -13,7 +13,8 @@ type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 
 // Handler adapts fn: an error that it returns becomes a problem response. When
 // fn had begun its response already, the connection is cut, so that a client
-// cannot take half an answer for a whole one.
+// cannot take half an answer for a whole one. That is an error of ours, unless the
+// answer could not be written: anybody can leave one unread.
 func (p *Problems) Handler(fn HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := Track(w)
@@ -21,7 +22,11 @@ func (p *Problems) Handler(fn HandlerFunc) http.Handler {
 		if err == nil {
 			return
 		}
-		if t.started() {
+		switch {
+		case t.lost != nil:
+			p.untaken().note(r.Context(), t.lost)
+			panic(http.ErrAbortHandler)
+		case t.started():
 			p.Log(r, "error after the response began", err)
 			panic(http.ErrAbortHandler)
 		}
@@ -31,7 +36,8 @@ func (p *Problems) Handler(fn HandlerFunc) http.Handler {
 
 // Recover answers 500 when next panics, logs the value and the stack under the
 // request id, and then calls onPanic (which may be nil). http.ErrAbortHandler
-// passes through: it is how a handler cuts a connection on purpose.
+// passes through: it is how a handler cuts a connection on purpose. So is the failure to
+// write an answer, with which the router of the management API panics.
 func (p *Problems) Recover(next http.Handler, onPanic func(r *http.Request, value any)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t := Track(w)
@@ -42,6 +48,9 @@ func (p *Problems) Recover(next http.Handler, onPanic func(r *http.Request, valu
 			}
 			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(v)
+			} else if ok && t.lost != nil && errors.Is(err, t.lost) {
+				p.untaken().note(r.Context(), t.lost)
+				panic(http.ErrAbortHandler)
 			}
 			if p != nil && p.Logger != nil {
 				p.Logger.ErrorContext(r.Context(), "panic", slog.Any("value", v), slog.String("stack", string(debug.Stack())))
@@ -60,6 +69,13 @@ func (p *Problems) Recover(next http.Handler, onPanic func(r *http.Request, valu
 
 var errPanic = errors.New("web: handler panicked")
 
+func (p *Problems) untaken() *Untaken {
+	if p == nil {
+		return nil
+	}
+	return p.Untaken
+}
+
 // Log tells the operator of an error that a caller is not shown.
 func (p *Problems) Log(r *http.Request, msg string, err error) {
 	if p != nil && p.Logger != nil {
@@ -73,6 +89,7 @@ type Tracked struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	lost   error // what a write of the body failed with
 }
 
 // Track wraps w, or returns it when it is a *Tracked already.
@@ -107,6 +124,9 @@ func (t *Tracked) Write(b []byte) (int, error) {
 	}
 	n, err := t.ResponseWriter.Write(b)
 	t.bytes += int64(n)
+	if err != nil {
+		t.lost = err
+	}
 	return n, err
 }
 

@@ -3,12 +3,16 @@ package web
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -206,4 +210,60 @@ func TestClientRequestIDCharacters(t *testing.T) {
 	if got := ClientRequestID(request("", nil)); got != "" {
 		t.Errorf("none → %q", got)
 	}
+}
+
+// deaf is a caller who takes nothing of an answer's body.
+type deaf struct{ *httptest.ResponseRecorder }
+
+func (deaf) Write([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+
+// TestUntaken: answers that nobody takes are no error of ours, whoever finds out that they cannot be written, and strangers
+// who leave thousands of them leave a line a minute in the log, which counts them.
+func TestUntaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, log := loudly()
+		p.Untaken = &Untaken{Logger: p.Logger}
+		returns := p.Handler(func(w http.ResponseWriter, _ *http.Request) error {
+			_, err := io.WriteString(w, "answer")
+			return fmt.Errorf("encoder: %w", err)
+		})
+		panics := p.Recover(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, err := io.WriteString(w, "answer")
+			panic(fmt.Errorf("router: %w", err))
+		}), func(_ *http.Request, v any) { t.Errorf("a panic was told of: %v", v) })
+		leave := func(h http.Handler) {
+			t.Helper()
+			defer func() {
+				if v := recover(); v != http.ErrAbortHandler {
+					t.Errorf("the connection was not cut: %v", v)
+				}
+			}()
+			h.ServeHTTP(deaf{httptest.NewRecorder()}, request("", nil))
+		}
+		for range 500 {
+			leave(returns)
+			leave(panics)
+		}
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=INFO") || !strings.Contains(got, "answers=1 ") || !strings.Contains(got, "i/o timeout") {
+			t.Errorf("the log says %s", got)
+		}
+		log.Reset()
+		time.Sleep(time.Minute) // of the bubble
+		leave(returns)
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "answers=1000 ") {
+			t.Errorf("a minute later the log says %s", got)
+		}
+		// What is told nobody is cut all the same; and a panic of another reason is one, whoever reads.
+		p.Untaken = nil
+		leave(returns)
+		log.Reset()
+		other := (&Problems{Logger: p.Logger}).Recover(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "answer")
+			panic(errors.New("disk on fire"))
+		}), nil)
+		leave(other)
+		if !strings.Contains(log.String(), "disk on fire") || !strings.Contains(log.String(), "level=ERROR") {
+			t.Errorf("a panic beside it: %s", log)
+		}
+	})
 }

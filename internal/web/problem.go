@@ -38,6 +38,8 @@ type Problems struct {
 	DocsBase string
 	// Logger receives the cause of internal errors and of panics; nil discards.
 	Logger *slog.Logger
+	// Untaken is told of answers that nobody takes; nil tells nobody.
+	Untaken *Untaken
 	// Form gives the body of a problem where a protocol has a form of its own; nil is
 	// the problem itself.
 	Form func(Problem) (contentType string, body any)
