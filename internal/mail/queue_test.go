@@ -221,26 +221,33 @@ func TestTLSIsKept(t *testing.T) {
 	other := newPost(t, mail.TLSRequired) // whose roots are not those of the servers
 	for name, c := range map[string]struct {
 		server, says mail.TLS
+		user         string // "": the library has no password that it would keep to itself
 		strange      bool
 		sent         bool
 	}{
-		"STARTTLS":                        {mail.TLSRequired, mail.TLSRequired, false, true},
-		"from the first byte":             {mail.TLSImplicit, mail.TLSImplicit, false, true},
-		"a server that has taken it away": {mail.TLSNone, mail.TLSRequired, false, false},
-		"a server without":                {mail.TLSNone, mail.TLSImplicit, false, false},
-		"another's certificate":           {mail.TLSRequired, mail.TLSRequired, true, false},
-		"another's, from the first byte":  {mail.TLSImplicit, mail.TLSImplicit, true, false},
+		"STARTTLS":                        {mail.TLSRequired, mail.TLSRequired, "gate", false, true},
+		"STARTTLS, no password":           {mail.TLSRequired, mail.TLSRequired, "", false, true},
+		"from the first byte":             {mail.TLSImplicit, mail.TLSImplicit, "gate", false, true},
+		"a server that has taken it away": {mail.TLSNone, mail.TLSRequired, "gate", false, false},
+		"taken away, no password":         {mail.TLSNone, mail.TLSRequired, "", false, false},
+		"a server without":                {mail.TLSNone, mail.TLSImplicit, "gate", false, false},
+		"a server without, no password":   {mail.TLSNone, mail.TLSImplicit, "", false, false},
+		"another's certificate":           {mail.TLSRequired, mail.TLSRequired, "gate", true, false},
+		"another's, no password":          {mail.TLSRequired, mail.TLSRequired, "", true, false},
+		"another's, from the first byte":  {mail.TLSImplicit, mail.TLSImplicit, "gate", true, false},
 	} {
 		p := newPost(t, c.server)
 		o.set = p.settings(c.says)
 		o.set.PerAddress, o.set.PerRealm = 100, 100
-		o.set.SMTP.User, o.set.SMTP.PasswordFile = "gate", password
+		if c.user != "" {
+			o.set.SMTP.User, o.set.SMTP.PasswordFile = c.user, password
+		}
 		if c.strange {
 			o.set.SMTP.Roots = other.roots
 		}
 		id := o.put(mail.Message{To: "ann@example.com"})
 		away := o.round()
-		if got := p.letters(); c.sent && (len(got) != 1 || !got[0].secure || got[0].user != "gate") || !c.sent && len(got) > 0 || away == c.sent {
+		if got := p.letters(); c.sent && (len(got) != 1 || !got[0].secure || got[0].user != c.user) || !c.sent && len(got) > 0 || away == c.sent {
 			t.Errorf("%s: %d letters, away %v: %+v", name, len(got), away, o.get(id))
 		}
 		o.pass(25 * time.Hour) // nothing waits for the next one
