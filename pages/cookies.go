@@ -21,6 +21,7 @@ const hostPrefix = "__Host-"
 const (
 	cookieSession  = "gatehouse-session-"
 	cookieDevice   = "gatehouse-device-"
+	cookieHalfDone = "gatehouse-signin-" // of a sign-in that waits for a code
 	cookieForm     = "gatehouse-form"
 	cookieLanguage = "gatehouse-language"
 	cookieTheme    = "gatehouse-theme"
@@ -56,6 +57,11 @@ func (v *visit) setCookie(name, value string, seconds int) {
 // secret is the one of the session that the browser brings.
 func (v *visit) secret() gatehouse.Secret {
 	return gatehouse.Secret(v.cookie(cookieSession + v.realm.Name))
+}
+
+// halfDone is the text of the sign-in that waits for a code in this browser.
+func (v *visit) halfDone() gatehouse.Secret {
+	return gatehouse.Secret(v.cookie(cookieHalfDone + v.realm.Name))
 }
 
 // device is what tells this browser from others.

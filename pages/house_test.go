@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,12 +17,16 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
-const rightPassword = "seven owls over a wet harbour"
+const (
+	rightPassword = "seven owls over a wet harbour"
+	rightCode     = "123456"
+)
 
 // house is a server of pages with what it stands on made up.
 type house struct {
@@ -35,11 +40,20 @@ type house struct {
 	device   map[string]gatehouse.Secret
 	broken   error // what a look at a session gets
 	limited  bool
+
+	halves    map[string]half // by the text of the cookie
+	wrongCode error           // what the next code gets, whatever it is
+}
+
+// half is a sign-in that waits for a code.
+type half struct {
+	who    gatehouse.Principal
+	device gatehouse.Secret
 }
 
 func newHouse(t *testing.T, tls bool) *house {
 	t.Helper()
-	h := &house{t: t, sessions: map[string]*gatehouse.Principal{}, device: map[string]gatehouse.Secret{}}
+	h := &house{t: t, sessions: map[string]*gatehouse.Principal{}, device: map[string]gatehouse.Secret{}, halves: map[string]half{}}
 	s := httptest.NewUnstartedServer(h.handler(nil))
 	if tls {
 		s.StartTLS()
@@ -54,7 +68,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {
@@ -97,7 +111,7 @@ func (h *house) User(_ context.Context, realm, id string) (*identity.User, error
 }
 
 func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Browser) (gatehouse.Secret, gatehouse.Session, error) {
-	if p.ID == "usr_amy" { // session TestSecondFactor
+	if p.ID == "usr_amy" && !slices.Contains(p.AMR, gatehouse.AMRMultiFactor) { // session TestSecondFactor
 		return "", gatehouse.Session{}, gatehouse.ErrSecondFactor
 	}
 	h.mu.Lock()
@@ -108,6 +122,41 @@ func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Bro
 	who.SessionID = id
 	h.sessions[text], h.device[text] = &who, from.Device
 	return gatehouse.Secret(text), gatehouse.Session{ID: id, ExpiresAt: now.Add(time.Hour)}, nil
+}
+
+func (h *house) Begin(_ context.Context, p *gatehouse.Principal, device gatehouse.Secret) (gatehouse.Secret, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	text := gatehouse.NewID("half", time.Now())
+	h.halves[text] = half{*p, device}
+	return gatehouse.Secret(text), nil
+}
+
+func (h *house) Waits(_ context.Context, realm string, text, device gatehouse.Secret) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if found, ok := h.halves[text.Reveal()]; !ok || found.who.Realm != realm || found.device != device {
+		return factor.ErrCode
+	}
+	return nil
+}
+
+func (h *house) Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error) {
+	err := h.Waits(ctx, realm, text, device)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case err != nil:
+		return nil, err
+	case h.wrongCode != nil:
+		return nil, h.wrongCode
+	case code != rightCode:
+		return nil, factor.ErrCode
+	}
+	p := h.halves[text.Reveal()].who
+	delete(h.halves, text.Reveal())
+	p.AMR, p.ACR = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2
+	return &p, nil
 }
 
 func (h *house) End(_ context.Context, realm, user, id, reason string) error {

@@ -34,11 +34,19 @@ type Sessions interface {
 	EndAll(ctx context.Context, realm, user, except, reason string) (n int, err error)
 }
 
+// HalfDone keeps sign-ins that wait for a code; *session.HalfDone does.
+type HalfDone interface {
+	Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret) (gatehouse.Secret, error)
+	Waits(ctx context.Context, realm string, text, device gatehouse.Secret) error
+	Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error)
+}
+
 // Config is what the pages need. Every field without a remark is required.
 type Config struct {
 	Passwords Passwords
 	Users     Users
 	Sessions  Sessions
+	HalfDone  HalfDone
 	// Session finds out whose session the browser of r brings: text and device are the
 	// values of its two cookies. All that makes a session end counts.
 	Session func(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
@@ -65,8 +73,8 @@ type Handler struct {
 
 // New checks c and reads the templates, messages and styles that the program carries.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, realms, limit, proxies and clock are required")
 	}
 	h := &Handler{c: c, origin: http.NewCrossOriginProtection()}
 	var err error
@@ -87,6 +95,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	for _, prefix := range []string{"", "/realms/{realm}"} {
 		mux.Handle("GET "+prefix+"/signin", h.page((*visit).signIn))
 		mux.Handle("POST "+prefix+"/signin", h.page((*visit).signInSent))
+		mux.Handle("GET "+prefix+"/signin/factor", h.page((*visit).factor))
+		mux.Handle("POST "+prefix+"/signin/factor", h.page((*visit).factorSent))
 		mux.Handle("GET "+prefix+"/signout", h.page((*visit).signOut))
 		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))

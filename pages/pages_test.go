@@ -283,17 +283,6 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestSecondFactor: the password alone signs nobody in who has a second factor.
-func TestSecondFactor(t *testing.T) {
-	h := newHouse(t, true)
-	b := h.browser()
-	p := b.send("/signin", b.get("/signin").fields("identifier", "amy", "password", rightPassword, "step", "password").Encode())
-	p.want(t, "a right password", 422, "This account also asks for a code")
-	if len(h.sessions) != 0 || strings.Contains(p.body, rightPassword) {
-		t.Errorf("%d sessions: %s", len(h.sessions), p.body)
-	}
-}
-
 // TestRealms: each realm has its pages; one that is disabled or is not there has none.
 func TestRealms(t *testing.T) {
 	b := newHouse(t, true).browser()

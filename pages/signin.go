@@ -107,27 +107,33 @@ func (v *visit) signInSent() error {
 	return v.ask(http.StatusUnprocessableEntity, view)
 }
 
-// verify checks name and password as every way to log in does, and opens a session.
+// verify checks name and password as every way to log in does, and opens a session; who has a
+// second factor gets none, and is asked for a code on the next page.
 func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	ctx := v.r.Context()
 	u, err := v.h.c.Passwords.VerifyPassword(ctx, identity.Attempt{Realm: v.realm.Name, Username: view.Identifier, Password: password,
 		Address: gatehouse.AddressFrom(ctx)})
-	if err == nil {
-		err = v.open(&u)
+	if err != nil {
+		return v.refuse(view, err)
 	}
-	if err == nil {
-		return v.redirect(v.orAccount(view.Return))
-	}
-	return v.refuse(view, err)
-}
-
-// open opens a session for u, who has just shown the password, and ends the one that
-// this browser had.
-func (v *visit) open(u *identity.User) error {
-	ctx, was := v.r.Context(), v.who
 	proven := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic,
 		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
-	text, opened, err := v.h.c.Sessions.Open(ctx, proven, session.Browser{Device: v.newDevice(), Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent()})
+	device := v.newDevice()
+	err = v.open(proven, device)
+	if gatehouse.CodeOf(err) == gatehouse.ErrSecondFactor.Code { // by the account as it is stored
+		return v.halfWay(proven, device, view.Return)
+	}
+	if err != nil {
+		return v.refuse(view, err)
+	}
+	return v.redirect(v.orAccount(view.Return))
+}
+
+// open opens a session for p, who has just proved who it is, and ends the one that
+// this browser had.
+func (v *visit) open(p *gatehouse.Principal, device gatehouse.Secret) error {
+	ctx, was := v.r.Context(), v.who
+	text, opened, err := v.h.c.Sessions.Open(ctx, p, session.Browser{Device: device, Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent()})
 	if err != nil {
 		return err
 	}
@@ -143,34 +149,38 @@ func (v *visit) open(u *identity.User) error {
 
 // refuse shows why nobody was signed in, and the question for the password again.
 func (v *visit) refuse(view signInView, err error) error {
-	e := web.Classify(err)
 	view.Asked, view.Tone = true, "caution"
-	key := ""
-	switch {
-	case e.Code == credential.ErrInvalidCredentials.Code:
-		key = "signin.wrong"
-	case e.Code == gatehouse.ErrSecondFactor.Code:
-		key = "signin.second_factor"
-	}
-	if key != "" {
-		if view.Problem, err = v.language.text(key); err != nil {
+	if gatehouse.CodeOf(err) == credential.ErrInvalidCredentials.Code {
+		if view.Problem, err = v.language.text("signin.wrong"); err != nil {
 			return err
 		}
 		return v.ask(http.StatusUnprocessableEntity, view)
 	}
+	status, notice, err := v.notNow(err)
+	if err != nil {
+		return err
+	}
+	view.Notice = notice
+	return v.ask(status, view)
+}
+
+// notNow is the sentence for who has to wait, and its status. Any other error is returned.
+func (v *visit) notNow(err error) (status int, notice string, _ error) {
+	e := web.Classify(err)
+	key := ""
 	switch {
 	case e.Kind == gatehouse.RateLimited:
 		key = "signin.slow"
 	case e.Kind == gatehouse.Unavailable && e.RetryAfter > 0:
 		key = "signin.busy"
 	default:
-		return err
+		return 0, "", err
 	}
-	if view.Notice, err = v.language.text(key, wait(e.RetryAfter)); err != nil {
-		return err
+	if notice, err = v.language.text(key, wait(e.RetryAfter)); err != nil {
+		return 0, "", err
 	}
 	v.w.Header()["Retry-After"] = []string{web.RetryAfter(e.RetryAfter)}
-	return v.ask(web.StatusOf(e), view)
+	return web.StatusOf(e), notice, nil
 }
 
 // wait is how long somebody has to wait, as all languages write it.

@@ -87,6 +87,7 @@ type Server struct {
 	auth      *authn.Authenticator
 	grants    *grant.Service
 	sessions  *session.Service
+	halfDone  *session.HalfDone
 	mail      *mail.Queue
 	sender    *mail.Sender
 	asserter  *gateway.Asserter

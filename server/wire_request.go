@@ -171,6 +171,13 @@ func (s *Server) wireSessions(context.Context) error {
 	if s.sessions, err = session.New(session.Config{Run: run, Now: s.now}); err != nil {
 		return err
 	}
+	half, err := store.Run[session.HalfDoneTx](s.db)
+	if err != nil {
+		return err
+	}
+	if s.halfDone, err = session.NewHalfDone(session.HalfDoneConfig{Run: half, Find: s.db.Once, Box: s.box, Codes: s.factors, Now: s.now}); err != nil {
+		return err
+	}
 	purge, err := store.Run[session.PurgeTx](s.db)
 	if err != nil {
 		return err

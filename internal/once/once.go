@@ -40,6 +40,10 @@ type Kind string
 // text, the value the credential that the ticket stands for, sealed.
 const KindTicket Kind = "ticket"
 
+// KindSignIn is for sign-ins that wait for a code (package session): the key is the hash of
+// what the browser has, the value whose sign-in it is, sealed.
+const KindSignIn Kind = "signin"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 
