@@ -193,7 +193,7 @@ func New(c Config) (*Service, error) {
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
 		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
 		Nodes:  nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
-		Factors: factors.New(factors.Config{Kernel: k, Factors: c.Stored.Factors, Users: people, Passwords: c.Passwords, Codes: c.Codes, Vault: c.Vault,
+		Factors: factors.New(factors.Config{Kernel: k, Factors: c.Stored.Factors, Users: people, Passwords: c.Passwords, Codes: c.Codes, Mail: c.Mail, Vault: c.Vault,
 			Run: part(c.Run, func(tx Tx) factors.Tx { return tx.Factors })}),
 		Mails: mails.New(mails.Config{Kernel: k, Mails: c.Stored.Mails, Queue: c.Mail, Run: part(c.Run, func(tx Tx) mails.Tx { return tx.Mails })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,

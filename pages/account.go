@@ -17,6 +17,7 @@ type accountView struct {
 	Username, Initials string
 	Name, Email        string // "" for none
 	Since              string
+	Factors            string // the page of second factors
 	Form               string // the token of the form
 	Said               string // what the form did
 }
@@ -53,7 +54,7 @@ func (v *visit) showAccount(said string) error {
 		return err
 	}
 	view := accountView{Username: u.Username, Initials: initials(u.Username), Name: u.DisplayName, Email: u.Email,
-		Since: moment(v.who.AuthTime), Form: v.token(pageAccount), Said: said}
+		Since: moment(v.who.AuthTime), Factors: v.to(pageFactors), Form: v.token(pageAccount), Said: said}
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}

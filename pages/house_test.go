@@ -43,6 +43,7 @@ type house struct {
 
 	halves    map[string]half // by the text of the cookie
 	wrongCode error           // what the next code gets, whatever it is
+	apps      apps
 }
 
 // half is a sign-in that waits for a code.
@@ -68,7 +69,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {
@@ -119,7 +120,7 @@ func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Bro
 	now := time.Now()
 	text, id := gatehouse.NewID("ghs", now), gatehouse.NewID("ses", now)
 	who := *p
-	who.SessionID = id
+	who.SessionID, who.Scheme = id, gatehouse.SchemeSession
 	h.sessions[text], h.device[text] = &who, from.Device
 	return gatehouse.Secret(text), gatehouse.Session{ID: id, ExpiresAt: now.Add(time.Hour)}, nil
 }

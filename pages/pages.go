@@ -41,12 +41,41 @@ type HalfDone interface {
 	Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error)
 }
 
+// Factor is a second factor of a person, as it may be shown.
+type Factor struct {
+	ID, Name  string
+	App       bool // an authenticator app; else the recovery codes
+	Confirmed bool // it counts
+	CodesLeft int  // of recovery codes
+	UsedAt    time.Time
+}
+
+// NewApp is an authenticator app that waits to be confirmed, with what it must know.
+type NewApp struct {
+	ID     string
+	Secret gatehouse.Secret // to type by hand
+	QR     gatehouse.Secret // the same for a camera: an SVG image, drawn here
+}
+
+// Factors lists and changes the second factors of the person who is signed in (admin/factors): each change
+// takes a session that is fresh ([session.Fresh]).
+type Factors interface {
+	List(ctx context.Context, p *gatehouse.Principal) ([]Factor, error)
+	Add(ctx context.Context, p *gatehouse.Principal, name string) (NewApp, error)
+	// Confirm has an app count that shows a right code. codes are the recovery codes that come with the first one.
+	Confirm(ctx context.Context, p *gatehouse.Principal, id string, code gatehouse.Secret) (codes []gatehouse.Secret, err error)
+	Rename(ctx context.Context, p *gatehouse.Principal, id, name string) error
+	Remove(ctx context.Context, p *gatehouse.Principal, id string) error
+	NewCodes(ctx context.Context, p *gatehouse.Principal) ([]gatehouse.Secret, error)
+}
+
 // Config is what the pages need. Every field without a remark is required.
 type Config struct {
 	Passwords Passwords
 	Users     Users
 	Sessions  Sessions
 	HalfDone  HalfDone
+	Factors   Factors
 	// Session finds out whose session the browser of r brings: text and device are the
 	// values of its two cookies. All that makes a session end counts.
 	Session func(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
@@ -73,8 +102,8 @@ type Handler struct {
 
 // New checks c and reads the templates, messages and styles that the program carries.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, realms, limit, proxies and clock are required")
 	}
 	h := &Handler{c: c, origin: http.NewCrossOriginProtection()}
 	var err error
@@ -102,6 +131,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))
 		mux.Handle("GET "+prefix+"/account", h.page((*visit).account))
 		mux.Handle("POST "+prefix+"/account", h.page((*visit).accountSent))
+		mux.Handle("GET "+prefix+"/account/factors", h.page((*visit).factors))
+		mux.Handle("POST "+prefix+"/account/factors", h.page((*visit).factorsSent))
 	}
 	for path, f := range h.look.files {
 		mux.Handle("GET "+path, f)

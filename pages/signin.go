@@ -33,10 +33,14 @@ type signInView struct {
 	Notice, Tone  string // with the whole of it
 }
 
-// signIn shows the door. Whoever is signed in already goes on.
+// signIn shows the door. Whoever is signed in already goes on, unless he is to prove again who
+// he is ("again").
 func (v *visit) signIn() error {
 	to := ownReturn(one(v.r, "return"))
-	if v.who != nil {
+	switch {
+	case v.who != nil && one(v.r, "again") != "":
+		return v.ask(http.StatusOK, signInView{Return: to, Identifier: v.who.Name, Asked: true})
+	case v.who != nil:
 		return v.redirect(v.orAccount(to))
 	}
 	return v.ask(http.StatusOK, signInView{Return: to})

@@ -13,8 +13,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/qr"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 var (
@@ -234,6 +236,24 @@ func (s *Service) NewCodes(ctx context.Context, actor *gatehouse.Principal, real
 	return RecoveryCodes{Factor: view(codes), Codes: texts}, nil
 }
 
+// tell queues the notice of a change to whose factors they are: of what lets somebody in from now on, or
+// does no more. A beginning and a name do neither.
+func (s *Service) tell(ctx context.Context, tx Tx, u identity.User, f factor.Factor, e gatehouse.Event) error {
+	m := mail.Message{Realm: u.Realm, To: u.Email, Data: mail.Data{Account: u.Username, By: e.Actor.Name, Factor: cmp.Or(f.Name, f.ID), At: e.Time}}
+	switch e.Kind {
+	case audit.KindFactorAdd:
+		m.Kind = mail.KindFactorAdded
+	case audit.KindFactorRemove:
+		m.Kind = mail.KindFactorRemoved
+	case audit.KindFactorCodes:
+		m.Kind = mail.KindCodesRenewed
+	default:
+		return nil
+	}
+	_, err := s.c.Mail.Put(ctx, tx, m)
+	return err
+}
+
 func find(list []factor.Factor, id string) (factor.Factor, bool) {
 	i := slices.IndexFunc(list, func(f factor.Factor) bool { return f.ID == id })
 	if i < 0 {
@@ -255,15 +275,18 @@ func (s *Service) own(ctx context.Context, actor *gatehouse.Principal, realm, id
 	return identity.User{}, s.k.Refused(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, id, refusal)
 }
 
-// prove makes sure that the caller is there, with password and, where there is one, second
-// factor: a token that was stolen, or a screen that was left open, must not be able to take the
-// account over. The password comes first, so that only who knows it can use up attempts at codes.
+// prove makes sure that the caller is there: by a session that was opened a moment ago
+// ([session.Fresh]), or with password and, where there is one, second factor: a token that was
+// stolen, or a screen that was left open, must not be able to take the account over. The password comes first, so that only who knows it can use up attempts at codes.
 // Errors: factor_own_only, login_required; invalid_credentials, second_factor_required,
 // second_factor_invalid, too_many_attempts.
 func (s *Service) prove(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string, in Proof) (identity.User, error) {
 	u, err := s.own(ctx, actor, realm, idOrName)
 	if err != nil {
 		return u, err
+	}
+	if in == (Proof{}) && session.Fresh(actor, u.SecondFactor, s.k.Now()) {
+		return u, nil
 	}
 	if err := s.c.Passwords.CheckPassword(ctx, u, in.Password); err != nil {
 		return u, err
@@ -313,6 +336,9 @@ func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, u iden
 		e.Detail["factor"], e.Detail["kind"] = f.ID, string(f.Kind)
 		if f.Name != "" {
 			e.Detail["name"] = f.Name
+		}
+		if err := s.tell(ctx, tx, again, f, e); err != nil {
+			return err
 		}
 		return tx.AppendEvents(ctx, e)
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 )
 
 // Config is what a [Service] needs. Every field is required.
@@ -19,6 +20,7 @@ type Config struct {
 	Users     Users
 	Passwords Passwords
 	Codes     Codes
+	Mail      Notices
 	Vault     factor.Vault
 }
 
@@ -36,6 +38,11 @@ type Passwords interface {
 // Codes uses up a code of a second factor (factor.Service).
 type Codes interface {
 	Prove(ctx context.Context, realm string, who gatehouse.Subject, code gatehouse.Secret) (factor.Factor, error)
+}
+
+// Notices tells people what changed of their factors; *mail.Queue has it.
+type Notices interface {
+	Put(ctx context.Context, tx mail.Outgoing, m mail.Message) (id string, err error)
 }
 
 // UserWriter reads and changes the user whose factors change. The read holds the user: what
@@ -58,6 +65,7 @@ type Tx struct {
 	kernel.Appender
 	UserWriter
 	Writer
+	mail.Outgoing
 }
 
 // New returns the use cases.

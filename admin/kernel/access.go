@@ -62,13 +62,14 @@ func IsSelf(actor *gatehouse.Principal, realm, userID string) bool {
 }
 
 // SelfMay tells what everybody may do with the own account: read it with any
-// credential that carries all scopes, change it only with a login. A leaked API
+// credential that carries all scopes, change it only with a login, or the session of one. A leaked API
 // key must not be able to make itself a successor.
 func SelfMay(actor *gatehouse.Principal, action string) *gatehouse.Error {
 	if !actor.HasScope(gatehouse.ScopeAll) {
 		return gatehouse.ErrInsufficientScope
 	}
-	if kind, _ := authn.KindOf(actor.Scheme); action != policy.AdminRead && !kind.FromLogin() {
+	kind, _ := authn.KindOf(actor.Scheme)
+	if action != policy.AdminRead && !kind.FromLogin() && actor.Scheme != gatehouse.SchemeSession {
 		return errLogin
 	}
 	return nil

@@ -27,6 +27,9 @@ const (
 	KindKeyCreated      Kind = "key_created"
 	KindKeyExpires      Kind = "key_expires"
 	KindLoginsEnded     Kind = "logins_ended"
+	KindFactorAdded     Kind = "factor_added"
+	KindFactorRemoved   Kind = "factor_removed"
+	KindCodesRenewed    Kind = "codes_renewed"
 )
 
 // Message is one that is to be written. Data are the values of its text; they may come from
@@ -47,8 +50,9 @@ type Data struct {
 	By      string    `json:"by,omitempty"`      // username of who did it
 	Key     string    `json:"key,omitempty"`     // public id of an API key
 	KeyName string    `json:"key_name,omitempty"`
-	At      time.Time `json:"at,omitzero"`   // when it happened
-	Ends    time.Time `json:"ends,omitzero"` // when something ends
+	Factor  string    `json:"factor,omitempty"` // what the owner calls a second factor
+	At      time.Time `json:"at,omitzero"`      // when it happened
+	Ends    time.Time `json:"ends,omitzero"`    // when something ends
 }
 
 // maxValue bounds a value in a text, in characters: a name must not be a letter of its own.
@@ -129,7 +133,7 @@ func write(k Kind, language, issuer string, d Data) (w written, err error) {
 	// In one pass: what somebody chose is not looked through for names of values. No package
 	// of templates, which would keep every method of the whole program, 4 MiB, for their
 	// own texts to call.
-	fill := strings.NewReplacer("{Account}", shown(d.Account), "{By}", shown(d.By), "{Key}", shown(d.Key), "{KeyName}", shown(d.KeyName),
+	fill := strings.NewReplacer("{Account}", shown(d.Account), "{By}", shown(d.By), "{Key}", shown(d.Key), "{KeyName}", shown(d.KeyName), "{Factor}", shown(d.Factor),
 		"{At}", when(d.At), "{Ends}", when(d.Ends), "{Life}", life, "{Issuer}", issuer)
 	var lines []string
 	if d.Account != "" {
