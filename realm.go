@@ -80,6 +80,11 @@ type RealmSettings struct {
 	// MaxSessions is how many sessions a user has at once: 20. One more ends the one that
 	// was used least recently.
 	MaxSessions int `json:"max_sessions,omitempty"`
+	// MFA says who must have a second factor: "optional" (default), whoever wants one;
+	// "required", everybody who has a password.
+	MFA string `json:"mfa,omitempty"`
+	// MFARoles are roles whose holders must have one, whatever MFA says.
+	MFARoles []string `json:"mfa_roles,omitempty"`
 	// TrustedIssuers are foreign issuers whose JWTs this realm accepts.
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
 }

@@ -15,6 +15,8 @@ var (
 	ErrInsufficientScope = E(Denied, "insufficient_scope", "The credential lacks a scope that this needs.")
 	// ErrSecondFactor asks for a code of a second factor where a password alone was given.
 	ErrSecondFactor = E(Unauthenticated, "second_factor_required", "This account has a second factor: a code of it is needed, too.")
+	// ErrNoSecondFactor tells who must have a second factor, and has none, how to get one.
+	ErrNoSecondFactor = E(Unauthenticated, "second_factor_missing", "This account must have a second factor and has none yet: sign in in a browser, at /signin, to add one.")
 	// ErrRateLimited says that a limit on requests was reached. Who returns it sets RetryAfter on a copy.
 	ErrRateLimited = E(RateLimited, "rate_limited", "Too many requests; try again later.")
 )

@@ -260,7 +260,7 @@ func (a *Authenticator) accepted(rule Rule) string {
 
 // uniform hides from the caller why a credential was refused.
 func uniform(k Kind, err error) error {
-	if gatehouse.CodeOf(err) == gatehouse.ErrSecondFactor.Code {
+	if code := gatehouse.CodeOf(err); code == gatehouse.ErrSecondFactor.Code || code == gatehouse.ErrNoSecondFactor.Code {
 		return err // the password was right: it tells whoever knows it nothing new
 	}
 	switch gatehouse.KindOf(err) {

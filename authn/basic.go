@@ -21,6 +21,9 @@ func (a *Authenticator) verifyBasic(ctx context.Context, t *trust, p Presented, 
 	if s.SecondFactor && !rule.FirstFactor {
 		return nil, gatehouse.ErrSecondFactor.With(errors.New("a password alone; the account has an authenticator app"))
 	}
+	if s.Kind == gatehouse.KindUser && !s.SecondFactor && t.realm.Settings.DemandsSecondFactor(s.Roles) {
+		return nil, gatehouse.ErrNoSecondFactor.With(errors.New("the realm demands a second factor of the account, which has none"))
+	}
 	return &gatehouse.Principal{
 		Realm: t.realm.Name, Kind: s.Kind, ID: s.ID, Name: s.Name,
 		Scopes: []string{gatehouse.ScopeAll}, Scheme: gatehouse.SchemeBasic, Environment: gatehouse.EnvironmentLive,

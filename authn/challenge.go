@@ -85,7 +85,7 @@ func bearerError(err error) string {
 	if err == nil || gatehouse.CodeOf(err) == ErrNone.Code {
 		return ""
 	}
-	if gatehouse.CodeOf(err) == gatehouse.ErrSecondFactor.Code {
+	if code := gatehouse.CodeOf(err); code == gatehouse.ErrSecondFactor.Code || code == gatehouse.ErrNoSecondFactor.Code {
 		return insufficientAuthentication
 	}
 	switch gatehouse.KindOf(err) {

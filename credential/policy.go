@@ -14,7 +14,7 @@ import (
 // Bounds of passwords, in Unicode code points of the NFC form.
 const (
 	DefaultMinPassword = 15 // NIST SP 800-63B-4 §3.1.1.2, single factor
-	LeastMinPassword   = 8  // the least that any realm may have asked for
+	LeastMinPassword   = 8  // likewise, beside a second factor: the least that any realm may ask for
 	MaxPasswordRunes   = 256
 )
 

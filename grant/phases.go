@@ -127,8 +127,10 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 	switch {
 	case err != nil || reason == "":
 		return err
-	case reason == reasonSecondFactor:
+	case reason == gatehouse.ErrSecondFactor.Code:
 		return gatehouse.ErrSecondFactor
+	case reason == gatehouse.ErrNoSecondFactor.Code:
+		return gatehouse.ErrNoSecondFactor
 	case i.kind == audit.KindTokenIssue:
 		return credential.ErrInvalidCredentials // gone between the check and this transaction
 	}
@@ -137,10 +139,8 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 	return err
 }
 
-// reasonSecondFactor is why a login is not opened; no grant ends of it.
-const reasonSecondFactor = "second_factor_required"
-
-// mayNotGoOn returns why the subject gets no token, or "".
+// mayNotGoOn returns why the subject gets no token, or "". A second factor that is owed is why a
+// login is not opened; no grant ends of it.
 func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason string, err error) {
 	g := i.grant
 	if !g.OfClient() {
@@ -154,8 +154,11 @@ func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason strin
 			return ReasonUserDisabled, nil
 		case u.PasswordAt.After(g.CreatedAt), i.wrongPassword(u):
 			return ReasonPassword, nil
-		case i.opener != nil && u.Owes(i.opener):
-			return reasonSecondFactor, nil
+		}
+		if i.opener != nil {
+			if err := u.Owes(i.opener, i.realm.Settings); err != nil {
+				return gatehouse.CodeOf(err), nil
+			}
 		}
 		i.user = u
 	}

@@ -31,11 +31,20 @@ type User struct {
 	Version      int64
 }
 
-// Owes reports whether p proved u by the password alone, though u has a second factor. Whoever opens
-// something that lasts asks it of the user as stored: another node may have heard a moment later than
+// Owes is nil unless p proved u by the password alone where that is not enough: gatehouse.ErrSecondFactor
+// where u has a second factor, gatehouse.ErrNoSecondFactor where u has none and the realm demands one. Whoever
+// opens something that lasts asks it of user and realm as stored: another node may have heard a moment later than
 // this one that there is a factor, and what was opened until then would go around it for days.
-func (u *User) Owes(p *gatehouse.Principal) bool {
-	return u.SecondFactor && p.Scheme == gatehouse.SchemeBasic && !slices.Contains(p.AMR, gatehouse.AMRMultiFactor)
+func (u *User) Owes(p *gatehouse.Principal, s gatehouse.RealmSettings) error {
+	switch {
+	case p.Scheme != gatehouse.SchemeBasic || slices.Contains(p.AMR, gatehouse.AMRMultiFactor):
+		return nil
+	case u.SecondFactor:
+		return gatehouse.ErrSecondFactor
+	case u.Kind == gatehouse.KindUser && s.DemandsSecondFactor(u.Roles):
+		return gatehouse.ErrNoSecondFactor
+	}
+	return nil
 }
 
 // share lets u hold the one copy, which text returns, of each text that it has in common

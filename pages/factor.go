@@ -27,9 +27,10 @@ type factorView struct {
 	Notice, Tone         string
 }
 
-// halfWay keeps a sign-in whose password was right, and asks for the code.
-func (v *visit) halfWay(proven *gatehouse.Principal, device gatehouse.Secret, to string) error {
-	text, err := v.h.c.HalfDone.Begin(v.r.Context(), proven, device)
+// halfWay keeps a sign-in whose password was right, and asks for the code, or for a second factor
+// to be added.
+func (v *visit) halfWay(proven *gatehouse.Principal, device gatehouse.Secret, to string, enrols bool) error {
+	text, err := v.h.c.HalfDone.Begin(v.r.Context(), proven, device, enrols)
 	if err != nil {
 		return err
 	}
@@ -62,8 +63,10 @@ func (v *visit) factor() error {
 	if with != withRecovery {
 		with = ""
 	}
-	err := v.h.c.HalfDone.Waits(v.r.Context(), v.realm.Name, v.halfDone(), v.device())
+	enrols, err := v.h.c.HalfDone.Waits(v.r.Context(), v.realm.Name, v.halfDone(), v.device())
 	switch {
+	case err == nil && enrols:
+		return v.askToEnrol(http.StatusOK, enrolView{Return: to})
 	case err == nil:
 		return v.askCode(http.StatusOK, factorView{Return: to, With: with})
 	case gatehouse.CodeOf(err) != factor.ErrCode.Code:

@@ -225,6 +225,8 @@ func (v *visit) notChanged(err error) error {
 	switch gatehouse.CodeOf(err) {
 	case "factor_limit":
 		return v.notSo("factors.many")
+	case "factor_needed":
+		return v.notSo("factors.needed")
 	case "factor_not_found":
 		return v.notSo("factors.gone")
 	case "factor_missing", "version_conflict":

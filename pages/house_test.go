@@ -44,12 +44,14 @@ type house struct {
 	halves    map[string]half // by the text of the cookie
 	wrongCode error           // what the next code gets, whatever it is
 	apps      apps
+	demands   bool // amy has no second factor, and must have one
 }
 
 // half is a sign-in that waits for a code.
 type half struct {
 	who    gatehouse.Principal
 	device gatehouse.Secret
+	enrols bool
 }
 
 func newHouse(t *testing.T, tls bool) *house {
@@ -112,7 +114,10 @@ func (h *house) User(_ context.Context, realm, id string) (*identity.User, error
 }
 
 func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Browser) (gatehouse.Secret, gatehouse.Session, error) {
-	if p.ID == "usr_amy" && !slices.Contains(p.AMR, gatehouse.AMRMultiFactor) { // session TestSecondFactor
+	if mfa := slices.Contains(p.AMR, gatehouse.AMRMultiFactor); p.ID == "usr_amy" && !mfa { // session TestSecondFactor
+		if h.demands {
+			return "", gatehouse.Session{}, gatehouse.ErrNoSecondFactor
+		}
 		return "", gatehouse.Session{}, gatehouse.ErrSecondFactor
 	}
 	h.mu.Lock()
@@ -125,25 +130,48 @@ func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Bro
 	return gatehouse.Secret(text), gatehouse.Session{ID: id, ExpiresAt: now.Add(time.Hour)}, nil
 }
 
-func (h *house) Begin(_ context.Context, p *gatehouse.Principal, device gatehouse.Secret) (gatehouse.Secret, error) {
+func (h *house) Begin(_ context.Context, p *gatehouse.Principal, device gatehouse.Secret, enrols bool) (gatehouse.Secret, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	text := gatehouse.NewID("half", time.Now())
-	h.halves[text] = half{*p, device}
+	h.halves[text] = half{*p, device, enrols}
 	return gatehouse.Secret(text), nil
 }
 
-func (h *house) Waits(_ context.Context, realm string, text, device gatehouse.Secret) error {
+func (h *house) Waits(_ context.Context, realm string, text, device gatehouse.Secret) (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if found, ok := h.halves[text.Reveal()]; !ok || found.who.Realm != realm || found.device != device {
-		return factor.ErrCode
+	found, ok := h.halves[text.Reveal()]
+	if !ok || found.who.Realm != realm || found.device != device {
+		return false, factor.ErrCode
 	}
-	return nil
+	return found.enrols, nil
+}
+
+func (h *house) Enrolling(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+	enrols, err := h.Waits(ctx, realm, text, device)
+	if err == nil && !enrols {
+		err = factor.ErrCode
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.halves[text.Reveal()].who
+	return &p, err
+}
+
+func (h *house) Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+	p, err := h.Enrolling(ctx, realm, text, device)
+	if err == nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.halves, text.Reveal())
+		p.AMR, p.ACR = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2
+	}
+	return p, err
 }
 
 func (h *house) Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error) {
-	err := h.Waits(ctx, realm, text, device)
+	_, err := h.Waits(ctx, realm, text, device)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {

@@ -36,8 +36,10 @@ type Sessions interface {
 
 // HalfDone keeps sign-ins that wait for a code; *session.HalfDone does.
 type HalfDone interface {
-	Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret) (gatehouse.Secret, error)
-	Waits(ctx context.Context, realm string, text, device gatehouse.Secret) error
+	Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret, enrols bool) (gatehouse.Secret, error)
+	Waits(ctx context.Context, realm string, text, device gatehouse.Secret) (enrols bool, err error)
+	Enrolling(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
+	Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
 	Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error)
 }
 
@@ -126,6 +128,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("POST "+prefix+"/signin", h.page((*visit).signInSent))
 		mux.Handle("GET "+prefix+"/signin/factor", h.page((*visit).factor))
 		mux.Handle("POST "+prefix+"/signin/factor", h.page((*visit).factorSent))
+		mux.Handle("POST "+prefix+"/signin/enrol", h.page((*visit).enrolSent))
 		mux.Handle("GET "+prefix+"/signout", h.page((*visit).signOut))
 		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))

@@ -112,7 +112,7 @@ func (v *visit) signInSent() error {
 }
 
 // verify checks name and password as every way to log in does, and opens a session; who has a
-// second factor gets none, and is asked for a code on the next page.
+// second factor gets none, and is asked for a code on the next page, or for one to be added where it must be.
 func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	ctx := v.r.Context()
 	u, err := v.h.c.Passwords.VerifyPassword(ctx, identity.Attempt{Realm: v.realm.Name, Username: view.Identifier, Password: password,
@@ -124,13 +124,13 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
 	device := v.newDevice()
 	err = v.open(proven, device)
-	if gatehouse.CodeOf(err) == gatehouse.ErrSecondFactor.Code { // by the account as it is stored
-		return v.halfWay(proven, device, view.Return)
+	switch code := gatehouse.CodeOf(err); { // by the account as it is stored
+	case err == nil:
+		return v.redirect(v.orAccount(view.Return))
+	case code == gatehouse.ErrSecondFactor.Code, code == gatehouse.ErrNoSecondFactor.Code:
+		return v.halfWay(proven, device, view.Return, code == gatehouse.ErrNoSecondFactor.Code)
 	}
-	if err != nil {
-		return v.refuse(view, err)
-	}
-	return v.redirect(v.orAccount(view.Return))
+	return v.refuse(view, err)
 }
 
 // open opens a session for p, who has just proved who it is, and ends the one that

@@ -72,6 +72,8 @@ type halfDone struct {
 	User       string    `json:"user"`
 	Name       string    `json:"name"`
 	PasswordAt time.Time `json:"password_at"`
+	At         time.Time `json:"at"`     // when the password was right
+	Enrols     bool      `json:"enrols"` // there is no factor yet, and there must be one
 	Tries      int       `json:"tries"`
 }
 
@@ -88,15 +90,15 @@ func halfDonePlace(realm string, key []byte, device gatehouse.Secret) seal.Place
 
 // Begin keeps the sign-in of p, a person who has just proved the password (scheme Basic, with when
 // that was set in IssuedAt), and returns the text that its browser has to bring. device is the
-// text of that browser's device cookie.
-func (h *HalfDone) Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret) (gatehouse.Secret, error) {
+// text of that browser's device cookie; enrols, that p has no second factor and must add one.
+func (h *HalfDone) Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret, enrols bool) (gatehouse.Secret, error) {
 	if !p.Authenticated() || p.Foreign || p.Kind != gatehouse.KindUser || p.Scheme != gatehouse.SchemeBasic || device == "" || len(device) > authn.MaxDeviceBytes {
 		return "", credential.ErrInvalidCredentials
 	}
 	text := rand.Text() // 130 bits
 	key := credential.HashKey(text)
 	r := once.Record{Kind: once.KindSignIn, Key: key, ExpiresAt: h.c.Now().Add(HalfDoneFor)}
-	if err := h.put(ctx, r, p.Realm, device, halfDone{User: p.ID, Name: p.Name, PasswordAt: p.IssuedAt}); err != nil {
+	if err := h.put(ctx, r, p.Realm, device, halfDone{User: p.ID, Name: p.Name, PasswordAt: p.IssuedAt, At: h.c.Now(), Enrols: enrols}); err != nil {
 		return "", err
 	}
 	return gatehouse.Secret(text), nil
@@ -113,25 +115,76 @@ func (h *HalfDone) put(ctx context.Context, r once.Record, realm string, device 
 	return h.c.Run(ctx, func(ctx context.Context, tx HalfDoneTx) error { return tx.PutOnce(ctx, r) })
 }
 
-// Waits is nil where a sign-in waits in this browser, and second_factor_invalid where none does.
-func (h *HalfDone) Waits(ctx context.Context, realm string, text, device gatehouse.Secret) error {
-	_, err := h.find(ctx, realm, text, device)
-	return err
+// Waits tells whether a sign-in waits in this browser for a code, or, enrols, for a second factor to
+// be added; the error is second_factor_invalid where none does.
+func (h *HalfDone) Waits(ctx context.Context, realm string, text, device gatehouse.Secret) (enrols bool, err error) {
+	_, d, err := h.find(ctx, realm, text, device)
+	return d.Enrols, err
 }
 
-func (h *HalfDone) find(ctx context.Context, realm string, text, device gatehouse.Secret) (once.Record, error) {
+// Enrolling is who may add the second factor that a sign-in in this browser waits for: the person
+// by the password alone. That opens nothing; who calls has a factor added by it, and nothing else done.
+func (h *HalfDone) Enrolling(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+	_, d, err := h.find(ctx, realm, text, device)
+	if err == nil && !d.Enrols {
+		err = errNoHalfDone
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.principal(realm), nil
+}
+
+// principal is who a sign-in is of, by the password alone.
+func (d halfDone) principal(realm string) *gatehouse.Principal {
+	return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: d.User, Name: d.Name, Scopes: []string{gatehouse.ScopeAll},
+		Scheme: gatehouse.SchemeBasic, IssuedAt: d.PasswordAt, AuthTime: d.At, AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
+}
+
+// Enrolled ends the wait of a sign-in for a second factor, which whoever calls has seen confirmed
+// by a code of it, and returns who may have a session now.
+func (h *HalfDone) Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+	r, d, err := h.find(ctx, realm, text, device)
+	if err == nil && !d.Enrols {
+		err = errNoHalfDone
+	}
+	if err == nil {
+		_, err = h.take(ctx, r.Key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := d.principal(realm)
+	p.AMR, p.ACR, p.AuthTime = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2, h.c.Now()
+	return p, nil
+}
+
+// take removes a record: of all that take the same one, one gets it.
+func (h *HalfDone) take(ctx context.Context, key []byte) (r once.Record, err error) {
+	now := h.c.Now()
+	err = h.c.Run(ctx, func(ctx context.Context, tx HalfDoneTx) (err error) {
+		r, err = tx.TakeOnce(ctx, once.KindSignIn, key, now)
+		return err
+	})
+	if errors.Is(err, gatehouse.NotFound) {
+		err = errNoHalfDone
+	}
+	return r, err
+}
+
+func (h *HalfDone) find(ctx context.Context, realm string, text, device gatehouse.Secret) (once.Record, halfDone, error) {
 	if text == "" || len(text) > maxHalfDone || device == "" || len(device) > authn.MaxDeviceBytes {
-		return once.Record{}, errNoHalfDone
+		return once.Record{}, halfDone{}, errNoHalfDone
 	}
 	r, err := h.c.Find(ctx, once.KindSignIn, credential.HashKey(text.Reveal()))
 	switch {
 	case errors.Is(err, gatehouse.NotFound), err == nil && !h.c.Now().Before(r.ExpiresAt):
-		return once.Record{}, errNoHalfDone
+		return once.Record{}, halfDone{}, errNoHalfDone
 	case err != nil:
-		return once.Record{}, err
+		return once.Record{}, halfDone{}, err
 	}
-	_, err = h.open(realm, r, device)
-	return r, err
+	d, err := h.open(realm, r, device)
+	return r, d, err
 }
 
 // open reads a record; one of another realm or browser is none.
@@ -151,31 +204,24 @@ func (h *HalfDone) open(realm string, r once.Record, device gatehouse.Secret) (d
 // Errors: second_factor_invalid, for a wrong code and where nothing waits; those of
 // [factor.Service.Prove], after which it still waits.
 func (h *HalfDone) Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error) {
-	r, err := h.find(ctx, realm, text, device)
+	r, d, err := h.find(ctx, realm, text, device)
+	if err == nil && d.Enrols {
+		err = errNoHalfDone
+	}
 	if err != nil {
 		return nil, err
 	}
 	// From here on it is done even when the caller leaves: to hang up gives nothing back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
 	defer cancel()
-	now := h.c.Now()
-	err = h.c.Run(ctx, func(ctx context.Context, tx HalfDoneTx) (err error) {
-		r, err = tx.TakeOnce(ctx, once.KindSignIn, r.Key, now)
-		return err
-	})
-	switch {
-	case errors.Is(err, gatehouse.NotFound):
-		return nil, errNoHalfDone
-	case err != nil:
+	if r, err = h.take(ctx, r.Key); err != nil {
 		return nil, err
 	}
-	d, err := h.open(realm, r, device)
-	if err != nil {
+	if d, err = h.open(realm, r, device); err != nil { // as it is now, with all tries
 		return nil, err
 	}
-	p := &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: d.User, Name: d.Name, Scheme: gatehouse.SchemeBasic, IssuedAt: d.PasswordAt}
 	who := gatehouse.Subject{ID: d.User, Kind: gatehouse.KindUser, Name: d.Name, SecondFactor: true}
-	done, err := h.c.Codes.Complete(ctx, p, who, code)
+	done, err := h.c.Codes.Complete(ctx, d.principal(realm), who, code)
 	if err == nil {
 		return done, nil
 	}

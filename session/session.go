@@ -75,7 +75,7 @@ type Browser struct {
 // A user who has as many sessions as he may loses the one that was used least recently.
 //
 // An account that may not sign in any more is credential.ErrInvalidCredentials, one that has a second
-// factor which p did not prove gatehouse.ErrSecondFactor.
+// factor which p did not prove gatehouse.ErrSecondFactor, one that must have one gatehouse.ErrNoSecondFactor.
 func (s *Service) Open(ctx context.Context, p *gatehouse.Principal, from Browser) (text gatehouse.Secret, opened gatehouse.Session, err error) {
 	if !p.Authenticated() || p.Foreign || p.Kind != gatehouse.KindUser || len(from.Device) > authn.MaxDeviceBytes {
 		return "", opened, credential.ErrInvalidCredentials
@@ -140,10 +140,8 @@ func may(ctx context.Context, tx Tx, p *gatehouse.Principal) (gatehouse.RealmSet
 	case u == nil, u.Disabled, u.Kind != gatehouse.KindUser, realm.CutOff(p.IssuedAt),
 		p.Scheme == gatehouse.SchemeBasic && p.IssuedAt.UnixMicro() != u.PasswordAt.UnixMicro():
 		return gatehouse.RealmSettings{}, credential.ErrInvalidCredentials
-	case u.Owes(p):
-		return gatehouse.RealmSettings{}, gatehouse.ErrSecondFactor
 	}
-	return realm.Settings.Defaults(), nil
+	return realm.Settings.Defaults(), u.Owes(p, realm.Settings)
 }
 
 // makeRoom ends sessions of the user until one more is not too many.

@@ -56,7 +56,7 @@ func TestHalfDone(t *testing.T) {
 		bob := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: "usr_1", Name: "bob", Scheme: gatehouse.SchemeBasic, IssuedAt: moment(-9)}
 		begin := func() gatehouse.Secret {
 			t.Helper()
-			return must(first.Begin(ctx, bob, "a-device"))(t)
+			return must(first.Begin(ctx, bob, "a-device", false))(t)
 		}
 		refused := func(what string, err error) {
 			t.Helper()
@@ -74,19 +74,20 @@ func TestHalfDone(t *testing.T) {
 			"another realm": {"shop", text, "a-device"}, "another browser": {"main", text, "b-device"}, "no device": {"main", text, ""},
 			"nothing": {"main", "", "a-device"}, "another text": {"main", begin() + "x", "a-device"}, "a long text": {"main", gatehouse.Secret(bytes.Repeat([]byte("x"), 4096)), "a-device"},
 		} {
-			refused(what, last.Waits(ctx, c.realm.Reveal(), c.text, c.device))
-			_, err := last.Finish(ctx, c.realm.Reveal(), c.text, c.device, "right")
+			_, err := last.Waits(ctx, c.realm.Reveal(), c.text, c.device)
+			refused(what, err)
+			_, err = last.Finish(ctx, c.realm.Reveal(), c.text, c.device, "right")
 			refused(what, err)
 		}
 		if codes.asked.Load() != 0 {
 			t.Error("a code was looked at")
 		}
 		for _, who := range []*gatehouse.Principal{nil, {}, {Realm: "main", Kind: gatehouse.KindService, ID: "svc_1", Scheme: gatehouse.SchemeBasic}, {Realm: "main", Kind: gatehouse.KindUser, ID: "usr_1", Scheme: gatehouse.SchemeAPIKey}} {
-			if _, err := first.Begin(ctx, who, "a-device"); gatehouse.CodeOf(err) != "invalid_credentials" {
+			if _, err := first.Begin(ctx, who, "a-device", false); gatehouse.CodeOf(err) != "invalid_credentials" {
 				t.Errorf("%+v: %v", who, err)
 			}
 		}
-		if _, err := first.Begin(ctx, bob, ""); err == nil {
+		if _, err := first.Begin(ctx, bob, "", false); err == nil {
 			t.Error("without a browser")
 		}
 		// Nothing of it can be read in the database.
@@ -106,7 +107,7 @@ func TestHalfDone(t *testing.T) {
 			t.Errorf("slowed down: %v", err)
 		}
 		codes.fail = factor.ErrCode
-		if err := last.Waits(ctx, "main", text, "a-device"); err != nil {
+		if _, err := last.Waits(ctx, "main", text, "a-device"); err != nil {
 			t.Errorf("after four: %v", err)
 		}
 		p, err := last.Finish(ctx, "main", text, "a-device", "right")
@@ -122,8 +123,36 @@ func TestHalfDone(t *testing.T) {
 
 		text = begin()
 		now = now.Add(session.HalfDoneFor)
-		refused("too late", first.Waits(ctx, "main", text, "a-device"))
+		_, err = first.Waits(ctx, "main", text, "a-device")
+		refused("too late", err)
 		refused("too late", try(text, "right"))
+
+		// One that waits for a second factor to be added takes no code, and one that waits for a code has none added.
+		text = begin()
+		if _, err := last.Enrolling(ctx, "main", text, "a-device"); err == nil {
+			t.Error("a factor could be added in the place of a code")
+		}
+		if _, err := last.Enrolled(ctx, "main", text, "a-device"); err == nil {
+			t.Error("added in the place of a code")
+		}
+		text = must(first.Begin(ctx, bob, "a-device", true))(t)
+		refused("a code where there is no factor", try(text, "right"))
+		for what, c := range map[string]struct{ realm, text, device gatehouse.Secret }{"another realm": {"shop", text, "a-device"}, "another browser": {"main", text, "b-device"}} {
+			_, err := last.Enrolling(ctx, c.realm.Reveal(), c.text, c.device)
+			refused(what, err)
+			_, err = last.Enrolled(ctx, c.realm.Reveal(), c.text, c.device)
+			refused(what, err)
+		}
+		p, err = last.Enrolling(ctx, "main", text, "a-device")
+		if err != nil || p.ID != bob.ID || p.ACR != gatehouse.AAL1 || !p.AuthTime.Equal(now) || !p.HasScope("x") {
+			t.Errorf("%+v, %v", p, err)
+		}
+		p, err = last.Enrolled(ctx, "main", text, "a-device")
+		if err != nil || p.ID != bob.ID || p.ACR != gatehouse.AAL2 || !p.IssuedAt.Equal(bob.IssuedAt) {
+			t.Errorf("%+v, %v", p, err)
+		}
+		_, err = last.Enrolled(ctx, "main", text, "a-device")
+		refused("again", err)
 
 		// At once, on all nodes: one right code opens, and of wrong ones no more than five are looked at.
 		for code, most := range map[gatehouse.Secret]int64{"right": 1, "wrong": session.HalfDoneTries} {

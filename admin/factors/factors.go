@@ -20,10 +20,11 @@ import (
 )
 
 var (
-	errOwn     = gatehouse.E(gatehouse.Denied, "factor_own_only", "Second factors are added and changed by the person they belong to, and by nobody else.")
-	errUnknown = gatehouse.E(gatehouse.NotFound, "factor_not_found", "There is no such factor, or it waits no more.")
-	errMany    = gatehouse.E(gatehouse.Conflict, "factor_limit", "There are as many authenticator apps as a person can have; remove one first.")
-	errNoApp   = gatehouse.E(gatehouse.Conflict, "factor_missing", "Recovery codes stand in for an authenticator app; add one first.")
+	errOwn      = gatehouse.E(gatehouse.Denied, "factor_own_only", "Second factors are added and changed by the person they belong to, and by nobody else.")
+	errUnknown  = gatehouse.E(gatehouse.NotFound, "factor_not_found", "There is no such factor, or it waits no more.")
+	errMany     = gatehouse.E(gatehouse.Conflict, "factor_limit", "There are as many authenticator apps as a person can have; remove one first.")
+	errDemanded = gatehouse.E(gatehouse.Conflict, "factor_needed", "The realm demands a second factor of this account: add another app before you remove the last one.")
+	errNoApp    = gatehouse.E(gatehouse.Conflict, "factor_missing", "Recovery codes stand in for an authenticator app; add one first.")
 )
 
 // List lists the factors of a user: everybody's own, and those of others to whoever may read them.
@@ -171,17 +172,22 @@ func (s *Service) Rename(ctx context.Context, actor *gatehouse.Principal, realm,
 }
 
 // Remove removes a factor: the caller's own after a proof, somebody else's by the right to
-// change the account. With the last app the recovery codes go. Errors: factor_not_found, those
-// of [Service.prove].
+// change the account. With the last app the recovery codes go. Errors: factor_not_found; factor_needed
+// for one's own last app where the realm demands one; those of [Service.prove].
 func (s *Service) Remove(ctx context.Context, actor *gatehouse.Principal, realm, idOrName, factorID string, in Proof) error {
 	id := s.c.Users.Resolve(ctx, actor, realm, idOrName)
 	var u identity.User
 	var err error
-	if kernel.IsSelf(actor, realm, id) {
+	own := kernel.IsSelf(actor, realm, id)
+	if own {
 		u, err = s.prove(ctx, actor, realm, id, in)
 	} else if err = s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, id); err == nil {
 		u, err = s.c.Users.Find(ctx, realm, id)
 	}
+	if err != nil {
+		return err
+	}
+	rl, err := s.k.Realm(ctx, realm)
 	if err != nil {
 		return err
 	}
@@ -196,6 +202,9 @@ func (s *Service) Remove(ctx context.Context, actor *gatehouse.Principal, realm,
 		left := slices.DeleteFunc(list, func(g factor.Factor) bool { return g.ID == f.ID })
 		if len(factor.Apps(left)) > 0 {
 			return nil
+		}
+		if own && f.Kind == factor.TOTP && f.Confirmed() && rl.Settings.DemandsSecondFactor(u.Roles) {
+			return errDemanded
 		}
 		u.SecondFactor = false
 		for _, g := range left {

@@ -37,7 +37,7 @@ func settingsView(s gatehouse.RealmSettings) RealmSettings {
 		GrantTTL: kernel.Duration(s.GrantTTL), RefreshGrace: kernel.Duration(s.RefreshGrace), Audience: s.Audience,
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
-		SessionIdle: kernel.Duration(s.SessionIdle), SessionTTL: kernel.Duration(s.SessionTTL), MaxSessions: s.MaxSessions,
+		SessionIdle: kernel.Duration(s.SessionIdle), SessionTTL: kernel.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, MFA: s.MFA, MFARoles: s.MFARoles,
 		KeyRotation: kernel.Duration(s.KeyRotation), KeyPropagation: kernel.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
 }
@@ -49,7 +49,7 @@ func (s RealmSettings) settings() gatehouse.RealmSettings {
 		GrantTTL: time.Duration(s.GrantTTL), RefreshGrace: time.Duration(s.RefreshGrace), Audience: s.Audience,
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
-		SessionIdle: time.Duration(s.SessionIdle), SessionTTL: time.Duration(s.SessionTTL), MaxSessions: s.MaxSessions,
+		SessionIdle: time.Duration(s.SessionIdle), SessionTTL: time.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, MFA: s.MFA, MFARoles: s.MFARoles,
 		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
 	}
 }

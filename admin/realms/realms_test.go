@@ -118,3 +118,26 @@ func TestShortPasswordsStay(t *testing.T) {
 	set(422, map[string]any{"password_min_length": 12})
 	set(200, map[string]any{"password_min_length": 15})
 }
+
+// TestShortPasswordsBesideAFactor: passwords may have eight characters where everybody must have a second factor, and nowhere else: neither
+// can the demand be taken back while they may, nor is a role enough.
+//
+// ASVS: 6.2.1
+func TestShortPasswordsBesideAFactor(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme"})
+	set := func(status int, settings map[string]any) {
+		t.Helper()
+		h.Want(status, root, "PATCH", "/realms/acme", map[string]any{"settings": settings})
+	}
+	set(422, map[string]any{"mfa": "sometimes"})
+	set(422, map[string]any{"mfa_roles": []string{"editor"}, "password_min_length": 8})
+	set(422, map[string]any{"mfa": "required", "password_min_length": 7})
+	set(200, map[string]any{"mfa": "required", "password_min_length": 8})
+	set(200, map[string]any{"password_min_length": 9})
+	set(422, map[string]any{"mfa": "optional"})
+	set(422, map[string]any{"mfa": nil})
+	set(200, map[string]any{"mfa": "optional", "password_min_length": 15})
+	set(422, map[string]any{"password_min_length": 9})
+}

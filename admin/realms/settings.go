@@ -48,9 +48,21 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	if d.MaxSessions < 1 || d.MaxSessions > 100 {
 		f.Add(at+".max_sessions", "must be from 1 to 100")
 	}
-	// A password that stands alone has 15 characters (NIST SP 800-63B-4 §3.1.1.2). Realms of
-	// before this was so may have fewer, go on with them, and raise them step by step.
-	if least := min(credential.DefaultMinPassword, before.Defaults().PasswordMinLength); d.PasswordMinLength < least || d.PasswordMinLength > 128 {
+	if s.MFA != "" && s.MFA != "optional" && s.MFA != gatehouse.MFARequired {
+		f.Add(at+".mfa", "must be optional or required")
+	}
+	f.Names(at+".mfa_roles", s.MFARoles)
+	// A password that stands alone has 15 characters, one beside a second factor 8 (NIST SP
+	// 800-63B-4 §3.1.1.2). Realms of before this was so may have fewer, go on with them, and
+	// raise them step by step; what was allowed beside a second factor ends with it.
+	least := credential.DefaultMinPassword
+	switch {
+	case s.MFA == gatehouse.MFARequired:
+		least = credential.LeastMinPassword
+	case before.MFA != gatehouse.MFARequired:
+		least = min(least, before.Defaults().PasswordMinLength)
+	}
+	if d.PasswordMinLength < least || d.PasswordMinLength > 128 {
 		f.Add(at+".password_min_length", "must be from %d to 128", least)
 	}
 	f.Names(at+".scopes", slices.Collect(maps.Keys(s.Scopes)))

@@ -31,13 +31,15 @@ type RealmSettings struct {
 	Audiences         map[string]gatehouse.AudienceRules `json:"audiences,omitempty" doc:"Further audiences that tokens can be asked for by resource, and the claims about the user that tokens for an audience carry: preferred_username, name, email, roles, groups"`
 	AccessTokenType   string                             `json:"access_token_type,omitempty" enum:"at+jwt,JWT" doc:"typ of signed access tokens; at+jwt by default, JWT for checkers that refuse it"`
 	Scopes            map[string]string                  `json:"scopes,omitempty" doc:"Catalogue: scope name to meaning"`
-	PasswordMinLength int                                `json:"password_min_length,omitzero" doc:"15 to 128, 15 by default; a realm that has less keeps it, and cannot lower it"`
+	PasswordMinLength int                                `json:"password_min_length,omitzero" doc:"15 to 128, 15 by default; from 8 on where mfa is required; a realm that has less keeps it, and cannot lower it"`
 	BannedWords       []string                           `json:"banned_words,omitempty"`
 	KeyRotation       kernel.Duration                    `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`
 	KeyPropagation    kernel.Duration                    `json:"key_propagation,omitzero" doc:"How long a new signing key is published before it signs, 1h by default; less than 6m counts as 6m: longer than verifiers keep their copy of the key set"`
 	SessionIdle       kernel.Duration                    `json:"session_idle,omitzero" doc:"End of a browser session that nobody uses, 5m to 720h, 30m by default"`
 	SessionTTL        kernel.Duration                    `json:"session_ttl,omitzero" doc:"End of a browser session however much it is used, 5m to 720h, 24h by default"`
 	MaxSessions       int                                `json:"max_sessions,omitzero" doc:"Browser sessions of one user at once, 1 to 100, 20 by default; one more ends the one that was used least recently"`
+	MFA               string                             `json:"mfa,omitempty" enum:"optional,required" doc:"Who must have a second factor: whoever wants one (by default), or everybody with a password"`
+	MFARoles          []string                           `json:"mfa_roles,omitempty" doc:"Roles whose holders must have a second factor, as assigned to them, whatever mfa says"`
 	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
 }
 
