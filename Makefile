@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: survivors enumeration mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth bench-nodes docs clean
+.PHONY: gallery survivors enumeration mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth bench-nodes docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -60,6 +60,11 @@ survivors: ## weaken every operator of the packages that guard something, and co
 
 traefik: ## deploy/traefik against Traefik itself, which is built first (minutes; not in make test)
 	@scripts/test-traefik
+
+gallery: ## pictures of every page in every state, for a phone and a desk, light and dark, into .cache/gallery
+	@mkdir -p .cache/gallery
+	GATEHOUSE_GALLERY=$(CURDIR)/.cache/gallery go test -count=1 -run '^TestLook$$' ./pages
+	@echo "open .cache/gallery/index.html"
 
 clients: ## read our tokens with the libraries of docs/clients.md, in five languages (minutes; not in make test)
 	@scripts/test-clients

@@ -53,12 +53,33 @@ func (v *visit) showAccount(said string) error {
 	if err != nil {
 		return err
 	}
-	view := accountView{Username: u.Username, Initials: initials(u.Username), Name: u.DisplayName, Email: u.Email,
-		Since: moment(v.who.AuthTime), Factors: v.to(pageFactors), Form: v.token(pageAccount), Said: said}
+	view := accountView{Username: u.Username, Name: u.DisplayName, Email: u.Email,
+		Since: moment(v.who.AuthTime), Said: said}
+	return v.drawAccount(view)
+}
+
+func (v *visit) drawAccount(view accountView) (err error) {
+	view.Initials, view.Form, view.Factors = initials(view.Username), v.token(pageAccount), v.to(pageFactors)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}
 	return v.show(http.StatusOK, "account.html", view)
+}
+
+// accountStates are those of account.html.
+func accountStates() []state {
+	full := accountView{Username: "alice", Name: "Alice Liddell", Email: "alice@example.org", Since: "2026-11-28 08:12 UTC"}
+	return []state{
+		{"full", func(v *visit) error { return v.drawAccount(full) }},
+		{"bare", func(v *visit) error { return v.drawAccount(accountView{Username: "bo", Since: full.Since}) }},
+		{"ended", func(v *visit) (err error) {
+			view := full
+			if view.Said, err = v.language.text("account.ended", 3); err != nil {
+				return err
+			}
+			return v.drawAccount(view)
+		}},
+	}
 }
 
 // moment is a time that nobody can read in two ways, in UTC (RFC 3339).

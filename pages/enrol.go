@@ -103,3 +103,28 @@ func (v *visit) notEnrolled(view enrolView, err error) error {
 	}
 	return err
 }
+
+// enrolStates are those of enrol.html.
+func enrolStates() []state {
+	shown := func(view enrolView) func(*visit) error {
+		return func(v *visit) error { return v.askToEnrol(http.StatusOK, view) }
+	}
+	return []state{
+		{"must", shown(enrolView{})},
+		{"scan", func(v *visit) error {
+			app, err := madeUpApp()
+			if err != nil {
+				return err
+			}
+			return v.askToEnrol(http.StatusOK, enrolView{Begun: true, ID: app.ID, Secret: grouped(app.Secret.Reveal()), QR: markup.HTML(app.QR.Reveal())})
+		}},
+		{"wrong", func(v *visit) (err error) {
+			view := enrolView{Begun: true, ID: "app"}
+			if view.Problem, err = v.language.text("factors.wrong_code"); err != nil {
+				return err
+			}
+			return v.askToEnrol(http.StatusUnprocessableEntity, view)
+		}},
+		{"codes", shown(enrolView{Codes: []string{"k7f2-9qmx-3htp", "w4dn-x8sa-5vze", "p3bc-2rgy-8knu", "t9jw-6mfe-4cqa"}})},
+	}
+}

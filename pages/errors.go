@@ -27,17 +27,37 @@ func (v *visit) fail(err error) error {
 	if p.Status == http.StatusInternalServerError {
 		v.h.c.Problems.Log(v.r, "internal error", err)
 	}
-	f, ferr := v.frame(pageSignIn, "error.title", nil)
-	if ferr != nil {
-		return ferr
-	}
-	view := errorView{frame: f, Phrase: p.Detail, English: true, Code: p.Code, Doc: v.h.c.Base + "/errors/" + p.Code, Request: id,
-		Time: v.h.c.Now().UTC().Format(time.RFC3339)}
-	if text, terr := v.language.text("error." + p.Code); terr == nil {
-		view.Phrase, view.English = text, false
-	}
 	if after := web.Classify(err).RetryAfter; after > 0 {
 		v.w.Header()["Retry-After"] = []string{web.RetryAfter(after)}
 	}
-	return v.show(p.Status, "error.html", view)
+	return v.showError(p.Status, errorView{Phrase: p.Detail, Code: p.Code, Request: id})
+}
+
+// showError shows an error, in the language of the page where that has words for its code.
+func (v *visit) showError(status int, view errorView) (err error) {
+	if view.frame, err = v.frame(pageSignIn, "error.title", nil); err != nil {
+		return err
+	}
+	view.Doc, view.Time, view.English = v.h.c.Base+"/errors/"+view.Code, v.h.c.Now().UTC().Format(time.RFC3339), true
+	if text, terr := v.language.text("error." + view.Code); terr == nil {
+		view.Phrase, view.English = text, false
+	}
+	return v.show(status, "error.html", view)
+}
+
+// errorStates are those of error.html.
+func errorStates() []state {
+	failed := func(status int, code, phrase string) func(*visit) error {
+		return func(v *visit) error {
+			return v.showError(status, errorView{Phrase: phrase, Code: code, Request: "req_01kb5n8q3wd7y2f6h9m4t0xzrv"})
+		}
+	}
+	return []state{
+		{"nothing-here", failed(http.StatusNotFound, gatehouse.ErrRealmNotFound.Code, "")},
+		{"expired", failed(http.StatusForbidden, errExpired.Code, "")},
+		{"other-site", failed(http.StatusForbidden, web.ErrCrossOrigin.Code, "")},
+		{"no-tls", failed(http.StatusBadRequest, errPlain.Code, "")},
+		{"broken", failed(http.StatusInternalServerError, gatehouse.ErrInternal.Code, "")},
+		{"in-english", failed(http.StatusServiceUnavailable, "directory_unavailable", "Users cannot be looked up at the moment.")},
+	}
 }

@@ -134,3 +134,21 @@ func (v *visit) factorSent() error {
 	view.Notice = notice
 	return v.askCode(status, view)
 }
+
+// factorStates are those of factor.html.
+func factorStates() []state {
+	asked := func(view factorView) func(*visit) error {
+		return func(v *visit) error { return v.askCode(http.StatusOK, view) }
+	}
+	return []state{
+		{"code", asked(factorView{})},
+		{"recovery", asked(factorView{With: withRecovery})},
+		{"wrong", func(v *visit) (err error) {
+			view := factorView{}
+			if view.Problem, err = v.language.text("factor.wrong"); err != nil {
+				return err
+			}
+			return v.askCode(http.StatusUnprocessableEntity, view)
+		}},
+	}
+}

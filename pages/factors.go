@@ -1,13 +1,16 @@
 package pages
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
+	"github.com/gatehouse-auth/gatehouse/internal/qr"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -247,4 +250,69 @@ func grouped(s string) string {
 		out = append(out, s[i])
 	}
 	return string(out)
+}
+
+// madeUpApp is an app of nobody.
+func madeUpApp() (NewApp, error) {
+	const secret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+	image, err := qr.SVG("otpauth://totp/Gatehouse:alice?secret=" + secret + "&issuer=Gatehouse")
+	return NewApp{ID: "app", Secret: secret, QR: gatehouse.Secret(image)}, err
+}
+
+// listed are factors that are made up.
+type listed struct {
+	Factors
+	all []Factor
+}
+
+func (l listed) List(context.Context, *gatehouse.Principal) ([]Factor, error) { return l.all, nil }
+
+// factorsStates are those of factors.html, factorAddStates of factoradd.html, factorCodesStates of factorcodes.html.
+func factorsStates() []state {
+	day := time.Date(2026, 11, 27, 18, 5, 0, 0, time.UTC)
+	phone, tablet := Factor{ID: "phone", Name: "Phone", App: true, Confirmed: true, UsedAt: day}, Factor{ID: "tablet", Name: "Tablet in the kitchen", App: true, Confirmed: true}
+	codes := Factor{ID: "codes", CodesLeft: 8}
+	with := func(show func(*visit) error, all ...Factor) func(*visit) error {
+		return func(v *visit) error {
+			h := *v.h
+			h.c.Factors = listed{all: all}
+			v.h = &h
+			return show(v)
+		}
+	}
+	return []state{
+		{"none", with((*visit).factors)},
+		{"one", with((*visit).factors, phone, codes)},
+		{"two", with(func(v *visit) error { return v.changed("factors.renamed", nil) }, phone, tablet, codes)},
+		{"refused", with(func(v *visit) error { return v.notSo("factors.needed") }, phone, codes)},
+		{"stale", with(func(v *visit) error {
+			v.who.AuthTime = v.who.AuthTime.Add(-time.Hour)
+			return v.factors()
+		}, phone, codes)},
+	}
+}
+
+func factorAddStates() []state {
+	return []state{
+		{"scan", func(v *visit) error {
+			app, err := madeUpApp()
+			if err != nil {
+				return err
+			}
+			return v.showNewApp(http.StatusOK, app, "")
+		}},
+		{"wrong", func(v *visit) error {
+			problem, err := v.language.text("factors.wrong_code")
+			if err != nil {
+				return err
+			}
+			return v.showNewApp(http.StatusUnprocessableEntity, NewApp{ID: "app"}, problem)
+		}},
+	}
+}
+
+func factorCodesStates() []state {
+	return []state{{"shown", func(v *visit) error {
+		return v.showCodes([]gatehouse.Secret{"k7f2-9qmx-3htp", "w4dn-x8sa-5vze", "p3bc-2rgy-8knu", "t9jw-6mfe-4cqa"})
+	}}}
 }

@@ -4,15 +4,21 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	_ "embed" // look/pages.css, look/mark.svg
+	_ "embed" // look/tokens.css, look/pages.css, look/mark.svg
 	"encoding/hex"
 	"net/http"
 	"strconv"
 	"strings"
 )
 
+//go:embed look/tokens.css
+var tokens string // read-only
+
 //go:embed look/pages.css
-var css []byte // read-only
+var parts string // read-only
+
+// Tokens are the colours, sizes and letters of the pages as CSS, for a page elsewhere that looks like them.
+func Tokens() string { return tokens }
 
 //go:embed look/mark.svg
 var mark []byte // read-only
@@ -44,11 +50,18 @@ func newLook() (*look, error) {
 		return path, nil
 	}
 	var err error
-	if l.css, err = add("pages", ".css", "text/css; charset=utf-8", css); err != nil {
+	if l.css, err = add("pages", ".css", "text/css; charset=utf-8", []byte(tokens+parts)); err != nil {
 		return nil, err
 	}
 	l.icon, err = add("mark", ".svg", "image/svg+xml", mark)
 	return l, err
+}
+
+// registerLook adds what pages load to mux.
+func (h *Handler) registerLook(mux *http.ServeMux) {
+	for path, f := range h.look.files {
+		mux.Handle("GET "+path, f)
+	}
 }
 
 // asset is a file, plain and compressed.

@@ -102,11 +102,16 @@ type Handler struct {
 	origin    *http.CrossOriginProtection
 }
 
-// New checks c and reads the templates, messages and styles that the program carries.
+// New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
 	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
 		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, realms, limit, proxies and clock are required")
 	}
+	return read(c)
+}
+
+// read reads the templates, messages and styles that the program carries.
+func read(c Config) (*Handler, error) {
 	h := &Handler{c: c, origin: http.NewCrossOriginProtection()}
 	var err error
 	if h.templates, err = markup.Parse(templates, "templates/*.html", "t", "icon"); err != nil {
@@ -137,9 +142,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/account/factors", h.page((*visit).factors))
 		mux.Handle("POST "+prefix+"/account/factors", h.page((*visit).factorsSent))
 	}
-	for path, f := range h.look.files {
-		mux.Handle("GET "+path, f)
-	}
+	h.registerLook(mux)
 }
 
 var errPlain = gatehouse.E(gatehouse.Invalid, "pages_need_https", "Pages to sign in are served over HTTPS only.")

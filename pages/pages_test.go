@@ -258,7 +258,7 @@ func TestRefusals(t *testing.T) {
 		after  string
 		text   string
 	}{
-		"throttled":   {&slow, 429, "419", "Try again in 7m0s."},
+		"throttled":   {&slow, 429, "419", "Try again in 7 min."},
 		"busy":        {&busy, 503, "3", "Try again in 3 s."},
 		"no database": {gatehouse.E(gatehouse.Unavailable, "directory_unavailable", "Users cannot be looked up at the moment."), 503, "", "directory_unavailable"},
 		"broken":      {context.Canceled, 503, "", "client_gone"},

@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -190,7 +191,32 @@ func (v *visit) notNow(err error) (status int, notice string, _ error) {
 // wait is how long somebody has to wait, as all languages write it.
 func wait(d time.Duration) string {
 	if d > 2*time.Minute {
-		return ((d + time.Minute - 1) / time.Minute * time.Minute).String()
+		return strconv.Itoa(int((d+time.Minute-1)/time.Minute)) + " min"
 	}
 	return web.RetryAfter(d) + " s"
+}
+
+// signInStates are those of signin.html.
+func signInStates() []state {
+	asked := signInView{Identifier: "alice", Asked: true}
+	refused := func(err error) func(*visit) error { return func(v *visit) error { return v.refuse(asked, err) } }
+	slow, busy := *gatehouse.ErrRateLimited, *gatehouse.E(gatehouse.Unavailable, "password_queue_full", "")
+	slow.RetryAfter, busy.RetryAfter = 7*time.Minute, 4*time.Second
+	return []state{
+		{"name", func(v *visit) error { return v.ask(http.StatusOK, signInView{}) }},
+		{"no-name", func(v *visit) error {
+			problem, err := v.language.text("signin.no_identifier")
+			if err != nil {
+				return err
+			}
+			return v.ask(http.StatusUnprocessableEntity, signInView{Problem: problem})
+		}},
+		{"password", func(v *visit) error { return v.ask(http.StatusOK, asked) }},
+		{"long-name", func(v *visit) error {
+			return v.ask(http.StatusOK, signInView{Identifier: "wilhelmina.featherstonehaugh-cholmondeley@subsidiary.example.com", Asked: true})
+		}},
+		{"wrong", refused(credential.ErrInvalidCredentials)},
+		{"slow", refused(&slow)},
+		{"busy", refused(&busy)},
+	}
 }

@@ -21,6 +21,10 @@ func (v *visit) signOut() error {
 	if v.who == nil {
 		return v.redirect(v.to("/signedout"))
 	}
+	return v.askSignOut()
+}
+
+func (v *visit) askSignOut() error {
 	f, err := v.frame(pageSignOut, "signout.title", nil)
 	if err != nil {
 		return err
@@ -52,3 +56,8 @@ func (v *visit) signedOut() error {
 	}
 	return v.show(http.StatusOK, "signedout.html", f)
 }
+
+// signOutStates are those of signout.html, signedOutStates those of signedout.html.
+func signOutStates() []state { return []state{{"ask", (*visit).askSignOut}} }
+
+func signedOutStates() []state { return []state{{"done", (*visit).signedOut}} }

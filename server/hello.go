@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/pages"
 )
 
 //go:embed hello.html
@@ -82,7 +83,7 @@ func helloPage(page hello, facts map[string]string) (http.Handler, error) {
 		return nil, err
 	}
 	data = append(data, '\n')
-	sum := sha256.Sum256([]byte(helloCSS))
+	sum := sha256.Sum256([]byte(helloStyle()))
 	style := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, body := w.Header(), []byte(text)
@@ -131,8 +132,11 @@ func (p hello) html() string {
 	return strings.NewReplacer(
 		"{{.Title}}", html.EscapeString(p.Title), "{{.Lead}}", html.EscapeString(p.Lead), "{{.Note}}", html.EscapeString(p.Note),
 		"{{.Command}}", html.EscapeString(p.Command), "{{.Hint}}", p.Hint,
-		"{{.Links}}", links.String(), "{{.Stones}}", joints.String(), "{{.Style}}", helloCSS).Replace(helloHTML)
+		"{{.Links}}", links.String(), "{{.Stones}}", joints.String(), "{{.Style}}", helloStyle()).Replace(helloHTML)
 }
+
+// helloStyle is the style sheet of the page: its own rules, on the colours of all pages.
+func helloStyle() string { return pages.Tokens() + helloCSS }
 
 // stones draws the joints of the arch and of its pillars.
 func stones() []string {

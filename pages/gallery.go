@@ -1,0 +1,106 @@
+package pages
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/markup"
+)
+
+// gallery is every page with every state that it can be in. Each page declares its states in its own file; a template
+// without any fails TestGallery.
+func gallery() []exhibit {
+	return []exhibit{
+		{"signin", signInStates()},
+		{"factor", factorStates()},
+		{"enrol", enrolStates()},
+		{"signout", signOutStates()},
+		{"signedout", signedOutStates()},
+		{"account", accountStates()},
+		{"factors", factorsStates()},
+		{"factoradd", factorAddStates()},
+		{"factorcodes", factorCodesStates()},
+		{"error", errorStates()},
+	}
+}
+
+// exhibit is a page, by the name of its template.
+type exhibit struct {
+	page   string
+	states []state
+}
+
+// state is one way that a page can look. show draws it, with made-up people.
+type state struct {
+	name string
+	show func(v *visit) error
+}
+
+// galleryView is what gallery.html shows.
+type galleryView struct {
+	frame
+	Pages []galleryPage
+}
+
+type galleryPage struct {
+	Name   string
+	States []choice
+}
+
+// NewGallery serves every page in every state, to look at: nothing is stored or checked, and what a form sends is dropped.
+// The pages stand at /PAGE/STATE, the list of them at /.
+func NewGallery() (http.Handler, error) {
+	// The clock stands still, so that two pictures of a page are the same.
+	c := Config{Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
+	h, err := read(c)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	index := galleryView{}
+	for _, e := range gallery() {
+		p := galleryPage{Name: e.page}
+		for _, s := range e.states {
+			path := "/" + e.page + "/" + s.name
+			p.States = append(p.States, choice{Name: s.name, URL: path})
+			mux.Handle("GET "+path, h.exhibit(s.show))
+		}
+		index.Pages = append(index.Pages, p)
+	}
+	mux.Handle("GET /{$}", h.exhibit(func(v *visit) (err error) {
+		view := index
+		if view.frame, err = v.frame("/", "gallery.title", nil); err != nil {
+			return err
+		}
+		return v.show(http.StatusOK, "gallery.html", view)
+	}))
+	mux.Handle("/", h.exhibit((*visit).goBack))
+	h.registerLook(mux)
+	return mux, nil
+}
+
+// exhibit makes a handler of what draws a page.
+func (h *Handler) exhibit(show func(v *visit) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{h: h, w: w, r: r, realm: gatehouse.Realm{Name: gatehouse.MainRealm},
+			who: &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: "usr_alice", Name: "alice", Scheme: gatehouse.SchemeSession,
+				SessionID: "here", AuthTime: h.c.Now(), AMR: []string{"pwd", "otp", gatehouse.AMRMultiFactor}, ACR: gatehouse.AAL2}}
+		pageHeaders(w.Header())
+		v.prefer()
+		if err := show(v); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError) // whoever looks at the gallery works on the pages
+		}
+	})
+}
+
+// goBack is what follows a link or button of an exhibit: the page that it stands on, so that a language or theme that was
+// chosen is seen there.
+func (v *visit) goBack() error {
+	to := "/"
+	if from, err := url.Parse(v.r.Referer()); err == nil && from.Host == v.r.Host && markup.OwnPath(from.EscapedPath()) {
+		to = from.EscapedPath()
+	}
+	return v.redirect(to)
+}
