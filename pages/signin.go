@@ -200,7 +200,7 @@ func wait(d time.Duration) string {
 func signInStates() []state {
 	asked := signInView{Identifier: "alice", Asked: true}
 	refused := func(err error) func(*visit) error { return func(v *visit) error { return v.refuse(asked, err) } }
-	slow, busy := *gatehouse.ErrRateLimited, *gatehouse.E(gatehouse.Unavailable, "password_queue_full", "")
+	slow, busy := *gatehouse.ErrRateLimited, gatehouse.Error{Kind: gatehouse.Unavailable}
 	slow.RetryAfter, busy.RetryAfter = 7*time.Minute, 4*time.Second
 	return []state{
 		{"name", func(v *visit) error { return v.ask(http.StatusOK, signInView{}) }},
