@@ -3,10 +3,10 @@ package pages
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 const pageAccount = "/account"
@@ -16,34 +16,16 @@ type accountView struct {
 	frame
 	Username, Initials string
 	Name, Email        string // "" for none
-	Since              string
+	Since, SinceISO    string
 	Factors            string // the page of second factors
+	Sessions           []sessionRow
+	Others             bool   // there are sessions but this one
 	Form               string // the token of the form
 	Said               string // what the form did
 }
 
 // account shows somebody what is known here of him.
 func (v *visit) account() error { return v.showAccount("") }
-
-// accountSent ends all other sessions of the person, on all nodes.
-func (v *visit) accountSent() error {
-	if v.who == nil {
-		return v.showAccount("")
-	}
-	if err := v.sentFrom(pageAccount); err != nil {
-		return err
-	}
-	ctx := gatehouse.WithPrincipal(v.r.Context(), v.who)
-	n, err := v.h.c.Sessions.EndAll(ctx, v.who.Realm, v.who.ID, v.who.SessionID, session.ReasonOwner)
-	if err != nil {
-		return err
-	}
-	said, err := v.language.text("account.ended", n)
-	if err != nil {
-		return err
-	}
-	return v.showAccount(said)
-}
 
 func (v *visit) showAccount(said string) error {
 	if v.who == nil {
@@ -53,12 +35,21 @@ func (v *visit) showAccount(said string) error {
 	if err != nil {
 		return err
 	}
+	open, err := v.h.c.Own.OpenSessions(v.r.Context(), v.who)
+	if err != nil {
+		return err
+	}
+	rows, err := v.sessionRows(open, v.who.SessionID)
+	if err != nil {
+		return err
+	}
 	view := accountView{Username: u.Username, Name: u.DisplayName, Email: u.Email,
-		Since: moment(v.who.AuthTime), Said: said}
+		Since: moment(v.who.AuthTime), SinceISO: instant(v.who.AuthTime), Sessions: rows, Said: said}
 	return v.drawAccount(view)
 }
 
 func (v *visit) drawAccount(view accountView) (err error) {
+	view.Others = slices.ContainsFunc(view.Sessions, func(r sessionRow) bool { return !r.Current })
 	view.Initials, view.Form, view.Factors = initials(view.Username), v.token(pageAccount), v.to(pageFactors)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
@@ -68,19 +59,34 @@ func (v *visit) drawAccount(view accountView) (err error) {
 
 // accountStates are those of account.html.
 func accountStates() []state {
-	full := accountView{Username: "alice", Name: "Alice Liddell", Email: "alice@example.org", Since: "2026-11-28 08:12 UTC"}
+	full := accountView{Username: "alice", Name: "Alice Liddell", Email: "alice@example.org", Since: "2026-11-28 08:12 UTC", SinceISO: "2026-11-28T08:12:00Z"}
+	with := func(view accountView, open ...gatehouse.Session) func(*visit) error {
+		return func(v *visit) (err error) {
+			if view.Sessions, err = v.sessionRows(open, "here"); err != nil {
+				return err
+			}
+			return v.drawAccount(view)
+		}
+	}
+	day := time.Date(2026, 11, 28, 9, 14, 0, 0, time.UTC)
+	here := gatehouse.Session{ID: "here", Address: "203.0.113.24", LastUsedAt: day, UserAgent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15"}
+	phone := gatehouse.Session{ID: "phone", Address: "2001:db8:85a3:8d3:1319:8a2e:370:7348", LastUsedAt: day.Add(-11 * time.Hour), UserAgent: "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"}
+	unknown := gatehouse.Session{ID: "unknown", Address: "198.51.100.7", LastUsedAt: day.AddDate(0, 0, -1), UserAgent: "Lynx/2.9"}
 	return []state{
-		{"full", func(v *visit) error { return v.drawAccount(full) }},
-		{"bare", func(v *visit) error { return v.drawAccount(accountView{Username: "bo", Since: full.Since}) }},
+		{"full", with(full, here, phone, unknown)},
+		{"bare", with(accountView{Username: "bo", Since: full.Since, SinceISO: full.SinceISO}, here)},
 		{"ended", func(v *visit) (err error) {
 			view := full
 			if view.Said, err = v.language.text("account.ended", 3); err != nil {
 				return err
 			}
-			return v.drawAccount(view)
+			return with(view, here)(v)
 		}},
 	}
 }
+
+// instant is a time for programs (RFC 3339).
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // moment is a time that nobody can read in two ways, in UTC (RFC 3339).
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

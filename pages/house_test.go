@@ -71,7 +71,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {
@@ -200,16 +200,40 @@ func (h *house) End(_ context.Context, realm, user, id, reason string) error {
 	return gatehouse.ErrNotFound
 }
 
-func (h *house) EndAll(_ context.Context, realm, user, except, _ string) (n int, err error) {
+func (h *house) OpenSessions(_ context.Context, who *gatehouse.Principal) (open []gatehouse.Session, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.sessions {
+		if p.Realm == who.Realm && p.ID == who.ID {
+			open = append(open, gatehouse.Session{ID: p.SessionID, Address: "192.0.2.7", UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0", LastUsedAt: p.AuthTime})
+		}
+	}
+	return open, nil
+}
+
+func (h *house) EndSession(ctx context.Context, who *gatehouse.Principal, id string) error {
+	return h.End(ctx, who.Realm, who.ID, id, session.ReasonOwner)
+}
+
+func (h *house) EndOthers(_ context.Context, who *gatehouse.Principal) (n int, err error) {
+	return h.endBut(who, who.SessionID), nil
+}
+
+func (h *house) SignOutEverywhere(_ context.Context, who *gatehouse.Principal) error {
+	h.endBut(who, "")
+	return nil
+}
+
+func (h *house) endBut(who *gatehouse.Principal, except string) (n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for text, p := range h.sessions {
-		if p.Realm == realm && p.ID == user && p.SessionID != except {
+		if p.Realm == who.Realm && p.ID == who.ID && p.SessionID != except {
 			delete(h.sessions, text)
 			n++
 		}
 	}
-	return n, nil
+	return n
 }
 
 func (h *house) session(_ *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {

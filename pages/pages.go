@@ -31,7 +31,6 @@ type Users interface {
 type Sessions interface {
 	Open(ctx context.Context, p *gatehouse.Principal, from session.Browser) (text gatehouse.Secret, opened gatehouse.Session, err error)
 	End(ctx context.Context, realm, user, id, reason string) error
-	EndAll(ctx context.Context, realm, user, except, reason string) (n int, err error)
 }
 
 // HalfDone keeps sign-ins that wait for a code; *session.HalfDone does.
@@ -78,6 +77,7 @@ type Config struct {
 	Sessions  Sessions
 	HalfDone  HalfDone
 	Factors   Factors
+	Own       Own
 	// Session finds out whose session the browser of r brings: text and device are the
 	// values of its two cookies. All that makes a session end counts.
 	Session func(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
@@ -104,8 +104,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, realms, limit, proxies and clock are required")
 	}
 	return read(c)
 }

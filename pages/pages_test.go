@@ -81,26 +81,6 @@ func TestOneSessionABrowser(t *testing.T) {
 	b.send("/signout", out.Encode()).want(t, "the form of a session that is over", 403, "form_expired")
 }
 
-// TestEndOthers: somebody ends all sessions but the one of this browser, by the form of the account alone.
-func TestEndOthers(t *testing.T) {
-	h := newHouse(t, true)
-	here, there, shop := h.browser(), h.browser(), h.browser()
-	here.signIn("")
-	there.signIn("")
-	shop.signIn("/realms/shop")
-	account := here.get("/account").fields()
-	here.send("/account", account.Encode(), "Sec-Fetch-Site", "cross-site").want(t, "another site", 403, "cross_origin_refused")
-	here.send("/account", there.get("/account").fields().Encode()).want(t, "the form of another browser", 403, "form_expired")
-	h.browser().send("/account", account.Encode()).want(t, "nobody", 303, "/signin")
-	if h.open() != 3 {
-		t.Fatalf("%d sessions", h.open())
-	}
-	here.send("/account", account.Encode()).want(t, "the others are ended", 200, "Other sessions that were ended: 1")
-	there.get("/account").want(t, "the other browser", 303, "/signin")
-	here.get("/account").want(t, "this browser", 200, `id="end-others"`)
-	shop.get("/realms/shop/account").want(t, "another realm", 200)
-}
-
 // TestNamesAreNotTold: what follows a name is the same for a name nobody has, and so is a
 // refusal.
 //

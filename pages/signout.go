@@ -43,6 +43,11 @@ func (v *visit) signOutSent() error {
 			return err
 		}
 	}
+	return v.leave()
+}
+
+// leave ends a visit whose session has ended.
+func (v *visit) leave() error {
 	v.setCookie(cookieSession+v.realm.Name, "", -1)
 	// Nothing that was shown is to be found by who comes next to this browser (ASVS 14.3.1).
 	v.w.Header()["Clear-Site-Data"] = []string{`"cache", "storage"`}

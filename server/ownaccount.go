@@ -1,0 +1,50 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin"
+)
+
+// ownAccount is what people do with their own account on the pages: by the use cases of administration, which judge and record
+// it as from a program.
+type ownAccount struct{ admin *admin.Service }
+
+func (o ownAccount) OpenSessions(ctx context.Context, who *gatehouse.Principal) ([]gatehouse.Session, error) {
+	var open []gatehouse.Session
+	for after := ""; ; {
+		page, err := o.admin.Sessions.List(ctx, who, who.Realm, self, after, 0)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range page.Items {
+			if s.Open {
+				open = append(open, gatehouse.Session{ID: s.ID, Realm: s.Realm, UserID: s.UserID, CreatedAt: s.CreatedAt, LastUsedAt: s.LastUsedAt,
+					Address: s.Address, UserAgent: s.UserAgent})
+			}
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	slices.SortStableFunc(open, func(a, b gatehouse.Session) int {
+		return cmp.Or(b.LastUsedAt.Compare(a.LastUsedAt), cmp.Compare(b.ID, a.ID))
+	})
+	return open, nil
+}
+
+func (o ownAccount) EndSession(ctx context.Context, who *gatehouse.Principal, id string) error {
+	return o.admin.Sessions.End(ctx, who, who.Realm, self, id)
+}
+
+func (o ownAccount) EndOthers(ctx context.Context, who *gatehouse.Principal) (int, error) {
+	ended, err := o.admin.Sessions.EndAll(ctx, who, who.Realm, self, who.SessionID)
+	return ended.Sessions, err
+}
+
+func (o ownAccount) SignOutEverywhere(ctx context.Context, who *gatehouse.Principal) error {
+	return o.admin.Users.Revoke(ctx, who, who.Realm, self)
+}
