@@ -11,7 +11,7 @@ import (
 // TestOwnSessionsInTheBrowser: a person sees in Chromium where the account is signed in, and ends one session, the others, and
 // everything with the tokens of programs, whose end the record holds as the person's own deed. API keys stay.
 //
-// ASVS: 7.4.3, 7.5.2
+// ASVS: 7.5.2
 func TestOwnSessionsInTheBrowser(t *testing.T) {
 	t.Parallel()
 	d := demo(t)
