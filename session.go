@@ -17,6 +17,9 @@ type Session struct {
 	ACR        string
 	LastUsedAt time.Time // written some seconds late
 	ExpiresAt  time.Time // absolute end, however much it is used
+	// Host is the host of the gateway whose cookie SecretID and SecretHash belong to; "": they are
+	// those of the host where the person signed in, which every session has.
+	Host string
 	// DeviceHash is the SHA-256 of the device cookie of the browser; nil: it had none.
 	DeviceHash []byte
 	Address    string // from which it was opened, or last got a new secret

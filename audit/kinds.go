@@ -20,6 +20,8 @@ const (
 	KindSessionRotate = "session.rotate" // it has another secret: the person proved more, or again
 	KindSessionEnd    = "session.end"
 
+	KindSessionHandOver = "session.handover" // a host of the gateway got a secret of it
+
 	KindKeyCreate = "key.create"
 	KindKeyUpdate = "key.update"
 	KindKeyRotate = "key.rotate"

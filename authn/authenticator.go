@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -224,7 +223,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 		k, _ = KindOf(p.Scheme)
 	}
 	switch {
-	case k.verify == nil, len(rule.Schemes) > 0 && !slices.Contains(rule.Schemes, p.Scheme):
+	case k.verify == nil, !k.accepted(rule.Schemes):
 		return nil, ErrNotAccepted.With(fmt.Errorf("this is %s; accepted here: %s", p.Scheme, a.accepted(rule)))
 	case k.NeedsTLS && !rule.Secure:
 		return nil, errHTTPS.With(errNoTLS)
@@ -249,7 +248,7 @@ var errNoTLS = errors.New("it came without TLS, or a proxy that is not among tru
 func (a *Authenticator) accepted(rule Rule) string {
 	list := rule.Schemes
 	if len(list) == 0 {
-		list = Schemes(func(k Kind) bool { return a.Supports(k.Scheme) })
+		list = Schemes(func(k Kind) bool { return a.Supports(k.Scheme) && !k.Named })
 	}
 	names := make([]string, len(list))
 	for i, s := range list {

@@ -91,7 +91,7 @@ func find[V any](w *world, m map[string]V, id string) (V, error) {
 	return v, nil
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{now: time.Now().Truncate(time.Second).Add(123 * time.Millisecond),
 		realms: map[string]gatehouse.Realm{"main": {Name: "main"}, "other": {Name: "other"}, "off": {Name: "off", Disabled: true}},

@@ -11,6 +11,7 @@ import (
 const (
 	challengeBearer = "Bearer" // RFC 6750
 	challengeBasic  = "Basic"  // RFC 7617
+	challengeCookie = "Cookie" // registered by nobody: browsers ignore it, and a 401 must name something
 )
 
 // insufficientAuthentication asks for a token of a login that proved more (RFC 9470 §3).
@@ -40,7 +41,7 @@ func (rd *Reader) Challenges(realm string, schemes []gatehouse.Scheme, err error
 	basic := `, charset="UTF-8"` // RFC 7617 §2.1
 	keys := false
 	for _, k := range kinds {
-		if len(schemes) > 0 && !slices.Contains(schemes, k.Scheme) {
+		if !k.accepted(schemes) {
 			continue
 		}
 		keys = keys || k.By&ByKeyField != 0
@@ -49,6 +50,8 @@ func (rd *Reader) Challenges(realm string, schemes []gatehouse.Scheme, err error
 			invite(challengeBearer, bearerParameters(err, scopes))
 		case challengeBasic:
 			invite(challengeBasic, basic)
+		case challengeCookie:
+			invite(challengeCookie, "")
 		}
 	}
 	if rd := rd.orStandard(); keys {

@@ -29,6 +29,7 @@ type Presented struct {
 	// Key is what the text of a key or opaque token says about itself.
 	Key credential.ParsedKey
 
+	host    string   // of a cookie, to which the browser sent it
 	standIn *standIn // of a ticket
 }
 
@@ -56,7 +57,7 @@ var (
 // unrecognisable token is gatehouse.Unauthenticated: it was a try, so it must
 // not pass for "nothing presented". The Presented that comes with an error holds
 // the scheme as far as it is known, and no secret.
-func Extract(r *http.Request) (Presented, error) { return standard.Read(r) }
+func Extract(r *http.Request) (Presented, error) { return standard.Read(r, r.TLS != nil) }
 
 func (rd *Reader) parseAuthorization(value string) (Presented, error) {
 	if len(value) > MaxTokenBytes+len("Bearer ") {

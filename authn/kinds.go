@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -10,9 +11,10 @@ import (
 type Record uint8
 
 const (
-	RecordNone  Record = iota // it has no record of its own: a password
-	RecordKey                 // an API key
-	RecordGrant               // the grant that a token comes from
+	RecordNone    Record = iota // it has no record of its own: a password
+	RecordKey                   // an API key
+	RecordGrant                 // the grant that a token comes from
+	RecordSession               // a browser session
 )
 
 // Kind is one row of the table of credential kinds. Whoever needs to treat two
@@ -30,6 +32,9 @@ type Kind struct {
 	// Login: presenting it is a login. It carries all of the user's own authority,
 	// and a failure says that name or password is wrong.
 	Login bool
+	// Named: a route takes it only where it says so by name: browsers add it to requests for
+	// routes that were made with no browser in mind.
+	Named bool
 	// StandIn: it stands for another credential, whose kind is the one that counts. No
 	// route lists it.
 	StandIn bool
@@ -40,7 +45,15 @@ type Kind struct {
 
 // FromLogin reports whether somebody logged in for it: with it, or for the grant
 // that it comes from. Keys are handed to programs and can leak from there.
-func (k Kind) FromLogin() bool { return k.Login || k.Record == RecordGrant }
+func (k Kind) FromLogin() bool {
+	return k.Login || k.Record == RecordGrant || k.Record == RecordSession
+}
+
+// accepted reports whether k is among schemes, which are all that need not be named when
+// there are none.
+func (k Kind) accepted(schemes []gatehouse.Scheme) bool {
+	return len(schemes) == 0 && !k.Named || slices.Contains(schemes, k.Scheme)
+}
 
 // Carrier is a place in a request where a credential can stand, or a set of them.
 type Carrier uint8
@@ -52,11 +65,12 @@ const (
 	ByKeyScheme                       // Authorization, after an auth-scheme that a route names for keys
 	ByKeyField                        // a header field for keys: X-API-Key, or what a route names
 	BySubprotocol                     // Sec-WebSocket-Protocol, after a name that a route chooses
+	ByCookie                          // the cookie of a gateway host: a browser session and nothing else
 	ByQuery                           // a query parameter that a route names: a one-time ticket and nothing else
 
 	// ambient are those that browsers add unasked to every request for a host, so that
 	// their presence shows no intent of the user (CSRF).
-	ambient = ByBasic
+	ambient = ByBasic | ByCookie
 )
 
 // Ambient reports whether browsers may have added what was presented unasked. So it
@@ -74,6 +88,8 @@ var kinds = [...]Kind{
 		verify: (*Authenticator).verifyKey},
 	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, By: ByBearer | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
 	{Scheme: gatehouse.SchemeBasic, Challenge: challengeBasic, By: ByBasic, NeedsTLS: true, Login: true, verify: (*Authenticator).verifyBasic},
+	{Scheme: gatehouse.SchemeSession, Challenge: challengeCookie, By: ByCookie, NeedsTLS: true, Named: true, Record: RecordSession,
+		verify: (*Authenticator).verifyCookie},
 	{Scheme: gatehouse.SchemeTicket, By: ByQuery, StandIn: true},
 }
 

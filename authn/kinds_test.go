@@ -21,6 +21,8 @@ func TestKinds(t *testing.T) {
 		gatehouse.SchemeOpaque: {"Bearer", ByBearer | BySubprotocol, false, false, true, RecordGrant},
 		gatehouse.SchemeAPIKey: {"Bearer", ByBearer | ByBasic | ByKeyScheme | ByKeyField | BySubprotocol, false, false, false, RecordKey},
 		gatehouse.SchemeBasic:  {"Basic", ByBasic, true, true, true, RecordNone},
+		// Not a login: presenting it proves nothing about a password.
+		gatehouse.SchemeSession: {"Cookie", ByCookie, true, false, true, RecordSession},
 	}
 	of := func(k Kind) columns {
 		return columns{k.Challenge, k.By, k.NeedsTLS, k.Login, k.FromLogin(), k.Record}
@@ -34,11 +36,14 @@ func TestKinds(t *testing.T) {
 		if !known || k.verify == nil || k.Scheme != s || of(k) != w {
 			t.Errorf("%s: %+v, want %+v", s, of(k), w)
 		}
+		if k.Named != (s == gatehouse.SchemeSession) || k.accepted(nil) == k.Named || !k.accepted([]gatehouse.Scheme{"x", s}) || k.accepted([]gatehouse.Scheme{"x"}) {
+			t.Errorf("%s is accepted where it is not named: %t", s, k.accepted(nil))
+		}
 		if !slices.Contains(all, s) {
 			t.Errorf("%s is not listed", s)
 		}
 	}
-	for _, s := range []gatehouse.Scheme{"", "session", "Basic", "jwt "} {
+	for _, s := range []gatehouse.Scheme{"", "cookie", "Basic", "jwt "} {
 		if k, known := KindOf(s); known || k.By != 0 || !k.NeedsTLS || k.FromLogin() || k.Record != RecordNone {
 			t.Errorf("%q: %+v", s, k)
 		}
@@ -49,7 +54,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%q is supported", s)
 		}
 	}
-	for c, want := range map[Carrier]bool{ByBearer: false, ByBasic: true, ByKeyScheme: false, ByKeyField: false, BySubprotocol: false} {
+	for c, want := range map[Carrier]bool{ByBearer: false, ByBasic: true, ByKeyScheme: false, ByKeyField: false, BySubprotocol: false, ByCookie: true} {
 		if got := (Presented{Scheme: gatehouse.SchemeAPIKey, By: c}).Ambient(); got != want {
 			t.Errorf("carrier %d: added unasked: %t", c, got)
 		}

@@ -35,6 +35,9 @@ type ReaderConfig struct {
 	Subprotocol string
 	// Ticket is the query parameter that carries a one-time ticket. Empty: none.
 	Ticket string
+	// Cookie is the realm whose sessions are read from the cookie of the host, see
+	// [HostCookie]. Empty: none.
+	Cookie string
 	// QueryNames are query parameters that are the API's own although they are named
 	// like a credential ("token"). AnyQueryName allows all. A value that is one of
 	// our credentials is refused under every name.
@@ -61,6 +64,8 @@ type Reader struct {
 	keyAsUser   bool
 	subprotocol string
 	ticket      string
+	// The names of the session's cookie, over TLS and without; empty: none is read.
+	cookie, plainCookie string
 }
 
 // standard reads what is read where nothing else is said.
@@ -75,6 +80,9 @@ func NewReader(cfg ReaderConfig) (*Reader, error) {
 			return nil, errors.New("a query parameter needs a name")
 		}
 		rd.queries[strings.ToLower(n)] = true
+	}
+	if cfg.Cookie != "" {
+		rd.cookie, rd.plainCookie = HostCookie(cfg.Cookie, true), HostCookie(cfg.Cookie, false)
 	}
 	switch {
 	case len(cfg.Fields) == 0:
@@ -176,9 +184,13 @@ func (rd *Reader) orStandard() *Reader {
 }
 
 // Read returns the one credential that r presents, or the zero Presented; see
-// [Extract] for what it refuses.
-func (rd *Reader) Read(r *http.Request) (Presented, error) {
-	p, err := rd.orStandard().read(r)
+// [Extract] for what it refuses. https says that the client used TLS.
+func (rd *Reader) Read(r *http.Request, https bool) (Presented, error) {
+	rd = rd.orStandard()
+	p, err := rd.read(r)
+	if err == nil && rd.cookie != "" {
+		p, err = rd.besideCookie(p, r, https)
+	}
 	if err != nil { // what was refused is answered and recorded, and neither needs a secret
 		p = Presented{Scheme: p.Scheme, By: p.By, ID: p.ID}
 	}

@@ -65,7 +65,7 @@ func TestReaderURL(t *testing.T) {
 		"/?q=plain":                              {false, false, false},
 	} {
 		for i, rd := range []*Reader{plain, named, anonymous} {
-			_, err := rd.Read(httptest.NewRequest("GET", target, nil))
+			_, err := rd.Read(httptest.NewRequest("GET", target, nil), true)
 			if got := gatehouse.CodeOf(err) == errInURL.Code; got != refused[i] {
 				t.Errorf("%s, reader %d: refused %t, want %t", target, i, got, refused[i])
 			}
@@ -275,7 +275,7 @@ func TestCarriers(t *testing.T) {
 		}
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Header[tt.field] = []string{tt.value}
-		p, err := rd.Read(r)
+		p, err := rd.Read(r, true)
 		if p.Scheme != tt.scheme || p.By != tt.by || tt.code == "" && err != nil || tt.code != "" && gatehouse.CodeOf(err) != tt.code {
 			t.Errorf("%s: %q in %d, %v; want %q in %d, %q", tt.name, p.Scheme, p.By, err, tt.scheme, tt.by, tt.code)
 		}

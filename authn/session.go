@@ -2,6 +2,7 @@ package authn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -20,6 +21,7 @@ var (
 	errSessionEnded   = gatehouse.E(gatehouse.Unauthenticated, "session_ended", "")
 	errSessionExpired = gatehouse.E(gatehouse.Unauthenticated, "session_expired", "")
 	errSessionIdle    = gatehouse.E(gatehouse.Unauthenticated, "session_idle", "")
+	errSessionHost    = gatehouse.E(gatehouse.Unauthenticated, "session_of_another_host", "")
 	errSessionDevice  = gatehouse.E(gatehouse.Unauthenticated, "session_of_another_browser", "")
 )
 
@@ -44,7 +46,7 @@ func (a *Authenticator) Session(ctx context.Context, realm string, text, device 
 	if err != nil {
 		return nil, uniform(Kind{}, err)
 	}
-	p, err := a.verifySession(ctx, t, text, device, rule)
+	p, err := a.verifySession(ctx, t, text, device, "", rule)
 	if err == nil {
 		err = t.cutOff(p.IssuedAt)
 	}
@@ -54,7 +56,18 @@ func (a *Authenticator) Session(ctx context.Context, realm string, text, device 
 	return p, nil
 }
 
-func (a *Authenticator) verifySession(ctx context.Context, t *trust, text, device gatehouse.Secret, rule Rule) (*gatehouse.Principal, error) {
+// verifyCookie verifies the session of which a host of the gateway has a cookie. A cookie of
+// the host where people sign in is none of these: it counts beside that of the device.
+func (a *Authenticator) verifyCookie(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
+	if p.By != ByCookie || p.host == "" {
+		return nil, errSessionUnknown
+	}
+	return a.verifySession(ctx, t, p.Secret, "", p.host, rule)
+}
+
+// verifySession checks the secret that a session has at host, "" for the one where people
+// sign in.
+func (a *Authenticator) verifySession(ctx context.Context, t *trust, text, device gatehouse.Secret, host string, rule Rule) (*gatehouse.Principal, error) {
 	k, err := credential.ParseKey(text.Reveal())
 	if err != nil || !k.IsSession() || len(device) > MaxDeviceBytes {
 		return nil, errSessionUnknown
@@ -69,6 +82,8 @@ func (a *Authenticator) verifySession(ctx context.Context, t *trust, text, devic
 		return nil, a.missed(rule.Address, errSessionUnknown)
 	case e.principal.Realm != t.realm.Name: // whose name is none of this realm's business
 		return nil, errSessionUnknown
+	case e.host != host:
+		return nil, errSessionHost.With(errors.New("the cookie was given to " + cmp.Or(e.host, "the host where people sign in")))
 	}
 	now := a.cfg.Now()
 	if e.idle(t, now) && now.Sub(e.read) >= sessionsEvery {
@@ -98,6 +113,7 @@ func (a *Authenticator) verifySession(ctx context.Context, t *trust, text, devic
 // sessionEntry is what is kept in memory of a browser session in use.
 type sessionEntry struct {
 	hash, device []byte
+	host         string // of the gateway, to which the secret was given; "": where people sign in
 	principal    *gatehouse.Principal
 	ref          revocation.Ref
 	ended        error // why it is good for nothing; nil for one that is
@@ -139,7 +155,7 @@ func (a *Authenticator) loadSession(ctx context.Context, secretID string) (*sess
 	if s.SecretID != secretID {
 		return nil, gatehouse.NotFound
 	}
-	e := &sessionEntry{hash: s.SecretHash, device: bytes.Clone(s.DeviceHash), read: read,
+	e := &sessionEntry{hash: s.SecretHash, device: bytes.Clone(s.DeviceHash), host: s.Host, read: read,
 		principal: &gatehouse.Principal{
 			Realm: s.Realm, Kind: gatehouse.KindUser, ID: s.UserID, Scopes: []string{gatehouse.ScopeAll},
 			Scheme: gatehouse.SchemeSession, Environment: gatehouse.EnvironmentLive,

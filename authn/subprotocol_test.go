@@ -58,7 +58,7 @@ func TestReadSubprotocol(t *testing.T) {
 		if tt.more != "" {
 			r.Header["Authorization"] = []string{tt.more}
 		}
-		p, err := subprotocolReader(t, name).Read(r)
+		p, err := subprotocolReader(t, name).Read(r, true)
 		if p.Scheme != tt.scheme || tt.code == "" && err != nil || tt.code != "" && gatehouse.CodeOf(err) != tt.code {
 			t.Errorf("%.60q: scheme %q, %v; want %q, %q", tt.lines, p.Scheme, err, tt.scheme, tt.code)
 		}
@@ -68,7 +68,7 @@ func TestReadSubprotocol(t *testing.T) {
 		if err != nil && p.Secret != "" {
 			t.Errorf("%.60q: a refused credential was handed on", tt.lines)
 		}
-		if q, err := standard.Read(r); tt.more == "" && (!q.None() || err != nil) {
+		if q, err := standard.Read(r, true); tt.more == "" && (!q.None() || err != nil) {
 			t.Errorf("%.60q: read where no route says so: %+v, %v", tt.lines, q, err)
 		}
 	}

@@ -69,10 +69,11 @@ func TicketTarget(method string, r *http.Request) string {
 
 // IssueTicket gives a ticket that stands for p, which was accepted in realm, in the one
 // request that target names ([TicketTarget]). id is its public part. Error:
-// "scheme_not_accepted" for a p that is itself a ticket, or nothing.
+// "scheme_not_accepted" for a p that is itself a ticket, or nothing, or a
+// session, which browsers send with every request by themselves.
 func (a *Authenticator) IssueTicket(ctx context.Context, realm string, p Presented, target string) (text gatehouse.Secret, id string, err error) {
 	k, known := KindOf(p.Scheme)
-	if a.cfg.Tickets == nil || !known || k.StandIn {
+	if a.cfg.Tickets == nil || !known || k.StandIn || k.Record == RecordSession {
 		return "", "", ErrNotAccepted
 	}
 	plain, err := json.Marshal(sealedCredential{p.Scheme, p.User, p.Secret.Reveal()})

@@ -75,7 +75,7 @@ func bring(t *testing.T, text gatehouse.Secret) Presented {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := rd.Read(httptest.NewRequest("GET", "/live?ticket="+text.Reveal(), nil))
+	p, err := rd.Read(httptest.NewRequest("GET", "/live?ticket="+text.Reveal(), nil), true)
 	if err != nil || p.Scheme != gatehouse.SchemeTicket || p.Ambient() {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -335,7 +335,7 @@ func TestReadTicket(t *testing.T) {
 	} {
 		r := httptest.NewRequest("GET", "/live", nil)
 		r.URL.RawQuery, r.Header = tt.query, tt.header
-		p, err := rd.Read(r)
+		p, err := rd.Read(r, true)
 		if p.Scheme != tt.scheme || tt.code == "" && err != nil || tt.code != "" && gatehouse.CodeOf(err) != tt.code {
 			t.Errorf("%q %v: scheme %q, %v; want %q, %q", tt.query, tt.header, p.Scheme, err, tt.scheme, tt.code)
 		}

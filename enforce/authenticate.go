@@ -11,7 +11,7 @@ import (
 
 // extract finds the one credential that is presented.
 func (p *Pipeline) extract(x *Exchange, r *http.Request) error {
-	presented, err := x.route.reader.Read(r)
+	presented, err := x.route.reader.Read(r, x.table.proxies.Scheme(r) == "https")
 	x.foreign = x.route.reader.Foreign(r.Header)
 	x.event.Actor.Scheme = presented.Scheme
 	x.event.Actor.Credential = presented.ID

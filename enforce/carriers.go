@@ -38,6 +38,9 @@ func (p *Pipeline) checkCarriers(c *compiled) error {
 	if c.Ticket != "" && c.pattern.method != "" && c.pattern.method != http.MethodGet {
 		return errors.New("ticket: tickets are for GET")
 	}
+	if c.sessions {
+		cfg.Cookie = c.Realm
+	}
 	var err error
 	if c.reader, err = authn.NewReader(cfg); err != nil {
 		return err

@@ -29,6 +29,7 @@ type compiled struct {
 	asked          string             // of callers, in words, for the record of a refusal
 	missing        error              // the answer to a caller without a credential
 	reader         *authn.Reader
+	sessions       bool           // browser sessions are among what it accepts
 	static         map[string]any // of a resource that has no other attributes; never nil
 }
 
@@ -209,6 +210,10 @@ func (p *Pipeline) checkWays(c *compiled) error {
 	}
 	c.ways = c.alternatives()
 	c.accepts = acceptedBy(c.ways)
+	c.sessions = c.AcceptsSessions()
+	if c.sessions && len(c.accepts) == 0 { // one way takes all that need not be named, and another one sessions
+		c.accepts = authn.Schemes(nil)
+	}
 	return nil
 }
 

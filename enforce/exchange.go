@@ -202,6 +202,8 @@ func (x *Exchange) verdict(err *gatehouse.Error) Verdict {
 		v.Route = &x.route.Route
 		v.Credentials, v.Foreign = x.route.reader.Fields(), x.foreign
 	}
+	v.SignIn = err != nil && err.Kind == gatehouse.Unauthenticated && x.route != nil && x.route.sessions && x.point.Cookie &&
+		(x.presented.None() || x.presented.Scheme == gatehouse.SchemeSession)
 	v.Subprotocol, v.InURL = x.subprotocol, x.inURL
 	if x.limits[0].Name != "" || x.limits[1].Name != "" {
 		v.Limits = x.limits[:]

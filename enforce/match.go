@@ -205,11 +205,6 @@ func (t *table) collect(host, method, path string, m reading, one bool, out []*c
 	return out
 }
 
-// canonicalHost lowers s and cuts port and final dot: "API.Example.:443" must
+// canonicalHost is [web.HostName]: "API.Example.:443" must
 // not slip past the rules of "api.example" to those of every host.
-func canonicalHost(s string) string {
-	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.Contains(s[i:], "]") {
-		s = s[:i]
-	}
-	return strings.ToLower(strings.TrimSuffix(s, "."))
-}
+func canonicalHost(s string) string { return web.HostName(s) }

@@ -26,6 +26,8 @@ type Point struct {
 	Handshake bool
 	// URL: it makes the URL that the API sees, so that a ticket can be taken out.
 	URL bool
+	// Cookie: it takes our cookies out of the request, and gives them to browsers.
+	Cookie bool
 	// Tickets: it gives tickets for what is asked, to whoever would be let in, and
 	// serves nothing else.
 	Tickets bool
@@ -37,9 +39,9 @@ type Point struct {
 
 // The enforcement points.
 var (
-	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true, Header: true, Handshake: true, URL: true}
+	AtGateway = Point{Name: "gateway", Body: true, Answer: true, CORS: true, Header: true, Handshake: true, URL: true, Cookie: true}
 	// AtTickets is where the gateway gives one-time tickets.
-	AtTickets = Point{Name: "tickets", Body: true, Answer: true, CORS: true, Header: true, Handshake: true, URL: true, Tickets: true}
+	AtTickets = Point{Name: "tickets", Body: true, Answer: true, CORS: true, Header: true, Handshake: true, URL: true, Cookie: true, Tickets: true}
 	// AtProxy answers proxies that keep the body, the answer, and CORS with it.
 	AtProxy = Point{Name: "forward-auth", CORS: true}
 	// AtHandler stands in a program, whose own affair the answer is.
@@ -65,10 +67,14 @@ func (p *Pipeline) fits(x *Exchange, _ *http.Request) error {
 		need = "credentials in a header line of its own"
 	case !x.point.Handshake && rt.Subprotocol != "":
 		need = "subprotocol"
+	case !x.point.Cookie && rt.sessions:
+		need = "session"
 	case !x.point.URL && rt.Ticket != "":
 		need = "ticket"
 	case x.point.Tickets && rt.Ticket == "":
 		return errTicketRefused.With(errors.New("the route takes no tickets"))
+	case x.point.Tickets && x.presented.Scheme == gatehouse.SchemeSession:
+		return errTicketRefused.With(errors.New("a browser sends its session with every request by itself"))
 	case x.point.Tickets && x.inURL:
 		return errTicketRefused.With(errors.New("a ticket was presented for a ticket"))
 	}

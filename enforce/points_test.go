@@ -32,6 +32,7 @@ type house struct {
 
 var (
 	key, _, _     = credential.MintKey("ghk", gatehouse.EnvironmentLive)
+	cookie, _, _  = credential.MintSession()
 	refresh, _, _ = credential.MintKey(credential.PrefixRefresh, gatehouse.EnvironmentLive)
 )
 
@@ -108,6 +109,7 @@ var matrixRoutes = []enforce.Route{
 	{Pattern: "POST /create", Action: "create", Resource: &enforce.ResourceRule{Type: "Document", Source: "body"}},
 	{Pattern: "GET /own-line", Authenticated: true, Upstream: "api", Credentials: []string{"X-Acme-Key", "Authorization"}},
 	{Pattern: "GET /socket", Authenticated: true, Upstream: "api", Subprotocol: "gatehouse.bearer"},
+	{Pattern: "/people", Authenticated: true, Upstream: "api", Schemes: []gatehouse.Scheme{gatehouse.SchemeSession, gatehouse.SchemeAPIKey}},
 	{Pattern: "GET /list", Authenticated: true, Filter: &enforce.ListFilter{IDMember: "id", Action: "read", Resource: enforce.ResourceRule{Type: "Document"}}},
 	{Pattern: "/cors", Authenticated: true, CORS: &enforce.CORS{Origins: []string{"https://app.example"}, Credentials: true}},
 	{Pattern: "/cors-plain", Authenticated: true, CORS: &enforce.CORS{Origins: []string{"https://app.example"}}},
@@ -215,6 +217,7 @@ func TestPointsAgree(t *testing.T) {
 	secure := []string{"X-Forwarded-Proto", "https"}
 	evil := []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}
 	upgrade := []string{"Connection", "Upgrade", "Upgrade", "websocket", "Sec-Websocket-Key", "AAAAAAAAAAAAAAAAAAAAAA==", "Sec-Websocket-Version", "13"}
+	session := []string{"Cookie", "__Host-gatehouse-gate-main=" + cookie.Reveal()}
 	as := func(credential string, more ...[]string) []string {
 		return slices.Concat(append([][]string{{"Authorization", credential}}, more...)...)
 	}
@@ -299,6 +302,17 @@ func TestPointsAgree(t *testing.T) {
 		{name: "credential among subprotocols", method: "GET", target: "/socket", header: []string{"Sec-Websocket-Protocol", "chat, gatehouse.bearer." + key.Reveal()},
 			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}}, // who takes it out has to answer the handshake
 		{name: "credential among subprotocols, unread", method: "GET", target: "/any", header: []string{"Sec-Websocket-Protocol", "gatehouse.bearer." + key.Reveal()}, want: "credential_missing"},
+		{name: "session", method: "POST", target: "/people", header: slices.Concat(secure, session, []string{"Sec-Fetch-Site", "same-origin"}),
+			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}}, // the cookie is for the gateway alone to take out, and to give
+		{name: "key where sessions are accepted", method: "POST", target: "/people", header: []string{"X-Api-Key", key.Reveal()},
+			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}},
+		{name: "session used by a page of another site", method: "POST", target: "/people", header: slices.Concat(secure, session, evil), want: "cross_origin_refused"},
+		{name: "session used by a host beside", method: "POST", target: "/people", header: slices.Concat(secure, session, []string{"Sec-Fetch-Site", "same-site"}), want: "cross_origin_refused"},
+		{name: "WebSocket by the session, of another site", method: "GET", target: "/people", header: slices.Concat(secure, session, evil, []string{"Sec-Websocket-Key", "x"}), want: "cross_origin_refused"},
+		{name: "two sessions", method: "GET", target: "/people", header: slices.Concat(secure, session, session), want: "credentials_conflict"},
+		{name: "session beside a key", method: "GET", target: "/people", header: slices.Concat(secure, session, []string{"X-Api-Key", key.Reveal()}), want: "credentials_conflict"},
+		{name: "cookie that is no session", method: "GET", target: "/people", header: slices.Concat(secure, []string{"Cookie", "__Host-gatehouse-gate-main=x"}), want: "session_malformed"},
+		{name: "session where none is named", method: "GET", target: "/any", header: slices.Concat(secure, session), want: "credential_missing"},
 		{name: "list that is filtered", method: "GET", target: "/list", header: as(basic, secure),
 			but: map[string]string{"forward-auth": "route_needs_gateway", "guard": "route_needs_gateway"}},
 	} {
@@ -346,7 +360,7 @@ func TestPointsAgree(t *testing.T) {
 // another event of the request tells (login.failure). Those of the authenticator have a
 // test of their own there (authn, world.check).
 var saysAll = map[string]bool{"invalid_credentials": true, "login_throttled": true, "token_too_large": true, "token_unrecognized": true,
-	"key_malformed": true, "refresh_token_presented": true, "basic_malformed": true, "authorization_repeated": true, "scheme_not_accepted": true,
+	"key_malformed": true, "session_malformed": true, "refresh_token_presented": true, "basic_malformed": true, "authorization_repeated": true, "scheme_not_accepted": true,
 	"https_required": true, "authentication_unavailable": true, "audit_unavailable": true, "internal": true, "path_ambiguous": true,
 	"body_missing": true, "credential_missing": true, "policy_unavailable": true, "method_not_allowed": true}
 

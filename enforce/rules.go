@@ -42,6 +42,13 @@ func (r *Rules) FilterList(ctx context.Context, x *Exchange, v Verdict, body []b
 	return r.p.FilterList(ctx, x, v, body)
 }
 
+// TakesSessions reports whether req would be judged by a route of realm that accepts browser
+// sessions.
+func (r *Rules) TakesSessions(req *http.Request, realm string) bool {
+	c, err := r.table.route(req)
+	return err == nil && c != nil && c.sessions && c.Realm == realm
+}
+
 // Unclaimed reports whether no route of any kind, a closed one among them, says
 // anything of req: nobody configured what is to be answered there. A request that more
 // than one program could read is claimed.

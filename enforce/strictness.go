@@ -22,6 +22,11 @@ func (r *Route) alternatives() []Requirement {
 	return out
 }
 
+// AcceptsSessions reports whether browser sessions are named among what r accepts.
+func (r *Route) AcceptsSessions() bool {
+	return slices.ContainsFunc(r.alternatives(), func(w Requirement) bool { return slices.Contains(w.Schemes, gatehouse.SchemeSession) })
+}
+
 // narrow returns the schemes that both lists accept; an empty list accepts all. ok
 // is false when they have none in common.
 func narrow(a, b []gatehouse.Scheme) (out []gatehouse.Scheme, ok bool) {

@@ -31,6 +31,9 @@ type Verdict struct {
 	// InURL: the URL that the client asked for carried the credential, a ticket. It is
 	// out of the request by now; no answer may make the client repeat that URL.
 	InURL bool
+	// SignIn: a person who signs in may get what was refused: nothing was shown, or a session
+	// that does not count, to a route that accepts sessions.
+	SignIn bool
 	// Params are the path parameters of the match.
 	Params map[string]string
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,6 +72,9 @@ type Config struct {
 	// Resolver, when there is one, is told of writes so that it forgets.
 	Resolver *Resolver
 	Proxies  *web.Proxies // nil trusts nobody
+	// SignIn is where browsers are sent that come without a session to a route that accepts
+	// one, and from where they come back; nil: nowhere, and they are refused as programs are.
+	SignIn   SignIn
 	Problems *web.Problems
 	Logger   *slog.Logger // nil discards
 
@@ -91,6 +95,7 @@ type Gateway struct {
 	streamTypes map[string]bool // further ones, in lower case
 	proxies     map[string]http.Handler
 	buffers     buffers
+	arrivals    http.Handler // for browsers that come back from signing in
 }
 
 var (
@@ -131,6 +136,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg, answerLines: cfg.answerLines(), strip: map[string]bool{}, streamTypes: map[string]bool{}, proxies: map[string]http.Handler{}}
+	g.arrivals = web.Identify(cfg.Proxies, cfg.Now, http.HandlerFunc(g.serveArrival))
 	for _, name := range cfg.StripHeaders {
 		g.strip[normalName(name)] = true
 	}
@@ -177,6 +183,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.serveTicket(w, r)
 		return
 	}
+	if len(g.cfg.Origins) > 0 && strings.HasPrefix(r.URL.Path, ArrivalPath+"/") {
+		g.arrivals.ServeHTTP(w, r)
+		return
+	}
 	at := enforce.AtGateway
 	at.MaxBody = g.cfg.MaxBodyBytes
 	x := g.cfg.Enforcer.Begin(at, r)
@@ -209,9 +219,13 @@ func (e *exchange) Serve(r *http.Request, v enforce.Verdict) {
 }
 
 // Refuse answers with a problem, the verdict's header lines and CORS, so that a
-// script that may read the answer can read the refusal too.
+// script that may read the answer can read the refusal too. A browser that came for a page
+// is sent to sign in, where that may help.
 func (e *exchange) Refuse(r *http.Request, v enforce.Verdict, err error) {
 	e.v = v
+	if e.toSignIn(r) {
+		return
+	}
 	e.refuse(e.t, r, err)
 }
 

@@ -30,6 +30,7 @@ type Options struct {
 	StreamCheck     time.Duration     `json:"stream_check,omitempty" minimum:"0s" default:"5s" reload:"live" doc:"How often what is still open is judged again."`
 	StreamTypes     []string          `json:"stream_types,omitempty" reload:"live" doc:"Media types of answers without a natural end, beside those that are known as such (server-sent events, gRPC, JSON lines and the like): application/vnd.log."`
 	StripHeaders    []string          `json:"strip_headers,omitempty" reload:"live" doc:"Further request headers that callers may not set, in any spelling."`
+	Origins         []string          `json:"origins,omitempty" reload:"live" doc:"Origins under which browsers reach the gateway: 'https://app.example'. People who sign in are sent back to these and to no others; routes that accept sessions need one."`
 	ResponseHeaders map[string]string `json:"response_headers,omitempty" reload:"live" doc:"Set on forwarded answers that lack them, header: value."`
 }
 
@@ -46,6 +47,9 @@ func (o *Options) Validate() error {
 		if mediaType, _, err := mime.ParseMediaType(t); err != nil || !strings.Contains(mediaType, "/") {
 			bad("stream_types: %q is no media type such as application/vnd.log", t)
 		}
+	}
+	if err := checkOrigins(o.Origins); err != nil {
+		bad("origins: %w", err)
 	}
 	for _, name := range o.StripHeaders {
 		if !headerName.MatchString(name) || neededHeader(name) {

@@ -36,6 +36,7 @@ func (v *visit) askToEnrol(status int, view enrolView) (err error) {
 	if view.frame, err = v.frame(pageFactor, "enrol.title", keep); err != nil {
 		return err
 	}
+	v.leadsTo(view.Return)
 	view.Action, view.Form, view.Again = v.to(pageEnrol), v.token(pageEnrol), v.to(pageSignIn)+query(view.Return, "")
 	view.Next = v.orAccount(view.Return)
 	return v.show(status, "enrol.html", view)

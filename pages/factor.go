@@ -90,6 +90,7 @@ func (v *visit) askCode(status int, view factorView) (err error) {
 	if view.frame, err = v.frame(pageFactor, "factor.title", keep); err != nil {
 		return err
 	}
+	v.leadsTo(view.Return)
 	view.Action, view.Form = v.to(pageFactor), v.token(pageFactor)
 	view.Other, view.Again = v.toFactor(view.Return, other), v.to(pageSignIn)+query(view.Return, "")
 	return v.show(status, "factor.html", view)

@@ -40,6 +40,7 @@ type house struct {
 	device   map[string]gatehouse.Secret
 	broken   error // what a look at a session gets
 	limited  bool
+	over     handOvers
 
 	halves    map[string]half // by the text of the cookie
 	wrongCode error           // what the next code gets, whatever it is
@@ -71,7 +72,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {

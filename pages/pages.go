@@ -70,6 +70,16 @@ type Factors interface {
 	NewCodes(ctx context.Context, p *gatehouse.Principal) ([]gatehouse.Secret, error)
 }
 
+// HandOvers brings browsers with their session to hosts of the gateway; nil: there are none.
+type HandOvers interface {
+	// Admits returns the origin of an address of the gateway where sessions of realm are
+	// accepted; any other address is not ok.
+	Admits(realm, to string) (origin string, ok bool)
+	// Begin returns the address by which the browser of that name, which came from to, gets the
+	// session of p there.
+	Begin(ctx context.Context, p *gatehouse.Principal, to, browser string) (address string, err error)
+}
+
 // Config is what the pages need. Every field without a remark is required.
 type Config struct {
 	Passwords Passwords
@@ -78,6 +88,7 @@ type Config struct {
 	HalfDone  HalfDone
 	Factors   Factors
 	Own       Own
+	HandOvers HandOvers // may be nil
 	// Session finds out whose session the browser of r brings: text and device are the
 	// values of its two cookies. All that makes a session end counts.
 	Session func(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
@@ -136,6 +147,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("POST "+prefix+"/signin/enrol", h.page((*visit).enrolSent))
 		mux.Handle("GET "+prefix+"/signout", h.page((*visit).signOut))
 		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
+		mux.Handle("GET "+prefix+"/handover", h.page((*visit).handOver))
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))
 		mux.Handle("GET "+prefix+"/account", h.page((*visit).account))
 		mux.Handle("POST "+prefix+"/account", h.page((*visit).accountSent))

@@ -72,6 +72,7 @@ func (v *visit) ask(status int, view signInView) (err error) {
 	if view.frame, err = v.frame(pageSignIn, "signin.title", keep); err != nil {
 		return err
 	}
+	v.leadsTo(view.Return)
 	view.Action, view.Other, view.Form = v.to(pageSignIn), v.to(pageSignIn), v.token(pageSignIn)
 	view.Initials = initials(view.Identifier)
 	if len(keep) > 0 {

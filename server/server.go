@@ -88,6 +88,7 @@ type Server struct {
 	grants    *grant.Service
 	sessions  *session.Service
 	halfDone  *session.HalfDone
+	handOver  *session.HandOver
 	mail      *mail.Queue
 	sender    *mail.Sender
 	asserter  *gateway.Asserter
@@ -145,7 +146,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.issuer = withPort(cfg.Issuer, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/", Untaken: &web.Untaken{Logger: s.log}}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wirePeople,
-		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wireSessions, s.wirePipeline, s.wireMail, s.wireAdmin, s.wireBootstrap,
+		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wireSessions, s.wireHandOver, s.wirePipeline, s.wireMail, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
 			return nil, err

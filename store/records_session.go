@@ -15,14 +15,23 @@ const sessionColumns = `realm, id, user_id, secret_id, secret_hash, created_at, 
 	last_used_at, expires_at, device_hash, address, user_agent, ended_at, end_reason`
 
 func scanSession(r row) (v gatehouse.Session, err error) {
-	err = r.Scan(&v.Realm, &v.ID, &v.UserID, &v.SecretID, blob(&v.SecretHash), at(&v.CreatedAt), at(&v.AuthTime), from(&v.AMR), &v.ACR,
-		at(&v.LastUsedAt), at(&v.ExpiresAt), blob(&v.DeviceHash), &v.Address, &v.UserAgent, at(&v.EndedAt), &v.EndReason)
-	return v, err
+	return v, r.Scan(sessionFields(&v)...)
 }
 
-// Session returns a browser session by the public part of its secret, ended or not.
+// sessionFields are where the columns of a session go.
+func sessionFields(v *gatehouse.Session) []any {
+	return []any{&v.Realm, &v.ID, &v.UserID, &v.SecretID, blob(&v.SecretHash), at(&v.CreatedAt), at(&v.AuthTime), from(&v.AMR), &v.ACR,
+		at(&v.LastUsedAt), at(&v.ExpiresAt), blob(&v.DeviceHash), &v.Address, &v.UserAgent, at(&v.EndedAt), &v.EndReason}
+}
+
+// Session returns a browser session by the public part of its secret, ended or not: of the one that
+// it has where the person signed in, or of the one of a host of the gateway.
 func (q Queries) Session(ctx context.Context, secretID string) (gatehouse.Session, error) {
-	return one(ctx, q.c, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE secret_id=$1`+q.share, secretID)
+	s, err := one(ctx, q.c, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE secret_id=$1`+q.share, secretID)
+	if err == error(gatehouse.ErrNotFound) {
+		return q.sessionAtHost(ctx, secretID)
+	}
+	return s, err
 }
 
 // Sessions lists the sessions of a user by id, ended ones too.
@@ -52,13 +61,17 @@ func (t *Tx) InsertSession(ctx context.Context, s gatehouse.Session) error {
 
 // RotateSession gives a session that has not ended another secret, and with it what s says of
 // the person's proof and of the browser. was is the public part of the secret that it has
-// until then: of all that rotate away from it, one does, and the others get NotFound.
+// until then: of all that rotate away from it, one does, and the others get NotFound. The
+// secrets that hosts of the gateway have are gone with it.
 func (t *Tx) RotateSession(ctx context.Context, s gatehouse.Session, was string) error {
 	_, err := update(ctx, t.c, gatehouse.ErrNotFound, scanSession, `UPDATE sessions SET secret_id=$4, secret_hash=$5, auth_time=$6, amr_json=$7, acr=$8,
 		last_used_at=$9, device_hash=$10, address=$11, user_agent=$12
 		WHERE realm=$1 AND id=$2 AND secret_id=$3 AND ended_at IS NULL RETURNING `+sessionColumns,
 		s.Realm, s.ID, was, s.SecretID, s.SecretHash, s.AuthTime, document{s.AMR}, s.ACR, s.LastUsedAt, s.DeviceHash, s.Address, s.UserAgent)
-	return t.changed(err, gatehouse.TopicSession, s.Realm, was, nil)
+	if err = t.changed(err, gatehouse.TopicSession, s.Realm, was, nil); err != nil {
+		return err
+	}
+	return t.forgetHosts(ctx, s.Realm, `session_id=$2`, s.ID)
 }
 
 const endSession = `UPDATE sessions SET ended_at=$3, end_reason=$4, expires_at=CASE WHEN expires_at>$3 THEN $3 ELSE expires_at END
@@ -79,7 +92,10 @@ func (t *Tx) EndSession(ctx context.Context, realm, user, id string, when time.T
 		s, err = one(ctx, t.c, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE realm=$1 AND user_id=$2 AND id=$3`+t.own, realm, user, id)
 		return s, false, err
 	}
-	return stored[0], true, t.changed(nil, gatehouse.TopicSession, realm, stored[0].SecretID, nil)
+	if err := t.changed(nil, gatehouse.TopicSession, realm, stored[0].SecretID, nil); err != nil {
+		return s, false, err
+	}
+	return stored[0], true, t.forgetHosts(ctx, realm, `session_id=$2`, id)
 }
 
 // EndSessions ends every session of a user, or of the realm where user is "", but that with
@@ -92,7 +108,10 @@ func (t *Tx) EndSessions(ctx context.Context, realm, user, except string, when t
 	for _, s := range ended {
 		err = t.changed(err, gatehouse.TopicSession, realm, s.SecretID, nil)
 	}
-	return ended, err
+	if err != nil || len(ended) == 0 {
+		return ended, err
+	}
+	return ended, t.forgetHosts(ctx, realm, `session_id IN (SELECT id FROM sessions WHERE realm=$1 AND ended_at IS NOT NULL AND ($2='' OR user_id=$2))`, user)
 }
 
 // UseSessions stores last uses that are later than those that are there. Nobody is told:

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -95,5 +96,73 @@ func TestSessions(t *testing.T) {
 				return err
 			})
 		}
+	})
+}
+
+// TestSessionHosts: a host of the gateway has a secret of its own, one at a time; it ends with the session, and whoever
+// knows it hears of it.
+func TestSessionHosts(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		changes := changesOf(db)
+		s := exampleSession()
+		at := func(id, host, secret string) gatehouse.Session {
+			out := s
+			out.ID, out.Host, out.SecretID, out.SecretHash, out.DeviceHash = id, host, secret, []byte(secret), nil
+			return out
+		}
+		put := func(v gatehouse.Session) {
+			t.Helper()
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PutSessionHost(ctx, v) })
+		}
+		gone := func(secret string) {
+			t.Helper()
+			_, err := db.Session(ctx, secret)
+			wantKind(t, err, gatehouse.NotFound)
+		}
+		other, third := s, s
+		other.ID, other.SecretID = "ses_2", "s2"
+		third.ID, third.SecretID, third.UserID = "ses_3", "s3", "usr_2"
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.InsertSession(ctx, s), tx.InsertSession(ctx, other), tx.InsertSession(ctx, third))
+		})
+		put(at("ses_1", "a.example", "a1"))
+		put(at("ses_1", "b.example", "b1"))
+		put(at("ses_2", "a.example", "a2"))
+		put(at("ses_3", "a.example", "a3"))
+		same(t, must(db.Session(ctx, "a1"))(t), at("ses_1", "a.example", "a1"))
+		same(t, changes(), nil)
+		put(at("ses_1", "a.example", "a4")) // another tab, or another browser's copy: one at a time
+		same(t, changes(), one(gatehouse.TopicSession, "main", "a1", nil))
+		gone("a1")
+
+		rotated := s
+		rotated.SecretID = "s9"
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.RotateSession(ctx, rotated, "s1") })
+		same(t, len(changes()), 3) // its own, and those of both hosts
+		gone("a4")
+		gone("b1")
+
+		put(at("ses_1", "a.example", "a5"))
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			_, _, err := tx.EndSession(ctx, "main", "usr_1", "ses_1", moment(7), "why")
+			return err
+		})
+		same(t, changes(), append(one(gatehouse.TopicSession, "main", "s9", nil), one(gatehouse.TopicSession, "main", "a5", nil)...))
+		gone("a5")
+		same(t, must(db.Session(ctx, "a2"))(t), at("ses_2", "a.example", "a2"))
+
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.EndSessions(ctx, "main", "usr_1", "", moment(7), "why")
+			return err
+		})
+		same(t, changes(), append(one(gatehouse.TopicSession, "main", "s2", nil), one(gatehouse.TopicSession, "main", "a2", nil)...))
+		gone("a2")
+		same(t, must(db.Session(ctx, "a3"))(t).ID, "ses_3")
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.PurgeSessions(ctx, moment(1000), 100)
+			return err
+		})
+		gone("a3")
 	})
 }

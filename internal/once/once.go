@@ -44,6 +44,11 @@ const KindTicket Kind = "ticket"
 // what the browser has, the value whose sign-in it is, sealed.
 const KindSignIn Kind = "signin"
 
+// KindHandOver is for the tickets by which a browser brings a session to a host of the gateway
+// (package session): the key is the hash of the text, the value whose session it is and where
+// it goes, sealed.
+const KindHandOver Kind = "hand-over"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 

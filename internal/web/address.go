@@ -173,6 +173,15 @@ func (p *Proxies) Scheme(r *http.Request) string {
 	return "http"
 }
 
+// HostName is the name in a Host line, by which hosts are compared: in lower case, without port
+// and final dot.
+func HostName(s string) string {
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.Contains(s[i:], "]") {
+		s = s[:i]
+	}
+	return strings.ToLower(strings.TrimSuffix(s, "."))
+}
+
 // saidHTTPS returns what a trusted proxy said about the transport of the hops
 // before it; https means nothing unless said. A proxy that forwards without saying it
 // counts as saying "http".

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
 // Validate checks everything that can be checked without opening anything, and
@@ -110,6 +112,7 @@ func (c *Config) validateRoutes(routes []enforce.Route, report reporter) {
 		}
 		report(fmt.Sprintf("routes[%d].upstream", i), errors.New(text))
 	}
+	c.validateSessions(routes, report)
 	for _, err := range parts(enforce.CheckRoutes(routes)) {
 		var r *enforce.RouteError
 		if errors.As(err, &r) {
@@ -117,6 +120,20 @@ func (c *Config) validateRoutes(routes []enforce.Route, report reporter) {
 		} else {
 			report("routes", err)
 		}
+	}
+}
+
+// validateSessions checks that people can come to the routes that accept sessions.
+func (c *Config) validateSessions(routes []enforce.Route, report reporter) {
+	for i := range routes {
+		r := &routes[i]
+		if !r.AcceptsSessions() || slices.ContainsFunc(c.Gateway.Origins, func(o string) bool {
+			u, err := url.Parse(o)
+			return r.Host == "" || err == nil && web.HostName(u.Host) == web.HostName(r.Host)
+		}) {
+			continue
+		}
+		report(fmt.Sprintf("routes[%d].schemes", i), errors.New("session: gateway.origins names no origin under which a browser can reach this route"))
 	}
 }
 
