@@ -1,7 +1,9 @@
 package gateway_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,8 +43,9 @@ func TestToSignIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &door{tickets: map[string]string{}}
+	d, log := &door{tickets: map[string]string{}}, &bytes.Buffer{}
 	s := start(t, http.HandlerFunc(echo), func(c *gateway.Config, _ *gateway.Upstream) {
+		c.Logger = slog.New(slog.NewTextHandler(log, nil))
 		c.SignIn, c.Proxies, c.Origins = d, proxies, []string{"https://app.example", "https://two.example:8443"}
 	})
 	missing := gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This needs a credential.")
@@ -126,6 +129,11 @@ func TestToSignIn(t *testing.T) {
 		}
 	}
 
+	signIn = false
+	if res := ask("GET", "app.example", "/", page...); res.StatusCode != 401 {
+		t.Errorf("where nobody can sign in: %d", res.StatusCode)
+	}
+
 	// The way back.
 	d.tickets["good"] = "https://app.example shop " + browser
 	back := "/.gatehouse/session/shop?ticket=good"
@@ -161,9 +169,9 @@ func TestToSignIn(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 
-	signIn = false
-	if res := ask("GET", "app.example", "/", page...); res.StatusCode != 401 {
-		t.Errorf("where nobody can sign in: %d", res.StatusCode)
+	s.srv.Close() // whoever writes the log has ended
+	if text := log.String(); !strings.Contains(text, "did not come back") || strings.Contains(text, "good") || strings.Contains(text, known.Value) {
+		t.Errorf("the log says %s", text)
 	}
 }
 
@@ -197,4 +205,3 @@ func TestOrigins(t *testing.T) {
 		}
 	}
 }
-
