@@ -36,8 +36,6 @@ func cookieReader(t *testing.T) *Reader {
 
 // TestHostCookie: the cookie of a gateway host is read over TLS under the name that no other host
 // can plant, and is the only credential of its request, once.
-//
-// ASVS: 3.3.1, 3.3.3
 func TestHostCookie(t *testing.T) {
 	text, _, _ := credential.MintSession()
 	key, _, _ := credential.MintKey(credential.PrefixKey, gatehouse.EnvironmentLive)

@@ -36,8 +36,6 @@ func (d *door) Arrive(_ context.Context, ticket gatehouse.Secret, realm, origin,
 }
 
 // TestToSignIn: who is sent to sign in, and to which address back; everybody else is refused as programs are.
-//
-// ASVS: 3.7.2
 func TestToSignIn(t *testing.T) {
 	proxies, err := web.NewProxies(web.ProxyConfig{Trusted: []string{"127.0.0.1"}})
 	if err != nil {

@@ -24,8 +24,6 @@ func (h *handOvers) Begin(_ context.Context, p *gatehouse.Principal, to, browser
 
 // TestHandOver: a browser that the gateway sent signs in and goes back there; to no other address, and nowhere
 // before it has signed in.
-//
-// ASVS: 3.7.2
 func TestHandOver(t *testing.T) {
 	h := newHouse(t, true)
 	at := func(prefix, to, browser string) string {

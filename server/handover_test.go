@@ -92,14 +92,14 @@ func (p *person) goes(method, to string, form url.Values, lines ...string) (at *
 	return res.Request.URL, res.StatusCode, string(b)
 }
 
-var formToken = regexp.MustCompile(`name="form" value="([^"]+)"`)
+var formField = regexp.MustCompile(`name="form" value="([^"]+)"`)
 
 // signs fills in the forms of the page to sign in, and says where that led.
 func (p *person) signs(at *url.URL, page, name, password string) (*url.URL, int, string) {
 	p.t.Helper()
 	to := at.Query().Get("return")
 	for _, step := range []string{"identifier", "password"} {
-		m := formToken.FindStringSubmatch(page)
+		m := formField.FindStringSubmatch(page)
 		if m == nil {
 			p.t.Fatalf("no form at %s: %s", at, page)
 		}
@@ -128,7 +128,7 @@ func (p *person) cookie(host, prefix string) string {
 // which any may get any request; the API knows who it is and sees no cookie of ours. A script gets 401. Nothing of it helps
 // another browser, and the end of the session ends it at every host and node.
 //
-// ASVS: 3.3.1, 3.5.1, 7.4.1
+// ASVS: 7.4.1
 func TestHandOverOfTwoNodes(t *testing.T) {
 	var seen atomic.Pointer[http.Header]
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -261,7 +261,7 @@ func TestHandOverOfTwoNodes(t *testing.T) {
 
 	// The end of the session.
 	_, _, page = bob.goes("GET", auth+"/signout", nil)
-	f := formToken.FindStringSubmatch(page)
+	f := formField.FindStringSubmatch(page)
 	if f == nil {
 		t.Fatal(page)
 	}

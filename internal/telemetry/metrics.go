@@ -28,7 +28,7 @@ var (
 		"key_disabled", "key_environment_mismatch", "key_expired", "key_leaked", "key_malformed", "key_revoked",
 		"key_secret_mismatch", "key_unknown", "key_wrong_realm", "no_password", "password_hash_unusable", "password_queue_full",
 		"realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
-		"session_ended", "session_expired", "session_idle", "session_of_another_browser", "session_unknown",
+		"session_ended", "session_expired", "session_idle", "session_malformed", "session_of_another_browser", "session_of_another_host", "session_unknown",
 		"subject_disabled", "subject_unknown", "ticket_expired", "ticket_for_another_request", "ticket_malformed", "ticket_unknown", "token_algorithm_not_allowed", "token_claim_missing", "token_expired",
 		"token_key_unknown", "token_malformed", "token_not_yet_valid", "token_revoked", "token_signature_invalid",
 		"token_too_large", "token_unknown", "token_unrecognized", "token_wrong_audience", "token_wrong_issuer",
