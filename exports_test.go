@@ -29,9 +29,6 @@ var doors = []struct {
 		"token.Access.AppendJSON", "token.CheckSecret", "token.Key.CanSign", "token.Key.Thumbprint", "token.KeySet.Keys",
 		"token.NewKeySet", "token.NewSecretKey", "token.ParseJWK", "server/config.Parse",
 	}},
-	{"what pages do that come next: a further proof gives a session another secret", []string{
-		"session.Service.Rotate",
-	}},
 	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen"}},
 	{"single records, of which the flows write several at once", []string{
 		"store.DB.Update", "store.DB.DumpAll", "store.DB.Driver", "store.Queries.Refresh",

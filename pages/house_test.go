@@ -104,6 +104,8 @@ func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.
 		return identity.User{}, h.refuse
 	case a.Username == "bob" && a.Password == rightPassword:
 		return identity.User{ID: "usr_bob", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "bob"}, nil
+	case a.Username == "carl" && a.Password == rightPassword:
+		return identity.User{ID: "usr_carl", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "carl"}, nil
 	case a.Username == "amy" && a.Password == rightPassword:
 		return identity.User{ID: "usr_amy", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "amy"}, nil
 	}
@@ -129,6 +131,22 @@ func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Bro
 	who.SessionID, who.Scheme = id, gatehouse.SchemeSession
 	h.sessions[text], h.device[text] = &who, from.Device
 	return gatehouse.Secret(text), gatehouse.Session{ID: id, ExpiresAt: now.Add(time.Hour)}, nil
+}
+
+func (h *house) Rotate(_ context.Context, p *gatehouse.Principal, from session.Browser) (gatehouse.Secret, gatehouse.Session, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := time.Now()
+	for text, was := range h.sessions {
+		if was.SessionID == p.SessionID && was.ID == p.ID {
+			delete(h.sessions, text)
+			who, next := *p, gatehouse.NewID("ghs", now)
+			who.Scheme = gatehouse.SchemeSession
+			h.sessions[next], h.device[next] = &who, from.Device
+			return gatehouse.Secret(next), gatehouse.Session{ID: p.SessionID, ExpiresAt: now.Add(time.Hour)}, nil
+		}
+	}
+	return "", gatehouse.Session{}, gatehouse.ErrNotFound
 }
 
 func (h *house) Begin(_ context.Context, p *gatehouse.Principal, device gatehouse.Secret, enrols bool) (gatehouse.Secret, error) {

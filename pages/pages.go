@@ -27,9 +27,10 @@ type Users interface {
 	User(ctx context.Context, realm, id string) (*identity.User, error)
 }
 
-// Sessions opens and ends sessions; *session.Service does.
+// Sessions opens sessions, gives them new secrets and ends them; *session.Service does.
 type Sessions interface {
 	Open(ctx context.Context, p *gatehouse.Principal, from session.Browser) (text gatehouse.Secret, opened gatehouse.Session, err error)
+	Rotate(ctx context.Context, p *gatehouse.Principal, from session.Browser) (text gatehouse.Secret, rotated gatehouse.Session, err error)
 	End(ctx context.Context, realm, user, id, reason string) error
 }
 

@@ -81,6 +81,34 @@ func TestOneSessionABrowser(t *testing.T) {
 	b.send("/signout", out.Encode()).want(t, "the form of a session that is over", 403, "form_expired")
 }
 
+// TestProvenAgain: whoever proves once more who he is keeps his session, with another secret; whoever else signs in in
+// that browser has another one, and the one before is over.
+//
+// ASVS: 7.2.4
+func TestProvenAgain(t *testing.T) {
+	h := newHouse(t, true)
+	b := h.browser()
+	const name = "__Host-gatehouse-session-main"
+	secret := func(p page) string {
+		value, _, _ := strings.Cut(strings.TrimPrefix(p.cookieOf(name), name+"="), ";")
+		return value
+	}
+	again := func(who string) page {
+		t.Helper()
+		return b.send("/signin", b.get("/signin?again=1").fields("identifier", who, "password", rightPassword, "step", "password").Encode())
+	}
+	first := secret(b.signIn(""))
+	id := h.sessions[first].SessionID
+	second := secret(again("bob"))
+	if second == "" || second == first || h.sessions[first] != nil || h.sessions[second] == nil || h.sessions[second].SessionID != id || h.open() != 1 {
+		t.Fatalf("%q after %q: %v", second, first, h.sessions)
+	}
+	third := secret(again("carl"))
+	if third == "" || h.sessions[second] != nil || h.sessions[third].ID != "usr_carl" || h.sessions[third].SessionID == id || h.open() != 1 {
+		t.Fatalf("somebody else: %q after %q: %v", third, second, h.sessions)
+	}
+}
+
 // TestNamesAreNotTold: what follows a name is the same for a name nobody has, and so is a
 // refusal.
 //

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -135,15 +136,27 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	return v.refuse(view, err)
 }
 
-// open opens a session for p, who has just proved who it is, and ends the one that
-// this browser had.
+// open opens a session for p, who has just proved who it is, and ends the one that this
+// browser had. Where that was his already it goes on with another secret, to its end of
+// before: at every host, what was known of it before he proved more is worth nothing.
 func (v *visit) open(p *gatehouse.Principal, device gatehouse.Secret) error {
 	ctx, was := v.r.Context(), v.who
-	text, opened, err := v.h.c.Sessions.Open(ctx, p, session.Browser{Device: device, Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent()})
+	from := session.Browser{Device: device, Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent()}
+	var text gatehouse.Secret
+	var opened gatehouse.Session
+	var err error = gatehouse.NotFound
+	if was != nil && was.ID == p.ID {
+		more := *p
+		more.SessionID = was.SessionID
+		text, opened, err = v.h.c.Sessions.Rotate(ctx, &more, from)
+	}
+	if errors.Is(err, gatehouse.NotFound) { // there was none of his, or it has just ended
+		text, opened, err = v.h.c.Sessions.Open(ctx, p, from)
+	}
 	if err != nil {
 		return err
 	}
-	if was != nil {
+	if was != nil && was.SessionID != opened.ID {
 		// A new sign-in replaces the one before it in this browser (ASVS 7.2.4).
 		if err := v.h.c.Sessions.End(ctx, was.Realm, was.ID, was.SessionID, session.ReasonSignOut); err != nil {
 			return err

@@ -259,10 +259,28 @@ func TestHandOverOfTwoNodes(t *testing.T) {
 		}
 	}
 
-	// The end of the session.
-	_, _, page = bob.goes("GET", auth+"/signout", nil)
+	// He proves again who he is: what each host knew before is dead, and the next page brings a new secret.
+	_, _, page = bob.goes("GET", auth+"/signin?again=1", nil)
 	f := formField.FindStringSubmatch(page)
 	if f == nil {
+		t.Fatal(page)
+	}
+	bob.goes("POST", auth+"/signin", url.Values{"form": {f[1]}, "identifier": {"bob"}, "step": {"password"}, "password": {a.Users["bob"].Password}})
+	old := s.person(t)
+	old.Jar.SetCookies(&url.URL{Scheme: "https", Host: "app.example"}, []*http.Cookie{{Name: "__Host-gatehouse-gate-main", Value: atHost, Secure: true, Path: "/"}})
+	for range 2 * len(s.gates) {
+		testwait.Until(t, soon, "the secret of before is dead", func() bool {
+			_, status, _ := old.goes("GET", app+"/app/", nil, "Sec-Fetch-Mode", "cors")
+			return status == 401
+		})
+	}
+	if at, status, page := bob.goes("GET", app+"/app/", nil); status != 200 || at.String() != app+"/app/" || page != "bob" {
+		t.Errorf("proven again: %d at %s: %s", status, at, page)
+	}
+
+	// The end of the session.
+	_, _, page = bob.goes("GET", auth+"/signout", nil)
+	if f = formField.FindStringSubmatch(page); f == nil {
 		t.Fatal(page)
 	}
 	bob.goes("POST", auth+"/signout", url.Values{"form": {f[1]}})

@@ -163,6 +163,14 @@ func (h *house) browser(t *testing.T, key string) {
 		p.SessionID, p.AMR = opened.ID, []string{"pwd", "otp"}
 		_, _, err = h.s.sessions.Rotate(t.Context(), p, session.Browser{})
 	}
+	var ticket gatehouse.Secret
+	if err == nil {
+		p.Scheme = gatehouse.SchemeSession
+		ticket, err = h.s.handOver.Begin(t.Context(), p, session.Way{To: "https://app.example/", Origin: "https://app.example", Host: "app.example", Browser: "b"})
+	}
+	if err == nil {
+		_, _, _, err = h.s.handOver.Arrive(t.Context(), ticket, gatehouse.MainRealm, "https://app.example", "b")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
