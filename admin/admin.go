@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
 	"github.com/gatehouse-auth/gatehouse/admin/mails"
 	"github.com/gatehouse-auth/gatehouse/admin/nodes"
+	"github.com/gatehouse-auth/gatehouse/admin/passkeys"
 	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/records"
@@ -29,6 +30,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -51,6 +53,8 @@ type Config struct {
 	// Codes proves codes of second factors (*factor.Service), and Vault seals what apps share.
 	Codes factors.Codes
 	Vault factor.Vault
+	// Passkeys removes passkeys, and records it (*passkey.Service).
+	Passkeys passkeys.Life
 	// Mail takes the notices of changes.
 	Mail    *mail.Queue
 	Signing Signing
@@ -110,6 +114,7 @@ type Stored struct {
 	Nodes    nodes.Reader
 	Factors  factor.Reader
 	Mails    mails.Reader
+	Passkeys passkey.Reader
 }
 
 // Tx is the transaction of all subjects, each part as its subject declares it. One
@@ -156,11 +161,12 @@ type Service struct {
 	Files    *realmfile.Service
 	Follow   *follow.Service
 	Factors  *factors.Service
+	Passkeys *passkeys.Service
 }
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Mails}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Mails}
 }
 
 // New checks c and returns the service.
@@ -195,7 +201,8 @@ func New(c Config) (*Service, error) {
 		Nodes:  nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
 		Factors: factors.New(factors.Config{Kernel: k, Factors: c.Stored.Factors, Users: people, Passwords: c.Passwords, Codes: c.Codes, Mail: c.Mail, Vault: c.Vault,
 			Run: part(c.Run, func(tx Tx) factors.Tx { return tx.Factors })}),
-		Mails: mails.New(mails.Config{Kernel: k, Mails: c.Stored.Mails, Queue: c.Mail, Run: part(c.Run, func(tx Tx) mails.Tx { return tx.Mails })}),
+		Passkeys: passkeys.New(passkeys.Config{Kernel: k, Passkeys: c.Stored.Passkeys, Users: people, Life: c.Passkeys}),
+		Mails:    mails.New(mails.Config{Kernel: k, Mails: c.Stored.Mails, Queue: c.Mail, Run: part(c.Run, func(tx Tx) mails.Tx { return tx.Mails })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,
@@ -230,7 +237,7 @@ func (c *Config) complete() error {
 		{"Sessions", c.Sessions == nil}, {"Revoked", c.Revoked == nil},
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
-		{"Stored.Factors", c.Stored.Factors == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
+		{"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
 	} {
 		if missing.nil {
 			return errors.New("admin: " + missing.name + " is required")

@@ -45,6 +45,13 @@ const (
 	KindFactorFailure   = "factor.failure"
 	KindFactorThrottled = "factor.throttled"
 
+	KindPasskeyAdd     = "passkey.add"
+	KindPasskeyUpdate  = "passkey.update"
+	KindPasskeyRemove  = "passkey.remove"
+	KindPasskeyUse     = "passkey.use"
+	KindPasskeyFailure = "passkey.failure"
+	KindPasskeyCloned  = "passkey.cloned" // its counter did not go up
+
 	KindRealmCreate = "realm.create"
 	KindRealmUpdate = "realm.update"
 	KindRealmPanic  = "realm.panic"

@@ -22,6 +22,7 @@ type accountView struct {
 	Others             bool   // there are sessions but this one
 	Form               string // the token of the form
 	Said               string // what the form did
+	Passkeys           string // where the passkeys are; "": there are none here
 }
 
 // account shows somebody what is known here of him.
@@ -53,6 +54,9 @@ func (v *visit) drawAccount(view accountView) (err error) {
 	view.Initials, view.Form, view.Factors = initials(view.Username), v.token(pageAccount), v.to(pageFactors)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
+	}
+	if v.h.c.OwnKeys != nil {
+		view.Passkeys = v.to(pagePasskeys)
 	}
 	return v.show(http.StatusOK, "account.html", view)
 }

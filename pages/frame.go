@@ -17,6 +17,7 @@ type frame struct {
 	Title     string // of the window
 	Realm     string
 	CSS, Icon string
+	Script    string // "": the page runs none
 	Languages []choice
 	Themes    []choice
 	// Addresses of pages of this realm.

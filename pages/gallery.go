@@ -19,6 +19,7 @@ func gallery() []exhibit {
 		{"signout", signOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},
+		{"passkeys", passkeysStates()},
 		{"factors", factorsStates()},
 		{"factoradd", factorAddStates()},
 		{"factorcodes", factorCodesStates()},

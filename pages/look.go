@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	_ "embed" // look/tokens.css, look/pages.css, look/mark.svg
+	_ "embed" // look/tokens.css, look/pages.css, look/mark.svg, look/passkey.js
 	"encoding/hex"
 	"net/http"
 	"strconv"
@@ -23,10 +23,14 @@ func Tokens() string { return tokens }
 //go:embed look/mark.svg
 var mark []byte // read-only
 
+//go:embed look/passkey.js
+var passkeyScript []byte // read-only
+
 // look is what pages load: files whose names hold the hash of what is in them, so that
 // browsers may keep them for ever.
 type look struct {
 	css, icon string // their paths
+	passkey   string
 	files     map[string]http.Handler
 }
 
@@ -53,7 +57,10 @@ func newLook() (*look, error) {
 	if l.css, err = add("pages", ".css", "text/css; charset=utf-8", []byte(tokens+parts)); err != nil {
 		return nil, err
 	}
-	l.icon, err = add("mark", ".svg", "image/svg+xml", mark)
+	if l.icon, err = add("mark", ".svg", "image/svg+xml", mark); err != nil {
+		return nil, err
+	}
+	l.passkey, err = add("passkey", ".js", "text/javascript; charset=utf-8", passkeyScript)
 	return l, err
 }
 

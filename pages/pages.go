@@ -90,6 +90,10 @@ type Config struct {
 	Factors   Factors
 	Own       Own
 	HandOvers HandOvers // may be nil
+	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
+	// Nil, both: there are none here.
+	Passkeys Passkeys
+	OwnKeys  OwnPasskeys
 	// Session finds out whose session the browser of r brings: text and device are the
 	// values of its two cookies. All that makes a session end counts.
 	Session func(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
@@ -118,6 +122,9 @@ type Handler struct {
 func New(c Config) (*Handler, error) {
 	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
 		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, realms, limit, proxies and clock are required")
+	}
+	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
+		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
 	}
 	return read(c)
 }
@@ -154,6 +161,9 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("POST "+prefix+"/account", h.page((*visit).accountSent))
 		mux.Handle("GET "+prefix+"/account/factors", h.page((*visit).factors))
 		mux.Handle("POST "+prefix+"/account/factors", h.page((*visit).factorsSent))
+	}
+	if h.c.Passkeys != nil {
+		h.registerPasskeys(mux)
 	}
 	h.registerLook(mux)
 }

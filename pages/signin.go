@@ -33,6 +33,7 @@ type signInView struct {
 	Asked         bool
 	Problem       string // with the field that is asked for
 	Notice, Tone  string // with the whole of it
+	Passkey       string // where the answer of a passkey goes; "": none can be used
 }
 
 // signIn shows the door. Whoever is signed in already goes on, unless he is to prove again who
@@ -78,6 +79,10 @@ func (v *visit) ask(status int, view signInView) (err error) {
 	view.Initials = initials(view.Identifier)
 	if len(keep) > 0 {
 		view.Other += "?" + keep.Encode()
+	}
+	if v.h.c.Passkeys != nil && (!view.Asked || v.who != nil) {
+		view.Passkey = v.to(pagePasskey)
+		view.run(v.w.Header(), v.script())
 	}
 	return v.show(status, "signin.html", view)
 }

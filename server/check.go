@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/secrets"
 	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -126,7 +127,7 @@ func opens(ctx context.Context, view *store.View, box *seal.Box) error {
 	for _, secret := range []struct {
 		name string
 		size int
-	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingSuccessorKey, successorKeySize},
+	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingPasskeyKey, passkey.KeySize}, {settingSuccessorKey, successorKeySize},
 		{settingCountersKey, countersKeySize},
 		{settingBootstrapKey, bootstrapKeySize}} {
 		if err := secrets.Check(ctx, view.Setting, box, secret.name, secret.size); err != nil {

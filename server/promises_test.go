@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,6 +27,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/internal/testpasskey"
 	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -57,6 +59,7 @@ func TestPromisesAreKept(t *testing.T) {
 	h.cfg.Disk.WarnPercent = 100
 	h.cfg.Mail.Server, h.cfg.Mail.Port, h.cfg.Mail.TLS, h.cfg.Mail.From = "127.0.0.1", refusingPost(t), "none", "id@example.com"
 	file := h.fromFile(t)
+	h.cfg.Issuer = "http://localhost:0" // for passkeys
 	h.start()
 	key := h.bootstrap()
 	h.realms(key)
@@ -203,6 +206,7 @@ func (h *house) people(t *testing.T, key string) {
 	}
 	h.browser(t, key)
 	h.factors(t, key)
+	h.passkeys(t, key)
 	access, refresh := login()
 	h.want("request", "GET", "/admin/v1/me", access, "", 200)
 	if status, _ := h.call("GET", h.s.GatewayURL()+"/x", access, ""); status != 200 {
@@ -252,6 +256,32 @@ func (h *house) factors(t *testing.T, key string) {
 		h.call("POST", h.s.AuthURL()+own+"/totp", user, proof("guess"))
 	}
 	h.want("removed", "POST", strings.Replace(app, "/me/", "/cas/", 1)+"/remove", key, "", 204)
+}
+
+// passkeys has somebody add a passkey, name it, sign in by it and by a copy, fail, and remove it.
+func (h *house) passkeys(t *testing.T, key string) {
+	h.want("user", "POST", "/admin/v1/realms/main/users", key, fmt.Sprintf(`{"username":"dot","password":%q}`, housePassword), 201)
+	v := h.visitor(&testpasskey.Browser{Origin: h.s.Issuer()})
+	v.password("dot")
+	if status, page := v.add("telephone"); status != 200 {
+		t.Fatalf("%d %s", status, page)
+	}
+	list := h.want("passkeys", "GET", "/admin/v1/realms/main/users/dot/passkeys", key, "", 200)["items"].([]any)
+	id, _ := list[0].(map[string]any)["id"].(string)
+	v.send("/account/passkeys", "/account/passkeys", url.Values{"step": {"name"}, "passkey": {id}, "name": {"laptop"}})
+	for range 2 {
+		v.keys.Tamper = func(a *testpasskey.Answer) { a.Count = 1 }
+		if status, page := h.visitor(v.keys).signIn(""); status != 303 {
+			t.Fatalf("%d %s", status, page)
+		}
+	}
+	v.keys.Tamper = func(a *testpasskey.Answer) { a.Flags = 1 }
+	if status, page := h.visitor(v.keys).signIn(""); status != 422 {
+		t.Fatalf("%d %s", status, page)
+	}
+	if status, page := v.send("/account/passkeys", "/account/passkeys", url.Values{"step": {"remove"}, "passkey": {id}, "name": {"laptop"}}); status != 200 || !strings.Contains(page, `id="none"`) {
+		t.Fatalf("%d %s", status, page)
+	}
 }
 
 // keysOf makes API keys, changes everything of one, and ends them in every way.

@@ -38,6 +38,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -79,6 +80,7 @@ type Server struct {
 	people    *identity.Service
 	online    *breached.Online
 	factors   *factor.Service
+	passkeys  *passkey.Service
 	vault     factor.Vault
 	directory *identity.Directory
 	decider   *authz.Decider

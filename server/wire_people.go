@@ -67,6 +67,9 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if err := s.wireFactors(ctx); err != nil {
 		return err
 	}
+	if err := s.wirePasskeys(ctx); err != nil {
+		return err
+	}
 	s.metrics.Watch(telemetry.Watch{
 		AuditQueueDepth:    func() float64 { return float64(s.recorder.Stats().Depth) },
 		AuditRecorded:      func() float64 { return float64(s.recorder.Stats().Recorded) },

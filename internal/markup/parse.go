@@ -73,7 +73,13 @@ type place struct {
 	at    where
 	name  string // of the attribute, or what is read of a name so far
 	fresh bool   // nothing of the value is written yet
+	// script: the value is the address of a script, behind which its element must end.
+	script bool
 }
+
+// A script is known in one form: another file, and nothing within its element, where escaping would
+// not help.
+const scriptFrom, scriptEnd = `<script type="module" src="`, `></script>`
 
 // addresses are the attributes that a browser follows.
 var addresses = []string{"href", "src", "action", "formaction"}
@@ -198,6 +204,11 @@ func text(p place, s string) (place, error) {
 			if b != '<' {
 				continue
 			}
+			if strings.HasPrefix(s[i:], scriptFrom) {
+				i += len(scriptFrom) - 1
+				p = place{at: inValue, name: "src", fresh: true, script: true}
+				continue
+			}
 			rest := strings.ToLower(s[i:])
 			for _, raw := range []string{"<script", "<style", "<!--", "<textarea", "<title>{{"} {
 				if strings.HasPrefix(rest, raw) {
@@ -225,8 +236,14 @@ func text(p place, s string) (place, error) {
 			p = place{at: inValue, name: p.name, fresh: true}
 		case inValue:
 			p.fresh = false
-			if b == '"' {
+			switch {
+			case b == '"' && !p.script:
 				p = place{at: inTag}
+			case b == '"' && strings.HasPrefix(s[i+1:], scriptEnd):
+				i += len(scriptEnd)
+				p = place{at: inText}
+			case b == '"':
+				return p, fmt.Errorf("<script with more than an address is not known here")
 			}
 		}
 	}

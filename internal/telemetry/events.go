@@ -49,7 +49,7 @@ func (c *Events) count(e *gatehouse.Event) {
 		if outcome == "unauthenticated" && e.Actor.Scheme != gatehouse.SchemeBasic {
 			c.Metrics.authnFailure(e.Reason)
 		}
-	case audit.KindLoginFailure, audit.KindLoginThrottled, audit.KindFactorFailure, audit.KindFactorThrottled:
+	case audit.KindLoginFailure, audit.KindLoginThrottled, audit.KindFactorFailure, audit.KindFactorThrottled, audit.KindPasskeyFailure:
 		c.Metrics.authnFailure(e.Reason)
 	}
 }

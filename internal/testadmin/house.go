@@ -37,6 +37,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -159,9 +160,9 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
 	h.config = admin.Config{
-		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db, Factors: db, Mails: db},
+		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db, Factors: db, Mails: db, Passkeys: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
-		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
+		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Passkeys: h.passkeys(), Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
@@ -196,6 +197,10 @@ func NewOn(t *testing.T, where store.Config) *House {
 
 func (h *House) codes(people *identity.Service, box *seal.Box) *factor.Service {
 	return Must(factor.New(factor.Config{Run: Must(store.Run[factor.Tx](h.DB)), Vault: factor.Vault{Box: box}, Attempts: people, Record: h.Record, Now: time.Now}))
+}
+
+func (h *House) passkeys() *passkey.Service {
+	return Must(passkey.New(passkey.Config{Run: Must(store.Run[passkey.Tx](h.DB)), Key: make([]byte, passkey.KeySize), Record: h.Record, Now: time.Now}))
 }
 
 // newMail makes the queue of messages, which nobody sends.

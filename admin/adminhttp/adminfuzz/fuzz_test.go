@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
 	"github.com/gatehouse-auth/gatehouse/admin/mails"
 	"github.com/gatehouse-auth/gatehouse/admin/nodes"
+	"github.com/gatehouse-auth/gatehouse/admin/passkeys"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
 	"github.com/gatehouse-auth/gatehouse/admin/sessions"
@@ -35,6 +36,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -60,8 +62,12 @@ type (
 	noSessions struct{ sessions.Reader }
 	noLife     struct{ sessions.Life }
 	noFactors  struct{ factor.Reader }
-	noCodes    struct{ factors.Codes }
-	noMails    struct{ mails.Reader }
+	noPasskeys struct {
+		passkey.Reader
+		passkeys.Life
+	}
+	noCodes struct{ factors.Codes }
+	noMails struct{ mails.Reader }
 )
 
 func (empty) Realm(context.Context, string) (gatehouse.Realm, error) {
@@ -83,7 +89,7 @@ func api(f *testing.F) http.Handler {
 	f.Helper()
 	svc, err := admin.New(admin.Config{
 		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Rules: noRules{},
-			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Audit: noLog{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}},
+			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Audit: noLog{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}, Passkeys: noPasskeys{}},
 		// A transaction that never begins.
 		Run: func(context.Context, func(context.Context, admin.Tx) error) error { return gatehouse.NotFound },
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
@@ -95,7 +101,7 @@ func api(f *testing.F) http.Handler {
 			return policy.Explanation{}, nil
 		},
 		Prepare:   func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable },
-		Passwords: noHash{}, Codes: noCodes{}, Vault: factor.Vault{Box: &seal.Box{}}, Mail: &mail.Queue{}, Signing: noRing{},
+		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Vault: factor.Vault{Box: &seal.Box{}}, Mail: &mail.Queue{}, Signing: noRing{},
 		Sessions: noLife{}, Revoked: func(revocation.Ref) (bool, string) { return false, "" },
 		EndGrant: func(context.Context, string, string, string) (bool, error) { return false, gatehouse.NotFound },
 		Verify: func(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {

@@ -1,0 +1,65 @@
+// Passkeys on the pages: asks the browser, and sends its answer with the form that is there. Without this file, or in a
+// browser without passkeys, the forms stay hidden and the pages are whole.
+const api = globalThis.PublicKeyCredential;
+const able = api && api.parseCreationOptionsFromJSON && api.parseRequestOptionsFromJSON && api.prototype.toJSON;
+
+const fetchQuestion = async (form) => {
+  const answer = await fetch(form.dataset.ask, { cache: "no-store", headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(answer.status);
+  return answer.json();
+};
+
+const send = (form, credential) => {
+  form.elements.answer.value = JSON.stringify(credential);
+  form.submit(); // past the listeners here
+};
+
+// Each question takes the place of the one before: a browser answers one at a time.
+let asking;
+const ask = async (form, from, quiet) => {
+  asking?.abort();
+  const { signal } = asking = new AbortController();
+  const failed = form.querySelector("[data-failed]");
+  if (!quiet) failed.hidden = true;
+  try {
+    const question = await fetchQuestion(form);
+    if (!signal.aborted) send(form, await from(question, signal));
+  } catch {
+    if (!signal.aborted && !quiet) failed.hidden = false;
+  }
+};
+
+const get = (mediation) => (question, signal) =>
+  navigator.credentials.get({ publicKey: api.parseRequestOptionsFromJSON(question), mediation, signal });
+const create = (question, signal) =>
+  navigator.credentials.create({ publicKey: api.parseCreationOptionsFromJSON(question), signal });
+
+const signIn = document.getElementById("passkey");
+if (able && signIn) {
+  signIn.hidden = false;
+  // In the list of names that the browser offers. A question is over after five minutes: a page that stays open asks anew.
+  const quietly = () => ask(signIn, get("conditional"), true);
+  let again;
+  const offer = async () => {
+    if (!await api.isConditionalMediationAvailable?.()) return;
+    again = setInterval(quietly, 240000);
+    quietly();
+  };
+  offer();
+  signIn.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    clearInterval(again);
+    await ask(signIn, get());
+    offer();
+  });
+}
+
+const add = document.getElementById("add");
+if (able && add) {
+  add.hidden = false;
+  document.getElementById("no-passkeys").hidden = true;
+  add.addEventListener("submit", (event) => {
+    event.preventDefault();
+    ask(add, create);
+  });
+}

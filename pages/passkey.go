@@ -1,0 +1,84 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/passkey"
+)
+
+const pagePasskey = "/signin/passkey"
+
+// Passkeys signs people in by passkey; *passkey.Service does. browser is what ties forms to a browser.
+type Passkeys interface {
+	Ask(realm string, browser []byte) passkey.Question
+	SignIn(ctx context.Context, realm string, browser, answer []byte) (*gatehouse.Principal, error)
+}
+
+// registerPasskeys adds what there is only where browsers can use passkeys.
+func (h *Handler) registerPasskeys(mux *http.ServeMux) {
+	for _, prefix := range []string{"", "/realms/{realm}"} {
+		mux.Handle("GET "+prefix+pagePasskey, h.page((*visit).askPasskey))
+		mux.Handle("POST "+prefix+pagePasskey, h.page((*visit).passkeySent))
+		mux.Handle("GET "+prefix+pagePasskeys, h.page((*visit).passkeys))
+		mux.Handle("POST "+prefix+pagePasskeys, h.page((*visit).passkeysSent))
+		mux.Handle("GET "+prefix+pageNewPasskey, h.page((*visit).offerPasskey))
+	}
+}
+
+// script is the path of the one script that there is.
+func (v *visit) script() string { return v.h.c.Base + v.h.look.passkey }
+
+// askPasskey is the question that the script of the page has the browser ask.
+func (v *visit) askPasskey() error {
+	return v.answer(v.h.c.Passkeys.Ask(v.realm.Name, v.formKey()))
+}
+
+// passkeySent takes the answer, which the page to sign in sent, and opens a session.
+func (v *visit) passkeySent() error {
+	if err := v.sentFrom(pageSignIn, "return", "answer"); err != nil {
+		return err
+	}
+	key, _ := v.hasFormKey() // sentFrom has seen it
+	view := signInView{Return: ownReturn(v.form["return"]), Tone: "caution"}
+	p, err := v.h.c.Passkeys.SignIn(v.r.Context(), v.realm.Name, key, []byte(v.form["answer"]))
+	if err == nil {
+		err = v.open(p, v.newDevice())
+	}
+	if err == nil {
+		return v.redirect(v.orAccount(view.Return))
+	}
+	e := web.Classify(err)
+	if e.Kind != gatehouse.Unauthenticated {
+		return err
+	}
+	code := e.Code
+	if code == credential.ErrInvalidCredentials.Code { // the account may not sign in any more
+		code = passkey.ErrRefused.Code
+	}
+	if view.Notice, err = v.language.text("error." + code); err != nil {
+		return err
+	}
+	return v.ask(http.StatusUnprocessableEntity, view)
+}
+
+// answer sends a value to a script of a page.
+func (v *visit) answer(value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h["Content-Type"] = []string{"application/json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(text))}
+	if v.r.Method != http.MethodHead {
+		_, _ = v.w.Write(text) // the client may be gone; nothing is left to do
+	}
+	return nil
+}
