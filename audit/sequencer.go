@@ -54,6 +54,7 @@ type Sequencer struct {
 
 	mu     sync.Mutex
 	heads  map[string]Checkpoint // realm → the last one signed or checked here
+	seen   map[string][]byte     // realm → the note of heads, as [Sequencer.Watch] has checked it
 	unkept map[string][]byte     // signed notes that are not in Heads yet
 	broken map[string]error      // realms whose history does not hold
 }
@@ -89,7 +90,7 @@ func NewSequencer(cfg SequencerConfig) (*Sequencer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Sequencer{cfg: cfg, woken: make(chan struct{}, 1), heads: map[string]Checkpoint{}, unkept: map[string][]byte{}, broken: map[string]error{}}, nil
+	return &Sequencer{cfg: cfg, woken: make(chan struct{}, 1), heads: map[string]Checkpoint{}, seen: map[string][]byte{}, unkept: map[string][]byte{}, broken: map[string]error{}}, nil
 }
 
 // Run sequences every realm at each interval until ctx ends, then once more, so
@@ -101,7 +102,7 @@ func (s *Sequencer) Run(ctx context.Context) error {
 	t := time.NewTicker(s.cfg.Interval)
 	defer t.Stop()
 	for {
-		s.all(ctx, s.sequence)
+		s.all(ctx, s.sequenced, s.sequence)
 		select {
 		case <-t.C:
 			continue
@@ -112,7 +113,7 @@ func (s *Sequencer) Run(ctx context.Context) error {
 		if !errors.Is(context.Cause(ctx), lease.ErrLost) {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 			defer cancel()
-			s.all(last, s.sequence)
+			s.all(last, s.sequenced, s.sequence)
 		}
 		return nil
 	}
@@ -135,7 +136,7 @@ func (s *Sequencer) Watch(ctx context.Context) error {
 		here := s.running
 		s.round.Unlock()
 		if !here {
-			s.all(ctx, s.watch)
+			s.all(ctx, s.watched, s.watch)
 		}
 	}
 }
@@ -155,27 +156,32 @@ func (s *Sequencer) runs(here bool) {
 	s.running = here
 }
 
-// all does one thing with every realm; one that fails does not stop the others.
-func (s *Sequencer) all(ctx context.Context, do func(context.Context, string) error) {
+// all does one thing with every realm but those whose log stands as it did; one that fails
+// does not stop the others. What nearly always is the answer, that nothing is new, costs one
+// question for all realms.
+func (s *Sequencer) all(ctx context.Context, still func(LogState) bool, do func(context.Context, string) error) {
 	s.round.Lock()
 	defer s.round.Unlock()
-	realms, err := s.cfg.Pending.Realms(ctx)
+	logs, err := s.cfg.Pending.AuditLogs(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			s.cfg.Logger.Error("audit log: realms could not be read", "error", err)
 		}
 		return
 	}
-	for _, r := range realms {
+	for _, l := range logs {
 		if ctx.Err() != nil {
 			break
 		}
-		err := s.judged(ctx, r.Name, do)
+		if still(l) {
+			continue
+		}
+		err := s.judged(ctx, l.Realm, do)
 		if errors.Is(err, ErrHistory) && s.cfg.Broken != nil {
 			continue // told once; a line each second would fill the disk
 		}
 		if err != nil && ctx.Err() == nil {
-			s.cfg.Logger.Error("audit log could not be sequenced", "realm", r.Name, "error", err)
+			s.cfg.Logger.Error("audit log could not be sequenced", "realm", l.Realm, "error", err)
 		}
 	}
 	if err := s.keep(); err != nil {
@@ -234,6 +240,20 @@ func (s *Sequencer) judged(ctx context.Context, realm string, do func(context.Co
 		s.cfg.Broken(realm, err)
 	}
 	return err
+}
+
+// sequenced reports that a log has grown by nothing and lost nothing since it was last looked at.
+func (s *Sequencer) sequenced(l LogState) bool {
+	head, whole := s.whole(l.Realm)
+	return whole && !l.Waiting && l.Size >= head.Size
+}
+
+// whole returns the last known head of a log that was found to be whole.
+func (s *Sequencer) whole(realm string) (Checkpoint, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	head, known := s.heads[realm]
+	return head, known && s.broken[realm] == nil
 }
 
 func (s *Sequencer) sequence(ctx context.Context, realm string) error {

@@ -344,6 +344,16 @@ func (l *loud) Realms(ctx context.Context) ([]gatehouse.Realm, error) {
 	return []gatehouse.Realm{{Name: "main"}, {Name: "other"}, {Name: "third"}}, nil
 }
 
+func (l *loud) AuditLogs(ctx context.Context) ([]audit.LogState, error) {
+	l.mu.Lock()
+	err := l.realms
+	l.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return l.logsOf(ctx, "main", "other", "third")
+}
+
 // TestSequencerRunsThroughAll: each second every realm has its turn, whatever the others do; what fails is logged, a
 // broken log once by whoever is told of it and else each time; the end is no failure.
 func TestSequencerRunsThroughAll(t *testing.T) {

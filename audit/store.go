@@ -3,8 +3,6 @@ package audit
 import (
 	"context"
 	"time"
-
-	"github.com/gatehouse-auth/gatehouse"
 )
 
 // BatchQuery selects stored batches of one realm. The zero value selects all of
@@ -129,10 +127,20 @@ type FilterWriter interface {
 	PutSearchFilter(ctx context.Context, f SearchFilter) error
 }
 
+// LogState is what one look finds of the log of a realm.
+type LogState struct {
+	Realm   string
+	Size    int64 // of the events that have their place
+	Waiting bool  // some wait for theirs
+	Signed  int64 // the size of the newest checkpoint, which Note is; 0 and nil when there is none
+	Note    []byte
+}
+
 // PendingReader tells the [Sequencer] outside of any transaction whether there
 // is something to do, and what another process did.
 type PendingReader interface {
-	Realms(ctx context.Context) ([]gatehouse.Realm, error)
+	// AuditLogs returns the logs of all realms as they stand, by realm.
+	AuditLogs(ctx context.Context) ([]LogState, error)
 	UnsequencedBatches(ctx context.Context, realm string, limit int) ([]Batch, error)
 	AuditHead(ctx context.Context, realm string) (int64, error)
 	AuditTiles(ctx context.Context, realm string, level int, n int64, width int) (Tile, error)

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -31,6 +32,9 @@ func (s *Sequencer) watch(ctx context.Context, realm string) error {
 		return fmt.Errorf("%w: realm %s has a checkpoint of %d events in place of one of %d", ErrHistory, realm, c.Size, newest[0].Size)
 	}
 	if head, known := s.head(realm); known && head.Size == c.Size && head.Root == c.Root {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.seen[realm] = newest[0].Note
 		return nil
 	}
 	if err := s.continuesHead(ctx, s.cfg.Pending, realm, c); err != nil {
@@ -38,8 +42,16 @@ func (s *Sequencer) watch(ctx context.Context, realm string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heads[realm], s.unkept[realm] = c, newest[0].Note
+	s.heads[realm], s.unkept[realm], s.seen[realm] = c, newest[0].Note, newest[0].Note
 	return nil
+}
+
+// watched reports that the newest checkpoint of a log is the one that was checked last, byte for byte.
+func (s *Sequencer) watched(l LogState) bool {
+	head, whole := s.whole(l.Realm)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return whole && head.Size == l.Signed && len(l.Note) > 0 && bytes.Equal(s.seen[l.Realm], l.Note)
 }
 
 // raise takes the checkpoint up to which retention removed the log for the last head of

@@ -11,7 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
 )
@@ -137,9 +136,9 @@ type roundsOf struct {
 	rounds atomic.Int32
 }
 
-func (c *roundsOf) Realms(ctx context.Context) ([]gatehouse.Realm, error) {
+func (c *roundsOf) AuditLogs(ctx context.Context) ([]audit.LogState, error) {
 	c.rounds.Add(1)
-	return c.memory.Realms(ctx)
+	return c.memory.AuditLogs(ctx)
 }
 
 // TestNoLastRoundUnderALostLease: the end of the process is followed by a last round, the
@@ -236,4 +235,64 @@ func TestFasterSequencer(t *testing.T) {
 	if err := s.Sequence(t.Context(), "main"); err != nil || asked < 3 || s.Size("main") != 10 {
 		t.Errorf("%v after %d looks, %d events", err, asked, s.Size("main"))
 	}
+}
+
+// quietly counts what is asked about single logs.
+type quietly struct {
+	*memory
+	asked atomic.Int32
+}
+
+func (q *quietly) AuditHead(ctx context.Context, realm string) (int64, error) {
+	q.asked.Add(1)
+	return q.memory.AuditHead(ctx, realm)
+}
+
+func (q *quietly) Checkpoints(ctx context.Context, realm string, limit int) ([]audit.SignedCheckpoint, error) {
+	q.asked.Add(1)
+	return q.memory.Checkpoints(ctx, realm, limit)
+}
+
+// TestQuietRoundsAskOnce: a node that has nothing to do looks at all logs by one question a
+// second; whatever is new in one of them is seen by it.
+func TestQuietRoundsAskOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		for n := range 3 {
+			m.append(t, event("main", "a.kind", n))
+		}
+		start := func(p audit.PendingReader) *audit.Sequencer {
+			s, err := audit.NewSequencer(audit.SequencerConfig{Run: run[audit.SequencerTx](m), Pending: p, Origin: origin, Key: testKey})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		working, watching := &quietly{memory: m}, &quietly{memory: m}
+		ctx, cancel := context.WithCancel(t.Context())
+		one, other := start(working), start(watching)
+		ended := make(chan error, 2)
+		go func() { ended <- one.Run(ctx) }()
+		time.Sleep(time.Second / 2)
+		go func() { ended <- other.Watch(ctx) }()
+		for _, size := range []int64{3, 5} {
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if one.Size("main") != size || other.Size("main") != size {
+				t.Errorf("logs of %d and %d events, want %d", one.Size("main"), other.Size("main"), size)
+			}
+			before := [2]int32{working.asked.Load(), watching.asked.Load()}
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if after := [2]int32{working.asked.Load(), watching.asked.Load()}; after[0] != before[0] || after[1] > before[1]+10 { // "other" has no checkpoint
+				t.Errorf("asked %v times, and %v ten seconds later", before, after)
+			}
+			m.append(t, event("main", "a.kind", 7))
+			m.append(t, event("main", "a.kind", 8))
+		}
+		cancel()
+		if err := errors.Join(<-ended, <-ended); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -47,6 +47,15 @@ func (t *Throttle) count(network netip.Prefix, n int) {
 	}
 	t.unsent[network] += n
 	t.unsent[everywhere()] += n
+	t.wake()
+}
+
+// wake has [Throttle.AddUp] know that there is something to tell.
+func (t *Throttle) wake() {
+	select {
+	case t.counted <- struct{}{}:
+	default:
+	}
 }
 
 // stored is what the store counts of a network after a flush.
@@ -55,12 +64,11 @@ type stored struct {
 	tally   tally
 }
 
-// AddUp tells the store each second what this node has counted, and learns what all have,
-// until ctx ends. It is every node's own work.
+// AddUp tells the store within a second what this node has counted, and learns what all have,
+// until ctx ends. It is every node's own work; one that counts nothing sleeps.
 func (t *Throttle) AddUp(ctx context.Context) error {
-	tick := time.NewTicker(flushEvery)
-	defer tick.Stop()
 	away := false
+	var due <-chan time.Time // nil while nothing was counted
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,9 +76,18 @@ func (t *Throttle) AddUp(ctx context.Context) error {
 			defer cancel()
 			_ = t.flush(last) // a second's count is all that a restart may forget
 			return nil
-		case <-tick.C:
+		case <-t.counted:
+			if due == nil {
+				due = time.After(flushEvery)
+			}
+			continue
+		case <-due:
+			due = nil
 		}
 		err := t.flush(ctx)
+		if err != nil { // what was not told is told next time
+			t.wake()
+		}
 		if err != nil && !away && ctx.Err() == nil { // once, not each second
 			t.cfg.Logger.WarnContext(ctx, "failed attempts by address are not added up; each node counts for itself", "cause", err)
 		}

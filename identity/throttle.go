@@ -73,8 +73,9 @@ type Throttle struct {
 	asked    int // in the second that began at askedAt
 	askedAt  time.Time
 	visits   singleflight.Group
-	unsent   pending // what the store was not told yet
-	global   float64 // level of the leaky bucket at globalAt
+	unsent   pending       // what the store was not told yet
+	counted  chan struct{} // holds one while there is some of it that AddUp was not told of
+	global   float64       // level of the leaky bucket at globalAt
 	globalAt time.Time
 }
 
@@ -163,7 +164,7 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	}
 	return &Throttle{cfg: cfg, pairs: newLRU[pairKey, *counter](cfg.Entries), accounts: newLRU[accountID, *counter](cfg.Entries),
 		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[accountID, []knownNetwork](cfg.Entries),
-		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries), unsent: pending{}, globalAt: cfg.Now()}, nil
+		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries), unsent: pending{}, counted: make(chan struct{}, 1), globalAt: cfg.Now()}, nil
 }
 
 // network is what an address counts as: itself for IPv4, its /64 for IPv6, of

@@ -119,6 +119,7 @@ type Limiter struct {
 	shared    Shared       // nil: nobody counts for all
 	countsFor func() int   // nil: one
 	nodes     atomic.Int64 // by the last look
+	looked    atomic.Int64 // when that was, in nanoseconds since start
 	start     time.Time
 	seeds     [2]maphash.Seed
 	max       int
@@ -215,8 +216,8 @@ func (l *Limiter) SpentAddress(scope string, addr netip.Addr, rate Rate) bool {
 	if !ok {
 		return false
 	}
-	interval, tolerance = l.share(interval, tolerance)
 	now := int64(l.now().Sub(l.start)) + 1
+	interval, tolerance = l.share(now, interval, tolerance)
 	return max(c.tat.Load(), now)+interval-now > tolerance
 }
 
@@ -258,8 +259,8 @@ func (l *Limiter) allow(key hashKey, rate Rate) Result {
 		return Result{Limit: rate.burst(), RetryAfter: time.Minute, Reset: time.Minute}
 	}
 	bucket := overflowOf(key, interval, tolerance)
-	interval, tolerance = l.share(interval, tolerance)
 	now := int64(l.now().Sub(l.start)) + 1 // monotonic: setting the clock back locks nobody out
+	interval, tolerance = l.share(now, interval, tolerance)
 	for {
 		c, own := l.own(key, now)
 		if !own {
@@ -357,19 +358,16 @@ func (l *Limiter) sweep() int {
 // buckets because the table was full.
 func (l *Limiter) Keys() (held int, spilled int64) { return l.cells.Size(), l.spilled.Load() }
 
-// Run sweeps, and counts the nodes, until ctx ends.
+// Run sweeps until ctx ends.
 func (l *Limiter) Run(ctx context.Context) error {
-	t, look := time.NewTicker(sweepEvery), time.NewTicker(lookEvery)
+	t := time.NewTicker(sweepEvery)
 	defer t.Stop()
-	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
 			l.sweep()
-		case <-look.C:
-			l.countNodes()
 		}
 	}
 }

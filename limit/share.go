@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// lookEvery is how often a limiter looks how many nodes share its limits.
+	// lookEvery is how long a limiter goes by the number of nodes that it has seen to share its
+	// limits. It looks again when it is asked: a node that nobody asks anything has no work of it.
 	lookEvery = time.Second / 2
 	// maxNodes bounds what a share is divided by, so that no product overflows.
 	maxNodes = 1024
@@ -25,7 +26,10 @@ func (l *Limiter) countNodes() {
 // them, and no more may be owed than before. So what all let through together stays within
 // the whole rate, and what a caller owes keeps its meaning when their number changes. A
 // burst of less than one for each node is one: over any longer time it makes no difference.
-func (l *Limiter) share(interval, tolerance int64) (int64, int64) {
+func (l *Limiter) share(now, interval, tolerance int64) (int64, int64) {
+	if looked := l.looked.Load(); now-looked >= int64(lookEvery) && l.looked.CompareAndSwap(looked, now) {
+		l.countNodes()
+	}
 	interval *= l.nodes.Load()
 	return interval, max(tolerance, interval)
 }

@@ -27,6 +27,9 @@ type Purge struct {
 	Logger   *slog.Logger
 }
 
+// reloadEvery is how often it is tried to load a view that is not whole.
+const reloadEvery = time.Second
+
 // Work purges at each interval until ctx ends. A failure is logged and tried
 // again at the next; records that stay too long do no harm.
 func (p *Purge) Work(ctx context.Context) error {
@@ -36,17 +39,21 @@ func (p *Purge) Work(ctx context.Context) error {
 	}
 	t := time.NewTicker(interval)
 	defer t.Stop()
-	reload := time.NewTicker(time.Second)
-	defer reload.Stop()
-	behind := false
+	var again <-chan time.Time // nil while the view is whole
+	if !p.View.Loaded() {
+		again = time.After(reloadEvery)
+	}
+	load := func() {
+		if again = nil; !p.load(ctx) || !p.View.Loaded() {
+			again = time.After(reloadEvery)
+		}
+	}
 	for {
 		select {
 		case <-p.View.behind:
-			behind = !p.load(ctx)
-		case <-reload.C:
-			if behind || !p.View.Loaded() {
-				behind = !p.load(ctx)
-			}
+			load()
+		case <-again:
+			load()
 		case <-t.C:
 			if _, err := p.once(ctx); err != nil && ctx.Err() == nil {
 				p.Logger.Error("expired revocations could not be purged", "error", err)

@@ -135,10 +135,7 @@ func (v *View) Apply(c gatehouse.Change) {
 		return
 	}
 	if c.Value == nil {
-		select {
-		case v.behind <- struct{}{}:
-		default:
-		}
+		v.lag()
 		return
 	}
 	var err error
@@ -156,6 +153,15 @@ func (v *View) Apply(c gatehouse.Change) {
 	}
 	if err != nil {
 		v.loaded.Store(false)
+		v.lag()
+	}
+}
+
+// lag wakes the job that loads again.
+func (v *View) lag() {
+	select {
+	case v.behind <- struct{}{}:
+	default:
 	}
 }
 

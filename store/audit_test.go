@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -422,5 +423,38 @@ func TestLargeBatchesComeInPieces(t *testing.T) {
 			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.SequenceBatches(ctx, "main", int64(i), read) })
 		}
 		same(t, len(must(db.UnsequencedBatches(ctx, "main", 10))(t)), 0)
+	})
+}
+
+// TestAuditLogs: one question tells of all realms what the single ones do.
+func TestAuditLogs(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		batch := func(id string, first int64) audit.Batch {
+			return audit.Batch{ID: id, Realm: "b", Count: 2, MinTime: moment(0), MaxTime: moment(1), Data: []byte("1\n2\n"), FirstIndex: first}
+		}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.InsertRealm(ctx, gatehouse.Realm{Name: "b", CreatedAt: moment(0)}), tx.InsertRealm(ctx, gatehouse.Realm{Name: "a", CreatedAt: moment(0)}),
+				tx.AppendBatch(ctx, batch("bat_1", -1)))
+		})
+		want := []audit.LogState{{Realm: "a"}, {Realm: "b", Waiting: true}}
+		same(t, must(db.AuditLogs(ctx))(t), want)
+		for size := int64(2); size <= 4; size += 2 {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				waiting, err := tx.UnsequencedBatches(ctx, "b", 10)
+				if err != nil {
+					return err
+				}
+				return errors.Join(tx.SequenceBatches(ctx, "b", size-2, waiting),
+					tx.PutHead(ctx, audit.Head{Checkpoint: audit.SignedCheckpoint{Realm: "b", Size: size, Time: moment(2), Note: []byte{byte(size)}}}))
+			})
+			want[1] = audit.LogState{Realm: "b", Size: size, Signed: size, Note: []byte{byte(size)}}
+			same(t, must(db.AuditLogs(ctx))(t), want)
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				return tx.AppendBatch(ctx, batch(fmt.Sprint("bat_", size), -1))
+			})
+			want[1].Waiting = true
+			same(t, must(db.AuditLogs(ctx))(t), want)
+		}
 	})
 }

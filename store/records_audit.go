@@ -55,6 +55,17 @@ func (q Queries) AuditHead(ctx context.Context, realm string) (int64, error) {
 	return sizes[0], nil
 }
 
+// AuditLogs tells how the logs of all realms stand; see [audit.LogState].
+func (q Queries) AuditLogs(ctx context.Context) ([]audit.LogState, error) {
+	return many(ctx, q.c, func(r row) (l audit.LogState, err error) {
+		err = r.Scan(&l.Realm, &l.Size, &l.Waiting, &l.Signed, blob(&l.Note))
+		return l, err
+	}, `SELECT r.name, COALESCE((SELECT b.first_index+b.event_count FROM audit_batches b WHERE b.realm=r.name AND b.first_index>=0 ORDER BY b.first_index DESC LIMIT 1),0),
+		EXISTS (SELECT 1 FROM audit_batches b WHERE b.realm=r.name AND b.first_index<0), COALESCE(c.size,0), c.note
+		FROM realms r LEFT JOIN audit_checkpoints c ON c.realm=r.name AND c.size=(SELECT MAX(n.size) FROM audit_checkpoints n WHERE n.realm=r.name)
+		ORDER BY r.name`)
+}
+
 const (
 	defaultBatches = 100
 	maxBatches     = 1000

@@ -9,9 +9,12 @@ import (
 )
 
 const (
-	// look is how often the age is asked for, first how often at the start, which waits.
-	look  = 250 * time.Millisecond
-	first = 2 * time.Millisecond
+	// look is how often the age of a stale view is asked for, first how often at the start, which waits.
+	look = 250 * time.Millisecond
+	// seldom is how often that of a young one is asked for at least: between, it is asked for in the
+	// moment from which on it is stale unless something has come.
+	seldom = time.Second
+	first  = 2 * time.Millisecond
 	// slowly is when the log is told of a start that waits.
 	slowly = 5 * time.Second
 )
@@ -143,12 +146,10 @@ func (w *Watch) Run(ctx context.Context) error {
 	if w == nil {
 		return nil
 	}
-	tick := time.NewTicker(look)
-	defer tick.Stop()
 	var before condition
 	for {
 		select {
-		case <-tick.C:
+		case <-time.After(w.pause()):
 		case <-ctx.Done():
 			return nil
 		}
@@ -158,6 +159,19 @@ func (w *Watch) Run(ctx context.Context) error {
 			before = now
 		}
 	}
+}
+
+// pause is for how long nothing can become stale that was not.
+func (w *Watch) pause() time.Duration {
+	s := w.seen.Load()
+	if s == nil || s.age == math.MaxInt64 {
+		return look
+	}
+	left := time.Duration(w.limit.Load()) - w.cfg.Now().Sub(s.whole)
+	if left <= 0 {
+		return look
+	}
+	return min(left+time.Millisecond, seldom)
 }
 
 // condition is what the log is told of.
