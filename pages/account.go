@@ -18,6 +18,7 @@ type accountView struct {
 	Name, Email        string // "" for none
 	Since, SinceISO    string
 	Factors            string // the page of second factors
+	Keys               string // the page of API keys
 	Sessions           []sessionRow
 	Others             bool   // there are sessions but this one
 	Form               string // the token of the form
@@ -51,7 +52,7 @@ func (v *visit) showAccount(said string) error {
 
 func (v *visit) drawAccount(view accountView) (err error) {
 	view.Others = slices.ContainsFunc(view.Sessions, func(r sessionRow) bool { return !r.Current })
-	view.Initials, view.Form, view.Factors = initials(view.Username), v.token(pageAccount), v.to(pageFactors)
+	view.Initials, view.Form, view.Factors, view.Keys = initials(view.Username), v.token(pageAccount), v.to(pageFactors), v.to(pageKeys)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}

@@ -126,6 +126,6 @@ func enrolStates() []state {
 			}
 			return v.askToEnrol(http.StatusUnprocessableEntity, view)
 		}},
-		{"codes", shown(enrolView{Codes: []string{"k7f2-9qmx-3htp", "w4dn-x8sa-5vze", "p3bc-2rgy-8knu", "t9jw-6mfe-4cqa"}})},
+		{"codes", shown(enrolView{Codes: []string{"k7f29-qmx3h-tpw4d-nx8sa-5vzep", "w4dnx-8sa5v-zep3b-c2rgy-8knut", "p3bc2-rgy8k-nut9j-w6mfe-4cqak", "t9jw6-mfe4c-qak7f-29qmx-3htpw"}})},
 	}
 }

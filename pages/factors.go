@@ -313,6 +313,6 @@ func factorAddStates() []state {
 
 func factorCodesStates() []state {
 	return []state{{"shown", func(v *visit) error {
-		return v.showCodes([]gatehouse.Secret{"k7f2-9qmx-3htp", "w4dn-x8sa-5vze", "p3bc-2rgy-8knu", "t9jw-6mfe-4cqa"})
+		return v.showCodes([]gatehouse.Secret{"k7f29-qmx3h-tpw4d-nx8sa-5vzep", "w4dnx-8sa5v-zep3b-c2rgy-8knut", "p3bc2-rgy8k-nut9j-w6mfe-4cqak", "t9jw6-mfe4c-qak7f-29qmx-3htpw"})
 	}}}
 }

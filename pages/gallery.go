@@ -23,6 +23,8 @@ func gallery() []exhibit {
 		{"factors", factorsStates()},
 		{"factoradd", factorAddStates()},
 		{"factorcodes", factorCodesStates()},
+		{"keys", keysStates()},
+		{"keymade", keyMadeStates()},
 		{"error", errorStates()},
 	}
 }

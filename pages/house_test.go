@@ -30,8 +30,9 @@ const (
 
 // house is a server of pages with what it stands on made up.
 type house struct {
-	t   *testing.T
-	url string
+	keyring keyring
+	t       *testing.T
+	url     string
 
 	mu       sync.Mutex
 	refuse   error // what the next password gets, whatever it is
@@ -72,7 +73,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Keys: &h.keyring, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {
