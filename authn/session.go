@@ -46,7 +46,11 @@ func (a *Authenticator) Session(ctx context.Context, realm string, text, device 
 	if err != nil {
 		return nil, uniform(Kind{}, err)
 	}
-	p, err := a.verifySession(ctx, t, text, device, "", rule)
+	k, err := credential.ParseKey(text.Reveal())
+	if err != nil || !k.IsSession() || len(device) > MaxDeviceBytes {
+		return nil, uniform(Kind{}, errSessionUnknown)
+	}
+	p, err := a.verifySession(ctx, t, k, text, device, "", rule)
 	if err == nil {
 		err = t.cutOff(p.IssuedAt)
 	}
@@ -59,19 +63,15 @@ func (a *Authenticator) Session(ctx context.Context, realm string, text, device 
 // verifyCookie verifies the session of which a host of the gateway has a cookie. A cookie of
 // the host where people sign in is none of these: it counts beside that of the device.
 func (a *Authenticator) verifyCookie(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
-	if p.By != ByCookie || p.host == "" {
+	if p.By != ByCookie || p.host == "" || !p.Key.IsSession() {
 		return nil, errSessionUnknown
 	}
-	return a.verifySession(ctx, t, p.Secret, "", p.host, rule)
+	return a.verifySession(ctx, t, p.Key, p.Secret, "", p.host, rule)
 }
 
 // verifySession checks the secret that a session has at host, "" for the one where people
-// sign in.
-func (a *Authenticator) verifySession(ctx context.Context, t *trust, text, device gatehouse.Secret, host string, rule Rule) (*gatehouse.Principal, error) {
-	k, err := credential.ParseKey(text.Reveal())
-	if err != nil || !k.IsSession() || len(device) > MaxDeviceBytes {
-		return nil, errSessionUnknown
-	}
+// sign in. k is what its text, which is in the form of one, says about itself.
+func (a *Authenticator) verifySession(ctx context.Context, t *trust, k credential.ParsedKey, text, device gatehouse.Secret, host string, rule Rule) (*gatehouse.Principal, error) {
 	e, err := lookup(ctx, a, a.sessions, k.ID, rule.Address, a.loadSession)
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
