@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
 )
 
 // Whoever has the database and the master key gets an administrator back, and the
@@ -108,4 +109,32 @@ func TestRecoverAfterPanic(t *testing.T) {
 	h.start()
 	h.want("the next administrator", "GET", "/admin/v1/realms/main/users", got.APIKey.Reveal(), "", 200)
 	h.want("the key that asked", "GET", "/admin/v1/me", key, "", 401)
+}
+
+// TestRecoverEndsFactors: the app of an administrator who is recovered is gone, whoever has it, and the record says so.
+func TestRecoverEndsFactors(t *testing.T) {
+	h := newHouse(t)
+	h.start()
+	h.bootstrap()
+	root, own := "root:"+housePassword, "/admin/v1/realms/main/users/me/factors"
+	begun := h.want("an app", "POST", own+"/totp", root, fmt.Sprintf(`{"password":%q}`, housePassword), 201)
+	secret, _ := begun["secret"].(string)
+	about, _ := begun["factor"].(map[string]any)
+	h.want("confirmed", "POST", fmt.Sprint(own, "/", about["id"], "/confirm"), root, fmt.Sprintf(`{"code":%q}`, testtotp.Code(secret, time.Now())), 200)
+	h.want("by the password alone", "GET", "/admin/v1/me", root, "", 401)
+	h.stop()
+	got, err := Recover(t.Context(), h.cfg, "root")
+	if err != nil || got.User.SecondFactor {
+		t.Fatalf("%+v, %v", got.User, err)
+	}
+	h.start()
+	key := got.APIKey.Reveal()
+	if list, _ := h.want("factors", "GET", own, key, "", 200)["items"].([]any); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+	events, _ := h.want("the record", "GET", "/admin/v1/realms/main/audit/events?kind=factor.remove", key, "", 200)["items"].([]any)
+	if len(events) != 2 { // the app and its recovery codes
+		t.Errorf("%v", events)
+	}
+	h.stop()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -27,14 +28,14 @@ type Recovered struct {
 	// APIKey is shown this once.
 	APIKey    gatehouse.Secret `json:"api_key"`
 	ExpiresAt time.Time        `json:"expires_at"`
-	// Created: the account is new. Otherwise its password is gone, its logins and its
-	// other keys are ended, and what kept it from administering is undone.
+	// Created: the account is new. Otherwise its password and second factors are gone, its
+	// logins and its other keys are ended, and what kept it from administering is undone.
 	Created bool `json:"created"`
 }
 
 // Administrator makes username an enabled administrator of realm main with an API
 // key for 30 days as its only credential, all or nothing. An account of that name
-// that exists is taken over: whoever held its password, logins or keys holds nothing
+// that exists is taken over: whoever held its password, factors, logins or keys holds nothing
 // afterwards, since nobody knows why the account was lost. The event admin.recover is
 // in the same transaction. Errors: those of a username.
 func (r Recovery) Administrator(ctx context.Context, username string) (Recovered, error) {
@@ -55,8 +56,8 @@ func (r Recovery) Administrator(ctx context.Context, username string) (Recovered
 		} else if err == nil {
 			_, _, logins := s.endLogins(ctx, tx, nil, u, now)
 			_, keys := s.endKeys(ctx, tx, nil, u, now)
-			if err = errors.Join(logins, keys); err == nil {
-				u.Disabled, u.PasswordHash, u.UpdatedAt = false, "", now
+			if err = errors.Join(logins, keys, s.endFactors(ctx, tx, u)); err == nil {
+				u.Disabled, u.PasswordHash, u.SecondFactor, u.UpdatedAt = false, "", false, now
 				if !slices.Contains(u.Roles, policy.RoleAdmin) {
 					u.Roles = append(slices.Clone(u.Roles), policy.RoleAdmin)
 				}
@@ -83,4 +84,24 @@ func (r Recovery) Administrator(ctx context.Context, username string) (Recovered
 		return Recovered{}, err
 	}
 	return out, nil
+}
+
+// endFactors removes every second factor of u: an app may be lost, or somebody else's.
+func (s *Service) endFactors(ctx context.Context, tx Tx, u identity.User) error {
+	list, err := tx.Factors(ctx, u.Realm, u.ID)
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if err := tx.DeleteFactor(ctx, u.Realm, u.ID, f.ID); err != nil {
+			return err
+		}
+		e := s.k.Event(ctx, nil, u.Realm, audit.KindFactorRemove, "user", u.ID)
+		e.Detail = kernel.Changes(e.Detail)
+		e.Detail["factor"], e.Detail["kind"] = f.ID, string(f.Kind)
+		if err := tx.AppendEvents(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -76,6 +77,12 @@ type KeyWriter interface {
 	UpdateKey(ctx context.Context, k credential.Key) error
 }
 
+// FactorRemover takes the second factors of a user away.
+type FactorRemover interface {
+	factor.Reader
+	DeleteFactor(ctx context.Context, realm, userID, id string) error
+}
+
 // Tx is the transaction of the user use cases, in its parts. Changes that end logins
 // put their cut-off in it; those that end keys write the keys in it.
 type Tx struct {
@@ -85,6 +92,7 @@ type Tx struct {
 	RoleReader
 	Logins
 	KeyWriter
+	FactorRemover
 	mail.Outgoing
 }
 

@@ -19,8 +19,8 @@ func (a *app) adminCommand() *cobra.Command {
 		Long: `Makes USERNAME ("admin" when absent) an administrator of realm main and prints an API key for that account, once. It takes
 the database and the master key of the configuration, and a server that is stopped: it owns the database alone.
 
-An account of that name that exists is taken over: it is enabled and gets the role, and its password, its logins and its
-other keys are ended. Other accounts stay as they are. The audit log has the event admin.recover.`,
+An account of that name that exists is taken over: it is enabled and gets the role, and its password, its second
+factors, its logins and its other keys are ended. Other accounts stay as they are. The audit log has the event admin.recover.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			username := "admin"
@@ -39,7 +39,7 @@ other keys are ended. Other accounts stay as they are. The audit log has the eve
 				return err
 			}
 			return a.print(object{"user": got.User, "api_key": got.APIKey.Reveal(), "expires_at": got.ExpiresAt, "created": got.Created}, func(w io.Writer) {
-				was := "is an administrator again; its password, its logins and its other keys are ended"
+				was := "is an administrator again; its password, its second factors, its logins and its other keys are ended"
 				if got.Created {
 					was = "is a new administrator"
 				}

@@ -27,8 +27,8 @@ func (a *app) loginCommand() *cobra.Command {
 		Short: "Save a key for the other commands; --bootstrap makes the first administrator",
 		Long: `Reads an API key from the terminal or standard input, checks it, and saves it readable by you only.
 
-With --username it reads that person's password instead (realm main), makes an API key with it that lasts 30 days, and
-saves the key; the password is kept nowhere.
+With --username it reads that person's password instead (realm main), and a code where the account has a second factor,
+makes an API key that lasts 30 days, and saves the key; the password is kept nowhere.
 
 With --bootstrap it reads the one-time secret that the first start of the server printed, then the password that the
 first administrator shall have, and saves the key that the server made for that administrator.
@@ -115,7 +115,20 @@ func (a *app) exchangePassword(ctx context.Context, username string) (gatehouse.
 	}
 	body := object{"name": "gatehouse login", "scopes": []string{gatehouse.ScopeAll}, "expires_at": time.Now().Add(loginKeyTTL).UTC().Format(time.RFC3339)}
 	err = cl.Do(ctx, "POST", a.realmPath("keys"), body, &out)
-	return gatehouse.Secret(out.Text), err
+	if gatehouse.CodeOf(err) != gatehouse.ErrSecondFactor.Code {
+		return gatehouse.Secret(out.Text), err
+	}
+	code, err := a.readPassword("Code of the authenticator app, or a recovery code")
+	if err != nil {
+		return "", err
+	}
+	if cl, err = cl.Login(ctx, code); err != nil {
+		return "", err
+	}
+	if err = cl.Do(ctx, "POST", a.realmPath("keys"), body, &out); err != nil {
+		return "", err
+	}
+	return gatehouse.Secret(out.Text), cl.Logout(ctx) // nothing but the key stays
 }
 
 // saveLogin writes the login so that nobody else can read it, not even for a
