@@ -115,6 +115,13 @@ func (s *table) holder(name string) string {
 	return s.rows[name].Holder
 }
 
+// ends is when the lease of a name ends unless it is renewed.
+func (s *table) ends(name string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rows[name].ends
+}
+
 func keeper(s lease.Store, holder string, term time.Duration) *lease.Keeper {
 	return lease.NewKeeper(lease.Config{Store: s, Holder: holder, Term: term, Logger: slog.New(slog.DiscardHandler)})
 }
@@ -263,7 +270,7 @@ func TestWorkThatEnds(t *testing.T) {
 			stop()
 			<-inner.Done()
 			time.Sleep(3 * lease.Term) // a last round
-			if s.holder("w") != "a" || !s.rows["w"].ends.After(time.Now()) || lease.From(context.WithoutCancel(inner)) == nil {
+			if s.holder("w") != "a" || !s.ends("w").After(time.Now()) || lease.From(context.WithoutCancel(inner)) == nil {
 				t.Error("the lease went before the work had ended")
 			}
 			return nil
