@@ -56,7 +56,9 @@ type Config struct {
 	// Passkeys removes passkeys, and records it (*passkey.Service).
 	Passkeys passkeys.Life
 	// Mail takes the notices of changes.
-	Mail    *mail.Queue
+	Mail *mail.Queue
+	// Links are what links by which a password is set are made of.
+	Links   users.Links
 	Signing Signing
 	// EndGrant ends a grant with all its tokens, and records it (grant.Service.End).
 	EndGrant func(ctx context.Context, realm, id, reason string) (ended bool, err error)
@@ -177,7 +179,7 @@ func New(c Config) (*Service, error) {
 	k := &kernel.Kernel{Decide: c.Decide, Record: c.Record, Realms: c.Stored.Realm, Now: c.Now}
 	forRealms := realms.Config{Kernel: k, Realms: c.Stored.Realms, Signing: c.Signing,
 		Run: part(c.Run, func(tx Tx) realms.Tx { return tx.Realms })}
-	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Passwords: c.Passwords, Mail: c.Mail, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
+	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Passwords: c.Passwords, Mail: c.Mail, Links: c.Links, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
 		Run:        part(c.Run, func(tx Tx) users.Tx { return tx.Users }),
 		Bootstraps: part(c.Run, func(tx Tx) users.BootstrapTx { return tx.Bootstraps })}
 	people := users.New(forUsers)
@@ -238,6 +240,7 @@ func (c *Config) complete() error {
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
 		{"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
+		{"Links", c.Links.Find == nil || c.Links.Box == nil || c.Links.Page == nil},
 	} {
 		if missing.nil {
 			return errors.New("admin: " + missing.name + " is required")

@@ -28,13 +28,14 @@ const (
 	KindKeyRevoke = "key.revoke"
 	KindKeyLeaked = "key.leaked"
 
-	KindUserCreate   = "user.create"
-	KindUserUpdate   = "user.update"
-	KindUserPassword = "user.password"
-	KindUserRehash   = "user.rehash"
-	KindUserRevoke   = "user.revoke"
-	KindUserPanic    = "user.panic"
-	KindUserDelete   = "user.delete"
+	KindUserCreate    = "user.create"
+	KindUserUpdate    = "user.update"
+	KindUserPassword  = "user.password"
+	KindUserResetLink = "user.reset_link" // sent, to set a new password by
+	KindUserRehash    = "user.rehash"
+	KindUserRevoke    = "user.revoke"
+	KindUserPanic     = "user.panic"
+	KindUserDelete    = "user.delete"
 
 	KindFactorBegin     = "factor.begin"
 	KindFactorAdd       = "factor.add"

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -36,7 +37,7 @@ func (s *Service) problems(ctx context.Context, realm gatehouse.Realm, u User, p
 
 // NewPasswordHash checks a new password against the rules and returns the hash
 // to store. Errors: password_refused, whose Fields["password"] holds the texts
-// of all problems and whose cause is a [ProblemsError]; breached_list_unreadable;
+// of all problems ([ProblemsOf]); breached_list_unreadable;
 // password_queue_full; and those of ctx.
 func (s *Service) NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u User, password gatehouse.Secret) (string, error) {
 	problems, err := s.problems(ctx, realm, u, password)
@@ -53,6 +54,15 @@ func (s *Service) NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u 
 		return "", e
 	}
 	return s.cfg.Passwords.Hash(ctx, password)
+}
+
+// ProblemsOf are the rules that a new password broke which [Service.NewPasswordHash] refused
+// with err; none for another error.
+func ProblemsOf(err error) []credential.Problem {
+	if p, ok := errors.AsType[problemsError](err); ok {
+		return p
+	}
+	return nil
 }
 
 // problemsError is the list of rules that a new password breaks.

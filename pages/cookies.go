@@ -22,6 +22,7 @@ const (
 	cookieSession  = "gatehouse-session-"
 	cookieDevice   = "gatehouse-device-"
 	cookieHalfDone = "gatehouse-signin-" // of a sign-in that waits for a code
+	cookieReset    = "gatehouse-reset-"  // the text of a link, on its way from the address to the form
 	cookieForm     = "gatehouse-form"
 	cookieLanguage = "gatehouse-language"
 	cookieTheme    = "gatehouse-theme"

@@ -16,6 +16,8 @@ func gallery() []exhibit {
 		{"signin", signInStates()},
 		{"factor", factorStates()},
 		{"enrol", enrolStates()},
+		{"recover", recoverStates()},
+		{"newpassword", newPasswordStates()},
 		{"signout", signOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},
@@ -56,7 +58,7 @@ type galleryPage struct {
 // The pages stand at /PAGE/STATE, the list of them at /.
 func NewGallery() (http.Handler, error) {
 	// The clock stands still, so that two pictures of a page are the same.
-	c := Config{Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
+	c := Config{Mail: func() bool { return true }, Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
 	h, err := read(c)
 	if err != nil {
 		return nil, err

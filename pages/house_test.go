@@ -46,6 +46,7 @@ type house struct {
 	halves    map[string]half // by the text of the cookie
 	wrongCode error           // what the next code gets, whatever it is
 	apps      apps
+	resets    resets
 	demands   bool // amy has no second factor, and must have one
 }
 
@@ -73,7 +74,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Keys: &h.keyring, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Keys: &h.keyring, Resets: &h.resets, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/credential"
 )
 
 func languages(t *testing.T) *Handler {
@@ -59,8 +61,14 @@ func TestMessages(t *testing.T) {
 		}
 	}
 	for key := range english {
-		if !strings.Contains(source.String(), `"`+key+`"`) && !strings.HasPrefix(key, "error.") && !strings.HasPrefix(key, "theme.") {
+		if !strings.Contains(source.String(), `"`+key+`"`) && !strings.HasPrefix(key, "error.") && !strings.HasPrefix(key, "problem.") && !strings.HasPrefix(key, "theme.") {
 			t.Errorf("nothing says %s", key)
+		}
+	}
+	for _, p := range []credential.Problem{credential.PasswordInvalidText, credential.PasswordTooShort, credential.PasswordTooLong, credential.PasswordCommon,
+		credential.PasswordContext, credential.PasswordRepetitive, credential.PasswordTooWeak, credential.PasswordBreached} {
+		if english["problem."+string(p)] == "" {
+			t.Errorf("nothing says what is wrong with a password: %s", p)
 		}
 	}
 	// Every code with a phrase of its own has its page.

@@ -81,6 +81,13 @@ type HandOvers interface {
 	Begin(ctx context.Context, p *gatehouse.Principal, to, browser string) (address string, err error)
 }
 
+// Resets has people set a new password who have forgotten theirs; *users.Service does.
+type Resets interface {
+	AskReset(ctx context.Context, realm, username string) error
+	ResetOf(ctx context.Context, realm string, text gatehouse.Secret) (username string, err error)
+	Reset(ctx context.Context, realm string, text, password gatehouse.Secret) error
+}
+
 // Config is what the pages need. Every field without a remark is required.
 type Config struct {
 	Passwords Passwords
@@ -95,6 +102,9 @@ type Config struct {
 	// Nil, both: there are none here.
 	Passkeys Passkeys
 	OwnKeys  OwnPasskeys
+	Resets   Resets
+	// Mail reports whether mail is sent: without it nobody can be sent a link.
+	Mail func() bool
 	// Session finds out whose session the browser of r brings: text and device are the
 	// values of its two cookies. All that makes a session end counts.
 	Session func(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
@@ -121,8 +131,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Keys == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, keys, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Keys == nil || c.Resets == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, keys, resets, mail, realms, limit, proxies and clock are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -154,6 +164,11 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/signin/factor", h.page((*visit).factor))
 		mux.Handle("POST "+prefix+"/signin/factor", h.page((*visit).factorSent))
 		mux.Handle("POST "+prefix+"/signin/enrol", h.page((*visit).enrolSent))
+		mux.Handle("GET "+prefix+"/recover", h.page((*visit).recover))
+		mux.Handle("POST "+prefix+"/recover", h.page((*visit).recoverSent))
+		mux.Handle("GET "+prefix+"/recover/new", h.page((*visit).newPassword))
+		mux.Handle("POST "+prefix+"/recover/new", h.page((*visit).newPasswordSent))
+		mux.Handle("GET "+prefix+"/recover/done", h.page((*visit).recovered))
 		mux.Handle("GET "+prefix+"/signout", h.page((*visit).signOut))
 		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
 		mux.Handle("GET "+prefix+"/handover", h.page((*visit).handOver))

@@ -30,6 +30,7 @@ type signInView struct {
 	Return        string // where to go afterwards: a path of this server, or ""
 	Identifier    string
 	Initials      string
+	Forgot        string // the page for who has forgotten the password; "" where no mail is sent
 	Asked         bool
 	Problem       string // with the field that is asked for
 	Notice, Tone  string // with the whole of it
@@ -77,6 +78,9 @@ func (v *visit) ask(status int, view signInView) (err error) {
 	v.leadsTo(view.Return)
 	view.Action, view.Other, view.Form = v.to(pageSignIn), v.to(pageSignIn), v.token(pageSignIn)
 	view.Initials = initials(view.Identifier)
+	if v.h.c.Mail() {
+		view.Forgot = v.to(pageRecover)
+	}
 	if len(keep) > 0 {
 		view.Other += "?" + keep.Encode()
 	}

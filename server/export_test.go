@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	netmail "net/mail"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -50,6 +52,13 @@ func (d *Demo) Another(ctx context.Context, data string, change func(*Config)) (
 		err = s.Start(ctx)
 	}
 	return s, err
+}
+
+// KeepMail has a running demo write to people from now on, into a directory.
+func (d *Demo) KeepMail(directory string) {
+	l := *d.server.live.Load()
+	l.mail = mail.Settings{Outbox: directory, From: netmail.Address{Address: "id@example.com"}, Language: "en", Bounds: mail.Bounds{PerAddress: 20, PerRealm: 2000}}
+	d.server.live.Store(&l)
 }
 
 func (d *Demo) another(ctx context.Context, data string, change func(*Config)) (*Server, error) {

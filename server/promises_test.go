@@ -69,6 +69,8 @@ func TestPromisesAreKept(t *testing.T) {
 	h.signing(key)
 	h.removedNode(t, key)
 	h.mails(t, key)
+	h.want("an address", "PATCH", "/admin/v1/realms/main/users/ann", key, `{"email":"ann@example.com"}`, 200)
+	h.want("a link to set a password by", "POST", "/admin/v1/realms/main/users/ann/password/reset-link", key, "", 204)
 	h.facts(t, key)
 	h.want("a wrong secret of the first start", "POST", "/admin/v1/bootstrap", "", fmt.Sprintf(`{"secret":%q,"username":"late","password":%q}`, "wrong", housePassword), 401)
 	h.want("verify", "POST", "/admin/v1/realms/main/audit/verify", key, `{"checkpoints":[]}`, 200)

@@ -13,7 +13,6 @@ import (
 
 var (
 	errUnknown = gatehouse.E(gatehouse.NotFound, "mail_not_found", "There is no such message.")
-	errOff     = gatehouse.E(gatehouse.Unprocessable, "mail_off", "This server sends no mail: mail.server is not set.")
 	errLimited = gatehouse.E(gatehouse.Unprocessable, "mail_limited", "The address, or the realm, has had as many messages in this hour as it may get.")
 )
 
@@ -70,7 +69,7 @@ func (s *Service) Test(ctx context.Context, actor *gatehouse.Principal, in NewMa
 		return Mail{}, err
 	}
 	if !s.c.Queue.On() {
-		return Mail{}, errOff
+		return Mail{}, mail.ErrOff
 	}
 	id := ""
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) (err error) {

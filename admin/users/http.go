@@ -56,6 +56,11 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.Out[PasswordChanged], error) {
 			return adminhttp.Answer(s.SetPassword(ctx, actor, in.Realm, in.User, in.Body))
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/password/reset-link", ID: "send-reset-link", Tag: "users", Conflicts: true,
+		Summary: "Send a person a link to set a new password by; the old one counts until then"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.StartReset(ctx, actor, in.Realm, in.User)
+		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/revoke", ID: "revoke-user", Tag: "users", Conflicts: true,
 		Summary: "End every login and token of a user; keys and password stay"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {

@@ -26,6 +26,7 @@ type Config struct {
 	Bootstraps gatehouse.Runner[BootstrapTx]
 	Passwords  Passwords
 	Mail       Notices
+	Links      Links
 	KeyPrefix  string // of the first administrator's API key
 	// BootstrapKey is what the one-time secrets of first starts are made with: 32 random
 	// bytes or more, the same on all nodes and over restarts.
@@ -34,6 +35,8 @@ type Config struct {
 
 // Notices tells people what happened to their account; *mail.Queue has it.
 type Notices interface {
+	// On reports whether mail is sent at all.
+	On() bool
 	Put(ctx context.Context, tx mail.Outgoing, m mail.Message) (id string, err error)
 }
 
@@ -93,6 +96,7 @@ type Tx struct {
 	Logins
 	KeyWriter
 	FactorRemover
+	OnceWriter
 	mail.Outgoing
 }
 

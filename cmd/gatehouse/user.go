@@ -148,12 +148,18 @@ func (a *app) userSet() *cobra.Command {
 }
 
 func (a *app) userPassword() *cobra.Command {
-	var reset bool
+	var reset, link bool
 	c := &cobra.Command{
 		Use:   "password USER",
-		Short: "Change your own password, or reset somebody's to a new one that is shown once",
+		Short: "Change your own password, or have somebody set a new one by a link in a mail; or reset it to one that is shown once",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if link {
+				if err := a.call(c.Context(), "POST", a.realmPath("users", args[0], "password", "reset-link"), nil, nil); err != nil {
+					return err
+				}
+				return a.done("a link to set a new password is on its way to %s; the old one counts until then", args[0])
+			}
 			body := object{}
 			if !reset {
 				current, err := a.readPassword("Current password")
@@ -177,6 +183,8 @@ func (a *app) userPassword() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&reset, "reset", false, "make a new password and show it once (administrators)")
+	c.Flags().BoolVar(&link, "link", false, "send a link by which the person sets a new password (administrators)")
+	c.MarkFlagsMutuallyExclusive("reset", "link")
 	return c
 }
 

@@ -24,6 +24,8 @@ const (
 	KindTest            Kind = "test"             // somebody tries whether mail arrives
 	KindPasswordChanged Kind = "password_changed" // by the person
 	KindPasswordReset   Kind = "password_reset"   // by an administrator
+	KindResetLink       Kind = "reset_link"       // somebody says that he has forgotten the password
+	KindResetSent       Kind = "reset_link_by"    // the same, by an administrator
 	KindKeyCreated      Kind = "key_created"
 	KindKeyExpires      Kind = "key_expires"
 	KindLoginsEnded     Kind = "logins_ended"
@@ -53,6 +55,7 @@ type Data struct {
 	Factor  string    `json:"factor,omitempty"` // what the owner calls a second factor
 	At      time.Time `json:"at,omitzero"`      // when it happened
 	Ends    time.Time `json:"ends,omitzero"`    // when something ends
+	Link    string    `json:"link,omitempty"`   // an address of ours to open, on a line of its own
 }
 
 // maxValue bounds a value in a text, in characters: a name must not be a letter of its own.
@@ -134,7 +137,7 @@ func write(k Kind, language, issuer string, d Data) (w written, err error) {
 	// of templates, which would keep every method of the whole program, 4 MiB, for their
 	// own texts to call.
 	fill := strings.NewReplacer("{Account}", shown(d.Account), "{By}", shown(d.By), "{Key}", shown(d.Key), "{KeyName}", shown(d.KeyName), "{Factor}", shown(d.Factor),
-		"{At}", when(d.At), "{Ends}", when(d.Ends), "{Life}", life, "{Issuer}", issuer)
+		"{At}", when(d.At), "{Ends}", when(d.Ends), "{Life}", life, "{Link}", d.Link, "{Issuer}", issuer)
 	var lines []string
 	if d.Account != "" {
 		lines = append(lines, fill.Replace(t.Greeting))
@@ -145,18 +148,22 @@ func write(k Kind, language, issuer string, d Data) (w written, err error) {
 	footer := fill.Replace(t.Footer)
 	w.Subject = c.Subject // not filled: nothing of a caller is in a header
 	w.Plain = strings.Join(lines, "\n\n") + "\n\n-- \n" + footer + "\n"
-	w.HTML = page(language, w.Subject, lines, footer)
+	w.HTML = page(language, w.Subject, d.Link, lines, footer)
 	return w, nil
 }
 
 // page is the HTML form: it names no colour and no font, so that the reader's own hold, and
-// loads nothing. All that is put into it stands between tags.
-func page(language, subject string, lines []string, footer string) string {
+// loads nothing. All that is put into it stands between tags, but for the link.
+func page(language, subject, link string, lines []string, footer string) string {
 	var b strings.Builder
 	b.WriteString("<!DOCTYPE html>\n<html lang=\"" + html.EscapeString(language) + "\"><head><meta charset=\"utf-8\">" +
 		"<meta name=\"color-scheme\" content=\"light dark\"><title>" + html.EscapeString(subject) + "</title></head>\n<body>")
 	for _, line := range lines {
-		b.WriteString("<p>" + html.EscapeString(line) + "</p>\n")
+		text := html.EscapeString(line)
+		if link != "" && line == link {
+			text = `<a href="` + text + `">` + text + "</a>"
+		}
+		b.WriteString("<p>" + text + "</p>\n")
 	}
 	b.WriteString("<hr><p><small>" + html.EscapeString(footer) + "</small></p></body></html>\n")
 	return b.String()

@@ -26,6 +26,9 @@ const (
 	window = time.Hour
 )
 
+// ErrOff refuses what cannot be without mail.
+var ErrOff = gatehouse.E(gatehouse.Unprocessable, "mail_off", "This server sends no mail: mail.server is not set.")
+
 // Settings say whether mail is sent, and how. The zero value sends none.
 type Settings struct {
 	// SMTP is the server, and Outbox a directory that takes its place. Both empty: no mail.

@@ -49,6 +49,10 @@ const KindSignIn Kind = "signin"
 // it goes, sealed.
 const KindHandOver Kind = "hand-over"
 
+// KindReset is for links by which a new password is set (admin/users): the key is the hash of
+// what the link has, the value whose password it is, sealed.
+const KindReset Kind = "reset"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 

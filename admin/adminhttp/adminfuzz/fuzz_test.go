@@ -34,6 +34,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/passkey"
@@ -83,6 +84,10 @@ func (noKeys) Key(context.Context, string) (credential.Key, error) {
 	return credential.Key{}, gatehouse.NotFound
 }
 
+func noOnce(context.Context, once.Kind, []byte) (once.Record, error) {
+	return once.Record{}, gatehouse.NotFound
+}
+
 // api is the whole management API for a caller who may do nothing: what is behind
 // the parsers answers 403 or 404.
 func api(f *testing.F) http.Handler {
@@ -101,7 +106,7 @@ func api(f *testing.F) http.Handler {
 			return policy.Explanation{}, nil
 		},
 		Prepare:   func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable },
-		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Vault: factor.Vault{Box: &seal.Box{}}, Mail: &mail.Queue{}, Signing: noRing{},
+		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Vault: factor.Vault{Box: &seal.Box{}}, Links: users.Links{Find: noOnce, Box: &seal.Box{}, Page: func(string) string { return "" }}, Mail: &mail.Queue{}, Signing: noRing{},
 		Sessions: noLife{}, Revoked: func(revocation.Ref) (bool, string) { return false, "" },
 		EndGrant: func(context.Context, string, string, string) (bool, error) { return false, gatehouse.NotFound },
 		Verify: func(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {
