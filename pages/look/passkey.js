@@ -14,7 +14,8 @@ const send = (form, credential) => {
   form.submit(); // past the listeners here
 };
 
-// Each question takes the place of the one before: a browser answers one at a time.
+// Each question takes the place of the one before: a browser answers one at a time. True when
+// an answer was sent: then the page goes, and must ask nothing more that could stop that.
 let asking;
 const ask = async (form, from, quiet) => {
   asking?.abort();
@@ -23,9 +24,14 @@ const ask = async (form, from, quiet) => {
   if (!quiet) failed.hidden = true;
   try {
     const question = await fetchQuestion(form);
-    if (!signal.aborted) send(form, await from(question, signal));
+    if (signal.aborted) return false;
+    const credential = await from(question, signal);
+    if (signal.aborted) return false;
+    send(form, credential);
+    return true;
   } catch {
     if (!signal.aborted && !quiet) failed.hidden = false;
+    return false;
   }
 };
 
@@ -38,8 +44,10 @@ const signIn = document.getElementById("passkey");
 if (able && signIn) {
   signIn.hidden = false;
   // In the list of names that the browser offers. A question is over after five minutes: a page that stays open asks anew.
-  const quietly = () => ask(signIn, get("conditional"), true);
   let again;
+  const quietly = async () => {
+    if (await ask(signIn, get("conditional"), true)) clearInterval(again);
+  };
   const offer = async () => {
     if (!await api.isConditionalMediationAvailable?.()) return;
     again = setInterval(quietly, 240000);
@@ -49,8 +57,7 @@ if (able && signIn) {
   signIn.addEventListener("submit", async (event) => {
     event.preventDefault();
     clearInterval(again);
-    await ask(signIn, get());
-    offer();
+    if (!await ask(signIn, get())) offer();
   });
 }
 
