@@ -71,6 +71,7 @@ func Eval[T any](p *Page, expression string) T {
 // Screenshot is the whole page as PNG, also what one has to scroll to.
 func (p *Page) Screenshot() []byte {
 	p.t.Helper()
+	p.settle()
 	return run(p, "screenshot", chromedp.FullScreenshot(100))
 }
 
@@ -91,9 +92,16 @@ func (p *Page) Axe() []string {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	p.settle()
 	p.do("load axe", chromedp.Evaluate[chromedp.Void](string(source)))
 	return Eval[[]string](p, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}).then(
 		r => r.violations.flatMap(v => v.nodes.map(n => v.id + ": " + n.failureSummary.replaceAll(/\s+/g, " ") + " " + n.html)))`)
+}
+
+// settle ends what moves: a colour halfway between light and dark is nobody's.
+func (p *Page) settle() {
+	p.t.Helper()
+	Eval[bool](p, `document.getAnimations().every(a => { if (a.effect.getComputedTiming().endTime !== Infinity) a.finish(); return true })`)
 }
 
 // load runs what leads to another page, and waits for that.
