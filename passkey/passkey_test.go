@@ -182,7 +182,7 @@ func (h *house) stored() (list []string) {
 // TestQuestions: an answer counts for the question that this browser was asked in this realm for this purpose, within five
 // minutes, and once.
 //
-// ASVS: 6.5.1
+// ASVS: 6.5.1, 6.7.2
 func TestQuestions(t *testing.T) {
 	h := newHouse(t)
 	b := &testpasskey.Browser{Origin: origin}

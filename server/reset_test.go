@@ -18,7 +18,7 @@ var resetLink = regexp.MustCompile(`(https?://[^\s"<>]+)/recover/new\?code=([A-Z
 // TestResetByMail: who has forgotten the password sets a new one by a link in a mail, on any node, once. It ends every login
 // and opens none; a name that nobody has gets the same page and no mail; a link dies with what it was made for.
 //
-// ASVS: 6.4.3
+// ASVS: 6.4.3, 6.6.2
 func TestResetByMail(t *testing.T) {
 	outbox := t.TempDir()
 	a, b, _ := twoNodes(t, nil) // the second one sends none

@@ -16,6 +16,8 @@ import (
 
 // TestReminders: the owner of a key is reminded a week and a day before it ends, once each,
 // whoever looks and however often; nobody is who cannot do anything about it.
+//
+// ASVS: 6.4.5
 func TestReminders(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		p := newPost(t, mail.TLSRequired)
