@@ -33,8 +33,8 @@
 //	          unknown networks         networks             from 100 on: 24 h      network; after 30 days
 //	address   network, for all         unknown         30   1 s, 2 s, 4 s … 15 min  one each 5 min; all after
 //	          accounts                 networks                                    24 h
-//	global    all unknown networks     unknown         300  until the bucket has   5 a second
-//	                                   networks             room
+//	realm     all unknown networks,    unknown         300  until the bucket has   5 a second
+//	          for all its accounts     networks             room
 //
 // An attempt waits for the longest of the counters that apply. A refused attempt
 // (429, too_many_attempts, Retry-After) is not counted and prolongs nothing. An
@@ -46,8 +46,8 @@
 // owner at a known network is not slowed by it at all. An owner at a new
 // network during such an attack waits; a success there, or the administrator's
 // help, ends it. Whoever tries many accounts from one address gets 30 tries and
-// then 12 an hour; from many addresses, 5 a second for the whole installation,
-// while known networks go on. A neighbour behind the owner's address can slow the
+// then 12 an hour; from many addresses, 5 a second in a realm, while known networks go
+// on, and everybody in other realms. A neighbour behind the owner's address can slow the
 // owner's log-in there by 15 minutes, and by an hour after 100 failures.
 //
 // The counter that bounds the guesses at an account is in the store, for all nodes and
@@ -61,14 +61,14 @@
 // it may still fail. Known networks are in the store too (a keyed hash of each); before
 // a node refuses somebody at a network that it does not know, it asks for them, at most
 // once in 10 s for an account and a hundred times a second. A failure leaves a row for
-// 30 days: those of strangers 5 a second at most.
+// 30 days: those of strangers 5 a second at most, in a realm.
 //
-// The counters of addresses and the global one are in memory, and added up in the store
+// The counters of addresses and of realms are in memory, and added up in the store
 // each second: all nodes let through together what one would, and what comes within a
 // second. Pairs at unknown networks are of each node for itself, since the account's
 // counter bounds them all; a restart forgets them. Memory is bounded
 // (100,000 entries a table, the least recently used go first; to push one counter out
-// takes 100,000 counted failures, which the global counter stretches over five hours).
+// takes 100,000 counted failures, which the counter of a realm stretches over five hours).
 //
 // # Threats
 //

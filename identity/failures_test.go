@@ -107,7 +107,7 @@ func (f *fleet) restart(i int) {
 }
 
 func (f *fleet) begin(node int, address string) (*ticket, time.Duration) {
-	k, err := f.nodes[node].begin(context.Background(), accountID{1}, address)
+	k, err := f.nodes[node].begin(context.Background(), from(accountID{1}, address))
 	var e *gatehouse.Error
 	switch {
 	case err == nil:
@@ -218,7 +218,7 @@ func TestHomeIsKnownToAllNodes(t *testing.T) {
 	f.succeeds(2, "192.0.2.1")
 	f.clock.advance(29 * 24 * time.Hour)
 	f.restart(0)
-	if _, known, _ := f.nodes[0].enter(pairKey{accountID{1}, network("192.0.2.1")}); known {
+	if _, known, _ := f.nodes[0].enter(from(accountID{1}, "192.0.2.1")); known {
 		t.Error("known before the store was asked")
 	}
 	f.succeeds(0, "192.0.2.1") // as of the last success
@@ -274,7 +274,7 @@ func TestStoreAway(t *testing.T) {
 	f.ledger.fail = errors.New("connection refused")
 	tries := 1
 	for i := range 20 {
-		k, err := f.nodes[0].begin(t.Context(), accountID{1}, addr(i+1))
+		k, err := f.nodes[0].begin(t.Context(), from(accountID{1}, addr(i+1)))
 		if err == nil {
 			tries++
 			k.fail()
@@ -302,7 +302,7 @@ func TestStoreAway(t *testing.T) {
 		v.State = []byte("{")
 		f.ledger.kept[key] = v
 	}
-	if _, err := f.nodes[0].begin(t.Context(), accountID{1}, addr(101)); gatehouse.CodeOf(err) != "attempts_unavailable" {
+	if _, err := f.nodes[0].begin(t.Context(), from(accountID{1}, addr(101))); gatehouse.CodeOf(err) != "attempts_unavailable" {
 		t.Error(err)
 	}
 }
@@ -477,12 +477,12 @@ func TestHomeIsAskedFor(t *testing.T) {
 	}
 	f.nodes[1] = th
 	for i := range 5 {
-		if _, err := th.begin(t.Context(), accountID{byte(i), 2}, addr(i)); err != nil {
+		if _, err := th.begin(t.Context(), from(accountID{byte(i), 2}, addr(i))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// Nobody has asked about the account before: what is known of it is asked for now.
-	if err := th.peek(t.Context(), accountID{1}, "192.0.2.1"); err != nil {
+	if err := th.peek(t.Context(), from(accountID{1}, "192.0.2.1")); err != nil {
 		t.Errorf("before the password is looked at: %v", err)
 	}
 	if f.fails(1, addr(7)) == 0 {
@@ -490,12 +490,12 @@ func TestHomeIsAskedFor(t *testing.T) {
 	}
 	f.succeeds(1, "192.0.2.1")
 	f.clock.advance(askEvery) // what was asked counts no more
-	th.drain(f.clock.now)
-	th.global = 5
+	th.drain(th.bucket(""), f.clock.now)
+	th.bucket("").level = 5
 	reads := 0
 	for i := range 1000 {
 		f.ledger.race = func() { reads++ }
-		_, _ = th.begin(t.Context(), accountID{byte(i), byte(i >> 8), 3}, addr(i))
+		_, _ = th.begin(t.Context(), from(accountID{byte(i), byte(i >> 8), 3}, addr(i)))
 	}
 	if reads != mostAsked {
 		t.Errorf("%d reads for those who are refused", reads)

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
-// What failed from an address, and in the whole installation, is counted in memory, where
+// What failed from an address, and in a realm, is counted in memory, where
 // nobody waits, and added up in the store each second: all nodes together let through what
 // one would, and what comes within one second at most more.
 
@@ -27,27 +27,42 @@ const (
 	whole = 1000
 )
 
-// tally is what is stored of an address, or of all of them together.
+// tally is what is stored of an address, or of all of them together in a realm.
 type tally struct {
 	N    int64 `json:"n"`  // thousandths of a failure
 	Last int64 `json:"at"` // microseconds since 1970
 }
 
+// sumOf is whose failures are added up: a network's in all realms, or a realm's from all
+// unknown networks. Of a realm network is [everywhere], since no caller has that.
+type sumOf struct {
+	realm   string
+	network netip.Prefix
+}
+
 // pending is what this node has counted and not stored.
-type pending map[netip.Prefix]int
+type pending map[sumOf]int
 
 // everywhere stands for all unknown networks together. No caller has it, nor those without
 // a known address.
 func everywhere() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
 
 // count notes what has to be added in the store.
-func (t *Throttle) count(network netip.Prefix, n int) {
+func (t *Throttle) count(realm string, network netip.Prefix, n int) {
 	if t.cfg.Run == nil {
 		return
 	}
-	t.unsent[network] += n
-	t.unsent[everywhere()] += n
+	t.unsent[sumOf{network: network}] += n
+	t.unsent[sumOf{realm, everywhere()}] += n
 	t.wake()
+}
+
+// sumKey is under what a sum is stored.
+func (t *Throttle) sumKey(of sumOf) counterKey {
+	if of.network == everywhere() {
+		return t.hashed("gatehouse realm", of.realm)
+	}
+	return t.hashed("gatehouse address", of.network.String())
 }
 
 // wake has [Throttle.AddUp] know that there is something to tell.
@@ -58,10 +73,10 @@ func (t *Throttle) wake() {
 	}
 }
 
-// stored is what the store counts of a network after a flush.
+// stored is what the store counts after a flush.
 type stored struct {
-	network netip.Prefix
-	tally   tally
+	of    sumOf
+	tally tally
 }
 
 // AddUp tells the store within a second what this node has counted, and learns what all have,
@@ -101,12 +116,12 @@ func (t *Throttle) flush(ctx context.Context) error {
 	unsent := t.unsent
 	t.unsent = pending{}
 	t.mu.Unlock()
-	keys := map[netip.Prefix]counterKey{}
-	for network := range unsent {
-		keys[network] = t.hashed("gatehouse address", network.String())
+	keys := map[sumOf]counterKey{}
+	for of := range unsent {
+		keys[of] = t.sumKey(of)
 	}
 	// In the order of the keys, so that two nodes never wait for each other.
-	order := slices.SortedFunc(maps.Keys(unsent), func(a, b netip.Prefix) int {
+	order := slices.SortedFunc(maps.Keys(unsent), func(a, b sumOf) int {
 		ka, kb := keys[a], keys[b]
 		return bytes.Compare(ka[:], kb[:])
 	})
@@ -114,14 +129,14 @@ func (t *Throttle) flush(ctx context.Context) error {
 		sums, err := t.send(ctx, piece, keys, unsent)
 		t.mu.Lock()
 		if err != nil { // the next flush has them
-			for network, n := range unsent {
-				t.unsent[network] += n
+			for of, n := range unsent {
+				t.unsent[of] += n
 			}
 			t.mu.Unlock()
 			return err
 		}
 		for _, s := range sums {
-			delete(unsent, s.network)
+			delete(unsent, s.of)
 			t.takeOver(s)
 		}
 		t.mu.Unlock()
@@ -129,13 +144,13 @@ func (t *Throttle) flush(ctx context.Context) error {
 	return nil
 }
 
-// send adds up some networks in one transaction.
-func (t *Throttle) send(ctx context.Context, piece []netip.Prefix, keys map[netip.Prefix]counterKey, unsent pending) (sums []stored, err error) {
+// send adds up some of it in one transaction.
+func (t *Throttle) send(ctx context.Context, piece []sumOf, keys map[sumOf]counterKey, unsent pending) (sums []stored, err error) {
 	for n := 1; ; n++ {
 		err = t.cfg.Run(ctx, func(ctx context.Context, tx FailureTx) error {
 			sums = sums[:0]
-			for _, network := range piece {
-				key := keys[network]
+			for _, of := range piece {
+				key := keys[of]
 				f, err := tx.Failures(ctx, key[:])
 				if err != nil && !errors.Is(err, gatehouse.NotFound) {
 					return err
@@ -146,8 +161,8 @@ func (t *Throttle) send(ctx context.Context, piece []netip.Prefix, keys map[neti
 						return gatehouse.ErrInternal.With(err)
 					}
 				}
-				s = t.sum(network, s, unsent[network], t.cfg.Now())
-				sums = append(sums, stored{network, s})
+				s = t.sum(of.network, s, unsent[of], t.cfg.Now())
+				sums = append(sums, stored{of, s})
 				f.Key, f.ExpiresAt = key[:], time.UnixMicro(s.Last).Add(t.cfg.Address.Forget)
 				if f.State, err = json.Marshal(&s); err != nil {
 					return gatehouse.ErrInternal.With(err)
@@ -185,12 +200,13 @@ func (t *Throttle) sum(network netip.Prefix, s tally, n int, now time.Time) tall
 // takeOver puts a sum, and what was counted here meanwhile, in the place of what this node
 // had counted alone.
 func (t *Throttle) takeOver(s stored) {
-	if s.network == everywhere() {
-		t.global, t.globalAt = max(0, float64(s.tally.N)/whole+float64(t.unsent[s.network])), time.UnixMicro(s.tally.Last)
+	if s.of.network == everywhere() {
+		b := t.bucket(s.of.realm)
+		b.level, b.at = max(0, float64(s.tally.N)/whole+float64(t.unsent[s.of])), time.UnixMicro(s.tally.Last)
 		return
 	}
-	c := take(t.networks, s.network)
-	c.n, c.last = max(0, int(s.tally.N/whole)+t.unsent[s.network]), time.UnixMicro(s.tally.Last)
+	c := take(t.networks, s.of.network)
+	c.n, c.last = max(0, int(s.tally.N/whole)+t.unsent[s.of]), time.UnixMicro(s.tally.Last)
 	if until := c.last.Add(t.cfg.Address.wait(c.n)); until.After(c.until) {
 		c.until = until
 	}

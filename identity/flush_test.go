@@ -10,7 +10,7 @@ import (
 
 // other begins an attempt at one of many accounts, from an address, and has it fail.
 func (f *fleet) other(node, account int, address string) bool {
-	k, err := f.nodes[node].begin(context.Background(), accountID{byte(account), byte(account >> 8), 9}, address)
+	k, err := f.nodes[node].begin(context.Background(), from(accountID{byte(account), byte(account >> 8), 9}, address))
 	if err == nil {
 		k.fail()
 	}
@@ -105,20 +105,20 @@ func TestFlushAway(t *testing.T) {
 	for i := range 10 {
 		f.other(1, 100+i, "192.0.2.1")
 	}
-	k, err := f.nodes[1].begin(t.Context(), accountID{1}, "192.0.2.1")
+	k, err := f.nodes[1].begin(t.Context(), from(accountID{1}, "192.0.2.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.success(t.Context())
 	f.flush()
-	f.nodes[0].count(network("192.0.2.1"), 0) // nothing, and asks for the sum
+	f.nodes[0].count("", network("192.0.2.1"), 0) // nothing, and asks for the sum
 	f.flush()
 	for i, th := range f.nodes {
 		if c := th.networks.get(network("192.0.2.1")); c == nil || c.n != 20 {
 			t.Errorf("node %d counts %+v", i, c)
 		}
-		if th.global != 20 {
-			t.Errorf("node %d counts %v in all", i, th.global)
+		if th.bucket("").level != 20 {
+			t.Errorf("node %d counts %v in all", i, th.bucket("").level)
 		}
 	}
 }
@@ -130,8 +130,8 @@ func TestNoAddressIsNotEverywhere(t *testing.T) {
 	f.other(0, 1, "")
 	f.other(0, 2, "192.0.2.1")
 	f.flush()
-	if c := f.nodes[0].networks.get(network("")); c.n != 1 || f.nodes[0].global != 2 {
-		t.Errorf("%d without an address, %v in all", c.n, f.nodes[0].global)
+	if c := f.nodes[0].networks.get(network("")); c.n != 1 || f.nodes[0].bucket("").level != 2 {
+		t.Errorf("%d without an address, %v in all", c.n, f.nodes[0].bucket("").level)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestThrottleWork(t *testing.T) {
 		go func() { ended <- th.AddUp(ctx) }()
 		go func() { ended <- th.Purge(ctx) }()
 		attempt := func(address string) {
-			k, err := th.begin(t.Context(), accountID{1}, address)
+			k, err := th.begin(t.Context(), from(accountID{1}, address))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -17,10 +17,10 @@ import (
 // Errors: too_many_attempts, and check was not called; attempts_unavailable; those of check.
 // right is false then.
 func (s *Service) AttemptCode(ctx context.Context, realm, userID string, check func(context.Context) (right bool, err error)) (right bool, err error) {
-	account, address := s.codeAccount(realm, userID), gatehouse.AddressFrom(ctx)
+	from := caller{realm: realm, account: s.codeAccount(realm, userID), network: network(gatehouse.AddressFrom(ctx))}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 	defer cancel()
-	ticket, err := s.cfg.Throttle.begin(ctx, account, address)
+	ticket, err := s.cfg.Throttle.begin(ctx, from)
 	if err != nil {
 		return false, err
 	}

@@ -94,6 +94,10 @@ type Attempt struct {
 	Address  string
 }
 
+func (a Attempt) caller(account accountID) caller {
+	return caller{realm: a.Realm, account: account, network: network(a.Address)}
+}
+
 // Stats counts what a [Service] did.
 type Stats struct {
 	CacheHits int64 // answered without hashing
@@ -201,7 +205,7 @@ const (
 func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	key, account := s.account(a.Realm, a.Username)
 	// Before anything that costs: a guesser pays first.
-	if err := s.cfg.Throttle.peek(ctx, account, a.Address); err != nil {
+	if err := s.cfg.Throttle.peek(ctx, a.caller(account)); err != nil {
 		return User{}, s.refused(ctx, a, account, nil, err)
 	}
 	if u, ok := s.recall(a, key, account); ok {
@@ -295,7 +299,7 @@ func usable(u *User) bool { return u.ID != "" && !u.Disabled && u.PasswordHash !
 // returns with an error is for the record alone.
 func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u User) (_ User, err error) {
 	defer caught(&err)
-	ticket, err := s.cfg.Throttle.begin(ctx, account, a.Address)
+	ticket, err := s.cfg.Throttle.begin(ctx, a.caller(account))
 	if err != nil {
 		return u, err
 	}

@@ -37,8 +37,8 @@ type Steps struct {
 // the table in the package documentation gives.
 type ThrottleConfig struct {
 	Pair, Account, Address Steps
-	// GlobalBurst failures of unknown networks may happen at once in the whole
-	// installation (300), and GlobalRate each second (5).
+	// GlobalBurst failures of unknown networks may happen at once in one realm (300),
+	// and GlobalRate each second (5).
 	GlobalBurst, GlobalRate float64
 	// KnownFor is how long a network stays known for an account after the last
 	// success from it (30 days), KnownNetworks how many an account has (16).
@@ -70,14 +70,22 @@ type Throttle struct {
 	known    *lru[accountID, []knownNetwork]
 	leases   *lru[counterKey, *lease]
 	homes    *lru[accountID, homes]
+	realms   *lru[string, *bucket]
 	asked    int // in the second that began at askedAt
 	askedAt  time.Time
 	visits   singleflight.Group
 	unsent   pending       // what the store was not told yet
 	counted  chan struct{} // holds one while there is some of it that AddUp was not told of
-	global   float64       // level of the leaky bucket at globalAt
-	globalAt time.Time
 }
+
+// caller is who tries, as far as the throttle tells callers apart.
+type caller struct {
+	realm   string
+	account accountID
+	network netip.Prefix
+}
+
+func (c caller) pair() pairKey { return pairKey{c.account, c.network} }
 
 type pairKey struct {
 	account accountID
@@ -103,6 +111,7 @@ type counter struct {
 // before the first has failed.
 type ticket struct {
 	t       *Throttle
+	realm   string
 	pair    pairKey
 	known   bool
 	charges []charge
@@ -164,7 +173,8 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	}
 	return &Throttle{cfg: cfg, pairs: newLRU[pairKey, *counter](cfg.Entries), accounts: newLRU[accountID, *counter](cfg.Entries),
 		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[accountID, []knownNetwork](cfg.Entries),
-		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries), unsent: pending{}, counted: make(chan struct{}, 1), globalAt: cfg.Now()}, nil
+		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries),
+		realms: newLRU[string, *bucket](cfg.Entries), unsent: pending{}, counted: make(chan struct{}, 1)}, nil
 }
 
 // network is what an address counts as: itself for IPv4, its /64 for IPv6, of
@@ -186,13 +196,13 @@ func network(address string) netip.Prefix {
 
 // peek tells whether an attempt would be let through now, and counts nothing.
 // Error: too_many_attempts.
-func (t *Throttle) peek(ctx context.Context, account accountID, address string) error {
-	pair := pairKey{account, network(address)}
+func (t *Throttle) peek(ctx context.Context, c caller) error {
+	pair := c.pair()
 	look := func() error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		now := t.cfg.Now()
-		return t.refusal(pair, t.isKnown(pair, now), now)
+		return t.refusal(c.realm, pair, t.isKnown(pair, now), now)
 	}
 	err := look()
 	if err != nil && t.asks(ctx, pair) {
@@ -205,11 +215,11 @@ func (t *Throttle) peek(ctx context.Context, account accountID, address string) 
 // or refuses it. A refused attempt counts for nothing and prolongs nothing.
 // Errors: too_many_attempts, the same for accounts that exist and that do not;
 // attempts_unavailable when the store cannot be asked and nothing is reserved.
-func (t *Throttle) begin(ctx context.Context, account accountID, address string) (*ticket, error) {
-	pair := pairKey{account, network(address)}
+func (t *Throttle) begin(ctx context.Context, c caller) (*ticket, error) {
+	pair := c.pair()
 	// Each visit brings attempts, which others may use first, or a wait.
 	for range maxVisits {
-		k, known, err := t.enter(pair)
+		k, known, err := t.enter(c)
 		if err != nil && t.asks(ctx, pair) {
 			continue
 		}
@@ -228,16 +238,15 @@ const maxVisits = 200
 
 // enter lets an attempt through by what this node has reserved. Without a ticket and an
 // error, more must be reserved first.
-func (t *Throttle) enter(pair pairKey) (k *ticket, known bool, err error) {
+func (t *Throttle) enter(c caller) (k *ticket, known bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	account := pair.account
-	now := t.cfg.Now()
+	pair, now := c.pair(), t.cfg.Now()
 	known = t.isKnown(pair, now)
-	if err := t.refusal(pair, known, now); err != nil {
+	if err := t.refusal(c.realm, pair, known, now); err != nil {
 		return nil, known, err
 	}
-	k = &ticket{t: t, pair: pair, known: known}
+	k = &ticket{t: t, realm: c.realm, pair: pair, known: known}
 	if t.cfg.Run != nil {
 		key, _ := t.counterOf(pair, known)
 		l := t.leases.get(key)
@@ -251,11 +260,12 @@ func (t *Throttle) enter(pair pairKey) (k *ticket, known bool, err error) {
 	}
 	k.charge(take(t.pairs, pair), t.cfg.Pair, now)
 	if !known {
-		k.charge(take(t.accounts, account), t.cfg.Account, now)
+		k.charge(take(t.accounts, pair.account), t.cfg.Account, now)
 		k.charge(take(t.networks, pair.network), t.cfg.Address, now)
-		t.drain(now)
-		t.global++
-		t.count(pair.network, 1)
+		b := t.bucket(c.realm)
+		t.drain(b, now)
+		b.level++
+		t.count(c.realm, pair.network, 1)
 	}
 	return k, known, nil
 }
@@ -360,14 +370,15 @@ func (k *ticket) refund() {
 		}
 	}
 	if !k.known && len(k.charges) > 0 {
-		k.t.global = max(0, k.t.global-1)
-		k.t.count(k.pair.network, -1)
+		b := k.t.bucket(k.realm)
+		b.level = max(0, b.level-1)
+		k.t.count(k.realm, k.pair.network, -1)
 	}
 	k.charges = nil // a second call does nothing
 }
 
 // refusal is the error for a pair that has to wait, or nil.
-func (t *Throttle) refusal(pair pairKey, known bool, now time.Time) error {
+func (t *Throttle) refusal(realm string, pair pairKey, known bool, now time.Time) error {
 	var wait time.Duration
 	check := func(c *counter) {
 		if c != nil {
@@ -378,10 +389,7 @@ func (t *Throttle) refusal(pair pairKey, known bool, now time.Time) error {
 	if !known {
 		check(t.accounts.get(pair.account))
 		check(t.networks.get(pair.network))
-		t.drain(now)
-		if over := t.global + 1 - t.cfg.GlobalBurst; over > 0 {
-			wait = max(wait, time.Duration(over/t.cfg.GlobalRate*float64(time.Second)))
-		}
+		wait = max(wait, t.full(t.bucket(realm), now))
 	}
 	if wait <= 0 {
 		return nil
@@ -390,14 +398,6 @@ func (t *Throttle) refusal(pair pairKey, known bool, now time.Time) error {
 	wait = (wait + time.Second - 1).Truncate(time.Second)
 	return &gatehouse.Error{Kind: gatehouse.RateLimited, Code: "too_many_attempts",
 		Public: "There were too many failed attempts. Wait before trying again.", RetryAfter: wait}
-}
-
-// drain lets the global bucket leak up to now.
-func (t *Throttle) drain(now time.Time) {
-	if d := now.Sub(t.globalAt); d > 0 {
-		t.global = max(0, t.global-d.Seconds()*t.cfg.GlobalRate)
-		t.globalAt = now
-	}
 }
 
 func (t *Throttle) isKnown(pair pairKey, now time.Time) bool {

@@ -17,6 +17,11 @@ func (c *clock) advance(d time.Duration) { c.now = c.now.Add(d) }
 
 func newClock() *clock { return &clock{time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)} }
 
+// from is a caller of the realm "".
+func from(account accountID, address string) caller {
+	return caller{account: account, network: network(address)}
+}
+
 func newThrottle(t *testing.T, c *clock, change func(*ThrottleConfig)) *Throttle {
 	t.Helper()
 	cfg := ThrottleConfig{Now: c.Now}
@@ -34,8 +39,8 @@ func newThrottle(t *testing.T, c *clock, change func(*ThrottleConfig)) *Throttle
 // counted as a failure).
 func retry(t *testing.T, th *Throttle, account byte, address string) time.Duration {
 	t.Helper()
-	peek := th.peek(t.Context(), accountID{account}, address)
-	_, err := th.begin(t.Context(), accountID{account}, address)
+	peek := th.peek(t.Context(), from(accountID{account}, address))
+	_, err := th.begin(t.Context(), from(accountID{account}, address))
 	if (peek == nil) != (err == nil) {
 		t.Fatalf("Peek says %v, Begin %v", peek, err)
 	}
@@ -51,7 +56,7 @@ func retry(t *testing.T, th *Throttle, account byte, address string) time.Durati
 
 func succeed(t *testing.T, th *Throttle, account byte, address string) {
 	t.Helper()
-	k, err := th.begin(t.Context(), accountID{account}, address)
+	k, err := th.begin(t.Context(), from(accountID{account}, address))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +227,7 @@ func TestAddressStuffing(t *testing.T) {
 	tries := 0
 	end := c.now.Add(24 * time.Hour)
 	for i := 0; c.now.Before(end); i++ { // another account each time, from one /64
-		k, err := th.begin(t.Context(), accountID{byte(i), byte(i >> 8), 7}, fmt.Sprintf("2001:db8::%x", i%65536))
+		k, err := th.begin(t.Context(), from(accountID{byte(i), byte(i >> 8), 7}, fmt.Sprintf("2001:db8::%x", i%65536)))
 		if err != nil {
 			var e *gatehouse.Error
 			_ = errors.As(err, &e)
@@ -231,7 +236,7 @@ func TestAddressStuffing(t *testing.T) {
 		}
 		tries++
 		if i%3 == 0 { // an account of the guesser's own in between must not help
-			k2, err := th.begin(t.Context(), accountID{255, 255, 255}, "2001:db8::1")
+			k2, err := th.begin(t.Context(), from(accountID{255, 255, 255}, "2001:db8::1"))
 			if err == nil {
 				k2.success(t.Context())
 			}
@@ -247,9 +252,9 @@ func TestGlobalRate(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, nil)
 	succeed(t, th, 250, "198.51.100.1")
-	count := func(from int) (n int) {
+	count := func(round int) (n int) {
 		for i := range 2000 {
-			if _, err := th.begin(t.Context(), accountID{byte(i), byte(i >> 8), byte(from)}, addr(from*2000+i)); err == nil {
+			if _, err := th.begin(t.Context(), from(accountID{byte(i), byte(i >> 8), byte(round)}, addr(round*2000+i))); err == nil {
 				n++
 			}
 		}
@@ -271,7 +276,7 @@ func TestConcurrentAttemptsAreCounted(t *testing.T) {
 	th := newThrottle(t, c, nil)
 	passed := 0
 	for range 50 {
-		if _, err := th.begin(t.Context(), accountID{1}, "192.0.2.1"); err == nil {
+		if _, err := th.begin(t.Context(), from(accountID{1}, "192.0.2.1")); err == nil {
 			passed++
 		}
 	}
@@ -284,22 +289,22 @@ func TestAbortTakesBack(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, nil)
 	for range 500 {
-		k, err := th.begin(t.Context(), accountID{1}, "192.0.2.1")
+		k, err := th.begin(t.Context(), from(accountID{1}, "192.0.2.1"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		k.abort()
 		k.abort()
 	}
-	if th.global != 0 {
-		t.Error("global level", th.global)
+	if th.bucket("").level != 0 {
+		t.Error("global level", th.bucket("").level)
 	}
 	for range 5 {
 		if w := retry(t, th, 1, "192.0.2.1"); w != 0 {
 			t.Fatal("wait", w)
 		}
 	}
-	k, err := th.begin(t.Context(), accountID{1}, "192.0.2.1") // the sixth: sets a wait, and takes it back
+	k, err := th.begin(t.Context(), from(accountID{1}, "192.0.2.1")) // the sixth: sets a wait, and takes it back
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +318,7 @@ func TestThrottleMemory(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.Entries = 100; cfg.GlobalBurst = 1e6 })
 	for i := range 1000 {
-		k, err := th.begin(t.Context(), accountID{byte(i), byte(i >> 8)}, addr(i))
+		k, err := th.begin(t.Context(), from(accountID{byte(i), byte(i >> 8)}, addr(i)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -436,8 +441,8 @@ func TestGlobalLevel(t *testing.T) {
 	succeed(t, th, 1, "192.0.2.1") // is known from now on
 	level := func(what string, want float64) {
 		t.Helper()
-		if th.global != want {
-			t.Errorf("%s: level %v, want %v", what, th.global, want)
+		if th.bucket("").level != want {
+			t.Errorf("%s: level %v, want %v", what, th.bucket("").level, want)
 		}
 	}
 	for i := range 3 {
@@ -447,20 +452,20 @@ func TestGlobalLevel(t *testing.T) {
 	succeed(t, th, 1, "192.0.2.1")
 	retry(t, th, 1, "192.0.2.1")
 	level("a success and a failure from a known network", 3)
-	k, err := th.begin(t.Context(), accountID{1}, "192.0.2.1")
+	k, err := th.begin(t.Context(), from(accountID{1}, "192.0.2.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.abort()
 	level("an attempt from a known network breaks", 3)
-	if k, err = th.begin(t.Context(), accountID{3}, addr(9)); err != nil {
+	if k, err = th.begin(t.Context(), from(accountID{3}, addr(9))); err != nil {
 		t.Fatal(err)
 	}
 	level("one from an unknown network begins", 4)
 	k.abort()
 	k.abort()
 	level("and breaks, which is said twice", 3)
-	if k, err = th.begin(t.Context(), accountID{3}, addr(9)); err != nil {
+	if k, err = th.begin(t.Context(), from(accountID{3}, addr(9))); err != nil {
 		t.Fatal(err)
 	}
 	k.success(t.Context())
