@@ -43,7 +43,7 @@ var nodesCases = []struct {
 }
 
 // nodesNames are the figures of a whole report.
-var nodesNames = []string{"tokens-rate", "tokens-cpu", "tokens-postgres", "checks", "checks-spread", "ends-10", "ends-100", "ends-1000", "feed-others",
+var nodesNames = []string{"tokens-rate", "tokens-cpu", "tokens-postgres", "checks", "checks-spread", "ends-10", "ends-100", "ends-1000", "ends-reconnecting", "feed-others",
 	"feed-postgres", "feed-row", "bits", "cutoffs", "node-idle", "node-idle-postgres"}
 
 func nodesText(r figureReport) string {

@@ -215,7 +215,7 @@ func (b *nodesBed) endings(ctx context.Context) error {
 		}
 		var took []time.Duration
 		used, err := b.spend(ctx, postgres, func() (err error) {
-			took, err = ends.run(ctx, b.three, tokens, run.rate)
+			took, err = ends.run(ctx, b.three, tokens, run.rate, nil)
 			return err
 		})
 		if err != nil {
@@ -233,6 +233,9 @@ func (b *nodesBed) endings(ctx context.Context) error {
 			three = used
 		}
 	}
+	if err := b.endingsWhileReconnecting(ctx, ends); err != nil {
+		return err
+	}
 	oneCost, threeCost, err := b.endingCosts(ctx, postgres)
 	if err != nil {
 		return err
@@ -243,6 +246,39 @@ func (b *nodesBed) endings(ctx context.Context) error {
 		figure{Name: "feed-postgres", Title: "CPU of PostgreSQL for each end of a token, with three nodes, beside one: the middle of nine pairs", Beside: oneCost, Value: threeCost, Unit: "µs"},
 		figure{Name: "node-idle-postgres", Title: "CPU of PostgreSQL for four idle nodes, each second and node", Value: idle.postgres / idle.took.Seconds() / 4, Unit: "µs"})
 	return b.feedRow(ctx)
+}
+
+// endingsWhileReconnecting: the same, where each end finds every node without the connection over which it listens: the
+// database has just closed it.
+func (b *nodesBed) endingsWhileReconnecting(ctx context.Context, ends *endings) error {
+	const rate, ended = 5, 200
+	c, err := pgx.Connect(ctx, b.three.dsn)
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	tokens := make([]string, ended)
+	for i := range tokens {
+		if tokens[i], err = b.three.login(ctx, 0); err != nil {
+			return err
+		}
+	}
+	var closed int64
+	took, err := ends.run(ctx, b.three, tokens, rate, func() error {
+		did, err := c.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='gatehouse feed' AND datname=current_database()`)
+		closed += did.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if least := int64(3 * ended * 9 / 10); closed < least {
+		return fmt.Errorf("only %d connections were closed, of %d", closed, 3*ended)
+	}
+	slices.Sort(took)
+	b.add(figure{Name: "ends-reconnecting", Title: "tokens ended while every node's connection for listening was just lost: from the answer until all of three nodes know; p99, beside p50",
+		Beside: ms(took[len(took)/2]), Value: ms(took[len(took)*99/100]), Unit: "ms", Must: 1000})
+	return nil
 }
 
 // endingCosts are what an end of a token costs PostgreSQL, in µs, with one node and with
@@ -260,7 +296,7 @@ func (b *nodesBed) endingCosts(ctx context.Context, postgres func() (time.Durati
 					return 0, 0, err
 				}
 			}
-			used, err := b.spend(ctx, postgres, func() error { return newEndings().end(ctx, c, tokens, rate) })
+			used, err := b.spend(ctx, postgres, func() error { return newEndings().end(ctx, c, tokens, rate, nil) })
 			if err != nil {
 				return 0, 0, err
 			}
@@ -336,7 +372,7 @@ func (b *nodesBed) spend(ctx context.Context, postgres func() (time.Duration, er
 	return s, ctx.Err()
 }
 
-// endings notes when each node told of each token's end.
+// endings notes when each node first told of each token's end.
 type endings struct {
 	mu    sync.Mutex
 	told  map[place][3]time.Time
@@ -387,7 +423,9 @@ func (e *endings) follow(ctx context.Context, node int, p *process, key string, 
 		e.mu.Lock()
 		for _, idx := range s.IDX {
 			at := e.told[place{s.URI, idx}]
-			at[node] = now
+			if at[node].IsZero() { // a node that reads anew tells again what it told
+				at[node] = now
+			}
 			e.told[place{s.URI, idx}] = at
 		}
 		e.mu.Unlock()
@@ -395,9 +433,10 @@ func (e *endings) follow(ctx context.Context, node int, p *process, key string, 
 }
 
 // run ends the tokens at the first node, so many a second, and returns how long after
-// the answer the last node knew of each: 0 where all knew before.
-func (e *endings) run(ctx context.Context, c *cluster, tokens []string, rate int) (took []time.Duration, err error) {
-	if err := e.end(ctx, c, tokens, rate); err != nil {
+// the answer the last node knew of each: 0 where all knew before. before, where it is
+// given, is done before each.
+func (e *endings) run(ctx context.Context, c *cluster, tokens []string, rate int, before func() error) (took []time.Duration, err error) {
+	if err := e.end(ctx, c, tokens, rate, before); err != nil {
 		return nil, err
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -414,7 +453,7 @@ func (e *endings) run(ctx context.Context, c *cluster, tokens []string, rate int
 	}
 }
 
-func (e *endings) end(ctx context.Context, c *cluster, tokens []string, rate int) error {
+func (e *endings) end(ctx context.Context, c *cluster, tokens []string, rate int, before func() error) error {
 	places := make([]place, len(tokens))
 	for i, token := range tokens {
 		var err error
@@ -422,7 +461,14 @@ func (e *endings) end(ctx context.Context, c *cluster, tokens []string, rate int
 			return err
 		}
 	}
+	var failed error
+	var one sync.Mutex
 	revoke := func(i int) *http.Request {
+		if before != nil {
+			one.Lock()
+			failed = errors.Join(failed, before())
+			one.Unlock()
+		}
 		return send("POST", c.nodes[0].address("auth"), "/admin/v1/realms/main/tokens/revoke", `{"token":"`+tokens[i]+`"}`,
 			"Authorization", "Bearer "+c.admin, "Content-Type", "application/json")(i)
 	}
@@ -432,8 +478,8 @@ func (e *endings) end(ctx context.Context, c *cluster, tokens []string, rate int
 		defer e.mu.Unlock()
 		e.calls[places[i]] = now
 	}}.send(ctx)
-	if err != nil || good < len(tokens) {
-		return errors.Join(fmt.Errorf("%d of %d tokens were ended", good, len(tokens)), err)
+	if err != nil || failed != nil || good < len(tokens) {
+		return errors.Join(failed, fmt.Errorf("%d of %d tokens were ended", good, len(tokens)), err)
 	}
 	return nil
 }

@@ -81,6 +81,7 @@ type Follower struct {
 	woken       bool
 	heard       bool // since the last reading
 	unannounced int
+	justHere    bool // the connection is new: what it reads first was announced before it listened
 	deaf        bool // rows come that were never announced
 	marks       []mark
 	chores      chan struct{} // holds a token while nothing is being written
@@ -204,6 +205,7 @@ func (f *Follower) follow(ctx context.Context, works func()) error {
 		return err
 	}
 	f.reader.reconnected()
+	f.justHere = true
 	for proof := f.reader.proof; ; proof = (Row{}) {
 		f.woken = false
 		began := time.Now()
@@ -359,14 +361,14 @@ func (f *Follower) listening(rows []Row) {
 			f.deaf = false
 			f.cfg.Logger.Info("changes are announced again")
 		}
-	case len(rows) > 0:
+	case len(rows) > 0 && !f.justHere:
 		if f.unannounced++; f.unannounced >= deafAfter && !f.deaf {
 			f.deaf = true
 			f.cfg.Logger.Error("changes of other nodes are not announced (is there a transaction pooler in front of PostgreSQL?); they take effect at the next poll",
 				"poll", f.cfg.Poll.String())
 		}
 	}
-	f.heard = false
+	f.heard, f.justHere = false, false
 }
 
 // aged notes how old the view is: as old as the newest row was when the statement
