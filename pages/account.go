@@ -17,6 +17,8 @@ type accountView struct {
 	Username, Initials string
 	Name, Email        string // "" for none
 	Since, SinceISO    string
+	BadName            bool   // the name that was sent cannot be used
+	Password           string // the page of the password
 	Factors            string // the page of second factors
 	Keys               string // the page of API keys
 	Sessions           []sessionRow
@@ -26,10 +28,18 @@ type accountView struct {
 	Passkeys           string // where the passkeys are; "": there are none here
 }
 
-// account shows somebody what is known here of him.
-func (v *visit) account() error { return v.showAccount("") }
+// account shows somebody what is known here of him, and, after a change of the password, that it is done.
+func (v *visit) account() error {
+	if v.who != nil && one(v.r, "said") == "password" {
+		return v.say("password.changed")
+	}
+	return v.showAccount("")
+}
 
-func (v *visit) showAccount(said string) error {
+func (v *visit) showAccount(said string) error { return v.showAccountAs(http.StatusOK, accountView{Said: said}) }
+
+// showAccountAs shows the account with what a form did, or why it did nothing.
+func (v *visit) showAccountAs(status int, view accountView) error {
 	if v.who == nil {
 		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"return": {v.to(pageAccount)}}.Encode())
 	}
@@ -45,21 +55,22 @@ func (v *visit) showAccount(said string) error {
 	if err != nil {
 		return err
 	}
-	view := accountView{Username: u.Username, Name: u.DisplayName, Email: u.Email,
-		Since: moment(v.who.AuthTime), SinceISO: instant(v.who.AuthTime), Sessions: rows, Said: said}
-	return v.drawAccount(view)
+	view.Username, view.Name, view.Email, view.Sessions = u.Username, u.DisplayName, u.Email, rows
+	view.Since, view.SinceISO = moment(v.who.AuthTime), instant(v.who.AuthTime)
+	return v.drawAccount(status, view)
 }
 
-func (v *visit) drawAccount(view accountView) (err error) {
+func (v *visit) drawAccount(status int, view accountView) (err error) {
 	view.Others = slices.ContainsFunc(view.Sessions, func(r sessionRow) bool { return !r.Current })
 	view.Initials, view.Form, view.Factors, view.Keys = initials(view.Username), v.token(pageAccount), v.to(pageFactors), v.to(pageKeys)
+	view.Password = v.to(pagePassword)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}
 	if v.h.c.OwnKeys != nil {
 		view.Passkeys = v.to(pagePasskeys)
 	}
-	return v.show(http.StatusOK, "account.html", view)
+	return v.show(status, "account.html", view)
 }
 
 // accountStates are those of account.html.
@@ -70,7 +81,7 @@ func accountStates() []state {
 			if view.Sessions, err = v.sessionRows(open, "here"); err != nil {
 				return err
 			}
-			return v.drawAccount(view)
+			return v.drawAccount(http.StatusOK, view)
 		}
 	}
 	day := time.Date(2026, 11, 28, 9, 14, 0, 0, time.UTC)
@@ -80,6 +91,8 @@ func accountStates() []state {
 	return []state{
 		{"full", with(full, here, phone, unknown)},
 		{"bare", with(accountView{Username: "bo", Since: full.Since, SinceISO: full.SinceISO}, here)},
+		{"bad-name", with(accountView{Username: "alice", Name: full.Name, Email: full.Email, BadName: true, Since: full.Since, SinceISO: full.SinceISO}, here)},
+		{"long", with(accountView{Username: "wilhelmina.featherstonehaugh-cholmondeley", Name: "Wilhelmina Alexandrina Featherstonehaugh-Cholmondeley von und zu Hohenberg", Email: "wilhelmina.featherstonehaugh-cholmondeley@subsidiary.of.a.long.example.com", Since: full.Since, SinceISO: full.SinceISO}, here, phone)},
 		{"ended", func(v *visit) (err error) {
 			view := full
 			if view.Said, err = v.language.text("account.ended", 3); err != nil {

@@ -21,6 +21,7 @@ func gallery() []exhibit {
 		{"signout", signOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},
+		{"password", passwordStates()},
 		{"passkeys", passkeysStates()},
 		{"factors", factorsStates()},
 		{"factoradd", factorAddStates()},

@@ -31,6 +31,7 @@ const (
 // house is a server of pages with what it stands on made up.
 type house struct {
 	keyring keyring
+	profile profile
 	t       *testing.T
 	url     string
 
@@ -39,6 +40,7 @@ type house struct {
 	tried    []identity.Attempt
 	sessions map[string]*gatehouse.Principal // by the text of the cookie
 	device   map[string]gatehouse.Secret
+	ended    map[string]bool // sessions that ended with others
 	broken   error // what a look at a session gets
 	limited  bool
 	over     handOvers
@@ -59,7 +61,7 @@ type half struct {
 
 func newHouse(t *testing.T, tls bool) *house {
 	t.Helper()
-	h := &house{t: t, sessions: map[string]*gatehouse.Principal{}, device: map[string]gatehouse.Secret{}, halves: map[string]half{}}
+	h := &house{t: t, sessions: map[string]*gatehouse.Principal{}, device: map[string]gatehouse.Secret{}, ended: map[string]bool{}, halves: map[string]half{}}
 	s := httptest.NewUnstartedServer(h.handler(nil))
 	if tls {
 		s.StartTLS()
@@ -74,7 +76,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Keys: &h.keyring, Resets: &h.resets, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Keys: &h.keyring, Resets: &h.resets, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {
@@ -104,7 +106,7 @@ func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.
 	switch {
 	case h.refuse != nil:
 		return identity.User{}, h.refuse
-	case a.Username == "bob" && a.Password == rightPassword:
+	case a.Username == "bob" && a.Password == cmp.Or(h.profile.password, rightPassword):
 		return identity.User{ID: "usr_bob", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "bob"}, nil
 	case a.Username == "carl" && a.Password == rightPassword:
 		return identity.User{ID: "usr_carl", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "carl"}, nil
@@ -115,7 +117,14 @@ func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.
 }
 
 func (h *house) User(_ context.Context, realm, id string) (*identity.User, error) {
-	return &identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: "bob", DisplayName: "Bob <b>Builder</b>", Email: "bob@example.org"}, nil
+	u := identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: "bob", DisplayName: "Bob <b>Builder</b>", Email: "bob@example.org", PasswordHash: "$made up"}
+	if h.profile.name != nil {
+		u.DisplayName = *h.profile.name
+	}
+	if h.profile.noPassword {
+		u.PasswordHash = ""
+	}
+	return &u, nil
 }
 
 func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Browser) (gatehouse.Secret, gatehouse.Session, error) {
@@ -218,6 +227,9 @@ func (h *house) End(_ context.Context, realm, user, id, reason string) error {
 			return nil
 		}
 	}
+	if h.ended[id] {
+		return nil
+	}
 	return gatehouse.ErrNotFound
 }
 
@@ -251,6 +263,7 @@ func (h *house) endBut(who *gatehouse.Principal, except string) (n int) {
 	for text, p := range h.sessions {
 		if p.Realm == who.Realm && p.ID == who.ID && p.SessionID != except {
 			delete(h.sessions, text)
+			h.ended[p.SessionID] = true
 			n++
 		}
 	}

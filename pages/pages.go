@@ -96,6 +96,7 @@ type Config struct {
 	HalfDone  HalfDone
 	Factors   Factors
 	Own       Own
+	Profile   Profile
 	Keys      Keys
 	HandOvers HandOvers // may be nil
 	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
@@ -131,8 +132,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Keys == nil || c.Resets == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, keys, resets, mail, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Keys == nil || c.Resets == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, keys, resets, mail, realms, limit, proxies and clock are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -175,6 +176,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))
 		mux.Handle("GET "+prefix+"/account", h.page((*visit).account))
 		mux.Handle("POST "+prefix+"/account", h.page((*visit).accountSent))
+		mux.Handle("GET "+prefix+pagePassword, h.page((*visit).password))
+		mux.Handle("POST "+prefix+pagePassword, h.page((*visit).passwordSent))
 		mux.Handle("GET "+prefix+pageKeys, h.page((*visit).keys))
 		mux.Handle("POST "+prefix+pageKeys, h.page((*visit).keysSent))
 		mux.Handle("GET "+prefix+"/account/factors", h.page((*visit).factors))

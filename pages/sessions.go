@@ -60,12 +60,14 @@ func (v *visit) accountSent() error {
 	if v.who == nil {
 		return v.showAccount("")
 	}
-	if err := v.sentFrom(pageAccount, "session", "do"); err != nil {
+	if err := v.sentFrom(pageAccount, "session", "do", "name"); err != nil {
 		return err
 	}
 	ctx := gatehouse.WithPrincipal(v.r.Context(), v.who)
 	id, do := v.form["session"], v.form["do"]
 	switch {
+	case do == "rename" && id == "":
+		return v.rename(ctx)
 	case do == "" && id != "" && len(id) <= maxSessionID:
 		err := v.h.c.Own.EndSession(ctx, v.who, id)
 		switch {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 )
 
 // ownAccount is what people do with their own account on the pages: by the use cases of administration, which judge and record
@@ -47,4 +48,14 @@ func (o ownAccount) EndOthers(ctx context.Context, who *gatehouse.Principal) (in
 
 func (o ownAccount) SignOutEverywhere(ctx context.Context, who *gatehouse.Principal) error {
 	return o.admin.Users.Revoke(ctx, who, who.Realm, self)
+}
+
+func (o ownAccount) Rename(ctx context.Context, who *gatehouse.Principal, name string) error {
+	_, err := o.admin.Users.Update(ctx, who, who.Realm, self, users.UserPatch{DisplayName: &name})
+	return err
+}
+
+func (o ownAccount) ChangePassword(ctx context.Context, who *gatehouse.Principal, current, next gatehouse.Secret) error {
+	_, err := o.admin.Users.SetPassword(ctx, who, who.Realm, self, users.PasswordChange{Current: current, New: next})
+	return err
 }

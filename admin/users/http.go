@@ -36,7 +36,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 			return adminhttp.Answer(s.Get(ctx, actor, in.Realm, in.User))
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPatch, Path: "/realms/{realm}/users/{user}", ID: "update-user", Tag: "users", Conflicts: true,
-		Summary: "Change the members that are present; disabling ends every login and token"},
+		Summary: "Change the members that are present, everybody his own display_name; disabling ends every login and token"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			adminhttp.UserPath
 			Body UserPatch

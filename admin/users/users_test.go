@@ -124,6 +124,19 @@ func TestUserLifecycle(t *testing.T) {
 		h.Want(401, "bob:"+first, "GET", "/me", nil)
 		h.Want(200, "bob:granite.Lantern.weasel.42", "GET", "/me", nil)
 	})
+	t.Run("own name", func(t *testing.T) {
+		bob := "bob:granite.Lantern.weasel.42"
+		if name := h.Want(200, bob, "PATCH", "/realms/main/users/me", map[string]any{"display_name": "Robert"}).Str("display_name"); name != "Robert" {
+			t.Errorf("he is called %q", name)
+		}
+		h.Want(422, bob, "PATCH", "/realms/main/users/me", map[string]any{"display_name": "a\u202eb"})
+		for member, value := range map[string]any{"email": "other@example.com", "groups": []string{"g"}, "roles": []string{"r"}, "attributes": map[string]any{"level": 9}, "disabled": false} {
+			h.Want(403, bob, "PATCH", "/realms/main/users/me", map[string]any{"display_name": "Root", member: value})
+		}
+		h.Want(403, bob, "PATCH", "/realms/main/users/root", map[string]any{"display_name": "Nobody"})
+		mine, _ := h.Key(key, "main", "bob", "*")
+		h.Want(403, mine, "PATCH", "/realms/main/users/me", map[string]any{"display_name": "by a key that leaked"})
+	})
 	t.Run("administrators choose no passwords", func(t *testing.T) {
 		if r := h.Call(key, "PUT", "/realms/main/users/bob/password", map[string]any{"new": "chosen-by-somebody-else"}); r.Status != 422 || r.Str("code") != "password_not_chosen_here" {
 			t.Fatalf("%d %s", r.Status, r.Body)
