@@ -9,7 +9,7 @@ import (
 // TestOwnProfileInTheBrowser: a person changes the display name and the password in Chromium without a script: this browser stays
 // signed in, another one does not, and the old password is worth nothing.
 //
-// ASVS: 6.2.2, 6.2.3, 7.4.3
+// ASVS: 6.2.2, 6.2.3
 func TestOwnProfileInTheBrowser(t *testing.T) {
 	t.Parallel()
 	d := demo(t)
