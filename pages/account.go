@@ -36,7 +36,9 @@ func (v *visit) account() error {
 	return v.showAccount("")
 }
 
-func (v *visit) showAccount(said string) error { return v.showAccountAs(http.StatusOK, accountView{Said: said}) }
+func (v *visit) showAccount(said string) error {
+	return v.showAccountAs(http.StatusOK, accountView{Said: said})
+}
 
 // showAccountAs shows the account with what a form did, or why it did nothing.
 func (v *visit) showAccountAs(status int, view accountView) error {

@@ -41,7 +41,7 @@ type house struct {
 	sessions map[string]*gatehouse.Principal // by the text of the cookie
 	device   map[string]gatehouse.Secret
 	ended    map[string]bool // sessions that ended with others
-	broken   error // what a look at a session gets
+	broken   error           // what a look at a session gets
 	limited  bool
 	over     handOvers
 
