@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -136,6 +137,28 @@ func TestPairs(t *testing.T) {
 	}
 	if !c.words.has("love") || c.words.has("the") {
 		t.Error("words of four letters weigh as one thing, words of three do not")
+	}
+}
+
+// TestMade: what the shipped file is made of is common with every suffix, and twice, where it is long enough for any realm.
+func TestMade(t *testing.T) {
+	c := newCommonList()
+	for _, stem := range c.stems {
+		for _, tail := range append([]string{"", stem}, c.suffixes...) {
+			if s := stem + tail; c.made(s) != (utf8.RuneCountInString(s) >= minCommon) {
+				t.Errorf("%q is made of it: %v", s, c.made(s))
+			}
+		}
+	}
+	for _, s := range c.phrases {
+		if c.made(s) != (utf8.RuneCountInString(s) >= minCommon) {
+			t.Errorf("%q is made of it: %v", s, c.made(s))
+		}
+	}
+	for _, s := range []string{"qlampvelvet", "dragonvelvet", "qdragon123456", "dragondragom", ""} {
+		if c.made(s) {
+			t.Errorf("%q is made of it", s)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package credential
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,8 +20,8 @@ const minCommon = 8
 
 // commonList is the set of common passwords, folded by foldPassword.
 type commonList struct {
-	made     wordSet // the phrases, the stems, and what they make with the suffixes
-	words    wordSet // zxcvbn's passwords, words and names of minWord letters or more
+	words    *wordSet // zxcvbn's passwords, words and names of minWord letters or more
+	phrases  []string // in order, as the stems are
 	stems    []string
 	suffixes []string
 }
@@ -39,9 +40,8 @@ func shippedWords(yield func(string) bool) {
 
 // newCommonList expands the shipped file and adds zxcvbn's lists.
 func newCommonList() *commonList {
-	c := &commonList{made: newWordSet(), words: newWordSet()}
+	c := &commonList{}
 	section := ""
-	var phrases []string
 	for line := range strings.Lines(commonText) {
 		line = strings.TrimSpace(line)
 		switch {
@@ -49,36 +49,44 @@ func newCommonList() *commonList {
 		case line[0] == '[':
 			section = line
 		case section == "[stems]":
-			c.stems = append(c.stems, strings.Fields(line)...)
+			c.stems = append(c.stems, strings.Fields(foldPassword(line))...)
 		case section == "[suffixes]":
-			c.suffixes = append(c.suffixes, strings.Fields(line)...)
+			c.suffixes = append(c.suffixes, strings.Fields(foldPassword(line))...)
 		case section == "[phrases]":
-			phrases = append(phrases, strings.Fields(line)...)
+			c.phrases = append(c.phrases, strings.Fields(foldPassword(line))...)
 		}
 	}
-	add := func(word string) {
-		if utf8.RuneCountInString(word) >= minCommon {
-			c.made.add(foldPassword(word))
+	slices.Sort(c.stems)
+	slices.Sort(c.phrases)
+	c.words = newWordSet(func(yield func(string) bool) {
+		for word := range shippedWords {
+			if len(word) >= minWord && !yield(foldPassword(word)) {
+				return
+			}
 		}
-	}
-	for _, p := range phrases {
-		add(p)
-	}
-	for _, stem := range c.stems {
-		add(stem)
-		add(stem + stem)
-		for _, suffix := range c.suffixes {
-			add(stem + suffix)
-		}
-	}
-	for word := range shippedWords {
-		if len(word) >= minWord {
-			c.words.add(foldPassword(word))
-		}
-	}
-	c.made.seal()
-	c.words.seal()
+	})
 	return c
+}
+
+// made reports whether s is a phrase, a stem, a stem twice, or a stem with a suffix.
+func (c *commonList) made(s string) bool {
+	if utf8.RuneCountInString(s) < minCommon {
+		return false
+	}
+	if _, ok := slices.BinarySearch(c.phrases, s); ok || c.stem(s) || s[:len(s)/2] == s[len(s)/2:] && c.stem(s[:len(s)/2]) {
+		return true
+	}
+	for _, suffix := range c.suffixes {
+		if stem, ok := strings.CutSuffix(s, suffix); ok && c.stem(stem) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *commonList) stem(s string) bool {
+	_, ok := slices.BinarySearch(c.stems, s)
+	return ok
 }
 
 // shippedList reads one of zxcvbn's frequency lists. Only its data package is
@@ -112,7 +120,7 @@ func (c *commonList) listed(folded string) bool {
 		if utf8.RuneCountInString(s) < minCommon {
 			continue
 		}
-		if c.made.has(s) || c.words.has(s) {
+		if c.made(s) || c.words.has(s) {
 			return true
 		}
 	}

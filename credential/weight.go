@@ -68,7 +68,7 @@ func (c *commonList) known(part string, rows, context []string) int {
 	if slices.Contains(context, part) {
 		return 1 // the attacker knows it
 	}
-	if c.words.has(part) || c.made.has(part) {
+	if c.words.has(part) || c.made(part) {
 		return 2
 	}
 	return 0

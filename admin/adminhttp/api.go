@@ -57,6 +57,10 @@ type API struct {
 	methods map[string][]string
 	// waiting are the operations, by method and path, that take wait.
 	waiting map[string]bool
+	// waitParams describe how.
+	waitParams []*huma.Param
+	// problems describes the problem responses that were asked for, by status.
+	problems map[int]*huma.Response
 	// large are the paths whose bodies may be longer than MaxBody.
 	large map[string]int64
 }
@@ -89,7 +93,7 @@ func Document(version string, subjects ...Subject) ([]byte, error) {
 
 // build registers everything that the API can do.
 func build(mux *http.ServeMux, c Config, subjects []Subject) *API {
-	a := &API{c: c, methods: map[string][]string{}, waiting: map[string]bool{}, large: map[string]int64{}}
+	a := &API{c: c, methods: map[string][]string{}, waiting: map[string]bool{}, waitParams: waitParams(), problems: map[int]*huma.Response{}, large: map[string]int64{}}
 	a.huma = humago.New(mux, a.config())
 	for _, s := range subjects {
 		s.Operations(a)

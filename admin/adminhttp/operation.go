@@ -152,15 +152,23 @@ func (a *API) errors(op Operation, input reflect.Type) map[string]*huma.Response
 	if op.Secret {
 		statuses = append(statuses, http.StatusUnauthorized)
 	}
-	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[web.Problem](), true, "Problem")
 	out := map[string]*huma.Response{}
 	for _, s := range statuses {
-		out[strconv.Itoa(s)] = &huma.Response{
-			Description: http.StatusText(s),
+		out[strconv.Itoa(s)] = a.problem(s)
+	}
+	return out
+}
+
+// problem describes the problem response of a status: one for all operations, which together are a quarter of a megabyte else.
+func (a *API) problem(status int) *huma.Response {
+	if a.problems[status] == nil {
+		schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[web.Problem](), true, "Problem")
+		a.problems[status] = &huma.Response{
+			Description: http.StatusText(status),
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
 		}
 	}
-	return out
+	return a.problems[status]
 }
 
 // queries refuses query parameters that have no value, come twice, or are numbers in

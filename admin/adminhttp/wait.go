@@ -101,13 +101,18 @@ type Waiting struct {
 // the document would have to tell two types apart at each change, though it never waits.
 func (a *API) waits(h *huma.Operation) {
 	a.waiting[h.Method+" "+h.Path] = true
+	h.Parameters = append(h.Parameters, a.waitParams...)
+}
+
+func waitParams() []*huma.Param {
 	lasts := durationSchema("").Schema(nil)
 	lasts.PatternDescription = "" // no word of JSON Schema
-	h.Parameters = append(h.Parameters,
-		&huma.Param{Name: "wait", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"nodes"}},
+	return []*huma.Param{
+		{Name: "wait", In: "query", Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"nodes"}},
 			Description: "nodes: answer when no node goes by what was before. The answer is then " + WaitType + ": an object with outcome (proven, pending or failed), nodes and outside, and with status and answer, which are what the operation answers without this. 200 when it is proven, else 202; the change stands in any case"},
-		&huma.Param{Name: "wait_for", In: "query", Schema: lasts,
-			Description: "With wait: for how long at most, 10s by default, 30s at most"})
+		{Name: "wait_for", In: "query", Schema: lasts,
+			Description: "With wait: for how long at most, 10s by default, 30s at most"},
+	}
 }
 
 // wait runs the operation, and then waits: its change has been committed when it answers.
