@@ -23,6 +23,8 @@ type factorView struct {
 	Form                 string // the token of the form
 	Return               string // where to go afterwards: a path of this server, or ""
 	With                 string // "", or withRecovery
+	Passkey              string // where the answer of a passkey goes; "": the person has none that can be used
+	Only                 bool   // there is no other factor than a passkey
 	Problem              string
 	Notice, Tone         string
 }
@@ -63,12 +65,12 @@ func (v *visit) factor() error {
 	if with != withRecovery {
 		with = ""
 	}
-	enrols, err := v.h.c.HalfDone.Waits(v.r.Context(), v.realm.Name, v.halfDone(), v.device())
+	_, enrols, err := v.h.c.HalfDone.Waits(v.r.Context(), v.realm.Name, v.halfDone(), v.device())
 	switch {
 	case err == nil && enrols:
 		return v.askToEnrol(http.StatusOK, enrolView{Return: to})
 	case err == nil:
-		return v.askCode(http.StatusOK, factorView{Return: to, With: with})
+		return v.askFactor(http.StatusOK, factorView{Return: to, With: with})
 	case gatehouse.CodeOf(err) != factor.ErrCode.Code:
 		return err
 	case v.who != nil:
@@ -93,6 +95,9 @@ func (v *visit) askCode(status int, view factorView) (err error) {
 	v.leadsTo(view.Return)
 	view.Action, view.Form = v.to(pageFactor), v.token(pageFactor)
 	view.Other, view.Again = v.toFactor(view.Return, other), v.to(pageSignIn)+query(view.Return, "")
+	if view.Passkey != "" {
+		view.run(v.w.Header(), v.script())
+	}
 	return v.show(status, "factor.html", view)
 }
 
@@ -112,7 +117,7 @@ func (v *visit) factorSent() error {
 		if view.Problem, err = v.language.text("factor.no_code"); err != nil {
 			return err
 		}
-		return v.askCode(http.StatusUnprocessableEntity, view)
+		return v.askFactor(http.StatusUnprocessableEntity, view)
 	}
 	device := v.device()
 	done, err := v.h.c.HalfDone.Finish(v.r.Context(), v.realm.Name, v.halfDone(), device, gatehouse.Secret(v.form["code"]))
@@ -126,14 +131,14 @@ func (v *visit) factorSent() error {
 		if view.Problem, err = v.language.text("factor.wrong"); err != nil {
 			return err
 		}
-		return v.askCode(http.StatusUnprocessableEntity, view)
+		return v.askFactor(http.StatusUnprocessableEntity, view)
 	}
 	status, notice, err := v.notNow(err)
 	if err != nil {
 		return err
 	}
 	view.Notice = notice
-	return v.askCode(status, view)
+	return v.askFactor(status, view)
 }
 
 // factorStates are those of factor.html.
@@ -144,6 +149,8 @@ func factorStates() []state {
 	return []state{
 		{"code", asked(factorView{})},
 		{"recovery", asked(factorView{With: withRecovery})},
+		{"choice", asked(factorView{Passkey: pageFactorPasskey})},
+		{"passkey", asked(factorView{Passkey: pageFactorPasskey, Only: true})},
 		{"wrong", func(v *visit) (err error) {
 			view := factorView{}
 			if view.Problem, err = v.language.text("factor.wrong"); err != nil {

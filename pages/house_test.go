@@ -168,18 +168,18 @@ func (h *house) Begin(_ context.Context, p *gatehouse.Principal, device gatehous
 	return gatehouse.Secret(text), nil
 }
 
-func (h *house) Waits(_ context.Context, realm string, text, device gatehouse.Secret) (bool, error) {
+func (h *house) Waits(_ context.Context, realm string, text, device gatehouse.Secret) (string, bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	found, ok := h.halves[text.Reveal()]
 	if !ok || found.who.Realm != realm || found.device != device {
-		return false, factor.ErrCode
+		return "", false, factor.ErrCode
 	}
-	return found.enrols, nil
+	return found.who.ID, found.enrols, nil
 }
 
 func (h *house) Enrolling(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
-	enrols, err := h.Waits(ctx, realm, text, device)
+	_, enrols, err := h.Waits(ctx, realm, text, device)
 	if err == nil && !enrols {
 		err = factor.ErrCode
 	}
@@ -201,21 +201,31 @@ func (h *house) Enrolled(ctx context.Context, realm string, text, device gatehou
 }
 
 func (h *house) Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error) {
-	_, err := h.Waits(ctx, realm, text, device)
+	return h.FinishBy(ctx, realm, text, device, func(_ context.Context, p *gatehouse.Principal) (*gatehouse.Principal, error) {
+		switch {
+		case h.wrongCode != nil:
+			return nil, h.wrongCode
+		case code != rightCode:
+			return nil, factor.ErrCode
+		}
+		p.AMR, p.ACR = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2
+		return p, nil
+	})
+}
+
+func (h *house) FinishBy(ctx context.Context, realm string, text, device gatehouse.Secret, prove func(context.Context, *gatehouse.Principal) (*gatehouse.Principal, error)) (*gatehouse.Principal, error) {
+	_, _, err := h.Waits(ctx, realm, text, device)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case h.wrongCode != nil:
-		return nil, h.wrongCode
-	case code != rightCode:
-		return nil, factor.ErrCode
 	}
 	p := h.halves[text.Reveal()].who
-	delete(h.halves, text.Reveal())
-	p.AMR, p.ACR = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2
-	return &p, nil
+	done, err := prove(ctx, &p)
+	if err == nil {
+		delete(h.halves, text.Reveal())
+	}
+	return done, err
 }
 
 func (h *house) End(_ context.Context, realm, user, id, reason string) error {

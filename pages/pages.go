@@ -37,10 +37,11 @@ type Sessions interface {
 // HalfDone keeps sign-ins that wait for a code; *session.HalfDone does.
 type HalfDone interface {
 	Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret, enrols bool) (gatehouse.Secret, error)
-	Waits(ctx context.Context, realm string, text, device gatehouse.Secret) (enrols bool, err error)
+	Waits(ctx context.Context, realm string, text, device gatehouse.Secret) (userID string, enrols bool, err error)
 	Enrolling(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
 	Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
 	Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error)
+	FinishBy(ctx context.Context, realm string, text, device gatehouse.Secret, prove func(ctx context.Context, p *gatehouse.Principal) (*gatehouse.Principal, error)) (*gatehouse.Principal, error)
 }
 
 // Factor is a second factor of a person, as it may be shown.

@@ -19,6 +19,8 @@ const pagePasskey = "/signin/passkey"
 type Passkeys interface {
 	Ask(realm string, browser []byte) passkey.Question
 	SignIn(ctx context.Context, realm string, browser, answer []byte) (*gatehouse.Principal, error)
+	AskOf(ctx context.Context, realm, userID string, browser []byte) (passkey.Question, error)
+	Complete(ctx context.Context, p *gatehouse.Principal, browser, answer []byte) (*gatehouse.Principal, error)
 }
 
 // registerPasskeys adds what there is only where browsers can use passkeys.
@@ -26,6 +28,8 @@ func (h *Handler) registerPasskeys(mux *http.ServeMux) {
 	for _, prefix := range []string{"", "/realms/{realm}"} {
 		mux.Handle("GET "+prefix+pagePasskey, h.page((*visit).askPasskey))
 		mux.Handle("POST "+prefix+pagePasskey, h.page((*visit).passkeySent))
+		mux.Handle("GET "+prefix+pageFactorPasskey, h.page((*visit).askSecondPasskey))
+		mux.Handle("POST "+prefix+pageFactorPasskey, h.page((*visit).secondPasskeySent))
 		mux.Handle("GET "+prefix+pagePasskeys, h.page((*visit).passkeys))
 		mux.Handle("POST "+prefix+pagePasskeys, h.page((*visit).passkeysSent))
 		mux.Handle("GET "+prefix+pageNewPasskey, h.page((*visit).offerPasskey))

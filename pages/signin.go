@@ -140,7 +140,12 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	case err == nil:
 		return v.redirect(v.orAccount(view.Return))
 	case code == gatehouse.ErrSecondFactor.Code, code == gatehouse.ErrNoSecondFactor.Code:
-		return v.halfWay(proven, device, view.Return, code == gatehouse.ErrNoSecondFactor.Code)
+		// Where one is demanded, a passkey is one. Who has one adds no app by the password alone.
+		has, err := v.hasPasskeys(proven.ID)
+		if err != nil {
+			return err
+		}
+		return v.halfWay(proven, device, view.Return, code == gatehouse.ErrNoSecondFactor.Code && !has)
 	}
 	return v.refuse(view, err)
 }

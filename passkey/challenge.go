@@ -27,6 +27,7 @@ const (
 const (
 	toSignIn = "sign in"
 	toAdd    = "add"
+	toProve  = "second factor"
 )
 
 // asked is to whom a question was put.

@@ -26,7 +26,7 @@ type Offer struct {
 	User        person      `json:"user"`
 	Algorithms  []algorithm `json:"pubKeyCredParams"`
 	Timeout     int64       `json:"timeout"` // milliseconds
-	Exclude     []excluded  `json:"excludeCredentials"`
+	Exclude     []listed    `json:"excludeCredentials"`
 	Selection   selection   `json:"authenticatorSelection"`
 	Attestation string      `json:"attestation"`
 }
@@ -45,7 +45,7 @@ type (
 		Type string `json:"type"`
 		Alg  int    `json:"alg"`
 	}
-	excluded struct {
+	listed struct {
 		Type       string   `json:"type"`
 		ID         string   `json:"id"`
 		Transports []string `json:"transports"`
@@ -86,13 +86,13 @@ func (s *Service) OfferTo(ctx context.Context, who *gatehouse.Principal, u gateh
 	}
 	o := Offer{Challenge: encode(s.challenge(asked{toAdd, who.Realm, who.ID, browser})), RP: party{s.c.Site.ID, title},
 		User:    person{encode(s.handle(who.Realm, who.ID)), u.Name, u.Name},
-		Timeout: (answerWithin - leeway).Milliseconds(), Exclude: []excluded{}, Attestation: "none",
+		Timeout: (answerWithin - leeway).Milliseconds(), Exclude: []listed{}, Attestation: "none",
 		Selection: selection{"required", true, "required"}}
 	for _, alg := range []int{webauthn.ES256, webauthn.EdDSA, webauthn.RS256} {
 		o.Algorithms = append(o.Algorithms, algorithm{"public-key", alg})
 	}
 	for _, p := range list {
-		o.Exclude = append(o.Exclude, excluded{"public-key", encode(p.Credential.ID), p.Transports})
+		o.Exclude = append(o.Exclude, listed{"public-key", encode(p.Credential.ID), p.Transports})
 	}
 	return o, nil
 }

@@ -13,15 +13,20 @@ import (
 // Question is what a browser asks an authenticator (PublicKeyCredentialRequestOptionsJSON): any
 // passkey of this site, and the person behind it.
 type Question struct {
-	Challenge        string `json:"challenge"`
-	RPID             string `json:"rpId"`
-	Timeout          int64  `json:"timeout"` // milliseconds
-	UserVerification string `json:"userVerification"`
+	Challenge        string   `json:"challenge"`
+	RPID             string   `json:"rpId"`
+	Timeout          int64    `json:"timeout"`                    // milliseconds
+	Allow            []listed `json:"allowCredentials,omitempty"` // one of these; any when there are none
+	UserVerification string   `json:"userVerification"`
 }
 
 // Ask is a question to whoever wants to sign in to a realm with this browser.
 func (s *Service) Ask(realm string, browser []byte) Question {
-	return Question{Challenge: encode(s.challenge(asked{toSignIn, realm, "", browser})), RPID: s.c.Site.ID,
+	return s.question(asked{toSignIn, realm, "", browser})
+}
+
+func (s *Service) question(to asked) Question {
+	return Question{Challenge: encode(s.challenge(to)), RPID: s.c.Site.ID,
 		Timeout: (answerWithin - leeway).Milliseconds(), UserVerification: "required"}
 }
 
@@ -39,10 +44,13 @@ func (s *Service) SignIn(ctx context.Context, realm string, browser, answer []by
 	if err != nil {
 		return nil, s.refused(ctx, realm, "", ErrRefused.With(err))
 	}
-	to := asked{toSignIn, realm, "", browser}
-	var who *gatehouse.Principal
+	return s.answered(ctx, a, asked{toSignIn, realm, "", browser})
+}
+
+// answered is who answers a question, which is used up by it.
+func (s *Service) answered(ctx context.Context, a webauthn.Assertion, to asked) (who *gatehouse.Principal, _ error) {
 	found := ""
-	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		found = ""
 		p, err := tx.PasskeyOf(ctx, a.ID)
 		if errors.Is(err, gatehouse.NotFound) {
@@ -50,14 +58,14 @@ func (s *Service) SignIn(ctx context.Context, realm string, browser, answer []by
 		} else if err != nil {
 			return err
 		}
-		if p.Realm == realm {
+		if p.Realm == to.realm {
 			found = p.UserID
 		}
 		who, err = s.signIn(ctx, tx, p, a, to)
 		return err
 	})
 	if err != nil {
-		return nil, s.refused(ctx, realm, found, err)
+		return nil, s.refused(ctx, to.realm, found, err)
 	}
 	return who, nil
 }
@@ -72,10 +80,12 @@ func (s *Service) signIn(ctx context.Context, tx Tx, p Passkey, a webauthn.Asser
 		return nil, ErrRefused.With(err)
 	}
 	switch {
-	case !hmac.Equal(a.UserHandle, s.handle(p.Realm, p.UserID)):
+	case !hmac.Equal(a.UserHandle, s.handle(p.Realm, p.UserID)) && (to.user == "" || len(a.UserHandle) != 0): // §7.2 step 6: who is known already need not be told
 		return nil, ErrRefused.With(errors.New("the user handle is not that of its owner"))
 	case p.Realm != to.realm:
 		return nil, errRealm
+	case to.user != "" && p.UserID != to.user:
+		return nil, ErrRefused.With(errors.New("it is a passkey of another account"))
 	}
 	if err := s.spend(ctx, tx, challenge); err != nil {
 		return nil, err

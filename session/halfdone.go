@@ -115,11 +115,11 @@ func (h *HalfDone) put(ctx context.Context, r once.Record, realm string, device 
 	return h.c.Run(ctx, func(ctx context.Context, tx HalfDoneTx) error { return tx.PutOnce(ctx, r) })
 }
 
-// Waits tells whether a sign-in waits in this browser for a code, or, enrols, for a second factor to
-// be added; the error is second_factor_invalid where none does.
-func (h *HalfDone) Waits(ctx context.Context, realm string, text, device gatehouse.Secret) (enrols bool, err error) {
+// Waits tells whose sign-in waits in this browser for a second factor, or, enrols, for one to be added; the
+// error is second_factor_invalid where none does.
+func (h *HalfDone) Waits(ctx context.Context, realm string, text, device gatehouse.Secret) (userID string, enrols bool, err error) {
 	_, d, err := h.find(ctx, realm, text, device)
-	return d.Enrols, err
+	return d.User, d.Enrols, err
 }
 
 // Enrolling is who may add the second factor that a sign-in in this browser waits for: the person
@@ -204,6 +204,17 @@ func (h *HalfDone) open(realm string, r once.Record, device gatehouse.Secret) (d
 // Errors: second_factor_invalid, for a wrong code and where nothing waits; those of
 // [factor.Service.Prove], after which it still waits.
 func (h *HalfDone) Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error) {
+	return h.FinishBy(ctx, realm, text, device, func(ctx context.Context, p *gatehouse.Principal) (*gatehouse.Principal, error) {
+		return h.c.Codes.Complete(ctx, p, gatehouse.Subject{ID: p.ID, Kind: p.Kind, Name: p.Name, SecondFactor: true}, code)
+	})
+}
+
+// FinishBy is [HalfDone.Finish] by whatever prove accepts beside the password that p, whom it is given, has
+// proved. What prove refuses as wrong (Unauthenticated) counts as a wrong code.
+//
+// Errors: second_factor_invalid where nothing waits; those of prove.
+func (h *HalfDone) FinishBy(ctx context.Context, realm string, text, device gatehouse.Secret,
+	prove func(ctx context.Context, p *gatehouse.Principal) (*gatehouse.Principal, error)) (*gatehouse.Principal, error) {
 	r, d, err := h.find(ctx, realm, text, device)
 	if err == nil && d.Enrols {
 		err = errNoHalfDone
@@ -220,12 +231,11 @@ func (h *HalfDone) Finish(ctx context.Context, realm string, text, device, code 
 	if d, err = h.open(realm, r, device); err != nil { // as it is now, with all tries
 		return nil, err
 	}
-	who := gatehouse.Subject{ID: d.User, Kind: gatehouse.KindUser, Name: d.Name, SecondFactor: true}
-	done, err := h.c.Codes.Complete(ctx, d.principal(realm), who, code)
+	done, err := prove(ctx, d.principal(realm))
 	if err == nil {
 		return done, nil
 	}
-	if gatehouse.CodeOf(err) == factor.ErrCode.Code {
+	if gatehouse.KindOf(err) == gatehouse.Unauthenticated {
 		d.Tries++
 	}
 	if d.Tries < HalfDoneTries {

@@ -74,7 +74,7 @@ func TestHalfDone(t *testing.T) {
 			"another realm": {"shop", text, "a-device"}, "another browser": {"main", text, "b-device"}, "no device": {"main", text, ""},
 			"nothing": {"main", "", "a-device"}, "another text": {"main", begin() + "x", "a-device"}, "a long text": {"main", gatehouse.Secret(bytes.Repeat([]byte("x"), 4096)), "a-device"},
 		} {
-			_, err := last.Waits(ctx, c.realm.Reveal(), c.text, c.device)
+			_, _, err := last.Waits(ctx, c.realm.Reveal(), c.text, c.device)
 			refused(what, err)
 			_, err = last.Finish(ctx, c.realm.Reveal(), c.text, c.device, "right")
 			refused(what, err)
@@ -107,7 +107,7 @@ func TestHalfDone(t *testing.T) {
 			t.Errorf("slowed down: %v", err)
 		}
 		codes.fail = factor.ErrCode
-		if _, err := last.Waits(ctx, "main", text, "a-device"); err != nil {
+		if _, _, err := last.Waits(ctx, "main", text, "a-device"); err != nil {
 			t.Errorf("after four: %v", err)
 		}
 		p, err := last.Finish(ctx, "main", text, "a-device", "right")
@@ -123,7 +123,7 @@ func TestHalfDone(t *testing.T) {
 
 		text = begin()
 		now = now.Add(session.HalfDoneFor)
-		_, err = first.Waits(ctx, "main", text, "a-device")
+		_, _, err = first.Waits(ctx, "main", text, "a-device")
 		refused("too late", err)
 		refused("too late", try(text, "right"))
 

@@ -61,6 +61,18 @@ if (able && signIn) {
   });
 }
 
+// The second step, after a password: only by the button, beside what else there is.
+const second = document.getElementById("second");
+if (able && second) {
+  second.hidden = false;
+  const without = document.getElementById("no-passkeys");
+  if (without) without.hidden = true;
+  second.addEventListener("submit", (event) => {
+    event.preventDefault();
+    ask(second, get());
+  });
+}
+
 const add = document.getElementById("add");
 if (able && add) {
   add.hidden = false;
