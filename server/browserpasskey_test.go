@@ -63,6 +63,25 @@ func TestBrowserPasskey(t *testing.T) {
 	if p.Text("username") != "bob" {
 		t.Errorf("at %s", p.URL())
 	}
+	// After a password, where a second factor is demanded.
+	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main", "bearer", d.AdminToken, "body", `{"settings":{"mfa":"required"}}`).want(t, "mfa", 200)
+	p.Follow("signout")
+	p.Follow("submit")
+	key.Recognise(false)
+	p.Go(base + "/signin")
+	p.Type("identifier", "bob")
+	p.Follow("continue")
+	p.Type("password", d.Users["bob"].Password)
+	p.Follow("submit")
+	if p.Has("#code") || !strings.HasSuffix(p.URL(), "/signin/factor") {
+		t.Fatalf("after the password: %s", p.URL())
+	}
+	p.Press("use-passkey")
+	p.Wait("passkey-failed")
+	key.Recognise(true)
+	if status := p.Follow("use-passkey"); status != 200 || p.Text("username") != "bob" {
+		t.Fatalf("by password and passkey: %d at %s", status, p.URL())
+	}
 	if said := p.Complaints(); len(said) != 0 {
 		t.Errorf("the browser complains: %q", said)
 	}
