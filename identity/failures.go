@@ -64,7 +64,7 @@ type failureState struct {
 	// Blocks are attempts that nodes have reserved. Each counts as failed, used or not,
 	// until who reserved it says otherwise or a success forgives it.
 	Blocks []block `json:"blocks,omitempty"`
-	Known  []seen  `json:"known,omitempty"` // networks, the latest last
+	Known  []seen  `json:"known,omitempty"` // networks and devices, the latest last
 	Last   int64   `json:"last,omitempty"`  // microseconds since 1970, when a block was reserved
 }
 
@@ -75,7 +75,7 @@ type block struct {
 }
 
 type seen struct {
-	Network []byte `json:"net"` // keyed hash
+	Network []byte `json:"net"` // keyed hash, of a device after a byte of its own ([Throttle.placeHash])
 	At      int64  `json:"at"`  // microseconds
 }
 
@@ -133,16 +133,15 @@ func (s *failureState) add(id string, n int, now time.Time) int {
 	return s.Blocks[at].Size
 }
 
-// homes are the networks of an account that the nodes know.
+// homes are the networks and devices of an account that the nodes know.
 type homes struct {
 	list []seen
 	read time.Time
 }
 
-func (s *failureState) remember(network []byte, now time.Time, most int) {
-	s.Known = slices.DeleteFunc(s.Known, func(k seen) bool { return hmac.Equal(k.Network, network) })
-	s.Known = append(s.Known, seen{network, now.UnixMicro()})
-	s.Known = s.Known[max(0, len(s.Known)-most):]
+func (s *failureState) remember(place []byte, now time.Time, most int) {
+	s.Known = slices.DeleteFunc(s.Known, func(k seen) bool { return hmac.Equal(k.Network, place) })
+	s.Known = latest(append(s.Known, seen{place, now.UnixMicro()}), most, func(k seen) bool { return len(k.Network) == deviceHashSize })
 }
 
 // lease is attempts of one counter that this node reserved: a block in the store, which
@@ -166,19 +165,35 @@ func (t *Throttle) hashed(parts ...string) (out counterKey) {
 	return out
 }
 
-func (t *Throttle) networkHash(pair pairKey) []byte {
+// deviceHashSize tells the hash of a device from that of a network.
+const deviceHashSize = 1 + len(counterKey{})
+
+// placeHash is under what a network or device is stored.
+func (t *Throttle) placeHash(pair pairKey) []byte {
+	if pair.device != (deviceID{}) {
+		return append([]byte{'d'}, pair.device[:]...)
+	}
 	h := t.hashed("gatehouse network", string(pair.account[:]), pair.network.String())
 	return h[:]
 }
 
 // counterOf is the counter that an attempt is reserved of, and its steps: of the account
-// where the network is unknown, else of the two together. One of the two bounds every
-// guesser to a hundred.
+// where neither network nor device is known, else of the account and what is known. One of
+// them bounds every guesser to a hundred.
 func (t *Throttle) counterOf(pair pairKey, known bool) (counterKey, Steps) {
-	if known {
-		return t.hashed("gatehouse pair", string(pair.account[:]), pair.network.String()), t.cfg.Pair
+	switch {
+	case !known:
+		return counterKey(pair.account), t.cfg.Account
+	case pair.device != deviceID{}:
+		return t.hashed("gatehouse pair of a device", string(pair.account[:]), string(pair.device[:])), t.cfg.Device
 	}
-	return counterKey(pair.account), t.cfg.Account
+	return t.hashed("gatehouse pair", string(pair.account[:]), pair.network.String()), t.cfg.Pair
+}
+
+// pairSteps are those of an account with a network, or with a device.
+func (t *Throttle) pairSteps(pair pairKey) Steps {
+	_, steps := t.counterOf(pair, true)
+	return steps
 }
 
 // visited is what a visit of the store found out.
@@ -194,7 +209,7 @@ type visited struct {
 
 // visit reserves attempts of the counter of an attempt, or finds out why not. When the
 // store does not answer, there are none: an unbounded guesser would be worse.
-func (t *Throttle) visit(ctx context.Context, pair pairKey, known bool) error {
+func (t *Throttle) visit(ctx context.Context, c caller, pair pairKey, known bool) error {
 	key, steps := t.counterOf(pair, known)
 	_, err, _ := t.visits.Do(string(key[:]), func() (any, error) {
 		ctx, cancel := context.WithTimeout(ctx, visitTimeout)
@@ -214,7 +229,7 @@ func (t *Throttle) visit(ctx context.Context, pair pairKey, known bool) error {
 		t.mu.Unlock()
 		var v visited
 		err := t.change(ctx, key[:], func(s *failureState, now time.Time) bool {
-			if !known && t.welcome(pair, s.Known, now) {
+			if !known && t.welcome(c, s.Known, now) {
 				v = visited{count: -1} // it is at home after all: its own counter decides
 				return false
 			}
@@ -289,44 +304,52 @@ func (t *Throttle) learn(pair pairKey, known bool, key counterKey, v visited, be
 	l.others, l.until = v.others, began.Add(leaseFor)
 }
 
-// welcome notes what the nodes know of an account, and reports whether a network is known.
-func (t *Throttle) welcome(pair pairKey, list []seen, now time.Time) bool {
+// welcome notes what the nodes know of an account, and reports whether its caller is to be
+// judged as one who is known.
+func (t *Throttle) welcome(c caller, list []seen, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.homes.put(pair.account, homes{list, now})
-	return t.isKnown(pair, now)
+	t.homes.put(c.account, homes{list, now})
+	_, known, _ := t.way(c, now)
+	return known
 }
 
-// knownElsewhere reports whether another node knows the network, as far as this one was told.
+// knownElsewhere reports whether another node knows the network or device, as far as this one was told.
 func (t *Throttle) knownElsewhere(pair pairKey, now time.Time) bool {
 	h := t.homes.get(pair.account)
-	if len(h.list) == 0 || !pair.network.IsValid() {
+	if len(h.list) == 0 || !pair.place() {
 		return false
 	}
-	hash := t.networkHash(pair)
+	hash := t.placeHash(pair)
 	return slices.ContainsFunc(h.list, func(k seen) bool {
 		return hmac.Equal(k.Network, hash) && now.Sub(time.UnixMicro(k.At)) < t.cfg.KnownFor
 	})
 }
 
-// asks tells whether it was worth while to ask the store for the networks of an account
-// before somebody is refused, and does so: he may be at home, as another node knows. That
-// is done for an account now and then, and for all of them so often that those who are
-// refused cost the store little.
-func (t *Throttle) asks(ctx context.Context, pair pairKey) bool {
-	if t.cfg.Run == nil || !pair.network.IsValid() {
+// asks tells whether it was worth while to ask the store for the networks and devices of an
+// account before somebody is refused, and does so: he may be at home, as another node knows.
+// That is done for an account now and then, and for all of them so often that those who are
+// refused cost the store little; those who show a device cookie are not crowded out by those
+// who have none.
+func (t *Throttle) asks(ctx context.Context, c caller) bool {
+	cookie := 0
+	if c.device != (deviceID{}) {
+		cookie = 1
+	}
+	if t.cfg.Run == nil || !c.network.IsValid() && cookie == 0 {
 		return false
 	}
 	t.mu.Lock()
 	now := t.cfg.Now()
 	if now.Sub(t.askedAt) >= time.Second {
-		t.asked, t.askedAt = 0, now
+		t.asked, t.askedAt = [2]int{}, now
 	}
-	old := now.Sub(t.homes.get(pair.account).read) >= askEvery
-	ask := old && t.asked < mostAsked && !t.isKnown(pair, now)
+	old := now.Sub(t.homes.get(c.account).read) >= askEvery
+	unknown := !t.isKnown(c.atNetwork(), now) || cookie == 1 && !t.isKnown(c.atDevice(), now)
+	ask := old && t.asked[cookie] < mostAsked && unknown
 	if ask {
-		t.asked++
-		t.homes.put(pair.account, homes{t.homes.get(pair.account).list, now}) // others need not ask now
+		t.asked[cookie]++
+		t.homes.put(c.account, homes{t.homes.get(c.account).list, now}) // others need not ask now
 	}
 	t.mu.Unlock()
 	if !ask {
@@ -335,8 +358,8 @@ func (t *Throttle) asks(ctx context.Context, pair pairKey) bool {
 	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
 	defer cancel()
 	home := false
-	err := t.change(ctx, pair.account[:], func(s *failureState, now time.Time) bool {
-		home = t.welcome(pair, s.Known, now)
+	err := t.change(ctx, c.account[:], func(s *failureState, now time.Time) bool {
+		home = t.welcome(c, s.Known, now)
 		return false
 	})
 	return err == nil && home
@@ -393,7 +416,13 @@ func (k *ticket) settle(ctx context.Context) {
 	t := k.t
 	t.mu.Lock()
 	now, l := t.cfg.Now(), k.lease
-	refresh := k.pair.network.IsValid() && t.unkept(k.pair, now)
+	var places [][]byte
+	for _, pair := range []pairKey{k.caller.atNetwork(), k.pair} { // one, when it was judged by its network
+		if t.unkept(pair, now) {
+			places = append(places, t.placeHash(pair))
+		}
+	}
+	refresh := len(places) > 0
 	release := l != nil && (l.others > 0 || l.failed > 0 || refresh && !k.known)
 	back := 0
 	if release {
@@ -405,21 +434,25 @@ func (k *ticket) settle(ctx context.Context) {
 	t.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
 	defer cancel()
-	network := t.networkHash(k.pair)
+	remember := func(s *failureState, now time.Time) {
+		for _, place := range places {
+			s.remember(place, now, t.cfg.KnownNetworks)
+		}
+	}
 	var err error
 	if release {
 		err = t.change(ctx, l.key[:], func(s *failureState, now time.Time) bool {
 			s.giveBack(l.block, back)
 			s.forgive(now)
-			if refresh && !k.known {
-				s.remember(network, now, t.cfg.KnownNetworks)
+			if !k.known {
+				remember(s, now)
 			}
 			return true
 		})
 	}
 	if err == nil && refresh && (k.known || !release) {
 		err = t.change(ctx, k.pair.account[:], func(s *failureState, now time.Time) bool {
-			s.remember(network, now, t.cfg.KnownNetworks)
+			remember(s, now)
 			return true
 		})
 	}

@@ -218,7 +218,7 @@ func TestHomeIsKnownToAllNodes(t *testing.T) {
 	f.succeeds(2, "192.0.2.1")
 	f.clock.advance(29 * 24 * time.Hour)
 	f.restart(0)
-	if _, known, _ := f.nodes[0].enter(from(accountID{1}, "192.0.2.1")); known {
+	if _, _, known, _ := f.nodes[0].enter(from(accountID{1}, "192.0.2.1")); known {
 		t.Error("known before the store was asked")
 	}
 	f.succeeds(0, "192.0.2.1") // as of the last success

@@ -9,7 +9,7 @@ import (
 )
 
 // AttemptCode counts one try at a code of a user's second factors and calls check, which tells
-// whether the code is right; the address is that in ctx. The throttle is that of passwords, with
+// whether the code is right; the address is that in ctx, the device that of [WithDevice]. The throttle is that of passwords, with
 // counters of their own: a code is asked for after a right password, which would forgive
 // every wrong code before it if they were counted together. The try ends, and counts, even when
 // the caller has left.
@@ -17,7 +17,8 @@ import (
 // Errors: too_many_attempts, and check was not called; attempts_unavailable; those of check.
 // right is false then.
 func (s *Service) AttemptCode(ctx context.Context, realm, userID string, check func(context.Context) (right bool, err error)) (right bool, err error) {
-	from := caller{realm: realm, account: s.codeAccount(realm, userID), network: network(gatehouse.AddressFrom(ctx))}
+	account := s.codeAccount(realm, userID)
+	from := caller{realm: realm, account: account, network: network(gatehouse.AddressFrom(ctx)), device: s.cfg.Throttle.device(account, deviceFrom(ctx))}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 	defer cancel()
 	ticket, err := s.cfg.Throttle.begin(ctx, from)

@@ -86,16 +86,20 @@ type Config struct {
 }
 
 // Attempt is one try to log in with a password. Address is the client's, without
-// port, as the trusted-proxy rules give it.
+// port, as the trusted-proxy rules give it. Device is the text of the browser's device
+// cookie, "" without one: where the account has signed in with it ([Service.SignedIn]),
+// the attempt is counted by account and device alone, so that no attack from elsewhere
+// slows it.
 type Attempt struct {
 	Realm    string
 	Username string
 	Password gatehouse.Secret
 	Address  string
+	Device   gatehouse.Secret
 }
 
-func (a Attempt) caller(account accountID) caller {
-	return caller{realm: a.Realm, account: account, network: network(a.Address)}
+func (s *Service) caller(a Attempt, account accountID) caller {
+	return caller{realm: a.Realm, account: account, network: network(a.Address), device: s.cfg.Throttle.device(account, a.Device)}
 }
 
 // Stats counts what a [Service] did.
@@ -205,7 +209,7 @@ const (
 func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	key, account := s.account(a.Realm, a.Username)
 	// Before anything that costs: a guesser pays first.
-	if err := s.cfg.Throttle.peek(ctx, a.caller(account)); err != nil {
+	if err := s.cfg.Throttle.peek(ctx, s.caller(a, account)); err != nil {
 		return User{}, s.refused(ctx, a, account, nil, err)
 	}
 	if u, ok := s.recall(a, key, account); ok {
@@ -237,10 +241,10 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	}
 	// The same attempt many times at once, as a client starting up makes it, is
 	// one attempt: one count, one hash, one event. From another network it is
-	// another. It ends and is recorded even when its callers have left, so that
-	// nobody guesses unseen by hanging up.
-	net := network(a.Address).String()
-	ch := s.flights.DoChan(string(proof[:])+net, func() (result any, err error) {
+	// another, and with another device. It ends and is recorded even when its callers
+	// have left, so that nobody guesses unseen by hanging up.
+	who := s.caller(a, account)
+	ch := s.flights.DoChan(string(proof[:])+string(who.device[:])+who.network.String(), func() (result any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 		defer cancel()
 		defer caught(&err)
@@ -299,7 +303,7 @@ func usable(u *User) bool { return u.ID != "" && !u.Disabled && u.PasswordHash !
 // returns with an error is for the record alone.
 func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u User) (_ User, err error) {
 	defer caught(&err)
-	ticket, err := s.cfg.Throttle.begin(ctx, a.caller(account))
+	ticket, err := s.cfg.Throttle.begin(ctx, s.caller(a, account))
 	if err != nil {
 		return u, err
 	}

@@ -37,11 +37,14 @@ type Steps struct {
 // the table in the package documentation gives.
 type ThrottleConfig struct {
 	Pair, Account, Address Steps
+	// Device is for one known device of one account.
+	Device Steps
 	// GlobalBurst failures of unknown networks may happen at once in one realm (300),
 	// and GlobalRate each second (5).
 	GlobalBurst, GlobalRate float64
-	// KnownFor is how long a network stays known for an account after the last
-	// success from it (30 days), KnownNetworks how many an account has (16).
+	// KnownFor is how long a network or a device stays known for an account after the
+	// last success from it (30 days), KnownNetworks how many networks an account has
+	// (16), and how many devices.
 	KnownFor      time.Duration
 	KnownNetworks int
 	// Entries bounds each of the tables (100,000).
@@ -67,11 +70,11 @@ type Throttle struct {
 	pairs    *lru[pairKey, *counter]
 	accounts *lru[accountID, *counter]
 	networks *lru[netip.Prefix, *counter]
-	known    *lru[accountID, []knownNetwork]
+	known    *lru[accountID, []knownPlace]
 	leases   *lru[counterKey, *lease]
 	homes    *lru[accountID, homes]
 	realms   *lru[string, *bucket]
-	asked    int // in the second that began at askedAt
+	asked    [2]int // in the second that began at askedAt, for those without a device cookie and with one
 	askedAt  time.Time
 	visits   singleflight.Group
 	unsent   pending       // what the store was not told yet
@@ -83,19 +86,27 @@ type caller struct {
 	realm   string
 	account accountID
 	network netip.Prefix
+	device  deviceID // of the device cookie; zero without one
 }
 
-func (c caller) pair() pairKey { return pairKey{c.account, c.network} }
+// atNetwork is the counter of the caller's network, atDevice that of the device.
+func (c caller) atNetwork() pairKey { return pairKey{account: c.account, network: c.network} }
+func (c caller) atDevice() pairKey  { return pairKey{account: c.account, device: c.device} }
 
+// pairKey is an account with a network or with a device.
 type pairKey struct {
 	account accountID
 	network netip.Prefix
+	device  deviceID
 }
 
-type knownNetwork struct {
-	network netip.Prefix
-	last    time.Time
-	kept    time.Time // when the store was last told
+// place reports whether there is a network or a device that can be known.
+func (p pairKey) place() bool { return p.network.IsValid() || p.device != deviceID{} }
+
+type knownPlace struct {
+	pair pairKey
+	last time.Time
+	kept time.Time // when the store was last told
 }
 
 // counter counts failures. n is as it was at last, the time of the last failure
@@ -111,7 +122,7 @@ type counter struct {
 // before the first has failed.
 type ticket struct {
 	t       *Throttle
-	realm   string
+	caller  caller
 	pair    pairKey
 	known   bool
 	charges []charge
@@ -137,6 +148,7 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	set(&cfg.Pair, Steps{Free: 5, Base: time.Second, Cap: 15 * time.Minute, Hard: 100, HardWait: time.Hour, Forget: 24 * time.Hour})
 	set(&cfg.Account, Steps{Free: 20, Base: time.Second, Cap: 15 * time.Minute, Hard: 100, HardWait: 24 * time.Hour, Forget: 30 * 24 * time.Hour})
 	set(&cfg.Address, Steps{Free: 30, Base: time.Second, Cap: 15 * time.Minute, Decay: 5 * time.Minute, Forget: 24 * time.Hour})
+	set(&cfg.Device, Steps{Free: 5, Base: time.Second, Cap: 15 * time.Minute, Hard: 20, HardWait: 24 * time.Hour, Forget: 30 * 24 * time.Hour})
 	if cfg.GlobalBurst == 0 {
 		cfg.GlobalBurst = 300
 	}
@@ -162,7 +174,7 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	if len(cfg.Key) < 32 {
 		return nil, errors.New("identity: the throttle's key has less than 32 bytes")
 	}
-	for _, s := range []Steps{cfg.Pair, cfg.Account, cfg.Address} {
+	for _, s := range []Steps{cfg.Pair, cfg.Account, cfg.Address, cfg.Device} {
 		// NIST SP 800-63B-4 §3.2.2: no more than 100 consecutive failures.
 		if s.Free < 0 || s.Free > 100 || s.Hard > 100 || s.Base <= 0 || s.Cap < s.Base || s.Forget < max(s.Cap, s.HardWait) || s.Hard > 0 && s.HardWait < s.Cap {
 			return nil, errors.New("identity: the steps of the throttle do not slow anybody down")
@@ -172,7 +184,7 @@ func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 		return nil, errors.New("identity: the bounds of the throttle must be positive")
 	}
 	return &Throttle{cfg: cfg, pairs: newLRU[pairKey, *counter](cfg.Entries), accounts: newLRU[accountID, *counter](cfg.Entries),
-		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[accountID, []knownNetwork](cfg.Entries),
+		networks: newLRU[netip.Prefix, *counter](cfg.Entries), known: newLRU[accountID, []knownPlace](cfg.Entries),
 		leases: newLRU[counterKey, *lease](cfg.Entries), homes: newLRU[accountID, homes](cfg.Entries),
 		realms: newLRU[string, *bucket](cfg.Entries), unsent: pending{}, counted: make(chan struct{}, 1)}, nil
 }
@@ -197,15 +209,14 @@ func network(address string) netip.Prefix {
 // peek tells whether an attempt would be let through now, and counts nothing.
 // Error: too_many_attempts.
 func (t *Throttle) peek(ctx context.Context, c caller) error {
-	pair := c.pair()
 	look := func() error {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		now := t.cfg.Now()
-		return t.refusal(c.realm, pair, t.isKnown(pair, now), now)
+		_, _, wait := t.way(c, t.cfg.Now())
+		return refusal(wait)
 	}
 	err := look()
-	if err != nil && t.asks(ctx, pair) {
+	if err != nil && t.asks(ctx, c) {
 		err = look()
 	}
 	return err
@@ -216,17 +227,16 @@ func (t *Throttle) peek(ctx context.Context, c caller) error {
 // Errors: too_many_attempts, the same for accounts that exist and that do not;
 // attempts_unavailable when the store cannot be asked and nothing is reserved.
 func (t *Throttle) begin(ctx context.Context, c caller) (*ticket, error) {
-	pair := c.pair()
 	// Each visit brings attempts, which others may use first, or a wait.
 	for range maxVisits {
-		k, known, err := t.enter(c)
-		if err != nil && t.asks(ctx, pair) {
+		k, pair, known, err := t.enter(c)
+		if err != nil && t.asks(ctx, c) {
 			continue
 		}
 		if k != nil || err != nil {
 			return k, err
 		}
-		if err := t.visit(ctx, pair, known); err != nil {
+		if err := t.visit(ctx, c, pair, known); err != nil {
 			return nil, err
 		}
 	}
@@ -238,27 +248,27 @@ const maxVisits = 200
 
 // enter lets an attempt through by what this node has reserved. Without a ticket and an
 // error, more must be reserved first.
-func (t *Throttle) enter(c caller) (k *ticket, known bool, err error) {
+func (t *Throttle) enter(c caller) (k *ticket, pair pairKey, known bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	pair, now := c.pair(), t.cfg.Now()
-	known = t.isKnown(pair, now)
-	if err := t.refusal(c.realm, pair, known, now); err != nil {
-		return nil, known, err
+	now := t.cfg.Now()
+	pair, known, wait := t.way(c, now)
+	if wait > 0 {
+		return nil, pair, known, refusal(wait)
 	}
-	k = &ticket{t: t, realm: c.realm, pair: pair, known: known}
+	k = &ticket{t: t, caller: c, pair: pair, known: known}
 	if t.cfg.Run != nil {
 		key, _ := t.counterOf(pair, known)
 		l := t.leases.get(key)
 		if l == nil || l.left == 0 || !now.Before(l.until) {
-			return nil, known, nil
+			return nil, pair, known, nil
 		}
 		l.left--
 		l.failed++
 		l.flying++
 		k.lease = l
 	}
-	k.charge(take(t.pairs, pair), t.cfg.Pair, now)
+	k.charge(take(t.pairs, pair), t.pairSteps(pair), now)
 	if !known {
 		k.charge(take(t.accounts, pair.account), t.cfg.Account, now)
 		k.charge(take(t.networks, pair.network), t.cfg.Address, now)
@@ -267,7 +277,7 @@ func (t *Throttle) enter(c caller) (k *ticket, known bool, err error) {
 		b.level++
 		t.count(c.realm, pair.network, 1)
 	}
-	return k, known, nil
+	return k, pair, known, nil
 }
 
 func take[K comparable](l *lru[K, *counter], key K) *counter {
@@ -279,8 +289,9 @@ func take[K comparable](l *lru[K, *counter], key K) *counter {
 	return c
 }
 
-// success takes the count back and notes the network as known for the account.
-// The failures of this network for this account are forgotten. Those of all
+// success takes the count back and notes the network as known for the account, and
+// the device anew that was known.
+// The failures of this network or device for this account are forgotten. Those of all
 // unknown networks together are forgotten only when this was one of them:
 // otherwise an owner who calls each second would give a guesser a fresh start
 // each second.
@@ -298,7 +309,10 @@ func (k *ticket) success(ctx context.Context) {
 	k.t.mu.Lock()
 	defer k.t.mu.Unlock()
 	now := k.t.cfg.Now()
-	k.t.remember(k.pair, now, now)
+	k.t.remember(k.caller.atNetwork(), now, now)
+	if k.pair.device != (deviceID{}) {
+		k.t.remember(k.pair, now, now)
+	}
 }
 
 // fail says that the attempt was wrong, as it counts since its beginning.
@@ -370,27 +384,47 @@ func (k *ticket) refund() {
 		}
 	}
 	if !k.known && len(k.charges) > 0 {
-		b := k.t.bucket(k.realm)
+		b := k.t.bucket(k.caller.realm)
 		b.level = max(0, b.level-1)
-		k.t.count(k.realm, k.pair.network, -1)
+		k.t.count(k.caller.realm, k.pair.network, -1)
 	}
 	k.charges = nil // a second call does nothing
 }
 
-// refusal is the error for a pair that has to wait, or nil.
-func (t *Throttle) refusal(realm string, pair pairKey, known bool, now time.Time) error {
-	var wait time.Duration
-	check := func(c *counter) {
-		if c != nil {
-			wait = max(wait, c.until.Sub(now))
+// way is the counter that an attempt is judged by, whether it is of a known network or
+// device, and how long the caller waits. A known device goes first, as nobody else has
+// it. One that has to wait is no better than none: so whoever has stolen it keeps its
+// owner from nothing.
+func (t *Throttle) way(c caller, now time.Time) (pair pairKey, known bool, wait time.Duration) {
+	device := c.atDevice()
+	own := c.device != deviceID{} && t.isKnown(device, now)
+	if own {
+		if wait = t.pairs.get(device).wait(now); wait <= 0 {
+			return device, true, 0
 		}
 	}
-	check(t.pairs.get(pair))
+	pair = c.atNetwork()
+	known = t.isKnown(pair, now)
+	other := t.pairs.get(pair).wait(now)
 	if !known {
-		check(t.accounts.get(pair.account))
-		check(t.networks.get(pair.network))
-		wait = max(wait, t.full(t.bucket(realm), now))
+		other = max(other, t.accounts.get(pair.account).wait(now), t.networks.get(pair.network).wait(now), t.full(t.bucket(c.realm), now))
 	}
+	if !own || other < wait {
+		wait = other
+	}
+	return pair, known, wait
+}
+
+// wait is how long callers have to wait; nil counts nothing.
+func (c *counter) wait(now time.Time) time.Duration {
+	if c == nil {
+		return 0
+	}
+	return c.until.Sub(now)
+}
+
+// refusal is the error for who has to wait, or nil.
+func refusal(wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}
@@ -401,34 +435,51 @@ func (t *Throttle) refusal(realm string, pair pairKey, known bool, now time.Time
 }
 
 func (t *Throttle) isKnown(pair pairKey, now time.Time) bool {
-	return slices.ContainsFunc(t.known.get(pair.account), func(k knownNetwork) bool {
-		return k.network == pair.network && now.Sub(k.last) < t.cfg.KnownFor
+	return slices.ContainsFunc(t.known.get(pair.account), func(k knownPlace) bool {
+		return k.pair == pair && now.Sub(k.last) < t.cfg.KnownFor
 	}) || t.knownElsewhere(pair, now)
 }
 
-// unkept reports whether the store has to be told that the network is known.
+// unkept reports whether the store has to be told that a network or device is known.
 func (t *Throttle) unkept(pair pairKey, now time.Time) bool {
-	return !slices.ContainsFunc(t.known.get(pair.account), func(k knownNetwork) bool {
-		return k.network == pair.network && now.Sub(k.kept) < keepKnown
+	return pair.place() && !slices.ContainsFunc(t.known.get(pair.account), func(k knownPlace) bool {
+		return k.pair == pair && now.Sub(k.kept) < keepKnown
 	})
 }
 
-// remember notes the network as the account's latest, dropping the oldest. kept is when the
-// store was told, at the latest. Callers without a known address are strangers always.
+// remember notes a network or device as the account's latest, dropping the oldest of its
+// kind. kept is when the store was told, at the latest. Callers without a known address are
+// strangers always.
 func (t *Throttle) remember(pair pairKey, last, kept time.Time) {
-	if !pair.network.IsValid() {
+	if !pair.place() {
 		return
 	}
-	next := knownNetwork{network: pair.network, last: last}
-	list := slices.DeleteFunc(slices.Clone(t.known.get(pair.account)), func(k knownNetwork) bool {
-		if k.network == pair.network {
+	next := knownPlace{pair: pair, last: last}
+	list := slices.DeleteFunc(slices.Clone(t.known.get(pair.account)), func(k knownPlace) bool {
+		if k.pair == pair {
 			next.kept = k.kept
 		}
-		return k.network == pair.network
+		return k.pair == pair
 	})
 	if kept.Sub(next.kept) >= keepKnown {
 		next.kept = kept
 	}
-	list = append(list, next)
-	t.known.put(pair.account, list[max(0, len(list)-t.cfg.KnownNetworks):])
+	t.known.put(pair.account, latest(append(list, next), t.cfg.KnownNetworks, func(k knownPlace) bool { return k.pair.device != deviceID{} }))
+}
+
+// latest are the last most networks of a list, and the last most devices.
+func latest[T any](list []T, most int, device func(T) bool) []T {
+	count := [2]int{}
+	out := make([]T, 0, len(list))
+	for _, one := range slices.Backward(list) {
+		kind := 0
+		if device(one) {
+			kind = 1
+		}
+		if count[kind]++; count[kind] <= most {
+			out = append(out, one)
+		}
+	}
+	slices.Reverse(out)
+	return out
 }

@@ -38,6 +38,7 @@ type house struct {
 	mu       sync.Mutex
 	refuse   error // what the next password gets, whatever it is
 	tried    []identity.Attempt
+	signedIn []string // user and device cookie
 	sessions map[string]*gatehouse.Principal // by the text of the cookie
 	device   map[string]gatehouse.Secret
 	ended    map[string]bool // sessions that ended with others
@@ -114,6 +115,12 @@ func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.
 		return identity.User{ID: "usr_amy", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "amy"}, nil
 	}
 	return identity.User{}, credential.ErrInvalidCredentials
+}
+
+func (h *house) SignedIn(_ context.Context, p *gatehouse.Principal, device gatehouse.Secret) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.signedIn = append(h.signedIn, p.ID+" "+device.Reveal())
 }
 
 func (h *house) User(_ context.Context, realm, id string) (*identity.User, error) {

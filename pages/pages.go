@@ -20,6 +20,8 @@ var templates embed.FS // read-only
 // Passwords verifies a password; *identity.Service does, for every way to log in.
 type Passwords interface {
 	VerifyPassword(ctx context.Context, a identity.Attempt) (identity.User, error)
+	// SignedIn notes the device of whoever has a session now as known for the account.
+	SignedIn(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret)
 }
 
 // Users tells who a user is now; *identity.Directory does.

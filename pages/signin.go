@@ -128,7 +128,7 @@ func (v *visit) signInSent() error {
 func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	ctx := v.r.Context()
 	u, err := v.h.c.Passwords.VerifyPassword(ctx, identity.Attempt{Realm: v.realm.Name, Username: view.Identifier, Password: password,
-		Address: gatehouse.AddressFrom(ctx)})
+		Address: gatehouse.AddressFrom(ctx), Device: v.device()})
 	if err != nil {
 		return v.refuse(view, err)
 	}
@@ -176,6 +176,7 @@ func (v *visit) open(p *gatehouse.Principal, device gatehouse.Secret) error {
 			return err
 		}
 	}
+	v.h.c.Passwords.SignedIn(ctx, p, device)
 	v.setCookie(cookieSession+v.realm.Name, text.Reveal(), max(int(opened.ExpiresAt.Sub(v.h.c.Now())/time.Second), 1))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/factor"
+	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 )
@@ -231,7 +232,7 @@ func (h *HalfDone) FinishBy(ctx context.Context, realm string, text, device gate
 	if d, err = h.open(realm, r, device); err != nil { // as it is now, with all tries
 		return nil, err
 	}
-	done, err := prove(ctx, d.principal(realm))
+	done, err := prove(identity.WithDevice(ctx, device), d.principal(realm))
 	if err == nil {
 		return done, nil
 	}

@@ -1,0 +1,80 @@
+package identity
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// deviceID stands for one browser beside one account: a keyed hash of both, so that what is
+// known of one account says nothing of another.
+type deviceID [16]byte
+
+// maxDevice bounds a device cookie, in bytes; a longer one is none.
+const maxDevice = 512
+
+// device is the ID of a device cookie, zero without one.
+func (t *Throttle) device(account accountID, cookie gatehouse.Secret) deviceID {
+	if cookie == "" || len(cookie) > maxDevice {
+		return deviceID{}
+	}
+	return deviceID(t.hashed("gatehouse device", string(account[:]), cookie.Reveal()))
+}
+
+type deviceKey struct{}
+
+// WithDevice tells [Service.AttemptCode] the device cookie of the browser that it works for.
+func WithDevice(ctx context.Context, cookie gatehouse.Secret) context.Context {
+	return context.WithValue(ctx, deviceKey{}, cookie)
+}
+
+func deviceFrom(ctx context.Context) gatehouse.Secret {
+	cookie, _ := ctx.Value(deviceKey{}).(gatehouse.Secret)
+	return cookie
+}
+
+// SignedIn notes that p has a session now, in the browser with this device cookie: it is known
+// for the account from now on, on all nodes ([Attempt]). A password alone, where more is asked
+// for, makes no device known. Should the store not take it, this node alone knows it.
+func (s *Service) SignedIn(ctx context.Context, p *gatehouse.Principal, cookie gatehouse.Secret) {
+	name := p.Name
+	if s.cfg.Subjects != nil { // a passkey knows no name
+		u, err := s.cfg.Subjects.User(ctx, p.Realm, p.ID)
+		if err != nil {
+			s.cfg.Logger.WarnContext(ctx, "whose device it is cannot be looked up; it stays unknown", "realm", p.Realm, "user", p.ID, "cause", err)
+			return
+		}
+		name = u.Username
+	}
+	_, account := s.account(p.Realm, name)
+	accounts := []accountID{account}
+	if slices.Contains(p.AMR, gatehouse.AMRMultiFactor) { // codes have counters of their own
+		accounts = append(accounts, s.codeAccount(p.Realm, p.ID))
+	}
+	for _, account := range accounts {
+		s.cfg.Throttle.know(ctx, pairKey{account: account, device: s.cfg.Throttle.device(account, cookie)})
+	}
+}
+
+// know notes a device as known for its account.
+func (t *Throttle) know(ctx context.Context, pair pairKey) {
+	t.mu.Lock()
+	now := t.cfg.Now()
+	tell := t.cfg.Run != nil && t.unkept(pair, now)
+	t.remember(pair, now, now)
+	t.mu.Unlock()
+	if !tell {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), visitTimeout)
+	defer cancel()
+	err := t.change(ctx, pair.account[:], func(s *failureState, now time.Time) bool {
+		s.remember(t.placeHash(pair), now, t.cfg.KnownNetworks)
+		return true
+	})
+	if err != nil {
+		t.cfg.Logger.WarnContext(ctx, "that a device is known could not be stored; other nodes do not know it", "cause", err)
+	}
+}
