@@ -38,7 +38,7 @@ type house struct {
 	mu       sync.Mutex
 	refuse   error // what the next password gets, whatever it is
 	tried    []identity.Attempt
-	signedIn []string // user and device cookie
+	signedIn []string                        // user and device cookie
 	sessions map[string]*gatehouse.Principal // by the text of the cookie
 	device   map[string]gatehouse.Secret
 	ended    map[string]bool // sessions that ended with others
