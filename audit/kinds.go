@@ -32,6 +32,8 @@ const (
 	KindUserUpdate    = "user.update"
 	KindUserPassword  = "user.password"
 	KindUserResetLink = "user.reset_link" // sent, to set a new password by
+	KindUserEmailLink = "user.email_link" // sent, to verify an address by
+	KindUserEmail     = "user.email"      // an address was verified
 	KindUserRehash    = "user.rehash"
 	KindUserRevoke    = "user.revoke"
 	KindUserPanic     = "user.panic"

@@ -15,9 +15,13 @@ type User struct {
 	Username string                  // as given, NFC
 	// UsernameKey is the username folded for look-up (see NormalizeUsername);
 	// unique in a realm.
-	UsernameKey  string
-	DisplayName  string
-	Email        string
+	UsernameKey string
+	DisplayName string
+	Email       string
+	// VerifiedEmail is the address that the person was shown to read ([User.EmailVerified]).
+	VerifiedEmail string
+	// NewEmail takes the place of Email when it is verified; "" for none.
+	NewEmail     string
 	Roles        []string
 	Groups       []string
 	Attributes   map[string]any // JSON-like; policies may read them
@@ -30,6 +34,9 @@ type User struct {
 	UpdatedAt    time.Time
 	Version      int64
 }
+
+// EmailVerified reports whether the person was shown to read what is sent to Email.
+func (u *User) EmailVerified() bool { return u.Email != "" && u.VerifiedEmail == u.Email }
 
 // Owes is nil unless p proved u by the password alone where that is not enough: gatehouse.ErrSecondFactor
 // where u has a second factor, gatehouse.ErrNoSecondFactor where u has none and the realm demands one. Whoever

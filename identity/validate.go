@@ -45,7 +45,7 @@ func ValidateUser(u *User) error {
 	if utf8.RuneCountInString(u.DisplayName) > MaxDisplayName || !plainText(u.DisplayName) {
 		faults["display_name"] = "must be at most 200 characters without control characters"
 	}
-	if u.Email != "" && (len(u.Email) > MaxEmail || !plainText(u.Email) || !emailForm.MatchString(u.Email)) {
+	if u.Email != "" && !emailOK(u.Email) {
 		faults["email"] = "is not an e-mail address"
 	}
 	if !validNames(u.Roles) {
@@ -64,6 +64,8 @@ func ValidateUser(u *User) error {
 	e.Fields = faults
 	return e
 }
+
+func emailOK(s string) bool { return len(s) <= MaxEmail && plainText(s) && emailForm.MatchString(s) }
 
 func plainText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {

@@ -16,6 +16,8 @@ type accountView struct {
 	frame
 	Username, Initials string
 	Name, Email        string // "" for none
+	Verified           bool   // the address is
+	Address            string // the page of the address
 	Since, SinceISO    string
 	BadName            bool   // the name that was sent cannot be used
 	Password           string // the page of the password
@@ -58,6 +60,7 @@ func (v *visit) showAccountAs(status int, view accountView) error {
 		return err
 	}
 	view.Username, view.Name, view.Email, view.Sessions = u.Username, u.DisplayName, u.Email, rows
+	view.Verified = u.EmailVerified()
 	view.Since, view.SinceISO = moment(v.who.AuthTime), instant(v.who.AuthTime)
 	return v.drawAccount(status, view)
 }
@@ -65,7 +68,7 @@ func (v *visit) showAccountAs(status int, view accountView) error {
 func (v *visit) drawAccount(status int, view accountView) (err error) {
 	view.Others = slices.ContainsFunc(view.Sessions, func(r sessionRow) bool { return !r.Current })
 	view.Initials, view.Form, view.Factors, view.Keys = initials(view.Username), v.token(pageAccount), v.to(pageFactors), v.to(pageKeys)
-	view.Password = v.to(pagePassword)
+	view.Password, view.Address = v.to(pagePassword), v.to(pageEmail)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}
@@ -77,7 +80,7 @@ func (v *visit) drawAccount(status int, view accountView) (err error) {
 
 // accountStates are those of account.html.
 func accountStates() []state {
-	full := accountView{Username: "alice", Name: "Alice Liddell", Email: "alice@example.org", Since: "2026-11-28 08:12 UTC", SinceISO: "2026-11-28T08:12:00Z"}
+	full := accountView{Username: "alice", Name: "Alice Liddell", Email: "alice@example.org", Verified: true, Since: "2026-11-28 08:12 UTC", SinceISO: "2026-11-28T08:12:00Z"}
 	with := func(view accountView, open ...gatehouse.Session) func(*visit) error {
 		return func(v *visit) (err error) {
 			if view.Sessions, err = v.sessionRows(open, "here"); err != nil {

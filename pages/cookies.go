@@ -21,8 +21,9 @@ const hostPrefix = "__Host-"
 const (
 	cookieSession  = "gatehouse-session-"
 	cookieDevice   = "gatehouse-device-"
-	cookieHalfDone = "gatehouse-signin-" // of a sign-in that waits for a code
-	cookieReset    = "gatehouse-reset-"  // the text of a link, on its way from the address to the form
+	cookieHalfDone = "gatehouse-signin-"  // of a sign-in that waits for a code
+	cookieReset    = "gatehouse-reset-"   // the text of a link, on its way from the address to the form
+	cookieAddress  = "gatehouse-address-" // the same of a link that verifies an address
 	cookieForm     = "gatehouse-form"
 	cookieLanguage = "gatehouse-language"
 	cookieTheme    = "gatehouse-theme"

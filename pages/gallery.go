@@ -18,6 +18,8 @@ func gallery() []exhibit {
 		{"enrol", enrolStates()},
 		{"recover", recoverStates()},
 		{"newpassword", newPasswordStates()},
+		{"email", emailStates()},
+		{"verify", verifyStates()},
 		{"signout", signOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},

@@ -104,9 +104,10 @@ type Config struct {
 	HandOvers HandOvers // may be nil
 	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
 	// Nil, both: there are none here.
-	Passkeys Passkeys
-	OwnKeys  OwnPasskeys
-	Resets   Resets
+	Passkeys  Passkeys
+	OwnKeys   OwnPasskeys
+	Resets    Resets
+	Addresses Addresses
 	// Mail reports whether mail is sent: without it nobody can be sent a link.
 	Mail func() bool
 	// Session finds out whose session the browser of r brings: text and device are the
@@ -135,8 +136,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Keys == nil || c.Resets == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, keys, resets, mail, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, keys, resets, addresses, mail, realms, limit, proxies and clock are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -173,6 +174,9 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/recover/new", h.page((*visit).newPassword))
 		mux.Handle("POST "+prefix+"/recover/new", h.page((*visit).newPasswordSent))
 		mux.Handle("GET "+prefix+"/recover/done", h.page((*visit).recovered))
+		mux.Handle("GET "+prefix+VerifyAddress, h.page((*visit).verifyAddress))
+		mux.Handle("POST "+prefix+VerifyAddress, h.page((*visit).verifySent))
+		mux.Handle("GET "+prefix+VerifyAddress+"/done", h.page((*visit).verified))
 		mux.Handle("GET "+prefix+"/signout", h.page((*visit).signOut))
 		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
 		mux.Handle("GET "+prefix+"/handover", h.page((*visit).handOver))
@@ -181,6 +185,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("POST "+prefix+"/account", h.page((*visit).accountSent))
 		mux.Handle("GET "+prefix+pagePassword, h.page((*visit).password))
 		mux.Handle("POST "+prefix+pagePassword, h.page((*visit).passwordSent))
+		mux.Handle("GET "+prefix+pageEmail, h.page((*visit).email))
+		mux.Handle("POST "+prefix+pageEmail, h.page((*visit).emailSent))
 		mux.Handle("GET "+prefix+pageKeys, h.page((*visit).keys))
 		mux.Handle("POST "+prefix+pageKeys, h.page((*visit).keysSent))
 		mux.Handle("GET "+prefix+"/account/factors", h.page((*visit).factors))

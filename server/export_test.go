@@ -55,10 +55,12 @@ func (d *Demo) Another(ctx context.Context, data string, change func(*Config)) (
 }
 
 // KeepMail has a running demo write to people from now on, into a directory.
-func (d *Demo) KeepMail(directory string) {
-	l := *d.server.live.Load()
+func (d *Demo) KeepMail(directory string) { d.server.keepMail(directory) }
+
+func (s *Server) keepMail(directory string) {
+	l := *s.live.Load()
 	l.mail = mail.Settings{Outbox: directory, From: netmail.Address{Address: "id@example.com"}, Language: "en", Bounds: mail.Bounds{PerAddress: 20, PerRealm: 2000}}
-	d.server.live.Store(&l)
+	s.live.Store(&l)
 }
 
 func (d *Demo) another(ctx context.Context, data string, change func(*Config)) (*Server, error) {

@@ -71,6 +71,7 @@ func TestPromisesAreKept(t *testing.T) {
 	h.mails(t, key)
 	h.want("an address", "PATCH", "/admin/v1/realms/main/users/ann", key, `{"email":"ann@example.com"}`, 200)
 	h.want("a link to set a password by", "POST", "/admin/v1/realms/main/users/ann/password/reset-link", key, "", 204)
+	h.addressOf(t, key)
 	h.facts(t, key)
 	h.want("a wrong secret of the first start", "POST", "/admin/v1/bootstrap", "", fmt.Sprintf(`{"secret":%q,"username":"late","password":%q}`, "wrong", housePassword), 401)
 	h.want("verify", "POST", "/admin/v1/realms/main/audit/verify", key, `{"checkpoints":[]}`, 200)
@@ -343,6 +344,29 @@ func (h *house) mails(t *testing.T, key string) {
 		_, out := h.call("GET", h.s.AuthURL()+"/admin/v1/mails/"+id, key, "")
 		return out["state"] == "failed"
 	})
+}
+
+// addressOf verifies an address of ann by the link in a mail to it.
+func (h *house) addressOf(t *testing.T, key string) {
+	box := t.TempDir()
+	h.s.keepMail(box)
+	h.want("an address", "PATCH", "/admin/v1/realms/main/users/ann", key, `{"email":"ann@example.org","email_verified":false}`, 200)
+	h.want("a link to verify it by", "POST", "/admin/v1/realms/main/users/ann/email/link", key, "", 204)
+	code := ""
+	testwait.Until(t, 10*time.Second, "the link arrives", func() bool {
+		names, _ := filepath.Glob(filepath.Join(box, "*"))
+		for _, name := range names {
+			b, _ := os.ReadFile(name)
+			text := strings.NewReplacer("=\r\n", "", "=\n", "", "=3D", "=").Replace(string(b))
+			if _, after, ok := strings.Cut(text, "/verify?code="); ok && len(after) > 26 {
+				code = after[:26]
+			}
+		}
+		return code != ""
+	})
+	if err := h.s.admin.Users.VerifyAddress(t.Context(), nil, gatehouse.MainRealm, gatehouse.Secret(code)); err != nil {
+		t.Error(err)
+	}
 }
 
 // refusingPost is a mail server that takes no messages.

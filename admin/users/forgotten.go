@@ -42,9 +42,10 @@ type Links struct {
 	// Find reads what can be used once without using it.
 	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
 	Box  *seal.Box
-	// Page is the address of the page that takes the new password, of a realm. The text of the
-	// link is put behind it: from configuration alone, so that no caller names the host.
-	Page func(realm string) string
+	// NewPassword and Verify are the addresses of the pages that take a new password and that verify
+	// an address, of a realm. The text of the link is put behind it: from configuration alone, so that
+	// no caller names the host.
+	NewPassword, Verify func(realm string) string
 }
 
 // OnceWriter keeps what can be used once, and uses it.
@@ -122,7 +123,7 @@ func (s *Service) sendLink(ctx context.Context, actor *gatehouse.Principal, u id
 		}
 		record.ExpiresAt = now.Add(ResetLinkFor)
 		m := mail.Message{Kind: mail.KindResetLink, Realm: u.Realm, To: u.Email,
-			Data: mail.Data{Account: u.Username, At: now, Ends: record.ExpiresAt, Link: s.c.Links.Page(u.Realm) + "?code=" + text}}
+			Data: mail.Data{Account: u.Username, At: now, Ends: record.ExpiresAt, Link: s.c.Links.NewPassword(u.Realm) + "?code=" + text}}
 		if actor.Authenticated() {
 			m.Kind, m.Data.By = mail.KindResetSent, actor.Name
 		} else {

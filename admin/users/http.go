@@ -61,6 +61,11 @@ func (s *Service) Operations(a *adminhttp.API) {
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.StartReset(ctx, actor, in.Realm, in.User)
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/email/link", ID: "send-address-link", Tag: "users", Conflicts: true,
+		Summary: "Send a link to the e-mail address of an account, by which it is verified"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.SendAddressLink(ctx, actor, in.Realm, in.User)
+		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/revoke", ID: "revoke-user", Tag: "users", Conflicts: true,
 		Summary: "End every login and token of a user; keys and password stay"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {

@@ -28,7 +28,7 @@ var ErrLastAdministrator = gatehouse.E(gatehouse.Conflict, "last_administrator",
 
 func userView(u identity.User) User {
 	return User{ID: u.ID, Realm: u.Realm, Kind: string(u.Kind), Username: u.Username, DisplayName: u.DisplayName,
-		Email: u.Email, Roles: kernel.Some(u.Roles), Groups: kernel.Some(u.Groups), Attributes: u.Attributes,
+		Email: u.Email, EmailVerified: u.EmailVerified(), NewEmail: u.NewEmail, Roles: kernel.Some(u.Roles), Groups: kernel.Some(u.Groups), Attributes: u.Attributes,
 		HasPassword: u.PasswordHash != "", PasswordChangedAt: u.PasswordAt, SecondFactor: u.SecondFactor, Disabled: u.Disabled,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, Version: u.Version}
 }
@@ -160,6 +160,9 @@ func newUser(realm string, in NewUser, now time.Time) (identity.User, error) {
 		DisplayName: in.DisplayName, Email: in.Email, Roles: in.Roles, Groups: in.Groups, Attributes: attributes,
 		CreatedAt: now, UpdatedAt: now, Version: 1,
 	}
+	if in.EmailVerified {
+		u.VerifiedEmail = u.Email
+	}
 	return u, identity.ValidateUser(&u)
 }
 
@@ -274,7 +277,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 			return gatehouse.ErrVersionConflict
 		}
 		e := s.k.Event(ctx, actor, realm, audit.KindUserUpdate, "user", u.ID)
-		wasAdmin := isAdmin(u)
+		wasAdmin, was := isAdmin(u), u.Email
 		if err := in.apply(&u, &e); err != nil {
 			return err
 		}
@@ -296,6 +299,9 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
 		}
+		if err := s.tellAddress(ctx, tx, actor, u, was, e.Time); err != nil {
+			return err
+		}
 		u.Version++
 		out = u
 		return tx.AppendEvents(ctx, e)
@@ -316,7 +322,13 @@ func (in UserPatch) apply(u *identity.User, e *gatehouse.Event) error {
 		u.DisplayName, e.Detail["display_name"] = *in.DisplayName, "changed"
 	}
 	if in.Email != nil {
-		u.Email, e.Detail["email"] = *in.Email, "changed"
+		u.Email, u.NewEmail, e.Detail["email"] = *in.Email, "", "changed"
+	}
+	if in.EmailVerified != nil {
+		u.VerifiedEmail, e.Detail["email_verified"] = "", fmt.Sprint(*in.EmailVerified)
+		if *in.EmailVerified {
+			u.VerifiedEmail = u.Email
+		}
 	}
 	if in.Roles != nil {
 		e.Detail["roles"] = strings.Join(u.Roles, " ") + " → " + strings.Join(*in.Roles, " ")

@@ -15,6 +15,8 @@ type User struct {
 	Username          string         `json:"username"`
 	DisplayName       string         `json:"display_name,omitempty"`
 	Email             string         `json:"email,omitempty"`
+	EmailVerified     bool           `json:"email_verified" doc:"The person was shown to read what is sent to email, or an administrator said so"`
+	NewEmail          string         `json:"new_email,omitempty" doc:"The address that the person wants in its place; it counts when it is verified"`
 	Roles             []string       `json:"roles"`
 	Groups            []string       `json:"groups"`
 	Attributes        map[string]any `json:"attributes,omitempty"`
@@ -30,13 +32,14 @@ type User struct {
 // NewUser makes a person or a service. At most one of Password, PasswordHash
 // and GeneratePassword is given; without any, the account has no password.
 type NewUser struct {
-	Username    string         `json:"username"`
-	Kind        string         `json:"kind,omitempty" enum:"user,service" doc:"user by default"`
-	DisplayName string         `json:"display_name,omitempty"`
-	Email       string         `json:"email,omitempty"`
-	Roles       []string       `json:"roles,omitempty"`
-	Groups      []string       `json:"groups,omitempty"`
-	Attributes  map[string]any `json:"attributes,omitempty"`
+	Username      string         `json:"username"`
+	Kind          string         `json:"kind,omitempty" enum:"user,service" doc:"user by default"`
+	DisplayName   string         `json:"display_name,omitempty"`
+	Email         string         `json:"email,omitempty"`
+	EmailVerified bool           `json:"email_verified,omitempty" doc:"It is known to be the person's"`
+	Roles         []string       `json:"roles,omitempty"`
+	Groups        []string       `json:"groups,omitempty"`
+	Attributes    map[string]any `json:"attributes,omitempty"`
 	// Password is one that the person has chosen.
 	Password gatehouse.Secret `json:"password,omitempty" doc:"A password that the person has chosen"`
 	// PasswordHash is for credential.ImportHash.
@@ -56,13 +59,14 @@ type CreatedUser struct {
 
 // UserPatch is a merge patch of a user; lists are replaced.
 type UserPatch struct {
-	DisplayName *string         `json:"display_name,omitempty"`
-	Email       *string         `json:"email,omitempty"`
-	Roles       *[]string       `json:"roles,omitempty"`
-	Groups      *[]string       `json:"groups,omitempty"`
-	Attributes  *map[string]any `json:"attributes,omitempty"`
-	Disabled    *bool           `json:"disabled,omitempty" doc:"Disabling ends every login and token of the account"`
-	Version     *int64          `json:"version,omitempty" doc:"When present, the change is refused unless the account still has this version"`
+	DisplayName   *string         `json:"display_name,omitempty"`
+	Email         *string         `json:"email,omitempty" doc:"Another one is not verified"`
+	EmailVerified *bool           `json:"email_verified,omitempty" doc:"It is known to be the person's"`
+	Roles         *[]string       `json:"roles,omitempty"`
+	Groups        *[]string       `json:"groups,omitempty"`
+	Attributes    *map[string]any `json:"attributes,omitempty"`
+	Disabled      *bool           `json:"disabled,omitempty" doc:"Disabling ends every login and token of the account"`
+	Version       *int64          `json:"version,omitempty" doc:"When present, the change is refused unless the account still has this version"`
 }
 
 // PasswordChange sets a password. Without New a random one is made and shown

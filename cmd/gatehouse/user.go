@@ -9,7 +9,7 @@ import (
 
 func (a *app) userCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "People and services: create, import, list, change, disable"}
-	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userFactors(), a.userPasskeys(),
+	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userVerify(), a.userFactors(), a.userPasskeys(),
 		&cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("users"), nil, "id", "username", "kind", "roles", "disabled")
 		}},
@@ -39,12 +39,14 @@ func (a *app) userCommand() *cobra.Command {
 // userFlags are what create and set have in common.
 type userFlags struct {
 	display, email, attributes string
+	verified                   bool
 	roles, groups              []string
 }
 
 func (f *userFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.display, "display-name", "", "name for people")
 	c.Flags().StringVar(&f.email, "email", "", "e-mail address")
+	c.Flags().BoolVar(&f.verified, "email-verified", false, "the e-mail address is known to be the person's")
 	c.Flags().StringSliceVar(&f.roles, "role", nil, "role; may be repeated")
 	c.Flags().StringSliceVar(&f.groups, "group", nil, "group; may be repeated")
 	c.Flags().StringVar(&f.attributes, "attributes", "", `attributes for policies, as a JSON object: {"managed_teams":["blue"]}`)
@@ -53,9 +55,9 @@ func (f *userFlags) add(c *cobra.Command) {
 // body returns the members that were given.
 func (f *userFlags) body(c *cobra.Command) (object, error) {
 	out := object{}
-	for flag, v := range map[string]any{"display-name": f.display, "email": f.email, "role": f.roles, "group": f.groups} {
+	for flag, v := range map[string]any{"display-name": f.display, "email": f.email, "email-verified": f.verified, "role": f.roles, "group": f.groups} {
 		if c.Flags().Changed(flag) {
-			out[map[string]string{"display-name": "display_name", "email": "email", "role": "roles", "group": "groups"}[flag]] = v
+			out[map[string]string{"display-name": "display_name", "email": "email", "email-verified": "email_verified", "role": "roles", "group": "groups"}[flag]] = v
 		}
 	}
 	if c.Flags().Changed("attributes") {
@@ -186,6 +188,15 @@ func (a *app) userPassword() *cobra.Command {
 	c.Flags().BoolVar(&link, "link", false, "send a link by which the person sets a new password (administrators)")
 	c.MarkFlagsMutuallyExclusive("reset", "link")
 	return c
+}
+
+func (a *app) userVerify() *cobra.Command {
+	return &cobra.Command{Use: "verify USER", Short: "Send a link to the e-mail address of a user, who verifies it so", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		if err := a.call(c.Context(), "POST", a.realmPath("users", args[0], "email", "link"), nil, nil); err != nil {
+			return err
+		}
+		return a.done("a link to verify the address is on its way to %s", args[0])
+	}}
 }
 
 // showSecret shows what was made, with the secret that is shown now and never

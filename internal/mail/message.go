@@ -26,6 +26,9 @@ const (
 	KindPasswordReset   Kind = "password_reset"   // by an administrator
 	KindResetLink       Kind = "reset_link"       // somebody says that he has forgotten the password
 	KindResetSent       Kind = "reset_link_by"    // the same, by an administrator
+	KindAddressLink     Kind = "address_link"     // whoever reads it has the address
+	KindAddressAsked    Kind = "address_asked"    // to the address of now: another one waits to be verified
+	KindAddressChanged  Kind = "address_changed"  // to both
 	KindKeyCreated      Kind = "key_created"
 	KindKeyExpires      Kind = "key_expires"
 	KindLoginsEnded     Kind = "logins_ended"

@@ -53,6 +53,10 @@ const KindHandOver Kind = "hand-over"
 // what the link has, the value whose password it is, sealed.
 const KindReset Kind = "reset"
 
+// KindAddress is for links by which an e-mail address is verified (admin/users): the key is the
+// hash of what the link has, the value whose address it is, sealed.
+const KindAddress Kind = "address"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 

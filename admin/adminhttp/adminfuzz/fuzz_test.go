@@ -88,6 +88,8 @@ func noOnce(context.Context, once.Kind, []byte) (once.Record, error) {
 	return once.Record{}, gatehouse.NotFound
 }
 
+func nowhere(string) string { return "" }
+
 // api is the whole management API for a caller who may do nothing: what is behind
 // the parsers answers 403 or 404.
 func api(f *testing.F) http.Handler {
@@ -106,7 +108,7 @@ func api(f *testing.F) http.Handler {
 			return policy.Explanation{}, nil
 		},
 		Prepare:   func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable },
-		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Vault: factor.Vault{Box: &seal.Box{}}, Links: users.Links{Find: noOnce, Box: &seal.Box{}, Page: func(string) string { return "" }}, Mail: &mail.Queue{}, Signing: noRing{},
+		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Vault: factor.Vault{Box: &seal.Box{}}, Links: users.Links{Find: noOnce, Box: &seal.Box{}, NewPassword: nowhere, Verify: nowhere}, Mail: &mail.Queue{}, Signing: noRing{},
 		Sessions: noLife{}, Revoked: func(revocation.Ref) (bool, string) { return false, "" },
 		EndGrant: func(context.Context, string, string, string) (bool, error) { return false, gatehouse.NotFound },
 		Verify: func(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {
