@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"math/bits"
+	"slices"
 	"strings"
 	"time"
 )
@@ -88,11 +89,8 @@ func (q *Query) facts() (out []fact) {
 			fields = append(fields, factOf(field, needle("", value)))
 		}
 	}
-	if strings.HasSuffix(q.Kind, ".") {
-		group := needle("", q.Kind)
-		fields = append(fields, factOf(factKindGroup, group[:len(group)-1])) // the text goes on where the group ends
-	} else {
-		add(factKind, q.Kind)
+	if q.Kind != "" {
+		fields = append(fields, kindFact(q.Kind))
 	}
 	add(factActor, q.ActorID)
 	add(factTarget, q.TargetID)
@@ -104,6 +102,28 @@ func (q *Query) facts() (out []fact) {
 		for _, b := range fields[i+1:] {
 			out = append(out, a.and(b))
 		}
+	}
+	return out
+}
+
+// kindFact is the fact of a kind, or of a group of them.
+func kindFact(kind string) fact {
+	value := needle("", kind)
+	if strings.HasSuffix(kind, ".") {
+		return factOf(factKindGroup, value[:len(value)-1]) // the text goes on where the group ends
+	}
+	return factOf(factKind, value)
+}
+
+// either are facts of which an event that q wants has at least one.
+func (q *Query) either() (out []fact) {
+	if q.About == "" {
+		return nil
+	}
+	id := needle("", q.About)
+	for _, k := range q.Kinds {
+		kind := kindFact(k)
+		out = append(out, kind.and(factOf(factActor, id)), kind.and(factOf(factTarget, id)))
 	}
 	return out
 }
@@ -312,6 +332,11 @@ func (s *SearchFilter) lacks(facts []fact) bool {
 		}
 	}
 	return false
+}
+
+// lacksAll tells that no event has any of the facts; of no facts it tells nothing.
+func (s *SearchFilter) lacksAll(either []fact) bool {
+	return len(either) > 0 && !slices.ContainsFunc(either, func(f fact) bool { return !s.lacks([]fact{f}) })
 }
 
 // filterMaker makes the filters of batches that come in the order of their

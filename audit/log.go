@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,10 @@ type Query struct {
 	Kind     string
 	ActorID  string
 	TargetID string
+	// About selects what somebody did or was done to: one with this id is actor or target of it, and its kind is one of Kinds,
+	// which are as Kind.
+	About    string
+	Kinds    []string
 	Outcome  gatehouse.Outcome
 	From, To time.Time // both included
 	// OldestFirst turns the order; the newest events come first otherwise.
@@ -128,7 +133,7 @@ func (l *Log) List(ctx context.Context, realm string, q Query) (Page, error) {
 		}
 	}
 	needles := q.needles()
-	w := walk{reader: l.Reader, realm: realm, q: bq, again: bq.At != "", facts: q.facts(), most: l.maxScan()}
+	w := walk{reader: l.Reader, realm: realm, q: bq, again: bq.At != "", facts: q.facts(), either: q.either(), most: l.maxScan()}
 	end, err := w.run(ctx, func(b *Batch) (bool, error) {
 		if b.Position != resume.position && b.ID != resume.batch {
 			skip = 0
@@ -190,8 +195,16 @@ func indexOf(b *Batch, line int64) int64 {
 	return b.FirstIndex + line
 }
 
+// isKind reports whether kind is wanted, or begins with it where that ends in a dot.
+func isKind(kind, wanted string) bool {
+	return kind == wanted || strings.HasSuffix(wanted, ".") && strings.HasPrefix(kind, wanted)
+}
+
 func (q *Query) matches(e *gatehouse.Event) bool {
-	if q.Kind != "" && e.Kind != q.Kind && !(strings.HasSuffix(q.Kind, ".") && strings.HasPrefix(e.Kind, q.Kind)) {
+	if q.Kind != "" && !isKind(e.Kind, q.Kind) {
+		return false
+	}
+	if q.About != "" && (e.Actor.ID != q.About && e.Target.ID != q.About || !slices.ContainsFunc(q.Kinds, func(k string) bool { return isKind(e.Kind, k) })) {
 		return false
 	}
 	return (q.ActorID == "" || e.Actor.ID == q.ActorID) &&

@@ -24,7 +24,7 @@ func (q *Query) needles() (out needles) {
 	case q.Kind != "":
 		out = append(out, needle(`,"kind":`, q.Kind))
 	}
-	for _, id := range []string{q.ActorID, q.TargetID} {
+	for _, id := range []string{q.ActorID, q.TargetID, q.About} {
 		if id != "" {
 			out = append(out, needle(`"id":`, id))
 		}

@@ -17,7 +17,8 @@ type walk struct {
 	q      BatchQuery // its After, or its At, tells how far the walk is
 	again  bool       // the batch at q.At was not taken yet
 	facts  []fact
-	most   int // batches and filters that are looked at
+	either []fact // wanted is what has one of them
+	most   int    // batches and filters that are looked at
 
 	filters []SearchFilter // that come next, in the order of the walk
 	through bool           // no further ones are stored
@@ -52,7 +53,7 @@ func (w *walk) run(ctx context.Context, take func(*Batch) (done bool, err error)
 		case f == nil: // no filter up to the end
 		case !w.inside(f):
 			w.q.Until = w.before(f)
-		case f.lacks(w.facts):
+		case f.lacks(w.facts), f.lacksAll(w.either):
 			w.q.After = w.end(f)
 			looked++
 			continue
@@ -119,7 +120,7 @@ func (w *walk) arriving(ctx context.Context, take func(*Batch) (done bool, err e
 // filter is the next one whose positions are not all behind; nil when there is
 // none, or when nothing is wanted that a filter knows.
 func (w *walk) filter(ctx context.Context) (*SearchFilter, error) {
-	if len(w.facts) == 0 {
+	if len(w.facts)+len(w.either) == 0 {
 		return nil, nil
 	}
 	for {

@@ -23,6 +23,7 @@ type accountView struct {
 	Password           string // the page of the password
 	Factors            string // the page of second factors
 	Keys               string // the page of API keys
+	Activity           string // the page of what happened
 	Sessions           []sessionRow
 	Others             bool   // there are sessions but this one
 	Form               string // the token of the form
@@ -68,7 +69,7 @@ func (v *visit) showAccountAs(status int, view accountView) error {
 func (v *visit) drawAccount(status int, view accountView) (err error) {
 	view.Others = slices.ContainsFunc(view.Sessions, func(r sessionRow) bool { return !r.Current })
 	view.Initials, view.Form, view.Factors, view.Keys = initials(view.Username), v.token(pageAccount), v.to(pageFactors), v.to(pageKeys)
-	view.Password, view.Address = v.to(pagePassword), v.to(pageEmail)
+	view.Password, view.Address, view.Activity = v.to(pagePassword), v.to(pageEmail), v.to(pageActivity)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ func gallery() []exhibit {
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},
 		{"password", passwordStates()},
+		{"activity", activityStates()},
 		{"passkeys", passkeysStates()},
 		{"factors", factorsStates()},
 		{"factoradd", factorAddStates()},

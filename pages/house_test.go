@@ -32,6 +32,7 @@ const (
 type house struct {
 	keyring keyring
 	profile profile
+	deeds   deeds
 	t       *testing.T
 	url     string
 
@@ -78,7 +79,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Keys: &h.keyring, Resets: &h.resets, Addresses: &h.addresses, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Keys: &h.keyring, Resets: &h.resets, Addresses: &h.addresses, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {
@@ -298,6 +299,10 @@ func (h *house) session(_ *http.Request, realm string, text, device gatehouse.Se
 		return p, nil
 	}
 	return nil, gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "")
+}
+
+func (h *house) Deeds(ctx context.Context, who *gatehouse.Principal, after string) ([]Deed, string, error) {
+	return h.deeds.Deeds(ctx, who, after)
 }
 
 // open is how many sessions there are.

@@ -61,6 +61,9 @@ func TestMessages(t *testing.T) {
 		}
 	}
 	for key := range english {
+		if kind, deed := strings.CutPrefix(key, "activity."); deed && slices.Contains(deedKinds[:], kind) {
+			continue
+		}
 		if !strings.Contains(source.String(), `"`+key+`"`) && !strings.HasPrefix(key, "error.") && !strings.HasPrefix(key, "problem.") && !strings.HasPrefix(key, "theme.") {
 			t.Errorf("nothing says %s", key)
 		}

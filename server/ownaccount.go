@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
+	"github.com/gatehouse-auth/gatehouse/pages"
 )
 
 // ownAccount is what people do with their own account on the pages: by the use cases of administration, which judge and record
@@ -58,4 +59,35 @@ func (o ownAccount) Rename(ctx context.Context, who *gatehouse.Principal, name s
 func (o ownAccount) ChangePassword(ctx context.Context, who *gatehouse.Principal, current, next gatehouse.Secret) error {
 	_, err := o.admin.Users.SetPassword(ctx, who, who.Realm, self, users.PasswordChange{Current: current, New: next})
 	return err
+}
+
+// Deeds tells what happened to the account. Of a browser that opened a session within the last day, or whose session is open, it is
+// known which one it was.
+func (o ownAccount) Deeds(ctx context.Context, who *gatehouse.Principal, after string) (deeds []pages.Deed, next string, err error) {
+	page, err := o.admin.Records.Own(ctx, who, after, 0)
+	if err != nil {
+		return nil, "", err
+	}
+	agents := map[string]string{}
+	for after := ""; ; {
+		list, err := o.admin.Sessions.List(ctx, who, who.Realm, self, after, 0)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, s := range list.Items {
+			agents[s.ID] = s.UserAgent
+		}
+		if after = list.Next; after == "" {
+			break
+		}
+	}
+	for _, e := range page.Items {
+		d := pages.Deed{Time: e.Time, Kind: e.Kind, Failed: e.Outcome != gatehouse.OutcomeSuccess, Others: e.Actor.ID == "" && e.Actor.Kind != "",
+			Name: e.Detail["name"], Address: e.Address, Request: e.RequestID}
+		if e.Target.Type == "session" {
+			d.UserAgent = agents[e.Target.ID]
+		}
+		deeds = append(deeds, d)
+	}
+	return deeds, page.Next, nil
 }

@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testbrowser"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // TestOwnProfileInTheBrowser: a person changes the display name and the password in Chromium without a script: this browser stays
-// signed in, another one does not, and the old password is worth nothing.
+// signed in, another one does not, the old password is worth nothing, and the activity says what happened.
 //
 // ASVS: 6.2.2, 6.2.3
 func TestOwnProfileInTheBrowser(t *testing.T) {
@@ -57,6 +60,12 @@ func TestOwnProfileInTheBrowser(t *testing.T) {
 	if _, status := signIn(next); status != 200 {
 		t.Errorf("the new password: %d", status)
 	}
+	testwait.Until(t, 10*time.Second, "the record shows what bob did", func() bool { // it is written a moment later
+		p.Go(d.Issuer + "/account/activity")
+		shown := p.Text("list")
+		return strings.Contains(shown, "The password was changed") && strings.Contains(shown, "A wrong password was entered") &&
+			strings.Contains(shown, "Signed in\nChrome on Linux · 127.0.0.1 · 2")
+	})
 	if said := p.Complaints(); len(said) != 0 {
 		t.Errorf("the browser complains: %q", said)
 	}

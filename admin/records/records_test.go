@@ -4,8 +4,50 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 )
+
+// TestOwn: a person finds what he and others did to his account, and nothing of what others did elsewhere; a narrow key does not.
+func TestOwn(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	bob, carl := h.Person(root, "main", "bob"), h.Person(root, "main", "carl")
+	h.Want(200, root, "PATCH", "/realms/main/users/bob", map[string]any{"groups": []string{"g"}})
+	h.Want(200, "bob:"+testadmin.Password, "PATCH", "/realms/main/users/me", map[string]any{"display_name": "Robert"})
+	h.Want(200, "carl:"+testadmin.Password, "PATCH", "/realms/main/users/me", map[string]any{"display_name": "Carl"})
+	if err := h.Sequencer.Sequence(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	who := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: bob, Name: "bob", Scheme: gatehouse.SchemeSession, Scopes: []string{gatehouse.ScopeAll}}
+	var kinds []string
+	for after := ""; ; {
+		page, err := h.Admin.Records.Own(t.Context(), who, after, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Items {
+			own := e.Actor.ID == bob
+			if e.Target.ID == carl || !own && (e.Actor.Name != "" || e.Actor.ID != "" || e.Address != "" || e.RequestID != "") {
+				t.Errorf("bob sees %+v", e)
+			}
+			kinds = append(kinds, e.Kind)
+			if own {
+				kinds[len(kinds)-1] += "!"
+			}
+		}
+		if after = page.Next; after == "" {
+			break
+		}
+	}
+	if got := strings.Join(kinds, " "); got != "user.update! user.update user.create" {
+		t.Errorf("bob's record: %s", got)
+	}
+	narrow := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: bob, Scheme: gatehouse.SchemeAPIKey, Scopes: []string{"documents:read"}}
+	if page, err := h.Admin.Records.Own(t.Context(), narrow, "", 0); gatehouse.KindOf(err) != gatehouse.Denied {
+		t.Errorf("a narrow key: %+v %v", page, err)
+	}
+}
 
 func TestAudit(t *testing.T) {
 	h := testadmin.New(t)
