@@ -77,7 +77,7 @@ func TestFiltersSkip(t *testing.T) {
 					{q: audit.Query{TargetID: "7777"}, want: 1}, {q: audit.Query{TargetID: "7777", Kind: "key."}, want: 1},
 					{q: audit.Query{TargetID: "0", Outcome: gatehouse.OutcomeFailure, Kind: "user.update", ActorID: "usr_0"}, want: 1},
 					{q: audit.Query{About: "usr_absent", Kinds: []string{"key.", "user.update"}}},
-					{q: audit.Query{About: "usr_2", Kinds: []string{"token.", "login.failure"}}}, {q: audit.Query{About: "7777", Kinds: []string{"user."}}},
+					{q: audit.Query{About: "usr_2", Kinds: []string{"token.", "login.failure"}}, all: true}, {q: audit.Query{About: "7777", Kinds: []string{"user."}}},
 					{q: audit.Query{About: "7777", Kinds: []string{"token.issue", "key."}}, want: 1}, {q: audit.Query{About: "7777", Kinds: []string{"key.create"}}, want: 1},
 					{q: audit.Query{About: "usr_2", Kinds: []string{"key."}, ActorID: "usr_0"}, all: true},
 					{q: audit.Query{ActorID: "usr_2"}, want: 1000, all: true},
