@@ -115,7 +115,7 @@ var deedKinds = [...]string{
 	"factor.add", "factor.update", "factor.remove", "factor.codes", "factor.use", "factor.failure", "factor.throttled",
 	"passkey.add", "passkey.update", "passkey.remove", "passkey.use", "passkey.failure", "passkey.cloned",
 	"key.create", "key.update", "key.rotate", "key.revoke", "key.leaked",
-	"user.create", "user.update", "user.password", "user.reset_link", "user.revoke", "user.panic",
+	"user.create", "user.update", "user.password", "user.reset_link", "user.email_link", "user.email", "user.revoke", "user.panic",
 }
 
 func (v *visit) deed(d Deed) (row deedRow, err error) {
