@@ -151,8 +151,8 @@ func activityStates() []state {
 		{Time: day.AddDate(0, 0, -2), Kind: "token.issue", Address: "198.51.100.7"},
 	}
 	var all []Deed
-	for i, kind := range deedKinds {
-		all = append(all, Deed{Time: day.Add(-time.Duration(i) * time.Hour), Kind: kind, Address: "203.0.113.24"})
+	for i := range 50 { // as many as stand on a page
+		all = append(all, Deed{Time: day.Add(-time.Duration(i) * time.Hour), Kind: deedKinds[i%len(deedKinds)], Address: "203.0.113.24", UserAgent: safari})
 	}
 	shown := func(deeds []Deed, after, next string) func(*visit) error {
 		return func(v *visit) error { return v.showActivity(deeds, after, next) }

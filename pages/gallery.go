@@ -3,6 +3,7 @@ package pages
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -59,7 +60,8 @@ type galleryPage struct {
 }
 
 // NewGallery serves every page in every state, to look at: nothing is stored or checked, and what a form sends is dropped.
-// The pages stand at /PAGE/STATE, the list of them at /.
+// The pages stand at /PAGE/STATE, the list of them at /. It has
+// one language more than there are, which runs from right to left.
 func NewGallery() (http.Handler, error) {
 	// The clock stands still, so that two pictures of a page are the same.
 	c := Config{Mail: func() bool { return true }, Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
@@ -67,6 +69,7 @@ func NewGallery() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.languages = append(h.languages, mirrored(h.languages[0]))
 	mux := http.NewServeMux()
 	index := galleryView{}
 	for _, e := range gallery() {
@@ -112,4 +115,20 @@ func (v *visit) goBack() error {
 		to = from.EscapedPath()
 	}
 	return v.redirect(to)
+}
+
+// mirrored is a language of the gallery alone, to see that pages work from right to left: the texts of another one in
+// Hebrew letters, which say nothing.
+func mirrored(of *language) *language {
+	letters := []rune("אבגדהוזחטיכלמנסעפצקרשתאבגד")
+	l := &language{Tag: "he", Name: "Right to left", Dir: direction("he"), texts: make(map[string]string, len(of.texts))}
+	for key, text := range of.texts {
+		l.texts[key] = strings.Map(func(r rune) rune {
+			if lower := r | 0x20; lower >= 'a' && lower <= 'z' {
+				return letters[lower-'a']
+			}
+			return r
+		}, text)
+	}
+	return l
 }

@@ -124,6 +124,7 @@ func TestLook(t *testing.T) {
 			}
 		}
 	}
+	rightToLeft(t, p, s, dir, &shown)
 	if said := p.Complaints(); len(said) != 0 {
 		t.Errorf("the browser complains: %q", slices.Compact(said))
 	}
@@ -134,5 +135,40 @@ func TestLook(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte(page), 0o644); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// rightToLeft looks at every page in a language that is written so, on a phone: nothing sticks out, and what stands at the
+// beginning of a line in other languages stands at the right.
+func rightToLeft(t *testing.T, p *testbrowser.Page, s, dir string, shown *strings.Builder) {
+	t.Helper()
+	p.See(pictures[3].view)
+	for _, e := range gallery() {
+		st := e.states[0]
+		p.Go(s + "/" + e.page + "/" + st.name + "?lang=he")
+		wrong := testbrowser.Eval[string](p, `(() => {
+			if (document.documentElement.dir != "rtl") return "it runs " + document.documentElement.dir;
+			if (document.documentElement.scrollWidth > document.documentElement.clientWidth) return "it is too wide";
+			const middle = e => { const b = e.getBoundingClientRect(); return (b.left + b.right) / 2 };
+			const brand = document.querySelector(".brandline"), out = document.getElementById("signout");
+			if (brand && out && out.matches("a.btn.plain") && middle(brand) < middle(out)) return "the brand is on the left";
+			for (const label of document.querySelectorAll(".field > label")) {
+				const range = document.createRange(); range.selectNodeContents(label);
+				const text = range.getBoundingClientRect(), box = label.getBoundingClientRect();
+				if (text.width && box.right - text.right > 2) return "a label begins on the left: " + label.htmlFor;
+			}
+			return "";
+		})()`)
+		if wrong != "" {
+			t.Errorf("/%s/%s from right to left: %s", e.page, st.name, wrong)
+		}
+		if dir == "" {
+			continue
+		}
+		file := e.page + "-" + st.name + "-390-rtl.png"
+		if err := os.WriteFile(filepath.Join(dir, file), p.Screenshot(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(shown, `<a href="%s"><img src="%[1]s" alt="%s, right to left" loading="lazy"></a>`+"\n", file, e.page)
 	}
 }

@@ -29,7 +29,7 @@ func readLanguages() ([]*language, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := &language{Tag: tag, Dir: "ltr"}
+		l := &language{Tag: tag, Dir: direction(tag)}
 		if err := json.Unmarshal(b, &l.texts); err != nil {
 			return nil, fmt.Errorf("pages: messages/%s.json: %w", tag, err)
 		}
@@ -37,6 +37,15 @@ func readLanguages() ([]*language, error) {
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// direction is in which a language is written (the HTML attribute dir).
+func direction(tag string) string {
+	switch tag {
+	case "ar", "fa", "he", "ur":
+		return "rtl"
+	}
+	return "ltr"
 }
 
 // text is a message, with {0}, {1} … replaced by args.
