@@ -40,8 +40,9 @@ type HasherConfig struct {
 	// Slots is how many evaluations run at once: 2. Memory in use is at most
 	// Slots × MemoryKiB (× the bounds of imported hashes).
 	Slots int
-	// Queue is how many callers may wait for a slot: 64; and QueueTimeout how
-	// long: 3 s. Beyond either the answer is password_queue_full.
+	// Queue is how many callers may wait for a slot: 64, and as many of those who go
+	// first ([GoFirst]); and QueueTimeout how long: 5 s. Beyond either the answer is
+	// password_queue_full.
 	Queue        int
 	QueueTimeout time.Duration
 	// Peppers are keys mixed in before hashing, kept outside the database. The
@@ -72,8 +73,7 @@ type Pepper struct {
 // is safe for concurrent use.
 type Hasher struct {
 	cfg     HasherConfig
-	slots   chan struct{}
-	waiting atomic.Int64
+	turns   *turns
 	levels  []*StoredHash // evaluated on each failure; the first is current
 	peppers map[string][]byte
 
@@ -91,8 +91,6 @@ type HasherStats struct {
 }
 
 var (
-	errQueueFull = &gatehouse.Error{Kind: gatehouse.Unavailable, Code: "password_queue_full",
-		Public: "Too many passwords are being checked at the moment. Try again shortly.", RetryAfter: time.Second}
 	errPasswordUnhashable = gatehouse.E(gatehouse.Invalid, "password_invalid_text",
 		"The password is too long, or is not text that can be typed.")
 	errPepperUnknown = gatehouse.E(gatehouse.Internal, "password_pepper_unknown", "")
@@ -111,7 +109,7 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	or(&cfg.Slots, 2)
 	or(&cfg.Queue, 64)
 	if cfg.QueueTimeout == 0 {
-		cfg.QueueTimeout = 3 * time.Second
+		cfg.QueueTimeout = 5 * time.Second
 	}
 	switch {
 	// The OWASP rows of equal strength all lie above this line.
@@ -120,7 +118,7 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 	case cfg.Slots < 1 || cfg.Queue < 1 || cfg.QueueTimeout < 0:
 		return nil, errors.New("credential: slots, queue and its time-out must be positive")
 	}
-	h := &Hasher{cfg: cfg, slots: make(chan struct{}, cfg.Slots), peppers: map[string][]byte{}}
+	h := &Hasher{cfg: cfg, turns: &turns{slots: cfg.Slots, room: cfg.Queue, longest: cfg.QueueTimeout}, peppers: map[string][]byte{}}
 	for _, p := range cfg.Peppers {
 		if len(p.ID) < 1 || len(p.ID) > 8 || strings.Trim(p.ID, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || len(p.Key) < 32 {
 			return nil, errors.New("credential: a pepper needs an id of 1 to 8 of [a-z0-9] and 32 bytes or more of key")
@@ -158,7 +156,7 @@ func NewHasher(cfg HasherConfig) (*Hasher, error) {
 // Stats returns the counters.
 func (h *Hasher) Stats() HasherStats {
 	return HasherStats{Evaluations: h.evaluations.Load(), Work: h.work.Load(),
-		Waiting: h.waiting.Load(), Refused: h.refused.Load()}
+		Waiting: h.turns.waiting(), Refused: h.refused.Load()}
 }
 
 // Hash returns the PHC string of password under the current parameters and a
@@ -296,40 +294,21 @@ func (h *Hasher) run(ctx context.Context, fn func()) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	select {
-	case h.slots <- struct{}{}:
-	default:
-		if err := h.wait(ctx); err != nil {
-			return err
+	if err := h.turns.take(ctx); err != nil {
+		if ctx.Err() == nil {
+			h.refused.Add(1)
 		}
+		return err
 	}
+	began := time.Now()
 	defer func() {
-		<-h.slots
+		h.turns.give(time.Since(began))
 		if h.burst != nil {
 			h.burst.Reset(burstEnd)
 		}
 	}()
 	fn()
 	return nil
-}
-
-func (h *Hasher) wait(ctx context.Context) error {
-	defer h.waiting.Add(-1)
-	if h.waiting.Add(1) > int64(h.cfg.Queue) {
-		h.refused.Add(1)
-		return errQueueFull
-	}
-	timer := time.NewTimer(h.cfg.QueueTimeout)
-	defer timer.Stop()
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-timer.C:
-		h.refused.Add(1)
-		return errQueueFull
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // hashable reports whether password is within what can be set: bounded UTF-8

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 )
 
 // with is the caller with a device cookie.
@@ -281,4 +284,28 @@ func TestDeviceWhileTheStoreIsAway(t *testing.T) {
 	if !f.nodes[0].isKnown(c.atDevice(), f.clock.now) || f.nodes[1].isKnown(c.atDevice(), f.clock.now) {
 		t.Error("known")
 	}
+}
+
+// TestKnownDeviceGoesFirst: while as many passwords wait as may, whoever has a known device has a place, and
+// nobody else.
+func TestKnownDeviceGoesFirst(t *testing.T) {
+	slow, err := credential.NewHasher(credential.HasherConfig{Slots: 1, Queue: 1, Time: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t, func(c *Config) { c.Passwords = slow })
+	h.SignedIn(t.Context(), &gatehouse.Principal{Realm: "main", ID: "usr_alice", Name: "alice"}, "mine")
+	var others sync.WaitGroup
+	for range 2 { // one at work, one who waits
+		others.Go(func() { _ = slow.VerifyDummy(context.Background(), "some password") })
+	}
+	testwait.Until(t, 10*time.Second, "one waits", func() bool { return slow.Stats().Waiting == 1 })
+	for _, c := range [][2]string{{"", "password_queue_full"}, {"other", "password_queue_full"}, {"mine", "invalid_credentials"}} {
+		device, want := gatehouse.Secret(c[0]), c[1]
+		_, err := h.VerifyPassword(t.Context(), Attempt{Realm: "main", Username: "alice", Password: "wrong", Address: "192.0.2.1", Device: device})
+		if gatehouse.CodeOf(err) != want && (device == "mine" || slow.Stats().Waiting > 0) {
+			t.Errorf("with the device %q: %v", device.Reveal(), err)
+		}
+	}
+	others.Wait()
 }

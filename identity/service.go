@@ -307,6 +307,9 @@ func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u Us
 	if err != nil {
 		return u, err
 	}
+	if ticket.pair.device != (deviceID{}) {
+		ctx = credential.GoFirst(ctx)
+	}
 	ok, rehash := false, false
 	if usable(&u) {
 		ok, rehash, err = s.cfg.Passwords.Verify(ctx, u.PasswordHash, a.Password)
@@ -366,7 +369,8 @@ var errBadHash = errors.New(ReasonBadHash)
 // stored. A failure is logged and no more: the password was right. PasswordAt
 // stays: the password did not change, and grants end when it does.
 func (s *Service) rehash(ctx context.Context, a Attempt, u User) User {
-	phc, err := s.cfg.Passwords.Hash(ctx, a.Password)
+	// Whoever's password was right does not wait for others a second time.
+	phc, err := s.cfg.Passwords.Hash(credential.GoFirst(ctx), a.Password)
 	if err == nil {
 		var stored User
 		err = s.cfg.Run(ctx, func(ctx context.Context, tx Tx) error {

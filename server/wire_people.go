@@ -34,7 +34,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if slots == 0 {
 		slots = runtime.GOMAXPROCS(0)
 	}
-	hasher, err := credential.NewHasher(credential.HasherConfig{Slots: slots, Queue: s.cfg.Passwords.Queue,
+	hasher, err := credential.NewHasher(credential.HasherConfig{Slots: slots, Queue: s.cfg.Passwords.Queue, QueueTimeout: s.cfg.Passwords.MaxWait,
 		AfterBurst: debug.FreeOSMemory})
 	if err != nil {
 		return err
@@ -94,6 +94,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		MailFailed:         func() float64 { return float64(s.sender.Failed()) },
 		MailLimited:        func() float64 { return float64(s.mail.Limited()) },
 		PasswordWaiting:    func() float64 { return float64(hasher.Stats().Waiting) },
+		PasswordRefused:    func() float64 { return float64(hasher.Stats().Refused) },
 		LimitKeys:          func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
 		LimitSpilled:       func() float64 { _, n := s.limiter.Keys(); return float64(n) },
 		LimitAway:          func() float64 { return flag(s.limitsAway()) },

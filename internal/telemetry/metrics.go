@@ -217,6 +217,7 @@ type Watch struct {
 	MailFailed      func() float64 // messages that were given up
 	MailLimited     func() float64 // messages beyond what an address or realm may get
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
+	PasswordRefused func() float64 // those for which it had no place in time
 	LimitKeys       func() float64 // who is counted by the rate limits
 	LimitSpilled    func() float64 // events counted together because there were too many of those
 	LimitAway       func() float64 // 1 while the server that counts for all nodes is away, else 0
@@ -268,6 +269,7 @@ func (m *Metrics) Watch(w Watch) {
 	counter("mail_failed_total", "Messages to people that were given up.", w.MailFailed)
 	counter("mail_limited_total", "Messages that were not queued because the address or the realm had as many as it may get.", w.MailLimited)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)
+	counter("password_turned_away_total", "Passwords that were not looked at, because too many waited or for too long.", w.PasswordRefused)
 	gauge("limit_keys", "Callers whom the rate limits count.", w.LimitKeys)
 	counter("limit_spilled_total", "Requests that the rate limits counted together with others: there were too many callers.", w.LimitSpilled)
 	gauge("limit_server_away", "1 while the server on which all nodes count together is away, and each counts its share; else 0.", w.LimitAway)

@@ -142,7 +142,9 @@ type Disk struct {
 // Passwords bounds the cost of password hashing.
 type Passwords struct {
 	Parallel int `json:"parallel,omitempty" minimum:"0" maximum:"64" reload:"restart" doc:"Hashes at once, 19 MiB and about 40 ms each; the number of CPUs when 0."`
-	Queue    int `json:"queue,omitempty" minimum:"1" maximum:"10000" default:"64" reload:"restart" doc:"Attempts that may wait for a turn; beyond them the answer is 503 at once."`
+	Queue    int `json:"queue,omitempty" minimum:"1" maximum:"10000" default:"64" reload:"restart" doc:"Attempts that may wait for a turn; beyond them the answer is 503 at once. As many again may wait with a browser in which the account has signed in; they go first."`
+	// MaxWait is for credential.HasherConfig.
+	MaxWait time.Duration `json:"max_wait,omitempty" minimum:"100ms" maximum:"5s" default:"5s" reload:"restart" doc:"How long one of them waits at most; then the answer is 503, with the time after which to try again."`
 	// BreachedFile is for breached.Open.
 	BreachedFile string `json:"breached_file,omitempty" form:"path" reload:"live" doc:"Filter of passwords known from data breaches, made by 'gatehouse breached build': a new password that is in it is refused, a login with one is recorded."`
 	BreachedURL  string `json:"breached_url,omitempty" form:"base_url" reload:"live" doc:"Server with the range protocol of Have I Been Pwned, such as 'https://api.pwnedpasswords.com', that is asked about new passwords; it learns five digits of a hash. Empty asks nobody."`
