@@ -178,3 +178,31 @@ func TestTurnsUnderLoad(t *testing.T) {
 		t.Errorf("%d at work, %d wait, at most %d ran", turns.busy, turns.waiting(), most.Load())
 	}
 }
+
+// TestTurnForWhoHasLeft: a turn that comes to somebody who has just left goes on to the next.
+func TestTurnForWhoHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := &turns{slots: 1, room: 5, longest: time.Second}
+		_ = turns.take(t.Context())
+		left, leave := context.WithCancel(t.Context())
+		ended := make(chan error, 2)
+		go func() { ended <- turns.take(left) }()
+		synctest.Wait()
+		go func() { ended <- turns.take(t.Context()) }()
+		synctest.Wait()
+		turns.mu.Lock()
+		leave()
+		turns.next() // to who has left, and does not know of it yet
+		turns.mu.Unlock()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("who left: %v", err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("the next: %v", err)
+		}
+		turns.give(time.Millisecond)
+		if turns.busy != 0 {
+			t.Error("a turn is lost")
+		}
+	})
+}

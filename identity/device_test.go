@@ -289,17 +289,17 @@ func TestDeviceWhileTheStoreIsAway(t *testing.T) {
 // TestKnownDeviceGoesFirst: while as many passwords wait as may, whoever has a known device has a place, and
 // nobody else.
 func TestKnownDeviceGoesFirst(t *testing.T) {
-	slow, err := credential.NewHasher(credential.HasherConfig{Slots: 1, Queue: 1, Time: 10})
+	slow, err := credential.NewHasher(credential.HasherConfig{Slots: 1, Queue: 2, Time: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := newHouse(t, func(c *Config) { c.Passwords = slow })
 	h.SignedIn(t.Context(), &gatehouse.Principal{Realm: "main", ID: "usr_alice", Name: "alice"}, "mine")
 	var others sync.WaitGroup
-	for range 2 { // one at work, one who waits
+	for range 3 { // one at work, and both who may wait
 		others.Go(func() { _ = slow.VerifyDummy(context.Background(), "some password") })
 	}
-	testwait.Until(t, 10*time.Second, "one waits", func() bool { return slow.Stats().Waiting == 1 })
+	testwait.Until(t, 10*time.Second, "two wait", func() bool { return slow.Stats().Waiting == 2 })
 	for _, c := range [][2]string{{"", "password_queue_full"}, {"other", "password_queue_full"}, {"mine", "invalid_credentials"}} {
 		device, want := gatehouse.Secret(c[0]), c[1]
 		_, err := h.VerifyPassword(t.Context(), Attempt{Realm: "main", Username: "alice", Password: "wrong", Address: "192.0.2.1", Device: device})
