@@ -240,7 +240,7 @@ func (c *Config) complete() error {
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
 		{"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
-		{"Links", c.Links.Find == nil || c.Links.Box == nil || c.Links.NewPassword == nil || c.Links.Verify == nil},
+		{"Links", c.Links.Find == nil || c.Links.Box == nil || c.Links.NewPassword == nil || c.Links.Verify == nil || c.Links.Register == nil},
 	} {
 		if missing.nil {
 			return errors.New("admin: " + missing.name + " is required")

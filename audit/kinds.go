@@ -28,16 +28,18 @@ const (
 	KindKeyRevoke = "key.revoke"
 	KindKeyLeaked = "key.leaked"
 
-	KindUserCreate    = "user.create"
-	KindUserUpdate    = "user.update"
-	KindUserPassword  = "user.password"
-	KindUserResetLink = "user.reset_link" // sent, to set a new password by
-	KindUserEmailLink = "user.email_link" // sent, to verify an address by
-	KindUserEmail     = "user.email"      // an address was verified
-	KindUserRehash    = "user.rehash"
-	KindUserRevoke    = "user.revoke"
-	KindUserPanic     = "user.panic"
-	KindUserDelete    = "user.delete"
+	KindUserCreate       = "user.create"
+	KindUserUpdate       = "user.update"
+	KindUserPassword     = "user.password"
+	KindUserResetLink    = "user.reset_link" // sent, to set a new password by
+	KindUserEmailLink    = "user.email_link" // sent, to verify an address by
+	KindUserEmail        = "user.email"      // an address was verified
+	KindInvitationCreate = "invitation.create"
+	KindInvitationRevoke = "invitation.revoke"
+	KindUserRehash       = "user.rehash"
+	KindUserRevoke       = "user.revoke"
+	KindUserPanic        = "user.panic"
+	KindUserDelete       = "user.delete"
 
 	KindFactorBegin     = "factor.begin"
 	KindFactorAdd       = "factor.add"

@@ -19,14 +19,15 @@ const hostPrefix = "__Host-"
 
 // Names of cookies. Those of the session end in the realm's name: realms may share a host.
 const (
-	cookieSession  = "gatehouse-session-"
-	cookieDevice   = "gatehouse-device-"
-	cookieHalfDone = "gatehouse-signin-"  // of a sign-in that waits for a code
-	cookieReset    = "gatehouse-reset-"   // the text of a link, on its way from the address to the form
-	cookieAddress  = "gatehouse-address-" // the same of a link that verifies an address
-	cookieForm     = "gatehouse-form"
-	cookieLanguage = "gatehouse-language"
-	cookieTheme    = "gatehouse-theme"
+	cookieSession    = "gatehouse-session-"
+	cookieDevice     = "gatehouse-device-"
+	cookieHalfDone   = "gatehouse-signin-"     // of a sign-in that waits for a code
+	cookieReset      = "gatehouse-reset-"      // the text of a link, on its way from the address to the form
+	cookieAddress    = "gatehouse-address-"    // the same of a link that verifies an address
+	cookieInvitation = "gatehouse-invitation-" // the same of an invitation
+	cookieForm       = "gatehouse-form"
+	cookieLanguage   = "gatehouse-language"
+	cookieTheme      = "gatehouse-theme"
 )
 
 // maxCookie bounds the value of a cookie that is looked at, in bytes.

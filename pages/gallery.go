@@ -19,6 +19,7 @@ func gallery() []exhibit {
 		{"enrol", enrolStates()},
 		{"recover", recoverStates()},
 		{"newpassword", newPasswordStates()},
+		{"register", registerStates()},
 		{"email", emailStates()},
 		{"verify", verifyStates()},
 		{"signout", signOutStates()},

@@ -47,12 +47,13 @@ type house struct {
 	limited  bool
 	over     handOvers
 
-	halves    map[string]half // by the text of the cookie
-	wrongCode error           // what the next code gets, whatever it is
-	apps      apps
-	resets    resets
-	addresses addresses
-	demands   bool // amy has no second factor, and must have one
+	halves      map[string]half // by the text of the cookie
+	wrongCode   error           // what the next code gets, whatever it is
+	apps        apps
+	resets      resets
+	addresses   addresses
+	invitations invitations
+	demands     bool // amy has no second factor, and must have one
 }
 
 // half is a sign-in that waits for a code.
@@ -79,7 +80,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Keys: &h.keyring, Resets: &h.resets, Addresses: &h.addresses, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Keys: &h.keyring, Resets: &h.resets, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {

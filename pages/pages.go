@@ -105,10 +105,11 @@ type Config struct {
 	HandOvers HandOvers // may be nil
 	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
 	// Nil, both: there are none here.
-	Passkeys  Passkeys
-	OwnKeys   OwnPasskeys
-	Resets    Resets
-	Addresses Addresses
+	Passkeys    Passkeys
+	OwnKeys     OwnPasskeys
+	Resets      Resets
+	Addresses   Addresses
+	Invitations Invitations
 	// Mail reports whether mail is sent: without it nobody can be sent a link.
 	Mail func() bool
 	// Session finds out whose session the browser of r brings: text and device are the
@@ -137,8 +138,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, keys, resets, addresses, mail, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, keys, resets, addresses, invitations, mail, realms, limit, proxies and clock are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -175,6 +176,9 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/recover/new", h.page((*visit).newPassword))
 		mux.Handle("POST "+prefix+"/recover/new", h.page((*visit).newPasswordSent))
 		mux.Handle("GET "+prefix+"/recover/done", h.page((*visit).recovered))
+		mux.Handle("GET "+prefix+Register, h.page((*visit).register))
+		mux.Handle("POST "+prefix+Register, h.page((*visit).registerSent))
+		mux.Handle("GET "+prefix+Register+"/done", h.page((*visit).registered))
 		mux.Handle("GET "+prefix+VerifyAddress, h.page((*visit).verifyAddress))
 		mux.Handle("POST "+prefix+VerifyAddress, h.page((*visit).verifySent))
 		mux.Handle("GET "+prefix+VerifyAddress+"/done", h.page((*visit).verified))

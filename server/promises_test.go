@@ -364,6 +364,24 @@ func (h *house) addressOf(t *testing.T, key string) {
 		}
 		return code != ""
 	})
+	id, _ := h.want("an invitation", "POST", "/admin/v1/realms/main/invitations", key, `{"email":"cat@example.org"}`, 201)["id"].(string)
+	invitation := ""
+	testwait.Until(t, 10*time.Second, "it arrives", func() bool {
+		names, _ := filepath.Glob(filepath.Join(box, "*"))
+		for _, name := range names {
+			b, _ := os.ReadFile(name)
+			text := strings.NewReplacer("=\r\n", "", "=\n", "", "=3D", "=").Replace(string(b))
+			if _, after, ok := strings.Cut(text, "/register?code="); ok && len(after) > len(id)+27 {
+				invitation = after[:len(id)+27]
+			}
+		}
+		return invitation != ""
+	})
+	if err := h.s.admin.Users.Register(t.Context(), gatehouse.MainRealm, gatehouse.Secret(invitation), "cat", housePassword); err != nil {
+		t.Error(err)
+	}
+	id, _ = h.want("an invitation", "POST", "/admin/v1/realms/main/invitations", key, `{"email":"cat@example.org"}`, 201)["id"].(string)
+	h.want("taken back", "DELETE", "/admin/v1/realms/main/invitations/"+id, key, "", 204)
 	if err := h.s.admin.Users.VerifyAddress(t.Context(), nil, gatehouse.MainRealm, gatehouse.Secret(code)); err != nil {
 		t.Error(err)
 	}

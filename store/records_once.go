@@ -44,6 +44,16 @@ func (q Queries) Once(ctx context.Context, kind once.Kind, key []byte) (once.Rec
 	return one(ctx, q.c, scanOnce(key), `SELECT `+onceColumns+` FROM tickets WHERE hash=$1 AND kind=$2`, place, string(kind))
 }
 
+// OnceOf lists up to limit records of a kind that have not ended, the first to end first. They come without
+// their keys, which the database does not have.
+func (q Queries) OnceOf(ctx context.Context, kind once.Kind, now time.Time, limit int) ([]once.Record, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	return many(ctx, q.c, scanOnce(nil), `SELECT `+onceColumns+` FROM tickets WHERE kind=$1 AND expires_at>$2 ORDER BY expires_at, hash LIMIT $3`,
+		string(kind), now, limit)
+}
+
 // PutOnce puts a key. Of all that put the same key of one kind, on any node, one wins and
 // the others get Conflict, until the winner's record was taken or purged: also when it has
 // ended. A transaction that is not committed has put nothing; one that comes second waits

@@ -18,7 +18,7 @@ var may = map[string]string{
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
-	"set-password": "aor", "send-reset-link": "aor", "send-address-link": "aor", "list-user-grants": "aour", "list-sessions": "aour", "end-session": "aor", "end-sessions": "aor", "revoke-user": "aor", "panic-user": "aor", "panic-key": "aor", "panic-client": "aor", "panic-realm": "a",
+	"set-password": "aor", "send-reset-link": "aor", "send-address-link": "aor", "list-invitations": "aour", "invite": "aor", "revoke-invitation": "aor", "list-user-grants": "aour", "list-sessions": "aour", "end-session": "aor", "end-sessions": "aor", "revoke-user": "aor", "panic-user": "aor", "panic-key": "aor", "panic-client": "aor", "panic-realm": "a",
 	"list-factors": "aour", "begin-totp": "", "confirm-totp": "", "rename-factor": "", "remove-factor": "aor", "new-recovery-codes": "", "list-passkeys": "aour", "remove-passkey": "aor",
 	"list-keys": "aour", "create-key": "ar", "import-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
 	"list-roles": "aour", "get-role": "aour", "put-role": "ar", "delete-role": "ar",
@@ -40,6 +40,7 @@ func bodies(victim string) map[string]any {
 		"import-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}, "bits": 256, "sha256": "9b74c9897bac770ffc029102a200c5de7c2f5e1a1d1f9a3f8c1f4c9f3f2a9d11"},
 		"put-role":   map[string]any{}, "put-policy": map[string]any{"text": "permit (principal, action, resource);"}, "put-schema": map[string]any{"text": ""},
 		"put-entity": map[string]any{}, "decide": map[string]any{"principal": victim, "action": "read", "resource": map[string]any{"type": "T", "id": "1"}},
+		"invite":        map[string]any{"email": "new@example.com"},
 		"test-mail":     map[string]any{"to": "ann@example.com"},
 		"inspect-token": token, "verify-token": token, "revoke-token": token, "revoke": map[string]any{"kind": "client", "id": "some-client"},
 	}

@@ -42,15 +42,17 @@ type Links struct {
 	// Find reads what can be used once without using it.
 	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
 	Box  *seal.Box
-	// NewPassword and Verify are the addresses of the pages that take a new password and that verify
-	// an address, of a realm. The text of the link is put behind it: from configuration alone, so that
+	// NewPassword, Verify and Register are the addresses of the pages that take a new password, that verify
+	// an address, and that make an account, of a realm. The text of the link is put behind it: from configuration alone, so that
 	// no caller names the host.
-	NewPassword, Verify func(realm string) string
+	NewPassword, Verify, Register func(realm string) string
 }
 
 // OnceWriter keeps what can be used once, and uses it.
 type OnceWriter interface {
 	PutOnce(ctx context.Context, r once.Record) error
+	// OnceOf lists what has not ended, without the keys.
+	OnceOf(ctx context.Context, kind once.Kind, now time.Time, limit int) ([]once.Record, error)
 	// TakeOnce removes what has not ended: one caller gets it, the others gatehouse.NotFound.
 	TakeOnce(ctx context.Context, kind once.Kind, key []byte, now time.Time) (once.Record, error)
 }

@@ -66,6 +66,27 @@ func (s *Service) Operations(a *adminhttp.API) {
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.SendAddressLink(ctx, actor, in.Realm, in.User)
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: "/realms/{realm}/invitations", ID: "list-invitations", Tag: "users",
+		Summary: "Invitations that wait; there are at most 200"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.RealmPath) (*adminhttp.Out[kernel.Page[Invitation]], error) {
+			return adminhttp.Answer(s.Invitations(ctx, actor, in.Realm))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/invitations", ID: "invite", Tag: "users", Status: http.StatusCreated, Conflicts: true,
+		Summary: "Send a link by which a person makes an account with these roles, within a week"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Body NewInvitation
+		}) (*adminhttp.Out[Invitation], error) {
+			return adminhttp.Answer(s.Invite(ctx, actor, in.Realm, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: "/realms/{realm}/invitations/{invitation}", ID: "revoke-invitation", Tag: "users", Conflicts: true,
+		Summary: "Take an invitation back"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Invitation string `path:"invitation" maxLength:"64" doc:"Id of the invitation"`
+		}) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.Uninvite(ctx, actor, in.Realm, in.Invitation)
+		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/revoke", ID: "revoke-user", Tag: "users", Conflicts: true,
 		Summary: "End every login and token of a user; keys and password stay"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {

@@ -57,6 +57,22 @@ type CreatedUser struct {
 	Password gatehouse.Secret `json:"password,omitempty" doc:"Shown this once, when it was generated"`
 }
 
+// NewInvitation asks somebody to make an account.
+type NewInvitation struct {
+	Email string   `json:"email" doc:"Where the link goes; it is the address of the account"`
+	Roles []string `json:"roles,omitempty" doc:"Those of the account"`
+}
+
+// Invitation is one that waits.
+type Invitation struct {
+	ID        string    `json:"id"`
+	Email     string    `json:"email"`
+	Roles     []string  `json:"roles"`
+	InvitedBy string    `json:"invited_by"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
 // UserPatch is a merge patch of a user; lists are replaced.
 type UserPatch struct {
 	DisplayName   *string         `json:"display_name,omitempty"`

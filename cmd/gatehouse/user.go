@@ -9,7 +9,7 @@ import (
 
 func (a *app) userCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "People and services: create, import, list, change, disable"}
-	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userVerify(), a.userFactors(), a.userPasskeys(),
+	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userVerify(), a.userInvite(), a.userInvitations(), a.userFactors(), a.userPasskeys(),
 		&cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("users"), nil, "id", "username", "kind", "roles", "disabled")
 		}},
@@ -187,6 +187,33 @@ func (a *app) userPassword() *cobra.Command {
 	c.Flags().BoolVar(&reset, "reset", false, "make a new password and show it once (administrators)")
 	c.Flags().BoolVar(&link, "link", false, "send a link by which the person sets a new password (administrators)")
 	c.MarkFlagsMutuallyExclusive("reset", "link")
+	return c
+}
+
+func (a *app) userInvite() *cobra.Command {
+	var roles []string
+	c := &cobra.Command{Use: "invite ADDRESS", Short: "Send a person a link to make an account by, within a week", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		var out object
+		if err := a.call(c.Context(), "POST", a.realmPath("invitations"), object{"email": args[0], "roles": roles}, &out); err != nil {
+			return err
+		}
+		return a.show(out)
+	}}
+	c.Flags().StringSliceVar(&roles, "role", []string{}, "role of the account; may be repeated")
+	return c
+}
+
+func (a *app) userInvitations() *cobra.Command {
+	c := &cobra.Command{Use: "invitations", Short: "Invitations that wait: list, take back"}
+	c.AddCommand(&cobra.Command{Use: "list", Short: "List invitations that wait", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+		return a.list(c.Context(), a.realmPath("invitations"), nil, "id", "email", "roles", "invited_by", "expires_at")
+	}},
+		&cobra.Command{Use: "revoke INVITATION", Short: "Take an invitation back", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := a.call(c.Context(), "DELETE", a.realmPath("invitations", args[0]), nil, nil); err != nil {
+				return err
+			}
+			return a.done("invitation %s is taken back", args[0])
+		}})
 	return c
 }
 

@@ -29,6 +29,7 @@ const (
 	KindAddressLink     Kind = "address_link"     // whoever reads it has the address
 	KindAddressAsked    Kind = "address_asked"    // to the address of now: another one waits to be verified
 	KindAddressChanged  Kind = "address_changed"  // to both
+	KindInvitation      Kind = "invitation"       // to make an account
 	KindKeyCreated      Kind = "key_created"
 	KindKeyExpires      Kind = "key_expires"
 	KindLoginsEnded     Kind = "logins_ended"

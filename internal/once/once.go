@@ -57,6 +57,10 @@ const KindReset Kind = "reset"
 // hash of what the link has, the value whose address it is, sealed.
 const KindAddress Kind = "address"
 
+// KindInvitation, with a realm behind it, is for invitations (admin/users): the key is the hash of
+// its id, the value who was invited to what, sealed.
+const KindInvitation Kind = "invitation"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 
