@@ -41,6 +41,7 @@ var levels = map[string]int{
 	"internal/yamltree":  1,
 	"internal/exactjson": 1,
 	"internal/seal":      1,
+	"internal/personal":  1,
 	"audit":              2,
 	"revocation":         2,
 	"internal/web":       2,

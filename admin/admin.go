@@ -113,6 +113,7 @@ type Stored struct {
 	Grants   tokens.Reader
 	Sessions sessions.Reader
 	Audit    audit.Reader
+	Persons  audit.PersonKeys // of what is sealed in Audit
 	Nodes    nodes.Reader
 	Factors  factor.Reader
 	Mails    mails.Reader
@@ -197,7 +198,7 @@ func New(c Config) (*Service, error) {
 		Tokens: tokens.New(tokens.Config{Kernel: k, Grants: c.Stored.Grants, Users: people, End: c.EndGrant, EndKey: endKey,
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),
 		Sessions: sessions.New(sessions.Config{Kernel: k, Sessions: c.Stored.Sessions, Life: c.Sessions, Users: people, Revoked: c.Revoked}),
-		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
+		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Persons: c.Stored.Persons, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
 		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
 		Nodes:  nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
@@ -232,7 +233,7 @@ func (c *Config) complete() error {
 	}{
 		{"Stored.Realm", c.Stored.Realm == nil}, {"Stored.Realms", c.Stored.Realms == nil}, {"Stored.Users", c.Stored.Users == nil},
 		{"Stored.Holders", c.Stored.Holders == nil}, {"Stored.Keys", c.Stored.Keys == nil}, {"Stored.Rules", c.Stored.Rules == nil},
-		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Sessions", c.Stored.Sessions == nil}, {"Stored.Audit", c.Stored.Audit == nil},
+		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Sessions", c.Stored.Sessions == nil}, {"Stored.Audit", c.Stored.Audit == nil}, {"Stored.Persons", c.Stored.Persons == nil},
 		{"Stored.Nodes", c.Stored.Nodes == nil}, {"Stored.Mails", c.Stored.Mails == nil}, {"Mail", c.Mail == nil},
 		{"Run", c.Run == nil}, {"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Prepare", c.Prepare == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil}, {"EndGrant", c.EndGrant == nil},

@@ -40,7 +40,9 @@ const cutMark = "…"
 // Every event must have ID, Time, Realm and Kind: the caller sets an empty ID
 // and Time with [Complete], from its own clock. An empty list, two realms in one
 // list, or a missing member is an error, because a log must not guess.
-func Encode(events []gatehouse.Event) (Batch, error) {
+//
+// What the events tell of people is sealed under the keys that persons gives; nil: it is written in clear.
+func Encode(events []gatehouse.Event, persons Persons) (Batch, error) {
 	if len(events) == 0 {
 		return Batch{}, errors.New("audit: no events to encode")
 	}
@@ -54,7 +56,7 @@ func Encode(events []gatehouse.Event) (Batch, error) {
 		if e.Realm != events[0].Realm {
 			return Batch{}, fmt.Errorf("audit: a batch of realm %q holds an event of realm %q", events[0].Realm, e.Realm)
 		}
-		data = append(AppendEvent(data, e), '\n')
+		data = append(appendSealed(data, e, persons), '\n')
 		s.add(e)
 	}
 	if len(data) > MaxBatch {
@@ -179,17 +181,20 @@ func decodeLine(realm string, line []byte) (e gatehouse.Event, err error) {
 // AppendEvent appends e to dst as one line of JSON without newline, with the
 // members and the order of gatehouse.Event's JSON form, and returns the longer
 // slice. It keeps nothing of e. Values are bounded as the constants say.
-func AppendEvent(dst []byte, e *gatehouse.Event) []byte {
+func AppendEvent(dst []byte, e *gatehouse.Event) []byte { return appendSealed(dst, e, nil) }
+
+func appendSealed(dst []byte, e *gatehouse.Event, persons Persons) []byte {
 	start := len(dst)
-	dst = appendEvent(dst, e, true)
+	s := sealing{persons, e}
+	dst = appendEvent(dst, e, s, true)
 	if len(dst)-start > MaxLine {
 		// Only the chain and the details can be this long; who did what stays.
-		dst = appendEvent(dst[:start], e, false)
+		dst = appendEvent(dst[:start], e, s, false)
 	}
 	return dst
 }
 
-func appendEvent(b []byte, e *gatehouse.Event, whole bool) []byte {
+func appendEvent(b []byte, e *gatehouse.Event, s sealing, whole bool) []byte {
 	b = appendString(append(b, `{"id":`...), e.ID, maxID)
 	b = appendTime(append(b, `,"time":"`...), e.Time)
 	b = appendString(append(b, `","realm":`...), e.Realm, maxID)
@@ -199,7 +204,7 @@ func appendEvent(b []byte, e *gatehouse.Event, whole bool) []byte {
 		n := len(b)
 		b = appendMember(b, n, `"kind":`, string(e.Actor.Kind), maxID)
 		b = appendMember(b, n, `"id":`, e.Actor.ID, maxName)
-		b = appendMember(b, n, `"name":`, e.Actor.Name, maxName)
+		b = s.appendMember(b, n, `"name":`, memberName, e.Actor.ID, e.Actor.Name, maxName)
 		b = appendMember(b, n, `"credential":`, e.Actor.Credential, maxName)
 		b = appendMember(b, n, `"scheme":`, string(e.Actor.Scheme), maxID)
 		b = append(b, '}')
@@ -214,7 +219,7 @@ func appendEvent(b []byte, e *gatehouse.Event, whole bool) []byte {
 	b = appendString(append(b, `,"outcome":`...), string(e.Outcome), maxID)
 	b = appendMember(b, 0, `"reason":`, e.Reason, maxID)
 	b = appendMember(b, 0, `"request_id":`, e.RequestID, maxID)
-	b = appendMember(b, 0, `"address":`, e.Address, maxID)
+	b = s.appendMember(b, 0, `"address":`, memberAddress, addressOf(e), e.Address, maxID)
 	b = appendMember(b, 0, `"method":`, e.Method, maxID)
 	b = appendMember(b, 0, `"host":`, e.Host, maxName)
 	b = appendMember(b, 0, `"path":`, e.Path, maxPath)
@@ -223,13 +228,13 @@ func appendEvent(b []byte, e *gatehouse.Event, whole bool) []byte {
 	b = appendNumber(b, `,"bytes":`, e.Bytes)
 	b = appendNumber(b, `,"micros":`, e.Micros)
 	if !whole {
-		return append(appendDetail(b, nil, true), '}')
+		return append(appendDetail(b, nil, s, true), '}')
 	}
 	var cut bool
 	if len(e.Chain) > 0 {
 		b, cut = appendChain(append(b, `,"chain":`...), e.Chain)
 	}
-	return append(appendDetail(b, e.Detail, cut || len(e.Detail) > maxDetails), '}')
+	return append(appendDetail(b, e.Detail, s, cut || len(e.Detail) > maxDetails), '}')
 }
 
 func appendChain(b []byte, chain []gatehouse.Step) (_ []byte, cut bool) {
@@ -269,7 +274,7 @@ func appendChain(b []byte, chain []gatehouse.Step) (_ []byte, cut bool) {
 
 // appendDetail writes the details sorted by key, so that equal events give equal
 // lines.
-func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
+func appendDetail(b []byte, detail map[string]string, s sealing, cut bool) []byte {
 	if len(detail) == 0 && !cut {
 		return b
 	}
@@ -286,6 +291,10 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 		if k == truncatedKey && cut {
 			continue // written below
 		}
+		key, sealed := s.detail(k)
+		if sealed && key == nil {
+			continue
+		}
 		if len(b) > n {
 			b = append(b, ',')
 		}
@@ -294,7 +303,12 @@ func appendDetail(b []byte, detail map[string]string, cut bool) []byte {
 			name, numbered = distinct(detail, k, numbered)
 		}
 		b = appendString(b, name, maxID)
-		b = appendString(append(b, ':'), detail[k], maxNote)
+		b = append(b, ':')
+		if sealed {
+			b = s.append(b, key, memberDetail+k, detail[k], maxNote)
+			continue
+		}
+		b = appendString(b, detail[k], maxNote)
 	}
 	if cut {
 		if len(b) > n {

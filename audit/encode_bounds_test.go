@@ -21,7 +21,7 @@ const (
 // written is what a reader of the log sees of e.
 func written(t *testing.T, e gatehouse.Event) gatehouse.Event {
 	t.Helper()
-	b, err := audit.Encode([]gatehouse.Event{e})
+	b, err := audit.Encode([]gatehouse.Event{e}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestTimesThatCanBeWritten(t *testing.T) {
 	} {
 		e := full()
 		e.Time = c.at
-		b, err := audit.Encode([]gatehouse.Event{e})
+		b, err := audit.Encode([]gatehouse.Event{e}, nil)
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.at, err)
 		}
@@ -229,11 +229,11 @@ func TestLargestBatch(t *testing.T) {
 	for i := range events {
 		events[i] = e
 	}
-	if b, err := audit.Encode(events); err != nil || len(b.Data) != largestBatch || b.Count != int64(len(events)) {
+	if b, err := audit.Encode(events, nil); err != nil || len(b.Data) != largestBatch || b.Count != int64(len(events)) {
 		t.Errorf("%d bytes, %d events: %v", len(b.Data), b.Count, err)
 	}
 	events[3].Host += "x"
-	if _, err := audit.Encode(events); err == nil {
+	if _, err := audit.Encode(events, nil); err == nil {
 		t.Error("a batch of one byte too much was encoded")
 	}
 }
@@ -313,7 +313,7 @@ func TestBatchSaysWhatItHolds(t *testing.T) {
 		"repaired":        {[]gatehouse.Event{of("a\xff", "u\xff", "t\xff", 0)}, "", "", "", 0, 0},
 		"escaped":         {[]gatehouse.Event{of("a\n", "u\"", "t\u202e", 0)}, "a\n", "u\"", "t\u202e", 0, 0},
 	} {
-		b, err := audit.Encode(c.events)
+		b, err := audit.Encode(c.events, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

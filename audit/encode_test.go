@@ -94,7 +94,7 @@ func safeLine(t interface{ Fatalf(string, ...any) }, line []byte) {
 func TestEncodeDecode(t *testing.T) {
 	a, b := full(), full()
 	b.Kind, b.Actor.ID, b.Time = audit.KindKeyRevoke, "usr_2", a.Time.Add(-time.Hour)
-	got, err := audit.Encode([]gatehouse.Event{a, b})
+	got, err := audit.Encode([]gatehouse.Event{a, b}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestEncodeDecode(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(back, []gatehouse.Event{a, b}) {
 		t.Errorf("%v\n%+v", err, back)
 	}
-	again, _ := audit.Encode(back)
+	again, _ := audit.Encode(back, nil)
 	if !bytes.Equal(again.Data, got.Data) {
 		t.Error("encoding is not canonical")
 	}
@@ -132,7 +132,7 @@ func TestEncodeDecode(t *testing.T) {
 		"no realm": {{ID: "i", Time: epoch, Kind: "k"}}, "no kind": {{ID: "i", Time: epoch, Realm: "r"}},
 		"two realms": {a, {ID: "i", Time: epoch, Realm: "r", Kind: "k"}},
 	} {
-		if _, err := audit.Encode(bad); err == nil {
+		if _, err := audit.Encode(bad, nil); err == nil {
 			t.Errorf("%s: encoded", name)
 		}
 	}
@@ -190,7 +190,7 @@ func TestEventsAreBounded(t *testing.T) {
 	cutAlike := full() // a key that, cut at a character, would be as long as one that is not
 	cutAlike.Detail = map[string]string{strings.Repeat("a", 122) + "\U0001F600" + strings.Repeat("b", 20): "x",
 		"~1_" + strings.Repeat("a", 122) + "…": "y", "~1_" + strings.Repeat("a", 42): "z"}
-	b, err := audit.Encode([]gatehouse.Event{keys, collide, cutAlike})
+	b, err := audit.Encode([]gatehouse.Event{keys, collide, cutAlike}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ type Entry struct {
 	// Index is the leaf index, or -1 while the event waits to be sequenced.
 	Index int64 `json:"index"`
 	gatehouse.Event
+	// Erased: it told of a person whose account is deleted; names, address and the like are gone.
+	Erased bool `json:"erased,omitzero" doc:"It told of a person whose account was deleted: names and address are gone for good"`
 }
 
 // Query selects events of one realm. Empty members do not select.

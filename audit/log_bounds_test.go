@@ -27,7 +27,7 @@ func many(t testing.TB, n int) *memory {
 	for i := range n {
 		e := plainEvent(i)
 		audit.Complete(&e, epoch)
-		b, err := audit.Encode([]gatehouse.Event{e})
+		b, err := audit.Encode([]gatehouse.Event{e}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +182,7 @@ func TestFindLooksAround(t *testing.T) {
 		m := many(t, 1_500)
 		e := ofRequest(id, time.Duration(after)*time.Second)
 		e.ID = "evt_wanted"
-		b, err := audit.Encode([]gatehouse.Event{e})
+		b, err := audit.Encode([]gatehouse.Event{e}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestFindBounds(t *testing.T) {
 				e.RequestID = id
 			}
 			position := m.batches[i].Position
-			if m.batches[i], err = audit.Encode([]gatehouse.Event{e}); err != nil {
+			if m.batches[i], err = audit.Encode([]gatehouse.Event{e}, nil); err != nil {
 				t.Fatal(err)
 			}
 			m.batches[i].Position = position

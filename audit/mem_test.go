@@ -330,7 +330,7 @@ func (m *memory) append(t testing.TB, events ...gatehouse.Event) audit.Batch {
 	for i := range events {
 		audit.Complete(&events[i], epoch)
 	}
-	b, err := audit.Encode(events)
+	b, err := audit.Encode(events, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,8 @@ type RecorderConfig struct {
 	MaxBlock time.Duration
 	Now      func() time.Time
 	Logger   *slog.Logger
+	// Persons gives the keys that personal data are sealed under; nil: they are written in clear.
+	Persons Persons
 }
 
 // RecorderStats are counters since the start and the present depth.
@@ -207,7 +209,7 @@ func (r *Recorder) record(e *gatehouse.Event, admitted bool) {
 	}
 	// Encoding happens outside of the lock; inside is only the copy.
 	buf := r.pool.Get().(*[]byte)
-	line := append(AppendEvent((*buf)[:0], e), '\n')
+	line := append(appendSealed((*buf)[:0], e, r.cfg.Persons), '\n')
 	kept := r.keep(e, line, admitted)
 	*buf = line
 	if cap(line) <= 16<<10 {

@@ -71,7 +71,7 @@ func (x *memTx) AppendEvents(ctx context.Context, events ...gatehouse.Event) err
 	for i := range events {
 		audit.Complete(&events[i], epoch)
 	}
-	b, err := audit.Encode(events)
+	b, err := audit.Encode(events, nil)
 	if err != nil {
 		return err
 	}

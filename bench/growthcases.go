@@ -490,7 +490,7 @@ func (b *growthBed) addEvents(ctx context.Context, dir string, n int, began time
 		for i := range events {
 			events[i] = decision(from+i, began.Add(2*time.Hour*time.Duration(from+i)/time.Duration(n)))
 		}
-		encoded, err := audit.Encode(events)
+		encoded, err := audit.Encode(events, nil)
 		if err != nil {
 			return err
 		}

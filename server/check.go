@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/personal"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/secrets"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -128,7 +129,7 @@ func opens(ctx context.Context, view *store.View, box *seal.Box) error {
 		name string
 		size int
 	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingPasskeyKey, passkey.KeySize}, {settingSuccessorKey, successorKeySize},
-		{settingCountersKey, countersKeySize},
+		{settingCountersKey, countersKeySize}, {settingPersonalKey, personal.SecretSize},
 		{settingBootstrapKey, bootstrapKeySize}} {
 		if err := secrets.Check(ctx, view.Setting, box, secret.name, secret.size); err != nil {
 			return err

@@ -234,6 +234,8 @@ func (h *house) people(t *testing.T, key string) {
 	}
 	h.want("all logins", "POST", users+"/ann/revoke", key, "", 204)
 	h.want("deleted", "DELETE", users+"/ben", key, "", 204)
+	h.want("a service", "POST", users, key, `{"username":"robot","kind":"service","roles":[]}`, 201)
+	h.want("deleted", "DELETE", users+"/robot", key, "", 204)
 }
 
 // factors has somebody add an authenticator app, use it, guess, and lose it.

@@ -42,6 +42,9 @@ func Recover(ctx context.Context, cfg Config, username string) (_ users.Recovere
 	if _, err := (secrets.Keeper{Run: sealed, Box: box}).Get(ctx, settingAuditKey, ed25519.SeedSize); err != nil {
 		return users.Recovered{}, fmt.Errorf("the master key is not the one of this database: %w", err)
 	}
+	if _, err := sealPersonal(ctx, db, box); err != nil {
+		return users.Recovered{}, err
+	}
 	run, err := store.Run[users.Tx](db)
 	if err != nil {
 		return users.Recovered{}, err

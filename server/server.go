@@ -32,6 +32,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
+	"github.com/gatehouse-auth/gatehouse/internal/personal"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
@@ -64,6 +65,7 @@ type Server struct {
 	problems *web.Problems
 
 	auditKey  ed25519.PrivateKey
+	persons   *personal.Keeper
 	recorder  *audit.Recorder
 	refusals  *audit.Refusals
 	auditFile *audit.FileSink // nil without audit.file

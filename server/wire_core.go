@@ -62,12 +62,15 @@ func (s *Server) wireAudit(ctx context.Context) error {
 		return err
 	}
 	s.auditKey = ed25519.NewKeyFromSeed(seed)
+	if s.persons, err = sealPersonal(ctx, s.db, s.box); err != nil {
+		return err
+	}
 	write, err := store.Run[audit.BatchWriter](s.db)
 	if err != nil {
 		return err
 	}
 	s.recorder, err = audit.NewRecorder(audit.RecorderConfig{Run: write, Overflow: audit.Overflow(s.cfg.Audit.Overflow),
-		Queue: s.cfg.Audit.Queue, Now: s.now, Logger: s.log})
+		Queue: s.cfg.Audit.Queue, Now: s.now, Logger: s.log, Persons: s.personKey})
 	if err != nil {
 		return err
 	}

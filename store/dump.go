@@ -28,7 +28,7 @@ var tables = [...]string{
 	"realms", "users", "api_keys", "key_usage", "opaque_tokens", "roles", "policies", "policy_schemas", "entities",
 	"signing_keys", "grants", "refresh_tokens", "sessions", "session_hosts", "status_bits", "cutoffs", "settings", "audit_positions", "audit_batches",
 	"audit_tiles", "audit_checkpoints", "audit_filters", "audit_removals", "audit_lanes", "audit_taken", "login_failures",
-	"factors", "passkeys",
+	"factors", "passkeys", "personal_salts",
 	"mails",
 }
 

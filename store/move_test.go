@@ -72,6 +72,9 @@ func filled(t *testing.T, cfg store.Config) (rows []string) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := rawDB(t, cfg).ExecContext(t.Context(), `INSERT INTO personal_salts (user_id, realm, salt) VALUES ('usr_1','main',$1)`, []byte{0, 255}); err != nil {
+		t.Fatal(err)
+	}
 	rows = rowsOf(t, db)
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

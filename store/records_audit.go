@@ -198,8 +198,12 @@ func (t *Tx) AppendEvents(ctx context.Context, events ...gatehouse.Event) error 
 		}
 		byRealm[e.Realm] = append(byRealm[e.Realm], e)
 	}
+	persons, failed := t.personKeys(ctx)
 	for _, realm := range realms {
-		b, err := audit.Encode(byRealm[realm])
+		b, err := audit.Encode(byRealm[realm], persons)
+		if err == nil {
+			err = failed()
+		}
 		if err != nil {
 			return t.fail(internal("encode events: %w", err))
 		}

@@ -204,9 +204,19 @@ func (t *Tx) UpdateUser(ctx context.Context, u identity.User) error {
 	return t.changed(err, gatehouse.TopicUser, u.Realm, u.ID, stored)
 }
 
-// DeleteUser removes a user. Keys and grants of the user are not touched: end
-// them in the same transaction.
+// DeleteUser removes a user, and with the salt the key under which the record's personal data of the user are sealed.
+// What stays of the user for a while or for good (sessions and keys that are over) tells nothing personal afterwards.
+// Keys, grants and sessions are not ended here: end them before, in the same transaction.
 func (t *Tx) DeleteUser(ctx context.Context, realm, id string) error {
+	for _, forget := range [...]string{
+		`UPDATE sessions SET address='', user_agent='' WHERE realm=$1 AND user_id=$2`,
+		`UPDATE api_keys SET name='', allowed_nets_json=NULL, metadata_json=NULL
+			WHERE realm=$1 AND owner_id=$2 AND (revoked_at IS NOT NULL OR leaked_at IS NOT NULL)`,
+	} {
+		if _, err := exec(ctx, t.c, forget, realm, id); err != nil {
+			return err
+		}
+	}
 	err := remove(ctx, t.c, `DELETE FROM users WHERE realm=$1 AND id=$2`, realm, id)
 	return t.changed(err, gatehouse.TopicUser, realm, id, nil)
 }

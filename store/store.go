@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/feed"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
+	"github.com/gatehouse-auth/gatehouse/internal/personal"
 	"github.com/gatehouse-auth/gatehouse/internal/staleness"
 )
 
@@ -77,6 +78,8 @@ type DB struct {
 	about  atomic.Pointer[peers.About]
 	judges atomic.Pointer[func(context.Context, []peers.Question) []peers.Verdict]
 	now    func() time.Time
+	// persons seal what events tell of people; nil until [DB.SealPersonal].
+	persons atomic.Pointer[personal.Keeper]
 
 	telling     sync.Mutex // one change at a time
 	mu          sync.RWMutex
@@ -274,7 +277,10 @@ func (db *DB) run(ctx context.Context, fn func(context.Context, *Tx) error) erro
 	if err := refuseNested(ctx); err != nil {
 		return err
 	}
-	return public(db.engine.run(ctx, fn))
+	return public(db.engine.run(ctx, func(ctx context.Context, tx *Tx) error {
+		tx.persons = db.persons.Load()
+		return fn(ctx, tx)
+	}))
 }
 
 // Update runs fn in a transaction with all methods at hand. Flows use [Run] with

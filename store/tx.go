@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/personal"
 )
 
 // Tx is one transaction: the reads, and all writes. It is good only inside the
@@ -23,6 +24,8 @@ type Tx struct {
 	now     func() time.Time
 	changes []gatehouse.Change
 	batches []audit.Batch
+	persons *personal.Keeper
+	made    map[string]*personal.Key // of people whose salt is stored with this transaction
 	// announce leaves the changes for other nodes; nil when there are none.
 	announce func(context.Context, *Tx) error
 	// last are the statements that go out together with the COMMIT; see [Tx.finally].

@@ -98,6 +98,7 @@ func (in KeyPatch) apply(k *credential.Key, e *gatehouse.Event) error {
 			}
 		}
 		k.AllowedNets, e.Detail["allowed_nets"] = nets, strings.Join(*in.AllowedNets, " ")
+		e.Detail["owner"] = k.OwnerID // whose networks these are
 	}
 	if in.Disabled != nil && *in.Disabled != !k.DisabledAt.IsZero() {
 		k.DisabledAt, e.Detail["disabled"] = time.Time{}, strconv.FormatBool(*in.Disabled)

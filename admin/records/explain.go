@@ -60,6 +60,9 @@ func (s *Service) Explain(ctx context.Context, actor *gatehouse.Principal, realm
 			found, err = append(found, audit.Entry{Index: -1, Event: e}), nil
 		}
 	}
+	if err == nil {
+		err = audit.OpenPersonal(ctx, found, s.c.Persons)
+	}
 	if err != nil {
 		return Explanation{}, err
 	}

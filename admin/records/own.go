@@ -21,6 +21,9 @@ func (s *Service) Own(ctx context.Context, actor *gatehouse.Principal, after str
 	}
 	log := &audit.Log{Reader: s.c.Audit}
 	p, err := log.List(ctx, actor.Realm, audit.Query{About: actor.ID, Kinds: ownKinds, Cursor: after, Limit: kernel.Limit(limit)})
+	if err == nil {
+		err = audit.OpenPersonal(ctx, p.Entries, s.c.Persons)
+	}
 	for i := range p.Entries {
 		if e := &p.Entries[i]; e.Actor.ID != "" && e.Actor.ID != actor.ID {
 			e.Actor, e.Address, e.RequestID = gatehouse.Actor{Kind: e.Actor.Kind}, "", ""

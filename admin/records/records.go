@@ -29,6 +29,9 @@ func (s *Service) Events(ctx context.Context, actor *gatehouse.Principal, realm 
 		return kernel.Page[audit.Entry]{}, err
 	}
 	p, err := log.List(ctx, realm, q)
+	if err == nil {
+		err = audit.OpenPersonal(ctx, p.Entries, s.c.Persons)
+	}
 	// Events are stored as they were committed; those of one batch ran side by side.
 	slices.SortStableFunc(p.Entries, func(a, b audit.Entry) int {
 		if q.OldestFirst {

@@ -17,7 +17,9 @@ import (
 type Config struct {
 	Kernel *kernel.Kernel
 	Audit  audit.Reader
-	Run    gatehouse.Runner[Tx]
+	// Persons are the keys of what events tell of people.
+	Persons audit.PersonKeys
+	Run     gatehouse.Runner[Tx]
 	// Key gives the public half of the key that signs the checkpoints of a realm.
 	Key func(realm string) (audit.Key, error)
 	// Head is the newest checkpoint that the server signed, as it is kept apart

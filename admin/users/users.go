@@ -382,8 +382,10 @@ func (s *Service) Delete(ctx context.Context, actor *gatehouse.Principal, realm,
 			return err
 		}
 		e := s.k.Event(ctx, actor, realm, audit.KindUserDelete, "user", u.ID)
-		e.Detail = kernel.Changes(e.Detail)
-		e.Detail["username"] = u.Username
+		if u.Kind == gatehouse.KindService { // of a person nothing is told any more
+			e.Detail = kernel.Changes(e.Detail)
+			e.Detail["username"] = u.Username
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 }

@@ -27,7 +27,7 @@ func FuzzEncode(f *testing.F) {
 			Actor: gatehouse.Actor{Name: note, ID: value}, Target: gatehouse.Target{ID: path}, Outcome: gatehouse.Outcome(value),
 			Chain:  []gatehouse.Step{{Name: key, Note: note, Reasons: []gatehouse.Reason{{PolicyID: key, Note: value}}}},
 			Detail: map[string]string{key: value, key + "2": note, note: key}}
-		b, err := audit.Encode([]gatehouse.Event{e, e})
+		b, err := audit.Encode([]gatehouse.Event{e, e}, nil)
 		if err != nil {
 			if realm != "" && kind != "" {
 				t.Fatal(err)
@@ -50,7 +50,7 @@ func FuzzEncode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%q", err, b.Data)
 		}
-		again, err := audit.Encode(once)
+		again, err := audit.Encode(once, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func FuzzDecode(f *testing.F) {
 		if int64(len(events)) != count {
 			t.Fatalf("%d events of %d", len(events), count)
 		}
-		b, err := audit.Encode(events)
+		b, err := audit.Encode(events, nil)
 		if err != nil {
 			return // lacks an id, a kind or a usable time
 		}

@@ -35,6 +35,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
+	"github.com/gatehouse-auth/gatehouse/internal/personal"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -51,6 +52,7 @@ const issuer = "https://id.example"
 type House struct {
 	DB        *store.DB
 	Admin     *admin.Service
+	Persons   *personal.Keeper
 	Grants    *grant.Service
 	Sessions  *session.Service
 	Sequencer *audit.Sequencer
@@ -111,7 +113,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.DB = Must(store.Open(ctx, where))
 	t.Cleanup(func() { _ = h.DB.Close() })
 	db := h.DB
-
+	h.Persons = Must(db.SealPersonal(bytes.Repeat([]byte{5}, personal.SecretSize)))
 	view := revocation.NewView()
 	h.view = view
 	db.Subscribe(view.Apply)
@@ -161,7 +163,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
 	h.config = admin.Config{
-		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Nodes: db, Factors: db, Mails: db, Passkeys: db},
+		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Persons: h.Persons, Nodes: db, Factors: db, Mails: db, Passkeys: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
 		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Links: users.Links{Find: db.Once, Box: box, NewPassword: realmIssuer, Verify: realmIssuer, Register: realmIssuer}, Passkeys: h.passkeys(), Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,

@@ -48,6 +48,7 @@ type empty struct{}
 
 // The other parts have no method at all: they must not be reached either.
 type (
+	noPersons  struct{ audit.PersonKeys }
 	noLog      struct{ audit.Reader }
 	noHash     struct{ users.Passwords }
 	noRing     struct{ admin.Signing }
@@ -96,7 +97,7 @@ func api(f *testing.F) http.Handler {
 	f.Helper()
 	svc, err := admin.New(admin.Config{
 		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Rules: noRules{},
-			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Audit: noLog{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}, Passkeys: noPasskeys{}},
+			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Audit: noLog{}, Persons: noPersons{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}, Passkeys: noPasskeys{}},
 		// A transaction that never begins.
 		Run: func(context.Context, func(context.Context, admin.Tx) error) error { return gatehouse.NotFound },
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
