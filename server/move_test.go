@@ -192,8 +192,8 @@ func TestMoveKeepsABrokenLogWhereItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed, err := db.ExecContext(t.Context(), `UPDATE audit_batches SET data=CAST(replace(CAST(data AS TEXT),'"root"','"toor"') AS BLOB)
-		WHERE coding=0 AND instr(CAST(data AS TEXT),'"root"')>0`)
+	changed, err := db.ExecContext(t.Context(), `UPDATE audit_batches SET data=CAST(replace(CAST(data AS TEXT),'"admin.bootstrap"','"admin.bootstrop"') AS BLOB)
+		WHERE coding=0 AND instr(CAST(data AS TEXT),'"admin.bootstrap"')>0`)
 	if err != nil {
 		t.Fatal(err)
 	}
