@@ -39,6 +39,7 @@ const (
 const (
 	AAL1 = "aal1" // one factor
 	AAL2 = "aal2" // two
+	AAL3 = "aal3" // two, of which one is in hardware and resists phishing; no sign-in here claims it
 )
 
 // AMRMultiFactor is the method that stands beside the others when more than one factor was proved (RFC 8176 §2).

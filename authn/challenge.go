@@ -14,9 +14,6 @@ const (
 	challengeCookie = "Cookie" // registered by nobody: browsers ignore it, and a 401 must name something
 )
 
-// insufficientAuthentication asks for a token of a login that proved more (RFC 9470 §3).
-const insufficientAuthentication = "insufficient_user_authentication"
-
 // Challenges returns the WWW-Authenticate lines for an answer to err where nothing is
 // said of carriers; see [Reader.Challenges].
 func Challenges(realm string, schemes []gatehouse.Scheme, err error, scopes ...string) []string {
@@ -70,8 +67,8 @@ func bearerParameters(err error, scopes []string) string {
 	switch code := bearerError(err); code {
 	case "":
 		return ""
-	case insufficientAuthentication:
-		return `, error="` + code + `", acr_values="` + gatehouse.AAL2 + `"` // RFC 9470 §3
+	case CodeStepUp:
+		return `, error="` + code + `"` + stepUpParameters(err)
 	case "insufficient_scope":
 		line := `, error="insufficient_scope"`
 		if len(scopes) > 0 {
@@ -88,8 +85,8 @@ func bearerError(err error) string {
 	if err == nil || gatehouse.CodeOf(err) == ErrNone.Code {
 		return ""
 	}
-	if code := gatehouse.CodeOf(err); code == gatehouse.ErrSecondFactor.Code || code == gatehouse.ErrNoSecondFactor.Code {
-		return insufficientAuthentication
+	if code := gatehouse.CodeOf(err); code == gatehouse.ErrSecondFactor.Code || code == gatehouse.ErrNoSecondFactor.Code || code == CodeStepUp {
+		return CodeStepUp
 	}
 	switch gatehouse.KindOf(err) {
 	case gatehouse.Invalid:

@@ -74,6 +74,12 @@ func askedBy(c *compiled) string {
 	if len(c.Roles) > 0 {
 		add("role %s", strings.Join(c.Roles, " or "))
 	}
+	if c.ACR != "" {
+		add("a sign-in at %s", c.ACR)
+	}
+	if c.MaxAuthAge > 0 {
+		add("a sign-in within %v", c.MaxAuthAge)
+	}
 	if c.Action != "" {
 		add("policies that permit %s on %s", c.Action, c.Resource.Type)
 	}

@@ -51,6 +51,9 @@ func (p *Pipeline) requirements(x *Exchange, _ *http.Request) error {
 			return errDenied
 		}
 	}
+	if err := p.assured(x); err != nil {
+		return err
+	}
 	if rt.Action == "" {
 		x.decision = gatehouse.Decision{Allowed: true, Code: "permitted", Reasons: rt.reasons}
 		x.event.Chain = append(x.event.Chain, gatehouse.Step{Name: "authorize", Outcome: gatehouse.OutcomeSuccess,

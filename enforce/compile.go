@@ -27,6 +27,7 @@ type compiled struct {
 	scopePrincipal string
 	reasons        []gatehouse.Reason // of a route that asks no policy
 	asked          string             // of callers, in words, for the record of a refusal
+	stepUp         error              // the answer to a caller who has to sign in with more, or again
 	missing        error              // the answer to a caller without a credential
 	reader         *authn.Reader
 	sessions       bool           // browser sessions are among what it accepts
@@ -141,7 +142,7 @@ func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 	if r.Host != "" && (c.Host == "" || strings.ContainsAny(c.Host, "/* ,@")) {
 		return nil, errors.New("the host must be one host name, without wildcards")
 	}
-	for _, check := range []func(*compiled) error{p.checkAccess, p.checkCarriers, p.checkResource, checkLimits, checkStale, checkCORS, checkFilter} {
+	for _, check := range []func(*compiled) error{p.checkAccess, checkAssurance, p.checkCarriers, p.checkResource, checkLimits, checkStale, checkCORS, checkFilter} {
 		if err := check(c); err != nil {
 			return nil, err
 		}

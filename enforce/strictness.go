@@ -113,6 +113,7 @@ func (c *compiled) asksAsMuchAs(o *compiled) bool {
 		len(o.ContentTypes) > 0 && (len(c.ContentTypes) == 0 || !containsAll(o.ContentTypes, c.ContentTypes)),
 		tolerance(c.Stale) > tolerance(o.Stale) || c.MaxStaleness != o.MaxStaleness,
 		o.Filter != nil && !reflect.DeepEqual(c.Filter, o.Filter),
+		!c.assurance().asksAsMuchAs(o.assurance()),
 		o.Action != "" && (c.Action != o.Action || c.Realm != o.Realm || !c.sameResource(o)):
 		return false
 	case o.Anonymous:

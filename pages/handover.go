@@ -15,6 +15,9 @@ const pageHandOver = "/handover"
 // after signing in has it show what it brings (an open redirect).
 var errAddress = gatehouse.E(gatehouse.Invalid, "handover_address_refused", "The address to go back to is none of a program behind this gateway that takes sign-ins.")
 
+// errBeyond is the answer where an address asks for more than a sign-in here ever is.
+var errBeyond = gatehouse.E(gatehouse.Denied, "sign_in_not_enough", "The page that you want asks for a sign-in of a kind that there is none of here.")
+
 // browserLength is that of the name of a browser that the gateway sent here, in characters.
 const browserLength = 43
 
@@ -28,6 +31,13 @@ func (v *visit) handOver() error {
 	if v.who == nil {
 		here := v.to(pageHandOver) + "?" + url.Values{"to": {one(v.r, "to")}, "browser": {browser}}.Encode()
 		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"return": {here}}.Encode())
+	}
+	if enough, acr := v.h.c.HandOvers.Enough(v.who, to); !enough {
+		if acr != "" && acr != gatehouse.AAL1 && acr != gatehouse.AAL2 {
+			return errBeyond // no sign-in here is more, and to ask for one again would never end
+		}
+		here := v.to(pageHandOver) + "?" + url.Values{"to": {one(v.r, "to")}, "browser": {browser}}.Encode()
+		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"again": {"1"}, "return": {here}}.Encode())
 	}
 	address, err := v.h.c.HandOvers.Begin(v.r.Context(), v.who, to, browser)
 	if err != nil {
@@ -52,6 +62,25 @@ func (v *visit) way(q url.Values) (to, browser, origin string, ok bool) {
 	}
 	origin, ok = v.h.c.HandOvers.Admits(v.realm.Name, string(text))
 	return string(text), q.Get("browser"), origin, ok
+}
+
+// asksForTwo reports whether the place where p wants to go after signing in takes two factors, and p, who has just
+// proved the password, has proved one.
+func (v *visit) asksForTwo(p *gatehouse.Principal, to string) bool {
+	query, ok := strings.CutPrefix(to, v.to(pageHandOver)+"?")
+	if !ok {
+		return false
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return false
+	}
+	address, _, _, ok := v.way(q)
+	if !ok {
+		return false
+	}
+	enough, acr := v.h.c.HandOvers.Enough(p, address)
+	return !enough && acr == gatehouse.AAL2
 }
 
 // leadsTo lets the forms of this page end at a host of the gateway, where to is the way there:

@@ -11,7 +11,14 @@ import (
 )
 
 // handOvers stands for the gateway, of which one address takes sessions.
-type handOvers struct{ begun []string }
+type handOvers struct {
+	begun []string
+	acr   string // what the address asks for
+}
+
+func (h *handOvers) Enough(p *gatehouse.Principal, _ string) (bool, string) {
+	return h.acr == "" || p.ACR == h.acr, h.acr
+}
 
 func (h *handOvers) Admits(realm, to string) (string, bool) {
 	return "https://app.example", realm == "shop" && to == "https://app.example/a?b=c"

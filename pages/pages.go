@@ -79,6 +79,9 @@ type HandOvers interface {
 	// Admits returns the origin of an address of the gateway where sessions of realm are
 	// accepted; any other address is not ok.
 	Admits(realm, to string) (origin string, ok bool)
+	// Enough reports whether the sign-in of p is what the route at an address asks for. Where it is not, acr is the
+	// level that is missing, or "" when it was too long ago.
+	Enough(p *gatehouse.Principal, to string) (ok bool, acr string)
 	// Begin returns the address by which the browser of that name, which came from to, gets the
 	// session of p there.
 	Begin(ctx context.Context, p *gatehouse.Principal, to, browser string) (address string, err error)

@@ -135,6 +135,13 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	proven := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic,
 		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
 	device := v.newDevice()
+	if v.asksForTwo(proven, view.Return) && !u.SecondFactor { // else the account asks for it itself
+		has, err := v.hasPasskeys(proven.ID)
+		if err != nil {
+			return err
+		}
+		return v.halfWay(proven, device, view.Return, !has)
+	}
 	err = v.open(proven, device)
 	switch code := gatehouse.CodeOf(err); { // by the account as it is stored
 	case err == nil:

@@ -145,6 +145,8 @@ func TestHandOverOfTwoNodes(t *testing.T) {
 			c.Issuer, c.Gateway.Origins = auth, []string{app, "https://two.example"}
 			c.Upstreams = map[string]gateway.Upstream{"documents": {URL: api.URL, PlainHeaders: true}}
 			c.Routes = []enforce.Route{{Pattern: "/app/", Upstream: "documents", Realm: "main", Authenticated: true, Schemes: people},
+				{Pattern: "/high/", Upstream: "documents", Realm: "main", Authenticated: true, Schemes: append(people, gatehouse.SchemeJWT), ACR: gatehouse.AAL2},
+				{Pattern: "/beyond/", Upstream: "documents", Realm: "main", Authenticated: true, Schemes: people, ACR: gatehouse.AAL3},
 				{Pattern: "GET /private", Upstream: "documents", Realm: "main", Authenticated: true}}
 		})
 	}
@@ -276,6 +278,13 @@ func TestHandOverOfTwoNodes(t *testing.T) {
 	}
 	if at, status, page := bob.goes("GET", app+"/app/", nil); status != 200 || at.String() != app+"/app/" || page != "bob" {
 		t.Errorf("proven again: %d at %s: %s", status, at, page)
+	}
+
+	bob.stepsUp(app, auth, a.Users["bob"].Password)
+	key, _ := call(t, "POST", s.auths[0]+"/tokens", "basic", "carol:"+a.Users["carol"].Password, "X-Forwarded-Proto", "https").want(t, "POST /tokens", 200).json["access_token"].(string)
+	if r := call(t, "GET", s.gates[0]+"/high/", "bearer", key, "X-Forwarded-Proto", "https").want(t, "a token of a password alone", 401); r.json["code"] != "insufficient_user_authentication" ||
+		!strings.Contains(strings.Join(r.header["Www-Authenticate"], "\n"), `error="insufficient_user_authentication", acr_values="aal2"`) {
+		t.Errorf("%v %s", r.header, r.body)
 	}
 
 	// The end of the session.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
@@ -57,14 +58,31 @@ func (h handOvers) Admits(realm, to string) (origin string, ok bool) {
 	if origin, ok = l.cfg.Gateway.Returns(to); !ok {
 		return "", false
 	}
+	r := pageAt(to)
+	return origin, r != nil && l.rules.TakesSessions(r, realm)
+}
+
+// pageAt is what a browser will ask for at an address; nil where that is none.
+func pageAt(to string) *http.Request {
 	u, err := url.Parse(to)
 	if err != nil || u.User != nil {
-		return "", false
+		return nil
 	}
-	// What a browser will ask for there.
-	r := &http.Request{Method: http.MethodGet, Host: u.Host, RequestURI: u.RequestURI(), Header: http.Header{},
+	return &http.Request{Method: http.MethodGet, Host: u.Host, RequestURI: u.RequestURI(), Header: http.Header{},
 		URL: &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}}
-	return origin, l.rules.TakesSessions(r, realm)
+}
+
+// Enough implements pages.HandOvers.
+func (h handOvers) Enough(p *gatehouse.Principal, to string) (ok bool, acr string) {
+	r := pageAt(to)
+	if r == nil {
+		return false, ""
+	}
+	a, now := h.s.live.Load().rules.Assurance(r), h.s.now()
+	if !(enforce.Assurance{ACR: a.ACR}).Met(p, now) {
+		return false, a.ACR
+	}
+	return a.Met(p, now), ""
 }
 
 // Begin implements pages.HandOvers.
