@@ -24,7 +24,7 @@ const other = "other"
 // before the first request; a test compares them with the sources (TestFailureReasons, TestDecisionOutcomes).
 var (
 	outcomes = set("allowed", "denied", "unauthenticated", "limited", "not_found", "invalid", "error")
-	reasons  = set("credential_cut_off", "credential_missing", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
+	reasons  = set("credential_cut_off", "credential_missing", "insufficient_user_authentication", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
 		"key_disabled", "key_environment_mismatch", "key_expired", "key_leaked", "key_malformed", "key_revoked",
 		"key_secret_mismatch", "key_unknown", "key_wrong_realm", "no_password", "password_hash_unusable", "password_queue_full",
 		"realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
