@@ -60,6 +60,7 @@ var levels = map[string]int{
 	"identity":           3,
 	"factor":             3,
 	"passkey":            3,
+	"provider":           4,
 	"limit":              3,
 	"keyring":            3,
 	"internal/http1":     4,

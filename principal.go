@@ -33,6 +33,9 @@ const (
 	SchemeOpaque  Scheme = "opaque"  // random access token
 	SchemeSession Scheme = "session" // a browser session's cookie
 	SchemeTicket  Scheme = "ticket"  // one-time ticket in a URL, for another credential
+	// SchemeProvider is a sign-in at an identity provider, from which a session is opened. No request
+	// presents it.
+	SchemeProvider Scheme = "provider"
 )
 
 // Levels of assurance by which a person proved who it is (acr), after NIST SP 800-63B-4.
@@ -44,6 +47,9 @@ const (
 
 // AMRMultiFactor is the method that stands beside the others when more than one factor was proved (RFC 8176 §2).
 const AMRMultiFactor = "mfa"
+
+// AMRProvider is the method of a sign-in at an identity provider, for which RFC 8176 has no name.
+const AMRProvider = "fed"
 
 // ScopeAll is the scope of a credential that is the user's own rather than a
 // delegated one: Basic, and first-party tokens issued without narrowing. Only

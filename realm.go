@@ -87,6 +87,8 @@ type RealmSettings struct {
 	MFARoles []string `json:"mfa_roles,omitempty"`
 	// TrustedIssuers are foreign issuers whose JWTs this realm accepts.
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
+	// Providers are those by whose accounts people may sign in.
+	Providers []Provider `json:"providers,omitempty"`
 }
 
 // AudienceRules are what tokens for one audience are like. The issuer and

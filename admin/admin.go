@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/mails"
 	"github.com/gatehouse-auth/gatehouse/admin/nodes"
 	"github.com/gatehouse-auth/gatehouse/admin/passkeys"
+	"github.com/gatehouse-auth/gatehouse/admin/providers"
 	"github.com/gatehouse-auth/gatehouse/admin/realmfile"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/records"
@@ -55,6 +56,8 @@ type Config struct {
 	Vault factor.Vault
 	// Passkeys removes passkeys, and records it (*passkey.Service).
 	Passkeys passkeys.Life
+	// Providers knows the providers by whose accounts people sign in (*provider.Service).
+	Providers providers.Life
 	// Mail takes the notices of changes.
 	Mail *mail.Queue
 	// Links are what links by which a password is set are made of.
@@ -134,6 +137,7 @@ type Tx struct {
 	Mails      mails.Tx
 	System     system.Tx
 	Factors    factors.Tx
+	Providers  providers.Tx
 }
 
 // Passwords is what administration needs of the house's passwords; *identity.Service has it.
@@ -150,26 +154,27 @@ type Signing interface {
 
 // Service is the subjects of administration, each with its use cases.
 type Service struct {
-	System   *system.Service
-	Realms   *realms.Service
-	Users    *users.Service
-	Keys     *keys.Service
-	Rules    *rules.Service
-	Tokens   *tokens.Service
-	Sessions *sessions.Service
-	Signing  *signing.Service
-	Records  *records.Service
-	Nodes    *nodes.Service
-	Mails    *mails.Service
-	Files    *realmfile.Service
-	Follow   *follow.Service
-	Factors  *factors.Service
-	Passkeys *passkeys.Service
+	System    *system.Service
+	Realms    *realms.Service
+	Users     *users.Service
+	Keys      *keys.Service
+	Rules     *rules.Service
+	Tokens    *tokens.Service
+	Sessions  *sessions.Service
+	Signing   *signing.Service
+	Records   *records.Service
+	Nodes     *nodes.Service
+	Mails     *mails.Service
+	Files     *realmfile.Service
+	Follow    *follow.Service
+	Factors   *factors.Service
+	Passkeys  *passkeys.Service
+	Providers *providers.Service
 }
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Mails}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Providers, s.Mails}
 }
 
 // New checks c and returns the service.
@@ -204,8 +209,9 @@ func New(c Config) (*Service, error) {
 		Nodes:  nodes.New(nodes.Config{Kernel: k, Nodes: c.Stored.Nodes, Run: part(c.Run, func(tx Tx) nodes.Tx { return tx.Nodes })}),
 		Factors: factors.New(factors.Config{Kernel: k, Factors: c.Stored.Factors, Users: people, Passwords: c.Passwords, Codes: c.Codes, Mail: c.Mail, Vault: c.Vault,
 			Run: part(c.Run, func(tx Tx) factors.Tx { return tx.Factors })}),
-		Passkeys: passkeys.New(passkeys.Config{Kernel: k, Passkeys: c.Stored.Passkeys, Users: people, Life: c.Passkeys}),
-		Mails:    mails.New(mails.Config{Kernel: k, Mails: c.Stored.Mails, Queue: c.Mail, Run: part(c.Run, func(tx Tx) mails.Tx { return tx.Mails })}),
+		Passkeys:  passkeys.New(passkeys.Config{Kernel: k, Passkeys: c.Stored.Passkeys, Users: people, Life: c.Passkeys}),
+		Providers: providers.New(providers.Config{Kernel: k, Providers: c.Providers, Run: part(c.Run, func(tx Tx) providers.Tx { return tx.Providers })}),
+		Mails:     mails.New(mails.Config{Kernel: k, Mails: c.Stored.Mails, Queue: c.Mail, Run: part(c.Run, func(tx Tx) mails.Tx { return tx.Mails })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),
 		Files: realmfile.New(realmfile.Config{Kernel: k, Realms: forRealms, Users: forUsers, Rules: forRules,
@@ -240,7 +246,7 @@ func (c *Config) complete() error {
 		{"Sessions", c.Sessions == nil}, {"Revoked", c.Revoked == nil},
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
-		{"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
+		{"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Providers", c.Providers == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
 		{"Links", c.Links.Find == nil || c.Links.Box == nil || c.Links.NewPassword == nil || c.Links.Verify == nil || c.Links.Register == nil},
 	} {
 		if missing.nil {

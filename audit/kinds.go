@@ -57,6 +57,11 @@ const (
 	KindPasskeyFailure = "passkey.failure"
 	KindPasskeyCloned  = "passkey.cloned" // its counter did not go up
 
+	KindProviderSecret  = "provider.secret" // a client secret was set
+	KindProviderLink    = "provider.link"
+	KindProviderUse     = "provider.use"
+	KindProviderFailure = "provider.failure"
+
 	KindRealmCreate = "realm.create"
 	KindRealmUpdate = "realm.update"
 	KindRealmPanic  = "realm.panic"

@@ -121,7 +121,7 @@ func ofNobody(e *gatehouse.Event) bool {
 	switch e.Kind {
 	case KindRequestDecide: // one that was let through is admitted; a preflight is answered here
 		return true
-	case KindLoginFailure, KindLoginThrottled, KindFactorFailure, KindFactorThrottled, KindPasskeyFailure, KindAdminBootstrap:
+	case KindLoginFailure, KindLoginThrottled, KindFactorFailure, KindFactorThrottled, KindPasskeyFailure, KindProviderFailure, KindAdminBootstrap:
 		return e.Outcome != gatehouse.OutcomeSuccess
 	}
 	return false

@@ -116,6 +116,9 @@ func (s *Service) Complete(ctx context.Context, p *gatehouse.Principal, who gate
 	}
 	next := *p
 	next.AMR, next.ACR, next.AuthTime = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2, s.c.Now()
+	if p.Scheme == gatehouse.SchemeProvider {
+		next.AMR[0] = gatehouse.AMRProvider
+	}
 	return &next, nil
 }
 

@@ -38,13 +38,13 @@ type User struct {
 // EmailVerified reports whether the person was shown to read what is sent to Email.
 func (u *User) EmailVerified() bool { return u.Email != "" && u.VerifiedEmail == u.Email }
 
-// Owes is nil unless p proved u by the password alone where that is not enough: gatehouse.ErrSecondFactor
+// Owes is nil unless p proved u by the password, or by a provider's word, alone where that is not enough: gatehouse.ErrSecondFactor
 // where u has a second factor, gatehouse.ErrNoSecondFactor where u has none and the realm demands one. Whoever
 // opens something that lasts asks it of user and realm as stored: another node may have heard a moment later than
 // this one that there is a factor, and what was opened until then would go around it for days.
 func (u *User) Owes(p *gatehouse.Principal, s gatehouse.RealmSettings) error {
 	switch {
-	case p.Scheme != gatehouse.SchemeBasic || slices.Contains(p.AMR, gatehouse.AMRMultiFactor):
+	case p.Scheme != gatehouse.SchemeBasic && p.Scheme != gatehouse.SchemeProvider || slices.Contains(p.AMR, gatehouse.AMRMultiFactor):
 		return nil
 	case u.SecondFactor:
 		return gatehouse.ErrSecondFactor

@@ -27,10 +27,8 @@ type form map[string]string
 // readForm reads the body. In this order: the limit of the address, the site that sent
 // it, and then the body, once.
 func (v *visit) readForm() error {
-	if after, ok := v.h.c.Allow(v.r.Context(), gatehouse.AddressFrom(v.r.Context())); !ok {
-		e := *gatehouse.ErrRateLimited
-		e.RetryAfter = after
-		return &e
+	if err := v.allowed(); err != nil {
+		return err
 	}
 	if err := v.h.origin.Check(v.r); err != nil { // by Sec-Fetch-Site, else by Origin
 		return web.ErrCrossOrigin.With(fmt.Errorf("the page's Origin %.120q, Sec-Fetch-Site %.40q", v.r.Header.Get("Origin"), v.r.Header.Get("Sec-Fetch-Site")))

@@ -53,7 +53,9 @@ type house struct {
 	resets      resets
 	addresses   addresses
 	invitations invitations
-	demands     bool // amy has no second factor, and must have one
+	providers   elsewhere
+	settings    gatehouse.RealmSettings // of main
+	demands     bool                    // amy has no second factor, and must have one
 }
 
 // half is a sign-in that waits for a code.
@@ -80,7 +82,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Keys: &h.keyring, Resets: &h.resets, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Keys: &h.keyring, Resets: &h.resets, Providers: &h.providers, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {
@@ -94,7 +96,7 @@ func (h *house) handler(proxies *web.Proxies) http.Handler {
 func (h *house) realm(_ context.Context, name string) (gatehouse.Realm, error) {
 	switch name {
 	case "main":
-		return gatehouse.Realm{Name: name}, nil
+		return gatehouse.Realm{Name: name, Settings: h.settings}, nil
 	case "shop":
 		return gatehouse.Realm{Name: name, Title: "Shop <& Sons>"}, nil
 	case "shut":

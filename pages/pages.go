@@ -113,6 +113,8 @@ type Config struct {
 	Resets      Resets
 	Addresses   Addresses
 	Invitations Invitations
+	// Providers signs people in by accounts elsewhere.
+	Providers Providers
 	// Mail reports whether mail is sent: without it nobody can be sent a link.
 	Mail func() bool
 	// Session finds out whose session the browser of r brings: text and device are the
@@ -143,6 +145,9 @@ type Handler struct {
 func New(c Config) (*Handler, error) {
 	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
 		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, keys, resets, addresses, invitations, mail, realms, limit, proxies and clock are required")
+	}
+	if c.Providers == nil {
+		return nil, errors.New("pages: providers are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -204,6 +209,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	if h.c.Passkeys != nil {
 		h.registerPasskeys(mux)
 	}
+	h.registerProviders(mux)
 	h.registerLook(mux)
 }
 

@@ -35,6 +35,7 @@ type signInView struct {
 	Problem       string // with the field that is asked for
 	Notice, Tone  string // with the whole of it
 	Passkey       string // where the answer of a passkey goes; "": none can be used
+	Providers     []choice
 }
 
 // signIn shows the door. Whoever is signed in already goes on, unless he is to prove again who
@@ -83,6 +84,9 @@ func (v *visit) ask(status int, view signInView) (err error) {
 	}
 	if len(keep) > 0 {
 		view.Other += "?" + keep.Encode()
+	}
+	if !view.Asked || v.who != nil {
+		view.Providers = v.providers(view.Return)
 	}
 	if v.h.c.Passkeys != nil && (!view.Asked || v.who != nil) {
 		view.Passkey = v.to(pagePasskey)
@@ -248,6 +252,10 @@ func signInStates() []state {
 			return v.ask(http.StatusUnprocessableEntity, signInView{Problem: problem})
 		}},
 		{"password", func(v *visit) error { return v.ask(http.StatusOK, asked) }},
+		{"providers", func(v *visit) error {
+			v.realm.Settings.Providers = []gatehouse.Provider{{ID: "acme", Title: "Acme"}, {ID: "universite", Title: "Université de Neuchâtel, Faculté des sciences"}}
+			return v.ask(http.StatusOK, signInView{})
+		}},
 		{"long-name", func(v *visit) error {
 			return v.ask(http.StatusOK, signInView{Identifier: "wilhelmina.featherstonehaugh-cholmondeley@subsidiary.example.com", Asked: true})
 		}},

@@ -128,7 +128,7 @@ func opens(ctx context.Context, view *store.View, box *seal.Box) error {
 	for _, secret := range []struct {
 		name string
 		size int
-	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingPasskeyKey, passkey.KeySize}, {settingSuccessorKey, successorKeySize},
+	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingPasskeyKey, passkey.KeySize}, {settingProviderKey, providerKeySize}, {settingSuccessorKey, successorKeySize},
 		{settingCountersKey, countersKeySize}, {settingPersonalKey, personal.SecretSize},
 		{settingBootstrapKey, bootstrapKeySize}} {
 		if err := secrets.Check(ctx, view.Setting, box, secret.name, secret.size); err != nil {

@@ -210,6 +210,7 @@ func (h *house) people(t *testing.T, key string) {
 	h.browser(t, key)
 	h.factors(t, key)
 	h.passkeys(t, key)
+	h.elsewhere(t, key)
 	access, refresh := login()
 	h.want("request", "GET", "/admin/v1/me", access, "", 200)
 	if status, _ := h.call("GET", h.s.GatewayURL()+"/x", access, ""); status != 200 {
@@ -285,6 +286,20 @@ func (h *house) passkeys(t *testing.T, key string) {
 		t.Fatalf("%d %s", status, page)
 	}
 	if status, page := v.send("/account/passkeys", "/account/passkeys", url.Values{"step": {"remove"}, "passkey": {id}, "name": {"laptop"}}); status != 200 || !strings.Contains(page, `id="none"`) {
+		t.Fatalf("%d %s", status, page)
+	}
+}
+
+// elsewhere has somebody sign in at a provider, and come back in another browser.
+func (h *house) elsewhere(t *testing.T, key string) {
+	o := newOpening(t)
+	h.acme(o, key, nil)
+	v := h.visitor(nil)
+	back := o.there(v.to("/signin/with/acme"), "code")
+	if status, page := h.visitor(nil).back(back); status != 422 {
+		t.Fatalf("%d %s", status, page)
+	}
+	if status, page := v.back(back); status != 303 {
 		t.Fatalf("%d %s", status, page)
 	}
 }

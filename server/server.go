@@ -40,6 +40,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/passkey"
+	"github.com/gatehouse-auth/gatehouse/provider"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -83,6 +84,7 @@ type Server struct {
 	online    *breached.Online
 	factors   *factor.Service
 	passkeys  *passkey.Service
+	providers *provider.Service
 	vault     factor.Vault
 	directory *identity.Directory
 	decider   *authz.Decider

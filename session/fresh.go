@@ -12,9 +12,9 @@ import (
 const FreshFor = 5 * time.Minute
 
 // Fresh reports whether p is a session that somebody opened within the last [FreshFor], or a
-// password that was proved within it, with a second factor where the account has one. To be
+// password or a sign-in at a provider that was proved within it, with a second factor where the account has one. To be
 // renewed makes nothing fresh: it goes by when somebody proved who it is.
 func Fresh(p *gatehouse.Principal, secondFactor bool, now time.Time) bool {
-	return p.Authenticated() && (p.Scheme == gatehouse.SchemeSession || p.Scheme == gatehouse.SchemeBasic) && now.Sub(p.AuthTime).Abs() < FreshFor &&
+	return p.Authenticated() && (p.Scheme == gatehouse.SchemeSession || p.Scheme == gatehouse.SchemeBasic || p.Scheme == gatehouse.SchemeProvider) && now.Sub(p.AuthTime).Abs() < FreshFor &&
 		(!secondFactor || slices.Contains(p.AMR, gatehouse.AMRMultiFactor))
 }

@@ -72,10 +72,12 @@ func NewHalfDone(c HalfDoneConfig) (*HalfDone, error) {
 type halfDone struct {
 	User       string    `json:"user"`
 	Name       string    `json:"name"`
-	PasswordAt time.Time `json:"password_at"`
-	At         time.Time `json:"at"`     // when the password was right
+	PasswordAt time.Time `json:"password_at"` // IssuedAt of the principal
+	At         time.Time `json:"at"`          // when the password was right
 	Enrols     bool      `json:"enrols"` // there is no factor yet, and there must be one
 	Tries      int       `json:"tries"`
+	// Provider: a provider said who it is, and there was no password.
+	Provider bool `json:"provider,omitzero"`
 }
 
 // errNoHalfDone is the answer where there is none any more: the same as for a wrong code, so
@@ -90,16 +92,16 @@ func halfDonePlace(realm string, key []byte, device gatehouse.Secret) seal.Place
 }
 
 // Begin keeps the sign-in of p, a person who has just proved the password (scheme Basic, with when
-// that was set in IssuedAt), and returns the text that its browser has to bring. device is the
+// that was set in IssuedAt) or was sent by a provider (SchemeProvider), and returns the text that its browser has to bring. device is the
 // text of that browser's device cookie; enrols, that p has no second factor and must add one.
 func (h *HalfDone) Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret, enrols bool) (gatehouse.Secret, error) {
-	if !p.Authenticated() || p.Foreign || p.Kind != gatehouse.KindUser || p.Scheme != gatehouse.SchemeBasic || device == "" || len(device) > authn.MaxDeviceBytes {
+	if !p.Authenticated() || p.Foreign || p.Kind != gatehouse.KindUser || p.Scheme != gatehouse.SchemeBasic && p.Scheme != gatehouse.SchemeProvider || device == "" || len(device) > authn.MaxDeviceBytes {
 		return "", credential.ErrInvalidCredentials
 	}
 	text := rand.Text() // 130 bits
 	key := credential.HashKey(text)
 	r := once.Record{Kind: once.KindSignIn, Key: key, ExpiresAt: h.c.Now().Add(HalfDoneFor)}
-	if err := h.put(ctx, r, p.Realm, device, halfDone{User: p.ID, Name: p.Name, PasswordAt: p.IssuedAt, At: h.c.Now(), Enrols: enrols}); err != nil {
+	if err := h.put(ctx, r, p.Realm, device, halfDone{User: p.ID, Name: p.Name, PasswordAt: p.IssuedAt, At: h.c.Now(), Enrols: enrols, Provider: p.Scheme == gatehouse.SchemeProvider}); err != nil {
 		return "", err
 	}
 	return gatehouse.Secret(text), nil
@@ -136,10 +138,14 @@ func (h *HalfDone) Enrolling(ctx context.Context, realm string, text, device gat
 	return d.principal(realm), nil
 }
 
-// principal is who a sign-in is of, by the password alone.
+// principal is who a sign-in is of, by the first factor alone.
 func (d halfDone) principal(realm string) *gatehouse.Principal {
-	return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: d.User, Name: d.Name, Scopes: []string{gatehouse.ScopeAll},
+	p := &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindUser, ID: d.User, Name: d.Name, Scopes: []string{gatehouse.ScopeAll},
 		Scheme: gatehouse.SchemeBasic, IssuedAt: d.PasswordAt, AuthTime: d.At, AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
+	if d.Provider {
+		p.Scheme, p.AMR = gatehouse.SchemeProvider, []string{gatehouse.AMRProvider}
+	}
+	return p
 }
 
 // Enrolled ends the wait of a sign-in for a second factor, which whoever calls has seen confirmed
@@ -156,7 +162,7 @@ func (h *HalfDone) Enrolled(ctx context.Context, realm string, text, device gate
 		return nil, err
 	}
 	p := d.principal(realm)
-	p.AMR, p.ACR, p.AuthTime = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2, h.c.Now()
+	p.AMR, p.ACR, p.AuthTime = append(p.AMR, "otp", gatehouse.AMRMultiFactor), gatehouse.AAL2, h.c.Now()
 	return p, nil
 }
 

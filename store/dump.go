@@ -29,6 +29,7 @@ var tables = [...]string{
 	"signing_keys", "grants", "refresh_tokens", "sessions", "session_hosts", "status_bits", "cutoffs", "settings", "audit_positions", "audit_batches",
 	"audit_tiles", "audit_checkpoints", "audit_filters", "audit_removals", "audit_lanes", "audit_taken", "login_failures",
 	"factors", "passkeys", "personal_salts",
+	"provider_links", "provider_secrets",
 	"mails",
 }
 
@@ -101,7 +102,7 @@ func syncDir(dir string) error {
 
 // DumpAll writes the lines of a backup to w.
 func (db *DB) DumpAll(ctx context.Context, w io.Writer) error {
-	p, err := provider(db.base)
+	p, err := migrator(db.base)
 	if err != nil {
 		return internal("migrations: %w", err)
 	}
@@ -181,7 +182,7 @@ func Restore(ctx context.Context, cfg Config, r io.Reader, mark string) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	p, err := provider(b)
+	p, err := migrator(b)
 	if err != nil {
 		return internal("migrations: %w", err)
 	}

@@ -22,7 +22,7 @@ const latest = 0
 // migrate brings the schema to a version. There is no way back: an older
 // program refuses a newer database instead of guessing.
 func migrate(ctx context.Context, b *base, version int64) error {
-	p, err := provider(b)
+	p, err := migrator(b)
 	if err != nil {
 		return internal("migrations: %w", err)
 	}
@@ -50,7 +50,7 @@ func newestVersion(p *goose.Provider) (v int64) {
 	return v
 }
 
-func provider(b *base) (*goose.Provider, error) {
+func migrator(b *base) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err

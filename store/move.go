@@ -146,7 +146,7 @@ type mover struct {
 
 // prepare refuses what cannot be moved, and finds out what an earlier run did.
 func (m *mover) prepare(ctx context.Context) error {
-	source, err := provider(m.from)
+	source, err := migrator(m.from)
 	if err != nil {
 		return internal("migrations: %w", err)
 	}

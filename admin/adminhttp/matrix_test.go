@@ -19,7 +19,7 @@ var may = map[string]string{
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
 	"set-password": "aor", "send-reset-link": "aor", "send-address-link": "aor", "list-invitations": "aour", "invite": "aor", "revoke-invitation": "aor", "list-user-grants": "aour", "list-sessions": "aour", "end-session": "aor", "end-sessions": "aor", "revoke-user": "aor", "panic-user": "aor", "panic-key": "aor", "panic-client": "aor", "panic-realm": "a",
-	"list-factors": "aour", "begin-totp": "", "confirm-totp": "", "rename-factor": "", "remove-factor": "aor", "new-recovery-codes": "", "list-passkeys": "aour", "remove-passkey": "aor",
+	"list-factors": "aour", "begin-totp": "", "confirm-totp": "", "rename-factor": "", "remove-factor": "aor", "new-recovery-codes": "", "list-passkeys": "aour", "remove-passkey": "aor", "list-providers": "aour", "set-provider-secret": "ar",
 	"list-keys": "aour", "create-key": "ar", "import-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
 	"list-roles": "aour", "get-role": "aour", "put-role": "ar", "delete-role": "ar",
 	"list-policies": "aour", "get-policy": "aour", "put-policy": "ar", "delete-policy": "ar", "get-schema": "aour", "put-schema": "ar",
@@ -33,7 +33,7 @@ var may = map[string]string{
 func bodies(victim string) map[string]any {
 	token := map[string]any{"token": "ghk_live_x"}
 	return map[string]any{
-		"create-realm": map[string]any{"name": "new-realm"}, "update-realm": map[string]any{"title": "T"},
+		"create-realm": map[string]any{"name": "new-realm"}, "update-realm": map[string]any{"title": "T"}, "set-provider-secret": map[string]any{"secret": "s"},
 		"plan-realm": map[string]any{"file": map[string]any{"title": "T"}}, "apply-realm": map[string]any{"file": map[string]any{"title": "T"}},
 		"create-user": map[string]any{"username": "somebody"}, "update-user": map[string]any{"display_name": "V"}, "set-password": map[string]any{}, "begin-totp": map[string]any{}, "confirm-totp": map[string]any{"code": "123456"}, "rename-factor": map[string]any{"name": "n"}, "new-recovery-codes": map[string]any{}, "panic-user": map[string]any{}, "panic-key": map[string]any{}, "panic-client": map[string]any{}, "panic-realm": map[string]any{},
 		"create-key": map[string]any{"name": "k", "owner": victim, "scopes": []string{"*"}}, "update-key": map[string]any{"name": "k"},
@@ -85,7 +85,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 					realm = "doomed"
 				}
 				at := strings.NewReplacer("{realm}", realm, "{user}", victim, "{key}", keyID, "{role}", "reader", "{policy}", "doc",
-					"{client}", "some-client", "{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{session}", "ses_none", "{kid}", kid, "{node}", "node_none", "{mail}", "mail_none", "{factor}", "fac_none", "{passkey}", "psk_none", "{request}", "req_01m814rehzpn30eps80gwbc1mh").
+					"{client}", "some-client", "{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{session}", "ses_none", "{kid}", kid, "{node}", "node_none", "{mail}", "mail_none", "{factor}", "fac_none", "{passkey}", "psk_none", "{provider}", "none", "{request}", "req_01m814rehzpn30eps80gwbc1mh").
 					Replace(strings.TrimPrefix(path, "/admin/v1"))
 				if op.ID == "get-proof" {
 					at += "?index=0"

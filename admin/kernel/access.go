@@ -69,7 +69,7 @@ func SelfMay(actor *gatehouse.Principal, action string) *gatehouse.Error {
 		return gatehouse.ErrInsufficientScope
 	}
 	kind, _ := authn.KindOf(actor.Scheme)
-	if action != policy.AdminRead && !kind.FromLogin() && actor.Scheme != gatehouse.SchemeSession {
+	if action != policy.AdminRead && !kind.FromLogin() && actor.Scheme != gatehouse.SchemeSession && actor.Scheme != gatehouse.SchemeProvider {
 		return errLogin
 	}
 	return nil

@@ -22,7 +22,7 @@ func (p *RealmPatch) UnmarshalJSON(b []byte) error {
 // SettingsPatch changes settings of a realm. The zero value takes all of them away.
 type SettingsPatch struct {
 	members map[string]any
-	issuers []gatehouse.TrustedIssuer // among members; a list is replaced whole
+	inside  bool // something among them reaches private addresses; a list is replaced whole
 }
 
 var errZeroDuration = gatehouse.E(gatehouse.Unprocessable, "duration_zero", "must not be zero; null sets the default")
@@ -44,7 +44,7 @@ func (p *SettingsPatch) UnmarshalJSON(b []byte) error {
 			return errZeroDuration
 		}
 	}
-	p.members, p.issuers = members, typed.TrustedIssuers
+	p.members, p.inside = members, reachesInside(typed)
 	return nil
 }
 

@@ -38,7 +38,7 @@ func settingsView(s gatehouse.RealmSettings) RealmSettings {
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
 		SessionIdle: kernel.Duration(s.SessionIdle), SessionTTL: kernel.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, MFA: s.MFA, MFARoles: s.MFARoles,
-		KeyRotation: kernel.Duration(s.KeyRotation), KeyPropagation: kernel.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
+		KeyRotation: kernel.Duration(s.KeyRotation), KeyPropagation: kernel.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers, Providers: s.Providers,
 	}
 }
 
@@ -50,7 +50,7 @@ func (s RealmSettings) settings() gatehouse.RealmSettings {
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
 		SessionIdle: time.Duration(s.SessionIdle), SessionTTL: time.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, MFA: s.MFA, MFARoles: s.MFARoles,
-		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers,
+		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers, Providers: s.Providers,
 	}
 }
 
@@ -125,7 +125,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, name s
 	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminRealm, name, name); err != nil {
 		return Realm{}, err
 	}
-	if in.Disabled != nil || in.Settings != nil && reachesInside(in.Settings.issuers) {
+	if in.Disabled != nil || in.Settings != nil && in.Settings.inside {
 		if err := s.k.Authorize(ctx, actor, policy.AdminManage, policy.AdminRealm, name, name); err != nil {
 			return Realm{}, err
 		}
@@ -183,6 +183,8 @@ func changedAt(r *gatehouse.Realm, now time.Time) {
 	}
 }
 
-func reachesInside(issuers []gatehouse.TrustedIssuer) bool {
-	return slices.ContainsFunc(issuers, func(i gatehouse.TrustedIssuer) bool { return i.AllowPrivateAddress })
+// reachesInside reports whether something of s may be fetched from private addresses.
+func reachesInside(s RealmSettings) bool {
+	return slices.ContainsFunc(s.TrustedIssuers, func(i gatehouse.TrustedIssuer) bool { return i.AllowPrivateAddress }) ||
+		slices.ContainsFunc(s.Providers, func(p gatehouse.Provider) bool { return p.AllowPrivateAddress })
 }

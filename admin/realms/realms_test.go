@@ -68,6 +68,8 @@ func TestChangeIsJudgedByItsMembers(t *testing.T) {
 		t.Errorf("merged: %v", s)
 	}
 	h.Want(403, anna, "PATCH", "/realms/acme", map[string]any{"settings": insider()})
+	provider := map[string]any{"id": "a", "issuer": "http://10.0.0.7", "client_id": "c", "allow_private_address": true}
+	h.Want(403, anna, "PATCH", "/realms/acme", map[string]any{"settings": map[string]any{"providers": []any{provider}}})
 	h.Want(200, anna, "PATCH", "/realms/acme", map[string]any{"settings": map[string]any{"trusted_issuers": nil}})
 }
 

@@ -98,6 +98,7 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 		}
 	}
 	checkIssuers(f, at+".trusted_issuers", s.TrustedIssuers)
+	checkProviders(f, at+".providers", s.Providers)
 }
 
 // checkIssuers checks the rules for foreign tokens. Nothing may be left open: issuer,

@@ -41,6 +41,7 @@ type RealmSettings struct {
 	MFA               string                             `json:"mfa,omitempty" enum:"optional,required" doc:"Who must have a second factor: whoever wants one (by default), or everybody with a password"`
 	MFARoles          []string                           `json:"mfa_roles,omitempty" doc:"Roles whose holders must have a second factor, as assigned to them, whatever mfa says"`
 	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
+	Providers         []gatehouse.Provider               `json:"providers,omitempty" doc:"OpenID providers by whose accounts people may sign in; their client secrets are set apart"`
 }
 
 // NewRealm makes a realm.

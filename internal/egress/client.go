@@ -134,14 +134,9 @@ func (c *Client) Fetch(ctx context.Context, address, accept string) ([]byte, htt
 		return nil, nil, err
 	}
 	defer res.Body.Close()
-	// One octet more than allowed tells "just fits" from "too large"; the bound
-	// counts decompressed octets, so a small answer cannot swell.
-	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxBytes+1))
+	body, err := c.bounded(res)
 	if err != nil {
-		return nil, nil, errFailed.With(err)
-	}
-	if int64(len(body)) > c.maxBytes {
-		return nil, nil, errFailed.With(errors.New("the answer is too large"))
+		return nil, nil, err
 	}
 	return body, res.Header, nil
 }
@@ -159,6 +154,19 @@ func (c *Client) Stream(ctx context.Context, address string, lines http.Header) 
 
 // get begins a request; the answer to it is a 200.
 func (c *Client) get(ctx context.Context, client *http.Client, address string, lines http.Header) (*http.Response, error) {
+	res, err := c.do(ctx, client, http.MethodGet, address, lines, nil)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		res.Body.Close()
+		return nil, errFailed.With(fmt.Errorf("status %d", res.StatusCode))
+	}
+	return res, nil
+}
+
+// do sends a request under the rules of the package.
+func (c *Client) do(ctx context.Context, client *http.Client, method, address string, lines http.Header, body io.Reader) (*http.Response, error) {
 	u, err := c.parse(address)
 	if err != nil {
 		return nil, err
@@ -166,7 +174,7 @@ func (c *Client) get(ctx context.Context, client *http.Client, address string, l
 	if u.Scheme == "http" {
 		ctx = context.WithValue(ctx, plainKey{}, true)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return nil, errURL
 	}
@@ -178,10 +186,6 @@ func (c *Client) get(ctx context.Context, client *http.Client, address string, l
 			return nil, errRefused.With(err)
 		}
 		return nil, errFailed.With(err)
-	}
-	if res.StatusCode != http.StatusOK {
-		res.Body.Close()
-		return nil, errFailed.With(fmt.Errorf("status %d", res.StatusCode))
 	}
 	return res, nil
 }

@@ -49,7 +49,7 @@ func (c *Events) count(e *gatehouse.Event) {
 		if outcome == "unauthenticated" && e.Actor.Scheme != gatehouse.SchemeBasic {
 			c.Metrics.authnFailure(e.Reason)
 		}
-	case audit.KindLoginFailure, audit.KindLoginThrottled, audit.KindFactorFailure, audit.KindFactorThrottled, audit.KindPasskeyFailure:
+	case audit.KindLoginFailure, audit.KindLoginThrottled, audit.KindFactorFailure, audit.KindFactorThrottled, audit.KindPasskeyFailure, audit.KindProviderFailure:
 		c.Metrics.authnFailure(e.Reason)
 	}
 }

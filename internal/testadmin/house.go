@@ -40,6 +40,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/passkey"
+	"github.com/gatehouse-auth/gatehouse/provider"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -165,7 +166,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.config = admin.Config{
 		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Persons: h.Persons, Nodes: db, Factors: db, Mails: db, Passkeys: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
-		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Links: users.Links{Find: db.Once, Box: box, NewPassword: realmIssuer, Verify: realmIssuer, Register: realmIssuer}, Passkeys: h.passkeys(), Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
+		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Links: users.Links{Find: db.Once, Box: box, NewPassword: realmIssuer, Verify: realmIssuer, Register: realmIssuer}, Passkeys: h.passkeys(), Providers: h.providers(box), Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
@@ -204,6 +205,11 @@ func (h *House) codes(people *identity.Service, box *seal.Box) *factor.Service {
 
 func (h *House) passkeys() *passkey.Service {
 	return Must(passkey.New(passkey.Config{Run: Must(store.Run[passkey.Tx](h.DB)), Key: make([]byte, passkey.KeySize), Record: h.Record, Now: time.Now}))
+}
+
+func (h *House) providers(box *seal.Box) *provider.Service {
+	return Must(provider.New(provider.Config{Run: Must(store.Run[provider.Tx](h.DB)), Secret: h.DB.ProviderSecret, Box: box, Record: h.Record, Now: time.Now,
+		Redirect: func(realm, id string) string { return "https://id.example/" + realm + "/" + id }}))
 }
 
 // newMail makes the queue of messages, which nobody sends.

@@ -75,8 +75,10 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		SessionIdle:       kernel.Duration(rapid.SampledFrom([]int64{0, 300e9, 5400e9}).Draw(t, "session_idle")),
 		MFA:               rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "mfa"),
 		MFARoles:          some(t, names, 2, "mfa_roles"),
-		MaxSessions:       rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "max_sessions"),
-		Audience:          rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
+		Providers: rapid.SampledFrom([][]gatehouse.Provider{nil, {{ID: "acme", Issuer: "https://acme.example", ClientID: "c", Scopes: []string{"email"}, CreateAccounts: true}}}).
+			Draw(t, "providers"),
+		MaxSessions: rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "max_sessions"),
+		Audience:    rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
 	}
 	for _, w := range some(t, hard, 3, "banned_words") {
 		if w != "" {

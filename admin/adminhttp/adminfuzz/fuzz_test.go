@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/mails"
 	"github.com/gatehouse-auth/gatehouse/admin/nodes"
 	"github.com/gatehouse-auth/gatehouse/admin/passkeys"
+	"github.com/gatehouse-auth/gatehouse/admin/providers"
 	"github.com/gatehouse-auth/gatehouse/admin/realms"
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
 	"github.com/gatehouse-auth/gatehouse/admin/sessions"
@@ -68,8 +69,9 @@ type (
 		passkey.Reader
 		passkeys.Life
 	}
-	noCodes struct{ factors.Codes }
-	noMails struct{ mails.Reader }
+	noCodes     struct{ factors.Codes }
+	noProviders struct{ providers.Life }
+	noMails     struct{ mails.Reader }
 )
 
 func (empty) Realm(context.Context, string) (gatehouse.Realm, error) {
@@ -109,7 +111,7 @@ func api(f *testing.F) http.Handler {
 			return policy.Explanation{}, nil
 		},
 		Prepare:   func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable },
-		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Vault: factor.Vault{Box: &seal.Box{}}, Links: users.Links{Find: noOnce, Box: &seal.Box{}, NewPassword: nowhere, Verify: nowhere, Register: nowhere}, Mail: &mail.Queue{}, Signing: noRing{},
+		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Providers: noProviders{}, Vault: factor.Vault{Box: &seal.Box{}}, Links: users.Links{Find: noOnce, Box: &seal.Box{}, NewPassword: nowhere, Verify: nowhere, Register: nowhere}, Mail: &mail.Queue{}, Signing: noRing{},
 		Sessions: noLife{}, Revoked: func(revocation.Ref) (bool, string) { return false, "" },
 		EndGrant: func(context.Context, string, string, string) (bool, error) { return false, gatehouse.NotFound },
 		Verify: func(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {

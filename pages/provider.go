@@ -1,0 +1,118 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/provider"
+)
+
+// pageProvider is before the ID of a provider; behind that, providerBack is where it sends browsers
+// back to.
+const (
+	pageProvider = "/signin/with/"
+	providerBack = "/back"
+)
+
+// Providers signs people in by accounts that they have elsewhere; *provider.Service does. browser is
+// what ties forms to a browser.
+type Providers interface {
+	Begin(ctx context.Context, realm gatehouse.Realm, provider, to string, browser []byte, anew bool) (address string, err error)
+	Finish(ctx context.Context, realm gatehouse.Realm, provider string, browser []byte, answer url.Values) (who *gatehouse.Principal, to string, err error)
+}
+
+// ProviderBack is the path to which a provider sends browsers back, below the issuer of the realm.
+func ProviderBack(id string) string { return pageProvider + id + providerBack }
+
+// registerProviders adds the ways to providers and back.
+func (h *Handler) registerProviders(mux *http.ServeMux) {
+	for _, prefix := range []string{"", "/realms/{realm}"} {
+		mux.Handle("GET "+prefix+pageProvider+"{provider}", h.page((*visit).toProvider))
+		mux.Handle("GET "+prefix+pageProvider+"{provider}"+providerBack, h.page((*visit).fromProvider))
+	}
+}
+
+// providers are the ways to sign in elsewhere that the page to sign in offers.
+func (v *visit) providers(to string) (out []choice) {
+	for _, p := range v.realm.Settings.Providers {
+		out = append(out, choice{Tag: p.ID, Name: p.Name(), URL: v.to(pageProvider+p.ID) + query(to, "")})
+	}
+	return out
+}
+
+// toProvider sends a browser to a provider. It is a link and no form: nothing is changed here, and the
+// content policy of the page need not name where it leads.
+func (v *visit) toProvider() error {
+	if err := v.allowed(); err != nil { // the provider may have to be asked
+		return err
+	}
+	to := ownReturn(one(v.r, "return"))
+	address, err := v.h.c.Providers.Begin(v.r.Context(), v.realm, v.r.PathValue("provider"), to, v.formKey(), v.who != nil)
+	if err != nil {
+		return v.notSignedIn(to, err)
+	}
+	h := v.w.Header()
+	h["Referrer-Policy"] = []string{"no-referrer"} // where somebody goes afterwards is no business of the provider
+	h["Location"] = []string{address}
+	v.w.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
+// fromProvider takes what a browser brings back from a provider, and opens a session.
+func (v *visit) fromProvider() error {
+	if err := v.allowed(); err != nil {
+		return err
+	}
+	v.w.Header()["Referrer-Policy"] = []string{"no-referrer"} // the address holds a code
+	key, _ := v.hasFormKey()                                  // without it nothing is accepted
+	answer, err := url.ParseQuery(v.r.URL.RawQuery)
+	if err != nil {
+		return errForm
+	}
+	p, to, err := v.h.c.Providers.Finish(v.r.Context(), v.realm, v.r.PathValue("provider"), key, answer)
+	to = ownReturn(to)
+	if err != nil {
+		return v.notSignedIn(to, err)
+	}
+	device := v.newDevice()
+	err = v.open(p, device)
+	switch code := gatehouse.CodeOf(err); {
+	case err == nil:
+		return v.redirect(v.orAccount(to))
+	case code == gatehouse.ErrSecondFactor.Code, code == gatehouse.ErrNoSecondFactor.Code:
+		return v.halfWay(p, device, to, code == gatehouse.ErrNoSecondFactor.Code)
+	}
+	return v.notSignedIn(to, err)
+}
+
+// notSignedIn shows the page to sign in with why a provider did not help.
+func (v *visit) notSignedIn(to string, err error) error {
+	e := web.Classify(err)
+	code := e.Code
+	switch {
+	case code == credential.ErrInvalidCredentials.Code: // the account may not sign in any more
+		code = provider.ErrRefused.Code
+	case e.Kind != gatehouse.Unauthenticated && e.Kind != gatehouse.BadGateway:
+		return err
+	}
+	view := signInView{Return: to, Tone: "caution"}
+	if view.Notice, err = v.language.text("error." + code); err != nil {
+		return err
+	}
+	return v.ask(http.StatusUnprocessableEntity, view)
+}
+
+// allowed counts a request that costs as much as a form that is sent.
+func (v *visit) allowed() error {
+	after, ok := v.h.c.Allow(v.r.Context(), gatehouse.AddressFrom(v.r.Context()))
+	if ok {
+		return nil
+	}
+	e := *gatehouse.ErrRateLimited
+	e.RetryAfter = after
+	return &e
+}

@@ -1,0 +1,41 @@
+package gatehouse
+
+import "cmp"
+
+// Provider is an OpenID provider by whose accounts people sign in to a realm. Its client secret is
+// no setting (package provider).
+type Provider struct {
+	// ID is "[a-z0-9][a-z0-9-]{0,31}", one in its realm; it is part of the address to which the
+	// provider sends browsers back.
+	ID     string `json:"id"`
+	Title  string `json:"title,omitempty"` // what people know it by; ID by default
+	Issuer string `json:"issuer"`          // compared exactly
+	// ClientID is what the provider knows this realm by.
+	ClientID string `json:"client_id"`
+	// Scopes are asked for beside openid: profile and email by default.
+	Scopes []string `json:"scopes,omitempty"`
+	// CreateAccounts has everybody whom the provider knows get an account at the first sign-in.
+	CreateAccounts bool `json:"create_accounts,omitempty"`
+	// SecondFactorBy are the values of amr or acr in the provider's ID tokens that say that it
+	// has seen two factors. None by default: then its word counts as one.
+	SecondFactorBy []string `json:"second_factor_by,omitempty"`
+	// Algorithms are the allow-list for its ID tokens, asymmetric only: RS256, ES256 and EdDSA by default.
+	Algorithms []string `json:"algorithms,omitempty"`
+	// CA are the certificates, in PEM, that vouch for its hosts in place of those of the system.
+	CA string `json:"ca,omitempty"`
+	// AllowPrivateAddress lets its addresses resolve to loopback or private ones.
+	AllowPrivateAddress bool `json:"allow_private_address,omitempty"`
+}
+
+// Name is what people know p by.
+func (p Provider) Name() string { return cmp.Or(p.Title, p.ID) }
+
+// Provider returns the provider with an ID, if the realm has it.
+func (s RealmSettings) Provider(id string) (Provider, bool) {
+	for _, p := range s.Providers {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return Provider{}, false
+}

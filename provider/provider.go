@@ -1,0 +1,106 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
+)
+
+// Link joins an account of a realm with one at a provider.
+type Link struct {
+	Realm    string
+	Provider string // its ID in the realm
+	Issuer   string // who the provider was when the link was made
+	Subject  string // "sub" there
+	UserID   string
+	// CreatedAt is when the link was made; one from before a panic of the realm is dead.
+	CreatedAt time.Time
+	UsedAt    time.Time
+}
+
+// Tx is the transaction of this package.
+type Tx interface {
+	PutOnce(ctx context.Context, v once.Record) error
+	// ProviderLink finds a link by all but its user; NotFound. It holds it against others.
+	ProviderLink(ctx context.Context, realm, provider, issuer, subject string) (Link, error)
+	// InsertProviderLink is gatehouse.Conflict when the subject is linked already.
+	InsertProviderLink(ctx context.Context, l Link) error
+	// UseProviderLink stores UsedAt.
+	UseProviderLink(ctx context.Context, l Link) error
+	User(ctx context.Context, realm, id string) (identity.User, error)
+	// InsertUser is gatehouse.Conflict when the username is taken; the transaction goes on.
+	InsertUser(ctx context.Context, u identity.User) error
+	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+}
+
+// Config is what a [Service] needs. Every field without a remark is required.
+type Config struct {
+	Run gatehouse.Runner[Tx]
+	// Secret reads the sealed client secret for a provider of a realm; NotFound where none was set.
+	Secret func(ctx context.Context, realm, provider string) (sealed []byte, err error)
+	// Box seals state and client secrets; the same on all nodes.
+	Box *seal.Box
+	// Redirect is the address to which a provider of a realm sends browsers back.
+	Redirect func(realm, provider string) string
+	// Record takes the events of refused attempts; it must not block for long.
+	Record func(*gatehouse.Event)
+	Logger *slog.Logger // nil discards
+	Now    func() time.Time
+}
+
+// Service signs people in by providers. It is safe for concurrent use.
+type Service struct {
+	c Config
+
+	mu      sync.Mutex
+	remotes map[string]*remote // by realm and ID of the provider
+}
+
+// New checks c.
+func New(c Config) (*Service, error) {
+	if c.Run == nil || c.Secret == nil || c.Box == nil || c.Redirect == nil || c.Record == nil || c.Now == nil {
+		return nil, errors.New("provider: runner, secrets, box, address, recorder and clock are required")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Service{c: c, remotes: map[string]*remote{}}, nil
+}
+
+var (
+	// ErrRefused is the answer to whatever comes back from a provider that is not right.
+	ErrRefused = gatehouse.E(gatehouse.Unauthenticated, "provider_refused", "What came back from the provider was not accepted.")
+	// ErrCancelled is the answer when somebody, or the provider, did not want to go on.
+	ErrCancelled = gatehouse.E(gatehouse.Unauthenticated, "provider_cancelled", "The sign-in at the provider was not completed.")
+	// ErrNoAccount: who signed in there has no account here, and gets none.
+	ErrNoAccount = gatehouse.E(gatehouse.Unauthenticated, "provider_account_unknown", "No account here belongs to the account at the provider.")
+	// ErrNone is the answer for a provider that the realm does not have.
+	ErrNone        = gatehouse.E(gatehouse.NotFound, "provider_not_found", "There is no such provider to sign in with.")
+	errUnavailable = gatehouse.E(gatehouse.BadGateway, "provider_unavailable", "The provider cannot be used for signing in at the moment.")
+)
+
+// find returns a provider of realm.
+func find(realm gatehouse.Realm, id string) (gatehouse.Provider, error) {
+	p, ok := realm.Settings.Provider(id)
+	if !ok {
+		return p, ErrNone
+	}
+	return p, nil
+}
+
+// Close ends what runs in the background.
+func (s *Service) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.remotes {
+		r.close()
+	}
+	clear(s.remotes)
+}
