@@ -75,7 +75,7 @@ func TestProviderPages(t *testing.T) {
 	}
 	other := h.browser()
 	other.get("/signin/with/acme/back?state=s&code=c").want(t, "another browser", 422, "What came back from there was not accepted.")
-	for err, phrase := range map[error]string{provider.ErrCancelled: "not completed", provider.ErrNoAccount: "No account here", credential.ErrInvalidCredentials: "not accepted",
+	for err, phrase := range map[error]string{gatehouse.E(gatehouse.Unauthenticated, "provider_cancelled", ""): "not completed", gatehouse.E(gatehouse.Unauthenticated, "provider_account_unknown", ""): "No account here", credential.ErrInvalidCredentials: "not accepted",
 		gatehouse.E(gatehouse.BadGateway, "provider_unavailable", ""): "cannot be used"} {
 		h.providers.err = err
 		other.get("/signin/with/acme/back?state=s&code=c").want(t, "refused", 422, phrase, `id="identifier"`)

@@ -26,7 +26,7 @@ func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehous
 		l, err := tx.ProviderLink(ctx, realm.Name, p.ID, p.Issuer, c.Subject)
 		if errors.Is(err, gatehouse.NotFound) {
 			if !p.CreateAccounts {
-				return ErrNoAccount
+				return errNoAccount
 			}
 			l, err = s.create(ctx, tx, Link{Realm: realm.Name, Provider: p.ID, Issuer: p.Issuer, Subject: c.Subject, CreatedAt: now}, c)
 		}

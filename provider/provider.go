@@ -77,10 +77,10 @@ func New(c Config) (*Service, error) {
 var (
 	// ErrRefused is the answer to whatever comes back from a provider that is not right.
 	ErrRefused = gatehouse.E(gatehouse.Unauthenticated, "provider_refused", "What came back from the provider was not accepted.")
-	// ErrCancelled is the answer when somebody, or the provider, did not want to go on.
-	ErrCancelled = gatehouse.E(gatehouse.Unauthenticated, "provider_cancelled", "The sign-in at the provider was not completed.")
-	// ErrNoAccount: who signed in there has no account here, and gets none.
-	ErrNoAccount = gatehouse.E(gatehouse.Unauthenticated, "provider_account_unknown", "No account here belongs to the account at the provider.")
+	// errCancelled is the answer when somebody, or the provider, did not want to go on.
+	errCancelled = gatehouse.E(gatehouse.Unauthenticated, "provider_cancelled", "The sign-in at the provider was not completed.")
+	// errNoAccount: who signed in there has no account here, and gets none.
+	errNoAccount = gatehouse.E(gatehouse.Unauthenticated, "provider_account_unknown", "No account here belongs to the account at the provider.")
 	// ErrNone is the answer for a provider that the realm does not have.
 	ErrNone        = gatehouse.E(gatehouse.NotFound, "provider_not_found", "There is no such provider to sign in with.")
 	errUnavailable = gatehouse.E(gatehouse.BadGateway, "provider_unavailable", "The provider cannot be used for signing in at the moment.")

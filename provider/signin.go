@@ -107,7 +107,7 @@ func (s *Service) finish(ctx context.Context, realm gatehouse.Realm, p gatehouse
 		return nil, f.Return, err
 	}
 	if code := answer.Get("error"); code != "" {
-		return nil, f.Return, ErrCancelled.With(errors.New(errorCode(code)))
+		return nil, f.Return, errCancelled.With(errors.New(errorCode(code)))
 	}
 	claims, err := s.exchange(ctx, realm.Name, r, m, f, answer.Get("code"))
 	if err != nil {

@@ -70,9 +70,6 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if err := s.wirePasskeys(ctx); err != nil {
 		return err
 	}
-	if err := s.wireProviders(ctx); err != nil {
-		return err
-	}
 	s.metrics.Watch(telemetry.Watch{
 		AuditQueueDepth:    func() float64 { return float64(s.recorder.Stats().Depth) },
 		AuditRecorded:      func() float64 { return float64(s.recorder.Stats().Recorded) },

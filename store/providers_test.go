@@ -10,12 +10,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
+func exampleLink() provider.Link {
+	return provider.Link{Realm: "main", Provider: "acme", Issuer: "https://acme.example", Subject: "Ü-1", UserID: "usr_1", CreatedAt: moment(1)}
+}
+
 // TestProviders: an account at a provider is linked with one here, by provider, issuer and subject; a link goes with its
 // account, and a secret takes the place of the one before.
 func TestProviders(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
-		l := provider.Link{Realm: "main", Provider: "acme", Issuer: "https://acme.example", Subject: "Ü-1", UserID: "usr_1", CreatedAt: moment(1)}
+		l := exampleLink()
 		insert := func(l provider.Link) change {
 			return func(ctx context.Context, tx *store.Tx) error { return tx.InsertProviderLink(ctx, l) }
 		}
