@@ -74,7 +74,7 @@ type halfDone struct {
 	Name       string    `json:"name"`
 	PasswordAt time.Time `json:"password_at"` // IssuedAt of the principal
 	At         time.Time `json:"at"`          // when the password was right
-	Enrols     bool      `json:"enrols"` // there is no factor yet, and there must be one
+	Enrols     bool      `json:"enrols"`      // there is no factor yet, and there must be one
 	Tries      int       `json:"tries"`
 	// Provider: a provider said who it is, and there was no password.
 	Provider bool `json:"provider,omitzero"`
