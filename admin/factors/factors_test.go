@@ -24,7 +24,8 @@ func proof(code string) map[string]any {
 
 // app is an authenticator app of somebody. Each code works once, so each is of a later step than the one before:
 // the clock of the app goes as far ahead as is allowed.
-type app struct{ id, secret string }
+// app is an enrolled one, and the code that confirmed it.
+type app struct{ id, secret, used string }
 
 // login is a token of somebody who has logged in: with a second factor, a password alone is no credential.
 func login(t *testing.T, h *testadmin.House, id string) string {
@@ -41,7 +42,8 @@ func login(t *testing.T, h *testadmin.House, id string) string {
 func add(t *testing.T, h *testadmin.House, bob, code string) (a app, recovery []string) {
 	t.Helper()
 	begun := h.Want(201, bob, "POST", own+"/totp", proof(code))
-	a = app{begun.Str("factor", "id"), begun.Str("secret")}
+	a = app{id: begun.Str("factor", "id"), secret: begun.Str("secret")}
+	a.used = testtotp.Code(a.secret, time.Now())
 	for _, part := range []string{"otpauth://totp/Gatehouse:bob?secret=" + a.secret + "&issuer=Gatehouse", "digits=6"} {
 		if !strings.Contains(begun.Str("uri"), part) {
 			t.Errorf("%s has no %s", begun.Str("uri"), part)
@@ -50,7 +52,7 @@ func add(t *testing.T, h *testadmin.House, bob, code string) (a app, recovery []
 	if image := begun.Str("qr"); !strings.HasPrefix(image, "<svg xmlns=") || strings.Contains(image, a.secret) {
 		t.Errorf("the image: %.200s", image)
 	}
-	done := h.Want(200, bob, "POST", own+"/"+a.id+"/confirm", map[string]any{"code": testtotp.Code(a.secret, time.Now().Add(-30*time.Second))})
+	done := h.Want(200, bob, "POST", own+"/"+a.id+"/confirm", map[string]any{"code": a.used})
 	list, _ := done.JSON["recovery_codes"].([]any)
 	for _, c := range list {
 		recovery = append(recovery, c.(string))
@@ -103,8 +105,7 @@ func TestFactorsOfOneself(t *testing.T) {
 	if r := h.Call(bob, "POST", own+"/totp", proof("")); r.Status != 401 || r.Str("code") != "second_factor_required" {
 		t.Errorf("a second one by the password alone: %d %s", r.Status, r.Body)
 	}
-	used := testtotp.Code(first.secret, time.Now().Add(-30*time.Second)) // which confirmed it
-	if r := h.Call(bob, "POST", own+"/totp", proof(used)); r.Status != 401 || r.Str("code") != "second_factor_invalid" {
+	if r := h.Call(bob, "POST", own+"/totp", proof(first.used)); r.Status != 401 || r.Str("code") != "second_factor_invalid" {
 		t.Errorf("a code that was used: %d %s", r.Status, r.Body)
 	}
 	second, more := add(t, h, bob, codes[0])
