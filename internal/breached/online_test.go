@@ -21,7 +21,8 @@ func TestOnline(t *testing.T) {
 	const leaked, padded, good = "velvet otter canyon 47", "velvet otter canyon 48", "velvet otter canyon 49"
 	digits := func(p string) string { return fmt.Sprintf("%X", sha1.Sum([]byte(p))) }
 	var asked atomic.Int64
-	answer := func(w http.ResponseWriter, r *http.Request) {
+	var answer atomic.Pointer[http.HandlerFunc] // of a request that nobody waits for any more, too
+	answer.Store(new(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		prefix := strings.TrimPrefix(r.URL.Path, "/range/")
 		for p, n := range map[string]int{leaked: 3, padded: 0} {
 			if h := digits(p); strings.HasPrefix(h, prefix) {
@@ -29,13 +30,13 @@ func TestOnline(t *testing.T) {
 			}
 		}
 		fmt.Fprintf(w, "%s:1", strings.Repeat("F", 35))
-	}
+	})))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		if len(r.URL.Path) != len("/range/ABCDE") || r.URL.RawQuery != "" || r.Header.Get("Add-Padding") != "true" {
 			t.Errorf("asked %s, %v", r.URL, r.Header)
 		}
-		answer(w, r)
+		(*answer.Load())(w, r)
 	}))
 	defer server.Close()
 	now := time.Now()
@@ -71,7 +72,7 @@ func TestOnline(t *testing.T) {
 		},
 		"silence": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	} {
-		answer = bad
+		answer.Store(new(http.HandlerFunc(bad)))
 		o.SetURL("")
 		o.SetURL(server.URL)
 		before, began := o.Failures(), time.Now()
