@@ -479,8 +479,8 @@ func TestPurgeJob(t *testing.T) {
 		v := loaded(t, &store{})
 		list, idx := revocation.NewStatus(time.Now())
 		v.Apply(change(revocation.NewStatusBit("main", list, idx)))
-		tx, fail := &purger{}, true
-		job := &revocation.Purge{View: v, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Store: &store{},
+		tx, fail, stored := &purger{}, true, &store{}
+		job := &revocation.Purge{View: v, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Store: stored,
 			Run: func(ctx context.Context, fn func(context.Context, revocation.Purger) error) error {
 				if fail {
 					fail = false
@@ -500,10 +500,12 @@ func TestPurgeJob(t *testing.T) {
 		if n := tx.runs.Load(); n != 47 || v.Stats().Lists != 0 {
 			t.Errorf("%d runs, %+v", n, v.Stats())
 		}
+		stored.mu.Lock() // or the job would have loaded it before anybody looks
 		v.Apply(change("odd"))
 		if v.Loaded() {
 			t.Error("still loaded")
 		}
+		stored.mu.Unlock()
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if !v.Loaded() {
