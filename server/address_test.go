@@ -25,7 +25,7 @@ type letterbox struct {
 func (l *letterbox) next(t *testing.T, to, words string) (text string) {
 	t.Helper()
 	testwait.Until(t, soon, "a letter to "+to+": "+words, func() bool {
-		names, _ := filepath.Glob(filepath.Join(l.dir, "*"))
+		names, _ := filepath.Glob(filepath.Join(l.dir, "*.eml"))
 		for _, name := range names {
 			b, err := os.ReadFile(name)
 			if err != nil {

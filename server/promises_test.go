@@ -371,7 +371,7 @@ func (h *house) addressOf(t *testing.T, key string) {
 	h.want("a link to verify it by", "POST", "/admin/v1/realms/main/users/ann/email/link", key, "", 204)
 	code := ""
 	testwait.Until(t, 10*time.Second, "the link arrives", func() bool {
-		names, _ := filepath.Glob(filepath.Join(box, "*"))
+		names, _ := filepath.Glob(filepath.Join(box, "*.eml"))
 		for _, name := range names {
 			b, _ := os.ReadFile(name)
 			text := strings.NewReplacer("=\r\n", "", "=\n", "", "=3D", "=").Replace(string(b))
@@ -384,7 +384,7 @@ func (h *house) addressOf(t *testing.T, key string) {
 	id, _ := h.want("an invitation", "POST", "/admin/v1/realms/main/invitations", key, `{"email":"cat@example.org"}`, 201)["id"].(string)
 	invitation := ""
 	testwait.Until(t, 10*time.Second, "it arrives", func() bool {
-		names, _ := filepath.Glob(filepath.Join(box, "*"))
+		names, _ := filepath.Glob(filepath.Join(box, "*.eml"))
 		for _, name := range names {
 			b, _ := os.ReadFile(name)
 			text := strings.NewReplacer("=\r\n", "", "=\n", "", "=3D", "=").Replace(string(b))

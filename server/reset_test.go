@@ -33,7 +33,7 @@ func TestResetByMail(t *testing.T) {
 		return call(t, "POST", node+"/tokens", "basic", "bob:"+password)
 	}
 	letters := func() (links []string) {
-		names, _ := filepath.Glob(filepath.Join(outbox, "*"))
+		names, _ := filepath.Glob(filepath.Join(outbox, "*.eml"))
 		for _, name := range names {
 			b, err := os.ReadFile(name)
 			if err != nil {
