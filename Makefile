@@ -35,7 +35,7 @@ unit: ## the tests without installing anything
 	go test -count=1 ./...
 
 race: ## the packages with concurrency under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -count=1 -short ./...
+	@scripts/race
 
 differential: ## a million spoiled tokens, judged by our verifier, go-jose and jwx (minutes)
 	cd internal/oracles && ORACLE_TOKENS=$${ORACLE_TOKENS:-1000000} go test -count=1 -timeout 30m -v -run TestDifferential .
