@@ -48,6 +48,7 @@ var levels = map[string]int{
 	"internal/counters":  2,
 	"internal/egress":    2,
 	"internal/diskspace": 2,
+	"internal/ldap":      2,
 	"internal/writable":  2,
 	"internal/secrets":   2,
 	"internal/once":      2,

@@ -27,7 +27,10 @@ type User struct {
 	Attributes   map[string]any // JSON-like; policies may read them
 	PasswordHash string         // PHC string; "" has no password
 	PasswordAt   time.Time
-	Disabled     bool
+	// DirectoryID is the entry of an LDAP directory that the account belongs to, which then has
+	// the password; "" for an account that is kept here. It never changes.
+	DirectoryID string
+	Disabled    bool
 	// SecondFactor is set while the user has a factor beside the password (package factor).
 	SecondFactor bool
 	CreatedAt    time.Time

@@ -34,9 +34,12 @@ type Subjects interface {
 }
 
 // Tx is what the service writes in one transaction: a better hash of a password
-// that was just verified, and the event of it.
+// that was just verified, or the account of somebody whom a [Source] knows, and the event of it.
 type Tx interface {
 	User(ctx context.Context, realm, id string) (User, error)
+	UserByKey(ctx context.Context, realm, usernameKey string) (User, error)
+	UserByDirectoryID(ctx context.Context, realm, directoryID string) (User, error)
+	InsertUser(ctx context.Context, u User) error
 	UpdateUser(ctx context.Context, u User) error
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
 }
@@ -69,6 +72,9 @@ type Config struct {
 
 	// Online is asked about new passwords that no other list has; nil asks nobody.
 	Online BreachedList
+
+	// Source knows passwords that are not kept here; nil is none.
+	Source Source
 
 	// Subjects spares the store a read when a password is answered from the cache
 	// of verified ones; nil reads the store for each attempt.
@@ -230,7 +236,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 		}
 	}
 	proof := s.cache.key(account, &u, a.Password)
-	if usable(&u) && s.cache.has(proof, s.cfg.Now()) {
+	if s.usable(&u) && s.cache.has(proof, s.cfg.Now()) {
 		s.hits.Add(1)
 		if s.cfg.Subjects != nil {
 			// For recall next time: nobody else may ask for this user. That it fails
@@ -296,7 +302,12 @@ func caught(err *error) {
 }
 
 // usable reports whether u may log in with a password.
-func usable(u *User) bool { return u.ID != "" && !u.Disabled && u.PasswordHash != "" }
+func (s *Service) usable(u *User) bool {
+	if u.DirectoryID != "" {
+		return u.ID != "" && !u.Disabled && s.cfg.Source != nil && s.cfg.Source.Serves(u.Realm)
+	}
+	return u.ID != "" && !u.Disabled && u.PasswordHash != ""
+}
 
 // verify counts the attempt and evaluates exactly one password hash, whoever u
 // is; only a right password of a usable user takes the count back. The user it
@@ -310,8 +321,14 @@ func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u Us
 	if ticket.pair.device != (deviceID{}) {
 		ctx = credential.GoFirst(ctx)
 	}
+	if s.elsewhere(a, &u) {
+		if u, err = s.verifyElsewhere(ctx, a, account, u, ticket); err == nil {
+			s.remember(a, account, &u)
+		}
+		return u, err
+	}
 	ok, rehash := false, false
-	if usable(&u) {
+	if s.usable(&u) {
 		ok, rehash, err = s.cfg.Passwords.Verify(ctx, u.PasswordHash, a.Password)
 	}
 	badHash := gatehouse.CodeOf(err) == "password_hash_invalid" || gatehouse.CodeOf(err) == "password_pepper_unknown"
@@ -319,27 +336,35 @@ func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u Us
 		// Nothing was evaluated, and nobody can log in: as if wrong.
 		s.cfg.Logger.ErrorContext(ctx, "a stored password hash cannot be verified", "realm", u.Realm, "user", u.ID, "cause", gatehouse.CodeOf(err))
 	}
-	if !usable(&u) || badHash {
+	if !s.usable(&u) || badHash {
 		err = s.cfg.Passwords.VerifyDummy(ctx, a.Password)
 	}
 	switch {
 	case err != nil:
 		ticket.abort() // neither right nor wrong
 		return u, err
-	case badHash:
+	case badHash, !ok:
 		ticket.fail()
-		return u, credential.ErrInvalidCredentials.With(errBadHash)
-	case !ok:
-		ticket.fail()
+		if s.away(a.Realm) {
+			return u, errSource
+		}
+		if badHash {
+			return u, credential.ErrInvalidCredentials.With(errBadHash)
+		}
 		return u, credential.ErrInvalidCredentials
 	}
 	ticket.success(ctx)
 	if rehash {
 		u = s.rehash(ctx, a, u)
 	}
-	s.cache.put(s.cache.key(account, &u, a.Password), s.cfg.Now())
-	s.known.Set(account, known{u.ID, s.cfg.Now().Add(s.cfg.CacheTTL).UnixNano()})
+	s.remember(a, account, &u)
 	return u, nil
+}
+
+// remember takes the password of u as verified for the next attempts.
+func (s *Service) remember(a Attempt, account accountID, u *User) {
+	s.cache.put(s.cache.key(account, u, a.Password), s.cfg.Now())
+	s.known.Set(account, known{u.ID, s.cfg.Now().Add(s.cfg.CacheTTL).UnixNano()})
 }
 
 // known is the ID that a name led to, for as long as its password is remembered.
@@ -357,7 +382,7 @@ func (s *Service) recall(a Attempt, key string, account accountID) (User, bool) 
 	}
 	u, ok := s.cfg.Subjects.Recent(a.Realm, k.id)
 	// Names are given up and taken over: it must still be this user's.
-	if !ok || u.Realm != a.Realm || u.UsernameKey != key || !usable(u) {
+	if !ok || u.Realm != a.Realm || u.UsernameKey != key || !s.usable(u) {
 		return User{}, false
 	}
 	return *u, s.cache.has(s.cache.key(account, u, a.Password), s.cfg.Now())
@@ -413,14 +438,17 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 		s.throttled.Add(1)
 	case code != credential.ErrInvalidCredentials.Code:
 		outcome, reason = gatehouse.OutcomeError, ReasonBroken
-		if code == ReasonQueueFull || code == errDirectory.Code || code == errAttempts.Code {
+		if code == ReasonQueueFull || code == errDirectory.Code || code == errAttempts.Code || code == errSource.Code {
 			reason = code
 		}
 		s.broken.Add(1)
 		s.cfg.Logger.WarnContext(ctx, "a password could not be verified", "realm", a.Realm, "cause", err)
 	default:
 		s.failed.Add(1)
+		no, elsewhere := errors.AsType[*ElsewhereRefused](err)
 		switch {
+		case elsewhere:
+			reason = no.Reason
 		case u == nil || u.ID == "":
 			reason = ReasonUnknownUser
 		case u.Disabled:

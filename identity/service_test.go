@@ -39,6 +39,17 @@ type house struct {
 func (h *house) UserByKey(_ context.Context, realm, key string) (User, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.byName(realm, key)
+}
+
+// inTx is the store within a transaction, which holds the lock.
+type inTx struct{ *house }
+
+func (h inTx) UserByKey(_ context.Context, realm, key string) (User, error) {
+	return h.byName(realm, key)
+}
+
+func (h *house) byName(realm, key string) (User, error) {
 	h.reads++
 	if u, ok := h.users[key]; ok && u.Realm == realm && h.broken == nil {
 		return u, nil
@@ -68,6 +79,23 @@ func (h *house) UpdateUser(_ context.Context, u User) error {
 	return nil
 }
 
+func (h *house) UserByDirectoryID(_ context.Context, realm, id string) (User, error) {
+	for _, u := range h.users {
+		if u.DirectoryID == id && u.Realm == realm {
+			return u, nil
+		}
+	}
+	return User{}, gatehouse.NotFound
+}
+
+func (h *house) InsertUser(_ context.Context, u User) error {
+	if _, taken := h.users[u.UsernameKey]; taken {
+		return gatehouse.Conflict
+	}
+	h.users[u.UsernameKey] = u
+	return nil
+}
+
 func (h *house) AppendEvents(_ context.Context, events ...gatehouse.Event) error {
 	h.events = append(h.events, events...)
 	return nil
@@ -79,7 +107,7 @@ func (h *house) run(ctx context.Context, fn func(context.Context, Tx) error) err
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return fn(ctx, h)
+	return fn(ctx, inTx{h})
 }
 
 func (h *house) Record(e *gatehouse.Event) {

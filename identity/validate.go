@@ -42,10 +42,10 @@ func ValidateUser(u *User) error {
 	} else if name != u.Username || key != u.UsernameKey {
 		faults["username"] = "is not in the form in which it is stored"
 	}
-	if utf8.RuneCountInString(u.DisplayName) > MaxDisplayName || !plainText(u.DisplayName) {
+	if !validDisplayName(u.DisplayName) {
 		faults["display_name"] = "must be at most 200 characters without control characters"
 	}
-	if u.Email != "" && !emailOK(u.Email) {
+	if !validEmail(u.Email) {
 		faults["email"] = "is not an e-mail address"
 	}
 	if !validNames(u.Roles) {
@@ -66,6 +66,12 @@ func ValidateUser(u *User) error {
 }
 
 func emailOK(s string) bool { return len(s) <= MaxEmail && plainText(s) && emailForm.MatchString(s) }
+
+func validDisplayName(s string) bool {
+	return utf8.RuneCountInString(s) <= MaxDisplayName && plainText(s)
+}
+
+func validEmail(s string) bool { return s == "" || emailOK(s) }
 
 func plainText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {

@@ -30,6 +30,7 @@ type parts struct {
 	countersTLS *tls.Config
 	breached    *breached.Filter // nil without one
 	mail        mail.Settings
+	ldap        ldapDirectories
 	certs       map[string]*certificates // by the name of the listener, of those with TLS
 }
 
@@ -71,6 +72,7 @@ func prepare(cfg Config, before *gateway.Upstreams, known *breached.Filter) (p p
 	var key string
 	p.mail, key, err = mailSettings(cfg.Mail)
 	note(key, err)
+	p.ldap = newLDAP(cfg.LDAP, note)
 	p.certs = map[string]*certificates{}
 	for _, l := range []struct {
 		name string

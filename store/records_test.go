@@ -160,16 +160,25 @@ func TestUsers(t *testing.T) {
 		_, err := db.User(ctx, "main", "usr_1")
 		wantKind(t, err, gatehouse.NotFound)
 		u := exampleUser()
+		u.DirectoryID = "entry-1"
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, u) })
 		same(t, must(db.User(ctx, "main", "usr_1"))(t), u)
 		same(t, must(db.UserByKey(ctx, "main", "zoë"))(t), u)
+		same(t, must(db.UserByDirectoryID(ctx, "main", "entry-1"))(t), u)
+		for _, none := range []string{"entry-2", ""} {
+			_, err = db.UserByDirectoryID(ctx, "main", none)
+			wantKind(t, err, gatehouse.NotFound)
+		}
 		same(t, changes(), one(gatehouse.TopicUser, "main", "usr_1", u))
 		_, err = db.User(ctx, "other", "usr_1") // realms are apart
 		wantKind(t, err, gatehouse.NotFound)
 
 		twin := u
-		twin.ID = "usr_2"
+		twin.ID, twin.DirectoryID = "usr_2", ""
 		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, twin) }), gatehouse.Conflict)
+		of := twin // the same entry twice
+		of.UsernameKey, of.DirectoryID = "another", "entry-1"
+		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, of) }), gatehouse.Conflict)
 		twin.Realm = "other"
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, twin) })
 		changes()

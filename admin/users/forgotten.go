@@ -84,7 +84,7 @@ func (s *Service) AskReset(ctx context.Context, realm, username string) error {
 	}
 	u, err := s.c.Users.UserByKey(ctx, realm, key)
 	switch {
-	case errors.Is(err, gatehouse.NotFound), err == nil && (u.Kind != gatehouse.KindUser || u.Disabled || u.PasswordHash == ""):
+	case errors.Is(err, gatehouse.NotFound), err == nil && (u.Kind != gatehouse.KindUser || u.Disabled || u.PasswordHash == "" || u.DirectoryID != ""):
 		return nil
 	case err != nil:
 		return err
@@ -95,14 +95,15 @@ func (s *Service) AskReset(ctx context.Context, realm, username string) error {
 
 // StartReset sends a person a link to set a new password by, at an administrator's word. The
 // password stays as it is until then, and nobody else learns the new one. Errors: mail_off,
-// no_email, service_has_no_password.
+// no_email, service_has_no_password, password_in_directory.
 func (s *Service) StartReset(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string) error {
 	u, err := s.touch(ctx, actor, policy.AdminWrite, realm, idOrName)
+	if err == nil {
+		err = kept(u)
+	}
 	switch {
 	case err != nil:
 		return err
-	case u.Kind != gatehouse.KindUser:
-		return errNoPassword
 	case !s.c.Mail.On():
 		return mail.ErrOff
 	}

@@ -14,6 +14,7 @@ import (
 
 var (
 	errNotChosen  = gatehouse.E(gatehouse.Unprocessable, "password_not_chosen_here", "Other people's passwords are not chosen by administrators; leave the member new out to get a random one.")
+	errElsewhere  = gatehouse.E(gatehouse.Unprocessable, "password_in_directory", "The password of this account is in the organization's directory, and is changed there.")
 	errNoPassword = gatehouse.E(gatehouse.Unprocessable, "service_has_no_password", "Services have no password; give them an API key.")
 )
 
@@ -37,8 +38,8 @@ func (s *Service) SetPassword(ctx context.Context, actor *gatehouse.Principal, r
 	if err != nil {
 		return PasswordChanged{}, err
 	}
-	if u.Kind != gatehouse.KindUser {
-		return PasswordChanged{}, errNoPassword
+	if err := kept(u); err != nil {
+		return PasswordChanged{}, err
 	}
 	rl, err := s.k.Realm(ctx, realm)
 	if err != nil {
@@ -59,6 +60,17 @@ func (s *Service) SetPassword(ctx context.Context, actor *gatehouse.Principal, r
 	return PasswordChanged{Password: shown}, nil
 }
 
+// kept refuses accounts that have no password here.
+func kept(u identity.User) error {
+	switch {
+	case u.Kind != gatehouse.KindUser:
+		return errNoPassword
+	case u.DirectoryID != "":
+		return errElsewhere
+	}
+	return nil
+}
+
 // ownPassword checks that the actor is who he is with his current password: a
 // stolen token alone must not be able to take the account over (ASVS 6.2.3).
 func (s *Service) ownPassword(ctx context.Context, actor *gatehouse.Principal, in PasswordChange) (identity.User, error) {
@@ -66,6 +78,9 @@ func (s *Service) ownPassword(ctx context.Context, actor *gatehouse.Principal, i
 		return identity.User{}, s.k.Refused(ctx, actor, policy.AdminWrite, policy.AdminSubject, actor.Realm, actor.ID, err)
 	}
 	u, err := findUser(ctx, s.c.Users, actor.Realm, actor.ID)
+	if err == nil {
+		err = kept(u)
+	}
 	if err != nil {
 		return u, err
 	}

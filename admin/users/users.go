@@ -29,7 +29,7 @@ var ErrLastAdministrator = gatehouse.E(gatehouse.Conflict, "last_administrator",
 func userView(u identity.User) User {
 	return User{ID: u.ID, Realm: u.Realm, Kind: string(u.Kind), Username: u.Username, DisplayName: u.DisplayName,
 		Email: u.Email, EmailVerified: u.EmailVerified(), NewEmail: u.NewEmail, Roles: kernel.Some(u.Roles), Groups: kernel.Some(u.Groups), Attributes: u.Attributes,
-		HasPassword: u.PasswordHash != "", PasswordChangedAt: u.PasswordAt, SecondFactor: u.SecondFactor, Disabled: u.Disabled,
+		HasPassword: u.PasswordHash != "", PasswordChangedAt: u.PasswordAt, SecondFactor: u.SecondFactor, DirectoryID: u.DirectoryID, Disabled: u.Disabled,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, Version: u.Version}
 }
 

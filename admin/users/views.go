@@ -23,6 +23,7 @@ type User struct {
 	HasPassword       bool           `json:"has_password"`
 	PasswordChangedAt time.Time      `json:"password_changed_at,omitzero"`
 	SecondFactor      bool           `json:"second_factor" doc:"There is an authenticator app beside the password"`
+	DirectoryID       string         `json:"directory_id,omitempty" doc:"Entry of the LDAP directory that the account belongs to, which has the password"`
 	Disabled          bool           `json:"disabled"`
 	CreatedAt         time.Time      `json:"created_at"`
 	UpdatedAt         time.Time      `json:"updated_at"`

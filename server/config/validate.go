@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"reflect"
@@ -48,6 +49,9 @@ func (c *Config) validate(report reporter) {
 	c.validateListeners(report)
 	c.Limits.Redis.validate(report)
 	c.Mail.validate(report)
+	for _, realm := range slices.Sorted(maps.Keys(c.LDAP)) {
+		c.LDAP[realm].validate("ldap."+realm, report)
+	}
 	for _, err := range parts(c.Gateway.Options.Validate()) {
 		path, text, _ := strings.Cut(err.Error(), ": ")
 		report("gateway."+path, errors.New(text))

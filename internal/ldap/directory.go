@@ -1,0 +1,324 @@
+package ldap
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-ldap/ldap/v3"
+)
+
+const (
+	// maxGroups is how many groups a search may find; more refuse the person, for nobody knows
+	// what the others would forbid.
+	maxGroups = 1000
+	// accountDisabled is a bit of Active Directory's userAccountControl.
+	accountDisabled = 0x2
+	// maxID bounds what stands for an entry, in bytes.
+	maxID = 128
+)
+
+// Attributes that say something of an account, where a directory has them.
+const (
+	attrControl  = "userAccountControl"
+	attrReset    = "pwdReset"
+	attrChanged  = "pwdChangedTime"
+	attrLastSet  = "pwdLastSet"
+	attrUUID     = "entryUUID"
+	attrGUID     = "objectGUID"
+	noAttributes = "1.1"
+)
+
+// Reason is why somebody is refused.
+type Reason string
+
+// The reasons.
+const (
+	ReasonUnknown   Reason = "directory_unknown"   // no entry
+	ReasonAmbiguous Reason = "directory_ambiguous" // more than one
+	ReasonRefused   Reason = "directory_refused"   // the bind: wrong, locked, expired, disabled
+	ReasonDisabled  Reason = "directory_disabled"  // right, and the entry says that it is disabled
+	ReasonMustReset Reason = "directory_must_reset"
+	ReasonEmpty     Reason = "directory_empty_password"
+)
+
+// Refusal is the directory's word that this is nobody's password, or of nobody who may
+// come in. Any other error is that nobody knows.
+type Refusal struct {
+	Reason Reason
+	// Said is the directory's own text, for the operator.
+	Said string
+}
+
+func (r *Refusal) Error() string { return string(r.Reason) }
+
+// Entry is a person of the directory.
+type Entry struct {
+	DN string
+	// ID stays with the person whatever the DN becomes.
+	ID          string
+	Usernames   []string // all values of the attribute
+	DisplayName string
+	Email       string
+	Groups      []string // their DNs
+	// PasswordAt is when the password was set, where the directory tells; else zero.
+	PasswordAt time.Time
+}
+
+// Directory asks one directory. It is safe for concurrent use.
+type Directory struct {
+	cfg     Config
+	server  server
+	slots   chan struct{}
+	idle    chan *conn
+	waiting atomic.Int32
+	// failedAt is when it could not be asked, in Unix nanoseconds; 0 since it was.
+	failedAt atomic.Int64
+	chains   atomic.Bool // it is known to follow inChain
+}
+
+// New returns a Directory, or an error that says what is wrong with cfg. It connects to
+// nothing yet.
+func New(cfg Config) (*Directory, error) {
+	var wrong error
+	cfg.Validate(func(key string, err error) { wrong = errors.Join(wrong, fmt.Errorf("%s: %w", key, err)) })
+	if wrong != nil {
+		return nil, wrong
+	}
+	if cfg.Password == nil || cfg.Timeout <= 0 || cfg.UsernameAttribute == "" {
+		return nil, errors.New("ldap: password, time-out and the attribute of usernames are required")
+	}
+	s, err := parseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	return &Directory{cfg: cfg, server: s, slots: make(chan struct{}, maxConnections), idle: make(chan *conn, maxConnections)}, nil
+}
+
+// Address is the directory's, for messages: "host:port".
+func (d *Directory) Address() string { return d.server.address }
+
+// Close ends the connections that nobody uses.
+func (d *Directory) Close() {
+	for {
+		select {
+		case c := <-d.idle:
+			_ = c.Close()
+		default:
+			return
+		}
+	}
+}
+
+// Authenticate returns the person of a username whose password this is. A [*Refusal] is
+// that there is none; any other error, that the directory gave no answer.
+func (d *Directory) Authenticate(ctx context.Context, username, password string) (Entry, error) {
+	// RFC 4513 §5.1.2: a bind with a name and no password is anonymous, and succeeds.
+	if password == "" {
+		return Entry{}, &Refusal{Reason: ReasonEmpty}
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
+	defer cancel()
+	var e Entry
+	err := d.with(ctx, func(c *conn) (err error) {
+		found, err := d.find(c, username)
+		var refused *Refusal
+		if errors.As(err, &refused) {
+			// Whoever guesses names must not learn by the time of an answer which have an entry.
+			_ = c.Bind("cn="+rand.Text()+","+d.cfg.Base, rand.Text())
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if err := bindAs(c, found.DN, password); err != nil {
+			return err
+		}
+		if err := standing(found); err != nil {
+			return err
+		}
+		if e, err = d.entry(found); err != nil {
+			return err
+		}
+		if d.cfg.GroupFilter != "" {
+			more, err := d.groups(c, username, found.DN)
+			if err != nil {
+				return err
+			}
+			e.Groups = append(e.Groups, more...)
+		}
+		return nil
+	})
+	if err != nil {
+		return Entry{}, err
+	}
+	return e, nil
+}
+
+// find returns the one entry of a username.
+func (d *Directory) find(c *conn, username string) (*ldap.Entry, error) {
+	attributes := []string{d.cfg.UsernameAttribute, attrControl, attrReset, attrChanged, attrLastSet}
+	for _, name := range []string{d.cfg.IDAttribute, d.cfg.NameAttribute, d.cfg.EmailAttribute, d.cfg.GroupAttribute} {
+		if name != "" {
+			attributes = append(attributes, name)
+		}
+	}
+	if d.cfg.IDAttribute == "" {
+		attributes = append(attributes, attrUUID, attrGUID)
+	}
+	// Two are enough to know that it is not one.
+	list, err := d.search(c, d.cfg.Base, fill(d.cfg.Filter, username, ""), 2, attributes)
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded), err == nil && len(list) > 1:
+		return nil, &Refusal{Reason: ReasonAmbiguous}
+	case err != nil:
+		return nil, err
+	case len(list) == 0:
+		return nil, &Refusal{Reason: ReasonUnknown}
+	case list[0].DN == "":
+		return nil, errors.New("the directory's entry has no name") // to bind with it would be anonymous
+	}
+	return list[0], nil
+}
+
+// search returns entries below base. What the directory refers to elsewhere is left out.
+func (d *Directory) search(c *conn, base, filter string, limit int, attributes []string) ([]*ldap.Entry, error) {
+	seconds := max(1, int(d.cfg.Timeout/time.Second))
+	r, err := c.Search(ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases, limit, seconds, false, filter, attributes, nil))
+	if err != nil {
+		return nil, err
+	}
+	return r.Entries, nil
+}
+
+// bindAs asks the directory whether a password is that of an entry.
+func bindAs(c *conn, dn, password string) error {
+	err := c.Bind(dn, password)
+	var e *ldap.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.ResultCode {
+	case ldap.LDAPResultInvalidCredentials, ldap.LDAPResultInappropriateAuthentication, ldap.LDAPResultUnwillingToPerform,
+		ldap.LDAPResultConstraintViolation, ldap.LDAPResultNoSuchObject, ldap.LDAPResultInsufficientAccessRights:
+		return &Refusal{Reason: ReasonRefused, Said: e.Err.Error()}
+	}
+	return err
+}
+
+// standing refuses an entry that is not to be let in although its password is right.
+func standing(e *ldap.Entry) error {
+	if text := e.GetEqualFoldAttributeValue(attrControl); text != "" {
+		flags, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return fmt.Errorf("%s is no number", attrControl)
+		}
+		if flags&accountDisabled != 0 {
+			return &Refusal{Reason: ReasonDisabled}
+		}
+	}
+	// With OpenLDAP's password policy the bind succeeds, and all that may follow is a new password.
+	if strings.EqualFold(e.GetEqualFoldAttributeValue(attrReset), "TRUE") {
+		return &Refusal{Reason: ReasonMustReset}
+	}
+	return nil
+}
+
+func (d *Directory) entry(found *ldap.Entry) (Entry, error) {
+	e := Entry{DN: found.DN, Usernames: found.GetEqualFoldAttributeValues(d.cfg.UsernameAttribute), PasswordAt: changed(found)}
+	if d.cfg.NameAttribute != "" {
+		e.DisplayName = found.GetEqualFoldAttributeValue(d.cfg.NameAttribute)
+	}
+	if d.cfg.EmailAttribute != "" {
+		e.Email = found.GetEqualFoldAttributeValue(d.cfg.EmailAttribute)
+	}
+	if d.cfg.GroupAttribute != "" {
+		e.Groups = found.GetEqualFoldAttributeValues(d.cfg.GroupAttribute)
+	}
+	names := []string{d.cfg.IDAttribute}
+	if d.cfg.IDAttribute == "" {
+		names = []string{attrUUID, attrGUID}
+	}
+	for _, name := range names {
+		raw := found.GetEqualFoldRawAttributeValue(name)
+		switch {
+		case len(raw) == 0:
+			continue
+		case strings.EqualFold(name, attrGUID):
+			e.ID = hex.EncodeToString(raw) // sixteen bytes, and no text
+		default:
+			e.ID = string(raw)
+		}
+		break
+	}
+	if e.ID == "" || len(e.ID) > maxID {
+		return Entry{}, fmt.Errorf("the directory tells no %s of the entry", strings.Join(names, " or "))
+	}
+	return e, nil
+}
+
+// groups are the DNs of the groups that a search finds. The connection is bound as the
+// person by now, who may see others, or none.
+func (d *Directory) groups(c *conn, username, dn string) ([]string, error) {
+	if err := d.bind(c); err != nil {
+		return nil, err
+	}
+	if strings.Contains(d.cfg.GroupFilter, inChain) && !d.chains.Load() {
+		root, err := c.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{"supportedCapabilities"}, nil))
+		if err != nil {
+			return nil, err
+		}
+		if len(root.Entries) != 1 || !slices.Contains(root.Entries[0].GetEqualFoldAttributeValues("supportedCapabilities"), activeDirectory) {
+			return nil, errors.New("group_filter has a rule that only Active Directory follows, and this is another directory: it would find no group")
+		}
+		d.chains.Store(true)
+	}
+	list, err := d.search(c, orElse(d.cfg.GroupBase, d.cfg.Base), fill(d.cfg.GroupFilter, username, dn), maxGroups, []string{noAttributes})
+	if err != nil {
+		return nil, fmt.Errorf("groups: %w", err)
+	}
+	out := make([]string, len(list))
+	for i, g := range list {
+		out[i] = g.DN
+	}
+	return out, nil
+}
+
+func orElse(text, other string) string {
+	if text == "" {
+		return other
+	}
+	return text
+}
+
+// changed is when a password was set: RFC draft-behera's time, or Active Directory's count of
+// a tenth of a microsecond since 1601.
+func changed(e *ldap.Entry) time.Time {
+	if text := e.GetEqualFoldAttributeValue(attrChanged); text != "" {
+		if t, err := time.Parse("20060102150405Z", text); err == nil {
+			return t
+		}
+	}
+	if n, err := strconv.ParseInt(e.GetEqualFoldAttributeValue(attrLastSet), 10, 64); err == nil && n > 0 {
+		const since1601 = 11644473600 // seconds to 1970
+		return time.Unix(n/1e7-since1601, n%1e7*100).UTC()
+	}
+	return time.Time{}
+}
+
+// SameDN reports whether two names are of one entry.
+func SameDN(a, b string) bool {
+	x, err := ldap.ParseDN(a)
+	y, err2 := ldap.ParseDN(b)
+	if err != nil || err2 != nil {
+		return false
+	}
+	return x.EqualFold(y)
+}

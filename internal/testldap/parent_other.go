@@ -1,0 +1,7 @@
+//go:build !linux
+
+package testldap
+
+import "syscall"
+
+func dieWithParent(*syscall.SysProcAttr) {}

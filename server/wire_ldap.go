@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/ldap"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/server/config"
+)
+
+// ldapDirectories are those of realms, by name; an [identity.Source].
+type ldapDirectories map[string]*ldapDirectory
+
+type ldapDirectory struct {
+	*ldap.Directory
+	groups []config.LDAPGroup
+}
+
+// newLDAP makes the directories of a configuration, and tells the keys of what is wrong. It
+// connects to none.
+func newLDAP(all map[string]config.LDAP, note func(key string, err error) bool) ldapDirectories {
+	made := ldapDirectories{}
+	for realm, l := range all {
+		key := "ldap." + realm
+		cfg := ldap.Config{Search: l.Search}
+		cfg.Password = func() (string, error) { return mail.ReadPassword(l.PasswordFile) }
+		if l.CAFile != "" {
+			var err error
+			if cfg.Roots, err = gateway.ReadRoots(l.CAFile); !note(key+".ca_file", err) {
+				continue
+			}
+		}
+		_, err := cfg.Password()
+		note(key+".password_file", err)
+		if d, err := ldap.New(cfg); err == nil { // what is wrong with it was told by Validate
+			made[realm] = &ldapDirectory{d, l.Groups}
+		}
+	}
+	return made
+}
+
+// Serves reports whether a realm has a directory.
+func (d ldapDirectories) Serves(realm string) bool { return d[realm] != nil }
+
+// Away reports whether the realm's directory could not be asked a moment ago.
+func (d ldapDirectories) Away(realm string) bool { return d[realm].Away() }
+
+// Authenticate asks the realm's directory for a person.
+func (d ldapDirectories) Authenticate(ctx context.Context, realm, username string, password gatehouse.Secret) (identity.Foreign, error) {
+	from := d[realm]
+	e, err := from.Directory.Authenticate(ctx, username, password.Reveal())
+	var no *ldap.Refusal
+	switch {
+	case errors.As(err, &no):
+		return identity.Foreign{}, &identity.ElsewhereRefused{Reason: string(no.Reason)}
+	case err != nil:
+		return identity.Foreign{}, from.named(err)
+	}
+	who := identity.Foreign{ID: e.ID, Usernames: e.Usernames, DisplayName: e.DisplayName, Email: e.Email, PasswordAt: e.PasswordAt}
+	for _, g := range from.groups {
+		member := false
+		for _, dn := range e.Groups {
+			member = member || ldap.SameDN(dn, g.DN)
+		}
+		for _, give := range []struct {
+			name           string
+			gives, governs *[]string
+		}{{g.Role, &who.Roles, &who.GovernedRoles}, {g.Group, &who.Groups, &who.GovernedGroups}} {
+			if give.name == "" {
+				continue
+			}
+			*give.governs = append(*give.governs, give.name)
+			if member {
+				*give.gives = append(*give.gives, give.name)
+			}
+		}
+	}
+	return who, nil
+}
+
+// named says which directory an error is of.
+func (d *ldapDirectory) named(err error) error {
+	return &ldapError{d.Address(), err}
+}
+
+type ldapError struct {
+	address string
+	err     error
+}
+
+func (e *ldapError) Error() string { return "the directory at " + e.address + ": " + e.err.Error() }
+func (e *ldapError) Unwrap() error { return e.err }
