@@ -44,7 +44,7 @@ func TestErrorPages(t *testing.T) {
 	}
 	// Reasons that only the record has are explained too: gatehouse explain prints their pages.
 	p := loaded(t)
-	for dir, prefix := range map[string]string{"identity": "Reason", "policy": "Code", "authz": "Code"} {
+	for dir, prefix := range map[string]string{"identity": "Reason", "internal/ldap": "Reason", "policy": "Code", "authz": "Code"} {
 		for code := range p.room(t, dir).constants(prefix) {
 			used[code] = dir
 		}

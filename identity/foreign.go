@@ -229,7 +229,7 @@ func (s *Service) keep(ctx context.Context, tx Tx, a Attempt, who Foreign, name 
 func (who Foreign) on(u User, name string) User {
 	_, key, _ := NormalizeUsername(name)
 	u.Username, u.UsernameKey = name, key
-	u.DisplayName, u.Email = who.DisplayName, who.Email
+	u.DisplayName, u.Email, u.NewEmail = who.DisplayName, who.Email, ""
 	if !validDisplayName(u.DisplayName) {
 		u.DisplayName = ""
 	}

@@ -30,6 +30,7 @@ type emailView struct {
 	Action   string
 	Again    string // where to sign in again; "" while that was a moment ago
 	Off      bool   // no mail is sent
+	Fixed    bool   // it is the one that the organization's directory has
 	Email    string // "" for none
 	Verified bool
 	Waiting  string // the address that takes its place when it is verified; "" for none
@@ -58,9 +59,9 @@ func (v *visit) drawEmail(status int, u identity.User, fresh bool, said, problem
 	if err != nil {
 		return err
 	}
-	view := emailView{ownView: own, Action: v.to(pageEmail), Off: !v.h.c.Mail(), Email: u.Email, Verified: u.EmailVerified(), Waiting: u.NewEmail}
+	view := emailView{ownView: own, Action: v.to(pageEmail), Off: !v.h.c.Mail(), Email: u.Email, Verified: u.EmailVerified(), Waiting: u.NewEmail, Fixed: u.DirectoryID != ""}
 	view.Said, view.Problem = said, problem
-	if !fresh {
+	if !fresh && !view.Fixed {
 		view.Again = v.toSignIn(pageEmail)
 	}
 	return v.show(status, "email.html", view)
@@ -190,6 +191,7 @@ func emailStates() []state {
 		{"verified", with(verified, true, "", "")},
 		{"waiting", with(waits, true, "email.sent", "")},
 		{"stale", with(verified, false, "", "")},
+		{"directory", with(identity.User{Email: one, DirectoryID: "entry"}, true, "", "")},
 		{"refused", with(verified, true, "", "email.bad")},
 		{"no-mail", func(v *visit) error {
 			h := *v.h

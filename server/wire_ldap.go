@@ -43,6 +43,23 @@ func newLDAP(all map[string]config.LDAP, note func(key string, err error) bool) 
 	return made
 }
 
+// count returns the sum of a figure of all directories.
+func (d ldapDirectories) count(figure func(*ldap.Directory) int64) func() float64 {
+	return func() (sum float64) {
+		for _, of := range d {
+			sum += float64(figure(of.Directory))
+		}
+		return sum
+	}
+}
+
+// close ends the connections to all of them.
+func (d ldapDirectories) close(context.Context) {
+	for _, of := range d {
+		of.Close()
+	}
+}
+
 // Serves reports whether a realm has a directory.
 func (d ldapDirectories) Serves(realm string) bool { return d[realm] != nil }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/breached"
+	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -64,6 +65,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.closers = append(s.closers, s.made.ldap.close)
 	if err := s.wireFactors(ctx); err != nil {
 		return err
 	}
@@ -71,37 +73,45 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		return err
 	}
 	s.metrics.Watch(telemetry.Watch{
-		AuditQueueDepth:    func() float64 { return float64(s.recorder.Stats().Depth) },
-		AuditRecorded:      func() float64 { return float64(s.recorder.Stats().Recorded) },
-		AuditDropped:       func() float64 { return float64(s.recorder.Stats().Dropped) },
-		AuditCounted:       func() float64 { return float64(s.refusals.Stats().Counted) },
-		AuditFailures:      func() float64 { return float64(s.recorder.Stats().Failures) },
-		AuditLogSize:       func() float64 { return float64(s.sequencer.Events()) },
-		AuditBroken:        func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
-		ViewAge:            func() float64 { return s.db.Age().Seconds() },
-		ViewStale:          func() float64 { return flag(s.stale()) },
-		SoleNode:           func() float64 { return flag(s.sole.Holds()) },
-		NodesLive:          func() float64 { return float64(s.db.LiveNodes()) },
-		NodesSilent:        func() float64 { return float64(s.db.SilentNodes()) },
-		LeasesHeld:         func() float64 { return float64(s.leases.Held()) },
-		StaleServed:        func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
-		StaleAsked:         func() float64 { _, n := s.staleness.Counts(); return float64(n) },
-		ClockOffset:        func() float64 { return s.clock.Offset().Seconds() },
-		StatusBits:         func() float64 { return float64(s.view.Stats().Bits) },
-		Cutoffs:            func() float64 { return float64(s.view.Stats().Cutoffs) },
-		MailSent:           func() float64 { return float64(s.sender.Sent()) },
-		MailRetried:        func() float64 { return float64(s.sender.Retried()) },
-		MailFailed:         func() float64 { return float64(s.sender.Failed()) },
-		MailLimited:        func() float64 { return float64(s.mail.Limited()) },
-		PasswordWaiting:    func() float64 { return float64(hasher.Stats().Waiting) },
-		PasswordRefused:    func() float64 { return float64(hasher.Stats().Refused) },
-		LimitKeys:          func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
-		LimitSpilled:       func() float64 { _, n := s.limiter.Keys(); return float64(n) },
-		LimitAway:          func() float64 { return flag(s.limitsAway()) },
-		LimitLocal:         func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
-		PasswordHashed:     func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
-		BreachedNew:        func() float64 { return float64(s.people.Stats().BreachedNew) },
-		BreachedLogins:     func() float64 { return float64(s.people.Stats().BreachedLogins) },
+		AuditQueueDepth: func() float64 { return float64(s.recorder.Stats().Depth) },
+		AuditRecorded:   func() float64 { return float64(s.recorder.Stats().Recorded) },
+		AuditDropped:    func() float64 { return float64(s.recorder.Stats().Dropped) },
+		AuditCounted:    func() float64 { return float64(s.refusals.Stats().Counted) },
+		AuditFailures:   func() float64 { return float64(s.recorder.Stats().Failures) },
+		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
+		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
+		ViewAge:         func() float64 { return s.db.Age().Seconds() },
+		ViewStale:       func() float64 { return flag(s.stale()) },
+		SoleNode:        func() float64 { return flag(s.sole.Holds()) },
+		NodesLive:       func() float64 { return float64(s.db.LiveNodes()) },
+		NodesSilent:     func() float64 { return float64(s.db.SilentNodes()) },
+		LeasesHeld:      func() float64 { return float64(s.leases.Held()) },
+		StaleServed:     func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
+		StaleAsked:      func() float64 { _, n := s.staleness.Counts(); return float64(n) },
+		ClockOffset:     func() float64 { return s.clock.Offset().Seconds() },
+		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
+		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
+		MailSent:        func() float64 { return float64(s.sender.Sent()) },
+		MailRetried:     func() float64 { return float64(s.sender.Retried()) },
+		MailFailed:      func() float64 { return float64(s.sender.Failed()) },
+		MailLimited:     func() float64 { return float64(s.mail.Limited()) },
+		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },
+		PasswordRefused: func() float64 { return float64(hasher.Stats().Refused) },
+		LimitKeys:       func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
+		LimitSpilled:    func() float64 { _, n := s.limiter.Keys(); return float64(n) },
+		LimitAway:       func() float64 { return flag(s.limitsAway()) },
+		LimitLocal:      func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
+		PasswordHashed:  func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
+		BreachedNew:     func() float64 { return float64(s.people.Stats().BreachedNew) },
+		BreachedLogins:  func() float64 { return float64(s.people.Stats().BreachedLogins) },
+		LDAPAnswered:    s.made.ldap.count(func(d *ldap.Directory) int64 { return d.Answered() }),
+		LDAPUnanswered:  s.made.ldap.count(func(d *ldap.Directory) int64 { return d.Unanswered() }),
+		LDAPAway: s.made.ldap.count(func(d *ldap.Directory) int64 {
+			if d.Away() {
+				return 1
+			}
+			return 0
+		}),
 		BreachedUnanswered: func() float64 { return float64(s.online.Failures()) },
 		PasswordKnown:      func() float64 { return float64(s.people.Stats().CacheHits) },
 		UsersKnown:         func() float64 { return float64(s.directory.Stats().Hits) },

@@ -34,6 +34,7 @@ const (
 var (
 	errAddressLink = gatehouse.E(gatehouse.Denied, "address_link_invalid", "This link was used before, is over, was made before the account changed, or is another account's than the one that is signed in.")
 	errStale       = gatehouse.E(gatehouse.Denied, "address_needs_sign_in", "This takes a sign-in a moment ago, with everything that the account asks for.")
+	errTheirs      = gatehouse.E(gatehouse.Unprocessable, "email_in_directory", "The address of this account is the one that the organization's directory has, and is changed there.")
 	errAddressForm = gatehouse.E(gatehouse.Unprocessable, "email_invalid", "This is no e-mail address that can be written to.")
 )
 
@@ -88,7 +89,7 @@ func (s *Service) SendAddressLink(ctx context.Context, actor *gatehouse.Principa
 
 // AskAddress has the account of who is signed in get another address, which counts when it is
 // verified. The one of before hears of it now: who has somebody's session must not be able to
-// take the account away in silence. Errors: address_needs_sign_in, email_invalid, mail_off, no_email.
+// take the account away in silence. Errors: address_needs_sign_in, email_invalid, email_in_directory, mail_off, no_email.
 func (s *Service) AskAddress(ctx context.Context, who *gatehouse.Principal, address string) error {
 	if !kernel.IsSelf(who, who.Realm, who.ID) || who.Kind != gatehouse.KindUser || kernel.SelfMay(who, policy.AdminWrite) != nil {
 		return errStale
@@ -97,6 +98,8 @@ func (s *Service) AskAddress(ctx context.Context, who *gatehouse.Principal, addr
 	switch {
 	case err != nil:
 		return err
+	case u.DirectoryID != "":
+		return errTheirs
 	case !session.Fresh(who, u.SecondFactor, s.k.Now()):
 		return errStale
 	case !s.c.Mail.On():

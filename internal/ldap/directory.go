@@ -82,6 +82,8 @@ type Directory struct {
 	// failedAt is when it could not be asked, in Unix nanoseconds; 0 since it was.
 	failedAt atomic.Int64
 	chains   atomic.Bool // it is known to follow inChain
+
+	answers, silences atomic.Int64
 }
 
 // New returns a Directory, or an error that says what is wrong with cfg. It connects to
@@ -156,11 +158,22 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 		}
 		return nil
 	})
+	if !answered(err) {
+		d.silences.Add(1)
+		return Entry{}, err
+	}
+	d.answers.Add(1)
 	if err != nil {
 		return Entry{}, err
 	}
 	return e, nil
 }
+
+// Answered counts the questions that the directory answered, yes or no.
+func (d *Directory) Answered() int64 { return d.answers.Load() }
+
+// Unanswered counts the questions that it gave no answer to.
+func (d *Directory) Unanswered() int64 { return d.silences.Load() }
 
 // find returns the one entry of a username.
 func (d *Directory) find(c *conn, username string) (*ldap.Entry, error) {

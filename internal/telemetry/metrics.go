@@ -24,7 +24,8 @@ const other = "other"
 // before the first request; a test compares them with the sources (TestFailureReasons, TestDecisionOutcomes).
 var (
 	outcomes = set("allowed", "denied", "unauthenticated", "limited", "not_found", "invalid", "error")
-	reasons  = set("credential_cut_off", "credential_missing", "insufficient_user_authentication", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
+	reasons  = set("credential_cut_off", "credential_missing", "directory_ambiguous", "directory_disabled", "directory_empty_password", "directory_must_reset",
+		"directory_other_entry", "directory_other_name", "directory_refused", "directory_unknown", "insufficient_user_authentication", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
 		"key_disabled", "key_environment_mismatch", "key_expired", "key_leaked", "key_malformed", "key_revoked",
 		"key_secret_mismatch", "key_unknown", "key_wrong_realm", "no_password", "password_hash_unusable", "password_queue_full",
 		"realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
@@ -218,6 +219,9 @@ type Watch struct {
 	MailLimited     func() float64 // messages beyond what an address or realm may get
 	PasswordWaiting func() float64 // passwords that wait for the hashing pool
 	PasswordRefused func() float64 // those for which it had no place in time
+	LDAPAnswered    func() float64 // questions that a directory answered, yes or no
+	LDAPUnanswered  func() float64 // questions without an answer
+	LDAPAway        func() float64 // directories that are left alone since one of those
 	LimitKeys       func() float64 // who is counted by the rate limits
 	LimitSpilled    func() float64 // events counted together because there were too many of those
 	LimitAway       func() float64 // 1 while the server that counts for all nodes is away, else 0
@@ -270,6 +274,9 @@ func (m *Metrics) Watch(w Watch) {
 	counter("mail_limited_total", "Messages that were not queued because the address or the realm had as many as it may get.", w.MailLimited)
 	gauge("password_waiting", "Passwords that wait for the hashing pool.", w.PasswordWaiting)
 	counter("password_turned_away_total", "Passwords that were not looked at, because too many waited or for too long.", w.PasswordRefused)
+	counter("ldap_answered_total", "Questions that an LDAP directory answered, yes or no.", w.LDAPAnswered)
+	counter("ldap_unanswered_total", "Questions that an LDAP directory gave no answer to.", w.LDAPUnanswered)
+	gauge("ldap_away", "LDAP directories that could not be asked a moment ago.", w.LDAPAway)
 	gauge("limit_keys", "Callers whom the rate limits count.", w.LimitKeys)
 	counter("limit_spilled_total", "Requests that the rate limits counted together with others: there were too many callers.", w.LimitSpilled)
 	gauge("limit_server_away", "1 while the server on which all nodes count together is away, and each counts its share; else 0.", w.LimitAway)
