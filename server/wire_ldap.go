@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -43,14 +44,30 @@ func newLDAP(all map[string]config.LDAP, note func(key string, err error) bool) 
 	return made
 }
 
-// count returns the sum of a figure of all directories.
-func (d ldapDirectories) count(figure func(*ldap.Directory) int64) func() float64 {
-	return func() (sum float64) {
-		for _, of := range d {
-			sum += float64(figure(of.Directory))
+// watched adds the figures of all directories to what the metrics watch.
+func (d ldapDirectories) watched(w telemetry.Watch) telemetry.Watch {
+	sum := func(figure func(*ldap.Directory) int64) func() float64 {
+		return func() (sum float64) {
+			for _, of := range d {
+				sum += float64(figure(of.Directory))
+			}
+			return sum
 		}
-		return sum
 	}
+	w.LDAPAnswered, w.LDAPUnanswered = sum((*ldap.Directory).Answered), sum((*ldap.Directory).Unanswered)
+	w.LDAPAway = sum(func(of *ldap.Directory) int64 {
+		if of.Away() {
+			return 1
+		}
+		return 0
+	})
+	return w
+}
+
+// directories are those of the configuration; they are left when the server stops.
+func (s *Server) directories() identity.Source {
+	s.closers = append(s.closers, s.made.ldap.close)
+	return s.made.ldap
 }
 
 // close ends the connections to all of them.

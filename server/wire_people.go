@@ -13,7 +13,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/breached"
-	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -60,58 +59,49 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	}
 	s.db.Subscribe(s.directory.Apply)
 	s.online = breached.NewOnline(breached.OnlineConfig{Now: s.now, Logger: s.log})
-	s.people, err = identity.NewService(identity.Config{Users: s.db, Online: s.online, Source: s.made.ldap, Subjects: s.directory, Run: run, Recorder: s.record, Passwords: hasher,
+	s.people, err = identity.NewService(identity.Config{Users: s.db, Online: s.online, Source: s.directories(), Subjects: s.directory, Run: run, Recorder: s.record, Passwords: hasher,
 		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey})
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.made.ldap.close)
 	if err := s.wireFactors(ctx); err != nil {
 		return err
 	}
 	if err := s.wirePasskeys(ctx); err != nil {
 		return err
 	}
-	s.metrics.Watch(telemetry.Watch{
-		AuditQueueDepth: func() float64 { return float64(s.recorder.Stats().Depth) },
-		AuditRecorded:   func() float64 { return float64(s.recorder.Stats().Recorded) },
-		AuditDropped:    func() float64 { return float64(s.recorder.Stats().Dropped) },
-		AuditCounted:    func() float64 { return float64(s.refusals.Stats().Counted) },
-		AuditFailures:   func() float64 { return float64(s.recorder.Stats().Failures) },
-		AuditLogSize:    func() float64 { return float64(s.sequencer.Events()) },
-		AuditBroken:     func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
-		ViewAge:         func() float64 { return s.db.Age().Seconds() },
-		ViewStale:       func() float64 { return flag(s.stale()) },
-		SoleNode:        func() float64 { return flag(s.sole.Holds()) },
-		NodesLive:       func() float64 { return float64(s.db.LiveNodes()) },
-		NodesSilent:     func() float64 { return float64(s.db.SilentNodes()) },
-		LeasesHeld:      func() float64 { return float64(s.leases.Held()) },
-		StaleServed:     func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
-		StaleAsked:      func() float64 { _, n := s.staleness.Counts(); return float64(n) },
-		ClockOffset:     func() float64 { return s.clock.Offset().Seconds() },
-		StatusBits:      func() float64 { return float64(s.view.Stats().Bits) },
-		Cutoffs:         func() float64 { return float64(s.view.Stats().Cutoffs) },
-		MailSent:        func() float64 { return float64(s.sender.Sent()) },
-		MailRetried:     func() float64 { return float64(s.sender.Retried()) },
-		MailFailed:      func() float64 { return float64(s.sender.Failed()) },
-		MailLimited:     func() float64 { return float64(s.mail.Limited()) },
-		PasswordWaiting: func() float64 { return float64(hasher.Stats().Waiting) },
-		PasswordRefused: func() float64 { return float64(hasher.Stats().Refused) },
-		LimitKeys:       func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
-		LimitSpilled:    func() float64 { _, n := s.limiter.Keys(); return float64(n) },
-		LimitAway:       func() float64 { return flag(s.limitsAway()) },
-		LimitLocal:      func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
-		PasswordHashed:  func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
-		BreachedNew:     func() float64 { return float64(s.people.Stats().BreachedNew) },
-		BreachedLogins:  func() float64 { return float64(s.people.Stats().BreachedLogins) },
-		LDAPAnswered:    s.made.ldap.count(func(d *ldap.Directory) int64 { return d.Answered() }),
-		LDAPUnanswered:  s.made.ldap.count(func(d *ldap.Directory) int64 { return d.Unanswered() }),
-		LDAPAway: s.made.ldap.count(func(d *ldap.Directory) int64 {
-			if d.Away() {
-				return 1
-			}
-			return 0
-		}),
+	s.metrics.Watch(s.made.ldap.watched(telemetry.Watch{
+		AuditQueueDepth:    func() float64 { return float64(s.recorder.Stats().Depth) },
+		AuditRecorded:      func() float64 { return float64(s.recorder.Stats().Recorded) },
+		AuditDropped:       func() float64 { return float64(s.recorder.Stats().Dropped) },
+		AuditCounted:       func() float64 { return float64(s.refusals.Stats().Counted) },
+		AuditFailures:      func() float64 { return float64(s.recorder.Stats().Failures) },
+		AuditLogSize:       func() float64 { return float64(s.sequencer.Events()) },
+		AuditBroken:        func() float64 { n, _ := s.sequencer.Broken(); return float64(n) },
+		ViewAge:            func() float64 { return s.db.Age().Seconds() },
+		ViewStale:          func() float64 { return flag(s.stale()) },
+		SoleNode:           func() float64 { return flag(s.sole.Holds()) },
+		NodesLive:          func() float64 { return float64(s.db.LiveNodes()) },
+		NodesSilent:        func() float64 { return float64(s.db.SilentNodes()) },
+		LeasesHeld:         func() float64 { return float64(s.leases.Held()) },
+		StaleServed:        func() float64 { n, _ := s.staleness.Counts(); return float64(n) },
+		StaleAsked:         func() float64 { _, n := s.staleness.Counts(); return float64(n) },
+		ClockOffset:        func() float64 { return s.clock.Offset().Seconds() },
+		StatusBits:         func() float64 { return float64(s.view.Stats().Bits) },
+		Cutoffs:            func() float64 { return float64(s.view.Stats().Cutoffs) },
+		MailSent:           func() float64 { return float64(s.sender.Sent()) },
+		MailRetried:        func() float64 { return float64(s.sender.Retried()) },
+		MailFailed:         func() float64 { return float64(s.sender.Failed()) },
+		MailLimited:        func() float64 { return float64(s.mail.Limited()) },
+		PasswordWaiting:    func() float64 { return float64(hasher.Stats().Waiting) },
+		PasswordRefused:    func() float64 { return float64(hasher.Stats().Refused) },
+		LimitKeys:          func() float64 { n, _ := s.limiter.Keys(); return float64(n) },
+		LimitSpilled:       func() float64 { _, n := s.limiter.Keys(); return float64(n) },
+		LimitAway:          func() float64 { return flag(s.limitsAway()) },
+		LimitLocal:         func() float64 { return float64(s.limiter.Alone() + s.auth.QuotaAlone()) },
+		PasswordHashed:     func() float64 { st := s.people.Stats(); return float64(st.Verified + st.Failed) },
+		BreachedNew:        func() float64 { return float64(s.people.Stats().BreachedNew) },
+		BreachedLogins:     func() float64 { return float64(s.people.Stats().BreachedLogins) },
 		BreachedUnanswered: func() float64 { return float64(s.online.Failures()) },
 		PasswordKnown:      func() float64 { return float64(s.people.Stats().CacheHits) },
 		UsersKnown:         func() float64 { return float64(s.directory.Stats().Hits) },
@@ -123,7 +113,7 @@ func (s *Server) wirePeople(ctx context.Context) error {
 			return 1
 		},
 		RestartPending: func() float64 { return float64(s.reloaded.pending.Load()) },
-	})
+	}))
 	return nil
 }
 
