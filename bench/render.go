@@ -133,6 +133,9 @@ func (r report) boundsTable() string {
 			measured := fmt.Sprintf("%.1f µs", c.Median)
 			if c.MustRatio > 0 {
 				letter := map[string]string{"proxy": "P", "floor": "F"}[c.Floor]
+				if f := r.find(c.Floor); letter == "" && f != nil {
+					letter = f.Title
+				}
 				must, measured = fmt.Sprintf("≤ %.2f × %s", c.MustRatio, letter), fmt.Sprintf("%.2f × %s", c.Ratio, letter)
 			}
 			s += row(strings.TrimPrefix(c.Title, "Gatehouse, "), must, measured, verdict)
