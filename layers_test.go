@@ -60,7 +60,7 @@ var levels = map[string]int{
 	"authz":              3,
 	"identity":           3,
 	"factor":             3,
-	"passkey":            3,
+	"passkey":            4,
 	"provider":           4,
 	"limit":              3,
 	"keyring":            3,

@@ -1,6 +1,7 @@
 package passkey
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
 )
 
@@ -139,7 +142,8 @@ func (s *Service) made(who *gatehouse.Principal, name string, browser, answer []
 }
 
 func (s *Service) add(ctx context.Context, tx Tx, who *gatehouse.Principal, p Passkey, challenge []byte) error {
-	if _, err := tx.PasswordSet(ctx, p.Realm, p.UserID); err != nil { // holds the account: no two at once beyond the bound
+	u, err := tx.User(ctx, p.Realm, p.UserID) // holds the account: no two at once beyond the bound
+	if err != nil {
 		return err
 	}
 	list, err := tx.Passkeys(ctx, p.Realm, p.UserID)
@@ -157,7 +161,17 @@ func (s *Service) add(ctx context.Context, tx Tx, who *gatehouse.Principal, p Pa
 	} else if err != nil {
 		return err
 	}
+	if err := s.tell(ctx, tx, mail.KindPasskeyAdded, u, p, who); err != nil {
+		return err
+	}
 	return tx.AppendEvents(ctx, s.event(ctx, p, audit.KindPasskeyAdd, who))
+}
+
+// tell queues the notice of a change to whose passkey it is. A name lets nobody in.
+func (s *Service) tell(ctx context.Context, tx Tx, kind mail.Kind, u identity.User, p Passkey, by *gatehouse.Principal) error {
+	_, err := s.c.Mail.Put(ctx, tx, mail.Message{Kind: kind, Realm: u.Realm, To: u.Email,
+		Data: mail.Data{Account: u.Username, By: by.Name, Factor: cmp.Or(p.Name, p.ID), At: s.c.Now()}})
+	return err
 }
 
 // List lists the passkeys of a user, by age.
@@ -191,7 +205,7 @@ func (s *Service) Rename(ctx context.Context, who *gatehouse.Principal, id, name
 
 // RemoveOwn removes a passkey of who, whose account is u. The last way in stays.
 //
-// Errors: sign_in_again, passkey_not_found, passkey_last.
+// Errors: sign_in_again, passkey_not_found, passkey_last, passkey_needed.
 func (s *Service) RemoveOwn(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, id string) error {
 	if !s.Fresh(who, u) {
 		return ErrStale
@@ -209,7 +223,7 @@ func (s *Service) Remove(ctx context.Context, by *gatehouse.Principal, realm, us
 
 func (s *Service) remove(ctx context.Context, by *gatehouse.Principal, realm, userID, id string, own bool) error {
 	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		password, err := tx.PasswordSet(ctx, realm, userID)
+		u, err := tx.User(ctx, realm, userID)
 		if errors.Is(err, gatehouse.NotFound) {
 			return errNone
 		} else if err != nil {
@@ -219,14 +233,35 @@ func (s *Service) remove(ctx context.Context, by *gatehouse.Principal, realm, us
 		if err != nil {
 			return err
 		}
-		if own && !password && n == 1 {
-			return errLast
+		if own && n == 1 {
+			if err := s.spare(ctx, tx, u); err != nil {
+				return err
+			}
 		}
 		if err := tx.DeletePasskey(ctx, realm, userID, id); err != nil {
 			return err
 		}
+		if err := s.tell(ctx, tx, mail.KindPasskeyRemoved, u, p, by); err != nil {
+			return err
+		}
 		return tx.AppendEvents(ctx, s.event(ctx, p, audit.KindPasskeyRemove, by))
 	})
+}
+
+// spare is nil when u can do without the last passkey: there is a password, and the second factor that the realm
+// demands is an app. Else whoever knows the password could add a factor of theirs at the next sign-in.
+func (s *Service) spare(ctx context.Context, tx Tx, u identity.User) error {
+	if u.PasswordHash == "" && u.DirectoryID == "" { // nor one that a directory keeps
+		return errLast
+	}
+	rl, err := tx.Realm(ctx, u.Realm)
+	if err != nil {
+		return err
+	}
+	if !u.SecondFactor && rl.Settings.DemandsSecondFactor(u.Roles) {
+		return errNeeded
+	}
+	return nil
 }
 
 // find finds one passkey of a user, and how many there are.

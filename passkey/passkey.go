@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
 )
@@ -42,12 +44,17 @@ type Writer interface {
 	InsertPasskey(ctx context.Context, p Passkey) error
 	RenamePasskey(ctx context.Context, realm, userID, id, name string) error
 	DeletePasskey(ctx context.Context, realm, userID, id string) error
-	// PasswordSet reports whether the user has a password; it holds the user.
-	PasswordSet(ctx context.Context, realm, userID string) (bool, error)
 }
 
-// User is what a sign-in writes and reads.
-type User interface {
+// Owner reads whose passkeys they are, and what the realm demands of them.
+type Owner interface {
+	// User holds the user: what else changes how that person signs in waits.
+	User(ctx context.Context, realm, id string) (identity.User, error)
+	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
+}
+
+// Uses is what a sign-in writes and reads.
+type Uses interface {
 	// PasskeyOf finds a passkey by the id of its credential, in whatever realm.
 	PasskeyOf(ctx context.Context, credentialID []byte) (Passkey, error)
 	// UsePasskey stores the counter, never a smaller one, BackedUp and UsedAt.
@@ -63,8 +70,15 @@ type Log interface {
 // Tx is the transaction of this package, in its parts.
 type Tx struct {
 	Writer
-	User
+	Owner
+	Uses
 	Log
+	mail.Outgoing
+}
+
+// Notices tells people what changed of their passkeys; *mail.Queue has it.
+type Notices interface {
+	Put(ctx context.Context, tx mail.Outgoing, m mail.Message) (id string, err error)
 }
 
 // Config configures a [Service]. Every field without a remark is required.
@@ -78,6 +92,7 @@ type Config struct {
 	Site webauthn.RelyingParty
 	// Record takes the events of refused attempts; it must not block for long.
 	Record func(*gatehouse.Event)
+	Mail   Notices
 	Now    func() time.Time
 }
 
@@ -89,8 +104,8 @@ type Service struct{ c Config }
 
 // New returns a Service, or an error when something is missing.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || len(c.Key) != KeySize || c.Record == nil || c.Now == nil {
-		return nil, errors.New("passkey: runner, key, recorder and clock are required")
+	if c.Run == nil || len(c.Key) != KeySize || c.Record == nil || c.Mail == nil || c.Now == nil {
+		return nil, errors.New("passkey: runner, key, recorder, mail and clock are required")
 	}
 	return &Service{c}, nil
 }
@@ -106,6 +121,7 @@ var (
 	errExists  = gatehouse.E(gatehouse.Conflict, "passkey_exists", "This passkey was added before.")
 	errMany    = gatehouse.E(gatehouse.Conflict, "passkey_limit", "There are as many passkeys as a person can have; remove one first.")
 	errLast    = gatehouse.E(gatehouse.Conflict, "passkey_last", "Without this passkey there would be no way into the account.")
+	errNeeded  = gatehouse.E(gatehouse.Conflict, "passkey_needed", "The realm demands a second factor of this account, and this passkey is the only one: add another passkey or an app first.")
 	errNone    = gatehouse.E(gatehouse.NotFound, "passkey_not_found", "There is no such passkey.")
 	// ErrStale is the answer to who would change passkeys and has not signed in a moment ago.
 	ErrStale = gatehouse.E(gatehouse.Denied, "sign_in_again", "Passkeys are changed within ten minutes of a sign-in.")

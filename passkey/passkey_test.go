@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/testpasskey"
 	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
 	"github.com/gatehouse-auth/gatehouse/passkey"
@@ -41,6 +42,15 @@ type house struct {
 
 	mu     sync.Mutex
 	events []gatehouse.Event
+	mails  []string
+}
+
+// Put takes the notices.
+func (h *house) Put(_ context.Context, _ mail.Outgoing, m mail.Message) (string, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mails = append(h.mails, string(m.Kind)+" "+m.To+" "+m.Data.Account+" "+m.Data.Factor)
+	return "", nil
 }
 
 func newHouse(t *testing.T) *house {
@@ -54,7 +64,7 @@ func newHouse(t *testing.T) *house {
 }
 
 func (h *house) node(db *store.DB) *passkey.Service {
-	return must(passkey.New(passkey.Config{Run: must(store.Run[passkey.Tx](db)), Key: make([]byte, passkey.KeySize),
+	return must(passkey.New(passkey.Config{Run: must(store.Run[passkey.Tx](db)), Key: make([]byte, passkey.KeySize), Mail: h,
 		Site: webauthn.RelyingParty{ID: "id.example.org", Origins: []string{origin}}, Now: func() time.Time { return h.now },
 		Record: func(e *gatehouse.Event) {
 			h.mu.Lock()
@@ -67,7 +77,7 @@ func (h *house) fill() {
 	h.t.Helper()
 	err := h.db.Update(h.t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		user := func(realm, id, password string) error {
-			return tx.InsertUser(ctx, identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: id, UsernameKey: id, PasswordHash: password, Version: 1})
+			return tx.InsertUser(ctx, identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: id, UsernameKey: id, Email: id + "@example.com", PasswordHash: password, Version: 1})
 		}
 		return errors.Join(tx.InsertRealm(ctx, gatehouse.Realm{Name: "main"}), tx.InsertRealm(ctx, gatehouse.Realm{Name: "shop"}),
 			user("main", "usr_bob", "x"), user("main", "usr_amy", ""), user("shop", "usr_bert", "x"))
@@ -165,6 +175,58 @@ func TestLife(t *testing.T) {
 	kinds := h.stored()
 	if want := []string{"passkey.add telephone", "passkey.use telephone", "passkey.use telephone", "passkey.cloned telephone", "passkey.update telephone", "passkey.remove laptop"}; !slices.Equal(kinds, want) {
 		t.Errorf("events: %q", kinds)
+	}
+	if want := []string{"passkey_added usr_bob@example.com usr_bob telephone", "passkey_removed usr_bob@example.com usr_bob laptop"}; !slices.Equal(h.mails, want) {
+		t.Errorf("mails: %q", h.mails)
+	}
+}
+
+// TestLastWhereDemanded: where the realm demands a second factor, nobody removes the only one that he has; an app, another passkey or
+// an administrator's word make it dispensable.
+//
+// ASVS: 6.3.7
+func TestLastWhereDemanded(t *testing.T) {
+	h := newHouse(t)
+	p := must(h.add(&testpasskey.Browser{Origin: origin}, "main", "usr_bob"))
+	who, u := h.person("main", "usr_bob")
+	change := func(settings gatehouse.RealmSettings, app bool) {
+		t.Helper()
+		if err := h.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			bob, err := tx.User(ctx, "main", "usr_bob")
+			if err != nil {
+				return err
+			}
+			bob.SecondFactor, bob.Roles = app, []string{"clerk"}
+			return errors.Join(tx.UpdateUser(ctx, bob), tx.UpdateRealm(ctx, gatehouse.Realm{Name: "main", Settings: settings}))
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []gatehouse.RealmSettings{{MFA: gatehouse.MFARequired}, {MFARoles: []string{"clerk"}}} {
+		change(s, false)
+		if err := h.RemoveOwn(t.Context(), who, u, p.ID); gatehouse.CodeOf(err) != "passkey_needed" {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	if len(h.mails) != 1 {
+		t.Errorf("told of what was refused: %q", h.mails)
+	}
+	other := must(h.add(&testpasskey.Browser{Origin: origin}, "main", "usr_bob"))
+	if err := h.RemoveOwn(t.Context(), who, u, p.ID); err != nil {
+		t.Errorf("one of two: %v", err)
+	}
+	if err := h.RemoveOwn(t.Context(), who, u, other.ID); gatehouse.CodeOf(err) != "passkey_needed" {
+		t.Errorf("then the other one: %v", err)
+	}
+	admin, _ := h.person("main", "usr_amy")
+	if err := h.Remove(t.Context(), admin, "main", "usr_bob", other.ID); err != nil {
+		t.Errorf("by an administrator: %v", err)
+	}
+	last := must(h.add(&testpasskey.Browser{Origin: origin}, "main", "usr_bob"))
+	change(gatehouse.RealmSettings{MFA: gatehouse.MFARequired}, true)
+	who.ACR = gatehouse.AAL2
+	if err := h.RemoveOwn(t.Context(), who, u, last.ID); err != nil {
+		t.Errorf("beside an app: %v", err)
 	}
 }
 

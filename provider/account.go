@@ -33,6 +33,9 @@ func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehous
 		if err != nil {
 			return err
 		}
+		if !l.EndedAt.IsZero() {
+			return errNoAccount
+		}
 		u, err := tx.User(ctx, l.Realm, l.UserID)
 		if err != nil {
 			return err

@@ -23,6 +23,7 @@ type Link struct {
 	// CreatedAt is when the link was made; one from before a panic of the realm is dead.
 	CreatedAt time.Time
 	UsedAt    time.Time
+	EndedAt   time.Time // by a panic of the user: it opens nothing, and nobody is made another account; zero: never
 }
 
 // Tx is the transaction of this package.

@@ -243,6 +243,16 @@ func TestProviderSignIn(t *testing.T) {
 	if status, page := h.visitor(nil).elsewhere(o, "c4"); status != 422 || !strings.Contains(page, `id="notice"`) {
 		t.Errorf("who is locked out: %d %s", status, page)
 	}
+	// After a panic the account elsewhere opens nothing, also when the one here is enabled; and there is no other account for it.
+	before := len(h.want("users", "GET", "/admin/v1/realms/main/users", key, "", 200)["items"].([]any))
+	h.want("panic", "POST", "/admin/v1/realms/main/users/frank/panic", key, `{}`, 200)
+	h.want("enabled", "PATCH", "/admin/v1/realms/main/users/frank", key, `{"disabled":false}`, 200)
+	if status, page := h.visitor(nil).elsewhere(o, "c6"); status != 422 {
+		t.Errorf("after a panic: %d %s", status, page)
+	}
+	if after := len(h.want("users", "GET", "/admin/v1/realms/main/users", key, "", 200)["items"].([]any)); after != before {
+		t.Errorf("%d accounts after the panic, %d before", after, before)
+	}
 	h.acme(o, key, map[string]any{"create_accounts": false})
 	o.set(func() { o.claims["sub"] = "s-3" })
 	if status, page := h.visitor(nil).elsewhere(o, "c5"); status != 422 || h.why(key, "provider_account_unknown") != "provider_account_unknown: <nil>" {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
+	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
+	"github.com/gatehouse-auth/gatehouse/passkey"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // Whoever has the database and the master key gets an administrator back, and the
@@ -115,13 +119,18 @@ func TestRecoverAfterPanic(t *testing.T) {
 func TestRecoverEndsFactors(t *testing.T) {
 	h := newHouse(t)
 	h.start()
-	h.bootstrap()
+	first := h.bootstrap()
 	root, own := "root:"+housePassword, "/admin/v1/realms/main/users/me/factors"
 	begun := h.want("an app", "POST", own+"/totp", root, fmt.Sprintf(`{"password":%q}`, housePassword), 201)
 	secret, _ := begun["secret"].(string)
 	about, _ := begun["factor"].(map[string]any)
 	h.want("confirmed", "POST", fmt.Sprint(own, "/", about["id"], "/confirm"), root, fmt.Sprintf(`{"code":%q}`, testtotp.Code(secret, time.Now())), 200)
 	h.want("by the password alone", "GET", "/admin/v1/me", root, "", 401)
+	id := fmt.Sprint(h.want("root", "GET", "/admin/v1/realms/main/users/root", first, "", 200)["id"])
+	p := passkey.Passkey{Realm: "main", UserID: id, ID: "psk_1", Name: "n", CreatedAt: time.Now(), Credential: webauthn.Credential{ID: []byte{7}, Key: []byte("k"), AAGUID: make([]byte, 16)}}
+	if err := h.s.db.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.InsertPasskey(ctx, p) }); err != nil {
+		t.Fatal(err)
+	}
 	h.stop()
 	got, err := Recover(t.Context(), h.cfg, "root")
 	if err != nil || got.User.SecondFactor {
@@ -130,6 +139,9 @@ func TestRecoverEndsFactors(t *testing.T) {
 	h.start()
 	key := got.APIKey.Reveal()
 	if list, _ := h.want("factors", "GET", own, key, "", 200)["items"].([]any); len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+	if list, _ := h.want("passkeys", "GET", "/admin/v1/realms/main/users/me/passkeys", key, "", 200)["items"].([]any); len(list) != 0 {
 		t.Errorf("%v", list)
 	}
 	events, _ := h.want("the record", "GET", "/admin/v1/realms/main/audit/events?kind=factor.remove", key, "", 200)["items"].([]any)

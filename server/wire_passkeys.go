@@ -23,7 +23,7 @@ func (s *Server) wirePasskeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.passkeys, err = passkey.New(passkey.Config{Run: run, Key: key, Site: passkeySite(s.issuer), Record: s.record.Record, Now: s.now})
+	s.passkeys, err = passkey.New(passkey.Config{Run: run, Key: key, Site: passkeySite(s.issuer), Record: s.record.Record, Mail: s.mail, Now: s.now})
 	return err
 }
 

@@ -45,12 +45,6 @@ func TestPasskeys(t *testing.T) {
 		wantKind(t, db.Update(ctx, insert(again)), gatehouse.Conflict)
 		_, err := db.PasskeyOf(ctx, []byte{0})
 		wantKind(t, err, gatehouse.NotFound)
-		if !must(db.PasswordSet(ctx, "main", "usr_1"))(t) {
-			t.Error("there is a password")
-		}
-		_, err = db.PasswordSet(ctx, "main", "usr_2")
-		wantKind(t, err, gatehouse.NotFound)
-
 		use := func(p passkey.Passkey) change {
 			return func(ctx context.Context, tx *store.Tx) error { return tx.UsePasskey(ctx, p) }
 		}

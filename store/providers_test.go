@@ -42,6 +42,16 @@ func TestProviders(t *testing.T) {
 		l.UsedAt = moment(2)
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UseProviderLink(ctx, l) })
 		same(t, must(found(l))(t), l)
+		for i, want := range []int{0, 1, 0} { // another's, the one, which has ended then
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				if n, err := tx.EndProviderLinks(ctx, "main", []string{"usr_2", "usr_1", "usr_1"}[i], moment(3+i)); err != nil || n != want {
+					t.Errorf("ended %d, want %d: %v", n, want, err)
+				}
+				return nil
+			})
+		}
+		l.EndedAt = moment(4)
+		same(t, must(found(l))(t), l)
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteUser(ctx, "main", "usr_1") })
 		_, err := found(l)
 		wantKind(t, err, gatehouse.NotFound)

@@ -27,15 +27,6 @@ func (q Queries) PasskeyOf(ctx context.Context, credentialID []byte) (passkey.Pa
 	return one(ctx, q.c, scanPasskey, `SELECT `+passkeyColumns+` FROM passkeys WHERE credential=$1`+q.own, credentialID)
 }
 
-// PasswordSet reports whether a user has a password, here or in the realm's directory; in a transaction it holds the user.
-func (q Queries) PasswordSet(ctx context.Context, realm, userID string) (bool, error) {
-	return one(ctx, q.c, func(r row) (set bool, err error) {
-		var hash, directory string
-		err = r.Scan(&hash, &directory)
-		return hash != "" || directory != "", err
-	}, `SELECT password_hash, directory_id FROM users WHERE realm=$1 AND id=$2`+q.own, realm, userID)
-}
-
 // InsertPasskey adds a passkey; an id, or a credential in whatever realm, that is in use is Conflict.
 func (t *Tx) InsertPasskey(ctx context.Context, p passkey.Passkey) error {
 	return insert(ctx, t.c, `INSERT INTO passkeys (`+passkeyColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT DO NOTHING`,

@@ -7,10 +7,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/provider"
 )
 
-const linkColumns = `realm, provider, issuer, subject, user_id, created_at, used_at`
+const linkColumns = `realm, provider, issuer, subject, user_id, created_at, used_at, ended_at`
 
 func scanLink(r row) (v provider.Link, err error) {
-	err = r.Scan(&v.Realm, &v.Provider, &v.Issuer, &v.Subject, &v.UserID, at(&v.CreatedAt), at(&v.UsedAt))
+	err = r.Scan(&v.Realm, &v.Provider, &v.Issuer, &v.Subject, &v.UserID, at(&v.CreatedAt), at(&v.UsedAt), at(&v.EndedAt))
 	return v, err
 }
 
@@ -21,8 +21,14 @@ func (q Queries) ProviderLink(ctx context.Context, realm, id, issuer, subject st
 
 // InsertProviderLink adds a link; one of that account at the provider that is there is Conflict.
 func (t *Tx) InsertProviderLink(ctx context.Context, l provider.Link) error {
-	return insert(ctx, t.c, `INSERT INTO provider_links (`+linkColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING`,
-		l.Realm, l.Provider, l.Issuer, l.Subject, l.UserID, l.CreatedAt, l.UsedAt)
+	return insert(ctx, t.c, `INSERT INTO provider_links (`+linkColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING`,
+		l.Realm, l.Provider, l.Issuer, l.Subject, l.UserID, l.CreatedAt, l.UsedAt, l.EndedAt)
+}
+
+// EndProviderLinks ends the links of a user, and returns how many had not ended.
+func (t *Tx) EndProviderLinks(ctx context.Context, realm, userID string, when time.Time) (int, error) {
+	n, err := exec(ctx, t.c, `UPDATE provider_links SET ended_at=$3 WHERE realm=$1 AND user_id=$2 AND ended_at IS NULL`, realm, userID, when)
+	return int(n), err
 }
 
 // UseProviderLink stores when a link was used.

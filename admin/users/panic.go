@@ -15,7 +15,7 @@ import (
 )
 
 // Panic ends everything that a user or service holds, in one transaction: logins and tokens,
-// API keys, the password; and disables the account. To enable it again brings nothing of it
+// API keys, passkeys, links with accounts elsewhere, the password; and disables the account. To enable it again brings nothing of it
 // back. Errors: panic_including_me.
 //
 // It takes the right to delete the account, which ends as much.
@@ -51,18 +51,23 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 		if err != nil {
 			return err
 		}
+		passkeys, links, err := s.endWaysIn(ctx, tx, actor, u, now)
+		if err != nil {
+			return err
+		}
 		password := u.PasswordHash != ""
 		// Somebody may have stolen it: it is dead until a new one is set.
 		u.PasswordHash, u.PasswordAt, u.Disabled, u.UpdatedAt = "", time.Time{}, true, now
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
 		}
-		out = Panicked{ID: u.ID, Username: u.Username, Grants: len(grants), Sessions: sessions, Keys: len(keys), Password: password}
+		out = Panicked{ID: u.ID, Username: u.Username, Grants: len(grants), Sessions: sessions, Keys: len(keys), Passkeys: passkeys, Links: links, Password: password}
 		asked = questions(u, now, keys, grants)
 		e := s.k.Event(ctx, actor, realm, audit.KindUserPanic, "user", u.ID)
 		e.Time = now
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["grants"], e.Detail["sessions"], e.Detail["keys"] = strconv.Itoa(len(grants)), strconv.Itoa(sessions), strconv.Itoa(len(keys))
+		e.Detail["passkeys"], e.Detail["provider_links"] = strconv.Itoa(passkeys), strconv.Itoa(links)
 		if err := s.tell(ctx, tx, actor, u, mail.KindLoginsEnded, now); err != nil {
 			return err
 		}

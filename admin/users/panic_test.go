@@ -1,12 +1,18 @@
 package users_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
+	"github.com/gatehouse-auth/gatehouse/passkey"
+	"github.com/gatehouse-auth/gatehouse/provider"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // TestPanic: everything that a user holds ends, and nothing of it comes back with the account.
@@ -20,6 +26,13 @@ func TestPanic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p1 := passkey.Passkey{Realm: "main", UserID: id, ID: "psk_1", Name: "telephone", CreatedAt: time.Now(), Credential: webauthn.Credential{ID: []byte{7}, Key: []byte("k"), AAGUID: make([]byte, 16)}}
+	link := provider.Link{Realm: "main", Provider: "corp", Issuer: "https://corp.example", Subject: "m", UserID: id, CreatedAt: time.Now()}
+	if err := h.DB.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(tx.InsertPasskey(ctx, p1), tx.InsertProviderLink(ctx, link))
+	}); err != nil {
+		t.Fatal(err)
+	}
 	held := map[string]string{"key": key, "token": tokens.AccessToken.Reveal(), "password": "mallory:" + testadmin.Password}
 	for what, credential := range held {
 		if r := h.Call(credential, "GET", "/me", nil); r.Status != 200 {
@@ -28,7 +41,7 @@ func TestPanic(t *testing.T) {
 	}
 	r := h.Want(200, root, "POST", "/realms/main/users/mallory/panic?wait=nodes", map[string]any{})
 	done, _ := r.JSON["answer"].(map[string]any)
-	if done["id"] != id || done["grants"] != 1.0 || done["keys"] != 1.0 || done["password"] != true || r.Str("wait", "outcome") != "proven" {
+	if done["id"] != id || done["grants"] != 1.0 || done["keys"] != 1.0 || done["passkeys"] != 1.0 || done["provider_links"] != 1.0 || done["password"] != true || r.Str("wait", "outcome") != "proven" {
 		t.Errorf("%s", r.Body)
 	}
 	dead := func(when string) {
@@ -38,9 +51,15 @@ func TestPanic(t *testing.T) {
 				t.Errorf("%s, %s: %d %s", when, what, r.Status, r.Body)
 			}
 		}
+		if list, err := h.DB.Passkeys(t.Context(), "main", id); err != nil || len(list) != 0 {
+			t.Errorf("%s, passkeys: %v, %v", when, list, err)
+		}
+		if l, err := h.DB.ProviderLink(t.Context(), "main", "corp", "https://corp.example", "m"); err != nil || l.EndedAt.IsZero() || l.UserID != id {
+			t.Errorf("%s, the link: %+v, %v", when, l, err)
+		}
 	}
 	dead("after the panic")
-	for _, kind := range []string{"user.panic", "cutoff.set"} {
+	for _, kind := range []string{"user.panic", "cutoff.set", "passkey.remove"} {
 		if got := h.Events(root, kind); len(got) != 1 || got[0] != id {
 			t.Errorf("%s: %v", kind, got)
 		}

@@ -28,14 +28,14 @@ type Recovered struct {
 	// APIKey is shown this once.
 	APIKey    gatehouse.Secret `json:"api_key"`
 	ExpiresAt time.Time        `json:"expires_at"`
-	// Created: the account is new. Otherwise its password and second factors are gone, its
+	// Created: the account is new. Otherwise its password, second factors and passkeys are gone, its
 	// logins and its other keys are ended, and what kept it from administering is undone.
 	Created bool `json:"created"`
 }
 
 // Administrator makes username an enabled administrator of realm main with an API
 // key for 30 days as its only credential, all or nothing. An account of that name
-// that exists is taken over: whoever held its password, factors, logins or keys holds nothing
+// that exists is taken over: whoever held its password, factors, passkeys, links, logins or keys holds nothing
 // afterwards, since nobody knows why the account was lost. The event admin.recover is
 // in the same transaction. Errors: those of a username.
 func (r Recovery) Administrator(ctx context.Context, username string) (Recovered, error) {
@@ -56,7 +56,8 @@ func (r Recovery) Administrator(ctx context.Context, username string) (Recovered
 		} else if err == nil {
 			_, _, logins := s.endLogins(ctx, tx, nil, u, now)
 			_, keys := s.endKeys(ctx, tx, nil, u, now)
-			if err = errors.Join(logins, keys, s.endFactors(ctx, tx, u)); err == nil {
+			_, _, ways := s.endWaysIn(ctx, tx, nil, u, now)
+			if err = errors.Join(logins, keys, ways, s.endFactors(ctx, tx, u)); err == nil {
 				u.Disabled, u.PasswordHash, u.SecondFactor, u.UpdatedAt = false, "", false, now
 				if !slices.Contains(u.Roles, policy.RoleAdmin) {
 					u.Roles = append(slices.Clone(u.Roles), policy.RoleAdmin)

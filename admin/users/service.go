@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -86,6 +87,15 @@ type FactorRemover interface {
 	DeleteFactor(ctx context.Context, realm, userID, id string) error
 }
 
+// WaysIn ends what lets a user in beside the password.
+type WaysIn interface {
+	passkey.Reader
+	DeletePasskey(ctx context.Context, realm, userID, id string) error
+	// EndProviderLinks has the links of a user with accounts elsewhere open nothing any more. They stay:
+	// who is known by one must not be made another account.
+	EndProviderLinks(ctx context.Context, realm, userID string, when time.Time) (ended int, err error)
+}
+
 // Tx is the transaction of the user use cases, in its parts. Changes that end logins
 // put their cut-off in it; those that end keys write the keys in it.
 type Tx struct {
@@ -96,6 +106,7 @@ type Tx struct {
 	Logins
 	KeyWriter
 	FactorRemover
+	WaysIn
 	OnceWriter
 	mail.Outgoing
 }

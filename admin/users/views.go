@@ -124,5 +124,7 @@ type Panicked struct {
 	Grants   int    `json:"grants" doc:"Logins that were open, with all their tokens"`
 	Sessions int    `json:"sessions" doc:"Browser sessions that were open"`
 	Keys     int    `json:"keys" doc:"API keys that were not revoked"`
+	Passkeys int    `json:"passkeys" doc:"Passkeys, which are removed"`
+	Links    int    `json:"provider_links" doc:"Links with accounts at identity providers; they let nobody in any more"`
 	Password bool   `json:"password" doc:"There was one. It is gone: the account has none until a new one is set"`
 }

@@ -28,7 +28,7 @@ stays ended: 'panic undo' lets an account or a realm be used again, and brings n
 		return c
 	}
 	c.AddCommand(including(&cobra.Command{
-		Use: "user USER", Short: "End a user's logins, tokens, keys and password, and disable the account", Args: cobra.ExactArgs(1),
+		Use: "user USER", Short: "End a user's logins, tokens, keys, passkeys and password, and disable the account", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			a.always()
 			before, _ := a.newest(c.Context(), audit.KindUserPanic, "")
@@ -42,7 +42,7 @@ stays ended: 'panic undo' lets an account or a realm be used again, and brings n
 				if out.Password {
 					password = "the password"
 				}
-				fmt.Fprintf(w, "%s (%s) is disabled; ended: %d logins with their tokens, %d browser sessions, %d keys, %s\n", printable(out.Username), printable(out.ID), out.Grants, out.Sessions, out.Keys, password)
+				fmt.Fprintf(w, "%s (%s) is disabled; ended: %d logins with their tokens, %d browser sessions, %d keys, %d passkeys, %d links with accounts elsewhere, %s\n", printable(out.Username), printable(out.ID), out.Grants, out.Sessions, out.Keys, out.Passkeys, out.Links, password)
 			})
 		},
 	}), including(&cobra.Command{

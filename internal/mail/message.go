@@ -36,6 +36,8 @@ const (
 	KindFactorAdded     Kind = "factor_added"
 	KindFactorRemoved   Kind = "factor_removed"
 	KindCodesRenewed    Kind = "codes_renewed"
+	KindPasskeyAdded    Kind = "passkey_added"
+	KindPasskeyRemoved  Kind = "passkey_removed"
 )
 
 // Message is one that is to be written. Data are the values of its text; they may come from
@@ -56,7 +58,7 @@ type Data struct {
 	By      string    `json:"by,omitempty"`      // username of who did it
 	Key     string    `json:"key,omitempty"`     // public id of an API key
 	KeyName string    `json:"key_name,omitempty"`
-	Factor  string    `json:"factor,omitempty"` // what the owner calls a second factor
+	Factor  string    `json:"factor,omitempty"` // what the owner calls a second factor or passkey
 	At      time.Time `json:"at,omitzero"`      // when it happened
 	Ends    time.Time `json:"ends,omitzero"`    // when something ends
 	Link    string    `json:"link,omitempty"`   // an address of ours to open, on a line of its own

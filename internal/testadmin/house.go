@@ -166,7 +166,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.config = admin.Config{
 		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Persons: h.Persons, Nodes: db, Factors: db, Mails: db, Passkeys: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
-		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Links: users.Links{Find: db.Once, Box: box, NewPassword: realmIssuer, Verify: realmIssuer, Register: realmIssuer}, Passkeys: h.passkeys(), Providers: h.providers(box), Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
+		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Links: users.Links{Find: db.Once, Box: box, NewPassword: realmIssuer, Verify: realmIssuer, Register: realmIssuer}, Passkeys: h.passkeys(box), Providers: h.providers(box), Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,
 		AuditKey: func(realm string) (audit.Key, error) {
 			return audit.NewKey(realm, auditKey.Public().(ed25519.PublicKey))
@@ -203,8 +203,8 @@ func (h *House) codes(people *identity.Service, box *seal.Box) *factor.Service {
 	return Must(factor.New(factor.Config{Run: Must(store.Run[factor.Tx](h.DB)), Vault: factor.Vault{Box: box}, Attempts: people, Record: h.Record, Now: time.Now}))
 }
 
-func (h *House) passkeys() *passkey.Service {
-	return Must(passkey.New(passkey.Config{Run: Must(store.Run[passkey.Tx](h.DB)), Key: make([]byte, passkey.KeySize), Record: h.Record, Now: time.Now}))
+func (h *House) passkeys(box *seal.Box) *passkey.Service {
+	return Must(passkey.New(passkey.Config{Run: Must(store.Run[passkey.Tx](h.DB)), Key: make([]byte, passkey.KeySize), Record: h.Record, Mail: h.newMail(box), Now: time.Now}))
 }
 
 func (h *House) providers(box *seal.Box) *provider.Service {
