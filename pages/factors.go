@@ -26,6 +26,7 @@ type ownView struct {
 	Form               string // the token of the form
 	Said               string // what the form did
 	Problem            string // why it did nothing
+	Elsewhere          string // the token of a form that ends all other sessions; "" where it is not offered
 }
 
 // factorsView is what factors.html shows.
@@ -61,7 +62,17 @@ type codesView struct {
 // own is what all pages of an account share.
 func (v *visit) own(path, heading string) (ownView, error) {
 	f, err := v.frame(path, heading, nil)
-	return ownView{frame: f, Username: v.who.Name, Initials: initials(v.who.Name), Form: v.token(path)}, err
+	return ownView{frame: f, Username: v.who.Name, Initials: initials(v.who.Name), Form: v.token(path), Elsewhere: v.offered}, err
+}
+
+// offerEnd has the next page offer to end all other sessions: whoever signed in with a factor that was changed or removed
+// may still be signed in.
+func (v *visit) offerEnd() error {
+	open, err := v.h.c.Own.OpenSessions(v.r.Context(), v.who)
+	if err == nil && len(open) > 1 {
+		v.offered = v.token(pageAccount)
+	}
+	return err
 }
 
 // toSignIn has somebody sign in and come back. Who is signed in proves again who it is.
@@ -191,6 +202,9 @@ func (v *visit) showNewApp(status int, app NewApp, problem string) error {
 }
 
 func (v *visit) showCodes(codes []gatehouse.Secret) error {
+	if err := v.offerEnd(); err != nil {
+		return err
+	}
 	own, err := v.own(pageFactors, "factors.codes_title")
 	if err != nil {
 		return err
@@ -209,6 +223,9 @@ func (v *visit) changed(key string, err error) error {
 	}
 	said, err := v.language.text(key)
 	if err != nil {
+		return err
+	}
+	if err := v.offerEnd(); err != nil {
 		return err
 	}
 	return v.showFactors(http.StatusOK, said, "")
@@ -267,6 +284,13 @@ type listed struct {
 
 func (l listed) List(context.Context, *gatehouse.Principal) ([]Factor, error) { return l.all, nil }
 
+// twice is somebody who is signed in twice.
+type twice struct{ Own }
+
+func (twice) OpenSessions(context.Context, *gatehouse.Principal) ([]gatehouse.Session, error) {
+	return make([]gatehouse.Session, 2), nil
+}
+
 // factorsStates are those of factors.html, factorAddStates of factoradd.html, factorCodesStates of factorcodes.html.
 func factorsStates() []state {
 	day := time.Date(2026, 11, 27, 18, 5, 0, 0, time.UTC)
@@ -275,7 +299,7 @@ func factorsStates() []state {
 	with := func(show func(*visit) error, all ...Factor) func(*visit) error {
 		return func(v *visit) error {
 			h := *v.h
-			h.c.Factors = listed{all: all}
+			h.c.Factors, h.c.Own = listed{all: all}, twice{}
 			v.h = &h
 			return show(v)
 		}
@@ -313,6 +337,9 @@ func factorAddStates() []state {
 
 func factorCodesStates() []state {
 	return []state{{"shown", func(v *visit) error {
+		h := *v.h
+		h.c.Own = twice{}
+		v.h = &h
 		return v.showCodes([]gatehouse.Secret{"k7f29-qmx3h-tpw4d-nx8sa-5vzep", "w4dnx-8sa5v-zep3b-c2rgy-8knut", "p3bc2-rgy8k-nut9j-w6mfe-4cqak", "t9jw6-mfe4c-qak7f-29qmx-3htpw"})
 	}}}
 }

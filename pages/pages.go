@@ -243,7 +243,8 @@ type visit struct {
 	theme    string // "light", "dark", or "" for what the system says
 	form     form   // of a POST
 	// who is signed in here; nil for nobody
-	who *gatehouse.Principal
+	who     *gatehouse.Principal
+	offered string // see offerEnd
 }
 
 // begin does what all pages share, before anything of the request counts.

@@ -36,6 +36,7 @@ type passkeysView struct {
 	Again              string // where to sign in again
 	Problem            string // "": none
 	Said               string
+	Elsewhere          string // as in ownView
 }
 
 type passkeyView struct {
@@ -73,6 +74,7 @@ func (v *visit) showPasskeys(status int, said, problem string) error {
 }
 
 func (v *visit) drawPasskeys(status int, view passkeysView) (err error) {
+	view.Elsewhere = v.offered
 	view.Initials, view.Action, view.Ask, view.Form = initials(view.Username), v.to(pagePasskeys), v.to(pageNewPasskey), v.token(pagePasskeys)
 	view.Again = v.to(pageSignIn) + "?" + url.Values{"again": {"1"}, "return": {v.to(pagePasskeys)}}.Encode()
 	if view.frame, err = v.frame(pagePasskeys, "passkeys.title", nil); err != nil {
@@ -161,6 +163,9 @@ func (v *visit) passkeysSent() error {
 	}
 	if err == nil {
 		said, err = v.language.text(said)
+		if err == nil {
+			err = v.offerEnd()
+		}
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 // TestOwnFactorsInTheBrowser: a person adds an authenticator app in the browser with the key that the page shows, is asked for a code from
 // then on, and removes it again, on the server itself.
 //
-// ASVS: 6.5.6
+// ASVS: 6.5.6, 7.4.3
 func TestOwnFactorsInTheBrowser(t *testing.T) {
 	t.Parallel()
 	d := demo(t)
@@ -22,6 +22,10 @@ func TestOwnFactorsInTheBrowser(t *testing.T) {
 	at := d.Issuer + "/account/factors"
 	v := newVisitor(t)
 	if status, to := v.password(d.Issuer, "bob", bob); status != 303 || to != "/account" {
+		t.Fatalf("%d %s", status, to)
+	}
+	elsewhere := newVisitor(t)
+	if status, to := elsewhere.password(d.Issuer, "bob", bob); status != 303 || to != "/account" {
 		t.Fatalf("%d %s", status, to)
 	}
 	v.get(at)
@@ -56,8 +60,21 @@ func TestOwnFactorsInTheBrowser(t *testing.T) {
 	if status, page := v.get(at); status != 200 || !strings.Contains(page, "<bdi>telephone</bdi>") || !strings.Contains(page, "Codes that are left: 9") {
 		t.Errorf("%d %s", status, page)
 	}
-	if status, page := v.send(at, url.Values{"do": {"remove"}, "factor": {id[1]}, "sure": {"yes"}}); status != 200 || !strings.Contains(page, `id="none"`) {
+	status, page = v.send(at, url.Values{"do": {"remove"}, "factor": {id[1]}, "sure": {"yes"}})
+	if status != 200 || !strings.Contains(page, `id="none"`) {
 		t.Errorf("removed: %d %s", status, page)
+	}
+	// Whoever signed in elsewhere, with the factor that is gone or without it, can be signed out by the same page.
+	offer := regexp.MustCompile(`id="elsewhere">\s*<input type="hidden" name="form" value="([^"]+)">`).FindStringSubmatch(page)
+	if offer == nil {
+		t.Fatalf("no offer to end the other session: %s", page)
+	}
+	v.form = offer[1]
+	if status, page := v.send(d.Issuer+"/account", url.Values{"do": {"others"}}); status != 200 || strings.Contains(page, `id="end-others"`) {
+		t.Errorf("ended elsewhere: %d %s", status, page)
+	}
+	if status, _ := elsewhere.get(d.Issuer + "/account"); status != 303 {
+		t.Errorf("elsewhere still signed in: %d", status)
 	}
 	for _, kind := range []string{"factor.begin", "factor.add", "factor.remove"} {
 		events := call(t, "GET", d.Issuer+"/admin/v1/realms/main/audit/events?kind="+kind, "bearer", d.AdminToken).body
