@@ -103,7 +103,7 @@ func (s *Service) verifyElsewhere(ctx context.Context, a Attempt, account accoun
 	case hashed != nil:
 		ticket.abort()
 		return u, hashed
-	case u.Disabled:
+	case u.Disabled && !u.DirectoryOut:
 		ticket.fail()
 		return u, credential.ErrInvalidCredentials
 	}
@@ -213,6 +213,9 @@ func (s *Service) keep(ctx context.Context, tx Tx, a Attempt, who Foreign, name 
 		if !slices.Equal(cur.Roles, before.Roles) {
 			e.Detail["roles"] = strings.Join(cur.Roles, " ")
 		}
+		if cur.Disabled != before.Disabled {
+			e.Detail["disabled"] = "false"
+		}
 		if !slices.Equal(cur.Groups, before.Groups) {
 			e.Detail["groups"] = strings.Join(cur.Groups, " ")
 		}
@@ -237,6 +240,9 @@ func (who Foreign) on(u User, name string) User {
 		u.Email = ""
 	}
 	u.Roles, u.Groups = given(u.Roles, who.Roles, who.GovernedRoles), given(u.Groups, who.Groups, who.GovernedGroups)
+	if u.DirectoryOut { // not any more
+		u.Disabled, u.DirectoryOut = false, false
+	}
 	if who.PasswordAt.After(u.PasswordAt) {
 		u.PasswordAt = who.PasswordAt
 	}
@@ -258,6 +264,6 @@ func given(has, gives, governs []string) []string {
 
 // same reports whether two records of a user say the same of what a source tells.
 func same(a, b User) bool {
-	return a.Username == b.Username && a.DisplayName == b.DisplayName && a.Email == b.Email && a.PasswordAt.Equal(b.PasswordAt) &&
+	return a.Username == b.Username && a.DirectoryOut == b.DirectoryOut && a.DisplayName == b.DisplayName && a.Email == b.Email && a.PasswordAt.Equal(b.PasswordAt) &&
 		slices.Equal(a.Groups, slices.Sorted(slices.Values(b.Groups))) && slices.Equal(a.Roles, slices.Sorted(slices.Values(b.Roles)))
 }

@@ -31,6 +31,9 @@ type User struct {
 	// the password; "" for an account that is kept here. It never changes.
 	DirectoryID string
 	Disabled    bool
+	// DirectoryOut is set while the directory says that the entry is gone or disabled; Disabled is set
+	// then because of that, and ends with it.
+	DirectoryOut bool
 	// SecondFactor is set while the user has a factor beside the password (package factor).
 	SecondFactor bool
 	CreatedAt    time.Time

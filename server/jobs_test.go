@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 	"github.com/gatehouse-auth/gatehouse/internal/lease"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
 // TestJobsAreToldOf compares the work that a server does in the background with the table
@@ -24,6 +26,11 @@ func TestJobsAreToldOf(t *testing.T) {
 	h := newHouse(t)
 	h.cfg.Audit.Retention, h.cfg.Limits.Redis.URL = time.Hour, "redis://127.0.0.1:1"
 	h.cfg.Audit.File = filepath.Join(t.TempDir(), "audit.jsonl")
+	h.cfg.LDAP = map[string]config.LDAP{"main": {CheckEvery: time.Hour, PasswordFile: h.cfg.Audit.File + ".password", Search: ldap.Search{URL: "ldap://127.0.0.1:1", BindDN: "cn=reader", Base: "dc=example",
+		Filter: "(uid={username})", UsernameAttribute: "uid", Timeout: time.Second}}}
+	if err := os.WriteFile(h.cfg.LDAP["main"].PasswordFile, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	h.start()
 	have, want := map[string]bool{}, map[string]bool{}
 	for _, j := range h.s.jobs {

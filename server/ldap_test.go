@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 	"github.com/gatehouse-auth/gatehouse/internal/testldap"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
@@ -17,7 +18,7 @@ import (
 // ldapHouse is an installation whose realm main has a directory.
 func ldapHouse(t *testing.T, s *testldap.Server) *house {
 	h := newHouse(t)
-	h.cfg.LDAP = map[string]config.LDAP{"main": {CAFile: s.CAFile, PasswordFile: s.PasswordFile, Search: ldap.Search{URL: "ldap://" + s.Plain, BindDN: testldap.BindDN,
+	h.cfg.LDAP = map[string]config.LDAP{"main": {CheckEvery: time.Hour, CAFile: s.CAFile, PasswordFile: s.PasswordFile, Search: ldap.Search{URL: "ldap://" + s.Plain, BindDN: testldap.BindDN,
 		Base: testldap.Base, Filter: "(|(uid={username})(mail={username}))", UsernameAttribute: "uid", NameAttribute: "cn", EmailAttribute: "mail",
 		GroupAttribute: "memberOf", Timeout: 2 * time.Second},
 		Groups: []config.LDAPGroup{{DN: "CN=ops, " + testldap.Base, Role: "gatehouse-auditor", Group: "operators"}, {DN: "cn=dev," + testldap.Base, Group: "developers"}}}}
@@ -61,10 +62,49 @@ func TestLDAP(t *testing.T) {
 	if status, page := h.visitor(nil).send("/signin?again=1", "/signin", url.Values{"identifier": {"alice"}, "password": {"velvet otter canyon"}, "step": {"password"}}); status != 303 {
 		t.Errorf("the page: %d %s", status, page)
 	}
+	token := h.want("a login", "POST", "/tokens", "alice:velvet otter canyon", "", 200)["access_token"].(string)
 	h.want("a password from here", "PUT", "/admin/v1/realms/main/users/alice/password", key, `{}`, 422)
 	h.want("a link to set one", "POST", "/admin/v1/realms/main/users/alice/password/reset-link", key, "", 422)
 
+	out := func(why string, status int, f users.Followed) {
+		t.Helper()
+		got, err := h.s.followDirectory(t.Context(), "main")
+		if err != nil || got != f {
+			t.Errorf("%s: %+v %v, not %+v", why, got, err, f)
+		}
+		if got, out := h.call("GET", h.s.AuthURL()+"/admin/v1/me", token, ""); got != status {
+			t.Errorf("%s: %d %v, not %d", why, got, out, status)
+		}
+	}
+	out("all is well", 200, users.Followed{Asked: 1})
+	s.Set("uid=alice", "pwdAccountLockedTime", "000001010000Z")
+	out("locked in the directory", 401, users.Followed{Asked: 1, Out: 1})
+	out("still", 401, users.Followed{Asked: 1})
+	if status, _ := h.call("POST", h.s.AuthURL()+"/tokens", "alice:velvet otter canyon", ""); status != 401 {
+		t.Errorf("whoever is locked got in: %d", status)
+	}
+	s.Set("uid=alice", "pwdAccountLockedTime")
+	out("unlocked: what was issued before stays ended", 401, users.Followed{Asked: 1, Back: 1})
+	token = h.want("again", "POST", "/tokens", "alice:velvet otter canyon", "", 200)["access_token"].(string)
+	h.want("by an administrator", "PATCH", "/admin/v1/realms/main/users/alice", key, `{"disabled":true}`, 200)
+	out("what an administrator disabled stays so", 401, users.Followed{Asked: 1})
+	s.Set("uid=alice", "pwdAccountLockedTime", "000001010000Z")
+	out("nothing to add", 401, users.Followed{Asked: 1})
+	s.Set("uid=alice", "pwdAccountLockedTime")
+	out("and nothing to undo", 401, users.Followed{Asked: 1})
+	h.want("by an administrator", "PATCH", "/admin/v1/realms/main/users/alice", key, `{"disabled":false}`, 200)
+	s.Set("uid=alice", "pwdAccountLockedTime", "000001010000Z")
+	out("by the directory", 401, users.Followed{Asked: 1, Out: 1})
+	h.want("and by an administrator", "PATCH", "/admin/v1/realms/main/users/alice", key, `{"disabled":true}`, 200)
+	s.Set("uid=alice", "pwdAccountLockedTime")
+	out("whose word stays", 401, users.Followed{Asked: 1})
+	h.want("by an administrator", "PATCH", "/admin/v1/realms/main/users/alice", key, `{"disabled":false}`, 200)
+	h.want("again", "POST", "/tokens", "alice:velvet otter canyon", "", 200)
+
 	s.Kill()
+	if f, err := h.s.followDirectory(t.Context(), "main"); err == nil || f != (users.Followed{}) {
+		t.Errorf("asked a directory that is away: %+v", f)
+	}
 	away := func(what, name, password string, status int) {
 		t.Helper()
 		if got, out := h.call("POST", h.s.AuthURL()+"/tokens", name+":"+password, ""); got != status || status == 503 && out["code"] != "authentication_unavailable" {

@@ -3,8 +3,11 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/ldap"
@@ -19,6 +22,7 @@ type ldapDirectories map[string]*ldapDirectory
 type ldapDirectory struct {
 	*ldap.Directory
 	groups []config.LDAPGroup
+	every  time.Duration // how often it is asked about its people
 }
 
 // newLDAP makes the directories of a configuration, and tells the keys of what is wrong. It
@@ -38,7 +42,7 @@ func newLDAP(all map[string]config.LDAP, note func(key string, err error) bool) 
 		_, err := cfg.Password()
 		note(key+".password_file", err)
 		if d, err := ldap.New(cfg); err == nil { // what is wrong with it was told by Validate
-			made[realm] = &ldapDirectory{d, l.Groups}
+			made[realm] = &ldapDirectory{d, l.Groups, l.CheckEvery}
 		}
 	}
 	return made
@@ -67,7 +71,54 @@ func (d ldapDirectories) watched(w telemetry.Watch) telemetry.Watch {
 // directories are those of the configuration; they are left when the server stops.
 func (s *Server) directories() identity.Source {
 	s.closers = append(s.closers, s.made.ldap.close)
+	if len(s.made.ldap) > 0 {
+		s.jobs = append(s.jobs, job{name: "people of directories", lease: "people of directories", run: s.followDirectories})
+	}
 	return s.made.ldap
+}
+
+// followDirectories asks each directory, again and again, who of its people is gone or disabled there.
+func (s *Server) followDirectories(ctx context.Context) error {
+	var all sync.WaitGroup
+	for realm, of := range s.made.ldap {
+		all.Go(func() {
+			tick := time.NewTicker(of.every)
+			defer tick.Stop()
+			for {
+				f, err := s.followDirectory(ctx, realm)
+				switch {
+				case ctx.Err() != nil:
+					return
+				case err != nil:
+					s.log.ErrorContext(ctx, "a directory was not asked about all of its people", "realm", realm, "asked", f.Asked, "cause", err)
+				case f.Out > 0:
+					s.log.WarnContext(ctx, "people are gone from a directory or disabled there", "realm", realm, "asked", f.Asked, "disabled", f.Out, "enabled", f.Back)
+				}
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+				}
+			}
+		})
+	}
+	all.Wait()
+	return ctx.Err()
+}
+
+func (s *Server) followDirectory(ctx context.Context, realm string) (users.Followed, error) {
+	of := s.made.ldap[realm]
+	return s.admin.Users.FollowDirectory(ctx, realm, s.db, ldap.MaxMembers, func(ctx context.Context, list []identity.User) (map[string]bool, error) {
+		members := make([]ldap.Member, len(list))
+		for i, u := range list {
+			members[i] = ldap.Member{ID: u.DirectoryID, Username: u.Username}
+		}
+		in, err := of.Standing(ctx, members)
+		if err != nil {
+			return nil, of.named(err)
+		}
+		return in, nil
+	})
 }
 
 // close ends the connections to all of them.

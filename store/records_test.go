@@ -160,11 +160,13 @@ func TestUsers(t *testing.T) {
 		_, err := db.User(ctx, "main", "usr_1")
 		wantKind(t, err, gatehouse.NotFound)
 		u := exampleUser()
-		u.DirectoryID = "entry-1"
+		u.DirectoryID, u.DirectoryOut = "entry-1", true
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, u) })
 		same(t, must(db.User(ctx, "main", "usr_1"))(t), u)
 		same(t, must(db.UserByKey(ctx, "main", "zoë"))(t), u)
 		same(t, must(db.UserByDirectoryID(ctx, "main", "entry-1"))(t), u)
+		same(t, must(db.DirectoryUsers(ctx, "main", "", 9))(t), []identity.User{u})
+		same(t, len(must(db.DirectoryUsers(ctx, "main", "usr_1", 9))(t))+len(must(db.DirectoryUsers(ctx, "other", "", 9))(t)), 0)
 		for _, none := range []string{"entry-2", ""} {
 			_, err = db.UserByDirectoryID(ctx, "main", none)
 			wantKind(t, err, gatehouse.NotFound)

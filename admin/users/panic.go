@@ -57,7 +57,7 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 		}
 		password := u.PasswordHash != ""
 		// Somebody may have stolen it: it is dead until a new one is set.
-		u.PasswordHash, u.PasswordAt, u.Disabled, u.UpdatedAt = "", time.Time{}, true, now
+		u.PasswordHash, u.PasswordAt, u.Disabled, u.DirectoryOut, u.UpdatedAt = "", time.Time{}, true, false, now
 		if err := tx.UpdateUser(ctx, u); err != nil {
 			return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
 		}

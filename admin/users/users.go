@@ -350,7 +350,7 @@ func (in UserPatch) apply(u *identity.User, e *gatehouse.Event) error {
 		u.Attributes, e.Detail["attributes"] = attributes, "changed"
 	}
 	if in.Disabled != nil {
-		u.Disabled, e.Detail["disabled"] = *in.Disabled, fmt.Sprint(*in.Disabled)
+		u.Disabled, u.DirectoryOut, e.Detail["disabled"] = *in.Disabled, false, fmt.Sprint(*in.Disabled)
 	}
 	u.UpdatedAt = e.Time
 	return identity.ValidateUser(u)

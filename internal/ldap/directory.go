@@ -3,7 +3,6 @@ package ldap
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,15 +18,12 @@ const (
 	// maxGroups is how many groups a search may find; more refuse the person, for nobody knows
 	// what the others would forbid.
 	maxGroups = 1000
-	// accountDisabled is a bit of Active Directory's userAccountControl.
-	accountDisabled = 0x2
 	// maxID bounds what stands for an entry, in bytes.
 	maxID = 128
 )
 
-// Attributes that say something of an account, where a directory has them.
+// What stands for an entry where the configuration names nothing, and what changes when the password does.
 const (
-	attrControl  = "userAccountControl"
 	attrReset    = "pwdReset"
 	attrChanged  = "pwdChangedTime"
 	attrLastSet  = "pwdLastSet"
@@ -143,8 +139,14 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 		if err := bindAs(c, found.DN, password); err != nil {
 			return err
 		}
-		if err := standing(found); err != nil {
+		if disabled, err := disabled(found, time.Now()); err != nil {
 			return err
+		} else if disabled {
+			return &Refusal{Reason: ReasonDisabled}
+		}
+		// With OpenLDAP's password policy the bind succeeds, and all that may follow is a new password.
+		if strings.EqualFold(found.GetEqualFoldAttributeValue(attrReset), "TRUE") {
+			return &Refusal{Reason: ReasonMustReset}
 		}
 		if e, err = d.entry(found); err != nil {
 			return err
@@ -158,15 +160,20 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 		}
 		return nil
 	})
-	if !answered(err) {
-		d.silences.Add(1)
-		return Entry{}, err
-	}
-	d.answers.Add(1)
+	d.tell(err)
 	if err != nil {
 		return Entry{}, err
 	}
 	return e, nil
+}
+
+// tell counts an answer, or that there was none.
+func (d *Directory) tell(err error) {
+	if answered(err) {
+		d.answers.Add(1)
+	} else {
+		d.silences.Add(1)
+	}
 }
 
 // Answered counts the questions that the directory answered, yes or no.
@@ -177,14 +184,12 @@ func (d *Directory) Unanswered() int64 { return d.silences.Load() }
 
 // find returns the one entry of a username.
 func (d *Directory) find(c *conn, username string) (*ldap.Entry, error) {
-	attributes := []string{d.cfg.UsernameAttribute, attrControl, attrReset, attrChanged, attrLastSet}
-	for _, name := range []string{d.cfg.IDAttribute, d.cfg.NameAttribute, d.cfg.EmailAttribute, d.cfg.GroupAttribute} {
+	attributes := append([]string{d.cfg.UsernameAttribute, attrReset, attrChanged, attrLastSet}, standingAttributes()...)
+	attributes = append(attributes, d.idAttributes()...)
+	for _, name := range []string{d.cfg.NameAttribute, d.cfg.EmailAttribute, d.cfg.GroupAttribute} {
 		if name != "" {
 			attributes = append(attributes, name)
 		}
-	}
-	if d.cfg.IDAttribute == "" {
-		attributes = append(attributes, attrUUID, attrGUID)
 	}
 	// Two are enough to know that it is not one.
 	list, err := d.search(c, d.cfg.Base, fill(d.cfg.Filter, username, ""), 2, attributes)
@@ -226,24 +231,6 @@ func bindAs(c *conn, dn, password string) error {
 	return err
 }
 
-// standing refuses an entry that is not to be let in although its password is right.
-func standing(e *ldap.Entry) error {
-	if text := e.GetEqualFoldAttributeValue(attrControl); text != "" {
-		flags, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return fmt.Errorf("%s is no number", attrControl)
-		}
-		if flags&accountDisabled != 0 {
-			return &Refusal{Reason: ReasonDisabled}
-		}
-	}
-	// With OpenLDAP's password policy the bind succeeds, and all that may follow is a new password.
-	if strings.EqualFold(e.GetEqualFoldAttributeValue(attrReset), "TRUE") {
-		return &Refusal{Reason: ReasonMustReset}
-	}
-	return nil
-}
-
 func (d *Directory) entry(found *ldap.Entry) (Entry, error) {
 	e := Entry{DN: found.DN, Usernames: found.GetEqualFoldAttributeValues(d.cfg.UsernameAttribute), PasswordAt: changed(found)}
 	if d.cfg.NameAttribute != "" {
@@ -255,24 +242,9 @@ func (d *Directory) entry(found *ldap.Entry) (Entry, error) {
 	if d.cfg.GroupAttribute != "" {
 		e.Groups = found.GetEqualFoldAttributeValues(d.cfg.GroupAttribute)
 	}
-	names := []string{d.cfg.IDAttribute}
-	if d.cfg.IDAttribute == "" {
-		names = []string{attrUUID, attrGUID}
-	}
-	for _, name := range names {
-		raw := found.GetEqualFoldRawAttributeValue(name)
-		switch {
-		case len(raw) == 0:
-			continue
-		case strings.EqualFold(name, attrGUID):
-			e.ID = hex.EncodeToString(raw) // sixteen bytes, and no text
-		default:
-			e.ID = string(raw)
-		}
-		break
-	}
+	e.ID = d.id(found)
 	if e.ID == "" || len(e.ID) > maxID {
-		return Entry{}, fmt.Errorf("the directory tells no %s of the entry", strings.Join(names, " or "))
+		return Entry{}, fmt.Errorf("the directory tells no %s of the entry", orElse(d.cfg.IDAttribute, attrUUID+" or "+attrGUID))
 	}
 	return e, nil
 }
@@ -311,8 +283,7 @@ func orElse(text, other string) string {
 	return text
 }
 
-// changed is when a password was set: RFC draft-behera's time, or Active Directory's count of
-// a tenth of a microsecond since 1601.
+// changed is when a password was set, as OpenLDAP tells it, or Active Directory.
 func changed(e *ldap.Entry) time.Time {
 	if text := e.GetEqualFoldAttributeValue(attrChanged); text != "" {
 		if t, err := time.Parse("20060102150405Z", text); err == nil {
@@ -320,8 +291,7 @@ func changed(e *ldap.Entry) time.Time {
 		}
 	}
 	if n, err := strconv.ParseInt(e.GetEqualFoldAttributeValue(attrLastSet), 10, 64); err == nil && n > 0 {
-		const since1601 = 11644473600 // seconds to 1970
-		return time.Unix(n/1e7-since1601, n%1e7*100).UTC()
+		return filetime(n)
 	}
 	return time.Time{}
 }

@@ -1,5 +1,5 @@
 // Package ldap asks an LDAP directory, such as Active Directory or OpenLDAP, whether a
-// password is that of a person, and who the person is.
+// password is that of a person, who the person is, and who of many is gone.
 //
 // It only reads. A question has four steps on one connection: bind as the account of the
 // configuration, search for exactly one entry, bind as that entry with the password, and,

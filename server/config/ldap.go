@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 )
@@ -10,9 +11,10 @@ import (
 // LDAP is the directory that has passwords of a realm.
 type LDAP struct {
 	ldap.Search
-	CAFile       string      `json:"ca_file,omitempty" form:"path" doc:"CA certificates (PEM) that the directory is verified with, in place of the system's."`
-	PasswordFile string      `json:"password_file" required:"true" form:"path" doc:"File whose first line is the password of 'bind_dn'; read again for each question."`
-	Groups       []LDAPGroup `json:"groups,omitempty" doc:"What groups of the directory give. Others give nothing."`
+	CheckEvery   time.Duration `json:"check_every,omitempty" minimum:"1m" maximum:"24h" default:"10m" doc:"How often the directory is asked about everybody who has an account by it: whoever is gone or disabled there loses logins and access here so soon."`
+	CAFile       string        `json:"ca_file,omitempty" form:"path" doc:"CA certificates (PEM) that the directory is verified with, in place of the system's."`
+	PasswordFile string        `json:"password_file" required:"true" form:"path" doc:"File whose first line is the password of 'bind_dn'; read again for each question."`
+	Groups       []LDAPGroup   `json:"groups,omitempty" doc:"What groups of the directory give. Others give nothing."`
 }
 
 // LDAPGroup is what a group of the directory gives.
