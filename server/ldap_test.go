@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 	"github.com/gatehouse-auth/gatehouse/internal/testldap"
@@ -136,4 +137,8 @@ func TestLDAP(t *testing.T) {
 		}
 		return true
 	})
+	h.stop()
+	if _, err := Recover(t.Context(), h.cfg, "alice"); gatehouse.CodeOf(err) != "password_in_directory" {
+		t.Errorf("whoever has a password in the directory recovers: %v", err)
+	}
 }

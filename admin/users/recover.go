@@ -37,7 +37,8 @@ type Recovered struct {
 // key for 30 days as its only credential, all or nothing. An account of that name
 // that exists is taken over: whoever held its password, factors, passkeys, links, logins or keys holds nothing
 // afterwards, since nobody knows why the account was lost. The event admin.recover is
-// in the same transaction. Errors: those of a username.
+// in the same transaction. Errors: those of a username,
+// password_in_directory.
 func (r Recovery) Administrator(ctx context.Context, username string) (Recovered, error) {
 	prefix := r.KeyPrefix
 	if prefix == "" {
@@ -53,6 +54,8 @@ func (r Recovery) Administrator(ctx context.Context, username string) (Recovered
 			if u, err = newUser(gatehouse.MainRealm, NewUser{Username: username, Roles: []string{policy.RoleAdmin}}, now); err == nil {
 				err = tx.InsertUser(ctx, u)
 			}
+		} else if err == nil && u.DirectoryID != "" {
+			err = errElsewhere // whoever has the password there would administer
 		} else if err == nil {
 			_, _, logins := s.endLogins(ctx, tx, nil, u, now)
 			_, keys := s.endKeys(ctx, tx, nil, u, now)
