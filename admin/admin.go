@@ -185,7 +185,7 @@ func New(c Config) (*Service, error) {
 	k := &kernel.Kernel{Decide: c.Decide, Record: c.Record, Realms: c.Stored.Realm, Now: c.Now}
 	forRealms := realms.Config{Kernel: k, Realms: c.Stored.Realms, Signing: c.Signing,
 		Run: part(c.Run, func(tx Tx) realms.Tx { return tx.Realms })}
-	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Passwords: c.Passwords, Mail: c.Mail, Links: c.Links, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
+	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Holders: c.Stored.Holders, Passwords: c.Passwords, Mail: c.Mail, Links: c.Links, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
 		Run:        part(c.Run, func(tx Tx) users.Tx { return tx.Users }),
 		Bootstraps: part(c.Run, func(tx Tx) users.BootstrapTx { return tx.Bootstraps })}
 	people := users.New(forUsers)

@@ -14,6 +14,7 @@ import (
 // without any fails TestGallery.
 func gallery() []exhibit {
 	return []exhibit{
+		{"setup", setupStates()},
 		{"signin", signInStates()},
 		{"factor", factorStates()},
 		{"enrol", enrolStates()},

@@ -113,6 +113,8 @@ type Config struct {
 	Resets      Resets
 	Addresses   Addresses
 	Invitations Invitations
+	// First makes the first administrator.
+	First First
 	// Providers signs people in by accounts elsewhere.
 	Providers Providers
 	// Mail reports whether mail is sent: without it nobody can be sent a link.
@@ -129,6 +131,7 @@ type Config struct {
 	// Base is the path of the issuer, before which a proxy puts everything: "", or
 	// "/auth".
 	Base     string
+	Issuer   string        // the whole address of that
 	Problems *web.Problems // for what is asked without a page to show it; nil uses the zero value
 }
 
@@ -146,8 +149,8 @@ func New(c Config) (*Handler, error) {
 	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
 		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, keys, resets, addresses, invitations, mail, realms, limit, proxies and clock are required")
 	}
-	if c.Providers == nil {
-		return nil, errors.New("pages: providers are required")
+	if c.Providers == nil || c.First == nil {
+		return nil, errors.New("pages: providers and the first administrator are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -206,7 +209,10 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/account/factors", h.page((*visit).factors))
 		mux.Handle("POST "+prefix+"/account/factors", h.page((*visit).factorsSent))
 	}
+	mux.Handle("GET "+Setup, h.page((*visit).setup))
+	mux.Handle("POST "+Setup, h.page((*visit).setupSent))
 	if h.c.Passkeys != nil {
+		mux.Handle("GET "+pageSetupPasskey, h.page((*visit).askSetupPasskey))
 		h.registerPasskeys(mux)
 	}
 	h.registerProviders(mux)

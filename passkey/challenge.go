@@ -28,6 +28,7 @@ const (
 	toSignIn = "sign in"
 	toAdd    = "add"
 	toProve  = "second factor"
+	toBegin  = "first of an account"
 )
 
 // asked is to whom a question was put.

@@ -87,17 +87,23 @@ func (s *Service) OfferTo(ctx context.Context, who *gatehouse.Principal, u gateh
 	if len(list) >= MaxPasskeys {
 		return Offer{}, errMany
 	}
-	o := Offer{Challenge: encode(s.challenge(asked{toAdd, who.Realm, who.ID, browser})), RP: party{s.c.Site.ID, title},
-		User:    person{encode(s.handle(who.Realm, who.ID)), u.Name, u.Name},
+	o := s.offer(asked{toAdd, who.Realm, who.ID, browser}, u.Name, title)
+	for _, p := range list {
+		o.Exclude = append(o.Exclude, listed{"public-key", encode(p.Credential.ID), p.Transports})
+	}
+	return o, nil
+}
+
+// offer is the offer to make a passkey for the one whom it is put to.
+func (s *Service) offer(to asked, name, title string) Offer {
+	o := Offer{Challenge: encode(s.challenge(to)), RP: party{s.c.Site.ID, title},
+		User:    person{encode(s.handle(to.realm, to.user)), name, name},
 		Timeout: (answerWithin - leeway).Milliseconds(), Exclude: []listed{}, Attestation: "none",
 		Selection: selection{"required", true, "required"}}
 	for _, alg := range []int{webauthn.ES256, webauthn.EdDSA, webauthn.RS256} {
 		o.Algorithms = append(o.Algorithms, algorithm{"public-key", alg})
 	}
-	for _, p := range list {
-		o.Exclude = append(o.Exclude, listed{"public-key", encode(p.Credential.ID), p.Transports})
-	}
-	return o, nil
+	return o
 }
 
 // Add registers the passkey that answers an offer of [Service.OfferTo], under a name of at most
@@ -112,7 +118,7 @@ func (s *Service) Add(ctx context.Context, who *gatehouse.Principal, u gatehouse
 	if !ok {
 		return Passkey{}, errName
 	}
-	p, challenge, err := s.made(who, name, browser, answer)
+	p, challenge, err := s.made(asked{toAdd, who.Realm, who.ID, browser}, name, answer)
 	if err == nil {
 		err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error { return s.add(ctx, tx, who, p, challenge) })
 	}
@@ -122,8 +128,8 @@ func (s *Service) Add(ctx context.Context, who *gatehouse.Principal, u gatehouse
 	return p, nil
 }
 
-// made is the passkey of an answer.
-func (s *Service) made(who *gatehouse.Principal, name string, browser, answer []byte) (Passkey, []byte, error) {
+// made is the passkey of the answer to an offer.
+func (s *Service) made(to asked, name string, answer []byte) (Passkey, []byte, error) {
 	r, err := webauthn.ParseRegistration(answer)
 	if err != nil {
 		return Passkey{}, nil, ErrRefused.With(err)
@@ -131,13 +137,13 @@ func (s *Service) made(who *gatehouse.Principal, name string, browser, answer []
 	var challenge []byte
 	c, err := s.c.Site.Register(r, webauthn.Demand{UserVerified: true, Challenge: func(c []byte) bool {
 		challenge = c
-		return s.counts(c, asked{toAdd, who.Realm, who.ID, browser})
+		return s.counts(c, to)
 	}})
 	if err != nil {
 		return Passkey{}, nil, ErrRefused.With(err)
 	}
 	now := s.c.Now()
-	return Passkey{Realm: who.Realm, UserID: who.ID, ID: gatehouse.NewID("psk", now), Name: name, Credential: c,
+	return Passkey{Realm: to.realm, UserID: to.user, ID: gatehouse.NewID("psk", now), Name: name, Credential: c,
 		Transports: transports(r.Transports), CreatedAt: now}, challenge, nil
 }
 

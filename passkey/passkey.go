@@ -61,9 +61,14 @@ type Uses interface {
 	UsePasskey(ctx context.Context, p Passkey) error
 }
 
+// onceWriter notes that something was used.
+type onceWriter interface {
+	PutOnce(ctx context.Context, v once.Record) error
+}
+
 // Log is what every transaction does beside.
 type Log interface {
-	PutOnce(ctx context.Context, v once.Record) error
+	onceWriter
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
 }
 

@@ -113,7 +113,7 @@ const (
 )
 
 // spend notes that a challenge was answered.
-func (s *Service) spend(ctx context.Context, tx Tx, challenge []byte) error {
+func (s *Service) spend(ctx context.Context, tx onceWriter, challenge []byte) error {
 	err := tx.PutOnce(ctx, used(challenge))
 	if errors.Is(err, gatehouse.Conflict) {
 		return ErrRefused.With(errors.New("the question was answered before"))

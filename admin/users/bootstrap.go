@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -105,23 +106,40 @@ func readBootstrap(value string) (sum string, end time.Time) {
 // secret is taken out in the same transaction. Errors: bootstrap_refused; those
 // of a new user.
 func (s *Service) Bootstrap(ctx context.Context, in NewBootstrap) (Bootstrapped, error) {
+	return s.SetUp(ctx, NewFirst{NewBootstrap: in, ID: NewID(gatehouse.KindUser, s.k.Now())})
+}
+
+// SetUp is [Service.Bootstrap] for who may bring a passkey in the place of the password; that
+// is stored in the same transaction. Errors: those of a new passkey beside.
+func (s *Service) SetUp(ctx context.Context, in NewFirst) (Bootstrapped, error) {
 	var out Bootstrapped
 	if err := s.checkBootstrap(ctx, in.Secret); err != nil {
 		return out, err // before the password is hashed: guesses cost us nothing
 	}
 	now := s.k.Now()
-	u, err := newUser(gatehouse.MainRealm, NewUser{Username: in.Username, Roles: []string{policy.RoleAdmin}}, now)
+	if _, ok := gatehouse.IDTime(in.ID); !ok || !strings.HasPrefix(in.ID, "usr_") {
+		return out, errBootstrap // no page of ours made it up
+	}
+	u, err := newUser(gatehouse.MainRealm, NewUser{ID: in.ID, Username: in.Username, Email: in.Email, Roles: []string{policy.RoleAdmin}}, now)
 	if err != nil {
 		return out, err
 	}
-	realm, err := s.k.Realm(ctx, gatehouse.MainRealm)
-	if err != nil {
-		return out, err
+	actor := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username}
+	var first *passkey.First
+	if in.Passkey != nil {
+		if first, err = in.Passkey(ctx, actor); err != nil {
+			return out, err
+		}
+	} else {
+		realm, err := s.k.Realm(ctx, gatehouse.MainRealm)
+		if err != nil {
+			return out, err
+		}
+		if u.PasswordHash, err = s.c.Passwords.NewPasswordHash(ctx, realm, u, in.Password); err != nil {
+			return out, err
+		}
+		u.PasswordAt = now
 	}
-	if u.PasswordHash, err = s.c.Passwords.NewPasswordHash(ctx, realm, u, in.Password); err != nil {
-		return out, err
-	}
-	u.PasswordAt = now
 	text, id, hash := credential.MintKey(s.c.KeyPrefix, gatehouse.EnvironmentLive)
 	key := credential.Key{ID: id, Realm: u.Realm, Name: "first administrator", Hash: hash, OwnerID: u.ID,
 		Scopes: []string{gatehouse.ScopeAll}, Environment: gatehouse.EnvironmentLive,
@@ -141,16 +159,27 @@ func (s *Service) Bootstrap(ctx context.Context, in NewBootstrap) (Bootstrapped,
 		if err := tx.InsertKey(ctx, key); err != nil {
 			return err
 		}
-		actor := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username}
-		return tx.AppendEvents(ctx,
-			s.k.Event(ctx, actor, u.Realm, audit.KindAdminBootstrap, "user", u.ID),
-			s.k.Event(ctx, actor, u.Realm, audit.KindKeyCreate, "key", key.ID))
+		events := []gatehouse.Event{s.k.Event(ctx, actor, u.Realm, audit.KindAdminBootstrap, "user", u.ID),
+			s.k.Event(ctx, actor, u.Realm, audit.KindKeyCreate, "key", key.ID)}
+		if first != nil {
+			e, err := first.Store(ctx, tx)
+			if err != nil {
+				return err
+			}
+			events = append(events, e)
+		}
+		return tx.AppendEvents(ctx, events...)
 	})
 	if err != nil {
 		return Bootstrapped{}, err
 	}
 	u.Version = 1
 	return Bootstrapped{User: userView(u), APIKey: text}, nil
+}
+
+// NoAdministrator reports whether nobody administers yet.
+func (s *Service) NoAdministrator(ctx context.Context) (bool, error) {
+	return noAdministrator(ctx, s.c.Holders, "")
 }
 
 // checkBootstrap looks at the secret before anything costly is done for it.

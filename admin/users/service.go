@@ -23,6 +23,7 @@ import (
 type Config struct {
 	Kernel     *kernel.Kernel
 	Users      Reader
+	Holders    Holders
 	Run        gatehouse.Runner[Tx]
 	Bootstraps gatehouse.Runner[BootstrapTx]
 	Passwords  Passwords
@@ -127,10 +128,11 @@ type SecretWriter interface {
 	TakeSetting(ctx context.Context, name, value string) (taken bool, err error)
 }
 
-// FirstWriter stores the first administrator and his key.
+// FirstWriter stores the first administrator, his key, and his passkey.
 type FirstWriter interface {
 	InsertUser(ctx context.Context, u identity.User) error
 	InsertKey(ctx context.Context, k credential.Key) error
+	passkey.FirstWriter
 }
 
 // Passwords is what administration needs of the house's password rules.

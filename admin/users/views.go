@@ -1,10 +1,12 @@
 package users
 
 import (
+	"context"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 )
 
 // User is a person or a service as the API shows it.
@@ -102,7 +104,16 @@ type PasswordChanged struct {
 type NewBootstrap struct {
 	Secret   gatehouse.Secret `json:"secret" doc:"The one-time secret that the first start printed"`
 	Username string           `json:"username"`
+	Email    string           `json:"email,omitzero"`
 	Password gatehouse.Secret `json:"password"`
+}
+
+// NewFirst makes the first administrator in a browser: with a password, or, where Passkey is set, with that in its place.
+type NewFirst struct {
+	NewBootstrap
+	ID string // of the account: what the passkey was made for
+	// Passkey is asked once the secret is known to be right.
+	Passkey func(ctx context.Context, who *gatehouse.Principal) (*passkey.First, error)
 }
 
 // Bootstrapped is the first administrator, with an API key.

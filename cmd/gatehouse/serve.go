@@ -87,13 +87,13 @@ func (a *app) announce(s *server.Server) error {
 	out := object{"issuer": s.Issuer(), "auth": s.AuthURL(), "gateway": s.GatewayURL()}
 	secret := s.BootstrapSecret()
 	if secret != "" {
-		out["bootstrap_secret"] = secret.Reveal()
+		out["bootstrap_secret"], out["setup"] = secret.Reveal(), s.SetupURL()
 	}
 	return a.print(out, func(w io.Writer) {
 		fmt.Fprintf(w, "gatehouse is ready: auth %s, gateway %s\n", s.AuthURL(), s.GatewayURL())
 		if secret != "" {
-			fmt.Fprintf(w, "\nThere is no administrator yet. Until %s, make one with this one-time secret:\n\n  %s\n\n  %s login --bootstrap --url %s\n",
-				s.BootstrapEnd().UTC().Format("2006-01-02 15:04 MST"), secret.Reveal(), a.name(), s.AuthURL())
+			fmt.Fprintf(w, "\nThere is no administrator yet. Until %s, make one in a browser, once:\n\n  %s\n\nor with this one-time secret:\n\n  %s\n\n  %s login --bootstrap --url %s\n",
+				s.BootstrapEnd().UTC().Format("2006-01-02 15:04 MST"), s.SetupURL(), secret.Reveal(), a.name(), s.AuthURL())
 		}
 	})
 }

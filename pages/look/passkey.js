@@ -82,3 +82,21 @@ if (able && add) {
     ask(add, create);
   });
 }
+
+// The page of the first administrator. The secret stands behind the # of the link: it goes into its field, and out of the
+// address and the history.
+const setup = document.getElementById("setup");
+if (setup && location.hash.length > 1) {
+  setup.elements.secret.value = location.hash.slice(1);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+const make = document.getElementById("make-passkey");
+if (able && setup && make) {
+  document.getElementById("by-passkey").hidden = false;
+  const address = setup.dataset.ask;
+  make.addEventListener("click", () => {
+    if (!setup.reportValidity()) return;
+    setup.dataset.ask = `${address}&identifier=${encodeURIComponent(setup.elements.identifier.value)}`;
+    ask(setup, create);
+  });
+}
