@@ -121,7 +121,7 @@ func TestAdminAsViewer(t *testing.T) {
 		{"GET", "/realms"}, {"POST", "/realms", `{"name":"x` + random()[:8] + `"}`}, {"PATCH", "/realms/main", `{"title":"owned"}`},
 		{"GET", "/realms/main/users"}, {"GET", "/realms/main/users/" + victim.name}, {"POST", "/realms/main/users", `{"username":"x` + random() + `","roles":["gatehouse-admin"]}`},
 		{"PATCH", "/realms/main/users/me", `{"roles":["gatehouse-admin"]}`}, {"PATCH", "/realms/main/users/" + carol.id, `{"roles":["admin"]}`},
-		{"PATCH", "/realms/main/users/" + victim.name, `{"disabled":true}`}, {"DELETE", "/realms/main/users/" + victim.name}, {"PUT", "/realms/main/users/" + victim.name + "/password", `{}`},
+		{"PATCH", "/realms/main/users/" + victim.name, `{"disabled":true}`}, {"DELETE", "/realms/main/users/" + victim.name}, {"PUT", "/realms/main/users/" + victim.name + "/password", `{"current":"x","new":"x"}`}, {"POST", "/realms/main/users/" + victim.name + "/password/reset-link"},
 		{"POST", "/realms/main/users/" + victim.name + "/revoke"}, {"POST", "/realms/main/keys", `{"owner":"` + victim.id + `","name":"n","scopes":["*"]}`},
 		{"GET", "/realms/main/keys?owner=" + victim.id}, {"PUT", "/realms/main/roles/viewer", `{"permissions":[{"actions":["*"],"resource_type":"Document"}]}`},
 		{"PUT", "/realms/main/policies/open", `{"text":"permit(principal,action,resource);"}`}, {"GET", "/realms/main/policies"}, {"GET", "/realms/main/audit/events"},
@@ -329,8 +329,10 @@ func TestRevokedEverywhere(t *testing.T) {
 		"disabled": func(p person, _ string) {
 			w.admin(t, "PATCH", "/realms/main/users/"+p.id, object{"disabled": true}, 200)
 		},
-		"deleted":        func(p person, _ string) { w.admin(t, "DELETE", "/realms/main/users/"+p.id, nil, 204) },
-		"password reset": func(p person, _ string) { w.admin(t, "PUT", "/realms/main/users/"+p.id+"/password", object{}, 200) },
+		"deleted": func(p person, _ string) { w.admin(t, "DELETE", "/realms/main/users/"+p.id, nil, 204) },
+		"password reset": func(p person, _ string) {
+			w.admin(t, "POST", "/realms/main/users/"+p.id+"/password/reset-link", object{"end": true}, 200)
+		},
 	} {
 		p, twin := w.person(t, "main"), w.person(t, "main")
 		access, refresh := w.login(t, p)

@@ -64,7 +64,7 @@ func TestLDAP(t *testing.T) {
 		t.Errorf("the page: %d %s", status, page)
 	}
 	token := h.want("a login", "POST", "/tokens", "alice:velvet otter canyon", "", 200)["access_token"].(string)
-	h.want("a password from here", "PUT", "/admin/v1/realms/main/users/alice/password", key, `{}`, 422)
+	h.want("a password from here", "POST", "/admin/v1/realms/main/users/alice/password/reset-link", key, `{}`, 422)
 	h.want("a link to set one", "POST", "/admin/v1/realms/main/users/alice/password/reset-link", key, "", 422)
 
 	out := func(why string, status int, f users.Followed) {

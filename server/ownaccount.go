@@ -57,7 +57,7 @@ func (o ownAccount) Rename(ctx context.Context, who *gatehouse.Principal, name s
 }
 
 func (o ownAccount) ChangePassword(ctx context.Context, who *gatehouse.Principal, current, next gatehouse.Secret) error {
-	_, err := o.admin.Users.SetPassword(ctx, who, who.Realm, self, users.PasswordChange{Current: current, New: next})
+	err := o.admin.Users.SetPassword(ctx, who, who.Realm, self, users.PasswordChange{Current: current, New: next})
 	return err
 }
 

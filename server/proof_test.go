@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -247,7 +248,15 @@ func TestPanicOfRealmOnThreeNodes(t *testing.T) {
 	dead("panic")
 	call(t, "PATCH", manage+"?wait=nodes&wait_for=30s", "bearer", admin, "body", `{"disabled":false}`).want(t, "undone", 200)
 	dead("undone")
-	made, _ := call(t, "PUT", manage+"/users/anna/password?wait=nodes&wait_for=30s", "bearer", admin, "body", `{}`).want(t, "a new password", 200).json["answer"].(map[string]any)["password"].(string)
+	link, _ := call(t, "POST", manage+"/users/anna/password/reset-link", "bearer", admin).want(t, "a link", 200).json["link"].(string)
+	const made = "nine lapwings on a ploughed hill"
+	v := newVisitor(t)
+	v.get(link)
+	v.get(a.Issuer + "/realms/acme/recover/new")
+	if status, to := v.send(a.Issuer+"/realms/acme/recover/new", url.Values{"password": {made}}); status != 303 {
+		t.Fatalf("%d %s", status, to)
+	}
+	call(t, "PATCH", manage+"?wait=nodes&wait_for=30s", "bearer", admin, "body", `{"title":"Acme"}`).want(t, "everybody has heard", 200)
 	again, _ := signedIn(made)
 	for _, auth := range auths {
 		call(t, "GET", auth+"/admin/v1/realms/acme/me", "bearer", again).want(t, "a new token", 200)

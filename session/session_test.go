@@ -157,10 +157,10 @@ func TestEnds(t *testing.T) {
 		}},
 		{"by an administrator", func(h *house, id string) { h.Want(204, h.root, "DELETE", "/realms/main/users/bob/sessions/"+id, nil) }},
 		{"password changed", func(h *house, _ string) {
-			h.Want(200, bob, "PUT", "/realms/main/users/me/password", map[string]any{"current": testadmin.Password, "new": "granite.Lantern.weasel.42"})
+			h.Want(204, bob, "PUT", "/realms/main/users/me/password", map[string]any{"current": testadmin.Password, "new": "granite.Lantern.weasel.42"})
 		}},
 		{"password reset", func(h *house, _ string) {
-			h.Want(200, h.root, "PUT", "/realms/main/users/bob/password", map[string]any{})
+			h.Want(200, h.root, "POST", "/realms/main/users/bob/password/reset-link", map[string]any{"end": true})
 		}},
 		{"panic", func(h *house, _ string) {
 			if r := h.Want(200, h.root, "POST", "/realms/main/users/bob/panic", nil); r.JSON["sessions"] != 1.0 {

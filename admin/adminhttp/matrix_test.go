@@ -156,7 +156,7 @@ func TestNobodyRaisesHimself(t *testing.T) {
 		"role for himself":          {"PATCH", "/users/me", map[string]any{"roles": []string{"gatehouse-admin"}}, "admin_role_required"},
 		"role for another":          {"PATCH", "/users/bob", map[string]any{"roles": []string{"gatehouse-admin"}}, "admin_grant_denied"},
 		"new account with a role":   {"POST", "/users", map[string]any{"username": "eve", "roles": []string{"gatehouse-admin"}}, "admin_grant_denied"},
-		"administrator's password":  {"PUT", "/users/root/password", map[string]any{}, "admin_role_required"},
+		"administrator's password":  {"POST", "/users/root/password/reset-link", map[string]any{}, "admin_role_required"},
 		"disable the administrator": {"PATCH", "/users/root", map[string]any{"disabled": true}, "admin_role_required"},
 		"delete the administrator":  {"DELETE", "/users/root", nil, "admin_role_required"},
 		"administrator's key":       {"POST", "/keys", map[string]any{"name": "k", "owner": "root", "scopes": []string{"*"}}, ""},

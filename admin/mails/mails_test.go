@@ -37,7 +37,7 @@ func TestNotices(t *testing.T) {
 	ann := h.Person(root, "main", "ann")
 	h.Want(200, root, "PATCH", "/realms/main/users/"+ann, map[string]any{"email": "ann@example.com"})
 	h.Want(200, root, "PATCH", "/realms/main/users/root", map[string]any{"email": "root@example.com"})
-	h.Want(200, root, "PUT", "/realms/main/users/"+ann+"/password", map[string]any{})
+	h.Want(200, root, "POST", "/realms/main/users/"+ann+"/password/reset-link", nil)
 	if got := listed(h, root); len(got) > 0 {
 		t.Errorf("while mail is off: %q", got)
 	}
@@ -51,14 +51,20 @@ func TestNotices(t *testing.T) {
 			t.Errorf("%s: %q, not %q", what, got, want)
 		}
 	}
-	password := h.Want(200, root, "PUT", "/realms/main/users/"+ann+"/password", map[string]any{}).Str("password")
-	step("reset", "password_reset ann@example.com")
-	own := "ann:" + password
+	const own = "ann:" + testadmin.Password
+	for kind, end := range map[string]bool{"password_reset": true, "reset_link_by": false} {
+		if r := h.Want(200, root, "POST", "/realms/main/users/"+ann+"/password/reset-link", map[string]any{"end": end}); r.JSON["sent"] != true || r.Str("link") != "" {
+			t.Errorf("%s", r.Body)
+		}
+		step(kind, kind+" ann@example.com")
+	}
+	h.SetPassword(root, "main", "ann", testadmin.Password)
+	step("set by a link", "password_changed ann@example.com")
 	h.Want(401, own, "PUT", "/realms/main/users/me/password", map[string]any{"current": "wrong", "new": testadmin.Password})
 	step("a wrong current password")
-	h.Want(200, own, "PUT", "/realms/main/users/me/password", map[string]any{"current": password, "new": testadmin.Password})
+	h.Want(204, own, "PUT", "/realms/main/users/me/password", map[string]any{"current": testadmin.Password, "new": "four herons on a gravel bank"})
 	step("her own", "password_changed ann@example.com")
-	_, key := h.Key("ann:"+testadmin.Password, "main", "me")
+	_, key := h.Key("ann:four herons on a gravel bank", "main", "me")
 	step("her own key", "key_created ann@example.com")
 	_, _ = h.Key(root, "main", ann)
 	step("a key by another", "key_created ann@example.com", "key_created root@example.com")

@@ -85,7 +85,8 @@ func TestPanic(t *testing.T) {
 		t.Errorf("%s", r.Body)
 	}
 
-	held = map[string]string{"password": "anna:" + h.Want(200, root, "PUT", acme+"/users/anna/password", map[string]any{}).Str("password")}
+	h.SetPassword(root, "acme", "anna", testadmin.Password)
+	held = map[string]string{"password": "anna:" + testadmin.Password}
 	held["key"], _ = h.Key(root, "acme", id, "*")
 	held["token"] = opened().AccessToken.Reveal()
 	for what, credential := range held {

@@ -89,52 +89,67 @@ func (s *Service) AskReset(ctx context.Context, realm, username string) error {
 	case err != nil:
 		return err
 	}
-	_, err = s.sendLink(ctx, nil, u)
+	_, err = s.sendLink(ctx, nil, u, ResetOrder{})
 	return err
 }
 
-// StartReset sends a person a link to set a new password by, at an administrator's word. The
-// password stays as it is until then, and nobody else learns the new one. Errors: mail_off,
-// no_email, service_has_no_password, password_in_directory.
-func (s *Service) StartReset(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string) error {
+// StartReset has a person set a new password, at an administrator's word: a link is sent to the
+// address of the account. Where nobody can be written to (no mail is sent, or the account has no
+// address) the link is answered, this once, for the administrator to hand over. He learns no
+// password. The one of now counts until another one is set, unless it is to end.
+// Errors: no_email, service_has_no_password, password_in_directory.
+func (s *Service) StartReset(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string, in ResetOrder) (ResetStarted, error) {
 	u, err := s.touch(ctx, actor, policy.AdminWrite, realm, idOrName)
 	if err == nil {
 		err = kept(u)
 	}
-	switch {
-	case err != nil:
-		return err
-	case !s.c.Mail.On():
-		return mail.ErrOff
+	if err != nil {
+		return ResetStarted{}, err
 	}
-	sent, err := s.sendLink(ctx, actor, u)
-	if err == nil && !sent {
+	out, err := s.sendLink(ctx, actor, u, in)
+	if err == nil && !out.Sent && out.Link == "" {
 		err = errNoAddress
 	}
-	return err
+	return out, err
 }
 
-// sendLink makes a link and queues the message that has it; sent is false where none was
-// queued, and then there is no link.
-func (s *Service) sendLink(ctx context.Context, actor *gatehouse.Principal, u identity.User) (sent bool, err error) {
+// sendLink makes a link and queues the message that has it. Where none is queued there is no link, but
+// for an administrator, who is shown it where nobody can be written to.
+func (s *Service) sendLink(ctx context.Context, actor *gatehouse.Principal, u identity.User, in ResetOrder) (out ResetStarted, err error) {
 	text := rand.Text() // 130 bits (SP 800-63B-4 §4.2.2 asks for 112 where nobody counts tries)
 	record := once.Record{Kind: once.KindReset, Key: credential.HashKey(text)}
+	link := gatehouse.Secret(s.c.Links.NewPassword(u.Realm) + "?code=" + text)
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		now, err := s.unchanged(ctx, tx, &u)
 		if err != nil {
 			return err
 		}
 		record.ExpiresAt = now.Add(ResetLinkFor)
-		m := mail.Message{Kind: mail.KindResetLink, Realm: u.Realm, To: u.Email,
-			Data: mail.Data{Account: u.Username, At: now, Ends: record.ExpiresAt, Link: s.c.Links.NewPassword(u.Realm) + "?code=" + text}}
-		if actor.Authenticated() {
-			m.Kind, m.Data.By = mail.KindResetSent, actor.Name
+		out = ResetStarted{ExpiresAt: record.ExpiresAt}
+		e := s.k.Event(ctx, actor, u.Realm, audit.KindUserResetLink, "user", u.ID)
+		if actor.Authenticated() && (u.Email == "" || !s.c.Mail.On()) {
+			out.Link, e.Reason = link, "shown"
 		} else {
-			m.Once = "reset " + u.ID + " " + strconv.FormatInt(now.UnixNano()/int64(resetEvery), 10)
+			m := mail.Message{Kind: mail.KindResetLink, Realm: u.Realm, To: u.Email,
+				Data: mail.Data{Account: u.Username, At: now, Ends: record.ExpiresAt, Link: link.Reveal()}}
+			switch {
+			case !actor.Authenticated():
+				m.Once = "reset " + u.ID + " " + strconv.FormatInt(now.UnixNano()/int64(resetEvery), 10)
+			case in.End:
+				m.Kind, m.Data.By = mail.KindPasswordReset, actor.Name
+			default:
+				m.Kind, m.Data.By = mail.KindResetSent, actor.Name
+			}
+			id, err := s.c.Mail.Put(ctx, tx, m)
+			if err != nil || id == "" {
+				return err
+			}
+			out.Sent = true
 		}
-		id, err := s.c.Mail.Put(ctx, tx, m)
-		if err != nil || id == "" {
-			return err
+		if in.End {
+			if err := s.endPassword(ctx, tx, actor, &u, now); err != nil {
+				return err
+			}
 		}
 		plain, err := json.Marshal(reset{User: u.ID, Email: u.Email, PasswordAt: u.PasswordAt})
 		if err != nil {
@@ -146,10 +161,30 @@ func (s *Service) sendLink(ctx context.Context, actor *gatehouse.Principal, u id
 		if err := tx.PutOnce(ctx, record); err != nil {
 			return err
 		}
-		sent = true
-		return tx.AppendEvents(ctx, s.k.Event(ctx, actor, u.Realm, audit.KindUserResetLink, "user", u.ID))
+		return tx.AppendEvents(ctx, e)
 	})
-	return sent && err == nil, err
+	if err != nil {
+		return ResetStarted{}, err
+	}
+	return out, nil
+}
+
+// endPassword takes the password of an account away, and ends every login.
+func (s *Service) endPassword(ctx context.Context, tx Tx, actor *gatehouse.Principal, u *identity.User, now time.Time) error {
+	u.PasswordHash, u.PasswordAt, u.UpdatedAt = "", now, now
+	if err := tx.UpdateUser(ctx, *u); err != nil {
+		return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
+	}
+	if _, _, err := s.endLogins(ctx, tx, actor, *u, now); err != nil {
+		return err
+	}
+	e := s.k.Event(ctx, actor, u.Realm, audit.KindUserPassword, "user", u.ID)
+	e.Reason = "ended"
+	if err := tx.AppendEvents(ctx, e); err != nil {
+		return err
+	}
+	_, err := s.unchanged(ctx, tx, u) // its times as they are stored, which a link is compared with
+	return err
 }
 
 // ResetOf tells whose password the text of a link sets, and uses nothing up: programs that

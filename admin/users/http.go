@@ -49,17 +49,20 @@ func (s *Service) Operations(a *adminhttp.API) {
 			return &adminhttp.None{}, s.Delete(ctx, actor, in.Realm, in.User)
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPut, Path: "/realms/{realm}/users/{user}/password", ID: "set-password", Tag: "users", Conflicts: true,
-		Summary: "Change one's own password, or reset somebody's to a random one; every login ends"},
+		Summary: "Change one's own password; every login ends"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			adminhttp.UserPath
 			Body PasswordChange
-		}) (*adminhttp.Out[PasswordChanged], error) {
-			return adminhttp.Answer(s.SetPassword(ctx, actor, in.Realm, in.User, in.Body))
+		}) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.SetPassword(ctx, actor, in.Realm, in.User, in.Body)
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/password/reset-link", ID: "send-reset-link", Tag: "users", Conflicts: true,
-		Summary: "Send a person a link to set a new password by; the old one counts until then"},
-		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
-			return &adminhttp.None{}, s.StartReset(ctx, actor, in.Realm, in.User)
+		Summary: "Have a person set a new password by a link, which is sent, or answered where there is nowhere to send it"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.UserPath
+			Body *ResetOrder
+		}) (*adminhttp.Out[ResetStarted], error) {
+			return adminhttp.Answer(s.StartReset(ctx, actor, in.Realm, in.User, adminhttp.Given(in.Body)))
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/email/link", ID: "send-address-link", Tag: "users", Conflicts: true,
 		Summary: "Send a link to the e-mail address of an account, by which it is verified"},

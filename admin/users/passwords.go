@@ -13,51 +13,39 @@ import (
 )
 
 var (
-	errNotChosen  = gatehouse.E(gatehouse.Unprocessable, "password_not_chosen_here", "Other people's passwords are not chosen by administrators; leave the member new out to get a random one.")
+	errNotChosen  = gatehouse.E(gatehouse.Unprocessable, "password_not_chosen_here", "Nobody sets somebody else's password; start a reset, and the person chooses one.")
 	errElsewhere  = gatehouse.E(gatehouse.Unprocessable, "password_in_directory", "The password of this account is in the organization's directory, and is changed there.")
 	errNoPassword = gatehouse.E(gatehouse.Unprocessable, "service_has_no_password", "Services have no password; give them an API key.")
 )
 
-// SetPassword changes one's own password (Current and New), or resets somebody
-// else's to a random one that is shown once. Either way every login of the
-// account ends in the same transaction. Errors: invalid_credentials for a wrong
-// current password, those of a new password.
-func (s *Service) SetPassword(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string, in PasswordChange) (PasswordChanged, error) {
+// SetPassword changes one's own password. Every login of the account ends in the same
+// transaction. Nobody sets another one's, nor makes a random one that two would know
+// (ASVS 6.4.6): [Service.StartReset]. Errors: password_not_chosen_here, invalid_credentials for
+// a wrong current password, those of a new password.
+func (s *Service) SetPassword(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string, in PasswordChange) error {
 	id := s.Resolve(ctx, actor, realm, idOrName)
-	own := kernel.IsSelf(actor, realm, id) && in.New != ""
-	var u identity.User
-	var err error
-	if own {
-		u, err = s.ownPassword(ctx, actor, in)
-	} else {
-		u, err = s.touch(ctx, actor, policy.AdminWrite, realm, id)
-		if err == nil && in.New != "" {
-			err = errNotChosen
+	if !kernel.IsSelf(actor, realm, id) {
+		if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, id); err != nil {
+			return err
 		}
+		return errNotChosen
 	}
+	u, err := s.ownPassword(ctx, actor, in)
 	if err != nil {
-		return PasswordChanged{}, err
+		return err
 	}
 	if err := kept(u); err != nil {
-		return PasswordChanged{}, err
+		return err
 	}
 	rl, err := s.k.Realm(ctx, realm)
 	if err != nil {
-		return PasswordChanged{}, err
-	}
-	var shown gatehouse.Secret
-	if !own {
-		shown = generatePassword()
-		in.New = shown
+		return err
 	}
 	hash, err := s.c.Passwords.NewPasswordHash(ctx, rl, u, in.New)
 	if err != nil {
-		return PasswordChanged{}, err
+		return err
 	}
-	if err := s.storePassword(ctx, actor, u, hash, own); err != nil {
-		return PasswordChanged{}, err
-	}
-	return PasswordChanged{Password: shown}, nil
+	return s.storePassword(ctx, actor, u, hash)
 }
 
 // kept refuses accounts that have no password here.
@@ -87,14 +75,14 @@ func (s *Service) ownPassword(ctx context.Context, actor *gatehouse.Principal, i
 	return u, s.c.Passwords.CheckPassword(ctx, u, in.Current)
 }
 
-func (s *Service) storePassword(ctx context.Context, actor *gatehouse.Principal, u identity.User, hash string, own bool) error {
+func (s *Service) storePassword(ctx context.Context, actor *gatehouse.Principal, u identity.User, hash string) error {
 	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		was := u.PasswordHash
 		now, err := s.unchanged(ctx, tx, &u)
 		if err != nil {
 			return err
 		}
-		if own && u.PasswordHash != was {
+		if u.PasswordHash != was {
 			return gatehouse.ErrVersionConflict // the current password that was checked is not the current one
 		}
 		u.PasswordHash, u.PasswordAt, u.UpdatedAt = hash, now, now
@@ -104,18 +92,10 @@ func (s *Service) storePassword(ctx context.Context, actor *gatehouse.Principal,
 		if _, _, err := s.endLogins(ctx, tx, actor, u, now); err != nil {
 			return err
 		}
-		e := s.k.Event(ctx, actor, u.Realm, audit.KindUserPassword, "user", u.ID)
-		if !own {
-			e.Reason = "reset"
-		}
-		kind := mail.KindPasswordChanged
-		if !own {
-			kind = mail.KindPasswordReset
-		}
-		if err := s.tell(ctx, tx, actor, u, kind, now); err != nil {
+		if err := s.tell(ctx, tx, actor, u, mail.KindPasswordChanged, now); err != nil {
 			return err
 		}
-		return tx.AppendEvents(ctx, e)
+		return tx.AppendEvents(ctx, s.k.Event(ctx, actor, u.Realm, audit.KindUserPassword, "user", u.ID))
 	})
 }
 

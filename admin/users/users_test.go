@@ -120,7 +120,7 @@ func TestUserLifecycle(t *testing.T) {
 		if r := h.Call("bob:"+first, "PUT", "/realms/main/users/me/password", map[string]any{"current": "wrong", "new": "granite.Lantern.weasel.42"}); r.Status != 401 {
 			t.Fatalf("wrong current password: %d %s", r.Status, r.Body)
 		}
-		h.Want(200, "bob:"+first, "PUT", "/realms/main/users/me/password", map[string]any{"current": first, "new": "granite.Lantern.weasel.42"})
+		h.Want(204, "bob:"+first, "PUT", "/realms/main/users/me/password", map[string]any{"current": first, "new": "granite.Lantern.weasel.42"})
 		h.Want(401, "bob:"+first, "GET", "/me", nil)
 		h.Want(200, "bob:granite.Lantern.weasel.42", "GET", "/me", nil)
 	})
@@ -138,12 +138,28 @@ func TestUserLifecycle(t *testing.T) {
 		h.Want(403, mine, "PATCH", "/realms/main/users/me", map[string]any{"display_name": "by a key that leaked"})
 	})
 	t.Run("administrators choose no passwords", func(t *testing.T) {
-		if r := h.Call(key, "PUT", "/realms/main/users/bob/password", map[string]any{"new": "chosen-by-somebody-else"}); r.Status != 422 || r.Str("code") != "password_not_chosen_here" {
+		if r := h.Call(key, "PUT", "/realms/main/users/bob/password", map[string]any{"current": "granite.Lantern.weasel.42", "new": "chosen-by-somebody-else"}); r.Status != 422 || r.Str("code") != "password_not_chosen_here" {
 			t.Fatalf("%d %s", r.Status, r.Body)
 		}
-		reset := h.Want(200, key, "PUT", "/realms/main/users/bob/password", map[string]any{}).Str("password")
+		// No mail is sent here: the link is shown, once, and then it is the person who has it.
+		link := h.Want(200, key, "POST", "/realms/main/users/bob/password/reset-link", nil).Str("link")
+		h.Want(200, "bob:granite.Lantern.weasel.42", "GET", "/me", nil)
+		ended := h.Want(200, key, "POST", "/realms/main/users/bob/password/reset-link", map[string]any{"end": true})
 		h.Want(401, "bob:granite.Lantern.weasel.42", "GET", "/me", nil)
-		h.Want(200, "bob:"+reset, "GET", "/me", nil)
+		if ended.JSON["sent"] != false || time.Until(testadmin.Must(time.Parse(time.RFC3339, ended.Str("expires_at")))) > time.Hour {
+			t.Errorf("%s", ended.Body)
+		}
+		const next = "seven plovers near the weir"
+		code := func(link string) gatehouse.Secret {
+			_, code, _ := strings.Cut(link, "?code=")
+			return gatehouse.Secret(code)
+		}
+		for i, text := range []string{link, ended.Str("link"), ended.Str("link")} { // of before, good, used
+			if err := h.Admin.Users.Reset(t.Context(), "main", code(text), next); (err == nil) != (i == 1) || err != nil && gatehouse.CodeOf(err) != "reset_link_invalid" {
+				t.Errorf("link %d: %v", i, err)
+			}
+		}
+		h.Want(200, "bob:"+next, "GET", "/me", nil)
 	})
 	t.Run("import", func(t *testing.T) {
 		hash := string(testadmin.Must(bcrypt.GenerateFromPassword([]byte("short"), 10)))
@@ -194,7 +210,7 @@ func TestEndsLogins(t *testing.T) {
 		},
 		"delete": func(h *testadmin.House, key string) { h.Want(204, key, "DELETE", "/realms/main/users/bob", nil) },
 		"reset": func(h *testadmin.House, key string) {
-			h.Want(200, key, "PUT", "/realms/main/users/bob/password", map[string]any{})
+			h.Want(200, key, "POST", "/realms/main/users/bob/password/reset-link", map[string]any{"end": true})
 		},
 		"revoke": func(h *testadmin.House, key string) { h.Want(204, key, "POST", "/realms/main/users/bob/revoke", nil) },
 		"cut-off": func(h *testadmin.House, key string) {

@@ -88,16 +88,22 @@ type UserPatch struct {
 	Version       *int64          `json:"version,omitempty" doc:"When present, the change is refused unless the account still has this version"`
 }
 
-// PasswordChange sets a password. Without New a random one is made and shown
-// once; an administrator does not choose other people's passwords (ASVS 6.4.6).
+// PasswordChange sets one's own password.
 type PasswordChange struct {
-	Current gatehouse.Secret `json:"current,omitempty" doc:"Required when changing one's own"`
-	New     gatehouse.Secret `json:"new,omitempty" doc:"Only for one's own; absent resets to a random one, shown once"`
+	Current gatehouse.Secret `json:"current,omitempty"`
+	New     gatehouse.Secret `json:"new,omitempty"`
 }
 
-// PasswordChanged answers a reset with the password that was made.
-type PasswordChanged struct {
-	Password gatehouse.Secret `json:"password,omitempty" doc:"Shown this once, when it was generated"`
+// ResetOrder starts a reset of somebody's password.
+type ResetOrder struct {
+	End bool `json:"end,omitempty" doc:"The password of now ends at once, and every login with it, not only when another one is set"`
+}
+
+// ResetStarted says where the link to set a new password went.
+type ResetStarted struct {
+	Sent      bool             `json:"sent" doc:"To the e-mail address of the account"`
+	Link      gatehouse.Secret `json:"link,omitempty" doc:"Shown this once, where no mail is sent or the account has no address; it works once"`
+	ExpiresAt time.Time        `json:"expires_at" doc:"When the link ends"`
 }
 
 // NewBootstrap makes the first administrator.

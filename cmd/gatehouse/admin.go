@@ -50,7 +50,7 @@ factors, its logins and its other keys are ended. Other accounts stay as they ar
 Next:
   %[5]s serve --config %[6]s   # start the server again
   %[5]s login                  # asks for the key
-  %[5]s user password %[1]s --reset
+  %[5]s user reset %[1]s
   %[5]s audit list --kind admin.
 `, printable(got.User.Username), was, got.ExpiresAt.Local().Format("2006-01-02 15:04 MST"), got.APIKey.Reveal(), a.name(), config)
 			})

@@ -118,7 +118,7 @@ func (a *app) panicUndo() *cobra.Command {
 			if err := a.call(c.Context(), "PATCH", a.realmPath(), object{"disabled": false}, nil); err != nil {
 				return err
 			}
-			return a.done("realm %s is enabled; what was ended in it stays ended: an account needs a new password ('user password'), or a new key", args[0])
+			return a.done("realm %s is enabled; what was ended in it stays ended: an account needs a new password ('user reset'), or a new key", args[0])
 		},
 	})
 	return c

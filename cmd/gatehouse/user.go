@@ -9,7 +9,7 @@ import (
 
 func (a *app) userCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "People and services: create, import, list, change, disable"}
-	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userVerify(), a.userInvite(), a.userInvitations(), a.userFactors(), a.userPasskeys(),
+	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userReset(), a.userVerify(), a.userInvite(), a.userInvitations(), a.userFactors(), a.userPasskeys(),
 		&cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("users"), nil, "id", "username", "kind", "roles", "disabled")
 		}},
@@ -150,43 +150,55 @@ func (a *app) userSet() *cobra.Command {
 }
 
 func (a *app) userPassword() *cobra.Command {
-	var reset, link bool
-	c := &cobra.Command{
+	return &cobra.Command{
 		Use:   "password USER",
-		Short: "Change your own password, or have somebody set a new one by a link in a mail; or reset it to one that is shown once",
+		Short: "Change your own password; for somebody else: user reset",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if link {
-				if err := a.call(c.Context(), "POST", a.realmPath("users", args[0], "password", "reset-link"), nil, nil); err != nil {
-					return err
-				}
-				return a.done("a link to set a new password is on its way to %s; the old one counts until then", args[0])
-			}
-			body := object{}
-			if !reset {
-				current, err := a.readPassword("Current password")
-				if err != nil {
-					return err
-				}
-				next, err := a.readPassword("New password")
-				if err != nil {
-					return err
-				}
-				body = object{"current": current.Reveal(), "new": next.Reveal()}
-			}
-			var out object
-			if err := a.call(c.Context(), "PUT", a.realmPath("users", args[0], "password"), body, &out); err != nil {
+			current, err := a.readPassword("Current password")
+			if err != nil {
 				return err
 			}
-			if reset {
-				return a.showSecret(out, "", "password")
+			next, err := a.readPassword("New password")
+			if err != nil {
+				return err
+			}
+			if err := a.call(c.Context(), "PUT", a.realmPath("users", args[0], "password"), object{"current": current.Reveal(), "new": next.Reveal()}, nil); err != nil {
+				return err
 			}
 			return a.done("the password of %s is changed; every other session is ended", args[0])
 		},
 	}
-	c.Flags().BoolVar(&reset, "reset", false, "make a new password and show it once (administrators)")
-	c.Flags().BoolVar(&link, "link", false, "send a link by which the person sets a new password (administrators)")
-	c.MarkFlagsMutuallyExclusive("reset", "link")
+}
+
+func (a *app) userReset() *cobra.Command {
+	var end bool
+	c := &cobra.Command{
+		Use:   "reset USER",
+		Short: "Have a user set a new password by a link: sent to the user, or shown once where there is no address to send it to",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("users", args[0], "password", "reset-link"), object{"end": end}, &out); err != nil {
+				return err
+			}
+			old := "the old one counts until then"
+			if end {
+				old = "the old one is ended"
+			}
+			link, _ := out["link"].(string)
+			if link == "" {
+				return a.done("a link to set a new password is on its way to %s; %s", args[0], old)
+			}
+			if a.json {
+				return a.printJSON(out)
+			}
+			fmt.Fprintf(a.out, "\n%s\n\n", printable(link))
+			fmt.Fprintf(a.errOut, "Hand this link to %s now: whoever opens it sets the password, once, within the hour; %s.\n", printable(args[0]), old)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&end, "end", false, "end the password of now, and every login, at once")
 	return c
 }
 

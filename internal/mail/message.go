@@ -23,7 +23,7 @@ type Kind string
 const (
 	KindTest            Kind = "test"             // somebody tries whether mail arrives
 	KindPasswordChanged Kind = "password_changed" // by the person
-	KindPasswordReset   Kind = "password_reset"   // by an administrator
+	KindPasswordReset   Kind = "password_reset"   // ended by an administrator: a link to set another one
 	KindResetLink       Kind = "reset_link"       // somebody says that he has forgotten the password
 	KindResetSent       Kind = "reset_link_by"    // the same, by an administrator
 	KindAddressLink     Kind = "address_link"     // whoever reads it has the address

@@ -389,6 +389,18 @@ func (h *House) Person(key, realm, name string, roles ...string) string {
 	return h.Want(201, key, "POST", "/realms/"+realm+"/users", map[string]any{"username": name, "password": Password, "roles": roles}).Str("user", "id")
 }
 
+// SetPassword has a person set a password by a link, for which no mail is needed.
+func (h *House) SetPassword(as, realm, who string, password gatehouse.Secret) {
+	h.t.Helper()
+	set := h.MailSet.Swap(nil)
+	link := h.Want(200, as, "POST", "/realms/"+realm+"/users/"+who+"/password/reset-link", nil).Str("link")
+	h.MailSet.Store(set)
+	_, code, _ := strings.Cut(link, "?code=")
+	if err := h.Admin.Users.Reset(h.t.Context(), realm, gatehouse.Secret(code), password); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // Key makes an API key for an owner and returns its text and id.
 func (h *House) Key(as, realm, owner string, scopes ...string) (text, id string) {
 	h.t.Helper()
