@@ -69,6 +69,23 @@ func (s *Service) Operations(a *adminhttp.API) {
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.SendAddressLink(ctx, actor, in.Realm, in.User)
 		})
+	s.invitationOperations(a)
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/revoke", ID: "revoke-user", Tag: "users", Conflicts: true,
+		Summary: "End every login and token of a user; keys and password stay"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.Revoke(ctx, actor, in.Realm, in.User)
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/panic", ID: "panic-user", Tag: "users", Conflicts: true,
+		Summary: "End everything that a user holds, and disable the account: logins, tokens, keys, password"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.UserPath
+			Body *kernel.PanicOrder
+		}) (*adminhttp.Out[Panicked], error) {
+			return adminhttp.Answer(s.Panic(ctx, actor, in.Realm, in.User, adminhttp.Given(in.Body)))
+		})
+}
+
+func (s *Service) invitationOperations(a *adminhttp.API) {
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: "/realms/{realm}/invitations", ID: "list-invitations", Tag: "users",
 		Summary: "Invitations that wait; there are at most 200"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.RealmPath) (*adminhttp.Out[kernel.Page[Invitation]], error) {
@@ -89,18 +106,5 @@ func (s *Service) Operations(a *adminhttp.API) {
 			Invitation string `path:"invitation" maxLength:"64" doc:"Id of the invitation"`
 		}) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.Uninvite(ctx, actor, in.Realm, in.Invitation)
-		})
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/revoke", ID: "revoke-user", Tag: "users", Conflicts: true,
-		Summary: "End every login and token of a user; keys and password stay"},
-		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {
-			return &adminhttp.None{}, s.Revoke(ctx, actor, in.Realm, in.User)
-		})
-	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/panic", ID: "panic-user", Tag: "users", Conflicts: true,
-		Summary: "End everything that a user holds, and disable the account: logins, tokens, keys, password"},
-		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
-			adminhttp.UserPath
-			Body *kernel.PanicOrder
-		}) (*adminhttp.Out[Panicked], error) {
-			return adminhttp.Answer(s.Panic(ctx, actor, in.Realm, in.User, adminhttp.Given(in.Body)))
 		})
 }
