@@ -32,10 +32,6 @@ func (e *ElsewhereRefused) Error() string { return e.Reason }
 
 // Reasons in events of people whom the source knows and the realm refuses.
 const (
-	// ReasonOtherName: the source found somebody by a name that is not the person's username,
-	// such as an address or another spelling. Each name has failed attempts of its own, so one
-	// account must not have many.
-	ReasonOtherName = "directory_other_name"
 	// ReasonOtherEntry: the account of this name is that of another entry, which had the name before.
 	ReasonOtherEntry = "directory_other_entry"
 )
@@ -43,7 +39,7 @@ const (
 // Foreign is a person as a source tells of them.
 type Foreign struct {
 	ID          string // stays with the person; compared exactly
-	Usernames   []string
+	Username    string // what was typed, as the source has it
 	DisplayName string
 	Email       string
 	PasswordAt  time.Time // zero: the source does not tell
@@ -156,14 +152,13 @@ func (s *Service) admit(ctx context.Context, a Attempt, u User, who Foreign) (Us
 func (s *Service) named(a Attempt, who Foreign) (string, error) {
 	_, asked, err := NormalizeUsername(a.Username)
 	if err != nil {
-		return "", &ElsewhereRefused{Reason: ReasonOtherName}
+		return "", err
 	}
-	for _, text := range who.Usernames {
-		if name, key, err := NormalizeUsername(text); err == nil && key == asked {
-			return name, nil
-		}
+	name, key, err := NormalizeUsername(who.Username)
+	if err == nil && key != asked {
+		err = errors.New("the source answered for somebody of another name")
 	}
-	return "", &ElsewhereRefused{Reason: ReasonOtherName}
+	return name, err
 }
 
 func (s *Service) keep(ctx context.Context, tx Tx, a Attempt, who Foreign, name string) (User, error) {

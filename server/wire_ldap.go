@@ -31,7 +31,7 @@ func newLDAP(all map[string]config.LDAP, note func(key string, err error) bool) 
 	made := ldapDirectories{}
 	for realm, l := range all {
 		key := "ldap." + realm
-		cfg := ldap.Config{Search: l.Search}
+		cfg := ldap.Config{Search: l.Search, Same: sameUsername}
 		cfg.Password = func() (string, error) { return mail.ReadPassword(l.PasswordFile) }
 		if l.CAFile != "" {
 			var err error
@@ -46,6 +46,13 @@ func newLDAP(all map[string]config.LDAP, note func(key string, err error) bool) 
 		}
 	}
 	return made
+}
+
+// sameUsername reports whether two names are one username.
+func sameUsername(a, b string) bool {
+	_, x, err := identity.NormalizeUsername(a)
+	_, y, err2 := identity.NormalizeUsername(b)
+	return err == nil && err2 == nil && x == y
 }
 
 // watched adds the figures of all directories to what the metrics watch.
@@ -145,7 +152,7 @@ func (d ldapDirectories) Authenticate(ctx context.Context, realm, username strin
 	case err != nil:
 		return identity.Foreign{}, from.named(err)
 	}
-	who := identity.Foreign{ID: e.ID, Usernames: e.Usernames, DisplayName: e.DisplayName, Email: e.Email, PasswordAt: e.PasswordAt}
+	who := identity.Foreign{ID: e.ID, Username: e.Username, DisplayName: e.DisplayName, Email: e.Email, PasswordAt: e.PasswordAt}
 	for _, g := range from.groups {
 		member := false
 		for _, dn := range e.Groups {

@@ -43,6 +43,8 @@ type Search struct {
 type Config struct {
 	Search
 	Roots *x509.CertPool // nil: the system's
+	// Same reports whether a value of UsernameAttribute is the name that was typed.
+	Same func(typed, value string) bool
 	// Password is that of BindDN; it is read for each question.
 	Password func() (string, error)
 }

@@ -18,8 +18,9 @@ const (
 	maxWaiting = 64
 	// pause is how long nobody asks a directory that could not be asked.
 	pause = 2 * time.Second
-	// maxAnswer bounds what a directory sends in one question, in bytes.
-	maxAnswer = 4 << 20
+	// maxAnswer bounds what a directory sends in one question, in bytes. In memory it may be a hundred times
+	// as much: the parser makes an object of each two bytes.
+	maxAnswer = 512 << 10
 )
 
 var (

@@ -42,6 +42,10 @@ const (
 	ReasonRefused   Reason = "directory_refused"   // the bind: wrong, locked, expired, disabled
 	ReasonDisabled  Reason = "directory_disabled"  // right, and the entry says that it is disabled
 	ReasonMustReset Reason = "directory_must_reset"
+	// ReasonOtherName: somebody was found by a name that is not the person's username, such as an
+	// address or another spelling. Each name has failed attempts of its own, so one account must not
+	// have many: the password is not tried.
+	ReasonOtherName Reason = "directory_other_name"
 	ReasonEmpty     Reason = "directory_empty_password"
 )
 
@@ -60,7 +64,7 @@ type Entry struct {
 	DN string
 	// ID stays with the person whatever the DN becomes.
 	ID          string
-	Usernames   []string // all values of the attribute
+	Username    string // the value of the attribute that is what was typed
 	DisplayName string
 	Email       string
 	Groups      []string // their DNs
@@ -90,8 +94,8 @@ func New(cfg Config) (*Directory, error) {
 	if wrong != nil {
 		return nil, wrong
 	}
-	if cfg.Password == nil || cfg.Timeout <= 0 || cfg.UsernameAttribute == "" {
-		return nil, errors.New("ldap: password, time-out and the attribute of usernames are required")
+	if cfg.Password == nil || cfg.Same == nil || cfg.Timeout <= 0 || cfg.UsernameAttribute == "" {
+		return nil, errors.New("ldap: password, comparison of names, time-out and the attribute of usernames are required")
 	}
 	s, err := parseURL(cfg.URL)
 	if err != nil {
@@ -136,6 +140,9 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 		if err != nil {
 			return err
 		}
+		if e, err = d.entry(found, username); err != nil {
+			return err
+		}
 		if err := bindAs(c, found.DN, password); err != nil {
 			return err
 		}
@@ -147,9 +154,6 @@ func (d *Directory) Authenticate(ctx context.Context, username, password string)
 		// With OpenLDAP's password policy the bind succeeds, and all that may follow is a new password.
 		if strings.EqualFold(found.GetEqualFoldAttributeValue(attrReset), "TRUE") {
 			return &Refusal{Reason: ReasonMustReset}
-		}
-		if e, err = d.entry(found); err != nil {
-			return err
 		}
 		if d.cfg.GroupFilter != "" {
 			more, err := d.groups(c, username, found.DN)
@@ -200,6 +204,8 @@ func (d *Directory) find(c *conn, username string) (*ldap.Entry, error) {
 		return nil, err
 	case len(list) == 0:
 		return nil, &Refusal{Reason: ReasonUnknown}
+	case !slices.ContainsFunc(list[0].GetEqualFoldAttributeValues(d.cfg.UsernameAttribute), func(v string) bool { return d.cfg.Same(username, v) }):
+		return nil, &Refusal{Reason: ReasonOtherName}
 	case list[0].DN == "":
 		return nil, errors.New("the directory's entry has no name") // to bind with it would be anonymous
 	}
@@ -231,8 +237,12 @@ func bindAs(c *conn, dn, password string) error {
 	return err
 }
 
-func (d *Directory) entry(found *ldap.Entry) (Entry, error) {
-	e := Entry{DN: found.DN, Usernames: found.GetEqualFoldAttributeValues(d.cfg.UsernameAttribute), PasswordAt: changed(found)}
+func (d *Directory) entry(found *ldap.Entry, username string) (Entry, error) {
+	e := Entry{DN: found.DN, PasswordAt: changed(found)}
+	names := found.GetEqualFoldAttributeValues(d.cfg.UsernameAttribute)
+	if i := slices.IndexFunc(names, func(v string) bool { return d.cfg.Same(username, v) }); i >= 0 {
+		e.Username = names[i]
+	}
 	if d.cfg.NameAttribute != "" {
 		e.DisplayName = found.GetEqualFoldAttributeValue(d.cfg.NameAttribute)
 	}
@@ -296,12 +306,20 @@ func changed(e *ldap.Entry) time.Time {
 	return time.Time{}
 }
 
-// SameDN reports whether two names are of one entry.
+// SameDN reports whether two names are of one entry: case and blanks do not count, as far as ASCII
+// goes. Directories differ beyond it, and a role must not go to whoever can make a group of another name
+// that is folded to this one.
 func SameDN(a, b string) bool {
-	x, err := ldap.ParseDN(a)
-	y, err2 := ldap.ParseDN(b)
-	if err != nil || err2 != nil {
-		return false
-	}
-	return x.EqualFold(y)
+	x, err := ldap.ParseDN(lower(a))
+	y, err2 := ldap.ParseDN(lower(b))
+	return err == nil && err2 == nil && x.Equal(y)
+}
+
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, s)
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	ldapclient "github.com/go-ldap/ldap/v3"
+
 	"github.com/gatehouse-auth/gatehouse/internal/ldap"
 	"github.com/gatehouse-auth/gatehouse/internal/testldap"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
@@ -24,6 +26,7 @@ var people = testldap.Person("alice", "velvet otter canyon", "displayName: Alice
 	"dn: cn=one,ou=twins," + testldap.Base + "\nobjectClass: inetOrgPerson\ncn: one\nsn: one\nuid: twin\nuserPassword: the same words\n\n" +
 	"dn: cn=two,ou=twins," + testldap.Base + "\nobjectClass: inetOrgPerson\ncn: two\nsn: two\nuid: twin\nuserPassword: the same words\n\n" +
 	"dn: cn=three,ou=twins," + testldap.Base + "\nobjectClass: inetOrgPerson\ncn: three\nsn: three\nuid: twin\nuserPassword: the same words\n\n" +
+	"dn: cn=Odd\\2C (x*)\\5C," + testldap.Base + "\nobjectClass: inetOrgPerson\ncn: Odd, (x*)\\\nsn: odd\nuid: odd\nuid: o.d.d\nuserPassword: brittle amber kite\n\n" +
 	"dn: uid=elsewhere," + testldap.Base + "\nobjectClass: referral\nobjectClass: extensibleObject\nuid: elsewhere\nref: ldap://127.0.0.1:1/uid=elsewhere," + testldap.Base + "\n\n"
 
 func config(t *testing.T, s *testldap.Server, change func(*ldap.Config)) ldap.Config {
@@ -34,7 +37,7 @@ func config(t *testing.T, s *testldap.Server, change func(*ldap.Config)) ldap.Co
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(pem)
-	cfg := ldap.Config{Roots: roots, Password: func() (string, error) { return testldap.Password, nil }, Search: ldap.Search{URL: "ldaps://" + s.TLS, BindDN: testldap.BindDN,
+	cfg := ldap.Config{Roots: roots, Same: strings.EqualFold, Password: func() (string, error) { return testldap.Password, nil }, Search: ldap.Search{URL: "ldaps://" + s.TLS, BindDN: testldap.BindDN,
 		Base: testldap.Base, Filter: "(uid={username})", UsernameAttribute: "uid", NameAttribute: "displayName", EmailAttribute: "mail", Timeout: 5 * time.Second}}
 	if change != nil {
 		change(&cfg)
@@ -79,7 +82,7 @@ func TestAuthenticate(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", url, err)
 			}
-			if e.DN != "uid=alice,"+testldap.Base || e.DisplayName != "Alice of Example" || e.Email != "alice@example.com" || !slices.Equal(e.Usernames, []string{"alice"}) || len(e.ID) != 36 {
+			if e.DN != "uid=alice,"+testldap.Base || e.DisplayName != "Alice of Example" || e.Email != "alice@example.com" || e.Username != "alice" || len(e.ID) != 36 {
 				t.Errorf("%s: %+v", url, e)
 			}
 			if id != "" && id != e.ID {
@@ -99,6 +102,12 @@ func TestAuthenticate(t *testing.T) {
 			{"{dn}", "velvet otter canyon", "directory_unknown"},
 			{"twin", "the same words", "directory_ambiguous"},
 			{"elsewhere", "whatever", "directory_unknown"},
+			{"odd", "brittle amber kite", ""},
+			{"o.d.d", "brittle amber kite", ""},
+			{"ODD", "brittle amber kite", ""},
+			{"ａlice", "velvet otter canyon", "directory_other_name"}, // slapd takes it for alice
+			{" alice ", "velvet otter canyon", "directory_other_name"},
+			{"ａlice", "wrong", "directory_other_name"},
 			{"bob", "copper lantern meadow", "directory_disabled"},
 			{"bob", "wrong", "directory_refused"},
 			{"alice", "velvet otter canyon", ""},
@@ -116,6 +125,12 @@ func TestGroups(t *testing.T) {
 	t.Parallel()
 	s := testldap.Start(t, people)
 	ops := "cn=ops," + testldap.Base
+	s.Do(func(c *ldapclient.Conn) error {
+		r := ldapclient.NewAddRequest("cn=odd,"+testldap.Base, nil)
+		r.Attribute("objectClass", []string{"groupOfNames"})
+		r.Attribute("member", []string{`cn=Odd\2C (x*)\5C,` + testldap.Base})
+		return c.Add(r)
+	})
 	s.Group("ops", "alice") // while the directory runs, as the overlay needs it
 	for name, change := range map[string]func(*ldap.Config){
 		"attribute": func(c *ldap.Config) { c.GroupAttribute = "memberOf" },
@@ -126,11 +141,14 @@ func TestGroups(t *testing.T) {
 		if err != nil || !slices.Equal(e.Groups, []string{ops}) {
 			t.Errorf("%s: %v %v", name, e.Groups, err)
 		}
+		if e, err := d.Authenticate(t.Context(), "odd", "brittle amber kite"); err != nil || !slices.Equal(e.Groups, []string{"cn=odd," + testldap.Base}) {
+			t.Errorf("%s, of a name with signs: %v %v", name, e.Groups, err)
+		}
 		if e, err = d.Authenticate(t.Context(), "star*", "purple harbour"); err != nil || len(e.Groups) > 0 {
 			t.Errorf("%s, of nobody's: %v %v", name, e.Groups, err)
 		}
 	}
-	if !ldap.SameDN("CN=Ops, DC=example,dc=COM", ops) || ldap.SameDN("cn=ops,dc=example", ops) {
+	if !ldap.SameDN("CN=Ops, DC=example,dc=COM", ops) || ldap.SameDN("cn=ops,dc=example", ops) || ldap.SameDN("cn=opſ,"+testldap.Base, ops) {
 		t.Error("names of entries are compared wrongly")
 	}
 }
@@ -147,24 +165,21 @@ func TestNoAnswer(t *testing.T) {
 			t.Errorf("%s: %v, not %q", what, err, want)
 		}
 	}
-	d := directory(t, config(t, s, func(c *ldap.Config) { c.Timeout = time.Second }))
+	d := directory(t, config(t, s, func(c *ldap.Config) { c.Timeout = time.Second / 2 }))
 	ask(d, "at first", "")
 	s.Kill()
 	ask(d, "away", "no answer")
 	s.Up()
-	back := func() {
-		t.Helper()
-		testwait.Until(t, 10*time.Second, "it is asked again", func() bool { return !d.Away() })
-	}
-	back()
+	d.Forget()
 	ask(d, "back", "")
 	s.Stop()
 	// It may answer once more until it has stopped.
 	testwait.Until(t, 10*time.Second, "it is silent", func() bool {
+		d.Forget()
 		_, err := d.Authenticate(t.Context(), "alice", "velvet otter canyon")
 		return reason(err) == "no answer"
 	})
-	back()
+	d.Forget()
 	begun := time.Now()
 	ask(d, "silent", "no answer")
 	if took := time.Since(begun); took > 3*time.Second {
@@ -176,8 +191,9 @@ func TestNoAnswer(t *testing.T) {
 		t.Errorf("the next one waited %v", took)
 	}
 	s.Continue()
-	back()
+	d.Forget()
 	ask(d, "speaking again", "")
+	ask(directory(t, config(t, s, func(c *ldap.Config) { c.URL = strings.Replace(c.URL, "127.0.0.1", "localhost", 1) })), "another name than in the certificate", "no answer")
 	ask(directory(t, config(t, s, func(c *ldap.Config) { c.Roots = x509.NewCertPool() })), "another authority", "no answer")
 	ask(directory(t, config(t, s, func(c *ldap.Config) { c.Roots, c.URL = x509.NewCertPool(), "ldap://"+s.Plain })), "another authority, StartTLS", "no answer")
 	ask(directory(t, config(t, s, func(c *ldap.Config) { c.Password = func() (string, error) { return "not it", nil } })), "a wrong account", "no answer")
