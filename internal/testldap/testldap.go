@@ -53,7 +53,7 @@ type Server struct {
 
 // Start starts a directory and waits until it answers. Of Active Directory it has some attributes,
 // for entries with extensibleObject, and not its schema: under that the overlay that notes groups in
-// memberOf silently notes none for inetOrgPerson. ldif are entries below Base, which are
+// memberOf notes none for inetOrgPerson, and only its log says so (findings/slapd-memberof-under-msuser.sh). ldif are entries below Base, which are
 // there from the beginning. A machine without slapd skips the test, or fails it where nothing may
 // be missing.
 func Start(t testing.TB, ldif string) *Server {
