@@ -26,6 +26,7 @@ var levels = map[string]int{
 	"internal/duration":  0,
 	"internal/keydiff":   0,
 	"internal/nearest":   0,
+	"internal/contrast":  0,
 	"internal/peers":     0,
 	"internal/markup":    0,
 	"credential":         1,

@@ -89,6 +89,10 @@ type RealmSettings struct {
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
 	// Providers are those by whose accounts people may sign in.
 	Providers []Provider `json:"providers,omitempty"`
+	// Accent is the colour of buttons and links on light pages of the realm, AccentDark on dark
+	// ones: "#rrggbb", or "" for ours.
+	Accent     string `json:"accent,omitempty"`
+	AccentDark string `json:"accent_dark,omitempty"`
 }
 
 // AudienceRules are what tokens for one audience are like. The issuer and

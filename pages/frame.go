@@ -17,6 +17,7 @@ type frame struct {
 	Title     string // of the window
 	Realm     string
 	CSS, Icon string
+	Colours   string // the style sheet of the realm; "" for none
 	Script    string // "": the page runs none
 	Languages []choice
 	Themes    []choice
@@ -35,7 +36,7 @@ type choice struct {
 func (v *visit) frame(path, heading string, keep url.Values) (frame, error) {
 	h, err := v.language.text(heading)
 	f := frame{Lang: v.language, Theme: v.theme, Title: h, Realm: title(v.realm),
-		CSS: v.h.c.Base + v.h.look.css, Icon: v.h.c.Base + v.h.look.icon,
+		CSS: v.h.c.Base + v.h.look.css, Icon: v.h.c.Base + v.h.look.icon, Colours: v.themeOf(),
 		SignIn: v.to("/signin"), SignOut: v.to("/signout"), Account: v.to("/account")}
 	with := func(name, value string) string {
 		q := url.Values{name: {value}}
@@ -57,7 +58,7 @@ func (v *visit) frame(path, heading string, keep url.Values) (frame, error) {
 // like any other.
 func (v *visit) show(status int, template string, data any) error {
 	var b bytes.Buffer
-	err := v.h.templates.Execute(&b, template, data, map[string]markup.Func{"icon": icon,
+	err := v.h.templates.Execute(&b, template, data, map[string]markup.Func{"icon": icon, "address": address,
 		"t": func(args ...any) (any, error) {
 			key, _ := args[0].(string)
 			return v.language.text(key, args[1:]...)

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -67,6 +68,7 @@ type galleryPage struct {
 func NewGallery() (http.Handler, error) {
 	// The clock stands still, so that two pictures of a page are the same.
 	c := Config{Mail: func() bool { return true }, Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
+	c.Realm = func(context.Context, string) (gatehouse.Realm, error) { return themedRealm(), nil }
 	h, err := read(c)
 	if err != nil {
 		return nil, err
@@ -93,6 +95,11 @@ func NewGallery() (http.Handler, error) {
 	mux.Handle("/", h.exhibit((*visit).goBack))
 	h.registerLook(mux)
 	return mux, nil
+}
+
+// themedRealm is one that has colours of its own: those that can just be read.
+func themedRealm() gatehouse.Realm {
+	return gatehouse.Realm{Name: gatehouse.MainRealm, Title: "Saffron", Settings: gatehouse.RealmSettings{Accent: "#786700", AccentDark: "#ffde00"}}
 }
 
 // exhibit makes a handler of what draws a page.

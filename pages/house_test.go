@@ -359,7 +359,7 @@ func (b *browser) do(method, path string, body io.Reader, header http.Header) pa
 	if err != nil {
 		b.h.t.Fatal(err)
 	}
-	return page{res.StatusCode, res.Header, string(text)}
+	return page{res.StatusCode, res.Header, strings.ReplaceAll(string(text), "<wbr>", "")} // as it is read and copied
 }
 
 func (b *browser) get(path string) page {

@@ -69,6 +69,7 @@ func (h *Handler) registerLook(mux *http.ServeMux) {
 	for path, f := range h.look.files {
 		mux.Handle("GET "+path, f)
 	}
+	mux.Handle("GET "+pathTheme+"{realm}/{file}", h.c.Problems.Handler(h.serveTheme))
 }
 
 // asset is a file, plain and compressed.

@@ -162,7 +162,7 @@ func New(c Config) (*Handler, error) {
 func read(c Config) (*Handler, error) {
 	h := &Handler{c: c, origin: http.NewCrossOriginProtection()}
 	var err error
-	if h.templates, err = markup.Parse(templates, "templates/*.html", "t", "icon"); err != nil {
+	if h.templates, err = markup.Parse(templates, "templates/*.html", "t", "icon", "address"); err != nil {
 		return nil, err
 	}
 	if h.languages, err = readLanguages(); err != nil {

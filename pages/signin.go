@@ -259,6 +259,10 @@ func signInStates() []state {
 		{"long-name", func(v *visit) error {
 			return v.ask(http.StatusOK, signInView{Identifier: "wilhelmina.featherstonehaugh-cholmondeley@subsidiary.example.com", Asked: true})
 		}},
+		{"themed", func(v *visit) error {
+			v.realm = themedRealm()
+			return v.ask(http.StatusOK, signInView{})
+		}},
 		{"wrong", refused(credential.ErrInvalidCredentials)},
 		{"slow", refused(&slow)},
 		{"busy", refused(&busy)},

@@ -110,7 +110,7 @@ func TestAddressVerified(t *testing.T) {
 	var visitors [4]*visitor
 	for i := range visitors {
 		visitors[i] = newVisitor(t)
-		if status, page := open(visitors[i], nodes[i%2], code); status != 200 || !strings.Contains(page, "bob@example.com") {
+		if status, page := open(visitors[i], nodes[i%2], code); status != 200 || !strings.Contains(page, "bob@<wbr>example.<wbr>com") {
 			t.Fatalf("%d %s", status, page)
 		}
 	}

@@ -66,7 +66,7 @@ func TestInvitation(t *testing.T) {
 	for i := range visitors {
 		var status int
 		var page string
-		if visitors[i], status, page = open(nodes[i%2], code); status != 200 || !strings.Contains(page, "new@example.com") {
+		if visitors[i], status, page = open(nodes[i%2], code); status != 200 || !strings.Contains(page, "new@<wbr>example.<wbr>com") {
 			t.Fatalf("%d %s", status, page)
 		}
 	}

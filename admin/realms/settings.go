@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/contrast"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -99,6 +100,21 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	}
 	checkIssuers(f, at+".trusted_issuers", s.TrustedIssuers)
 	checkProviders(f, at+".providers", s.Providers)
+	checkColour(f, at+".accent", s.Accent, contrast.Light)
+	checkColour(f, at+".accent_dark", s.AccentDark, contrast.Dark)
+}
+
+// checkColour checks a colour of the pages against what stands behind it at the worst.
+func checkColour(f kernel.Faults, at, colour, ground string) {
+	if colour == "" {
+		return
+	}
+	switch ratio := contrast.Ratio(colour, ground); {
+	case ratio == 0:
+		f.Add(at, "must be a colour of the form #rrggbb")
+	case ratio < contrast.Least:
+		f.Add(at, "has a contrast of %.2f to 1 to %s, a ground of our pages; WCAG 2.2 AA asks for %.1f", ratio, ground, contrast.Least)
+	}
 }
 
 // checkIssuers checks the rules for foreign tokens. Nothing may be left open: issuer,

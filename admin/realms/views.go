@@ -42,6 +42,8 @@ type RealmSettings struct {
 	MFARoles          []string                           `json:"mfa_roles,omitempty" doc:"Roles whose holders must have a second factor, as assigned to them, whatever mfa says"`
 	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
 	Providers         []gatehouse.Provider               `json:"providers,omitempty" doc:"OpenID providers by whose accounts people may sign in; their client secrets are set apart"`
+	Accent            string                             `json:"accent,omitempty" doc:"Colour of buttons and links on light pages, #rrggbb; at least 4.5 to 1 against their grounds (WCAG 2.2 AA)"`
+	AccentDark        string                             `json:"accent_dark,omitempty" doc:"The same on dark pages"`
 }
 
 // NewRealm makes a realm.

@@ -77,6 +77,8 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		MFARoles:          some(t, names, 2, "mfa_roles"),
 		Providers: rapid.SampledFrom([][]gatehouse.Provider{nil, {{ID: "acme", Issuer: "https://acme.example", ClientID: "c", Scopes: []string{"email"}, CreateAccounts: true}}}).
 			Draw(t, "providers"),
+		Accent:      rapid.SampledFrom([]string{"", "#786700", "#000000"}).Draw(t, "accent"),
+		AccentDark:  rapid.SampledFrom([]string{"", "#ffde00"}).Draw(t, "accent_dark"),
 		MaxSessions: rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "max_sessions"),
 		Audience:    rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
 	}
