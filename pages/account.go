@@ -24,6 +24,7 @@ type accountView struct {
 	Factors            string // the page of second factors
 	Keys               string // the page of API keys
 	Activity           string // the page of what happened
+	Data               string // the page of what is kept
 	Sessions           []sessionRow
 	Others             bool   // there are sessions but this one
 	Form               string // the token of the form
@@ -70,6 +71,7 @@ func (v *visit) drawAccount(status int, view accountView) (err error) {
 	view.Others = slices.ContainsFunc(view.Sessions, func(r sessionRow) bool { return !r.Current })
 	view.Initials, view.Form, view.Factors, view.Keys = initials(view.Username), v.token(pageAccount), v.to(pageFactors), v.to(pageKeys)
 	view.Password, view.Address, view.Activity = v.to(pagePassword), v.to(pageEmail), v.to(pageActivity)
+	view.Data = v.to(pageData)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}

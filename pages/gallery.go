@@ -35,6 +35,7 @@ func gallery() []exhibit {
 		{"factorcodes", factorCodesStates()},
 		{"keys", keysStates()},
 		{"keymade", keyMadeStates()},
+		{"data", dataStates()},
 		{"error", errorStates()},
 	}
 }

@@ -30,11 +30,12 @@ const (
 
 // house is a server of pages with what it stands on made up.
 type house struct {
-	keyring keyring
-	profile profile
-	deeds   deeds
-	t       *testing.T
-	url     string
+	keyring    keyring
+	belongings belongings
+	profile    profile
+	deeds      deeds
+	t          *testing.T
+	url        string
 
 	mu       sync.Mutex
 	refuse   error // what the next password gets, whatever it is
@@ -83,7 +84,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Keys: &h.keyring, Resets: &h.resets, Providers: &h.providers, First: &h.first, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Data: &h.belongings, Keys: &h.keyring, Resets: &h.resets, Providers: &h.providers, First: &h.first, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:   func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		Proxies: func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
 	if err != nil {

@@ -104,6 +104,7 @@ type Config struct {
 	Own       Own
 	Profile   Profile
 	Activity  Activity
+	Data      Data
 	Keys      Keys
 	HandOvers HandOvers // may be nil
 	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
@@ -146,8 +147,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, keys, resets, addresses, invitations, mail, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, addresses, invitations, mail, realms, limit, proxies and clock are required")
 	}
 	if c.Providers == nil || c.First == nil {
 		return nil, errors.New("pages: providers and the first administrator are required")
@@ -202,6 +203,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+pagePassword, h.page((*visit).password))
 		mux.Handle("POST "+prefix+pagePassword, h.page((*visit).passwordSent))
 		mux.Handle("GET "+prefix+pageActivity, h.page((*visit).activity))
+		mux.Handle("GET "+prefix+pageData, h.page((*visit).data))
+		mux.Handle("POST "+prefix+pageData, h.page((*visit).dataSent))
 		mux.Handle("GET "+prefix+pageEmail, h.page((*visit).email))
 		mux.Handle("POST "+prefix+pageEmail, h.page((*visit).emailSent))
 		mux.Handle("GET "+prefix+pageKeys, h.page((*visit).keys))

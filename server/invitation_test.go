@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -111,6 +112,37 @@ func TestInvitation(t *testing.T) {
 		if status, to := v.get(nodes[i%2] + "/account"); status != 303 || !strings.HasPrefix(to, "/signin") {
 			t.Errorf("an invitation signed somebody in: %d %s", status, to)
 		}
+	}
+
+	// Who came takes along what is kept, and leaves.
+	newcomer := ""
+	for i := range visitors {
+		if name := fmt.Sprintf("newcomer-%d", i); call(t, "GET", realm+"/users/"+name, admin...).status == 200 {
+			newcomer = name
+		}
+	}
+	v := newVisitor(t)
+	v.password(nodes[0], newcomer, password)
+	v.get(nodes[0] + "/account/data")
+	status, data := v.send(nodes[0]+"/account/data", url.Values{"do": {"export"}})
+	var kept struct {
+		Profile struct {
+			Username, Email string
+		}
+		Sessions, Events []map[string]any
+	}
+	if err := json.Unmarshal([]byte(data), &kept); status != 200 || err != nil || kept.Profile.Username != newcomer || kept.Profile.Email != "new@example.com" || len(kept.Sessions) != 1 ||
+		!strings.Contains(data, `"user.create"`) || strings.Contains(data, "$argon2") || strings.Contains(data, `"erased"`) {
+		t.Errorf("%d %v %s", status, err, data)
+	}
+	if status, to := v.send(nodes[0]+"/account/data", url.Values{"do": {"delete"}, "confirm": {newcomer}}); status != 303 || to != "/signedout" {
+		t.Errorf("%d %s", status, to)
+	}
+	box.next(t, "new@example.com", "deleted")
+	for _, node := range nodes {
+		testwait.Until(t, soon, "the account is gone", func() bool {
+			return call(t, "POST", node+"/tokens", "basic", newcomer+":"+password).status == 401
+		})
 	}
 
 	id, code = invite("other@example.com")

@@ -26,6 +26,7 @@ func (s *Server) pagesHandler(realm func(ctx context.Context, name string) (gate
 	if s.passkeys.On() {
 		c.Passkeys, c.OwnKeys = s.passkeys, s.passkeys
 	}
+	c.Data = ownAccount{s.admin}
 	return pages.New(c)
 }
 

@@ -76,6 +76,8 @@ func TestNotices(t *testing.T) {
 	step("logged out", "logins_ended ann@example.com")
 	h.Want(200, root, "POST", "/realms/main/users/"+ann+"/panic", map[string]any{})
 	step("everything ended", "logins_ended ann@example.com")
+	h.Want(204, root, "DELETE", "/realms/main/users/"+ann, nil)
+	step("deleted", "account_deleted ann@example.com")
 }
 
 // TestQueueShowsNoSecret: the list has to whom and about what, not what a message says; a

@@ -356,40 +356,6 @@ func (in UserPatch) apply(u *identity.User, e *gatehouse.Event) error {
 	return identity.ValidateUser(u)
 }
 
-// Delete removes a user; logins, tokens and keys end with him.
-func (s *Service) Delete(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string) error {
-	u, err := s.touch(ctx, actor, policy.AdminWrite, realm, idOrName)
-	if err != nil {
-		return err
-	}
-	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		now, err := s.unchanged(ctx, tx, &u)
-		if err != nil {
-			return err
-		}
-		if isAdmin(u) {
-			if err := keepOne(ctx, tx, u.ID); err != nil {
-				return err
-			}
-		}
-		if _, _, err := s.endLogins(ctx, tx, actor, u, now); err != nil {
-			return err
-		}
-		if _, err := s.endKeys(ctx, tx, actor, u, now); err != nil {
-			return err
-		}
-		if err := tx.DeleteUser(ctx, realm, u.ID); err != nil {
-			return err
-		}
-		e := s.k.Event(ctx, actor, realm, audit.KindUserDelete, "user", u.ID)
-		if u.Kind == gatehouse.KindService { // of a person nothing is told any more
-			e.Detail = kernel.Changes(e.Detail)
-			e.Detail["username"] = u.Username
-		}
-		return tx.AppendEvents(ctx, e)
-	})
-}
-
 // Revoke ends every login and token of a user; API keys and the password
 // stay. Everybody may do it to himself.
 func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string) error {

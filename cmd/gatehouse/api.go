@@ -196,24 +196,9 @@ type page struct {
 // list prints every page of a list: as JSON, or with the named members as
 // columns.
 func (a *app) list(ctx context.Context, path string, query url.Values, columns ...string) error {
-	all := []object{}
-	if query == nil {
-		query = url.Values{}
-	}
-	for {
-		var p page
-		full := path
-		if len(query) > 0 {
-			full += "?" + query.Encode()
-		}
-		if err := a.call(ctx, "GET", full, nil, &p); err != nil {
-			return err
-		}
-		all = append(all, p.Items...)
-		if p.Next == "" || len(all) >= 100_000 {
-			break
-		}
-		query.Set("after", p.Next)
+	all, err := a.all(ctx, path, query)
+	if err != nil {
+		return err
 	}
 	return a.print(all, func(w io.Writer) {
 		rows := [][]string{{}}
@@ -247,6 +232,29 @@ func (a *app) show(o object) error {
 		}
 		table(w, rows)
 	})
+}
+
+// all reads the pages of a list, of up to 100,000 things.
+func (a *app) all(ctx context.Context, path string, query url.Values) ([]object, error) {
+	all := []object{}
+	if query == nil {
+		query = url.Values{}
+	}
+	for {
+		var p page
+		full := path
+		if len(query) > 0 {
+			full += "?" + query.Encode()
+		}
+		if err := a.call(ctx, "GET", full, nil, &p); err != nil {
+			return nil, err
+		}
+		all = append(all, p.Items...)
+		if p.Next == "" || len(all) >= 100_000 {
+			return all, nil
+		}
+		query.Set("after", p.Next)
+	}
 }
 
 // get fetches and shows one object.

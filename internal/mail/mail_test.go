@@ -50,6 +50,7 @@ func TestTexts(t *testing.T) {
 	kinds := []Kind{KindTest, KindPasswordChanged, KindPasswordReset, KindResetLink, KindResetSent, KindAddressLink, KindAddressAsked, KindAddressChanged, KindInvitation, KindKeyCreated, KindKeyExpires, KindLoginsEnded, KindFactorAdded, KindFactorRemoved, KindCodesRenewed, KindPasskeyAdded, KindPasskeyRemoved}
 	evil := "{Key}<a href=x>\r\nSubject: y\u202e" + strings.Repeat("z", 500)
 	at := time.Date(2026, 11, 28, 19, 0, 0, 0, time.UTC)
+	kinds = append(kinds, KindAccountDeleted)
 	for _, language := range languages() {
 		all, err := textsOf(language)
 		if err != nil {

@@ -30,6 +30,7 @@ const (
 	KindAddressAsked    Kind = "address_asked"    // to the address of now: another one waits to be verified
 	KindAddressChanged  Kind = "address_changed"  // to both
 	KindInvitation      Kind = "invitation"       // to make an account
+	KindAccountDeleted  Kind = "account_deleted"  // to the address that it had
 	KindKeyCreated      Kind = "key_created"
 	KindKeyExpires      Kind = "key_expires"
 	KindLoginsEnded     Kind = "logins_ended"
