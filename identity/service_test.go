@@ -71,9 +71,12 @@ func (h *house) User(_ context.Context, realm, id string) (User, error) {
 }
 
 func (h *house) UpdateUser(_ context.Context, u User) error {
-	if h.users[u.UsernameKey].Version != u.Version {
+	was, err := h.User(context.Background(), u.Realm, u.ID)
+	if err != nil || was.Version != u.Version {
 		return gatehouse.Conflict
 	}
+	h.byID--
+	delete(h.users, was.UsernameKey)
 	u.Version++
 	h.users[u.UsernameKey] = u
 	return nil
