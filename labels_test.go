@@ -47,6 +47,12 @@ func TestDecisionOutcomes(t *testing.T) {
 	p.same(t, "decisions", real)
 }
 
+// TestSignals: the same for the signals of attacks.
+func TestSignals(t *testing.T) {
+	p := loaded(t)
+	p.same(t, "signals", p.room(t, "identity").constants("signal"))
+}
+
 func (p *program) room(t *testing.T, dir string) *room {
 	t.Helper()
 	for _, r := range p.rooms {

@@ -10,6 +10,8 @@ const (
 	KindLoginFailure   = "login.failure"
 	KindLoginThrottled = "login.throttled"
 
+	KindAttackSignal = "attack.signal" // somebody seems to attack; its reason is the signal
+
 	KindTokenIssue   = "token.issue"
 	KindTokenRefresh = "token.refresh"
 	KindTokenReuse   = "token.reuse" // a spent refresh token came back

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -23,6 +24,9 @@ func (s *Service) AttemptCode(ctx context.Context, realm, userID string, check f
 	defer cancel()
 	ticket, err := s.cfg.Throttle.begin(ctx, from)
 	if err != nil {
+		if errors.Is(err, gatehouse.RateLimited) {
+			s.signals.codeFailed(ctx, realm, userID)
+		}
 		return false, err
 	}
 	// As failed as it counts by now, unless the code was right or nobody knows.
@@ -35,6 +39,7 @@ func (s *Service) AttemptCode(ctx context.Context, realm, userID string, check f
 			ticket.success(ctx)
 		default:
 			ticket.fail()
+			s.signals.codeFailed(ctx, realm, userID)
 		}
 	}()
 	defer caught(&err)

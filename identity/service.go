@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -89,6 +88,8 @@ type Config struct {
 	// that they can be compared across restarts: 32 bytes or more; nil makes one
 	// for this process.
 	AccountKey []byte
+	// OnSignal is called at each signal of an attack, with its name, and must be quick; nil: nobody counts them.
+	OnSignal func(signal string)
 }
 
 // Attempt is one try to log in with a password. Address is the client's, without
@@ -129,6 +130,7 @@ type Service struct {
 	flights singleflight.Group
 
 	breached atomic.Pointer[BreachedList]
+	signals  *signals
 
 	hits, good, failed, throttled, broken, rehashed, breachedNew, breachedLogins atomic.Int64
 }
@@ -167,7 +169,8 @@ func NewService(cfg Config) (*Service, error) {
 		cfg.AccountKey = make([]byte, 32)
 		_, _ = rand.Read(cfg.AccountKey)
 	}
-	return &Service{cfg: cfg, cache: newVerified(cfg.CacheSize, cfg.CacheTTL), known: cache.New[accountID, known](cfg.CacheSize)}, nil
+	return &Service{cfg: cfg, cache: newVerified(cfg.CacheSize, cfg.CacheTTL), known: cache.New[accountID, known](cfg.CacheSize),
+		signals: newSignals(&cfg)}, nil
 }
 
 // Stats returns the counters.
@@ -259,7 +262,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 			return nil, s.refused(ctx, a, account, &u, err)
 		}
 		s.good.Add(1)
-		s.record(ctx, a, audit.KindLoginSuccess, gatehouse.OutcomeSuccess, s.breachedLogin(ctx, a), account, &u)
+		s.record(ctx, a, audit.KindLoginSuccess, gatehouse.OutcomeSuccess, s.breachedLogin(ctx, a, &u), account, &u)
 		return u, nil
 	})
 	select {
@@ -277,7 +280,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 // from a breach, else none. It lets in all the same: that somebody somewhere had this
 // password is no sign that this account was taken over, and whoever knew it would be the
 // one to change it. A list that cannot be read is told, and keeps nobody out.
-func (s *Service) breachedLogin(ctx context.Context, a Attempt) string {
+func (s *Service) breachedLogin(ctx context.Context, a Attempt, u *User) string {
 	list := s.breachedList()
 	if list == nil {
 		return ""
@@ -290,6 +293,7 @@ func (s *Service) breachedLogin(ctx context.Context, a Attempt) string {
 		return ""
 	}
 	s.breachedLogins.Add(1)
+	s.signals.breachedLogin(ctx, a, u)
 	return string(credential.PasswordBreached)
 }
 
@@ -462,6 +466,14 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 		}
 		err = credential.ErrInvalidCredentials // the same value for all of them
 	}
+	// Whoever is at home and mistypes is no attack.
+	if outcome == gatehouse.OutcomeFailure && s.cfg.Throttle.stranger(s.caller(a, account)) {
+		target := accountTarget(account)
+		if u != nil && u.ID != "" {
+			target = gatehouse.Target{Type: "user", ID: u.ID}
+		}
+		s.signals.failed(ctx, a, account, target)
+	}
 	s.record(ctx, a, kind, outcome, reason, account, u)
 	return err
 }
@@ -471,7 +483,7 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 func (s *Service) record(ctx context.Context, a Attempt, kind string, outcome gatehouse.Outcome, reason string, account accountID, u *User) {
 	e := &gatehouse.Event{Time: s.cfg.Now(), Realm: a.Realm, Kind: kind, Outcome: outcome, Reason: reason,
 		RequestID: gatehouse.RequestIDFrom(ctx), Address: a.Address,
-		Target: gatehouse.Target{Type: "account", ID: "acc_" + hex.EncodeToString(account[:])}}
+		Target: accountTarget(account)}
 	if u != nil && u.ID != "" {
 		e.Target = gatehouse.Target{Type: "user", ID: u.ID}
 		if outcome != gatehouse.OutcomeSuccess { // the actor is nobody, so this alone names the account

@@ -440,6 +440,14 @@ func (t *Throttle) isKnown(pair pairKey, now time.Time) bool {
 	}) || t.knownElsewhere(pair, now)
 }
 
+// stranger reports whether neither network nor device of a caller is known for the account.
+func (t *Throttle) stranger(c caller) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.cfg.Now()
+	return !t.isKnown(c.atNetwork(), now) && (c.device == deviceID{} || !t.isKnown(c.atDevice(), now))
+}
+
 // unkept reports whether the store has to be told that a network or device is known.
 func (t *Throttle) unkept(pair pairKey, now time.Time) bool {
 	return pair.place() && !slices.ContainsFunc(t.known.get(pair.account), func(k knownPlace) bool {

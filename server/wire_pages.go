@@ -6,7 +6,9 @@ import (
 	"net/url"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/pages"
@@ -19,7 +21,7 @@ func (s *Server) pagesHandler(realm func(ctx context.Context, name string) (gate
 	if err != nil {
 		return nil, err
 	}
-	c := pages.Config{Passwords: s.people, Users: s.directory, Sessions: s.sessions, HalfDone: s.halfDone, Factors: ownFactors{s.admin.Factors}, Own: ownAccount{s.admin}, Profile: ownAccount{s.admin}, Activity: ownAccount{s.admin}, Keys: ownKeys{s.admin.Keys}, Resets: s.admin.Users, Addresses: s.admin.Users, Invitations: s.admin.Users, Mail: s.mail.On, HandOvers: handOvers{s}, Session: s.browserSession, Realm: realm,
+	c := pages.Config{Passwords: s.people, Users: s.directory, Sessions: s.sessions, HalfDone: s.halfDone, Factors: ownFactors{s.admin.Factors}, Own: ownAccount{s.admin}, Profile: ownAccount{s.admin}, Activity: ownAccount{s.admin}, Keys: ownKeys{s.admin.Keys}, Resets: resets{s.admin.Users, s.people}, Addresses: s.admin.Users, Invitations: s.admin.Users, Mail: s.mail.On, HandOvers: handOvers{s}, Session: s.browserSession, Realm: realm,
 		Allow:   s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), // a login is a login
 		Proxies: func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Base: issuer.EscapedPath(), Issuer: s.issuer, Problems: s.problems}
 	c.Providers, c.First = s.providers, firstAdministrator{s}
@@ -34,4 +36,15 @@ func (s *Server) pagesHandler(realm func(ctx context.Context, name string) (gate
 func (s *Server) browserSession(r *http.Request, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
 	proxies := s.live.Load().proxies
 	return s.auth.Session(r.Context(), realm, text, device, authn.Rule{Environment: gatehouse.EnvironmentLive, Secure: proxies.Secure(r), Address: proxies.Client(r)})
+}
+
+// resets sends links to set a new password, and has it noted who asks for them.
+type resets struct {
+	*users.Service
+	people *identity.Service
+}
+
+func (r resets) AskReset(ctx context.Context, realm, username string) error {
+	r.people.ResetAsked(ctx, realm, username)
+	return r.Service.AskReset(ctx, realm, username)
 }

@@ -60,7 +60,8 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	s.db.Subscribe(s.directory.Apply)
 	s.online = breached.NewOnline(breached.OnlineConfig{Now: s.now, Logger: s.log})
 	s.people, err = identity.NewService(identity.Config{Users: s.db, Online: s.online, Source: s.directories(), Subjects: s.directory, Run: run, Recorder: s.record, Passwords: hasher,
-		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey})
+		Policy: credential.NewPasswordPolicy(), Throttle: throttle, Now: s.now, Logger: s.log, AccountKey: accountKey,
+		OnSignal: s.metrics.AttackSignal})
 	if err != nil {
 		return err
 	}

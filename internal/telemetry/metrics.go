@@ -36,6 +36,7 @@ var (
 		"token_wrong_type", "too_many_attempts", "unknown_user", "user_disabled", "wrong_password")
 	decisions = set("permitted", "no_permit", "forbidden", "evaluation_error", "policy_unavailable", "directory_unavailable",
 		"realm_disabled", "realm_unknown", "subject_disabled", "unauthenticated", "insufficient_scope")
+	signals = set("one_account", "many_accounts", "one_password", "realm_rate", "codes", "reset_mails", "breached_login")
 )
 
 type labels map[string]struct{}
@@ -65,6 +66,7 @@ type Metrics struct {
 	schemes  labels                      // kinds of credentials
 	refused  map[string]*metrics.Counter // credentials, by reason; closed
 	decided  map[string]*metrics.Counter // by code; closed
+	signals  map[string]*metrics.Counter // of attacks; closed
 
 	requests *metrics.Set
 	latency  *metrics.Set
@@ -92,6 +94,7 @@ func NewMetrics(schemes ...gatehouse.Scheme) *Metrics {
 	m.requests = m.family("requests_total", "counter", "Requests through the pipeline.")
 	m.refused = m.closed("authentication_failures_total", "Credentials that were refused.", "reason", reasons)
 	m.decided = m.closed("decisions_total", "Answers of the decision point.", "outcome", decisions)
+	m.signals = m.closed("attack_signals_total", "Signals of attacks.", "signal", signals)
 	m.latency = m.family("request_seconds", "histogram", "Time of a whole request, with the upstream's.")
 	m.disks = m.family("disk_free_bytes", "gauge", "Bytes that are free where a directory is.")
 	m.other = m.newRoute(other)
@@ -188,6 +191,13 @@ func (m *Metrics) authnFailure(code string) {
 func (m *Metrics) Decision(code string) {
 	if m != nil {
 		m.decided[decisions.of(code)].Inc()
+	}
+}
+
+// AttackSignal counts a signal of an attack by its name.
+func (m *Metrics) AttackSignal(signal string) {
+	if m != nil {
+		m.signals[signals.of(signal)].Inc()
 	}
 }
 
