@@ -43,16 +43,10 @@ func (s *Server) wirePeople(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	failures, err := store.Run[identity.FailureTx](s.db)
+	throttle, err := s.newThrottle(accountKey)
 	if err != nil {
 		return err
 	}
-	throttle, err := identity.NewThrottle(identity.ThrottleConfig{Now: s.now, Run: failures, Key: accountKey, Logger: s.log})
-	if err != nil {
-		return err
-	}
-	s.jobs = append(s.jobs, job{name: "failed attempts by address", run: throttle.AddUp}, // each node's own
-		job{name: "purge of failed attempts", lease: "purge of failed attempts", run: throttle.Purge})
 	s.directory, err = identity.NewDirectory(identity.DirectoryConfig{Store: s.db, Now: s.now})
 	if err != nil {
 		return err
@@ -116,6 +110,21 @@ func (s *Server) wirePeople(ctx context.Context) error {
 		RestartPending: func() float64 { return float64(s.reloaded.pending.Load()) },
 	}))
 	return nil
+}
+
+// newThrottle makes what slows guessing down, and has its jobs done.
+func (s *Server) newThrottle(key []byte) (*identity.Throttle, error) {
+	failures, err := store.Run[identity.FailureTx](s.db)
+	if err != nil {
+		return nil, err
+	}
+	throttle, err := identity.NewThrottle(identity.ThrottleConfig{Now: s.now, Run: failures, Key: key, Logger: s.log})
+	if err != nil {
+		return nil, err
+	}
+	s.jobs = append(s.jobs, job{name: "failed attempts by address", run: throttle.AddUp}, // each node's own
+		job{name: "purge of failed attempts", lease: "purge of failed attempts", run: throttle.Purge})
+	return throttle, nil
 }
 
 // wireFactors makes what proves second factors. The secrets of apps are sealed under a key of their own, so that a new
