@@ -61,6 +61,7 @@ const (
 
 	KindProviderSecret  = "provider.secret" // a client secret was set
 	KindProviderLink    = "provider.link"
+	KindProviderUnlink  = "provider.unlink"
 	KindProviderUse     = "provider.use"
 	KindProviderFailure = "provider.failure"
 

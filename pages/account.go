@@ -29,6 +29,7 @@ type accountView struct {
 	Others             bool   // there are sessions but this one
 	Form               string // the token of the form
 	Said               string // what the form did
+	Links              string // where the accounts elsewhere are; "": the realm has no providers
 	Passkeys           string // where the passkeys are; "": there are none here
 }
 
@@ -77,6 +78,9 @@ func (v *visit) drawAccount(status int, view accountView) (err error) {
 	}
 	if v.h.c.OwnKeys != nil {
 		view.Passkeys = v.to(pagePasskeys)
+	}
+	if len(v.realm.Settings.Providers) > 0 {
+		view.Links = v.to(pageLinks)
 	}
 	return v.show(status, "account.html", view)
 }

@@ -114,6 +114,7 @@ var deedKinds = [...]string{
 	"login.success", "login.failure", "login.throttled", "token.issue", "session.open", "session.rotate", "session.end",
 	"factor.add", "factor.update", "factor.remove", "factor.codes", "factor.use", "factor.failure", "factor.throttled",
 	"passkey.add", "passkey.update", "passkey.remove", "passkey.use", "passkey.failure", "passkey.cloned",
+	"provider.link", "provider.unlink",
 	"key.create", "key.update", "key.rotate", "key.revoke", "key.leaked",
 	"user.create", "user.update", "user.password", "user.reset_link", "user.email_link", "user.email", "user.revoke", "user.panic",
 }

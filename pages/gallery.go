@@ -30,6 +30,7 @@ func gallery() []exhibit {
 		{"password", passwordStates()},
 		{"activity", activityStates()},
 		{"passkeys", passkeysStates()},
+		{"links", linksStates()},
 		{"factors", factorsStates()},
 		{"factoradd", factorAddStates()},
 		{"factorcodes", factorCodesStates()},

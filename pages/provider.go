@@ -18,11 +18,14 @@ const (
 	providerBack = "/back"
 )
 
-// Providers signs people in by accounts that they have elsewhere; *provider.Service does. browser is
+// Providers signs people in by accounts that they have elsewhere, and links those; *provider.Service does. browser is
 // what ties forms to a browser.
 type Providers interface {
 	Begin(ctx context.Context, realm gatehouse.Realm, provider, to string, browser []byte, anew bool) (address string, err error)
-	Finish(ctx context.Context, realm gatehouse.Realm, provider string, browser []byte, answer url.Values) (who *gatehouse.Principal, to string, err error)
+	Finish(ctx context.Context, realm gatehouse.Realm, id string, browser []byte, in *gatehouse.Principal, answer url.Values) (provider.Arrival, error)
+	Links(ctx context.Context, realm, userID string) ([]provider.Link, error)
+	BeginLink(ctx context.Context, realm gatehouse.Realm, id string, who *gatehouse.Principal, browser []byte) (address string, err error)
+	Unlink(ctx context.Context, realm gatehouse.Realm, who *gatehouse.Principal, link string) error
 }
 
 // ProviderBack is the path to which a provider sends browsers back, below the issuer of the realm.
@@ -33,6 +36,9 @@ func (h *Handler) registerProviders(mux *http.ServeMux) {
 	for _, prefix := range []string{"", "/realms/{realm}"} {
 		mux.Handle("GET "+prefix+pageProvider+"{provider}", h.page((*visit).toProvider))
 		mux.Handle("GET "+prefix+pageProvider+"{provider}"+providerBack, h.page((*visit).fromProvider))
+		mux.Handle("GET "+prefix+pageLinks, h.page((*visit).links))
+		mux.Handle("POST "+prefix+pageLinks, h.page((*visit).linksSent))
+		mux.Handle("GET "+prefix+pageLinks+"/{provider}", h.page((*visit).toLink))
 	}
 }
 
@@ -55,14 +61,19 @@ func (v *visit) toProvider() error {
 	if err != nil {
 		return v.notSignedIn(to, err)
 	}
+	v.away(address)
+	return nil
+}
+
+// away sends a browser to a provider.
+func (v *visit) away(address string) {
 	h := v.w.Header()
 	h["Referrer-Policy"] = []string{"no-referrer"} // where somebody goes afterwards is no business of the provider
 	h["Location"] = []string{address}
 	v.w.WriteHeader(http.StatusSeeOther)
-	return nil
 }
 
-// fromProvider takes what a browser brings back from a provider, and opens a session.
+// fromProvider takes what a browser brings back from a provider, and opens a session or says that an account is linked.
 func (v *visit) fromProvider() error {
 	if err := v.allowed(); err != nil {
 		return err
@@ -73,9 +84,14 @@ func (v *visit) fromProvider() error {
 	if err != nil {
 		return errForm
 	}
-	p, to, err := v.h.c.Providers.Finish(v.r.Context(), v.realm, v.r.PathValue("provider"), key, answer)
-	to = ownReturn(to)
-	if err != nil {
+	a, err := v.h.c.Providers.Finish(v.r.Context(), v.realm, v.r.PathValue("provider"), key, v.who, answer)
+	p, to := a.Who, ownReturn(a.To)
+	switch {
+	case a.Link && err == nil:
+		return v.redirect(v.to(pageLinks) + "?said=linked")
+	case a.Link && v.who != nil:
+		return v.notLinked(err)
+	case err != nil:
 		return v.notSignedIn(to, err)
 	}
 	device := v.newDevice()

@@ -20,7 +20,7 @@ const unsaid = time.Hour
 
 // account finds the account that is linked with who the claims are of, or makes one where the
 // provider's setting says so.
-func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, f flight, c *token.Claims) (who *gatehouse.Principal, err error) {
+func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, c *token.Claims) (who *gatehouse.Principal, err error) {
 	now := s.c.Now()
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		l, err := tx.ProviderLink(ctx, realm.Name, p.ID, p.Issuer, c.Subject)

@@ -18,7 +18,8 @@
 // A link joins an account of the realm with a subject of a provider: with its ID here, its issuer
 // and its "sub", and with nothing else. Addresses of e-mail are never looked at to find an account:
 // a provider may give one to another person, or may not have asked whose it is. Without a link
-// somebody gets an account of his own where the realm has set so, or is turned away.
+// somebody gets an account of his own where the realm has set so, or is turned away. Who has an account
+// links another by proving both within minutes, in one session.
 //
 // # Threats
 //

@@ -9,8 +9,10 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 )
 
 // Link joins an account of a realm with one at a provider.
@@ -26,19 +28,45 @@ type Link struct {
 	EndedAt   time.Time // by a panic of the user: it opens nothing, and nobody is made another account; zero: never
 }
 
-// Tx is the transaction of this package.
-type Tx interface {
-	PutOnce(ctx context.Context, v once.Record) error
+// LinkStore keeps links.
+type LinkStore interface {
 	// ProviderLink finds a link by all but its user; NotFound. It holds it against others.
 	ProviderLink(ctx context.Context, realm, provider, issuer, subject string) (Link, error)
 	// InsertProviderLink is gatehouse.Conflict when the subject is linked already.
 	InsertProviderLink(ctx context.Context, l Link) error
+	// ProviderLinks are those of a user, by age; of one who has none, none. It holds them against others.
+	ProviderLinks(ctx context.Context, realm, userID string) ([]Link, error)
+	DeleteProviderLink(ctx context.Context, l Link) error
 	// UseProviderLink stores UsedAt.
 	UseProviderLink(ctx context.Context, l Link) error
+}
+
+// Users are the accounts of the realm.
+type Users interface {
+	// User holds the user: what else changes how that person signs in waits.
 	User(ctx context.Context, realm, id string) (identity.User, error)
 	// InsertUser is gatehouse.Conflict when the username is taken; the transaction goes on.
 	InsertUser(ctx context.Context, u identity.User) error
+}
+
+// Log is what transactions do beside.
+type Log interface {
+	PutOnce(ctx context.Context, v once.Record) error
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+}
+
+// Tx is the transaction of this package, in its parts.
+type Tx struct {
+	LinkStore
+	Users
+	Log
+	passkey.Reader
+	mail.Outgoing
+}
+
+// Notices tells people what changed of their links; *mail.Queue has it.
+type Notices interface {
+	Put(ctx context.Context, tx mail.Outgoing, m mail.Message) (id string, err error)
 }
 
 // Config is what a [Service] needs. Every field without a remark is required.
@@ -52,6 +80,10 @@ type Config struct {
 	Redirect func(realm, provider string) string
 	// Record takes the events of refused attempts; it must not block for long.
 	Record func(*gatehouse.Event)
+	Mail   Notices
+	// Fresh reports whether somebody has signed in a moment ago, with a second factor where the account
+	// has one (session.Fresh).
+	Fresh  func(who *gatehouse.Principal, secondFactor bool, now time.Time) bool
 	Logger *slog.Logger // nil discards
 	Now    func() time.Time
 }
@@ -66,8 +98,8 @@ type Service struct {
 
 // New checks c.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || c.Secret == nil || c.Box == nil || c.Redirect == nil || c.Record == nil || c.Now == nil {
-		return nil, errors.New("provider: runner, secrets, box, address, recorder and clock are required")
+	if c.Run == nil || c.Secret == nil || c.Box == nil || c.Redirect == nil || c.Record == nil || c.Mail == nil || c.Fresh == nil || c.Now == nil {
+		return nil, errors.New("provider: runner, secrets, box, address, recorder, mail, freshness and clock are required")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

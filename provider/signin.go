@@ -24,21 +24,24 @@ func (s *Service) Begin(ctx context.Context, realm gatehouse.Realm, id, to strin
 	if err != nil {
 		return "", err
 	}
+	if len(to) > MaxReturn {
+		to = ""
+	}
+	return s.begin(ctx, realm, p, s.newFlight(p, to), browser, anew)
+}
+
+func (s *Service) begin(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, f flight, browser []byte, anew bool) (string, error) {
 	r, err := s.remote(realm.Name, p)
 	if err != nil {
-		return "", s.failed(ctx, realm.Name, id, err)
+		return "", s.failed(ctx, realm.Name, p.ID, err)
 	}
 	m, err := r.read(ctx)
 	if err == nil {
 		_, err = s.secret(ctx, realm.Name, p) // without it nobody could come back
 	}
 	if err != nil {
-		return "", s.failed(ctx, realm.Name, id, err)
+		return "", s.failed(ctx, realm.Name, p.ID, err)
 	}
-	if len(to) > MaxReturn {
-		to = ""
-	}
-	f := s.newFlight(p, to)
 	state, err := s.state(realm.Name, browser, f)
 	if err != nil {
 		return "", err
@@ -57,46 +60,66 @@ func (s *Service) Begin(ctx context.Context, realm gatehouse.Realm, id, to strin
 	return m.to(q)
 }
 
-// Finish takes the answer that a browser brings back from a provider, and returns who may have a
-// session now, given that account and realm allow one (session.Service sees to that), and the path
-// that Begin was given.
-//
-// Errors: provider_not_found, provider_refused, provider_cancelled, provider_unavailable,
-// provider_account_unknown. Each but the first leaves an event.
-func (s *Service) Finish(ctx context.Context, realm gatehouse.Realm, id string, browser []byte, answer url.Values) (who *gatehouse.Principal, to string, err error) {
-	p, err := find(realm, id)
-	if err != nil {
-		return nil, "", err
-	}
-	who, to, err = s.finish(ctx, realm, p, browser, answer)
-	if err != nil {
-		return nil, to, s.failed(ctx, realm.Name, id, err)
-	}
-	return who, to, nil
+// Arrival is what came of an answer from a provider.
+type Arrival struct {
+	// Who may have a session now, given that account and realm allow one (session.Service sees to
+	// that). Nil: nobody.
+	Who *gatehouse.Principal
+	To  string // the path that Begin was given
+	// Link: it was to link an account, and no sign-in. Without an error it is linked.
+	Link bool
 }
 
-func (s *Service) finish(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, browser []byte, answer url.Values) (*gatehouse.Principal, string, error) {
+// Finish takes the answer that a browser brings back from a provider. in is who is signed in at that
+// browser here, nil for nobody: whoever would link an account. What has begun is in the Arrival also beside
+// an error, as far as it is known.
+//
+// Errors: provider_not_found, provider_refused, provider_cancelled, provider_unavailable,
+// provider_account_unknown, provider_linked, provider_link_limit. Each but the first leaves an event.
+func (s *Service) Finish(ctx context.Context, realm gatehouse.Realm, id string, browser []byte, in *gatehouse.Principal, answer url.Values) (Arrival, error) {
+	p, err := find(realm, id)
+	if err != nil {
+		return Arrival{}, err
+	}
+	f, c, err := s.finish(ctx, realm, p, browser, in, answer)
+	a := Arrival{To: f.Return, Link: f.User != ""}
+	if err == nil && a.Link {
+		err = s.join(ctx, p, f, in, c)
+	} else if err == nil {
+		a.Who, err = s.account(ctx, realm, p, c)
+	}
+	if err != nil {
+		return a, s.failed(ctx, realm.Name, id, err)
+	}
+	return a, nil
+}
+
+// finish returns what the provider says of who has come back, and what was begun.
+func (s *Service) finish(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, browser []byte, in *gatehouse.Principal, answer url.Values) (flight, *token.Claims, error) {
 	for _, name := range []string{"state", "code", "iss", "error"} {
 		if len(answer[name]) > 1 || len(answer.Get(name)) > maxState {
-			return nil, "", ErrRefused.With(errors.New("a parameter of the answer is there twice, or too long"))
+			return flight{}, nil, ErrRefused.With(errors.New("a parameter of the answer is there twice, or too long"))
 		}
 	}
 	state := answer.Get("state")
 	f, err := s.open(realm.Name, browser, p, state)
+	if err == nil {
+		err = f.own(in)
+	}
 	if err != nil {
-		return nil, "", ErrRefused.With(err)
+		return f, nil, ErrRefused.With(err)
 	}
 	r, err := s.remote(realm.Name, p)
 	if err != nil {
-		return nil, f.Return, err
+		return f, nil, err
 	}
 	m, err := r.read(ctx)
 	if err != nil {
-		return nil, f.Return, err
+		return f, nil, err
 	}
 	// Whose answer it is comes before everything that it says (RFC 9207 §2.4).
 	if iss, said := answer["iss"]; said && iss[0] != p.Issuer || !said && m.SaysIssuer {
-		return nil, f.Return, ErrRefused.With(errors.New("the answer does not say that it is of this issuer"))
+		return f, nil, ErrRefused.With(errors.New("the answer does not say that it is of this issuer"))
 	}
 	// Before the provider is asked, so that nobody has it asked twice.
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error { return tx.PutOnce(ctx, used(state, f)) })
@@ -104,17 +127,13 @@ func (s *Service) finish(ctx context.Context, realm gatehouse.Realm, p gatehouse
 		err = ErrRefused.With(errors.New("this answer was brought before"))
 	}
 	if err != nil {
-		return nil, f.Return, err
+		return f, nil, err
 	}
 	if code := answer.Get("error"); code != "" {
-		return nil, f.Return, errCancelled.With(errors.New(errorCode(code)))
+		return f, nil, errCancelled.With(errors.New(errorCode(code)))
 	}
 	claims, err := s.exchange(ctx, realm.Name, r, m, f, answer.Get("code"))
-	if err != nil {
-		return nil, f.Return, err
-	}
-	who, err := s.account(ctx, realm, p, f, claims)
-	return who, f.Return, err
+	return f, claims, err
 }
 
 // errorCode is an error code of a provider (RFC 6749 §4.1.2.1), or that it was none.
@@ -176,7 +195,7 @@ func (s *Service) principal(p gatehouse.Provider, l Link, c *token.Claims) *gate
 func (s *Service) failed(ctx context.Context, realm, id string, err error) error {
 	e := gatehouse.Event{Time: s.c.Now(), Realm: realm, Kind: audit.KindProviderFailure, Outcome: gatehouse.OutcomeFailure, Reason: gatehouse.CodeOf(err),
 		Target: gatehouse.Target{Type: "provider", ID: id}, RequestID: gatehouse.RequestIDFrom(ctx), Address: gatehouse.AddressFrom(ctx), Detail: map[string]string{}}
-	if gatehouse.KindOf(err) != gatehouse.Unauthenticated {
+	if kind := gatehouse.KindOf(err); kind != gatehouse.Unauthenticated && kind != gatehouse.Conflict {
 		e.Outcome = gatehouse.OutcomeError
 	}
 	if public, ok := errors.AsType[*gatehouse.Error](err); ok && public.Cause != nil {

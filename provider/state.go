@@ -32,6 +32,9 @@ type flight struct {
 	ClientID string `json:"c"`
 	Return   string `json:"r"`
 	Began    int64  `json:"b"` // milliseconds
+	// User and Session are who would link an account, and in which session; "" for a sign-in.
+	User    string `json:"u,omitempty"`
+	Session string `json:"n,omitempty"`
 	// Secret is what nonce and verifier are made of.
 	Secret []byte `json:"s"`
 }
@@ -84,7 +87,7 @@ func (s *Service) open(realm string, browser []byte, p gatehouse.Provider, state
 		}
 	}
 	if err != nil {
-		return f, errors.New("state is none of ours, of another realm, or of another browser")
+		return flight{}, errors.New("state is none of ours, of another realm, or of another browser")
 	}
 	age := s.c.Now().Sub(f.began())
 	switch {

@@ -290,7 +290,7 @@ func (h *house) passkeys(t *testing.T, key string) {
 	}
 }
 
-// elsewhere has somebody sign in at a provider, and come back in another browser.
+// elsewhere has somebody sign in at a provider, come back in another browser, link a second account there, and unlink one.
 func (h *house) elsewhere(t *testing.T, key string) {
 	o := newOpening(t)
 	h.acme(o, key, nil)
@@ -300,6 +300,13 @@ func (h *house) elsewhere(t *testing.T, key string) {
 		t.Fatalf("%d %s", status, page)
 	}
 	if status, page := v.back(back); status != 303 {
+		t.Fatalf("%d %s", status, page)
+	}
+	o.set(func() { o.claims = map[string]any{"sub": "another"} })
+	if status, page := v.back(o.there(v.toLink(), "code 2")); status != 303 {
+		t.Fatalf("%d %s", status, page)
+	}
+	if status, page := v.unlink(); status != 200 {
 		t.Fatalf("%d %s", status, page)
 	}
 }

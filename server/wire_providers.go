@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/provider"
+	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
@@ -34,7 +35,7 @@ func (s *Server) wireProviders(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.providers, err = provider.New(provider.Config{Run: run, Secret: s.db.ProviderSecret, Box: box, Record: s.record.Record, Logger: s.log, Now: s.now,
+	s.providers, err = provider.New(provider.Config{Run: run, Secret: s.db.ProviderSecret, Box: box, Record: s.record.Record, Mail: s.mail, Fresh: session.Fresh, Logger: s.log, Now: s.now,
 		Redirect: func(realm, id string) string { return s.realmIssuer(realm) + pages.ProviderBack(id) }})
 	if err == nil {
 		s.closers = append(s.closers, func(context.Context) { s.providers.Close() })

@@ -39,6 +39,13 @@ func TestProviders(t *testing.T) {
 			_, err := found(other)
 			wantKind(t, err, gatehouse.NotFound)
 		}
+		if list := must(db.ProviderLinks(ctx, l.Realm, l.UserID))(t); len(list) != 1 || list[0] != l || len(must(db.ProviderLinks(ctx, "other", l.UserID))(t))+len(must(db.ProviderLinks(ctx, l.Realm, "usr_2"))(t)) > 0 {
+			t.Errorf("%v", list)
+		}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteProviderLink(ctx, l) })
+		_, err := found(l)
+		wantKind(t, err, gatehouse.NotFound)
+		do(t, db, insert(l))
 		l.UsedAt = moment(2)
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UseProviderLink(ctx, l) })
 		same(t, must(found(l))(t), l)
@@ -53,7 +60,7 @@ func TestProviders(t *testing.T) {
 		l.EndedAt = moment(4)
 		same(t, must(found(l))(t), l)
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteUser(ctx, "main", "usr_1") })
-		_, err := found(l)
+		_, err = found(l)
 		wantKind(t, err, gatehouse.NotFound)
 
 		_, err = db.ProviderSecret(ctx, "main", "acme")

@@ -31,6 +31,16 @@ func (t *Tx) EndProviderLinks(ctx context.Context, realm, userID string, when ti
 	return int(n), err
 }
 
+// ProviderLinks returns the links of a user, by age. There are few.
+func (q Queries) ProviderLinks(ctx context.Context, realm, userID string) ([]provider.Link, error) {
+	return many(ctx, q.c, scanLink, `SELECT `+linkColumns+` FROM provider_links WHERE realm=$1 AND user_id=$2 ORDER BY created_at, provider, issuer, subject`+q.own, realm, userID)
+}
+
+// DeleteProviderLink removes a link.
+func (t *Tx) DeleteProviderLink(ctx context.Context, l provider.Link) error {
+	return remove(ctx, t.c, `DELETE FROM provider_links WHERE realm=$1 AND provider=$2 AND issuer=$3 AND subject=$4`, l.Realm, l.Provider, l.Issuer, l.Subject)
+}
+
 // UseProviderLink stores when a link was used.
 func (t *Tx) UseProviderLink(ctx context.Context, l provider.Link) error {
 	return remove(ctx, t.c, `UPDATE provider_links SET used_at=$5 WHERE realm=$1 AND provider=$2 AND issuer=$3 AND subject=$4`,

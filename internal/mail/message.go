@@ -39,6 +39,9 @@ const (
 	KindCodesRenewed    Kind = "codes_renewed"
 	KindPasskeyAdded    Kind = "passkey_added"
 	KindPasskeyRemoved  Kind = "passkey_removed"
+
+	KindProviderLinked   Kind = "provider_linked"
+	KindProviderUnlinked Kind = "provider_unlinked"
 )
 
 // Message is one that is to be written. Data are the values of its text; they may come from

@@ -208,7 +208,7 @@ func (h *House) passkeys(box *seal.Box) *passkey.Service {
 }
 
 func (h *House) providers(box *seal.Box) *provider.Service {
-	return Must(provider.New(provider.Config{Run: Must(store.Run[provider.Tx](h.DB)), Secret: h.DB.ProviderSecret, Box: box, Record: h.Record, Now: time.Now,
+	return Must(provider.New(provider.Config{Run: Must(store.Run[provider.Tx](h.DB)), Secret: h.DB.ProviderSecret, Box: box, Record: h.Record, Mail: h.newMail(box), Fresh: session.Fresh, Now: time.Now,
 		Redirect: func(realm, id string) string { return "https://id.example/" + realm + "/" + id }}))
 }
 
