@@ -85,6 +85,12 @@ type RealmSettings struct {
 	MFA string `json:"mfa,omitempty"`
 	// MFARoles are roles whose holders must have one, whatever MFA says.
 	MFARoles []string `json:"mfa_roles,omitempty"`
+	// AdminMFA says what is asked of people of the realm who administer: "optional" (default), what is
+	// asked of everybody; "required", a second factor of whoever holds an administrative role, and
+	// of each call of the management API that takes one, a sign-in with both.
+	AdminMFA string `json:"admin_mfa,omitempty"`
+	// AdminMaxAuthAge is how old that sign-in may be; 0 is any age.
+	AdminMaxAuthAge time.Duration `json:"admin_max_auth_age,omitempty"`
 	// TrustedIssuers are foreign issuers whose JWTs this realm accepts.
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
 	// Providers are those by whose accounts people may sign in.

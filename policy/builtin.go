@@ -12,22 +12,16 @@ import (
 // reach over every realm; realm-admin counts in the other realms, each for itself, and
 // gatehouse-guard in all, each for itself.
 const (
-	RoleAdmin      = "gatehouse-admin"    // everything
-	RoleOperator   = "gatehouse-operator" // reads all; writes subjects, entities, grants; revokes
-	RoleAuditor    = "gatehouse-auditor"  // reads all but backups
-	RoleBackup     = "gatehouse-backup"   // starts backups
-	RoleRealmAdmin = "realm-admin"        // everything inside its own realm
-	RoleGuard      = "gatehouse-guard"    // follows the revocations of its own realm
+	RoleAdmin      = gatehouse.RoleAdmin      // everything
+	RoleOperator   = gatehouse.RoleOperator   // reads all; writes subjects, entities, grants; revokes
+	RoleAuditor    = gatehouse.RoleAuditor    // reads all but backups
+	RoleBackup     = gatehouse.RoleBackup     // starts backups
+	RoleRealmAdmin = gatehouse.RoleRealmAdmin // everything inside its own realm
+	RoleGuard      = gatehouse.RoleGuard      // follows the revocations of its own realm
 )
 
 // IsBuiltinRole reports whether a role's name is reserved for Gatehouse.
-func IsBuiltinRole(name string) bool {
-	switch name {
-	case RoleAdmin, RoleOperator, RoleAuditor, RoleBackup, RoleRealmAdmin, RoleGuard:
-		return true
-	}
-	return false
-}
+func IsBuiltinRole(name string) bool { return gatehouse.IsBuiltinRole(name) }
 
 // BuiltinRoles returns the built-in roles that count in a realm, for listing.
 func BuiltinRoles(realm string) []Role {

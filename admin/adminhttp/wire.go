@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -97,7 +98,10 @@ func (f *failure) GetHeaders() http.Header {
 	h := http.Header{}
 	e := web.Classify(f.err)
 	if f.GetStatus() == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", `Bearer realm="gatehouse"`)
+		h["Www-Authenticate"] = authn.Challenges("gatehouse", []gatehouse.Scheme{gatehouse.SchemeJWT}, authn.ErrNone)
+		if gatehouse.CodeOf(f.err) == authn.CodeStepUp { // what it takes, for programs (RFC 9470 §3)
+			h["Www-Authenticate"] = authn.Challenges("gatehouse", []gatehouse.Scheme{gatehouse.SchemeJWT}, f.err)
+		}
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", web.RetryAfter(e.RetryAfter))

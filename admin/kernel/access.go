@@ -35,10 +35,14 @@ func (k *Kernel) authorizeAbout(ctx context.Context, actor *gatehouse.Principal,
 		return authn.ErrNone
 	}
 	d := k.Decide(ctx, actor, action, typ, realm, about)
-	if d.Allowed {
-		return nil
+	if !d.Allowed {
+		return k.Refused(ctx, actor, action, typ, realm, id, Refusal(action, d))
 	}
-	return k.Refused(ctx, actor, action, typ, realm, id, Refusal(action, d))
+	weak, err := k.unassured(ctx, actor)
+	if err == nil && weak != nil {
+		err = k.Refused(ctx, actor, action, typ, realm, id, weak)
+	}
+	return err
 }
 
 // Refusal is the error of a decision that denies action.
@@ -86,10 +90,22 @@ func (k *Kernel) AuthorizeOwn(ctx context.Context, actor *gatehouse.Principal, a
 		return k.authorizeAbout(ctx, actor, action, typ, realm, owner, id)
 	}
 	own := SelfMay(actor, action)
-	if own == nil || k.Decide(ctx, actor, action, typ, realm, owner).Allowed {
+	if own == nil && (action == policy.AdminRead || !k.administers(ctx, actor, typ)) {
 		return nil
 	}
+	if own == nil { // a key of an administrator administers: it must not be had for a password alone
+		return k.Assured(ctx, actor)
+	}
+	if k.Decide(ctx, actor, action, typ, realm, owner).Allowed {
+		return k.Assured(ctx, actor) // by the right to administer
+	}
 	return k.Refused(ctx, actor, action, typ, realm, id, own)
+}
+
+// administers reports whether actor has rights over more than the own account.
+func (k *Kernel) administers(ctx context.Context, actor *gatehouse.Principal, typ string) bool {
+	return k.Decide(ctx, actor, policy.AdminRead, typ, actor.Realm, actor.ID).Allowed ||
+		k.Decide(ctx, actor, policy.AdminManage, policy.AdminBackup, gatehouse.MainRealm, "").Allowed
 }
 
 // Refused records a refusal and returns it.

@@ -38,6 +38,7 @@ func settingsView(s gatehouse.RealmSettings) RealmSettings {
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
 		SessionIdle: kernel.Duration(s.SessionIdle), SessionTTL: kernel.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, MFA: s.MFA, MFARoles: s.MFARoles,
+		AdminMFA: s.AdminMFA, AdminMaxAuthAge: kernel.Duration(s.AdminMaxAuthAge),
 		KeyRotation: kernel.Duration(s.KeyRotation), KeyPropagation: kernel.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers, Providers: s.Providers,
 		Accent: s.Accent, AccentDark: s.AccentDark,
 	}
@@ -51,6 +52,7 @@ func (s RealmSettings) settings() gatehouse.RealmSettings {
 		Audiences: s.Audiences, AccessTokenType: s.AccessTokenType,
 		Scopes: s.Scopes, PasswordMinLength: s.PasswordMinLength, BannedWords: s.BannedWords,
 		SessionIdle: time.Duration(s.SessionIdle), SessionTTL: time.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, MFA: s.MFA, MFARoles: s.MFARoles,
+		AdminMFA: s.AdminMFA, AdminMaxAuthAge: time.Duration(s.AdminMaxAuthAge),
 		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers, Providers: s.Providers,
 		Accent: s.Accent, AccentDark: s.AccentDark,
 	}

@@ -53,6 +53,15 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 		f.Add(at+".mfa", "must be optional or required")
 	}
 	f.Names(at+".mfa_roles", s.MFARoles)
+	if s.AdminMFA != "" && s.AdminMFA != "optional" && s.AdminMFA != gatehouse.MFARequired {
+		f.Add(at+".admin_mfa", "must be optional or required")
+	}
+	if s.AdminMaxAuthAge != 0 {
+		in("admin_max_auth_age", s.AdminMaxAuthAge, 5*time.Minute, 30*day)
+		if !s.DemandsOfAdministrators() {
+			f.Add(at+".admin_max_auth_age", "says something where admin_mfa is required only")
+		}
+	}
 	// A password that stands alone has 15 characters, one beside a second factor 8 (NIST SP
 	// 800-63B-4 §3.1.1.2). Realms of before this was so may have fewer, go on with them, and
 	// raise them step by step; what was allowed beside a second factor ends with it.

@@ -40,6 +40,8 @@ type RealmSettings struct {
 	MaxSessions       int                                `json:"max_sessions,omitzero" doc:"Browser sessions of one user at once, 1 to 100, 20 by default; one more ends the one that was used least recently"`
 	MFA               string                             `json:"mfa,omitempty" enum:"optional,required" doc:"Who must have a second factor: whoever wants one (by default), or everybody with a password"`
 	MFARoles          []string                           `json:"mfa_roles,omitempty" doc:"Roles whose holders must have a second factor, as assigned to them, whatever mfa says"`
+	AdminMFA          string                             `json:"admin_mfa,omitempty" enum:"optional,required" doc:"What is asked of people of this realm who administer: what is asked of everybody (by default), or a second factor, and a sign-in with both for each call of the management API. API keys go on"`
+	AdminMaxAuthAge   kernel.Duration                    `json:"admin_max_auth_age,omitzero" doc:"How old that sign-in may be where admin_mfa is required, 5m to 720h; without it any age"`
 	TrustedIssuers    []gatehouse.TrustedIssuer          `json:"trusted_issuers,omitempty"`
 	Providers         []gatehouse.Provider               `json:"providers,omitempty" doc:"OpenID providers by whose accounts people may sign in; their client secrets are set apart"`
 	Accent            string                             `json:"accent,omitempty" doc:"Colour of buttons and links on light pages, #rrggbb; at least 4.5 to 1 against their grounds (WCAG 2.2 AA)"`

@@ -7,9 +7,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 var (
@@ -20,8 +23,9 @@ var (
 
 // SetPassword changes one's own password. Every login of the account ends in the same
 // transaction. Nobody sets another one's, nor makes a random one that two would know
-// (ASVS 6.4.6): [Service.StartReset]. Errors: password_not_chosen_here, invalid_credentials for
-// a wrong current password, those of a new password.
+// (ASVS 6.4.6): [Service.StartReset]. Errors: password_not_chosen_here,
+// insufficient_user_authentication where there is a second factor that was not proved within [session.FreshFor],
+// invalid_credentials for a wrong current password, those of a new password.
 func (s *Service) SetPassword(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string, in PasswordChange) error {
 	id := s.Resolve(ctx, actor, realm, idOrName)
 	if !kernel.IsSelf(actor, realm, id) {
@@ -71,6 +75,10 @@ func (s *Service) ownPassword(ctx context.Context, actor *gatehouse.Principal, i
 	}
 	if err != nil {
 		return u, err
+	}
+	if again := (enforce.Assurance{ACR: gatehouse.AAL2, MaxAge: session.FreshFor}); u.SecondFactor && !again.Met(actor, s.k.Now()) {
+		// Whoever has a token of before and has seen the password being typed must not be able to change it.
+		return u, s.k.Refused(ctx, actor, policy.AdminWrite, policy.AdminSubject, actor.Realm, actor.ID, authn.StepUp(again.ACR, again.MaxAge))
 	}
 	return u, s.c.Passwords.CheckPassword(ctx, u, in.Current)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -303,6 +304,8 @@ func (a *app) hint(e *gatehouse.Error, answered bool) string {
 		return "server: " + a.server() + " (--url or GATEHOUSE_URL names another)"
 	case e.Code == "no_route", !answered && e.Kind == gatehouse.NotFound && strings.HasPrefix(e.Code, "status_"):
 		return "server: " + a.server() + " answers, and is not where Gatehouse is administered: that is the address of listen.auth"
+	case e.Code == authn.CodeStepUp:
+		return "credential: from " + a.tokenFrom() + "; `gatehouse login --username NAME` asks for the password and a code of the second factor"
 	case e.Kind == gatehouse.Unauthenticated && answered:
 		return "credential: from " + a.tokenFrom() + "; `gatehouse login` saves another"
 	}

@@ -75,12 +75,16 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		SessionIdle:       kernel.Duration(rapid.SampledFrom([]int64{0, 300e9, 5400e9}).Draw(t, "session_idle")),
 		MFA:               rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "mfa"),
 		MFARoles:          some(t, names, 2, "mfa_roles"),
+		AdminMFA:          rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "admin_mfa"),
 		Providers: rapid.SampledFrom([][]gatehouse.Provider{nil, {{ID: "acme", Issuer: "https://acme.example", ClientID: "c", Scopes: []string{"email"}, CreateAccounts: true}}}).
 			Draw(t, "providers"),
 		Accent:      rapid.SampledFrom([]string{"", "#786700", "#000000"}).Draw(t, "accent"),
 		AccentDark:  rapid.SampledFrom([]string{"", "#ffde00"}).Draw(t, "accent_dark"),
 		MaxSessions: rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "max_sessions"),
 		Audience:    rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
+	}
+	if s.AdminMFA == gatehouse.MFARequired {
+		s.AdminMaxAuthAge = kernel.Duration(rapid.SampledFrom([]int64{0, 300e9, 43200e9}).Draw(t, "admin_max_auth_age"))
 	}
 	for _, w := range some(t, hard, 3, "banned_words") {
 		if w != "" {
