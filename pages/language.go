@@ -57,11 +57,22 @@ func (l *language) text(key string, args ...any) (string, error) {
 	if len(args) == 0 {
 		return s, nil
 	}
-	pairs := make([]string, 0, 2*len(args))
-	for i, a := range args {
-		pairs = append(pairs, "{"+strconv.Itoa(i)+"}", fmt.Sprint(a))
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String(), nil
+		}
+		number, after, _ := strings.Cut(rest, "}")
+		if n, err := strconv.Atoi(number); err == nil && n >= 0 && n < len(args) {
+			fmt.Fprint(&b, args[n])
+			s = after
+		} else {
+			b.WriteByte('{')
+			s = rest
+		}
 	}
-	return strings.NewReplacer(pairs...).Replace(s), nil
 }
 
 // Bounds of what is read of Accept-Language.
