@@ -11,6 +11,8 @@ var (
 	ErrRealmNotFound = E(NotFound, "realm_not_found", "There is no such realm.")
 	// ErrVersionConflict says that a record is no longer the one that the caller read.
 	ErrVersionConflict = E(Conflict, "version_conflict", "Somebody else changed this meanwhile; read it again.")
+	// ErrSignInAgain says that what somebody is let in by is changed a moment after a sign-in alone.
+	ErrSignInAgain = E(Denied, "sign_in_again", "This is changed a moment after a sign-in.")
 	// ErrInsufficientScope says that the credential carries not all the scopes that this needs (RFC 6750 §3.1).
 	ErrInsufficientScope = E(Denied, "insufficient_scope", "The credential lacks a scope that this needs.")
 	// ErrSecondFactor asks for a code of a second factor where a password alone was given.

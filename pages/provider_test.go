@@ -162,7 +162,7 @@ func TestLinkPages(t *testing.T) {
 	if len(h.providers.links) != 1 {
 		t.Errorf("%v", h.providers.links)
 	}
-	h.providers.err = provider.ErrStale
+	h.providers.err = gatehouse.ErrSignInAgain
 	if p := b.get(there); p.status != 303 || !strings.Contains(p.header.Get("Location"), "again=1") {
 		t.Errorf("too long ago: %d %v", p.status, p.header)
 	}

@@ -74,7 +74,7 @@ func (s *Service) Fresh(who *gatehouse.Principal, u gatehouse.Subject) bool {
 // Errors: sign_in_again, passkey_limit.
 func (s *Service) OfferTo(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, title string, browser []byte) (Offer, error) {
 	if !s.On() || !s.Fresh(who, u) {
-		return Offer{}, ErrStale
+		return Offer{}, gatehouse.ErrSignInAgain
 	}
 	var list []Passkey
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) (err error) {
@@ -112,7 +112,7 @@ func (s *Service) offer(to asked, name, title string) Offer {
 // Errors: sign_in_again, passkey_name_invalid, passkey_refused, passkey_exists, passkey_limit.
 func (s *Service) Add(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, name string, browser, answer []byte) (Passkey, error) {
 	if !s.On() || !s.Fresh(who, u) {
-		return Passkey{}, ErrStale
+		return Passkey{}, gatehouse.ErrSignInAgain
 	}
 	name, ok := validName(name)
 	if !ok {
@@ -214,7 +214,7 @@ func (s *Service) Rename(ctx context.Context, who *gatehouse.Principal, id, name
 // Errors: sign_in_again, passkey_not_found, passkey_last, passkey_needed.
 func (s *Service) RemoveOwn(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, id string) error {
 	if !s.Fresh(who, u) {
-		return ErrStale
+		return gatehouse.ErrSignInAgain
 	}
 	return s.remove(ctx, who, who.Realm, who.ID, id, true)
 }

@@ -128,7 +128,5 @@ var (
 	errLast    = gatehouse.E(gatehouse.Conflict, "passkey_last", "Without this passkey there would be no way into the account.")
 	errNeeded  = gatehouse.E(gatehouse.Conflict, "passkey_needed", "The realm demands a second factor of this account, and this passkey is the only one: add another passkey or an app first.")
 	errNone    = gatehouse.E(gatehouse.NotFound, "passkey_not_found", "There is no such passkey.")
-	// ErrStale is the answer to who would change passkeys and has not signed in a moment ago.
-	ErrStale = gatehouse.E(gatehouse.Denied, "sign_in_again", "Passkeys are changed within ten minutes of a sign-in.")
-	errName  = gatehouse.E(gatehouse.Invalid, "passkey_name_invalid", "A name of a passkey has 1 to 64 printable characters.")
+	errName    = gatehouse.E(gatehouse.Invalid, "passkey_name_invalid", "A name of a passkey has 1 to 64 printable characters.")
 )

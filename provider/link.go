@@ -21,8 +21,6 @@ var (
 	errMany   = gatehouse.E(gatehouse.Conflict, "provider_link_limit", "There are as many links as a person can have; remove one first.")
 	errLast   = gatehouse.E(gatehouse.Conflict, "provider_link_last", "Without this link there would be no way into the account.")
 	errNoLink = gatehouse.E(gatehouse.NotFound, "provider_link_not_found", "The account has no such link.")
-	// ErrStale is the answer to who would change links and has not signed in a moment ago.
-	ErrStale = gatehouse.E(gatehouse.Denied, "sign_in_again", "Links are changed a moment after a sign-in.")
 )
 
 // ID names a link among those of an account. It tells nothing of whom it joins.
@@ -71,11 +69,11 @@ func (s *Service) BeginLink(ctx context.Context, realm gatehouse.Realm, id strin
 // owner is the account of who, which has signed in a moment ago. It holds it against others.
 func (s *Service) owner(ctx context.Context, tx Tx, who *gatehouse.Principal) (identity.User, error) {
 	if !who.Authenticated() || who.Kind != gatehouse.KindUser || who.SessionID == "" || who.Foreign {
-		return identity.User{}, ErrStale
+		return identity.User{}, gatehouse.ErrSignInAgain
 	}
 	u, err := tx.User(ctx, who.Realm, who.ID)
 	if err == nil && !s.c.Fresh(who, u.SecondFactor, s.c.Now()) {
-		err = ErrStale
+		err = gatehouse.ErrSignInAgain
 	}
 	return u, err
 }
@@ -133,11 +131,11 @@ func (s *Service) Unlink(ctx context.Context, realm gatehouse.Realm, who *gateho
 		if err != nil {
 			return err
 		}
-		keys, err := tx.Passkeys(ctx, who.Realm, who.ID)
+		passkey, err := tx.HasPasskey(ctx, who.Realm, who.ID)
 		if err != nil {
 			return err
 		}
-		other := u.PasswordHash != "" || u.DirectoryID != "" || len(keys) > 0
+		other := u.PasswordHash != "" || u.DirectoryID != "" || passkey
 		var l Link
 		for _, has := range all {
 			if has.ID() == id {

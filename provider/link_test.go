@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
-	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -22,7 +21,7 @@ type desk struct {
 	Log
 	user  identity.User
 	links []Link
-	keys  []passkey.Passkey
+	keys  bool // a passkey
 	told  []string
 	fresh bool
 }
@@ -52,7 +51,7 @@ func (d *desk) DeleteProviderLink(_ context.Context, l Link) error {
 	return nil
 }
 
-func (d *desk) Passkeys(context.Context, string, string) ([]passkey.Passkey, error) {
+func (d *desk) HasPasskey(context.Context, string, string) (bool, error) {
 	return d.keys, nil
 }
 
@@ -78,7 +77,7 @@ func TestLinks(t *testing.T) {
 			return d.fresh && second && at.Equal(now)
 		},
 		Run: func(ctx context.Context, do func(context.Context, Tx) error) error {
-			return do(ctx, Tx{LinkStore: d, Users: d, Log: d, Reader: d})
+			return do(ctx, Tx{LinkStore: d, Users: d, Log: d, OtherWays: d})
 		}}}
 	p := gatehouse.Provider{ID: "acme", Issuer: "https://acme.example", Title: "Acme"}
 	realm := gatehouse.Realm{Name: "main", Settings: gatehouse.RealmSettings{Providers: []gatehouse.Provider{p}}}
@@ -111,8 +110,8 @@ func TestLinks(t *testing.T) {
 	want("one that has ended counts again", join("s-ended", now), "")
 	want("beside another", unlink(link("s-1")), "")
 	want("no such link", unlink(link("s-1")), "provider_link_not_found")
-	for what, has := range map[string]func(){"a password": func() { d.user.PasswordHash = "$" }, "a directory": func() { d.user.DirectoryID = "x" }, "a passkey": func() { d.keys = make([]passkey.Passkey, 1) }} {
-		d.user.PasswordHash, d.user.DirectoryID, d.keys = "", "", nil
+	for what, has := range map[string]func(){"a password": func() { d.user.PasswordHash = "$" }, "a directory": func() { d.user.DirectoryID = "x" }, "a passkey": func() { d.keys = true }} {
+		d.user.PasswordHash, d.user.DirectoryID, d.keys = "", "", false
 		has()
 		want("beside "+what, unlink(d.links[0]), "")
 		want("back", join("s-1", now), "")

@@ -12,7 +12,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
-	"github.com/gatehouse-auth/gatehouse/passkey"
 )
 
 // Link joins an account of a realm with one at a provider.
@@ -49,6 +48,11 @@ type Users interface {
 	InsertUser(ctx context.Context, u identity.User) error
 }
 
+// OtherWays are ways into an account beside links and passwords.
+type OtherWays interface {
+	HasPasskey(ctx context.Context, realm, userID string) (bool, error)
+}
+
 // Log is what transactions do beside.
 type Log interface {
 	PutOnce(ctx context.Context, v once.Record) error
@@ -60,7 +64,7 @@ type Tx struct {
 	LinkStore
 	Users
 	Log
-	passkey.Reader
+	OtherWays
 	mail.Outgoing
 }
 

@@ -22,6 +22,12 @@ func (q Queries) Passkeys(ctx context.Context, realm, userID string) ([]passkey.
 	return many(ctx, q.c, scanPasskey, `SELECT `+passkeyColumns+` FROM passkeys WHERE realm=$1 AND user_id=$2 ORDER BY id`+q.own, realm, userID)
 }
 
+// HasPasskey reports whether a user has a passkey.
+func (q Queries) HasPasskey(ctx context.Context, realm, userID string) (bool, error) {
+	list, err := q.Passkeys(ctx, realm, userID)
+	return len(list) > 0, err
+}
+
 // PasskeyOf returns a passkey by the id of its credential, of whatever realm it is.
 func (q Queries) PasskeyOf(ctx context.Context, credentialID []byte) (passkey.Passkey, error) {
 	return one(ctx, q.c, scanPasskey, `SELECT `+passkeyColumns+` FROM passkeys WHERE credential=$1`+q.own, credentialID)

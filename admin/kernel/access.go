@@ -94,10 +94,10 @@ func (k *Kernel) AuthorizeOwn(ctx context.Context, actor *gatehouse.Principal, a
 		return nil
 	}
 	if own == nil { // a key of an administrator administers: it must not be had for a password alone
-		return k.Assured(ctx, actor)
+		return k.assured(ctx, actor)
 	}
 	if k.Decide(ctx, actor, action, typ, realm, owner).Allowed {
-		return k.Assured(ctx, actor) // by the right to administer
+		return k.assured(ctx, actor) // by the right to administer
 	}
 	return k.Refused(ctx, actor, action, typ, realm, id, own)
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/enforce"
 )
 
-// Assured is nil when actor has signed in as well as the actor's realm asks of who administers
+// assured is nil when actor has signed in as well as the actor's realm asks of who administers
 // ([gatehouse.RealmSettings.AdminMFA]). An API key is no sign-in, and nothing is asked of it; nor of
 // services. Else it is the challenge of RFC 9470: a password that was stolen, or a token of a sign-in by the
 // password alone, administers nothing.
-func (k *Kernel) Assured(ctx context.Context, actor *gatehouse.Principal) error {
+func (k *Kernel) assured(ctx context.Context, actor *gatehouse.Principal) error {
 	refusal, err := k.unassured(ctx, actor)
 	if err == nil && refusal != nil {
 		err = refusal

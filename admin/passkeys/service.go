@@ -77,7 +77,7 @@ func (s *Service) List(ctx context.Context, actor *gatehouse.Principal, realm, i
 func (s *Service) Remove(ctx context.Context, actor *gatehouse.Principal, realm, idOrName, passkeyID string) error {
 	id := s.c.Users.Resolve(ctx, actor, realm, idOrName)
 	if kernel.IsSelf(actor, realm, id) {
-		return s.k.Refused(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, id, passkey.ErrStale)
+		return s.k.Refused(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, id, gatehouse.ErrSignInAgain)
 	}
 	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, id); err != nil {
 		return err

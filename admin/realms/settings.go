@@ -22,12 +22,7 @@ import (
 // defaults.
 func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings) {
 	d := s.Defaults()
-	in := func(member string, v, least, most time.Duration) {
-		if v < least || v > most {
-			f.Add(at+"."+member, "must be from %s to %s", least, most)
-		}
-	}
-	const day = 24 * time.Hour
+	in := func(member string, v, least, most time.Duration) { within(f, at+"."+member, v, least, most) }
 	in("access_token_ttl", d.AccessTokenTTL, time.Minute, time.Hour)
 	in("refresh_token_ttl", d.RefreshTokenTTL, 5*time.Minute, 400*day)
 	in("grant_ttl", d.GrantTTL, 5*time.Minute, gatehouse.MaxGrantTTL)
@@ -49,32 +44,7 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	if d.MaxSessions < 1 || d.MaxSessions > 100 {
 		f.Add(at+".max_sessions", "must be from 1 to 100")
 	}
-	if s.MFA != "" && s.MFA != "optional" && s.MFA != gatehouse.MFARequired {
-		f.Add(at+".mfa", "must be optional or required")
-	}
-	f.Names(at+".mfa_roles", s.MFARoles)
-	if s.AdminMFA != "" && s.AdminMFA != "optional" && s.AdminMFA != gatehouse.MFARequired {
-		f.Add(at+".admin_mfa", "must be optional or required")
-	}
-	if s.AdminMaxAuthAge != 0 {
-		in("admin_max_auth_age", s.AdminMaxAuthAge, 5*time.Minute, 30*day)
-		if !s.DemandsOfAdministrators() {
-			f.Add(at+".admin_max_auth_age", "says something where admin_mfa is required only")
-		}
-	}
-	// A password that stands alone has 15 characters, one beside a second factor 8 (NIST SP
-	// 800-63B-4 §3.1.1.2). Realms of before this was so may have fewer, go on with them, and
-	// raise them step by step; what was allowed beside a second factor ends with it.
-	least := credential.DefaultMinPassword
-	switch {
-	case s.MFA == gatehouse.MFARequired:
-		least = credential.LeastMinPassword
-	case before.MFA != gatehouse.MFARequired:
-		least = min(least, before.Defaults().PasswordMinLength)
-	}
-	if d.PasswordMinLength < least || d.PasswordMinLength > 128 {
-		f.Add(at+".password_min_length", "must be from %d to 128", least)
-	}
+	checkFactors(f, at, s, before)
 	f.Names(at+".scopes", slices.Collect(maps.Keys(s.Scopes)))
 	for name, meaning := range s.Scopes {
 		f.Text(at+".scopes", meaning, false)
@@ -111,6 +81,44 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	checkProviders(f, at+".providers", s.Providers)
 	checkColour(f, at+".accent", s.Accent, contrast.Light)
 	checkColour(f, at+".accent_dark", s.AccentDark, contrast.Dark)
+}
+
+const day = 24 * time.Hour
+
+func within(f kernel.Faults, at string, v, least, most time.Duration) {
+	if v < least || v > most {
+		f.Add(at, "must be from %s to %s", least, most)
+	}
+}
+
+// checkFactors checks what is demanded beside a password, and how long one must be.
+func checkFactors(f kernel.Faults, at string, s, before gatehouse.RealmSettings) {
+	if s.MFA != "" && s.MFA != "optional" && s.MFA != gatehouse.MFARequired {
+		f.Add(at+".mfa", "must be optional or required")
+	}
+	f.Names(at+".mfa_roles", s.MFARoles)
+	if s.AdminMFA != "" && s.AdminMFA != "optional" && s.AdminMFA != gatehouse.MFARequired {
+		f.Add(at+".admin_mfa", "must be optional or required")
+	}
+	if s.AdminMaxAuthAge != 0 {
+		within(f, at+".admin_max_auth_age", s.AdminMaxAuthAge, 5*time.Minute, 30*day)
+		if !s.DemandsOfAdministrators() {
+			f.Add(at+".admin_max_auth_age", "says something where admin_mfa is required only")
+		}
+	}
+	// A password that stands alone has 15 characters, one beside a second factor 8 (NIST SP
+	// 800-63B-4 §3.1.1.2). Realms of before this was so may have fewer, go on with them, and
+	// raise them step by step; what was allowed beside a second factor ends with it.
+	least := credential.DefaultMinPassword
+	switch {
+	case s.MFA == gatehouse.MFARequired:
+		least = credential.LeastMinPassword
+	case before.MFA != gatehouse.MFARequired:
+		least = min(least, before.Defaults().PasswordMinLength)
+	}
+	if s.Defaults().PasswordMinLength < least || s.Defaults().PasswordMinLength > 128 {
+		f.Add(at+".password_min_length", "must be from %d to 128", least)
+	}
 }
 
 // checkColour checks a colour of the pages against what stands behind it at the worst.
