@@ -19,7 +19,7 @@ func TestCutoffWaitsForLogins(t *testing.T) {
 	db, raw := open(t, cfg), rawDB(t, cfg)
 	do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRealm(ctx, exampleRealm()) })
 	run := must(store.Run[tokens.Tx](db))(t)
-	svc := tokens.New(tokens.Config{Run: run, Kernel: &kernel.Kernel{Now: time.Now, Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
+	svc := tokens.New(tokens.Config{Run: run, Kernel: &kernel.Kernel{Realms: db, Now: time.Now, Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
 		return gatehouse.Decision{Allowed: true}
 	}}})
 	cut := make(chan tokens.Revocation, 1)
