@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/testpasskey"
 	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
 	"github.com/gatehouse-auth/gatehouse/passkey"
@@ -75,12 +76,17 @@ func TestPasskeys(t *testing.T) {
 	})
 }
 
+// noMail tells nobody.
+type noMail struct{}
+
+func (noMail) Put(context.Context, mail.Outgoing, mail.Message) (string, error) { return "", nil }
+
 // TestOneAnswer: of all that send one answer of a passkey at once, on two nodes where there can be two, one is let in.
 func TestOneAnswer(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		now := time.Unix(1_800_000_000, 0)
 		node := func(db *store.DB) *passkey.Service {
-			return must(passkey.New(passkey.Config{Run: must(store.Run[passkey.Tx](db))(t), Key: make([]byte, passkey.KeySize), Record: func(*gatehouse.Event) {},
+			return must(passkey.New(passkey.Config{Run: must(store.Run[passkey.Tx](db))(t), Key: make([]byte, passkey.KeySize), Record: func(*gatehouse.Event) {}, Mail: noMail{},
 				Site: webauthn.RelyingParty{ID: "example.org", Origins: []string{"https://example.org"}}, Now: func() time.Time { return now }}))(t)
 		}
 		cfg.Shared = cfg.Driver == store.DriverPostgres
