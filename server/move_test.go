@@ -75,6 +75,9 @@ func (i *installation) want(t *testing.T, what string, status int, method, path,
 // ends by it: keys, tokens and logins go on, what was revoked stays revoked, and the log
 // goes on behind what was signed before. What was moved away from is not served again.
 func TestMove(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, for long; runs without -short")
+	}
 	postgres := postgresStore(t)
 	const password = "seven owls over a wet harbour"
 	i := newInstallation(t)

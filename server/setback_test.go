@@ -19,6 +19,9 @@ import (
 // operator has said to each node that it was he, the log goes on, says so, and verifies, and
 // whoever holds a checkpoint of what is gone can tell.
 func TestDatabaseSetBackUnderNodes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, for long; runs without -short")
+	}
 	postgresStore(t) // or skips
 	own, err := testpg.Start()
 	if err != nil {

@@ -77,6 +77,9 @@ const warmKeyBytes = 2048
 // while somebody behind the same address invents some: none of the good ones is
 // refused, and the inventor soon is. All of them stay in memory.
 func TestManyKeys(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one thing after another, for long; runs without -short")
+	}
 	const n = 10_000
 	d, keys := manyKeys(t, n, 1)
 	gw := d.server.live.Load().gate
