@@ -53,20 +53,44 @@ type state struct {
 	show func(v *visit) error
 }
 
-// galleryView is what gallery.html shows.
+// galleryView is what gallery.html shows: the list of all pages, or one state of a page in all Sides.
 type galleryView struct {
 	frame
 	Pages []galleryPage
+	Sides []side
 }
 
 type galleryPage struct {
 	Name   string
-	States []choice
+	States []galleryState
+}
+
+type galleryState struct {
+	Name, URL string
+	Sides     string // the page that shows it at a desk and on a phone, light and dark
+}
+
+// side is a page as it looks in a window of one size, in pixels, and one theme.
+type side struct {
+	Name, URL     string
+	Width, Height string
+}
+
+// sides are a telephone and a desk, light and dark.
+func sides(path string) []side {
+	var out []side
+	for _, of := range [...]side{{Width: "390", Height: "844"}, {Width: "1280", Height: "860"}} {
+		for _, theme := range [...]string{"light", "dark"} {
+			of.Name, of.URL = of.Width+" px, "+theme, path+"?framed="+theme
+			out = append(out, of)
+		}
+	}
+	return out
 }
 
 // NewGallery serves every page in every state, to look at: nothing is stored or checked, and what a form sends is dropped.
-// The pages stand at /PAGE/STATE, the list of them at /. It has
-// one language more than there are, which runs from right to left.
+// The pages stand at /PAGE/STATE, each once more at /sides/PAGE/STATE as it looks on a phone and at a desk, light and dark; the
+// list of them is at /. It has one language more than there are, which runs from right to left.
 func NewGallery() (http.Handler, error) {
 	// The clock stands still, so that two pictures of a page are the same.
 	c := Config{Mail: func() bool { return true }, Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
@@ -82,8 +106,9 @@ func NewGallery() (http.Handler, error) {
 		p := galleryPage{Name: e.page}
 		for _, s := range e.states {
 			path := "/" + e.page + "/" + s.name
-			p.States = append(p.States, choice{Name: s.name, URL: path})
+			p.States = append(p.States, galleryState{Name: s.name, URL: path, Sides: "/sides" + path})
 			mux.Handle("GET "+path, h.exhibit(s.show))
+			mux.Handle("GET /sides"+path, h.exhibit(func(v *visit) error { return v.showSides(path) }))
 		}
 		index.Pages = append(index.Pages, p)
 	}
@@ -99,6 +124,17 @@ func NewGallery() (http.Handler, error) {
 	return mux, nil
 }
 
+// showSides shows the page at path in windows of its own.
+func (v *visit) showSides(path string) (err error) {
+	view := galleryView{Sides: sides(path)}
+	if view.frame, err = v.frame("/sides"+path, "gallery.title", nil); err != nil {
+		return err
+	}
+	view.Title = strings.TrimPrefix(path, "/")
+	v.w.Header()["Content-Security-Policy"] = []string{v.w.Header().Get("Content-Security-Policy") + "; frame-src 'self'"}
+	return v.show(http.StatusOK, "gallery.html", view)
+}
+
 // themedRealm is one that has colours of its own: those that can just be read.
 func themedRealm() gatehouse.Realm {
 	return gatehouse.Realm{Name: gatehouse.MainRealm, Title: "Saffron", Settings: gatehouse.RealmSettings{Accent: "#786700", AccentDark: "#ffde00"}}
@@ -112,10 +148,23 @@ func (h *Handler) exhibit(show func(v *visit) error) http.Handler {
 				SessionID: "here", AuthTime: h.c.Now(), AMR: []string{"pwd", "otp", gatehouse.AMRMultiFactor}, ACR: gatehouse.AAL2}}
 		pageHeaders(w.Header())
 		v.prefer()
+		v.framed()
 		if err := show(v); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError) // whoever looks at the gallery works on the pages
 		}
 	})
+}
+
+// framed is for an exhibit that stands in a page of the gallery, in a theme of that frame alone. No page that people see can
+// be framed.
+func (v *visit) framed() {
+	theme := one(v.r, "framed")
+	if !knownTheme(theme) {
+		return
+	}
+	v.theme = theme
+	h := v.w.Header()
+	h["Content-Security-Policy"] = []string{strings.Replace(h.Get("Content-Security-Policy"), "frame-ancestors 'none'", "frame-ancestors 'self'", 1)}
 }
 
 // goBack is what follows a link or button of an exhibit: the page that it stands on, so that a language or theme that was

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-auth/gatehouse/internal/markup"
 	"github.com/gatehouse-auth/gatehouse/internal/testbrowser"
 )
 
@@ -50,6 +51,73 @@ func TestGallery(t *testing.T) {
 					t.Errorf("%s in %s: %.200s", path, tag, body)
 				}
 			}
+		}
+	}
+}
+
+// TestGalleryLeadsNowhere: what is made up reaches no installation. Every link and form of every exhibit stays at the gallery, which
+// drops what is sent, and none takes a cookie away that an installation on the same machine has given (browsers know no ports there).
+func TestGalleryLeadsNowhere(t *testing.T) {
+	h, err := NewGallery()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leads := regexp.MustCompile(` (?:href|src|action|formaction|data-ask)="([^"]*)"`)
+	for _, e := range gallery() {
+		for _, st := range e.states {
+			path := "/" + e.page + "/" + st.name
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+			found := leads.FindAllStringSubmatch(w.Body.String(), -1)
+			if len(found) < 5 {
+				t.Errorf("%s: %d links: the search is broken", path, len(found))
+			}
+			for _, m := range found {
+				if to := html.UnescapeString(m[1]); to != "" && to[0] != '#' && !markup.OwnPath(to) {
+					t.Errorf("%s leads to %q", path, to)
+				}
+			}
+			for _, c := range w.Result().Cookies() {
+				if c.Name != cookieForm {
+					t.Errorf("%s sets the cookie %s", path, c.Name)
+				}
+			}
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/signin", strings.NewReader("identifier=alice&password=x")))
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/" || len(w.Result().Cookies()) != 0 {
+		t.Errorf("a form that is sent: %d %v", w.Code, w.Header())
+	}
+}
+
+// TestSides: each exhibit stands beside itself in both sizes and themes, and nothing but those frames may frame a page.
+func TestSides(t *testing.T) {
+	h, err := NewGallery()
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w
+	}
+	page := get("/sides/signin/wrong")
+	for _, want := range []string{`src="/signin/wrong?framed=light" title="390 px, light" width="390"`, `src="/signin/wrong?framed=dark" title="1280 px, dark" width="1280"`} {
+		if !strings.Contains(page.Body.String(), want) {
+			t.Errorf("no %s in %s", want, page.Body)
+		}
+	}
+	for path, want := range map[string][2]string{
+		"/signin/wrong":                {"frame-ancestors 'none'", `dir="ltr" >`},
+		"/signin/wrong?framed=dark":    {"frame-ancestors 'self'", `data-theme="dark"`},
+		"/signin/wrong?framed=other":   {"frame-ancestors 'none'", `dir="ltr" >`},
+		"/sides/signin/wrong?lang=de":  {"frame-src 'self'", `<html lang="de"`},
+		"/sides/signin/wrong?framed=x": {"frame-ancestors 'none'", `<iframe`},
+	} {
+		w := get(path)
+		if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, want[0]) || !strings.Contains(w.Body.String(), want[1]) {
+			t.Errorf("%s: %s, %.300s", path, policy, w.Body)
 		}
 	}
 }
@@ -97,7 +165,7 @@ func TestLook(t *testing.T) {
 	dir := os.Getenv("GATEHOUSE_GALLERY")
 	s, p := showGallery(t), chromium.Open(t, testbrowser.View{})
 	var shown strings.Builder
-	for _, e := range append([]exhibit{{"", []state{{name: ""}}}}, gallery()...) {
+	for _, e := range append([]exhibit{{"", []state{{name: ""}}}, {"sides", []state{{name: "signin/wrong"}}}}, gallery()...) {
 		for _, st := range e.states {
 			path := strings.TrimSuffix("/"+e.page+"/"+st.name, "//")
 			p.Go(s + cmp.Or(path, "/"))
