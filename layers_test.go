@@ -28,6 +28,7 @@ var levels = map[string]int{
 	"internal/nearest":   0,
 	"internal/contrast":  0,
 	"internal/peers":     0,
+	"internal/sorted":    0,
 	"internal/markup":    0,
 	"credential":         1,
 	"token":              1,

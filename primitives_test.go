@@ -3,6 +3,7 @@ package gatehouse_test
 import (
 	"go/parser"
 	"go/token"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,4 +49,23 @@ func TestWeakPrimitives(t *testing.T) {
 	if files < 100 {
 		t.Fatalf("looked at %d files only: the search is broken", files)
 	}
+}
+
+// TestOneSort: the product sorts by internal/sorted, because each type that the
+// standard library sorts by a function adds 25 KB to the program.
+func TestOneSort(t *testing.T) {
+	walkGo(t, func(file string) {
+		if strings.HasPrefix(file, "internal/sorted/") || strings.HasPrefix(file, "scripts/") {
+			return
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"slices.SortFunc(", "slices.SortStableFunc(", "slices.SortedFunc(", "slices.SortedStableFunc("} {
+			if strings.Contains(string(text), name) {
+				t.Errorf("%s calls %s…); internal/sorted does the same in less", file, name)
+			}
+		}
+	})
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // Codes of a [Problem].
@@ -130,7 +131,7 @@ func VerifyLog(ctx context.Context, r Reader, key Key, opts VerifyOptions) (*Rep
 		return nil, err
 	}
 	v.saved()
-	slices.SortStableFunc(v.points, func(a, b point) int { return int(min(1, max(-1, a.Size-b.Size))) })
+	sorted.Slice(v.points, func(a, b point) int { return int(min(1, max(-1, a.Size-b.Size))) })
 	if err := v.walk(); err != nil {
 		return nil, err
 	}

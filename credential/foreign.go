@@ -6,11 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/bits"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // maxForeign bounds a hash as another system wrote it, in bytes.
@@ -103,7 +104,7 @@ func argon2Order(text string) (string, error) {
 	params := strings.Split(f[3], ",")
 	if len(params) == 3 {
 		rank := func(p string) int { return strings.Index("mtp", p[:min(1, len(p))]) }
-		slices.SortStableFunc(params, func(a, b string) int { return rank(a) - rank(b) })
+		sorted.Slice(params, func(a, b string) int { return rank(a) - rank(b) })
 	}
 	f[3] = strings.Join(params, ",")
 	return strings.Join(f, "$"), nil

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // tree finds the routes that match a path. It is built once and only read then.
@@ -61,7 +63,7 @@ func (t *tree) child(s segment) *tree {
 	t.mixed = append(t.mixed, mixedTree{s, next})
 	// Where one is within another it has more text: parameters match at least a
 	// character each, and none stands beside another.
-	slices.SortStableFunc(t.mixed, func(a, b mixedTree) int { return cmp.Compare(b.seg.textLength(), a.seg.textLength()) })
+	sorted.Slice(t.mixed, func(a, b mixedTree) int { return cmp.Compare(b.seg.textLength(), a.seg.textLength()) })
 	return next
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -165,7 +166,7 @@ func (s *statusLists) evict() bool {
 			idle = append(idle, l)
 		}
 	}
-	slices.SortFunc(idle, func(a, b *statusList) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
+	sorted.Slice(idle, func(a, b *statusList) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
 	for _, l := range idle[:min(len(idle), maxStatusLists/8)] {
 		delete(s.lists, l.number)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // What failed from an address, and in a realm, is counted in memory, where
@@ -121,7 +122,7 @@ func (t *Throttle) flush(ctx context.Context) error {
 		keys[of] = t.sumKey(of)
 	}
 	// In the order of the keys, so that two nodes never wait for each other.
-	order := slices.SortedFunc(maps.Keys(unsent), func(a, b sumOf) int {
+	order := sorted.Collect(maps.Keys(unsent), func(a, b sumOf) int {
 		ka, kb := keys[a], keys[b]
 		return bytes.Compare(ka[:], kb[:])
 	})

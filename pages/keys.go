@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -118,7 +119,7 @@ func (v *visit) showKeys(status int, said, problem string) error {
 	for name, meaning := range v.realm.Settings.Scopes {
 		view.Scopes = append(view.Scopes, scopeChoice{scopeField + name, name, meaning})
 	}
-	slices.SortFunc(view.Scopes, func(a, b scopeChoice) int { return strings.Compare(a.Name, b.Name) })
+	sorted.Slice(view.Scopes, func(a, b scopeChoice) int { return strings.Compare(a.Name, b.Name) })
 	for _, d := range keyDays {
 		view.Days = append(view.Days, dayChoice{d, d == 90})
 	}

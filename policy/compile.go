@@ -11,6 +11,7 @@ import (
 	"github.com/cedar-policy/cedar-go/ast"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // The entity types that Gatehouse itself gives meaning to.
@@ -201,7 +202,7 @@ func (c *compiler) problem(p Problem) {
 
 func (c *compiler) documents(docs []Document, prefix, source string) {
 	docs = slices.Clone(docs)
-	slices.SortStableFunc(docs, func(a, b Document) int { return cmp.Compare(a.ID, b.ID) })
+	sorted.Slice(docs, func(a, b Document) int { return cmp.Compare(a.ID, b.ID) })
 	for i, d := range docs {
 		src := source + clip(d.ID)
 		c.set.bytes += len(d.Text)

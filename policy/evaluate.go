@@ -9,6 +9,7 @@ import (
 	"github.com/cedar-policy/cedar-go"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // Codes of the decisions made here.
@@ -177,7 +178,7 @@ func (s *Set) decision(verdict cedar.Decision, diag cedar.Diagnostic, lookup err
 			d.Reasons[i] = s.reason(r.PolicyID)
 		}
 		if n > 1 {
-			slices.SortFunc(d.Reasons, func(a, b gatehouse.Reason) int { return strings.Compare(a.PolicyID, b.PolicyID) })
+			sorted.Slice(d.Reasons, func(a, b gatehouse.Reason) int { return strings.Compare(a.PolicyID, b.PolicyID) })
 		}
 		if verdict == cedar.Deny {
 			d.Code = CodeForbidden

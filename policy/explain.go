@@ -2,12 +2,12 @@ package policy
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/cedar-policy/cedar-go"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // Explanation is a decision with the policies behind it, for the operator.
@@ -72,8 +72,8 @@ func (s *Set) Explain(r Request) (x Explanation) {
 			misses = append(misses, t)
 		}
 	}
-	slices.SortFunc(hits, func(a, b Trace) int { return strings.Compare(a.PolicyID, b.PolicyID) })
-	slices.SortFunc(misses, func(a, b Trace) int {
+	sorted.Slice(hits, func(a, b Trace) int { return strings.Compare(a.PolicyID, b.PolicyID) })
+	sorted.Slice(misses, func(a, b Trace) int {
 		if d := distance(a) - distance(b); d != 0 {
 			return d
 		}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // Fact is one attribute of the Cedar context. Gatehouse supplies every fact of
@@ -160,7 +162,7 @@ func (s *compiledSchema) checkFacts() Problems {
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Problem) int { return strings.Compare(a.Message, b.Message) })
+	sorted.Slice(out, func(a, b Problem) int { return strings.Compare(a.Message, b.Message) })
 	return out[:min(len(out), maxProblems)]
 }
 

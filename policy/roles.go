@@ -7,6 +7,8 @@ import (
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/ast"
+
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // All is the action or the resource type that stands for every one.
@@ -45,7 +47,7 @@ func newHierarchy(roles []Role) (*hierarchy, []Role, Problems) {
 		h.roles[r.Name] = r
 		ordered = append(ordered, r)
 	}
-	slices.SortFunc(ordered, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
+	sorted.Slice(ordered, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
 	for _, r := range ordered {
 		checkRole(h, r, func(format string, args ...any) { add(r, format, args...) })
 	}

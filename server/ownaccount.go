@@ -3,11 +3,11 @@ package server
 import (
 	"cmp"
 	"context"
-	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/pages"
 )
 
@@ -32,7 +32,7 @@ func (o ownAccount) OpenSessions(ctx context.Context, who *gatehouse.Principal) 
 			break
 		}
 	}
-	slices.SortStableFunc(open, func(a, b gatehouse.Session) int {
+	sorted.Slice(open, func(a, b gatehouse.Session) int {
 		return cmp.Or(b.LastUsedAt.Compare(a.LastUsedAt), cmp.Compare(b.ID, a.ID))
 	})
 	return open, nil

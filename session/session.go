@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // Why a session ended, as stored in Session.EndReason and in the event.
@@ -151,7 +152,7 @@ func (s *Service) makeRoom(ctx context.Context, tx Tx, opened gatehouse.Session,
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(live, func(a, b gatehouse.Session) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
+	sorted.Slice(live, func(a, b gatehouse.Session) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	for _, old := range live[:max(len(live)+1-settings.MaxSessions, 0)] {
 		if _, err := end(ctx, tx, old.Realm, old.UserID, old.ID, now, ReasonLimit); err != nil {
 			return err

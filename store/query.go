@@ -106,7 +106,18 @@ func many[T any](ctx context.Context, c conn, scan func(row) (T, error), query s
 
 // each gives take the rows of query, one after the other. An error of take ends
 // the reading and is returned as it is.
-func each[T any](ctx context.Context, c conn, scan func(row) (T, error), take func(T) error, query string, args ...any) (err error) {
+func each[T any](ctx context.Context, c conn, scan func(row) (T, error), take func(T) error, query string, args ...any) error {
+	return read(ctx, c, query, args, func(r row) (taken, err error) {
+		v, err := scan(r)
+		if err != nil {
+			return nil, err
+		}
+		return take(v), nil
+	})
+}
+
+// read gives next the rows of query, one after the other, until it fails.
+func read(ctx context.Context, c conn, query string, args []any, next func(row) (taken, err error)) error {
 	if err := bind(args); err != nil {
 		return err
 	}
@@ -114,7 +125,7 @@ func each[T any](ctx context.Context, c conn, scan func(row) (T, error), take fu
 	if err != nil {
 		return public(err)
 	}
-	taken, err := walk(rows, scan, take)
+	taken, err := walk(rows, next)
 	if err != nil {
 		c.broken(err)
 		return public(err)
@@ -122,17 +133,13 @@ func each[T any](ctx context.Context, c conn, scan func(row) (T, error), take fu
 	return taken
 }
 
-// walk keeps apart what take answered and what the database did: only the latter
-// breaks a transaction.
-func walk[T any](rows rows, scan func(row) (T, error), take func(T) error) (taken, err error) {
+// walk keeps apart what was answered to a row and what the database did: only the
+// latter breaks a transaction.
+func walk(rows rows, next func(row) (taken, err error)) (taken, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		if err := take(v); err != nil {
-			return err, nil
+		if taken, err := next(rows); taken != nil || err != nil {
+			return taken, err
 		}
 	}
 	return nil, rows.Err()

@@ -3,12 +3,12 @@ package store
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 const batchColumns = `id, realm, position, first_index, event_count, min_time, max_time, kind, actor_id, target_id, coding, data`
@@ -228,7 +228,7 @@ func (t *Tx) AppendBatch(_ context.Context, b audit.Batch) error {
 // flush stores the collected batches. Realms come in the order of their names,
 // so that two transactions never wait for each other's realm.
 func (t *Tx) flush(ctx context.Context) error {
-	slices.SortStableFunc(t.batches, func(a, b audit.Batch) int { return strings.Compare(a.Realm, b.Realm) })
+	sorted.Slice(t.batches, func(a, b audit.Batch) int { return strings.Compare(a.Realm, b.Realm) })
 	for _, b := range t.batches {
 		if t.lanes {
 			if err := t.appendInLane(ctx, &b); err != nil {

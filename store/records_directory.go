@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // ---- realms ----
@@ -331,7 +332,7 @@ func (q Queries) KeyUsage(ctx context.Context, keyID string, fromDay string) ([]
 // is bookkeeping: it neither changes a key's version nor tells the subscribers.
 func (t *Tx) AddKeyUsage(ctx context.Context, usage []credential.KeyUsage) error {
 	// All nodes lock the keys in one order, or two of them would wait for each other.
-	usage = slices.SortedFunc(slices.Values(usage), func(a, b credential.KeyUsage) int {
+	usage = sorted.Collect(slices.Values(usage), func(a, b credential.KeyUsage) int {
 		return cmp.Or(strings.Compare(a.KeyID, b.KeyID), strings.Compare(a.Day, b.Day))
 	})
 	for _, u := range usage {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 const sessionColumns = `realm, id, user_id, secret_id, secret_hash, created_at, auth_time, amr_json, acr,
@@ -118,7 +119,7 @@ func (t *Tx) EndSessions(ctx context.Context, realm, user, except string, when t
 // whoever finds a session unused for too long asks.
 func (t *Tx) UseSessions(ctx context.Context, uses []authn.SessionUse) error {
 	// All nodes lock the sessions in one order, or two of them would wait for each other.
-	uses = slices.SortedFunc(slices.Values(uses), func(a, b authn.SessionUse) int {
+	uses = sorted.Collect(slices.Values(uses), func(a, b authn.SessionUse) int {
 		return cmp.Or(strings.Compare(a.Realm, b.Realm), strings.Compare(a.ID, b.ID))
 	})
 	for _, u := range uses {

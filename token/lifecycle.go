@@ -2,8 +2,9 @@ package token
 
 import (
 	"cmp"
-	"slices"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // Schedule are the times that govern the life of signing keys.
@@ -67,8 +68,8 @@ func PlanKeys(keys []StoredKey, now time.Time, s Schedule) []KeyStep {
 	byAge := func(a, b StoredKey) int {
 		return cmp.Or(a.ActivatedAt.Compare(b.ActivatedAt), a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.KID, b.KID))
 	}
-	slices.SortFunc(active, byAge)
-	slices.SortFunc(published, byAge)
+	sorted.Slice(active, byAge)
+	sorted.Slice(published, byAge)
 
 	if len(active) == 0 {
 		if len(published) > 0 {

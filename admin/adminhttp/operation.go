@@ -66,12 +66,35 @@ type Out[T any] struct{ Body T }
 // Answer makes the outcome of a use case that of an operation.
 func Answer[T any](v T, err error) (*Out[T], error) { return &Out[T]{Body: v}, err }
 
+func (None) reply() *reply     { return nil }
+func (o Out[T]) reply() *reply { return &reply{o.Body} }
+
+// reply is any answer as the router sees it: it is compiled anew, in 25 KB, for each pair of input and answer.
+type reply struct{ Body any }
+
 // Handle registers an operation. fn gets the verified caller, nil for public
 // operations; I says in its tags what is read of the path, the query and the body.
-func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (*O, error)) {
+func Handle[I any, O interface{ reply() *reply }](a *API, op Operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (*O, error)) {
+	h := a.operation(op, reflect.TypeFor[I](), reflect.TypeFor[O]())
+	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*reply, error) {
+		o, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
+		if err != nil {
+			return nil, &failure{err}
+		}
+		return (*o).reply(), nil
+	})
+	if none := h.Responses[strconv.Itoa(http.StatusNoContent)]; none != nil {
+		none.Content = nil // the router adds that of a reply
+	}
+}
+
+// operation is op as the router takes it. It knows the body of an answer by its type,
+// which a [reply] does not tell.
+func (a *API) operation(op Operation, input, output reflect.Type) huma.Operation {
+	body, answers := output.FieldByName("Body")
 	if op.Status == 0 {
 		op.Status = http.StatusOK
-		if _, body := reflect.TypeFor[O]().FieldByName("Body"); !body {
+		if !answers {
 			op.Status = http.StatusNoContent
 		}
 	}
@@ -81,11 +104,16 @@ func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *
 	h := huma.Operation{
 		OperationID: op.ID, Method: op.Method, Path: Prefix + op.Path, Summary: op.Summary,
 		Tags: []string{op.Tag}, DefaultStatus: op.Status, MaxBodyBytes: op.MaxBody,
-		Responses: a.errors(op, reflect.TypeFor[I]()),
+		Responses: a.errors(op, input),
 	}
-	if op.Events != "" {
+	switch {
+	case op.Events != "":
 		h.Responses[strconv.Itoa(op.Status)] = &huma.Response{Description: op.Events,
 			Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
+	case answers:
+		schema := huma.SchemaFromField(a.huma.OpenAPI().Components.Schemas, body, op.ID)
+		h.Responses[strconv.Itoa(op.Status)] = &huma.Response{Description: http.StatusText(op.Status),
+			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}
 	}
 	a.methods[h.Path] = append(a.methods[h.Path], op.Method)
 	if op.MaxBody > MaxBody {
@@ -96,17 +124,11 @@ func Handle[I, O any](a *API, op Operation, fn func(ctx context.Context, actor *
 		h.Security = []map[string][]string{{"bearer": {}}, {"apiKey": {}}, {"basic": {}}}
 		h.Middlewares = huma.Middlewares{a.authenticate}
 	}
-	h.Middlewares = append(h.Middlewares, a.queries(reflect.TypeFor[I]()))
+	h.Middlewares = append(h.Middlewares, a.queries(input))
 	if op.takesWait() {
 		a.waits(&h)
 	}
-	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*O, error) {
-		o, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
-		if err != nil {
-			return nil, &failure{err}
-		}
-		return o, nil
-	})
+	return h
 }
 
 // Flow writes an answer that lasts. again verifies the credential of the request anew,
@@ -116,13 +138,14 @@ type Flow func(w http.ResponseWriter, r *http.Request, again func() (*gatehouse.
 // HandleFlow registers an operation whose answer is a stream of events. fn refuses, or
 // returns what writes the stream; that is then called once.
 func HandleFlow[I any](a *API, op Operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (Flow, error)) {
-	Handle(a, op, func(ctx context.Context, actor *gatehouse.Principal, in *I) (*huma.StreamResponse, error) {
+	h := a.operation(op, reflect.TypeFor[I](), reflect.TypeFor[huma.StreamResponse]())
+	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
 		if a.c.Again == nil {
-			return nil, gatehouse.ErrInternal
+			return nil, &failure{gatehouse.ErrInternal}
 		}
-		flow, err := fn(ctx, actor, in)
+		flow, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
 		if err != nil {
-			return nil, err
+			return nil, &failure{err}
 		}
 		return &huma.StreamResponse{Body: func(c huma.Context) {
 			r, w := humago.Unwrap(c)

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/authz"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -276,7 +277,7 @@ func (f *filing) changeRealm(ctx context.Context, changes []*RealmChange) error 
 			if ch.Action != "remove" {
 				issuers = append(issuers, f.file.TrustedIssuers[ch.Name])
 			}
-			slices.SortFunc(issuers, compareIssuers)
+			sorted.Slice(issuers, compareIssuers)
 			members[sectionIssuers] = issuers
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -174,7 +175,7 @@ func (d *draft) RoleHolders(ctx context.Context, realm, role string, enabled boo
 }
 
 func (d *draft) Roles(_ context.Context, _ string) ([]policy.Role, error) {
-	return slices.SortedFunc(maps.Values(d.roles), func(a, b policy.Role) int { return strings.Compare(a.Name, b.Name) }), nil
+	return sorted.Collect(maps.Values(d.roles), func(a, b policy.Role) int { return strings.Compare(a.Name, b.Name) }), nil
 }
 
 func (d *draft) Role(_ context.Context, _, name string) (policy.Role, error) {
@@ -192,7 +193,7 @@ func (d *draft) DeleteRole(_ context.Context, _, name string) error {
 }
 
 func (d *draft) Policies(_ context.Context, _ string) ([]policy.Document, error) {
-	return slices.SortedFunc(maps.Values(d.policies), func(a, b policy.Document) int { return cmp.Compare(a.ID, b.ID) }), nil
+	return sorted.Collect(maps.Values(d.policies), func(a, b policy.Document) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
 func (d *draft) Policy(_ context.Context, _, id string) (policy.Document, error) {

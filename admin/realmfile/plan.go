@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/rules"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // The sections of a file, by their names in it.
@@ -227,7 +228,7 @@ func sortRemoved(removed []RealmChange, roles map[string]rules.RoleInput) {
 		depth[name] = d
 		return d
 	}
-	slices.SortStableFunc(removed, func(a, b RealmChange) int {
+	sorted.Slice(removed, func(a, b RealmChange) int {
 		if a.Kind != sectionRoles || b.Kind != sectionRoles {
 			return 0
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -77,7 +78,7 @@ func (s *Service) List(ctx context.Context, actor *gatehouse.Principal) ([]Realm
 			out = append(out, realmView(r))
 		}
 	}
-	slices.SortFunc(out, func(a, b Realm) int { return strings.Compare(a.Name, b.Name) })
+	sorted.Slice(out, func(a, b Realm) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 

@@ -3,11 +3,11 @@ package records
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -33,7 +33,7 @@ func (s *Service) Events(ctx context.Context, actor *gatehouse.Principal, realm 
 		err = audit.OpenPersonal(ctx, p.Entries, s.c.Persons)
 	}
 	// Events are stored as they were committed; those of one batch ran side by side.
-	slices.SortStableFunc(p.Entries, func(a, b audit.Entry) int {
+	sorted.Slice(p.Entries, func(a, b audit.Entry) int {
 		if q.OldestFirst {
 			a, b = b, a
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authz"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -46,7 +47,7 @@ func (s *Service) Roles(ctx context.Context, actor *gatehouse.Principal, realm s
 	for _, r := range list {
 		out = append(out, RoleView{r, false})
 	}
-	slices.SortFunc(out, func(a, b RoleView) int { return strings.Compare(a.Name, b.Name) })
+	sorted.Slice(out, func(a, b RoleView) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/records"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/docs"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -39,7 +39,7 @@ answer to the request: in X-Request-Id, and as request_id in the body of a refus
 				p.line("It is one of those that are counted here:")
 				p.line("")
 			}
-			slices.SortStableFunc(out.Events, func(x, y audit.Entry) int { return x.Time.Compare(y.Time) })
+			sorted.Slice(out.Events, func(x, y audit.Entry) int { return x.Time.Compare(y.Time) })
 			for i := range out.Events {
 				if i > 0 {
 					p.line("")

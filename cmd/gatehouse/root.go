@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -249,7 +250,7 @@ func (a *app) printError(err error) {
 	for n := range e.Fields {
 		names = append(names, n)
 	}
-	slices.SortFunc(names, byNumbers)
+	sorted.Slice(names, byNumbers)
 	for _, n := range names {
 		fmt.Fprintf(a.errOut, "  %s: %s\n", printable(n), paragraph(e.Fields[n]))
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/nearest"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 const envPrefix = "GATEHOUSE_"
@@ -48,7 +49,7 @@ func overlayEnvironment(c *Config, environ []string, set func(path string)) []Pr
 		}
 		e.fail(name, errors.New(text))
 	}
-	slices.SortFunc(e.errs, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
+	sorted.Slice(e.errs, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
 	return e.errs
 }
 

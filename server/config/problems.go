@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // Problem is one thing that is wrong with a configuration.
@@ -89,7 +91,7 @@ func within(key, of string) bool {
 
 // sort puts the problems in the order of the file.
 func (p *Problems) sort() {
-	slices.SortStableFunc(p.List, func(a, b Problem) int {
+	sorted.Slice(p.List, func(a, b Problem) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
 		}

@@ -4,13 +4,13 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/duration"
 	"github.com/gatehouse-auth/gatehouse/internal/keydiff"
+	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
 // What a reload does with a key that has another value, as its tag says.
@@ -127,7 +127,7 @@ func entries(now, next map[string]any, key func(name string) string) (out []keyd
 			out = append(out, keydiff.KeyChange{Key: key(name), What: keydiff.Added})
 		}
 	}
-	slices.SortFunc(out, func(a, b keydiff.KeyChange) int { return strings.Compare(a.Key, b.Key) })
+	sorted.Slice(out, func(a, b keydiff.KeyChange) int { return strings.Compare(a.Key, b.Key) })
 	return out
 }
 
