@@ -8,10 +8,14 @@ type Provider struct {
 	// ID is "[a-z0-9][a-z0-9-]{0,31}", one in its realm; it is part of the address to which the
 	// provider sends browsers back.
 	ID     string `json:"id"`
-	Title  string `json:"title,omitempty"` // what people know it by; ID by default
-	Issuer string `json:"issuer"`          // compared exactly
+	Preset string `json:"preset,omitempty" doc:"google, microsoft, gitlab, okta, github or apple: fills in what is known of it"`
+	Title  string `json:"title,omitempty"`  // what people know it by; the preset's or ID by default
+	Issuer string `json:"issuer,omitempty"` // compared exactly; the preset's by default
 	// ClientID is what the provider knows this realm by.
 	ClientID string `json:"client_id"`
+	// TeamID and KeyID name the key that a client secret is signed with where the preset says that it is (Apple).
+	TeamID string `json:"team_id,omitempty"`
+	KeyID  string `json:"key_id,omitempty"`
 	// Scopes are asked for beside openid: profile and email by default.
 	Scopes []string `json:"scopes,omitempty"`
 	// CreateAccounts has everybody whom the provider knows get an account at the first sign-in.
@@ -28,13 +32,13 @@ type Provider struct {
 }
 
 // Name is what people know p by.
-func (p Provider) Name() string { return cmp.Or(p.Title, p.ID) }
+func (p Provider) Name() string { return cmp.Or(p.Filled().Title, p.ID) }
 
-// Provider returns the provider with an ID, if the realm has it.
+// Provider returns the provider with an ID, filled in by its preset, if the realm has it.
 func (s RealmSettings) Provider(id string) (Provider, bool) {
 	for _, p := range s.Providers {
 		if p.ID == id {
-			return p, true
+			return p.Filled(), true
 		}
 	}
 	return Provider{}, false

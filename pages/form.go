@@ -30,7 +30,7 @@ func (v *visit) readForm() error {
 	if err := v.allowed(); err != nil {
 		return err
 	}
-	if err := v.h.origin.Check(v.r); err != nil { // by Sec-Fetch-Site, else by Origin
+	if err := v.h.origin.Check(v.r); err != nil && !v.elsewhere { // by Sec-Fetch-Site, else by Origin
 		return web.ErrCrossOrigin.With(fmt.Errorf("the page's Origin %.120q, Sec-Fetch-Site %.40q", v.r.Header.Get("Origin"), v.r.Header.Get("Sec-Fetch-Site")))
 	}
 	if err := web.ContentType(v.r, "application/x-www-form-urlencoded"); err != nil {

@@ -225,9 +225,16 @@ func (h *Handler) Register(mux *http.ServeMux) {
 var errPlain = gatehouse.E(gatehouse.Invalid, "pages_need_https", "Pages to sign in are served over HTTPS only.")
 
 // page makes a handler of one that returns its failure, which then is shown as a page.
-func (h *Handler) page(serve func(*visit) error) http.Handler {
+func (h *Handler) page(serve func(*visit) error) http.Handler { return h.visited(serve, false) }
+
+// pageFromElsewhere is [Handler.page] for a form that another site may send, and that changes nothing.
+func (h *Handler) pageFromElsewhere(serve func(*visit) error) http.Handler {
+	return h.visited(serve, true)
+}
+
+func (h *Handler) visited(serve func(*visit) error, elsewhere bool) http.Handler {
 	return h.c.Problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
-		v := &visit{h: h, w: w, r: r, realm: gatehouse.Realm{Name: gatehouse.MainRealm}, language: h.languages[0]}
+		v := &visit{h: h, w: w, r: r, elsewhere: elsewhere, realm: gatehouse.Realm{Name: gatehouse.MainRealm}, language: h.languages[0]}
 		pageHeaders(w.Header())
 		err := v.begin()
 		if err == nil {
@@ -251,6 +258,8 @@ type visit struct {
 	language *language
 	theme    string // "light", "dark", or "" for what the system says
 	form     form   // of a POST
+	// elsewhere: another site may send it
+	elsewhere bool
 	// who is signed in here; nil for nobody
 	who     *gatehouse.Principal
 	offered string // see offerEnd

@@ -23,6 +23,8 @@ const (
 type Providers interface {
 	Begin(ctx context.Context, realm gatehouse.Realm, provider, to string, browser []byte, anew bool) (address string, err error)
 	Finish(ctx context.Context, realm gatehouse.Realm, id string, browser []byte, in *gatehouse.Principal, answer url.Values) (provider.Arrival, error)
+	// Hold keeps an answer that was posted from another site, until the browser comes with it by itself.
+	Hold(realm gatehouse.Realm, id string, answer url.Values) (held string, err error)
 	Links(ctx context.Context, realm, userID string) ([]provider.Link, error)
 	BeginLink(ctx context.Context, realm gatehouse.Realm, id string, who *gatehouse.Principal, browser []byte) (address string, err error)
 	Unlink(ctx context.Context, realm gatehouse.Realm, who *gatehouse.Principal, link string) error
@@ -36,6 +38,7 @@ func (h *Handler) registerProviders(mux *http.ServeMux) {
 	for _, prefix := range []string{"", "/realms/{realm}"} {
 		mux.Handle("GET "+prefix+pageProvider+"{provider}", h.page((*visit).toProvider))
 		mux.Handle("GET "+prefix+pageProvider+"{provider}"+providerBack, h.page((*visit).fromProvider))
+		mux.Handle("POST "+prefix+pageProvider+"{provider}"+providerBack, h.pageFromElsewhere((*visit).postedByProvider))
 		mux.Handle("GET "+prefix+pageLinks, h.page((*visit).links))
 		mux.Handle("POST "+prefix+pageLinks, h.page((*visit).linksSent))
 		mux.Handle("GET "+prefix+pageLinks+"/{provider}", h.page((*visit).toLink))
@@ -71,6 +74,23 @@ func (v *visit) away(address string) {
 	h["Referrer-Policy"] = []string{"no-referrer"} // where somebody goes afterwards is no business of the provider
 	h["Location"] = []string{address}
 	v.w.WriteHeader(http.StatusSeeOther)
+}
+
+// postedByProvider takes an answer that a provider has the browser post. Our cookies do not come with what another site posts
+// (SameSite=Lax), so nothing is decided here: the browser is sent on to the same address by GET, with which they do. Whoever
+// can have it posted could have it come that way as well.
+func (v *visit) postedByProvider() error {
+	answer := url.Values{}
+	for name, value := range v.form {
+		answer.Set(name, value)
+	}
+	id := v.r.PathValue("provider")
+	held, err := v.h.c.Providers.Hold(v.realm, id, answer)
+	if err != nil {
+		return v.notSignedIn("", err)
+	}
+	v.w.Header()["Referrer-Policy"] = []string{"no-referrer"}
+	return v.redirect(v.to(ProviderBack(id)) + "?" + url.Values{"answer": {held}}.Encode())
 }
 
 // fromProvider takes what a browser brings back from a provider, and opens a session or says that an account is linked.

@@ -52,6 +52,13 @@ func (e *elsewhere) Finish(_ context.Context, realm gatehouse.Realm, id string, 
 	return provider.Arrival{Who: who, To: e.to}, nil
 }
 
+func (e *elsewhere) Hold(_ gatehouse.Realm, id string, answer url.Values) (string, error) {
+	if id != "acme" {
+		return "", provider.ErrNone
+	}
+	return "held-" + answer.Get("code"), e.err
+}
+
 func (e *elsewhere) Links(context.Context, string, string) ([]provider.Link, error) {
 	return e.links, nil
 }

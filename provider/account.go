@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
-	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // unsaid is how long ago somebody counts as having proved who it is, when the provider does not say
@@ -20,7 +19,7 @@ const unsaid = time.Hour
 
 // account finds the account that is linked with who the claims are of, or makes one where the
 // provider's setting says so.
-func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, c *token.Claims) (who *gatehouse.Principal, err error) {
+func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, c *said) (who *gatehouse.Principal, err error) {
 	now := s.c.Now()
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		l, err := tx.ProviderLink(ctx, realm.Name, p.ID, p.Issuer, c.Subject)
@@ -28,7 +27,8 @@ func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehous
 			if !p.CreateAccounts {
 				return errNoAccount
 			}
-			l, err = s.create(ctx, tx, Link{Realm: realm.Name, Provider: p.ID, Issuer: p.Issuer, Subject: c.Subject, CreatedAt: now}, c)
+			known, _ := p.Known()
+			l, err = s.create(ctx, tx, known, Link{Realm: realm.Name, Provider: p.ID, Issuer: p.Issuer, Subject: c.Subject, CreatedAt: now}, c)
 		}
 		if err != nil {
 			return err
@@ -52,10 +52,10 @@ func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehous
 }
 
 // create makes an account for who has none, and links it. It has no password, no roles and no groups.
-func (s *Service) create(ctx context.Context, tx Tx, l Link, c *token.Claims) (Link, error) {
+func (s *Service) create(ctx context.Context, tx Tx, known gatehouse.Preset, l Link, c *said) (Link, error) {
 	u := identity.User{ID: gatehouse.NewID("usr", l.CreatedAt), Realm: l.Realm, Kind: gatehouse.KindUser, Version: 1, CreatedAt: l.CreatedAt, UpdatedAt: l.CreatedAt}
 	u.DisplayName = shown(c, "name")
-	u.Email = verifiedEmail(c)
+	u.Email = verifiedEmail(known, c)
 	err := error(gatehouse.ErrNotFound)
 	for _, name := range names(l, c, u.Email) {
 		if u.Username, u.UsernameKey, err = identity.NormalizeUsername(name); err != nil || u.UsernameKey == "me" {
@@ -83,18 +83,18 @@ func (s *Service) create(ctx context.Context, tx Tx, l Link, c *token.Claims) (L
 }
 
 // names are usernames for a new account, the best first. The last is free.
-func names(l Link, c *token.Claims, email string) []string {
-	preferred, _ := text(c, "preferred_username")
+func names(l Link, c *said, email string) []string {
+	preferred := c.text("preferred_username")
 	return []string{preferred, email, l.Provider + "-" + strings.ToLower(rand.Text()[:12])}
 }
 
 // verifiedEmail is the address that the provider vouches for; "" is none. Some write the flag as a text
 // (Apple, Microsoft).
-func verifiedEmail(c *token.Claims) string {
-	if flag := c.Lookup("email_verified"); string(flag) != "true" && string(flag) != `"true"` {
+func verifiedEmail(known gatehouse.Preset, c *said) string {
+	if flag := string(c.claims["email_verified"]); known.NoEmail || flag != "true" && flag != `"true"` {
 		return ""
 	}
-	email, _ := text(c, "email")
+	email := c.text("email")
 	u := identity.User{Kind: gatehouse.KindUser, Username: "x", UsernameKey: "x", Email: email}
 	if identity.ValidateUser(&u) != nil {
 		return ""
@@ -103,14 +103,13 @@ func verifiedEmail(c *token.Claims) string {
 }
 
 // shown is a claim that people read, as an account can have it.
-func shown(c *token.Claims, name string) string {
-	value, _ := text(c, name)
-	value = strings.Map(func(r rune) rune {
+func shown(c *said, name string) string {
+	value := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, value)
+	}, c.text(name))
 	r := []rune(strings.TrimSpace(value))
 	return string(r[:min(len(r), identity.MaxDisplayName)])
 }

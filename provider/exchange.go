@@ -16,12 +16,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
-// exchange changes a code for tokens, and returns the claims of the ID token once it is verified.
-func (s *Service) exchange(ctx context.Context, realm string, r *remote, m *metadata, f flight, code string) (*token.Claims, error) {
+// exchange changes a code for tokens, and returns what the provider says of who signed in, once that is verified.
+func (s *Service) exchange(ctx context.Context, realm string, r *remote, m *metadata, f flight, code string) (*said, error) {
 	if code == "" {
 		return nil, ErrRefused.With(errors.New("the answer has no code"))
 	}
-	secret, err := s.secret(ctx, realm, r.of)
+	secret, err := s.shownSecret(ctx, realm, r.of)
 	if err != nil {
 		return nil, err
 	}
@@ -41,19 +41,26 @@ func (s *Service) exchange(ctx context.Context, realm string, r *remote, m *meta
 		Error       string `json:"error"`
 		IDToken     string `json:"id_token"`
 		AccessToken string `json:"access_token"`
+		TokenType   string `json:"token_type"`
 	}
 	if err := exactjson.Unmarshal(body, &answer); err != nil {
 		return nil, errUnavailable.With(errors.New("the token endpoint answered no JSON of the right types"))
 	}
-	switch {
-	case answer.Error == "invalid_grant":
+	switch { // GitHub answers its errors with 200, and has one of its own for a code
+	case answer.Error == "invalid_grant", answer.Error == "bad_verification_code":
 		return nil, ErrRefused.With(errors.New("the token endpoint refused the code"))
-	case status != http.StatusOK && answer.Error != "":
+	case answer.Error != "":
 		return nil, errUnavailable.With(errors.New(errorCode(answer.Error) + " at the token endpoint"))
-	case status != http.StatusOK, answer.IDToken == "":
-		return nil, errUnavailable.With(errors.New("the token endpoint gave no ID token"))
+	case r.verifier == nil && status == http.StatusOK && answer.AccessToken != "" && strings.EqualFold(answer.TokenType, "bearer"):
+		return r.askUser(ctx, answer.AccessToken)
+	case status != http.StatusOK, r.verifier == nil, answer.IDToken == "":
+		return nil, errUnavailable.With(errors.New("the token endpoint gave no ID token, or no token to ask with"))
 	}
-	return r.verify(answer.IDToken, answer.AccessToken, f)
+	claims, err := r.verify(answer.IDToken, answer.AccessToken, f)
+	if err != nil {
+		return nil, err
+	}
+	return read(claims)
 }
 
 // accessHash is at_hash for an access token (OpenID Connect Core §3.1.3.6): the left half of its hash

@@ -10,7 +10,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
-	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // MaxLinks is how many accounts elsewhere a person can have linked.
@@ -80,7 +79,7 @@ func (s *Service) owner(ctx context.Context, tx Tx, who *gatehouse.Principal) (i
 
 // join links who came back with claims of a provider with the account that began so. That it signed in
 // a moment ago was seen then; state is good for minutes.
-func (s *Service) join(ctx context.Context, p gatehouse.Provider, f flight, who *gatehouse.Principal, c *token.Claims) error {
+func (s *Service) join(ctx context.Context, p gatehouse.Provider, f flight, who *gatehouse.Principal, c *said) error {
 	now := s.c.Now()
 	if !c.AuthTime.IsZero() && c.AuthTime.Before(f.began().Add(-leeway)) {
 		return ErrRefused.With(errors.New("the provider has asked nobody who it is"))

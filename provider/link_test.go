@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
-	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // desk is what transactions have to do with, in memory, for one account.
@@ -84,7 +83,7 @@ func TestLinks(t *testing.T) {
 	who := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: "usr_1", Scheme: gatehouse.SchemeSession, SessionID: "ses_1"}
 	f := flight{User: "usr_1", Session: "ses_1", Began: now.UnixMilli()}
 	join := func(subject string, authTime time.Time) error {
-		return s.join(t.Context(), p, f, who, &token.Claims{Subject: subject, AuthTime: authTime})
+		return s.join(t.Context(), p, f, who, &said{Subject: subject, AuthTime: authTime})
 	}
 	want := func(what string, err error, code string) {
 		t.Helper()

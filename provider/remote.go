@@ -32,9 +32,10 @@ const (
 // remote is how one provider is reached. Another configuration of it is another remote.
 type remote struct {
 	of       gatehouse.Provider
+	known    gatehouse.Preset
 	now      func() time.Time
 	client   *egress.Client
-	keys     *jwks.Source
+	keys     *jwks.Source // nil, and the verifier, where it is no OpenID provider
 	verifier *token.Verifier
 
 	mu       sync.Mutex // held while its metadata are fetched: by one caller at a time
@@ -76,7 +77,8 @@ func (s *Service) remote(realm string, p gatehouse.Provider) (*remote, error) {
 
 // fits reports whether r is for a provider that is configured like p.
 func (r *remote) fits(p gatehouse.Provider) bool {
-	return r.of.Issuer == p.Issuer && r.of.ClientID == p.ClientID && r.of.CA == p.CA && r.of.AllowPrivateAddress == p.AllowPrivateAddress &&
+	return r.of.Preset == p.Preset && r.of.TeamID == p.TeamID && r.of.KeyID == p.KeyID &&
+		r.of.Issuer == p.Issuer && r.of.ClientID == p.ClientID && r.of.CA == p.CA && r.of.AllowPrivateAddress == p.AllowPrivateAddress &&
 		slices.Equal(r.of.Algorithms, p.Algorithms)
 }
 
@@ -99,9 +101,20 @@ func (s *Service) newRemote(p gatehouse.Provider) (*remote, error) {
 		}
 		algorithms = append(algorithms, a)
 	}
-	r := &remote{of: p, now: s.c.Now, client: egress.New(cfg)}
+	known, ok := p.Known()
+	if !ok {
+		return nil, errUnavailable.With(errors.New("no such preset"))
+	}
+	r := &remote{of: p, known: known, now: s.c.Now, client: egress.New(cfg)}
+	if !known.OpenID() {
+		return r, nil
+	}
+	source := jwks.Config{Issuer: p.Issuer, Discover: known.Keys == "", Fetcher: r.client, Algorithms: algorithms, Logger: s.c.Logger, Now: s.c.Now}
+	if known.Keys != "" {
+		source.URL = p.Issuer + known.Keys
+	}
 	var err error
-	r.keys, err = jwks.New(jwks.Config{Issuer: p.Issuer, Discover: true, Fetcher: r.client, Algorithms: algorithms, Logger: s.c.Logger, Now: s.c.Now})
+	r.keys, err = jwks.New(source)
 	if err == nil {
 		// An ID token has the typ JWT or none: what is typed as something else is something else.
 		r.verifier, err = token.NewVerifier(token.VerifierConfig{Issuer: p.Issuer, Audience: []string{p.ClientID}, Algorithms: algorithms,
@@ -115,7 +128,9 @@ func (s *Service) newRemote(p gatehouse.Provider) (*remote, error) {
 }
 
 func (r *remote) close() {
-	r.keys.Close()
+	if r.keys != nil {
+		r.keys.Close()
+	}
 	r.client.Close()
 }
 
@@ -139,8 +154,12 @@ func (r *remote) read(ctx context.Context) (*metadata, error) {
 	return m, nil
 }
 
-// fetch asks for the metadata. What names another issuer would speak for it.
+// fetch asks for the metadata, unless they are known. What names another issuer would speak for it.
 func (r *remote) fetch(ctx context.Context) (*metadata, error) {
+	if r.known.Token != "" {
+		return r.usable(&metadata{Issuer: r.of.Issuer, Authorization: r.of.Issuer + r.known.Authorization, Token: r.of.Issuer + r.known.Token,
+			Authentication: []string{"client_secret_post"}})
+	}
 	body, _, err := r.client.Fetch(ctx, strings.TrimSuffix(r.of.Issuer, "/")+"/.well-known/openid-configuration", "application/json")
 	if err != nil {
 		return nil, err
@@ -152,6 +171,11 @@ func (r *remote) fetch(ctx context.Context) (*metadata, error) {
 	if m.Issuer != r.of.Issuer {
 		return nil, errors.New("the metadata name another issuer")
 	}
+	return r.usable(m)
+}
+
+// usable is m when its endpoints may be reached.
+func (r *remote) usable(m *metadata) (*metadata, error) {
 	for _, address := range []string{m.Authorization, m.Token} {
 		if err := r.client.CheckURL(address); err != nil {
 			return nil, errors.New("an endpoint in the metadata is no address that may be used")

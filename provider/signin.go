@@ -48,14 +48,20 @@ func (s *Service) begin(ctx context.Context, realm gatehouse.Realm, p gatehouse.
 	}
 	challenge := sha256.Sum256([]byte(f.verifier()))
 	scopes := p.Scopes
-	if len(scopes) == 0 {
-		scopes = []string{"profile", "email"}
-	}
-	q := url.Values{"response_type": {"code"}, "client_id": {p.ClientID}, "redirect_uri": {s.c.Redirect(realm.Name, p.ID)},
-		"scope": {strings.Join(append([]string{"openid"}, scopes...), " ")}, "state": {state}, "nonce": {f.nonce()},
+	q := url.Values{"response_type": {"code"}, "client_id": {p.ClientID}, "redirect_uri": {s.c.Redirect(realm.Name, p.ID)}, "state": {state},
 		"code_challenge": {encode(challenge[:])}, "code_challenge_method": {"S256"}}
-	if anew {
-		q["prompt"], q["max_age"] = []string{"login"}, []string{"0"} // with max_age it must say when that was (Core §3.1.2.1)
+	if r.known.OpenID() {
+		q["nonce"], scopes = []string{f.nonce()}, append([]string{"openid"}, scopes...)
+	}
+	q["scope"] = []string{strings.Join(scopes, " ")}
+	if r.known.FormPost {
+		q["response_mode"] = []string{"form_post"}
+	}
+	if anew && r.known.Asks != "" {
+		q["prompt"] = []string{r.known.Asks}
+		if r.known.Asks == "login" {
+			q["max_age"] = []string{"0"} // with max_age it must say when that was (Core §3.1.2.1)
+		}
 	}
 	return m.to(q)
 }
@@ -81,7 +87,12 @@ func (s *Service) Finish(ctx context.Context, realm gatehouse.Realm, id string, 
 	if err != nil {
 		return Arrival{}, err
 	}
-	f, c, err := s.finish(ctx, realm, p, browser, in, answer)
+	answer, err = s.unhold(realm.Name, p, answer)
+	var f flight
+	var c *said
+	if err == nil {
+		f, c, err = s.finish(ctx, realm, p, browser, in, answer)
+	}
 	a := Arrival{To: f.Return, Link: f.User != ""}
 	if err == nil && a.Link {
 		err = s.join(ctx, p, f, in, c)
@@ -95,8 +106,8 @@ func (s *Service) Finish(ctx context.Context, realm gatehouse.Realm, id string, 
 }
 
 // finish returns what the provider says of who has come back, and what was begun.
-func (s *Service) finish(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, browser []byte, in *gatehouse.Principal, answer url.Values) (flight, *token.Claims, error) {
-	for _, name := range []string{"state", "code", "iss", "error"} {
+func (s *Service) finish(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, browser []byte, in *gatehouse.Principal, answer url.Values) (flight, *said, error) {
+	for _, name := range []string{"state", "code", "iss", "error", "user"} {
 		if len(answer[name]) > 1 || len(answer.Get(name)) > maxState {
 			return flight{}, nil, ErrRefused.With(errors.New("a parameter of the answer is there twice, or too long"))
 		}
@@ -132,8 +143,11 @@ func (s *Service) finish(ctx context.Context, realm gatehouse.Realm, p gatehouse
 	if code := answer.Get("error"); code != "" {
 		return f, nil, errCancelled.With(errors.New(errorCode(code)))
 	}
-	claims, err := s.exchange(ctx, realm.Name, r, m, f, answer.Get("code"))
-	return f, claims, err
+	c, err := s.exchange(ctx, realm.Name, r, m, f, answer.Get("code"))
+	if err == nil && r.known.FormPost {
+		c.sayName(answer.Get("user"))
+	}
+	return f, c, err
 }
 
 // errorCode is an error code of a provider (RFC 6749 §4.1.2.1), or that it was none.
@@ -175,7 +189,7 @@ func (r *remote) verify(idToken, accessToken string, f flight) (*token.Claims, e
 }
 
 // principal is who signed in, as far as the provider's word goes.
-func (s *Service) principal(p gatehouse.Provider, l Link, c *token.Claims) *gatehouse.Principal {
+func (s *Service) principal(p gatehouse.Provider, l Link, c *said) *gatehouse.Principal {
 	now := s.c.Now()
 	who := &gatehouse.Principal{Realm: l.Realm, Kind: gatehouse.KindUser, ID: l.UserID, Scheme: gatehouse.SchemeProvider, IssuedAt: l.CreatedAt,
 		AMR: []string{gatehouse.AMRProvider}, ACR: gatehouse.AAL1, AuthTime: now.Add(-unsaid)}

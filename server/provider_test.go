@@ -28,6 +28,7 @@ type opening struct {
 	key *token.Key
 
 	mu       sync.Mutex
+	path     string // below its host
 	metadata map[string]any
 	// claims are those of the next ID token, beside or in place of the right ones; nil takes one away.
 	claims map[string]any
@@ -49,7 +50,12 @@ func newOpening(t *testing.T) *opening {
 	}
 	o := &opening{t: t, key: key, signs: key, typ: token.TypeJWT, asked: map[string]url.Values{}}
 	mux := http.NewServeMux()
-	o.Server = httptest.NewServer(mux)
+	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		path := o.path
+		o.mu.Unlock()
+		http.StripPrefix(path, mux).ServeHTTP(w, r)
+	}))
 	t.Cleanup(o.Close)
 	o.metadata = map[string]any{"issuer": o.URL, "authorization_endpoint": o.URL + "/authorize?tenant=t", "token_endpoint": o.URL + "/token", "jwks_uri": o.URL + "/jwks",
 		"authorization_response_iss_parameter_supported": true}

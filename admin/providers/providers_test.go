@@ -52,3 +52,49 @@ func TestProviders(t *testing.T) {
 		t.Errorf("the secret for another client: %s", r.Body)
 	}
 }
+
+// TestPresets: a preset fills in what is left out, demands what it cannot know, and is one that there is.
+func TestPresets(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "shop"})
+	set := func(members ...string) map[string]any {
+		p := map[string]any{"id": "p", "client_id": "c"}
+		for i := 0; i < len(members); i += 2 {
+			p[members[i]] = members[i+1]
+		}
+		return map[string]any{"settings": map[string]any{"providers": []any{p}}}
+	}
+	tenant := "https://login.microsoftonline.com/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/v2.0"
+	for name, c := range map[string]struct {
+		members []string
+		issuer  string
+		title   string
+	}{
+		"google":    {nil, "https://accounts.google.com", "Google"},
+		"microsoft": {[]string{"issuer", tenant}, tenant, "Microsoft"},
+		"gitlab":    {nil, "https://gitlab.com", "GitLab"},
+		"okta":      {[]string{"issuer", "https://acme.okta.com"}, "https://acme.okta.com", "Okta"},
+		"github":    {nil, "https://github.com/login/oauth", "GitHub"},
+		"apple":     {[]string{"team_id", "TEAM123456", "key_id", "KEY1234567"}, "https://appleid.apple.com", "Apple"},
+	} {
+		h.Want(200, root, "PATCH", "/realms/shop", set(append(c.members, "preset", name)...))
+		if r := h.Want(200, root, "GET", "/realms/shop/providers", nil); !strings.Contains(r.Body, `"issuer":"`+c.issuer+`"`) || !strings.Contains(r.Body, `"title":"`+c.title+`"`) || !strings.Contains(r.Body, `"preset":"`+name+`"`) {
+			t.Errorf("%s: %s", name, r.Body)
+		}
+		if r := h.Want(200, root, "GET", "/realms/shop", nil); len(c.members) == 0 && strings.Contains(r.Body, "issuer") {
+			t.Errorf("%s: what the preset says is stored: %s", name, r.Body)
+		}
+		if c.members != nil {
+			if r := h.Call(root, "PATCH", "/realms/shop", set("preset", name)); r.Status != 422 {
+				t.Errorf("%s without %v: %d %s", name, c.members, r.Status, r.Body)
+			}
+		}
+	}
+	for what, bad := range map[string]map[string]any{"no such preset": set("preset", "Google"), "neither": set(), "a team for nothing": set("preset", "google", "team_id", "T"), "a key's name": set("preset", "apple", "team_id", "T", "key_id", "../x"),
+		"no server of GitHub": set("preset", "github", "issuer", "https://ghe.example"), "Microsoft for everybody": set("preset", "microsoft", "issuer", "https://login.microsoftonline.com/common/v2.0")} {
+		if r := h.Call(root, "PATCH", "/realms/shop", bad); r.Status != 422 || r.Str("code") != "input_invalid" {
+			t.Errorf("%s: %d %s", what, r.Status, r.Body)
+		}
+	}
+}

@@ -46,6 +46,7 @@ type Service struct {
 // ProviderStatus is a provider of a realm, and what is not in its settings.
 type ProviderStatus struct {
 	ID             string `json:"id"`
+	Preset         string `json:"preset,omitempty" doc:"What was known of it beforehand"`
 	Title          string `json:"title" doc:"What people know it by"`
 	Issuer         string `json:"issuer"`
 	ClientID       string `json:"client_id"`
@@ -73,11 +74,12 @@ func (s *Service) List(ctx context.Context, actor *gatehouse.Principal, realm st
 	}
 	out := make([]ProviderStatus, len(r.Settings.Providers))
 	for i, p := range r.Settings.Providers {
+		p = p.Filled()
 		has, err := s.c.Providers.HasSecret(ctx, realm, p)
 		if err != nil {
 			return nil, err
 		}
-		out[i] = ProviderStatus{ID: p.ID, Title: p.Name(), Issuer: p.Issuer, ClientID: p.ClientID, CreateAccounts: p.CreateAccounts, HasSecret: has,
+		out[i] = ProviderStatus{ID: p.ID, Preset: p.Preset, Title: p.Name(), Issuer: p.Issuer, ClientID: p.ClientID, CreateAccounts: p.CreateAccounts, HasSecret: has,
 			RedirectURI: s.c.Providers.Redirect(realm, p.ID)}
 	}
 	return out, nil
@@ -104,6 +106,10 @@ func (s *Service) SetSecret(ctx context.Context, actor *gatehouse.Principal, rea
 		p, ok := r.Settings.Provider(id)
 		if !ok {
 			return provider.ErrNone
+		}
+		if !provider.CheckSecret(p, in.Secret) {
+			f.Add("secret", "must be the private key, in PEM, that the client secret is signed with (ES256)")
+			return f.Err()
 		}
 		sealed, err := s.c.Providers.SealSecret(realm, p, in.Secret)
 		if err != nil {

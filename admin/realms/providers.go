@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
+
+var keyID = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
 
 var providerID = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
 
@@ -28,8 +31,22 @@ func checkProviders(f kernel.Faults, at string, list []gatehouse.Provider) {
 			f.Add(here+".id", "is listed twice")
 		}
 		f.Text(here+".title", p.Title, false)
-		if !issuerForm(p.Issuer, p.AllowPrivateAddress) {
+		known, ok := p.Known()
+		if !ok {
+			f.Add(here+".preset", "must be one of %s", strings.Join(gatehouse.PresetNames(), ", "))
+		}
+		switch issuer := p.Filled().Issuer; {
+		case issuer == "" && known.Example != "":
+			f.Add(here+".issuer", "must be given: %s", known.Example)
+		case !issuerForm(issuer, p.AllowPrivateAddress):
 			f.Add(here+".issuer", "must be an https URL without query and fragment")
+		case known.IssuerForm != nil && !known.IssuerForm.MatchString(issuer):
+			f.Add(here+".issuer", "must be %s", known.Example)
+		}
+		for member, id := range map[string]string{".team_id": p.TeamID, ".key_id": p.KeyID} {
+			if known.SignedSecret != keyID.MatchString(id) || !known.SignedSecret && id != "" {
+				f.Add(here+member, "goes with a preset whose client secret is signed (apple), and is 1 to 32 letters and digits there")
+			}
 		}
 		f.Text(here+".client_id", p.ClientID, true)
 		f.Names(here+".scopes", p.Scopes)

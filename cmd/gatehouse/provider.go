@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 // providerCommand is about the OpenID providers by whose accounts people sign in.
@@ -49,23 +51,29 @@ func (a *app) providerCommand() *cobra.Command {
 
 func (a *app) addProvider() *cobra.Command {
 	var p struct {
+		preset, team, key                 string
 		issuer, client, secret, title, ca string
 		scopes, factors, algorithms       []string
 		create, private                   bool
 	}
 	c := &cobra.Command{
 		Use:     "add NAME",
+		Aliases: []string{"create"},
 		Short:   "Add a provider, or set one up anew; NAME is part of the address that it sends browsers back to",
-		Example: `  gatehouse provider add acme --issuer https://login.acme.example --client-id gatehouse --secret-file acme.secret --create-accounts`,
-		Args:    cobra.ExactArgs(1),
+		Example: `  gatehouse provider add acme --issuer https://login.acme.example --client-id gatehouse --secret-file acme.secret --create-accounts
+  gatehouse provider add github --preset github --client-id Iv1.0123456789 --secret-file github.secret
+  gatehouse provider add apple --preset apple --client-id com.example.signin --team-id ABCDE12345 --key-id KEY1234567 --secret-file AuthKey.p8`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			list, version, err := a.providers(c.Context())
 			if err != nil {
 				return err
 			}
-			one := object{"id": args[0], "issuer": p.issuer, "client_id": p.client}
-			if p.title != "" {
-				one["title"] = p.title
+			one := object{"id": args[0], "client_id": p.client}
+			for name, value := range map[string]string{"preset": p.preset, "issuer": p.issuer, "title": p.title, "team_id": p.team, "key_id": p.key} {
+				if value != "" {
+					one[name] = value
+				}
 			}
 			if p.create {
 				one["create_accounts"] = true
@@ -102,7 +110,10 @@ func (a *app) addProvider() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&p.issuer, "issuer", "", "issuer identifier, exactly as its metadata have it")
+	f.StringVar(&p.preset, "preset", "", "what is known of it: "+strings.Join(gatehouse.PresetNames(), ", "))
+	f.StringVar(&p.issuer, "issuer", "", "issuer identifier, exactly as its metadata have it; that of the preset by default")
+	f.StringVar(&p.team, "team-id", "", "team whose key signs the client secret (apple)")
+	f.StringVar(&p.key, "key-id", "", "name of that key (apple); --secret-file is the key itself")
 	f.StringVar(&p.client, "client-id", "", "what the provider knows this realm by")
 	f.StringVar(&p.secret, "secret-file", "", "file with the client secret (- is standard input)")
 	f.StringVar(&p.title, "title", "", "what people know it by; NAME by default")

@@ -23,6 +23,18 @@ func (c *Client) Post(ctx context.Context, address string, lines http.Header, fo
 	return res.StatusCode, body, err
 }
 
+// Get asks address with these header lines and returns the status and the body of the answer, whatever the
+// status is; a redirect is not followed. Errors are *gatehouse.Error.
+func (c *Client) Get(ctx context.Context, address string, lines http.Header) (status int, body []byte, err error) {
+	res, err := c.do(ctx, c.http, http.MethodGet, address, lines, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	body, err = c.bounded(res)
+	return res.StatusCode, body, err
+}
+
 // bounded reads a body of at most the size that is allowed.
 func (c *Client) bounded(res *http.Response) ([]byte, error) {
 	// One octet more than allowed tells "just fits" from "too large"; the bound
