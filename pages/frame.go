@@ -45,7 +45,7 @@ func (v *visit) frame(path, heading string, keep url.Values) (frame, error) {
 		}
 		return v.to(path) + "?" + q.Encode()
 	}
-	for _, l := range v.h.languages {
+	for _, l := range v.dress.languages {
 		f.Languages = append(f.Languages, choice{l.Tag, l.Name, with("lang", l.Tag), l == v.language})
 	}
 	for _, t := range []string{"system", "light", "dark"} {
@@ -58,13 +58,16 @@ func (v *visit) frame(path, heading string, keep url.Values) (frame, error) {
 // like any other.
 func (v *visit) show(status int, template string, data any) error {
 	var b bytes.Buffer
-	err := v.h.templates.Execute(&b, template, data, map[string]markup.Func{"icon": icon, "address": address,
-		"t": func(args ...any) (any, error) {
-			key, _ := args[0].(string)
-			return v.language.text(key, args[1:]...)
-		}})
-	if err != nil {
-		return err
+	if err := v.draw(&b, v.dress, template, data); err != nil {
+		if v.dress == v.h.ours {
+			return err
+		}
+		// A template of the operator that cannot show what no state of the gallery has: people get ours.
+		v.h.c.Problems.Log(v.r, "a template of pages.overrides cannot show this; the one of the program is shown", err)
+		b.Reset()
+		if err := v.draw(&b, v.h.ours, template, data); err != nil {
+			return err
+		}
 	}
 	h := v.w.Header()
 	h["Content-Type"] = []string{"text/html; charset=utf-8"}
@@ -75,6 +78,15 @@ func (v *visit) show(status int, template string, data any) error {
 		_, _ = v.w.Write(b.Bytes()) // the client may be gone; nothing is left to do
 	}
 	return nil
+}
+
+// draw writes a page.
+func (v *visit) draw(b *bytes.Buffer, d *dress, template string, data any) error {
+	return d.templates.Execute(b, template, data, map[string]markup.Func{"icon": icon, "address": address,
+		"t": func(args ...any) (any, error) {
+			key, _ := args[0].(string)
+			return v.language.text(key, args[1:]...)
+		}})
 }
 
 // initials are the first two letters of a name.

@@ -4,12 +4,16 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
 )
+
+// galleryTemplate is the one that people never see.
+const galleryTemplate = "gallery.html"
 
 // gallery is every page with every state that it can be in. Each page declares its states in its own file; a template
 // without any fails TestGallery.
@@ -76,6 +80,21 @@ type side struct {
 	Width, Height string
 }
 
+// galleryHandler draws pages and has nothing behind it.
+func galleryHandler() (*Handler, error) {
+	// The clock stands still, so that two pictures of a page are the same.
+	c := Config{Mail: func() bool { return true }, Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
+	c.Realm = func(context.Context, string) (gatehouse.Realm, error) { return themedRealm(), nil }
+	return read(c)
+}
+
+// galleryVisit is a visit of somebody who is made up.
+func (h *Handler) galleryVisit(w http.ResponseWriter, r *http.Request) *visit {
+	return &visit{h: h, w: w, r: r, dress: h.dress.Load(), realm: gatehouse.Realm{Name: gatehouse.MainRealm},
+		who: &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: "usr_alice", Name: "alice", Scheme: gatehouse.SchemeSession,
+			SessionID: "here", AuthTime: h.c.Now(), AMR: []string{"pwd", "otp", gatehouse.AMRMultiFactor}, ACR: gatehouse.AAL2}}
+}
+
 // sides are a telephone and a desk, light and dark.
 func sides(path string) []side {
 	var out []side
@@ -90,16 +109,18 @@ func sides(path string) []side {
 
 // NewGallery serves every page in every state, to look at: nothing is stored or checked, and what a form sends is dropped.
 // The pages stand at /PAGE/STATE, each once more at /sides/PAGE/STATE as it looks on a phone and at a desk, light and dark; the
-// list of them is at /. It has one language more than there are, which runs from right to left.
-func NewGallery() (http.Handler, error) {
-	// The clock stands still, so that two pictures of a page are the same.
-	c := Config{Mail: func() bool { return true }, Now: func() time.Time { return time.Date(2026, 11, 28, 9, 30, 0, 0, time.UTC) }}
-	c.Realm = func(context.Context, string) (gatehouse.Realm, error) { return themedRealm(), nil }
-	h, err := read(c)
+// list of them is at /. It has one language more than there are, which runs from right to left. o are texts and templates in the places
+// of ours; nil: none.
+func NewGallery(o *Overrides) (http.Handler, error) {
+	h, err := galleryHandler()
 	if err != nil {
 		return nil, err
 	}
-	h.languages = append(h.languages, mirrored(h.languages[0]))
+	h.Wear(o)
+	worn := *h.dress.Load()
+	worn.languages = append(slices.Clip(worn.languages), mirrored(worn.languages[0]))
+	h.ours = &worn // what cannot be drawn is an error to whoever looks
+	h.Wear(nil)
 	mux := http.NewServeMux()
 	index := galleryView{}
 	for _, e := range gallery() {
@@ -117,7 +138,7 @@ func NewGallery() (http.Handler, error) {
 		if view.frame, err = v.frame("/", "gallery.title", nil); err != nil {
 			return err
 		}
-		return v.show(http.StatusOK, "gallery.html", view)
+		return v.show(http.StatusOK, galleryTemplate, view)
 	}))
 	mux.Handle("/", h.exhibit((*visit).goBack))
 	h.registerLook(mux)
@@ -132,7 +153,7 @@ func (v *visit) showSides(path string) (err error) {
 	}
 	view.Title = strings.TrimPrefix(path, "/")
 	v.w.Header()["Content-Security-Policy"] = []string{v.w.Header().Get("Content-Security-Policy") + "; frame-src 'self'"}
-	return v.show(http.StatusOK, "gallery.html", view)
+	return v.show(http.StatusOK, galleryTemplate, view)
 }
 
 // themedRealm is one that has colours of its own: those that can just be read.
@@ -143,9 +164,7 @@ func themedRealm() gatehouse.Realm {
 // exhibit makes a handler of what draws a page.
 func (h *Handler) exhibit(show func(v *visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{h: h, w: w, r: r, realm: gatehouse.Realm{Name: gatehouse.MainRealm},
-			who: &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: "usr_alice", Name: "alice", Scheme: gatehouse.SchemeSession,
-				SessionID: "here", AuthTime: h.c.Now(), AMR: []string{"pwd", "otp", gatehouse.AMRMultiFactor}, ACR: gatehouse.AAL2}}
+		v := h.galleryVisit(w, r)
 		pageHeaders(w.Header())
 		v.prefer()
 		v.framed()

@@ -58,7 +58,7 @@ func TestGallery(t *testing.T) {
 // TestGalleryLeadsNowhere: what is made up reaches no installation. Every link and form of every exhibit stays at the gallery, which
 // drops what is sent, and none takes a cookie away that an installation on the same machine has given (browsers know no ports there).
 func TestGalleryLeadsNowhere(t *testing.T) {
-	h, err := NewGallery()
+	h, err := NewGallery(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestGalleryLeadsNowhere(t *testing.T) {
 
 // TestSides: each exhibit stands beside itself in both sizes and themes, and nothing but those frames may frame a page.
 func TestSides(t *testing.T) {
-	h, err := NewGallery()
+	h, err := NewGallery(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestSides(t *testing.T) {
 
 func showGallery(t *testing.T) string {
 	t.Helper()
-	h, err := NewGallery()
+	h, err := NewGallery(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

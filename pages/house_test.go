@@ -30,6 +30,7 @@ const (
 
 // house is a server of pages with what it stands on made up.
 type house struct {
+	pages      *Handler
 	keyring    keyring
 	belongings belongings
 	profile    profile
@@ -90,6 +91,7 @@ func (h *house) handler(proxies *web.Proxies) http.Handler {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.pages = p
 	mux := http.NewServeMux()
 	p.Register(mux)
 	return web.Identify(proxies, time.Now, web.SecurityHeaders(proxies, (&web.Problems{}).Mux(mux)))

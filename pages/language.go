@@ -82,8 +82,8 @@ const (
 )
 
 // choose is the language that a browser asks for (RFC 9110 §12.5.4), by the first part of its tags.
-func (h *Handler) choose(accept string) *language {
-	best, most := h.languages[0], 0
+func (d *dress) choose(accept string) *language {
+	best, most := d.languages[0], 0
 	n := 0
 	for part := range strings.SplitSeq(accept[:min(len(accept), maxAcceptLanguage)], ",") {
 		if n++; n > maxLanguagesWanted {
@@ -95,7 +95,7 @@ func (h *Handler) choose(accept string) *language {
 			q = weight(value)
 		}
 		primary, _, _ := strings.Cut(strings.TrimSpace(tag), "-")
-		if l := h.language(strings.ToLower(primary)); l != nil && q > most {
+		if l := d.language(strings.ToLower(primary)); l != nil && q > most {
 			best, most = l, q
 		}
 	}
@@ -112,8 +112,8 @@ func weight(s string) int {
 	return int(n)
 }
 
-func (h *Handler) language(tag string) *language {
-	for _, l := range h.languages {
+func (d *dress) language(tag string) *language {
+	for _, l := range d.languages {
 		if l.Tag == tag {
 			return l
 		}
@@ -127,13 +127,13 @@ const aYear = 365 * 24 * 60 * 60
 // prefer finds the language and theme of the page: those of a link that was followed,
 // which the browser then keeps, else those that it kept.
 func (v *visit) prefer() {
-	v.language = v.h.language(v.cookie(cookieLanguage))
-	if l := v.h.language(one(v.r, "lang")); l != nil && v.r.Method == http.MethodGet {
+	v.language = v.dress.language(v.cookie(cookieLanguage))
+	if l := v.dress.language(one(v.r, "lang")); l != nil && v.r.Method == http.MethodGet {
 		v.language = l
 		v.setCookie(cookieLanguage, l.Tag, aYear)
 	}
 	if v.language == nil {
-		v.language = v.h.choose(v.r.Header.Get("Accept-Language"))
+		v.language = v.dress.choose(v.r.Header.Get("Accept-Language"))
 	}
 	v.theme = v.cookie(cookieTheme)
 	if t := one(v.r, "theme"); t != "" && v.r.Method == http.MethodGet {

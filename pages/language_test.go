@@ -12,13 +12,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 )
 
-func languages(t *testing.T) *Handler {
+func languages(t *testing.T) *dress {
 	t.Helper()
 	all, err := readLanguages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Handler{languages: all}
+	return &dress{languages: all}
 }
 
 // TestMessages: every language has every message, with the same places to fill, and every

@@ -2,9 +2,9 @@ package pages
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -13,9 +13,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
-
-//go:embed templates/*.html
-var templates embed.FS // read-only
 
 // Passwords verifies a password; *identity.Service does, for every way to log in.
 type Passwords interface {
@@ -138,11 +135,11 @@ type Config struct {
 
 // Handler serves the pages of every realm. It is safe for concurrent use.
 type Handler struct {
-	c         Config
-	templates *markup.Set
-	languages []*language
-	look      *look
-	origin    *http.CrossOriginProtection
+	c      Config
+	ours   *dress
+	dress  *atomic.Pointer[dress] // what pages are drawn with now
+	look   *look
+	origin *http.CrossOriginProtection
 }
 
 // New checks c and returns the pages.
@@ -161,14 +158,12 @@ func New(c Config) (*Handler, error) {
 
 // read reads the templates, messages and styles that the program carries.
 func read(c Config) (*Handler, error) {
-	h := &Handler{c: c, origin: http.NewCrossOriginProtection()}
+	h := &Handler{c: c, dress: new(atomic.Pointer[dress]), origin: http.NewCrossOriginProtection()}
 	var err error
-	if h.templates, err = markup.Parse(templates, "templates/*.html", "t", "icon", "address"); err != nil {
+	if h.ours, err = ownDress(); err != nil {
 		return nil, err
 	}
-	if h.languages, err = readLanguages(); err != nil {
-		return nil, err
-	}
+	h.Wear(nil)
 	if h.look, err = newLook(); err != nil {
 		return nil, err
 	}
@@ -234,7 +229,8 @@ func (h *Handler) pageFromElsewhere(serve func(*visit) error) http.Handler {
 
 func (h *Handler) visited(serve func(*visit) error, elsewhere bool) http.Handler {
 	return h.c.Problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
-		v := &visit{h: h, w: w, r: r, elsewhere: elsewhere, realm: gatehouse.Realm{Name: gatehouse.MainRealm}, language: h.languages[0]}
+		worn := h.dress.Load()
+		v := &visit{h: h, w: w, r: r, dress: worn, elsewhere: elsewhere, realm: gatehouse.Realm{Name: gatehouse.MainRealm}, language: worn.languages[0]}
 		pageHeaders(w.Header())
 		err := v.begin()
 		if err == nil {
@@ -252,6 +248,7 @@ type visit struct {
 	h        *Handler
 	w        http.ResponseWriter
 	r        *http.Request
+	dress    *dress
 	realm    gatehouse.Realm
 	path     string // of the realm's pages, without the issuer's: "", or "/realms/shop"
 	secure   bool   // over TLS: cookies can be bound to the host

@@ -90,6 +90,8 @@ func (v *visit) ask(status int, view signInView) (err error) {
 	}
 	if v.h.c.Passkeys != nil && (!view.Asked || v.who != nil) {
 		view.Passkey = v.to(pagePasskey)
+	}
+	if view.Passkey != "" {
 		view.run(v.w.Header(), v.script())
 	}
 	return v.show(status, "signin.html", view)
@@ -256,6 +258,7 @@ func signInStates() []state {
 			v.realm.Settings.Providers = []gatehouse.Provider{{ID: "acme", Title: "Acme"}, {ID: "universite", Title: "Université de Neuchâtel, Faculté des sciences"}}
 			return v.ask(http.StatusOK, signInView{})
 		}},
+		{"passkey", func(v *visit) error { return v.ask(http.StatusOK, signInView{Passkey: v.to(pagePasskey)}) }},
 		{"long-name", func(v *visit) error {
 			return v.ask(http.StatusOK, signInView{Identifier: "wilhelmina.featherstonehaugh-cholmondeley@subsidiary.example.com", Asked: true})
 		}},

@@ -63,7 +63,7 @@ func (c *counter) Read(b []byte) (int, error) {
 
 func galleryAsServed(t testing.TB) http.Handler {
 	t.Helper()
-	h, err := NewGallery()
+	h, err := NewGallery(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/breached"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -27,14 +28,15 @@ type live struct {
 	certs     map[string]*certificates // by the name of the listener, of those with TLS
 	rules     *enforce.Rules
 	mail      mail.Settings
-	auth      http.Handler // of the auth listener
-	gate      http.Handler // of the gateway
+	overrides *pages.Overrides // of the texts and templates of pages; nil without any
+	auth      http.Handler     // of the auth listener
+	gate      http.Handler     // of the gateway
 }
 
 // makeLive makes everything of cfg that a reload replaces; all that can fail in a reload
 // fails here. Nothing of it is in force yet.
 func (s *Server) makeLive(cfg Config, p parts) (*live, error) {
-	l := &live{cfg: cfg, proxies: p.proxies, upstreams: p.upstreams, breached: p.breached, mail: p.mail, certs: map[string]*certificates{}}
+	l := &live{cfg: cfg, proxies: p.proxies, upstreams: p.upstreams, breached: p.breached, mail: p.mail, overrides: p.overrides, certs: map[string]*certificates{}}
 	for name, of := range map[string]config.Listener{"auth": cfg.Listen.Auth, "gateway": cfg.Listen.Gateway, "metrics": cfg.Listen.Metrics} {
 		switch c := p.certs[name]; {
 		case of.CertFile == "": // also while TLS waits for a restart to begin
@@ -82,6 +84,7 @@ func (s *Server) takeOver(ctx context.Context, next *live) {
 	} else {
 		s.people.UseBreached(next.breached)
 	}
+	s.pages.Wear(next.overrides)
 	s.staleness.SetLimit(next.cfg.Store.MaxStaleness)
 	s.warnOfNames(ctx, next.cfg.Routes)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/telemetry"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/internal/writable"
+	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -30,6 +31,7 @@ type parts struct {
 	countersTLS *tls.Config
 	breached    *breached.Filter // nil without one
 	mail        mail.Settings
+	overrides   *pages.Overrides // nil without any
 	ldap        ldapDirectories
 	certs       map[string]*certificates // by the name of the listener, of those with TLS
 }
@@ -68,6 +70,12 @@ func prepare(cfg Config, before *gateway.Upstreams, known *breached.Filter) (p p
 	if file := cfg.Passwords.BreachedFile; file != "" {
 		p.breached, err = known.Again(file)
 		note("passwords.breached_file", err)
+	}
+	if dir := cfg.Pages.Overrides; dir != "" {
+		p.overrides, err = pages.ReadOverrides(dir)
+		for _, err := range apart(err) {
+			note("pages.overrides", err)
+		}
 	}
 	var key string
 	p.mail, key, err = mailSettings(cfg.Mail)

@@ -39,6 +39,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/provider"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -82,6 +83,7 @@ type Server struct {
 	foreign   *foreignKeys
 	people    *identity.Service
 	online    *breached.Online
+	pages     *pages.Handler
 	factors   *factor.Service
 	passkeys  *passkey.Service
 	providers *provider.Service

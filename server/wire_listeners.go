@@ -59,11 +59,10 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	published.Register(mux)
-	people, err := s.pagesHandler(realm)
-	if err != nil {
+	if s.pages, err = s.pagesHandler(realm); err != nil {
 		return nil, err
 	}
-	people.Register(mux)
+	s.pages.Register(mux)
 	api := s.adminHandler()
 	mux.Handle("/admin/v1/", api)
 	// Whoever finds a leaked key need not know the management API.

@@ -27,16 +27,23 @@ func (s *Set) Execute(w *bytes.Buffer, name string, data any, functions map[stri
 	if t == nil {
 		return fmt.Errorf("markup: there is no template %q", name)
 	}
-	return filler{s, w, functions}.call(t, reflect.ValueOf(data))
+	return filler{set: s, w: w, functions: functions}.call(t, reflect.ValueOf(data))
 }
 
 type filler struct {
 	set       *Set
 	w         *bytes.Buffer
 	functions map[string]Func
+	depth     int
 }
 
+// maxDepth is how many templates may stand within each other: one that calls itself would end the program.
+const maxDepth = 32
+
 func (f filler) call(t *parse.Tree, root reflect.Value) error {
+	if f.depth++; f.depth > maxDepth {
+		return fmt.Errorf("markup: template %s: more than %d templates within each other", t.Name, maxDepth)
+	}
 	if err := f.list(t.Root, root, root); err != nil {
 		return fmt.Errorf("markup: template %s: %w", t.Name, err)
 	}

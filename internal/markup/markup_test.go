@@ -126,6 +126,7 @@ func TestRefusedValues(t *testing.T) {
 		`{{.Tags}}`:                                     person{},
 		`{{range .Name}}{{end}}`:                        person{},
 		`{{.Any}}`:                                      person{},
+		`{{template "page.html" .}}`:                    person{},
 	} {
 		if got, err := fill(t, text, data); err == nil {
 			t.Errorf("%s: %q", text, got)

@@ -3,6 +3,7 @@ package markup
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func Parse(fsys fs.FS, pattern string, functions ...string) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]any{}
+	known, sources := map[string]any{}, map[string]string{}
 	for _, f := range functions {
 		known[f] = func() {} // only the name is looked at
 	}
@@ -41,17 +42,18 @@ func Parse(fsys fs.FS, pattern string, functions ...string) (*Set, error) {
 			if s.trees[n] != nil {
 				return nil, fmt.Errorf("markup: two templates are named %q", n)
 			}
-			s.trees[n] = t
+			s.trees[n], sources[n] = t, string(b)
 		}
 	}
-	for name, t := range s.trees {
-		c := checker{set: s, known: known}
+	for _, name := range slices.Sorted(maps.Keys(s.trees)) {
+		t := s.trees[name]
+		c := checker{set: s, known: known, source: sources[name]}
 		end, err := c.list(place{at: inText}, t.Root)
 		if err == nil && end.at != inText {
 			err = fmt.Errorf("it ends within a tag")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("markup: template %s: %w", name, err)
+			return nil, fmt.Errorf("markup: %s, template %s: %w", t.ParseName, name, err)
 		}
 	}
 	return s, nil
@@ -86,8 +88,9 @@ var addresses = []string{"href", "src", "action", "formaction"}
 
 // checker walks a template and finds out where each value stands.
 type checker struct {
-	set   *Set
-	known map[string]any
+	set    *Set
+	known  map[string]any
+	source string // of the whole file
 }
 
 func (c checker) list(p place, l *parse.ListNode) (_ place, err error) {
@@ -105,7 +108,11 @@ func (c checker) list(p place, l *parse.ListNode) (_ place, err error) {
 func (c checker) node(p place, n parse.Node) (place, error) {
 	switch n := n.(type) {
 	case *parse.TextNode:
-		return text(p, string(n.Text))
+		end, at, err := text(p, string(n.Text))
+		if err != nil {
+			err = fmt.Errorf("line %d: %w", 1+strings.Count(c.source[:int(n.Pos)+at], "\n"), err)
+		}
+		return end, err
 	case *parse.ActionNode:
 		return c.action(p, n)
 	case *parse.IfNode:
@@ -195,8 +202,8 @@ func pipe(p *parse.PipeNode) error {
 	return nil
 }
 
-// text reads on from p through fixed text of a template.
-func text(p place, s string) (place, error) {
+// text reads on from p through fixed text of a template. Where that cannot be, at is how far it got.
+func text(p place, s string) (_ place, at int, _ error) {
 	for i := 0; i < len(s); i++ {
 		b := s[i]
 		switch p.at {
@@ -212,7 +219,7 @@ func text(p place, s string) (place, error) {
 			rest := strings.ToLower(s[i:])
 			for _, raw := range []string{"<script", "<style", "<!--", "<textarea", "<title>{{"} {
 				if strings.HasPrefix(rest, raw) {
-					return p, fmt.Errorf("%s is not known here", raw)
+					return p, i, fmt.Errorf("%s is not known here", raw)
 				}
 			}
 			p = place{at: inTag}
@@ -225,13 +232,13 @@ func text(p place, s string) (place, error) {
 			case b == ' ' || b == '\n' || b == '\t' || b == '/' || b == '<' || b == '!':
 				p = place{at: inTag}
 			case b == '"' || b == '\'' || b == '`':
-				return p, fmt.Errorf("a quote in a tag, outside of a value")
+				return p, i, fmt.Errorf("a quote in a tag, outside of a value")
 			default:
 				p = place{at: inName, name: p.name + strings.ToLower(string(b))}
 			}
 		case afterEquals:
 			if b != '"' {
-				return p, fmt.Errorf("the value of %s is not in double quotes", p.name)
+				return p, i, fmt.Errorf("the value of %s is not in double quotes", p.name)
 			}
 			p = place{at: inValue, name: p.name, fresh: true}
 		case inValue:
@@ -243,9 +250,9 @@ func text(p place, s string) (place, error) {
 				i += len(scriptEnd)
 				p = place{at: inText}
 			case b == '"':
-				return p, fmt.Errorf("<script with more than an address is not known here")
+				return p, i, fmt.Errorf("<script with more than an address is not known here")
 			}
 		}
 	}
-	return p, nil
+	return p, len(s), nil
 }

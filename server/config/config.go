@@ -50,6 +50,7 @@ type Config struct {
 	Passwords      Passwords                   `json:"passwords,omitempty" doc:"Cost of password hashing, and the list of breached ones."`
 	Limits         Limits                      `json:"limits,omitempty" doc:"Requests per client address to Gatehouse's own endpoints, and where the nodes count those and the rates of routes."`
 	Mail           Mail                        `json:"mail,omitempty" doc:"Messages to people: by which server they are sent."`
+	Pages          Pages                       `json:"pages,omitempty" doc:"The pages that people see in a browser."`
 	LDAP           map[string]LDAP             `json:"ldap,omitempty" reload:"restart" doc:"Directories that have passwords of people, by the name of the realm."`
 	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" reload:"restart" doc:"How API keys begin: 'ghk_live_…'. Not ght, ghr, gho or ghs, which other tokens have."`
 	HelloPage      string                      `json:"hello_page,omitempty" enum:"show,hide" default:"show" reload:"live" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
@@ -149,6 +150,12 @@ type Passwords struct {
 	// BreachedFile is for breached.Open.
 	BreachedFile string `json:"breached_file,omitempty" form:"path" reload:"live" doc:"Filter of passwords known from data breaches, made by 'gatehouse breached build': a new password that is in it is refused, a login with one is recorded."`
 	BreachedURL  string `json:"breached_url,omitempty" form:"base_url" reload:"live" doc:"Server with the range protocol of Have I Been Pwned, such as 'https://api.pwnedpasswords.com', that is asked about new passwords; it learns five digits of a hash. Empty asks nobody."`
+}
+
+// Pages says what is different on the pages for people.
+type Pages struct {
+	// Overrides is for pages.ReadOverrides.
+	Overrides string `json:"overrides,omitempty" form:"path" reload:"live" doc:"Directory with texts and templates that take the place of the program's ('gatehouse ui export' writes those to begin with); read again by every reload. One that would not work is refused."`
 }
 
 // Limits bounds, per client address, what the auth listener answers, and says where every
