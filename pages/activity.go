@@ -79,8 +79,9 @@ func (v *visit) showActivity(deeds []Deed, after, next string) error {
 	if next != "" {
 		view.Older = v.to(pageActivity) + "?" + url.Values{"after": {next}}.Encode()
 	}
+	devices := map[string]string{} // by what a browser calls itself: most deeds are of one
 	for _, d := range told(deeds) {
-		row, err := v.deed(d)
+		row, err := v.deed(d, devices)
 		if err != nil {
 			return err
 		}
@@ -119,14 +120,18 @@ var deedKinds = [...]string{
 	"user.create", "user.update", "user.password", "user.reset_link", "user.email_link", "user.email", "user.revoke", "user.panic",
 }
 
-func (v *visit) deed(d Deed) (row deedRow, err error) {
+func (v *visit) deed(d Deed, devices map[string]string) (row deedRow, err error) {
 	row = deedRow{Name: d.Name, Address: d.Address, Time: moment(d.Time), ISO: instant(d.Time)}
 	if row.What, err = v.language.text("activity." + d.Kind); err != nil {
 		return row, err
 	}
 	if d.UserAgent != "" {
-		if row.Device, err = v.browserName(d.UserAgent); err != nil {
-			return row, err
+		known := false
+		if row.Device, known = devices[d.UserAgent]; !known {
+			if row.Device, err = v.browserName(d.UserAgent); err != nil {
+				return row, err
+			}
+			devices[d.UserAgent] = row.Device
 		}
 	}
 	switch {

@@ -25,6 +25,7 @@ const (
 	cookieReset      = "gatehouse-reset-"      // the text of a link, on its way from the address to the form
 	cookieAddress    = "gatehouse-address-"    // the same of a link that verifies an address
 	cookieInvitation = "gatehouse-invitation-" // the same of an invitation
+	cookieSetup      = "gatehouse-setup"       // the secret of the first start, while something else in the form is mended
 	cookieForm       = "gatehouse-form"
 	cookieLanguage   = "gatehouse-language"
 	cookieTheme      = "gatehouse-theme"

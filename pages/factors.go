@@ -157,7 +157,7 @@ func (v *visit) factorsSent() error {
 		if name == "" {
 			return v.notSo("factors.no_name")
 		}
-		return v.changed("factors.renamed", v.h.c.Factors.Rename(ctx, v.who, id, name))
+		return v.changed(factorRenamed, v.h.c.Factors.Rename(ctx, v.who, id, name))
 	case "remove":
 		if v.form["sure"] != "yes" {
 			return v.notSo("factors.not_sure")
@@ -216,6 +216,9 @@ func (v *visit) showCodes(codes []gatehouse.Secret) error {
 	return v.show(http.StatusOK, "factorcodes.html", view)
 }
 
+// factorRenamed is what is said of the one change by which nobody gets in or stays out.
+const factorRenamed = "factors.renamed"
+
 // changed shows the factors after a change, and what it was.
 func (v *visit) changed(key string, err error) error {
 	if err != nil {
@@ -225,8 +228,10 @@ func (v *visit) changed(key string, err error) error {
 	if err != nil {
 		return err
 	}
-	if err := v.offerEnd(); err != nil {
-		return err
+	if key != factorRenamed { // by its name alone nobody signs in
+		if err := v.offerEnd(); err != nil {
+			return err
+		}
 	}
 	return v.showFactors(http.StatusOK, said, "")
 }
@@ -307,7 +312,7 @@ func factorsStates() []state {
 	return []state{
 		{"none", with((*visit).factors)},
 		{"one", with((*visit).factors, phone, codes)},
-		{"two", with(func(v *visit) error { return v.changed("factors.renamed", nil) }, phone, tablet, codes)},
+		{"two", with(func(v *visit) error { return v.changed("factors.removed", nil) }, phone, tablet, codes)},
 		{"refused", with(func(v *visit) error { return v.notSo("factors.needed") }, phone, codes)},
 		{"stale", with(func(v *visit) error {
 			v.who.AuthTime = v.who.AuthTime.Add(-time.Hour)

@@ -95,9 +95,14 @@ func TestFactorsInTheBrowser(t *testing.T) {
 			t.Error("an app that does not count is shown")
 		}
 		send("do", "rename", "name", "").want(t, "no name", 422, "Enter a name")
-		send("do", "rename", "name", "tablet").want(t, "renamed", 200, `id="said"`)
+		h.browser().signIn(prefix) // somewhere else
+		named := send("do", "rename", "name", "tablet")
+		named.want(t, "renamed", 200, `id="said"`)
+		if strings.Contains(named.body, `id="end-others"`) {
+			t.Error("a name is no reason to end sessions")
+		}
 		send("do", "remove").want(t, "not sure", 422, "Nothing was removed")
-		send("do", "remove", "sure", "yes").want(t, "removed", 200, `id="said"`)
+		send("do", "remove", "sure", "yes").want(t, "removed", 200, `id="said"`, `id="end-others"`)
 		send("do", "codes").want(t, "codes", 200, `<code>eeee-ffff</code>`)
 		if got := strings.Join(h.apps.done, "; "); got != "usr_bob add <telephone>; usr_bob confirm fac_new; usr_bob rename fac_new tablet; usr_bob remove fac_new; usr_bob codes" {
 			t.Error(got)

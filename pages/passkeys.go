@@ -162,8 +162,9 @@ func (v *visit) passkeysSent() error {
 		return errForm
 	}
 	if err == nil {
+		renamed := said == "passkeys.named" // by its name alone nobody signs in
 		said, err = v.language.text(said)
-		if err == nil {
+		if err == nil && !renamed {
 			err = v.offerEnd()
 		}
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
@@ -42,7 +43,7 @@ type setupView struct {
 	Action, Form      string
 	ID                string
 	Ask               string // for a passkey; "": none can be used
-	Secret            string // as it was sent, when something else was wrong: what stood behind the # is gone by then
+	Kept              bool   // this browser has sent the secret, and keeps it while something else is mended
 	Identifier, Email string
 	Least             int
 	BadSecret         string
@@ -122,7 +123,10 @@ func (v *visit) setupSent() error {
 	key, _ := v.hasFormKey() // sentFrom has seen it
 	in := FirstForm{Secret: gatehouse.Secret(strings.TrimSpace(v.form["secret"])), ID: v.form["id"], Username: strings.TrimSpace(v.form["identifier"]),
 		Email: strings.TrimSpace(v.form["email"]), Password: gatehouse.Secret(v.form["password"]), Browser: key, Answer: []byte(v.form["answer"])}
-	view := setupView{ID: in.ID, Identifier: in.Username, Email: in.Email, Secret: in.Secret.Reveal()}
+	if in.Secret == "" {
+		in.Secret = v.setupSecret()
+	}
+	view := setupView{ID: in.ID, Identifier: in.Username, Email: in.Email}
 	if len(in.Username) > maxIdentifier || len(in.Email) > maxIdentifier || len(in.Secret) > maxIdentifier {
 		return errForm
 	}
@@ -139,17 +143,40 @@ func (v *visit) setupSent() error {
 	default:
 		var made gatehouse.Secret
 		if made, err = v.h.c.First.Make(v.r.Context(), in); err == nil {
+			v.setCookie(cookieSetup, "", -1)
 			return v.askSetup(http.StatusOK, setupView{Key: made.Reveal(), Identifier: in.Username})
 		}
 		err = v.setupProblem(&view, err)
 		if view.Notice != "" && err == nil {
+			v.keepSetupSecret(&view, in.Secret)
 			return v.askSetup(http.StatusServiceUnavailable, view)
 		}
 	}
 	if err != nil {
 		return err
 	}
+	v.keepSetupSecret(&view, in.Secret)
 	return v.askSetup(http.StatusUnprocessableEntity, view)
+}
+
+// setupSecret is the secret that this browser has sent before, when something else was wrong.
+func (v *visit) setupSecret() gatehouse.Secret { return gatehouse.Secret(v.cookie(cookieSetup)) }
+
+// keepSetupSecret has the browser keep a secret that may be right while something else is mended: what stood behind the # is
+// gone by then, and no page shows it. A wrong one is forgotten.
+func (v *visit) keepSetupSecret(view *setupView, secret gatehouse.Secret) {
+	switch {
+	case secret == "" || view.BadSecret != "" || strings.ContainsFunc(secret.Reveal(), notOfSecret):
+		v.setCookie(cookieSetup, "", -1)
+	case !view.Kept:
+		v.setCookie(cookieSetup, secret.Reveal(), int(time.Hour/time.Second))
+		view.Kept = true
+	}
+}
+
+// notOfSecret reports whether no secret of a first start has this letter; a cookie might not carry it either.
+func notOfSecret(r rune) bool {
+	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
 }
 
 // setupProblem puts what is wrong beside the field that it is with; an error that is no fault of a field is returned.
@@ -200,7 +227,7 @@ func setupStates() []state {
 			return err
 		})},
 		{"bad-address", show(http.StatusUnprocessableEntity, func(v *visit, view *setupView) (err error) {
-			view.Email = "alice at example"
+			view.Email, view.Kept = "alice at example", true
 			view.BadMail, err = v.language.text("email.bad")
 			return err
 		})},

@@ -61,7 +61,13 @@ func TestSetup(t *testing.T) {
 	}
 	refused("no secret", send("", "ada", rightPassword), `id="secret-error"`)
 	refused("a wrong one", send("another", "ada", rightPassword), `id="secret-error"`)
-	refused("no name", send("the-secret", " ", rightPassword), `id="identifier-error"`)
+	refused("a wrong one is not kept", send("", "ada", rightPassword), `id="secret-error"`)
+	kept := send("the-secret", " ", rightPassword)
+	refused("no name", kept, `id="identifier-error"`)
+	if strings.Contains(kept.body, "the-secret") || !strings.Contains(kept.body, "This browser has kept") || !strings.Contains(kept.header.Get("Set-Cookie"), "HttpOnly; Secure") {
+		t.Errorf("the secret is shown, or not kept: %v %s", kept.header, kept.body)
+	}
+	refused("the one that is kept", send("", "ada", ""), `id="password" name="password" type="password" autocomplete="new-password" autofocus aria-invalid="true"`)
 	refused("neither password nor passkey", send("the-secret", "ada", ""), `id="password" name="password" type="password" autocomplete="new-password" autofocus aria-invalid="true"`)
 	for code, id := range map[string]string{"username_invalid": "identifier-error", "bootstrap_refused": "secret-error"} {
 		h.first.refuse = gatehouse.E(gatehouse.Unprocessable, code, "")
@@ -78,10 +84,14 @@ func TestSetup(t *testing.T) {
 	if h.first.made {
 		t.Fatal("made")
 	}
-	done := send(" the-secret ", "ada", rightPassword, "email", "ada@example.org")
+	refused("no name, once more", send("the-secret", "", rightPassword), `id="identifier-error"`)
+	done := send("", "ada", rightPassword, "email", "ada@example.org")
 	done.want(t, "the right secret", 200, "ghk_live_first")
 	if got := h.first.last; got.Username != "ada" || got.Email != "ada@example.org" || got.Password != rightPassword || got.ID == "" || len(got.Browser) == 0 {
 		t.Errorf("%+v", got)
+	}
+	if h.first.last.Secret != "the-secret" || !strings.Contains(done.header.Get("Set-Cookie"), cookieSetup+"=; Path=/; Max-Age=0") {
+		t.Errorf("the secret that was kept: sent %v, then %v", h.first.last.Secret, done.header)
 	}
 	b.get("/setup").want(t, "afterwards", 404)
 	send("the-secret", "eve", rightPassword).want(t, "a second one", 404)

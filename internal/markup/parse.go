@@ -7,13 +7,16 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"text/template/parse"
 )
 
-// Set is a set of templates, ready to be filled. It is immutable.
+// Set is a set of templates, ready to be filled. It is safe for concurrent use.
 type Set struct {
 	trees map[string]*parse.Tree
 	urls  map[*parse.ActionNode]bool // those that begin the value of an attribute with an address
+	// members are where fields stand: [member] → []int. There are as many as templates and types have.
+	members sync.Map
 }
 
 // Parse reads all files of fsys that match pattern. A file defines the template of its
