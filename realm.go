@@ -2,6 +2,7 @@ package gatehouse
 
 import (
 	"cmp"
+	"net/url"
 	"time"
 )
 
@@ -99,6 +100,23 @@ type RealmSettings struct {
 	// ones: "#rrggbb", or "" for ours.
 	Accent     string `json:"accent,omitempty"`
 	AccentDark string `json:"accent_dark,omitempty"`
+	// TermsURL and PrivacyURL are the https addresses to which pages link at their foot; "" for no link.
+	TermsURL   string `json:"terms_url,omitempty"`
+	PrivacyURL string `json:"privacy_url,omitempty"`
+	// TermsVersion is the version of the terms at TermsURL that people must have accepted; "" asks nobody.
+	TermsVersion string `json:"terms_version,omitempty"`
+}
+
+// WebAddress reports whether s is an https address that people can be sent to: at most 512 visible characters of ASCII, with
+// a host, without user or password.
+func WebAddress(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= 512 && u.Scheme == "https" && u.Hostname() != "" && u.User == nil
 }
 
 // AudienceRules are what tokens for one audience are like. The issuer and

@@ -36,6 +36,7 @@ const (
 	KindUserResetLink    = "user.reset_link" // sent, to set a new password by
 	KindUserEmailLink    = "user.email_link" // sent, to verify an address by
 	KindUserEmail        = "user.email"      // an address was verified
+	KindUserTerms        = "user.terms"      // the person accepted the terms of the realm
 	KindInvitationCreate = "invitation.create"
 	KindInvitationRevoke = "invitation.revoke"
 	KindUserRehash       = "user.rehash"

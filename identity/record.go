@@ -36,6 +36,8 @@ type User struct {
 	DirectoryOut bool
 	// SecondFactor is set while the user has a factor beside the password (package factor).
 	SecondFactor bool
+	// TermsVersion is the version of the realm's terms that the person has accepted; "" for none.
+	TermsVersion string
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	Version      int64

@@ -23,6 +23,7 @@ type frame struct {
 	Themes    []choice
 	// Addresses of pages of this realm.
 	SignIn, SignOut, Account string
+	Terms, Privacy           string // "" where the realm has none
 }
 
 // choice is a language or theme that can be had.
@@ -38,6 +39,12 @@ func (v *visit) frame(path, heading string, keep url.Values) (frame, error) {
 	f := frame{Lang: v.language, Theme: v.theme, Title: h, Realm: title(v.realm),
 		CSS: v.h.c.Base + v.h.look.css, Icon: v.h.c.Base + v.h.look.icon, Colours: v.themeOf(),
 		SignIn: v.to("/signin"), SignOut: v.to("/signout"), Account: v.to("/account")}
+	if v.realm.Settings.TermsURL != "" {
+		f.Terms = v.to(pageTermsText)
+	}
+	if v.realm.Settings.PrivacyURL != "" {
+		f.Privacy = v.to(pagePrivacy)
+	}
 	with := func(name, value string) string {
 		q := url.Values{name: {value}}
 		for k, values := range keep {

@@ -28,6 +28,7 @@ func gallery() []exhibit {
 		{"register", registerStates()},
 		{"email", emailStates()},
 		{"verify", verifyStates()},
+		{"terms", termsStates()},
 		{"signout", signOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},
@@ -158,7 +159,8 @@ func (v *visit) showSides(path string) (err error) {
 
 // themedRealm is one that has colours of its own: those that can just be read.
 func themedRealm() gatehouse.Realm {
-	return gatehouse.Realm{Name: gatehouse.MainRealm, Title: "Saffron", Settings: gatehouse.RealmSettings{Accent: "#786700", AccentDark: "#ffde00"}}
+	return gatehouse.Realm{Name: gatehouse.MainRealm, Title: "Saffron", Settings: gatehouse.RealmSettings{Accent: "#786700", AccentDark: "#ffde00",
+		TermsURL: "https://saffron.example/terms", PrivacyURL: "https://saffron.example/privacy", TermsVersion: "2026-11"}}
 }
 
 // exhibit makes a handler of what draws a page.

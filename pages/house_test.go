@@ -134,6 +134,7 @@ func (h *house) SignedIn(_ context.Context, p *gatehouse.Principal, device gateh
 
 func (h *house) User(_ context.Context, realm, id string) (*identity.User, error) {
 	u := identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: "bob", DisplayName: "Bob <b>Builder</b>", Email: "bob@example.org", PasswordHash: "$made up"}
+	u.TermsVersion = h.profile.terms
 	if h.profile.name != nil {
 		u.DisplayName = *h.profile.name
 	}

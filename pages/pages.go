@@ -191,6 +191,10 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+VerifyAddress+"/done", h.page((*visit).verified))
 		mux.Handle("GET "+prefix+"/signout", h.page((*visit).signOut))
 		mux.Handle("POST "+prefix+"/signout", h.page((*visit).signOutSent))
+		mux.Handle("GET "+prefix+pageTerms, h.page((*visit).terms))
+		mux.Handle("POST "+prefix+pageTerms, h.page((*visit).termsSent))
+		mux.Handle("GET "+prefix+pageTermsText, h.page((*visit).termsText))
+		mux.Handle("GET "+prefix+pagePrivacy, h.page((*visit).privacy))
 		mux.Handle("GET "+prefix+"/handover", h.page((*visit).handOver))
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))
 		mux.Handle("GET "+prefix+"/account", h.page((*visit).account))
@@ -233,7 +237,15 @@ func (h *Handler) visited(serve func(*visit) error, elsewhere bool) http.Handler
 		v := &visit{h: h, w: w, r: r, dress: worn, elsewhere: elsewhere, realm: gatehouse.Realm{Name: gatehouse.MainRealm}, language: worn.languages[0]}
 		pageHeaders(w.Header())
 		err := v.begin()
+		owes := false
 		if err == nil {
+			owes, err = v.owesTerms()
+		}
+		switch {
+		case err != nil:
+		case owes:
+			err = v.toTerms()
+		default:
 			err = serve(v)
 		}
 		if err != nil {

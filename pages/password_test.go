@@ -18,6 +18,15 @@ type profile struct {
 	noPassword bool
 	refuse     error  // what the next change gets
 	ended      func() // all logins
+	terms      string // the version that was accepted
+}
+
+func (p *profile) AcceptTerms(_ context.Context, _ *gatehouse.Principal, version string) error {
+	if p.refuse != nil {
+		return p.refuse
+	}
+	p.terms = version
+	return nil
 }
 
 func (p *profile) Rename(_ context.Context, _ *gatehouse.Principal, name string) error {

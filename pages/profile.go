@@ -15,6 +15,8 @@ type Profile interface {
 	// ChangePassword ends every login of the account, the session of who among them. A wrong current password is
 	// credential.ErrInvalidCredentials, a new one that breaks rules has them in identity.ProblemsOf.
 	ChangePassword(ctx context.Context, who *gatehouse.Principal, current, next gatehouse.Secret) error
+	// AcceptTerms notes that the person accepts the terms in a version; one that does not count any more is a conflict.
+	AcceptTerms(ctx context.Context, who *gatehouse.Principal, version string) error
 }
 
 // rename gives the person who is signed in another display name.

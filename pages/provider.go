@@ -68,10 +68,10 @@ func (v *visit) toProvider() error {
 	return nil
 }
 
-// away sends a browser to a provider.
+// away sends a browser to another server: to a provider, or to the terms of the realm.
 func (v *visit) away(address string) {
 	h := v.w.Header()
-	h["Referrer-Policy"] = []string{"no-referrer"} // where somebody goes afterwards is no business of the provider
+	h["Referrer-Policy"] = []string{"no-referrer"} // where somebody goes afterwards is no business of that server
 	h["Location"] = []string{address}
 	v.w.WriteHeader(http.StatusSeeOther)
 }

@@ -38,10 +38,16 @@ func (v *visit) signOutSent() error {
 		if err := v.sentFrom(pageSignOut); err != nil {
 			return err
 		}
-		err := v.h.c.Sessions.End(v.r.Context(), v.who.Realm, v.who.ID, v.who.SessionID, session.ReasonSignOut)
-		if err != nil && !errors.Is(err, gatehouse.NotFound) {
-			return err
-		}
+		return v.endOwn(session.ReasonSignOut)
+	}
+	return v.leave()
+}
+
+// endOwn ends the session of this browser, and the visit.
+func (v *visit) endOwn(reason string) error {
+	err := v.h.c.Sessions.End(v.r.Context(), v.who.Realm, v.who.ID, v.who.SessionID, reason)
+	if err != nil && !errors.Is(err, gatehouse.NotFound) {
+		return err
 	}
 	return v.leave()
 }

@@ -56,6 +56,10 @@ func (o ownAccount) Rename(ctx context.Context, who *gatehouse.Principal, name s
 	return err
 }
 
+func (o ownAccount) AcceptTerms(ctx context.Context, who *gatehouse.Principal, version string) error {
+	return o.admin.Users.AcceptTerms(ctx, who, version)
+}
+
 func (o ownAccount) ChangePassword(ctx context.Context, who *gatehouse.Principal, current, next gatehouse.Secret) error {
 	err := o.admin.Users.SetPassword(ctx, who, who.Realm, self, users.PasswordChange{Current: current, New: next})
 	return err

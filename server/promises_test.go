@@ -180,6 +180,12 @@ func (h *house) browser(t *testing.T, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.want("terms", "PATCH", "/admin/v1/realms/main", key, `{"settings":{"terms_url":"https://example.com/terms","terms_version":"1"}}`, 200)
+	p.Scopes = []string{gatehouse.ScopeAll} // as the session has them
+	if err := h.s.admin.Users.AcceptTerms(t.Context(), p, "1"); err != nil {
+		t.Error(err)
+	}
+	h.want("no terms", "PATCH", "/admin/v1/realms/main", key, `{"settings":{"terms_url":null,"terms_version":null}}`, 200)
 	h.want("its end", "DELETE", "/admin/v1/realms/main/users/ann/sessions/"+opened.ID, key, "", 204)
 }
 

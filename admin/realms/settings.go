@@ -81,6 +81,21 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	checkProviders(f, at+".providers", s.Providers)
 	checkColour(f, at+".accent", s.Accent, contrast.Light)
 	checkColour(f, at+".accent_dark", s.AccentDark, contrast.Dark)
+	checkLink(f, at+".terms_url", s.TermsURL)
+	checkLink(f, at+".privacy_url", s.PrivacyURL)
+	switch {
+	case s.TermsVersion != "" && (len(s.TermsVersion) > 64 || !kernel.NameForm(s.TermsVersion)):
+		f.Add(at+".terms_version", "must be 1 to 64 plain characters")
+	case s.TermsVersion != "" && s.TermsURL == "":
+		f.Add(at+".terms_version", "needs terms_url: people must be able to read what they accept")
+	}
+}
+
+// checkLink checks an address to which pages lead people.
+func checkLink(f kernel.Faults, at, address string) {
+	if address != "" && !gatehouse.WebAddress(address) {
+		f.Add(at, "must be an https address of at most 512 visible ASCII characters, with a host and without user or password")
+	}
 }
 
 const day = 24 * time.Hour

@@ -46,6 +46,9 @@ type RealmSettings struct {
 	Providers         []gatehouse.Provider               `json:"providers,omitempty" doc:"OpenID providers by whose accounts people may sign in; their client secrets are set apart"`
 	Accent            string                             `json:"accent,omitempty" doc:"Colour of buttons and links on light pages, #rrggbb; at least 4.5 to 1 against their grounds (WCAG 2.2 AA)"`
 	AccentDark        string                             `json:"accent_dark,omitempty" doc:"The same on dark pages"`
+	TermsURL          string                             `json:"terms_url,omitempty" doc:"https address of the terms, to which pages link at their foot"`
+	PrivacyURL        string                             `json:"privacy_url,omitempty" doc:"https address of what is said about privacy, likewise"`
+	TermsVersion      string                             `json:"terms_version,omitempty" doc:"Version of the terms, 1 to 64 plain characters: people who have not accepted it are asked after signing in, and use no page and no gateway by a browser before. API keys and tokens are not asked"`
 }
 
 // NewRealm makes a realm.

@@ -80,8 +80,13 @@ func settings(t *rapid.T) *realms.RealmSettings {
 			Draw(t, "providers"),
 		Accent:      rapid.SampledFrom([]string{"", "#786700", "#000000"}).Draw(t, "accent"),
 		AccentDark:  rapid.SampledFrom([]string{"", "#ffde00"}).Draw(t, "accent_dark"),
+		TermsURL:    rapid.SampledFrom([]string{"", "https://example.com/terms"}).Draw(t, "terms_url"),
+		PrivacyURL:  rapid.SampledFrom([]string{"", "https://example.com/privacy?x=1"}).Draw(t, "privacy_url"),
 		MaxSessions: rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "max_sessions"),
 		Audience:    rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
+	}
+	if s.TermsURL != "" {
+		s.TermsVersion = rapid.SampledFrom([]string{"", "2026-11"}).Draw(t, "terms_version")
 	}
 	if s.AdminMFA == gatehouse.MFARequired {
 		s.AdminMaxAuthAge = kernel.Duration(rapid.SampledFrom([]int64{0, 300e9, 43200e9}).Draw(t, "admin_max_auth_age"))
