@@ -6,27 +6,15 @@
 package testldap
 
 import (
-	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
-	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/internal/testprocess"
 )
 
 // What every directory of a test has.
@@ -40,15 +28,15 @@ const (
 
 // Server is a slapd of a test.
 type Server struct {
+	*testprocess.Process
+
 	Plain, TLS   string // addresses: ldap:// with StartTLS, ldaps://
 	CAFile       string // of its certificate
 	PasswordFile string // with Password
 
-	t      testing.TB
-	path   string
-	dir    string
-	proc   *os.Process
-	exited chan struct{}
+	t    testing.TB
+	path string
+	dir  string
 }
 
 // Start starts a directory and waits until it answers. Of Active Directory it has some attributes,
@@ -71,8 +59,8 @@ func Start(t testing.TB, ldif string) *Server {
 		t.Skip(missing)
 	}
 	dir := t.TempDir()
-	s := &Server{t: t, path: path, dir: dir, Plain: freeAddress(t), TLS: freeAddress(t), PasswordFile: filepath.Join(dir, "password")}
-	cert, key := s.certificate()
+	s := &Server{t: t, path: path, dir: dir, Plain: testprocess.FreeAddress(t), TLS: testprocess.FreeAddress(t), PasswordFile: filepath.Join(dir, "password")}
+	cert, key := testprocess.Certificate(t, dir)
 	s.CAFile = cert
 	s.write("password", Password+"\n")
 	s.write("slapd.conf", fmt.Sprintf(`include /etc/ldap/schema/core.schema
@@ -107,7 +95,7 @@ access to * by dn.exact=%q read by * none
 		t.Fatalf("slapadd: %v\n%s", err, out)
 	}
 	s.Up()
-	t.Cleanup(s.Kill)
+	t.Cleanup(func() { s.Kill() }) // the one that runs then
 	return s
 }
 
@@ -118,90 +106,13 @@ func (s *Server) write(name, text string) {
 	}
 }
 
-// freeAddress has a port of this machine that nobody has.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
-// certificate makes one for 127.0.0.1 that signs itself.
-func (s *Server) certificate() (cert, key string) {
-	s.t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.write("cert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	s.write("key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})))
-	return filepath.Join(s.dir, "cert.pem"), filepath.Join(s.dir, "key.pem")
-}
-
-// Up starts the directory again after [Server.Kill], with what it had.
+// Up starts the directory again after Kill, with what it had.
 func (s *Server) Up() {
 	s.t.Helper()
 	// With a level of messages slapd stays in the foreground.
 	cmd := exec.Command(s.path, "-d", "0", "-f", filepath.Join(s.dir, "slapd.conf"), "-h", "ldap://"+s.Plain+"/ ldaps://"+s.TLS+"/")
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	dieWithParent(cmd.SysProcAttr)
-	exited, started := make(chan struct{}), make(chan error, 1)
-	go func() {
-		// The directory gets the signal of its parent's death when the thread that started
-		// it ends, so this one must stay.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(exited)
-		}
-	}()
-	if err := <-started; err != nil {
-		s.t.Fatal(err)
-	}
-	s.proc, s.exited = cmd.Process, exited
-	testwait.Until(s.t, 10*time.Second, "slapd listens", func() bool {
-		select {
-		case <-exited:
-			s.t.Fatalf("slapd ended at once: %s", said.String())
-		default:
-		}
-		conn, err := net.Dial("tcp", s.TLS)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	s.Process = testprocess.Start(s.t, cmd, s.TLS)
 }
-
-// Kill ends the directory as a crash would.
-func (s *Server) Kill() {
-	_ = s.proc.Kill()
-	<-s.exited
-}
-
-// Stop makes the directory say nothing, with its connections open, until [Server.Continue].
-func (s *Server) Stop() { _ = s.proc.Signal(syscall.SIGSTOP) }
-
-// Continue ends what [Server.Stop] began.
-func (s *Server) Continue() { _ = s.proc.Signal(syscall.SIGCONT) }
 
 // Do changes the directory as its administrator.
 func (s *Server) Do(change func(*ldap.Conn) error) {

@@ -6,26 +6,15 @@
 package testredis
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strconv"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gomodule/redigo/redis"
 
-	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/internal/testprocess"
 )
 
 // Server is a Redis of a test.
@@ -35,11 +24,11 @@ type Server struct {
 	Bus     string // port by which others of a cluster reach it
 	KeyFile string // of the same; whoever has both can make certificates that it takes
 
-	t      testing.TB
-	args   []string
-	path   string
-	proc   *os.Process
-	exited chan struct{}
+	*testprocess.Process
+
+	t    testing.TB
+	args []string
+	path string
 }
 
 // Options of a [Server].
@@ -75,11 +64,12 @@ func Start(t testing.TB, o Options) *Server {
 	default:
 		t.Skip(program, " is not installed (Debian: apt-get install redis-server)")
 	}
-	port := freePort(t)
-	s := &Server{Address: net.JoinHostPort("127.0.0.1", port), t: t, path: path}
+	s := &Server{Address: testprocess.FreeAddress(t), t: t, path: path}
+	port := portOf(s.Address)
 	s.args = []string{"--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir(), "--databases", "16"}
 	if o.TLS {
-		cert, key := s.certificate()
+		cert, key := testprocess.Certificate(t, t.TempDir())
+		s.CAFile, s.KeyFile = cert, key
 		asks := "no"
 		if o.Clients {
 			asks = "yes"
@@ -95,105 +85,29 @@ func Start(t testing.TB, o Options) *Server {
 		s.args = append(s.args, "--user", o.User, "on", ">"+o.Password, "~gatehouse:*", "+@scripting", "+get", "+set", "+time", "+select")
 	}
 	if o.Cluster {
-		s.Bus = freePort(t)
+		s.Bus = portOf(testprocess.FreeAddress(t))
 		// Its own choice is 10,000 above the other port, which there may not be.
 		s.args = append(s.args, "--cluster-enabled", "yes", "--cluster-port", s.Bus)
 	}
 	s.Up()
-	t.Cleanup(s.Kill)
+	t.Cleanup(func() { s.Kill() }) // the one that runs then
 	if o.Cluster {
 		s.Do(o.Password, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
 	}
 	return s
 }
 
-// freePort is a port of this machine that nobody has.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+// portOf is the port of an address.
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
 }
 
-// certificate makes one for 127.0.0.1 that signs itself.
-func (s *Server) certificate() (cert, key string) {
-	s.t.Helper()
-	dir := s.t.TempDir()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	s.CAFile, s.KeyFile = cert, key
-	return cert, key
-}
-
-// Up starts the server again after [Server.Kill]; it has forgotten everything.
+// Up starts the server again after Kill; it has forgotten everything.
 func (s *Server) Up() {
 	s.t.Helper()
-	cmd := exec.Command(s.path, s.args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	dieWithParent(cmd.SysProcAttr)
-	exited, started := make(chan struct{}), make(chan error, 1)
-	go func() {
-		// The server gets the signal of its parent's death when the thread that
-		// started it ends, so this one must stay.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(exited)
-		}
-	}()
-	if err := <-started; err != nil {
-		s.t.Fatal(err)
-	}
-	s.proc, s.exited = cmd.Process, exited
-	testwait.Until(s.t, 10*time.Second, "redis-server listens", func() bool {
-		select {
-		case <-exited:
-			s.t.Fatalf("redis-server ended at once: %v", s.args)
-		default:
-		}
-		conn, err := net.Dial("tcp", s.Address)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	s.Process = testprocess.Start(s.t, exec.Command(s.path, s.args...), s.Address)
 }
-
-// Kill ends the server as a crash would.
-func (s *Server) Kill() {
-	_ = s.proc.Kill()
-	<-s.exited
-}
-
-// Stop makes the server say nothing, with its connections open, until [Server.Continue].
-func (s *Server) Stop() { _ = s.proc.Signal(syscall.SIGSTOP) }
-
-// Continue ends what [Server.Stop] began.
-func (s *Server) Continue() { _ = s.proc.Signal(syscall.SIGCONT) }
 
 // Do runs a command on a server without TLS, as an operator would, and returns its answer.
 func (s *Server) Do(password, command string, args ...any) string {

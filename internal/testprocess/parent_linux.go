@@ -1,4 +1,4 @@
-package testldap
+package testprocess
 
 import "syscall"
 

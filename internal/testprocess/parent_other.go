@@ -1,6 +1,6 @@
 //go:build !linux
 
-package testldap
+package testprocess
 
 import "syscall"
 

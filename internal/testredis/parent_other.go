@@ -1,7 +1,0 @@
-//go:build !linux
-
-package testredis
-
-import "syscall"
-
-func dieWithParent(*syscall.SysProcAttr) {}
