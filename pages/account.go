@@ -101,7 +101,12 @@ func accountStates() []state {
 	phone := gatehouse.Session{ID: "phone", Address: "2001:db8:85a3:8d3:1319:8a2e:370:7348", LastUsedAt: day.Add(-11 * time.Hour), UserAgent: "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36"}
 	unknown := gatehouse.Session{ID: "unknown", Address: "198.51.100.7", LastUsedAt: day.AddDate(0, 0, -1), UserAgent: "Lynx/2.9"}
 	return []state{
-		{"full", with(full, here, phone, unknown)},
+		{"full", func(v *visit) error { // with all that an account can have
+			view := full
+			view.Passkeys = v.to(pagePasskeys)
+			v.realm.Settings.Providers = []gatehouse.Provider{{ID: "acme", Title: "Acme"}}
+			return with(view, here, phone, unknown)(v)
+		}},
 		{"bare", with(accountView{Username: "bo", Since: full.Since, SinceISO: full.SinceISO}, here)},
 		{"bad-name", with(accountView{Username: "alice", Name: full.Name, Email: full.Email, BadName: true, Since: full.Since, SinceISO: full.SinceISO}, here)},
 		{"long", with(accountView{Username: "wilhelmina.featherstonehaugh-cholmondeley", Name: "Wilhelmina Alexandrina Featherstonehaugh-Cholmondeley von und zu Hohenberg", Email: "wilhelmina.featherstonehaugh-cholmondeley@subsidiary.of.a.long.example.com", Since: full.Since, SinceISO: full.SinceISO}, here, phone)},
