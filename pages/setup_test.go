@@ -60,7 +60,11 @@ func TestSetup(t *testing.T) {
 		}
 	}
 	refused("no secret", send("", "ada", rightPassword), `id="secret-error"`)
-	refused("a wrong one", send("another", "ada", rightPassword), `id="secret-error"`)
+	wrong := send("another", "ada", rightPassword)
+	refused("a wrong one", wrong, `id="secret-error"`)
+	if !strings.Contains(wrong.header.Get("Set-Cookie"), cookieSetup+"=; Path=/; Max-Age=0") {
+		t.Errorf("a wrong one is kept: %v", wrong.header)
+	}
 	refused("a wrong one is not kept", send("", "ada", rightPassword), `id="secret-error"`)
 	kept := send("the-secret", " ", rightPassword)
 	refused("no name", kept, `id="identifier-error"`)

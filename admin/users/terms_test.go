@@ -31,6 +31,7 @@ func TestAcceptTerms(t *testing.T) {
 	terms("2026-11")
 	accept("another version", "2026-10", gatehouse.ErrVersionConflict.Code, same)
 	accept("by an API key", "2026-11", "address_needs_sign_in", func(p *gatehouse.Principal) { p.Scheme = gatehouse.SchemeAPIKey })
+	accept("by a token", "2026-11", "address_needs_sign_in", func(p *gatehouse.Principal) { p.Scheme = gatehouse.SchemeJWT })
 	accept("somebody of another issuer", "2026-11", "address_needs_sign_in", func(p *gatehouse.Principal) { p.Foreign = true })
 	accept("a service", "2026-11", "address_needs_sign_in", func(p *gatehouse.Principal) { p.Kind = gatehouse.KindService })
 	if got := h.Events(root, "user.terms"); len(got) != 0 {
