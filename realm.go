@@ -96,6 +96,10 @@ type RealmSettings struct {
 	TrustedIssuers []TrustedIssuer `json:"trusted_issuers,omitempty"`
 	// Providers are those by whose accounts people may sign in.
 	Providers []Provider `json:"providers,omitempty"`
+	// Registration says who makes accounts for themselves: "off", "invitation" (default), "domain", who
+	// reads an address at one of RegistrationDomains, or "open", who reads any address.
+	Registration        string   `json:"registration,omitempty"`
+	RegistrationDomains []string `json:"registration_domains,omitempty"` // in ASCII and lower case; of none another is part
 	// Accent is the colour of buttons and links on light pages of the realm, AccentDark on dark
 	// ones: "#rrggbb", or "" for ours.
 	Accent     string `json:"accent,omitempty"`

@@ -39,6 +39,7 @@ const (
 	KindUserTerms        = "user.terms"      // the person accepted the terms of the realm
 	KindInvitationCreate = "invitation.create"
 	KindInvitationRevoke = "invitation.revoke"
+	KindUserRegisterLink = "user.register_link" // sent to an address, to make an account by
 	KindUserRehash       = "user.rehash"
 	KindUserRevoke       = "user.revoke"
 	KindUserPanic        = "user.panic"

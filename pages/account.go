@@ -48,7 +48,7 @@ func (v *visit) showAccount(said string) error {
 // showAccountAs shows the account with what a form did, or why it did nothing.
 func (v *visit) showAccountAs(status int, view accountView) error {
 	if v.who == nil {
-		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"return": {v.to(pageAccount)}}.Encode())
+		return v.redirect(v.to(SignIn) + "?" + url.Values{"return": {v.to(pageAccount)}}.Encode())
 	}
 	u, err := v.h.c.Users.User(v.r.Context(), v.who.Realm, v.who.ID)
 	if err != nil {

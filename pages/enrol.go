@@ -37,7 +37,7 @@ func (v *visit) askToEnrol(status int, view enrolView) (err error) {
 		return err
 	}
 	v.leadsTo(view.Return)
-	view.Action, view.Form, view.Again = v.to(pageEnrol), v.token(pageEnrol), v.to(pageSignIn)+query(view.Return, "")
+	view.Action, view.Form, view.Again = v.to(pageEnrol), v.token(pageEnrol), v.to(SignIn)+query(view.Return, "")
 	view.Next = v.orAccount(view.Return)
 	return v.show(status, "enrol.html", view)
 }
@@ -100,7 +100,7 @@ func (v *visit) enrolled(view enrolView, codes []gatehouse.Secret) error {
 func (v *visit) notEnrolled(view enrolView, err error) error {
 	switch gatehouse.CodeOf(err) {
 	case factor.ErrCode.Code, credential.ErrInvalidCredentials.Code, "factor_not_found", gatehouse.ErrSecondFactor.Code, "version_conflict":
-		return v.redirect(v.to(pageSignIn) + query(view.Return, ""))
+		return v.redirect(v.to(SignIn) + query(view.Return, ""))
 	}
 	return err
 }

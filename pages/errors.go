@@ -35,7 +35,7 @@ func (v *visit) fail(err error) error {
 
 // showError shows an error, in the language of the page where that has words for its code.
 func (v *visit) showError(status int, view errorView) (err error) {
-	if view.frame, err = v.frame(pageSignIn, "error.title", nil); err != nil {
+	if view.frame, err = v.frame(SignIn, "error.title", nil); err != nil {
 		return err
 	}
 	view.Doc, view.Time, view.English = v.h.c.Base+"/errors/"+view.Code, v.h.c.Now().UTC().Format(time.RFC3339), true

@@ -76,7 +76,7 @@ func (v *visit) factor() error {
 	case v.who != nil:
 		return v.redirect(v.orAccount(to))
 	}
-	return v.redirect(v.to(pageSignIn) + query(to, ""))
+	return v.redirect(v.to(SignIn) + query(to, ""))
 }
 
 // askCode shows the page that asks for a code.
@@ -94,7 +94,7 @@ func (v *visit) askCode(status int, view factorView) (err error) {
 	}
 	v.leadsTo(view.Return)
 	view.Action, view.Form = v.to(pageFactor), v.token(pageFactor)
-	view.Other, view.Again = v.toFactor(view.Return, other), v.to(pageSignIn)+query(view.Return, "")
+	view.Other, view.Again = v.toFactor(view.Return, other), v.to(SignIn)+query(view.Return, "")
 	if view.Passkey != "" {
 		view.run(v.w.Header(), v.script())
 	}

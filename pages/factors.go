@@ -81,7 +81,7 @@ func (v *visit) toSignIn(back string) string {
 	if v.who != nil {
 		q.Set("again", "1")
 	}
-	return v.to(pageSignIn) + "?" + q.Encode()
+	return v.to(SignIn) + "?" + q.Encode()
 }
 
 // factors shows somebody the second factors of the account. They are changed only a moment after signing in.

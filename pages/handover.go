@@ -30,14 +30,14 @@ func (v *visit) handOver() error {
 	}
 	if v.who == nil {
 		here := v.to(pageHandOver) + "?" + url.Values{"to": {one(v.r, "to")}, "browser": {browser}}.Encode()
-		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"return": {here}}.Encode())
+		return v.redirect(v.to(SignIn) + "?" + url.Values{"return": {here}}.Encode())
 	}
 	if enough, acr := v.h.c.HandOvers.Enough(v.who, to); !enough {
 		if acr != "" && acr != gatehouse.AAL1 && acr != gatehouse.AAL2 {
 			return errBeyond // no sign-in here is more, and to ask for one again would never end
 		}
 		here := v.to(pageHandOver) + "?" + url.Values{"to": {one(v.r, "to")}, "browser": {browser}}.Encode()
-		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"again": {"1"}, "return": {here}}.Encode())
+		return v.redirect(v.to(SignIn) + "?" + url.Values{"again": {"1"}, "return": {here}}.Encode())
 	}
 	address, err := v.h.c.HandOvers.Begin(v.r.Context(), v.who, to, browser)
 	if err != nil {

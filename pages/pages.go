@@ -123,9 +123,11 @@ type Config struct {
 	Realm   func(ctx context.Context, name string) (gatehouse.Realm, error)
 	// Allow is asked once for each form that is sent, with the client's address; false
 	// refuses for retryAfter.
-	Allow   func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
-	Proxies func() *web.Proxies // those of now
-	Now     func() time.Time
+	Allow func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
+	// AllowRegistration is asked beside it for each link that is to be sent to make an account.
+	AllowRegistration func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
+	Proxies           func() *web.Proxies // those of now
+	Now               func() time.Time
 	// Base is the path of the issuer, before which a proxy puts everything: "", or
 	// "/auth".
 	Base     string
@@ -144,8 +146,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, addresses, invitations, mail, realms, limit, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, addresses, invitations, mail, realms, limits, proxies and clock are required")
 	}
 	if c.Providers == nil || c.First == nil {
 		return nil, errors.New("pages: providers and the first administrator are required")

@@ -46,7 +46,7 @@ func (v *visit) askPasskey() error {
 
 // passkeySent takes the answer, which the page to sign in sent, and opens a session.
 func (v *visit) passkeySent() error {
-	if err := v.sentFrom(pageSignIn, "return", "answer"); err != nil {
+	if err := v.sentFrom(SignIn, "return", "answer"); err != nil {
 		return err
 	}
 	key, _ := v.hasFormKey() // sentFrom has seen it

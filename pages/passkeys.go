@@ -48,7 +48,7 @@ type passkeyView struct {
 // passkeys shows somebody his passkeys.
 func (v *visit) passkeys() error {
 	if v.who == nil {
-		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"return": {v.to(pagePasskeys)}}.Encode())
+		return v.redirect(v.to(SignIn) + "?" + url.Values{"return": {v.to(pagePasskeys)}}.Encode())
 	}
 	return v.showPasskeys(http.StatusOK, "", "")
 }
@@ -76,7 +76,7 @@ func (v *visit) showPasskeys(status int, said, problem string) error {
 func (v *visit) drawPasskeys(status int, view passkeysView) (err error) {
 	view.Elsewhere = v.offered
 	view.Initials, view.Action, view.Ask, view.Form = initials(view.Username), v.to(pagePasskeys), v.to(pageNewPasskey), v.token(pagePasskeys)
-	view.Again = v.to(pageSignIn) + "?" + url.Values{"again": {"1"}, "return": {v.to(pagePasskeys)}}.Encode()
+	view.Again = v.to(SignIn) + "?" + url.Values{"again": {"1"}, "return": {v.to(pagePasskeys)}}.Encode()
 	if view.frame, err = v.frame(pagePasskeys, "passkeys.title", nil); err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (v *visit) passwordSent() error {
 		return v.passwordStays(err)
 	}
 	if err := v.stay(next); err != nil {
-		return v.redirect(v.to(pageSignIn) + "?" + url.Values{"return": {v.to(pageAccount)}}.Encode()) // it is changed all the same
+		return v.redirect(v.to(SignIn) + "?" + url.Values{"return": {v.to(pageAccount)}}.Encode()) // it is changed all the same
 	}
 	return v.redirect(v.to(pageAccount) + "?" + url.Values{"said": {"password"}}.Encode())
 }

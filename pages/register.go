@@ -11,21 +11,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/identity"
 )
 
-// Register is the page on which who was invited makes the account: its address with the text of
-// the link as ?code=.
+// Register is the page on which people make accounts: who was invited by its address with the text of
+// the link as ?code=, anybody where the realm is open.
 const Register = "/register"
 
-// Invitations has people make the accounts that they were invited to; *users.Service does.
+// Invitations has people make accounts by links that were sent to their addresses; *users.Service does.
 type Invitations interface {
-	InvitationOf(ctx context.Context, realm string, text gatehouse.Secret) (address string, err error)
+	// AskRegistration has a link sent to an address, and tells nobody whether there is an account with it.
+	AskRegistration(ctx context.Context, realm, address string) error
+	// InvitationOf tells to which address a link was sent; named is set where that is the name of the account.
+	InvitationOf(ctx context.Context, realm string, text gatehouse.Secret) (address string, named bool, err error)
 	Register(ctx context.Context, realm string, text gatehouse.Secret, username string, password gatehouse.Secret) error
 }
 
 // registerView is what register.html shows.
 type registerView struct {
 	frame
+	askedRegister
 	Action, Form   string
 	Address        string
+	Named          bool // by the address
 	Identifier     string
 	Least          int      // characters of a password
 	Problem        string   // with the name
@@ -42,6 +47,9 @@ func (v *visit) register() error {
 		v.setCookie(cookieInvitation+v.realm.Name, code, int(7*24*time.Hour/time.Second))
 		return v.redirect(v.to(Register))
 	}
+	if v.invitation() == "" && v.realm.Settings.Open() {
+		return v.askRegisterAddress(http.StatusOK, registerView{})
+	}
 	return v.askRegister(http.StatusOK, registerView{})
 }
 
@@ -51,7 +59,10 @@ func (v *visit) invitation() gatehouse.Secret {
 }
 
 func (v *visit) askRegister(status int, view registerView) (err error) {
-	if view.Address, err = v.h.c.Invitations.InvitationOf(v.r.Context(), v.realm.Name, v.invitation()); err != nil {
+	if view.Address, view.Named, err = v.h.c.Invitations.InvitationOf(v.r.Context(), v.realm.Name, v.invitation()); err != nil {
+		if gatehouse.KindOf(err) == gatehouse.Denied { // so that the page can be asked for another link
+			v.setCookie(cookieInvitation+v.realm.Name, "", -1)
+		}
 		return err
 	}
 	return v.showRegister(status, view)
@@ -73,6 +84,9 @@ func (v *visit) showRegister(status int, view registerView) (err error) {
 // registerSent makes the account, which uses the invitation up. It signs nobody in: the realm may
 // demand a second factor, which is asked for there.
 func (v *visit) registerSent() error {
+	if _, asks := v.form["email"]; asks {
+		return v.registerAddressSent()
+	}
 	if err := v.sentFrom(Register, "identifier", "password"); err != nil {
 		return err
 	}
@@ -81,9 +95,13 @@ func (v *visit) registerSent() error {
 		return errForm
 	}
 	view := registerView{Identifier: name}
+	_, named, err := v.h.c.Invitations.InvitationOf(v.r.Context(), v.realm.Name, v.invitation())
+	if err != nil {
+		return err
+	}
 	key := ""
 	switch {
-	case name == "":
+	case name == "" && !named:
 		key = "register.no_name"
 	case password == "":
 		text, err := v.language.text("signin.no_password")
@@ -96,6 +114,9 @@ func (v *visit) registerSent() error {
 		err := v.h.c.Invitations.Register(v.r.Context(), v.realm.Name, v.invitation(), name, password)
 		if err == nil {
 			v.setCookie(cookieInvitation+v.realm.Name, "", -1)
+			if named {
+				return v.redirect(v.to(Register + "/done?by=email"))
+			}
 			return v.redirect(v.to(Register + "/done"))
 		}
 		if broken := identity.ProblemsOf(err); broken != nil {
@@ -118,7 +139,6 @@ func (v *visit) registerSent() error {
 			return v.askRegister(status, view)
 		}
 	}
-	var err error
 	if view.Problem, err = v.language.text(key); err != nil {
 		return err
 	}
@@ -127,13 +147,16 @@ func (v *visit) registerSent() error {
 
 // registered is where somebody is after making an account: not signed in.
 func (v *visit) registered() error {
-	return v.showRegister(http.StatusOK, registerView{Done: true})
+	return v.showRegister(http.StatusOK, registerView{Done: true, Named: one(v.r, "by") == "email"})
 }
 
 func registerStates() []state {
 	const address = "alice@wonderland.example"
-	return []state{
+	return append(askedRegisterStates(), []state{
 		{"ask", func(v *visit) error { return v.showRegister(http.StatusOK, registerView{Address: address}) }},
+		{"named", func(v *visit) error {
+			return v.showRegister(http.StatusOK, registerView{Address: address, Named: true})
+		}},
 		{"refused", func(v *visit) error {
 			texts, err := v.problems([]credential.Problem{credential.PasswordTooShort, credential.PasswordContext})
 			if err != nil {
@@ -156,5 +179,8 @@ func registerStates() []state {
 			return v.showRegister(http.StatusServiceUnavailable, registerView{Address: address, Identifier: "alice", Notice: notice})
 		}},
 		{"done", func(v *visit) error { return v.registered() }},
-	}
+		{"named-done", func(v *visit) error {
+			return v.showRegister(http.StatusOK, registerView{Done: true, Named: true})
+		}},
+	}...)
 }

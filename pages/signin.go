@@ -16,7 +16,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
-const pageSignIn = "/signin"
+// SignIn is the page on which people sign in.
+const SignIn = "/signin"
 
 // maxIdentifier bounds what is taken for a name, in bytes; no account has a longer one.
 const maxIdentifier = 512
@@ -31,6 +32,7 @@ type signInView struct {
 	Identifier    string
 	Initials      string
 	Forgot        string // the page for who has forgotten the password; "" where no mail is sent
+	Register      string // the page for who has no account; "" where none is made so
 	Asked         bool
 	Problem       string // with the field that is asked for
 	Notice, Tone  string // with the whole of it
@@ -73,14 +75,17 @@ func (v *visit) ask(status int, view signInView) (err error) {
 	if view.Return != "" {
 		keep["return"] = []string{view.Return}
 	}
-	if view.frame, err = v.frame(pageSignIn, "signin.title", keep); err != nil {
+	if view.frame, err = v.frame(SignIn, "signin.title", keep); err != nil {
 		return err
 	}
 	v.leadsTo(view.Return)
-	view.Action, view.Other, view.Form = v.to(pageSignIn), v.to(pageSignIn), v.token(pageSignIn)
+	view.Action, view.Other, view.Form = v.to(SignIn), v.to(SignIn), v.token(SignIn)
 	view.Initials = initials(view.Identifier)
 	if v.h.c.Mail() {
 		view.Forgot = v.to(pageRecover)
+	}
+	if !view.Asked && v.realm.Settings.Open() && v.h.c.Mail() {
+		view.Register = v.to(Register)
 	}
 	if len(keep) > 0 {
 		view.Other += "?" + keep.Encode()
@@ -100,7 +105,7 @@ func (v *visit) ask(status int, view signInView) (err error) {
 // signInSent takes the name, and then name and password. The page after the name is the same
 // whether there is such an account or not: nothing is looked up for it.
 func (v *visit) signInSent() error {
-	if err := v.sentFrom(pageSignIn, "return", "step", "identifier", "password"); err != nil {
+	if err := v.sentFrom(SignIn, "return", "step", "identifier", "password"); err != nil {
 		return err
 	}
 	view := signInView{Return: ownReturn(v.form["return"]), Identifier: strings.TrimSpace(v.form["identifier"])}

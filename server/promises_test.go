@@ -72,6 +72,10 @@ func TestPromisesAreKept(t *testing.T) {
 	h.want("an address", "PATCH", "/admin/v1/realms/main/users/ann", key, `{"email":"ann@example.com"}`, 200)
 	h.want("a link to set a password by", "POST", "/admin/v1/realms/main/users/ann/password/reset-link", key, "", 200)
 	h.addressOf(t, key)
+	h.want("open to everybody", "PATCH", "/admin/v1/realms/main", key, `{"settings":{"registration":"open"}}`, 200)
+	if err := h.s.admin.Users.AskRegistration(t.Context(), gatehouse.MainRealm, "new@example.com"); err != nil {
+		t.Fatal(err)
+	}
 	h.facts(t, key)
 	h.want("a wrong secret of the first start", "POST", "/admin/v1/bootstrap", "", fmt.Sprintf(`{"secret":%q,"username":"late","password":%q}`, "wrong", housePassword), 401)
 	h.want("verify", "POST", "/admin/v1/realms/main/audit/verify", key, `{"checkpoints":[]}`, 200)

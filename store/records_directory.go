@@ -148,6 +148,15 @@ func (q Queries) UserByKey(ctx context.Context, realm, usernameKey string) (iden
 	return one(ctx, q.c, scanUser, `SELECT `+userColumns+` FROM users WHERE realm=$1 AND username_key=$2`+q.own, realm, usernameKey)
 }
 
+// UserByAddress returns a user whose e-mail address is one of two spellings, in lower case, or whose folded username
+// is usernameKey; of several the first one.
+func (q Queries) UserByAddress(ctx context.Context, realm, ascii, letters, usernameKey string) (identity.User, error) {
+	// By ids: a database that looks for one row in the order of ids goes through all users for an address of nobody.
+	return one(ctx, q.c, scanUser, `SELECT `+userColumns+` FROM users WHERE realm=$1 AND id IN (
+		SELECT id FROM users WHERE realm=$1 AND lower(email) IN ($2,$3) AND email<>'' UNION SELECT id FROM users WHERE realm=$1 AND username_key=$4)
+		ORDER BY id LIMIT 1`, realm, ascii, letters, usernameKey)
+}
+
 // UserByDirectoryID returns the user that belongs to an entry of the realm's directory.
 func (q Queries) UserByDirectoryID(ctx context.Context, realm, directoryID string) (identity.User, error) {
 	return one(ctx, q.c, scanUser, `SELECT `+userColumns+` FROM users WHERE realm=$1 AND directory_id=$2 AND directory_id<>''`+q.own, realm, directoryID)

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/internal/contrast"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -79,6 +80,7 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	}
 	checkIssuers(f, at+".trusted_issuers", s.TrustedIssuers)
 	checkProviders(f, at+".providers", s.Providers)
+	checkRegistration(f, at, s)
 	checkColour(f, at+".accent", s.Accent, contrast.Light)
 	checkColour(f, at+".accent_dark", s.AccentDark, contrast.Dark)
 	checkLink(f, at+".terms_url", s.TermsURL)
@@ -133,6 +135,28 @@ func checkFactors(f kernel.Faults, at string, s, before gatehouse.RealmSettings)
 	}
 	if s.Defaults().PasswordMinLength < least || s.Defaults().PasswordMinLength > 128 {
 		f.Add(at+".password_min_length", "must be from %d to 128", least)
+	}
+}
+
+// checkRegistration checks who makes accounts for themselves.
+func checkRegistration(f kernel.Faults, at string, s gatehouse.RealmSettings) {
+	switch s.Registration {
+	case "", gatehouse.RegistrationOff, gatehouse.RegistrationInvited, gatehouse.RegistrationOpen, gatehouse.RegistrationDomain:
+	default:
+		f.Add(at+".registration", "must be off, invitation, domain or open")
+	}
+	switch by := s.Registration == gatehouse.RegistrationDomain; {
+	case by && len(s.RegistrationDomains) == 0:
+		f.Add(at+".registration_domains", "is required where registration is domain")
+	case !by && len(s.RegistrationDomains) > 0:
+		f.Add(at+".registration_domains", "says something where registration is domain only")
+	case len(s.RegistrationDomains) > 50:
+		f.Add(at+".registration_domains", "has more than 50 entries")
+	}
+	for _, d := range s.RegistrationDomains {
+		if a, err := mail.Address("a@" + d); err != nil || a != "a@"+d || d != strings.ToLower(d) || !strings.Contains(d, ".") {
+			f.Add(at+".registration_domains", "must hold domains as example.com, in lower case, those in other letters as xn--…")
+		}
 	}
 }
 

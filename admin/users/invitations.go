@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
@@ -54,7 +55,7 @@ func (d invited) view(ends time.Time) Invitation {
 }
 
 // Invite sends a link to an address by which whoever reads it makes an account with these roles.
-// Errors: mail_off, no_email, invitation_limit, role_unknown, input_invalid.
+// Errors: registration_closed, mail_off, no_email, invitation_limit, role_unknown, input_invalid.
 func (s *Service) Invite(ctx context.Context, actor *gatehouse.Principal, realm string, in NewInvitation) (Invitation, error) {
 	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminSubject, realm, ""); err != nil {
 		return Invitation{}, err
@@ -73,7 +74,11 @@ func (s *Service) Invite(ctx context.Context, actor *gatehouse.Principal, realm 
 	if !s.c.Mail.On() {
 		return Invitation{}, mail.ErrOff
 	}
-	if _, err := s.k.Realm(ctx, realm); err != nil {
+	rl, err := s.k.Realm(ctx, realm)
+	if err == nil && !rl.Settings.Invites() {
+		err = errRegisterClosed
+	}
+	if err != nil {
 		return Invitation{}, err
 	}
 	now, secret := s.k.Now(), rand.Text() // 130 bits
@@ -181,23 +186,43 @@ func (s *Service) invitationOf(ctx context.Context, realm string, text gatehouse
 	return d, key, nil
 }
 
-// InvitationOf tells to which address an invitation was sent. Errors: invitation_invalid.
-func (s *Service) InvitationOf(ctx context.Context, realm string, text gatehouse.Secret) (address string, err error) {
+// InvitationOf tells to which address a link was sent by which an account is made. Who was invited chooses a name; to
+// whom asked for the link the address is the name. Errors: invitation_invalid, registration_link_invalid.
+func (s *Service) InvitationOf(ctx context.Context, realm string, text gatehouse.Secret) (address string, named bool, err error) {
+	if !isInvitation(text) {
+		n, _, err := s.newcomerBy(ctx, realm, text)
+		return n.Address, true, err
+	}
 	d, _, err := s.invitationOf(ctx, realm, text)
-	return d.Address, err
+	return d.Address, false, err
 }
 
-// Register makes the account that an invitation is for, with the name and password that the person
-// has chosen, and uses the invitation up. It has the roles of the invitation and no others, and its
-// address is verified: who came by the link reads it. What is refused leaves the invitation as it
-// was, and nobody is signed in. Errors: invitation_invalid, username_taken, those of a name and of
-// a password.
+// isInvitation tells the text of an invitation's link, which has an id before the secret, from others. No text is one.
+func isInvitation(text gatehouse.Secret) bool {
+	return text == "" || strings.Contains(text.Reveal(), ".")
+}
+
+// Register makes the account that a link is for: by an invitation with the name and password that the person
+// has chosen, else named by the address. It uses the link up. The account has the roles of the invitation and no others, and its
+// address is verified: who came by the link reads it. What is refused leaves the link as it
+// was, and nobody is signed in. Errors: invitation_invalid, registration_link_invalid, registration_closed,
+// registration_domain, username_taken, those of a name and of a password.
 func (s *Service) Register(ctx context.Context, realm string, text gatehouse.Secret, username string, password gatehouse.Secret) error {
+	if isInvitation(text) {
+		return s.registerInvited(ctx, realm, text, username, password)
+	}
+	return s.registerByAddress(ctx, realm, text, password)
+}
+
+func (s *Service) registerInvited(ctx context.Context, realm string, text gatehouse.Secret, username string, password gatehouse.Secret) error {
 	d, key, err := s.invitationOf(ctx, realm, text)
 	if err != nil {
 		return err
 	}
 	rl, err := s.k.Realm(ctx, realm)
+	if err == nil && !rl.Settings.Invites() {
+		err = errRegisterClosed
+	}
 	if err != nil {
 		return err
 	}
@@ -219,11 +244,19 @@ func (s *Service) Register(ctx context.Context, realm string, text gatehouse.Sec
 		if err := tx.InsertUser(ctx, u); err != nil {
 			return kernel.ConflictAs(err, errUserTaken)
 		}
-		person := &gatehouse.Principal{Realm: realm, Kind: u.Kind, ID: u.ID, Name: u.Username}
-		e := s.k.Event(ctx, person, realm, audit.KindUserCreate, "user", u.ID)
-		e.Reason = "invitation"
-		e.Detail = kernel.Changes(e.Detail)
-		e.Detail["username"], e.Detail["roles"], e.Detail["invitation"] = u.Username, strings.Join(u.Roles, " "), d.ID
-		return tx.AppendEvents(ctx, e)
+		return tx.AppendEvents(ctx, s.madeBy(ctx, u, "invitation", d.ID))
 	})
+}
+
+// madeBy is the event of an account that its person has made.
+func (s *Service) madeBy(ctx context.Context, u identity.User, reason, invitation string) gatehouse.Event {
+	person := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username}
+	e := s.k.Event(ctx, person, u.Realm, audit.KindUserCreate, "user", u.ID)
+	e.Reason = reason
+	e.Detail = kernel.Changes(e.Detail)
+	e.Detail["username"], e.Detail["roles"] = u.Username, strings.Join(u.Roles, " ")
+	if invitation != "" {
+		e.Detail["invitation"] = invitation
+	}
+	return e
 }

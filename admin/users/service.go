@@ -102,6 +102,7 @@ type WaysIn interface {
 type Tx struct {
 	kernel.Appender
 	Reader
+	AddressFinder
 	Writer
 	RoleReader
 	Logins

@@ -30,6 +30,8 @@ const (
 	KindAddressAsked    Kind = "address_asked"    // to the address of now: another one waits to be verified
 	KindAddressChanged  Kind = "address_changed"  // to both
 	KindInvitation      Kind = "invitation"       // to make an account
+	KindRegister        Kind = "register"         // somebody, who may be anybody, wants an account with the address
+	KindRegistered      Kind = "registered"       // the same, where there is one with it already
 	KindAccountDeleted  Kind = "account_deleted"  // to the address that it had
 	KindKeyCreated      Kind = "key_created"
 	KindKeyExpires      Kind = "key_expires"
@@ -53,7 +55,12 @@ type Message struct {
 	// Once makes this the only message of that name for as long as it is listed. "": one of
 	// many.
 	Once string
-	Data Data
+	// Every makes this, in the place of Once, the only message of its kind in so long a time to the mailbox.
+	Every time.Duration
+	// Stranger is set where anybody can have it sent to anybody: such messages leave half of what a
+	// realm may send to all others.
+	Stranger bool
+	Data     Data
 }
 
 // Data are the values of a text. All are optional.
@@ -198,6 +205,17 @@ func Address(text string) (string, error) {
 		return "", errAddress
 	}
 	return local + "@" + domain, nil
+}
+
+// Spellings are the two that an address is kept in, in lower case: with its domain in ASCII, as [Address]
+// returns it, and in the letters that people read (RFC 5891 §4).
+func Spellings(address string) (ascii, letters string) {
+	ascii = strings.ToLower(address)
+	at := strings.LastIndexByte(ascii, '@')
+	if domain, err := idna.Lookup.ToUnicode(ascii[at+1:]); err == nil {
+		return ascii, ascii[:at+1] + domain
+	}
+	return ascii, ascii
 }
 
 // ParseSender reads who messages are from: an address, or a name with one, `Gatehouse <id@example.com>`.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/mail"
 	"sync/atomic"
@@ -99,14 +100,21 @@ func (q *Queue) Put(ctx context.Context, tx Outgoing, m Message) (id string, err
 	now := q.c.Now()
 	r := Record{ID: gatehouse.NewID("mail", now), Realm: m.Realm, Kind: m.Kind, Once: m.Once, Recipient: q.hash(to), State: Waiting,
 		CreatedAt: now, DueAt: now, EndsAt: now.Add(tryFor), ExpiresAt: now.Add(listed)}
-	if r.Once == "" {
+	switch {
+	case m.Every > 0: // by the mailbox, however its address is spelled
+		r.Once = fmt.Sprintf("%s %s %x %d", m.Kind, m.Realm, r.Recipient, now.UnixNano()/int64(m.Every))
+	case r.Once == "":
 		r.Once = r.ID
 	}
 	address, all, err := tx.CountMails(ctx, r.Recipient, m.Realm, now.Add(-window), max(set.PerAddress, set.PerRealm))
 	if err != nil {
 		return "", err
 	}
-	if address >= set.PerAddress || all >= set.PerRealm {
+	most := set.PerRealm
+	if m.Stranger {
+		most = (most + 1) / 2
+	}
+	if address >= set.PerAddress || all >= most {
 		q.limited.Add(1)
 		return "", nil
 	}

@@ -568,3 +568,24 @@ func TestOutbox(t *testing.T) {
 	}
 	o.is(id, mail.Waiting, 1)
 }
+
+// TestStrangersMessages: what anybody can have sent to anybody goes to one mailbox once in a while, however its address is spelled,
+// and takes half of what the realm may send.
+func TestStrangersMessages(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		o := newOffice(t, cfg, masterKey(), mail.Settings{Outbox: t.TempDir(), From: netmail.Address{Address: "id@example.com"}, Bounds: mail.Bounds{PerAddress: 10, PerRealm: 5}})
+		put := func(to string) bool {
+			return o.put(mail.Message{Kind: mail.KindRegister, To: to, Every: 15 * time.Minute, Stranger: true}) != ""
+		}
+		if !put("a.nn@example.com") || put("ANN+x@example.com") || !put("ben@example.com") || !put("carl@example.com") || put("dora@example.com") {
+			t.Error("of five, the first, the third and the fourth go out")
+		}
+		if o.put(mail.Message{Kind: mail.KindPasswordChanged, To: "dora@example.com"}) == "" {
+			t.Error("what strangers asked for kept a notice back")
+		}
+		o.pass(61 * time.Minute)
+		if !put("ann@example.com") {
+			t.Error("an hour later")
+		}
+	})
+}

@@ -61,6 +61,13 @@ const KindAddress Kind = "address"
 // its id, the value who was invited to what, sealed.
 const KindInvitation Kind = "invitation"
 
+// KindRegistration is for links by which whoever reads an address makes an account (admin/users): the key is
+// the hash of what the link has, the value the address, sealed.
+const KindRegistration Kind = "registration"
+
+// KindRegistered claims an address when an account is made by such a link, so that two links do not make two.
+const KindRegistered Kind = "registered"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 

@@ -88,6 +88,9 @@ func settings(t *rapid.T) *realms.RealmSettings {
 	if s.TermsURL != "" {
 		s.TermsVersion = rapid.SampledFrom([]string{"", "2026-11"}).Draw(t, "terms_version")
 	}
+	if s.Registration = rapid.SampledFrom([]string{"", "off", "invitation", "domain", "open"}).Draw(t, "registration"); s.Registration == gatehouse.RegistrationDomain {
+		s.RegistrationDomains = []string{"example.com", "xn--bcher-kva.example"}
+	}
 	if s.AdminMFA == gatehouse.MFARequired {
 		s.AdminMaxAuthAge = kernel.Duration(rapid.SampledFrom([]int64{0, 300e9, 43200e9}).Draw(t, "admin_max_auth_age"))
 	}

@@ -161,9 +161,10 @@ type Pages struct {
 // Limits bounds, per client address, what the auth listener answers, and says where every
 // rate is counted.
 type Limits struct {
-	Tokens limit.Rate `json:"tokens,omitempty" default:"600/1m" reload:"live" doc:"POST and DELETE /tokens, refresh, forms of the pages for people."`
-	Admin  limit.Rate `json:"admin,omitempty" default:"1200/1m" reload:"live" doc:"The management API."`
-	Redis  Redis      `json:"redis,omitempty" doc:"Where all nodes count together; without it each counts its share of every limit."`
+	Tokens        limit.Rate `json:"tokens,omitempty" default:"600/1m" reload:"live" doc:"POST and DELETE /tokens, refresh, forms of the pages for people."`
+	Admin         limit.Rate `json:"admin,omitempty" default:"1200/1m" reload:"live" doc:"The management API."`
+	Registrations limit.Rate `json:"registrations,omitempty" default:"30/1h" reload:"live" doc:"Links to make an account that are asked for at /register, where a realm is open: of one address (of IPv6 a /64)."`
+	Redis         Redis      `json:"redis,omitempty" doc:"Where all nodes count together; without it each counts its share of every limit."`
 }
 
 // Shutdown sets how a server stops. From SIGTERM on /readyz answers 503; what comes

@@ -1,0 +1,33 @@
+package gatehouse
+
+import "slices"
+
+// Who makes accounts for themselves in a realm ([RealmSettings.Registration]).
+const (
+	RegistrationOff     = "off"        // nobody
+	RegistrationInvited = "invitation" // who was invited: as without a setting
+	RegistrationDomain  = "domain"     // they, and who reads an address at a domain that is listed
+	RegistrationOpen    = "open"       // they, and who reads an address
+)
+
+// OpenTo reports whether somebody who reads mail at an address of domain, in ASCII and lower case, makes an
+// account without being invited. A setting that is not known opens nothing.
+func (s RealmSettings) OpenTo(domain string) bool {
+	switch s.Registration {
+	case RegistrationOpen:
+		return domain != ""
+	case RegistrationDomain:
+		return slices.Contains(s.RegistrationDomains, domain)
+	}
+	return false
+}
+
+// Open reports whether anybody makes an account without being invited.
+func (s RealmSettings) Open() bool {
+	return s.Registration == RegistrationOpen || s.Registration == RegistrationDomain && len(s.RegistrationDomains) > 0
+}
+
+// Invites reports whether invitations count. A setting that is not known lets nobody in.
+func (s RealmSettings) Invites() bool {
+	return s.Registration == "" || s.Registration == RegistrationInvited || s.Open()
+}
