@@ -53,7 +53,7 @@ func (v *visit) toTerms() error {
 func (v *visit) terms() error {
 	to := ownReturn(one(v.r, "return"))
 	if v.who == nil {
-		return v.redirect(v.to(pageSignIn))
+		return v.redirect(v.to(SignIn))
 	}
 	u, err := v.h.c.Users.User(v.r.Context(), v.who.Realm, v.who.ID)
 	if err != nil {
@@ -81,7 +81,7 @@ func (v *visit) askTerms(status int, view termsView) (err error) {
 // termsSent notes that the person accepts, or ends the session.
 func (v *visit) termsSent() error {
 	if v.who == nil {
-		return v.redirect(v.to(pageSignIn))
+		return v.redirect(v.to(SignIn))
 	}
 	if err := v.sentFrom(pageTerms, "return", "version", "do"); err != nil {
 		return err
