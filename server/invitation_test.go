@@ -46,22 +46,23 @@ func TestInvitation(t *testing.T) {
 		status, page := v.get(node + "/register")
 		return v, status, page
 	}
-	dead := func(what, code string) {
+	refused := func(what, code, problem string) {
 		t.Helper()
 		for _, node := range nodes {
 			testwait.Until(t, soon, what, func() bool {
 				_, status, page := open(node, code)
-				return status == 403 && strings.Contains(page, "invitation_invalid")
+				return status == 403 && strings.Contains(page, problem)
 			})
 		}
 	}
+	dead := func(what, code string) { t.Helper(); refused(what, code, "invitation_invalid") }
 	const password = "eleven swifts under a red bridge"
 	send := func(v *visitor, node, name, password string) (int, string) {
 		return v.send(node+"/register", url.Values{"identifier": {name}, "password": {password}})
 	}
 
 	id, code := invite("new@example.com")
-	dead("the id alone", id)
+	refused("the id alone", id, "registration_link_invalid")
 	dead("the id with another secret", id+".AAAAAAAAAAAAAAAAAAAAAAAAAA")
 	var visitors [4]*visitor
 	for i := range visitors {
