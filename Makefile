@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TOOL := go tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: gallery survivors enumeration mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth bench-nodes docs clean
+.PHONY: attack gallery survivors enumeration mutants crash traefik clients openapi help build install go run demo test deps check fmt unit race fuzz differential asvs bench bench-growth bench-nodes docs clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | column -t -s $$'\t'
@@ -51,6 +51,9 @@ crash: ## a hundred kills on each database, a minute without one, and every othe
 
 enumeration: ## a thousand guesses at names that exist and at names that do not, by their times (minutes; on a machine that does nothing else)
 	GATEHOUSE_TEST_LONG=1 go test -count=1 -v -timeout 40m -run TestTimesTellNothing ./server
+
+attack: ## two nodes on one PostgreSQL under nine attacks on sign-in, while people sign in: what comes of it, and whether it may (half an hour)
+	GATEHOUSE_TEST_LONG=1 go test -count=1 -v -timeout 90m -run '^TestAttack$$' ./server
 
 mutants: ## weaken the product line by line and see each weakening caught
 	@scripts/mutants

@@ -57,6 +57,12 @@ func (d *Demo) Another(ctx context.Context, data string, change func(*Config)) (
 // KeepMail has a running demo write to people from now on, into a directory.
 func (d *Demo) KeepMail(directory string) { d.server.keepMail(directory) }
 
+// KeepMail is the same for any node.
+func KeepMail(s *Server, directory string) { s.keepMail(directory) }
+
+// Now is the time of a node.
+func Now(s *Server) time.Time { return s.now() }
+
 func (s *Server) keepMail(directory string) {
 	l := *s.live.Load()
 	l.mail = mail.Settings{Outbox: directory, From: netmail.Address{Address: "id@example.com"}, Language: "en", Bounds: mail.Bounds{PerAddress: 20, PerRealm: 2000}}
