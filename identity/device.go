@@ -39,14 +39,14 @@ func deviceFrom(ctx context.Context) gatehouse.Secret {
 // for the account from now on, on all nodes ([Attempt]). A password alone, where more is asked
 // for, makes no device known. Should the store not take it, this node alone knows it.
 func (s *Service) SignedIn(ctx context.Context, p *gatehouse.Principal, cookie gatehouse.Secret) {
-	name := p.Name
+	name, since := p.Name, time.Time{}
 	if s.cfg.Subjects != nil { // a passkey knows no name
 		u, err := s.cfg.Subjects.User(ctx, p.Realm, p.ID)
 		if err != nil {
 			s.cfg.Logger.WarnContext(ctx, "whose device it is cannot be looked up; it stays unknown", "realm", p.Realm, "user", p.ID, "cause", err)
 			return
 		}
-		name = u.Username
+		name, since = u.Username, u.PasswordAt
 	}
 	_, account := s.account(p.Realm, name)
 	accounts := []accountID{account}
@@ -54,16 +54,16 @@ func (s *Service) SignedIn(ctx context.Context, p *gatehouse.Principal, cookie g
 		accounts = append(accounts, s.codeAccount(p.Realm, p.ID))
 	}
 	for _, account := range accounts {
-		s.cfg.Throttle.know(ctx, pairKey{account: account, device: s.cfg.Throttle.device(account, cookie)})
+		s.cfg.Throttle.know(ctx, pairKey{account: account, device: s.cfg.Throttle.device(account, cookie)}, since)
 	}
 }
 
-// know notes a device as known for its account.
-func (t *Throttle) know(ctx context.Context, pair pairKey) {
+// know notes a device as known for its account, whose password was set at since.
+func (t *Throttle) know(ctx context.Context, pair pairKey, since time.Time) {
 	t.mu.Lock()
 	now := t.cfg.Now()
-	tell := t.cfg.Run != nil && t.unkept(pair, now)
-	t.remember(pair, now, now)
+	tell := t.cfg.Run != nil && t.unkept(pair, since, now)
+	t.remember(pair, since, now)
 	t.mu.Unlock()
 	if !tell {
 		return

@@ -52,7 +52,7 @@ func (f *fleet) owner(node, i int, cookie string) {
 
 func (f *fleet) know(node int, cookie string) {
 	th := f.nodes[node]
-	th.know(context.Background(), pairKey{account: accountID{1}, device: th.device(accountID{1}, gatehouse.Secret(cookie))})
+	th.know(context.Background(), pairKey{account: accountID{1}, device: th.device(accountID{1}, gatehouse.Secret(cookie))}, time.Time{})
 }
 
 // attack fills the counters of the account, of an address, and of the realm, at all nodes.
@@ -192,9 +192,9 @@ func TestDevicesAreBounded(t *testing.T) {
 		t.Errorf("%d places in memory, %d in the store, want 16 devices and two networks", n, stored)
 	}
 	known := func(cookie string) bool {
-		return th.isKnown(pairKey{account: accountID{1}, device: th.device(accountID{1}, gatehouse.Secret(cookie))}, f.clock.now)
+		return th.isKnown(pairKey{account: accountID{1}, device: th.device(accountID{1}, gatehouse.Secret(cookie))}, time.Time{}, f.clock.now)
 	}
-	if known("23") || !known("24") || !known("39") || !th.isKnown(from(accountID{1}, "192.0.2.1").atNetwork(), f.clock.now) {
+	if known("23") || !known("24") || !known("39") || !th.isKnown(from(accountID{1}, "192.0.2.1").atNetwork(), time.Time{}, f.clock.now) {
 		t.Error("not the latest of each kind are known")
 	}
 	if th.device(accountID{1}, "") != (deviceID{}) || th.device(accountID{1}, gatehouse.Secret(make([]byte, maxDevice+1))) != (deviceID{}) {
@@ -209,7 +209,7 @@ func TestSignedIn(t *testing.T) {
 	ctx := t.Context()
 	known := func(account accountID, cookie gatehouse.Secret) bool {
 		th := h.cfg.Throttle
-		return th.isKnown(pairKey{account: account, device: th.device(account, cookie)}, h.clock.now)
+		return th.isKnown(pairKey{account: account, device: th.device(account, cookie)}, time.Time{}, h.clock.now)
 	}
 	_, alice := h.account("main", "alice")
 	code := h.codeAccount("main", "usr_alice")
@@ -255,12 +255,77 @@ func TestSignedInByPasskey(t *testing.T) {
 	_, alice := h.account("main", "alice")
 	th := h.cfg.Throttle
 	h.SignedIn(t.Context(), &gatehouse.Principal{Realm: "main", ID: "usr_alice"}, "one")
-	if !th.isKnown(pairKey{account: alice, device: th.device(alice, "one")}, h.clock.now) {
+	if !th.isKnown(pairKey{account: alice, device: th.device(alice, "one")}, time.Time{}, h.clock.now) {
 		t.Error("the device is not known")
 	}
 	h.SignedIn(t.Context(), &gatehouse.Principal{Realm: "main", ID: "usr_nobody"}, "one")
 	if th.known.len() != 1 {
 		t.Error("known for somebody who is not there")
+	}
+}
+
+// TestNewPasswordForgets: whoever signed in before the password was set has no device and no network there any more, at no node
+// and for no code; whoever signs in after it has, at all of them, within the day, too.
+//
+// ASVS: 6.3.1
+func TestNewPasswordForgets(t *testing.T) {
+	h := newHouse(t, nil)
+	alice := &gatehouse.Principal{Realm: "main", ID: "usr_alice", Name: "Alice", Kind: gatehouse.KindUser, AMR: []string{"pwd"}}
+	h.SignedIn(t.Context(), alice, "one")
+	_, account := h.account("main", "alice")
+	for i := range 25 {
+		_, _ = h.cfg.Throttle.begin(t.Context(), from(account, addr(i)))
+	}
+	try := func(device gatehouse.Secret) string {
+		_, err := h.VerifyPassword(t.Context(), Attempt{Realm: "main", Username: "alice", Password: alicePassword, Address: "198.51.100.7", Device: device})
+		if err == nil {
+			return "in"
+		}
+		return gatehouse.CodeOf(err)
+	}
+	if got := try("one"); got != "in" {
+		t.Errorf("with the password of before: %s", got)
+	}
+	h.clock.advance(2 * time.Minute)
+	u := h.users["alice"]
+	u.PasswordAt, u.Version = h.clock.now, 2
+	h.users["alice"] = u
+	for i := range 25 {
+		_, _ = h.cfg.Throttle.begin(t.Context(), from(account, addr(100+i)))
+	}
+	if got := try("one"); got != "too_many_attempts" {
+		t.Errorf("known before the password was set: %q", got)
+	}
+
+	f := newFleet(t, 2)
+	f.know(0, "mine")
+	began := f.clock.now
+	f.clock.advance(time.Hour)
+	set := f.clock.now
+	for i := range 25 {
+		f.tries(i%2, accountID{1}, addr(i), "")
+	}
+	waits := func(node int) bool {
+		c := f.with(node, accountID{1}, addr(500+node), "mine")
+		c.since = set
+		k, err := f.nodes[node].begin(t.Context(), c)
+		if err == nil {
+			k.abort()
+		}
+		return err != nil
+	}
+	if !waits(0) || !waits(1) {
+		t.Error("known before the password was set")
+	}
+	f.clock.advance(time.Minute)
+	th := f.nodes[0]
+	th.know(t.Context(), pairKey{account: accountID{1}, device: th.device(accountID{1}, "mine")}, set)
+	f.clock.advance(askEvery)
+	if f.clock.now.Sub(began) >= keepKnown {
+		t.Fatal("the store would have been told in any case")
+	}
+	if waits(0) || waits(1) {
+		t.Error("whoever signed in with the new password waits")
 	}
 }
 
@@ -281,7 +346,7 @@ func TestDeviceWhileTheStoreIsAway(t *testing.T) {
 	f.know(0, "mine")
 	f.ledger.fail = nil
 	c := f.with(0, accountID{1}, addr(1), "mine")
-	if !f.nodes[0].isKnown(c.atDevice(), f.clock.now) || f.nodes[1].isKnown(c.atDevice(), f.clock.now) {
+	if !f.nodes[0].isKnown(c.atDevice(), time.Time{}, f.clock.now) || f.nodes[1].isKnown(c.atDevice(), time.Time{}, f.clock.now) {
 		t.Error("known")
 	}
 }

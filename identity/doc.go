@@ -45,6 +45,7 @@
 // the attempt is judged as one without a device. So whoever makes up a device cookie has
 // none, and whoever stole one has the few tries of that counter and keeps its owner from
 // nothing. The counters of codes have devices of their own, known by a code.
+// When another password is set, every network and device of before is unknown.
 //
 // An attempt waits for the longest of the counters that apply. A refused attempt
 // (429, too_many_attempts, Retry-After) is not counted and prolongs nothing. An

@@ -315,14 +315,15 @@ func (t *Throttle) welcome(c caller, list []seen, now time.Time) bool {
 }
 
 // knownElsewhere reports whether another node knows the network or device, as far as this one was told.
-func (t *Throttle) knownElsewhere(pair pairKey, now time.Time) bool {
+func (t *Throttle) knownElsewhere(pair pairKey, since, now time.Time) bool {
 	h := t.homes.get(pair.account)
 	if len(h.list) == 0 || !pair.place() {
 		return false
 	}
 	hash := t.placeHash(pair)
 	return slices.ContainsFunc(h.list, func(k seen) bool {
-		return hmac.Equal(k.Network, hash) && now.Sub(time.UnixMicro(k.At)) < t.cfg.KnownFor
+		at := time.UnixMicro(k.At)
+		return hmac.Equal(k.Network, hash) && at.After(since) && now.Sub(at) < t.cfg.KnownFor
 	})
 }
 
@@ -345,7 +346,7 @@ func (t *Throttle) asks(ctx context.Context, c caller) bool {
 		t.asked, t.askedAt = [2]int{}, now
 	}
 	old := now.Sub(t.homes.get(c.account).read) >= askEvery
-	unknown := !t.isKnown(c.atNetwork(), now) || cookie == 1 && !t.isKnown(c.atDevice(), now)
+	unknown := !t.isKnown(c.atNetwork(), c.since, now) || cookie == 1 && !t.isKnown(c.atDevice(), c.since, now)
 	ask := old && t.asked[cookie] < mostAsked && unknown
 	if ask {
 		t.asked[cookie]++
@@ -418,7 +419,7 @@ func (k *ticket) settle(ctx context.Context) {
 	now, l := t.cfg.Now(), k.lease
 	var places [][]byte
 	for _, pair := range []pairKey{k.caller.atNetwork(), k.pair} { // one, when it was judged by its network
-		if t.unkept(pair, now) {
+		if t.unkept(pair, k.caller.since, now) {
 			places = append(places, t.placeHash(pair))
 		}
 	}

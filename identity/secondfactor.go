@@ -22,6 +22,13 @@ func (s *Service) AttemptCode(ctx context.Context, realm, userID string, check f
 	from := caller{realm: realm, account: account, network: network(gatehouse.AddressFrom(ctx)), device: s.cfg.Throttle.device(account, deviceFrom(ctx))}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 	defer cancel()
+	if s.cfg.Subjects != nil {
+		// Who cannot be looked up has no device and no network that count: nothing is known since now.
+		from.since = s.cfg.Now()
+		if u, err := s.cfg.Subjects.User(ctx, realm, userID); err == nil {
+			from.since = u.PasswordAt
+		}
+	}
 	ticket, err := s.cfg.Throttle.begin(ctx, from)
 	if err != nil {
 		if errors.Is(err, gatehouse.RateLimited) {

@@ -105,8 +105,13 @@ type Attempt struct {
 	Device   gatehouse.Secret
 }
 
-func (s *Service) caller(a Attempt, account accountID) caller {
-	return caller{realm: a.Realm, account: account, network: network(a.Address), device: s.cfg.Throttle.device(account, a.Device)}
+// caller is who makes an attempt at the account of u; nil or the zero User is not looked up yet, or nobody.
+func (s *Service) caller(a Attempt, account accountID, u *User) caller {
+	c := caller{realm: a.Realm, account: account, network: network(a.Address), device: s.cfg.Throttle.device(account, a.Device)}
+	if u != nil {
+		c.since = u.PasswordAt
+	}
+	return c
 }
 
 // Stats counts what a [Service] did.
@@ -218,7 +223,7 @@ const (
 func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	key, account := s.account(a.Realm, a.Username)
 	// Before anything that costs: a guesser pays first.
-	if err := s.cfg.Throttle.peek(ctx, s.caller(a, account)); err != nil {
+	if err := s.cfg.Throttle.peek(ctx, s.caller(a, account, nil)); err != nil {
 		return User{}, s.refused(ctx, a, account, nil, err)
 	}
 	if u, ok := s.recall(a, key, account); ok {
@@ -252,7 +257,7 @@ func (s *Service) VerifyPassword(ctx context.Context, a Attempt) (User, error) {
 	// one attempt: one count, one hash, one event. From another network it is
 	// another, and with another device. It ends and is recorded even when its callers
 	// have left, so that nobody guesses unseen by hanging up.
-	who := s.caller(a, account)
+	who := s.caller(a, account, &u)
 	ch := s.flights.DoChan(string(proof[:])+string(who.device[:])+who.network.String(), func() (result any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTimeout)
 		defer cancel()
@@ -318,7 +323,7 @@ func (s *Service) usable(u *User) bool {
 // returns with an error is for the record alone.
 func (s *Service) verify(ctx context.Context, a Attempt, account accountID, u User) (_ User, err error) {
 	defer caught(&err)
-	ticket, err := s.cfg.Throttle.begin(ctx, s.caller(a, account))
+	ticket, err := s.cfg.Throttle.begin(ctx, s.caller(a, account, &u))
 	if err != nil {
 		return u, err
 	}
@@ -467,7 +472,7 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 		err = credential.ErrInvalidCredentials // the same value for all of them
 	}
 	// Whoever is at home and mistypes is no attack.
-	if outcome == gatehouse.OutcomeFailure && s.cfg.Throttle.stranger(s.caller(a, account)) {
+	if outcome == gatehouse.OutcomeFailure && s.cfg.Throttle.stranger(s.caller(a, account, u)) {
 		target := accountTarget(account)
 		if u != nil && u.ID != "" {
 			target = gatehouse.Target{Type: "user", ID: u.ID}

@@ -87,6 +87,10 @@ type caller struct {
 	account accountID
 	network netip.Prefix
 	device  deviceID // of the device cookie; zero without one
+	// since is when the account's password was set, if that is known by now: networks and devices
+	// from which it was used before are known no more. Whoever had the password may have been
+	// there.
+	since time.Time
 }
 
 // atNetwork is the counter of the caller's network, atDevice that of the device.
@@ -309,9 +313,9 @@ func (k *ticket) success(ctx context.Context) {
 	k.t.mu.Lock()
 	defer k.t.mu.Unlock()
 	now := k.t.cfg.Now()
-	k.t.remember(k.caller.atNetwork(), now, now)
+	k.t.remember(k.caller.atNetwork(), k.caller.since, now)
 	if k.pair.device != (deviceID{}) {
-		k.t.remember(k.pair, now, now)
+		k.t.remember(k.pair, k.caller.since, now)
 	}
 }
 
@@ -397,14 +401,14 @@ func (k *ticket) refund() {
 // owner from nothing.
 func (t *Throttle) way(c caller, now time.Time) (pair pairKey, known bool, wait time.Duration) {
 	device := c.atDevice()
-	own := c.device != deviceID{} && t.isKnown(device, now)
+	own := c.device != deviceID{} && t.isKnown(device, c.since, now)
 	if own {
 		if wait = t.pairs.get(device).wait(now); wait <= 0 {
 			return device, true, 0
 		}
 	}
 	pair = c.atNetwork()
-	known = t.isKnown(pair, now)
+	known = t.isKnown(pair, c.since, now)
 	other := t.pairs.get(pair).wait(now)
 	if !known {
 		other = max(other, t.accounts.get(pair.account).wait(now), t.networks.get(pair.network).wait(now), t.full(t.bucket(c.realm), now))
@@ -434,10 +438,11 @@ func refusal(wait time.Duration) error {
 		Public: "There were too many failed attempts. Wait before trying again.", RetryAfter: wait}
 }
 
-func (t *Throttle) isKnown(pair pairKey, now time.Time) bool {
+// isKnown reports whether a network or device is known for its account, by a success after since.
+func (t *Throttle) isKnown(pair pairKey, since, now time.Time) bool {
 	return slices.ContainsFunc(t.known.get(pair.account), func(k knownPlace) bool {
-		return k.pair == pair && now.Sub(k.last) < t.cfg.KnownFor
-	}) || t.knownElsewhere(pair, now)
+		return k.pair == pair && k.last.After(since) && now.Sub(k.last) < t.cfg.KnownFor
+	}) || t.knownElsewhere(pair, since, now)
 }
 
 // stranger reports whether neither network nor device of a caller is known for the account.
@@ -445,32 +450,32 @@ func (t *Throttle) stranger(c caller) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.cfg.Now()
-	return !t.isKnown(c.atNetwork(), now) && (c.device == deviceID{} || !t.isKnown(c.atDevice(), now))
+	return !t.isKnown(c.atNetwork(), c.since, now) && (c.device == deviceID{} || !t.isKnown(c.atDevice(), c.since, now))
 }
 
-// unkept reports whether the store has to be told that a network or device is known.
-func (t *Throttle) unkept(pair pairKey, now time.Time) bool {
+// unkept reports whether the store has to be told that a network or device is known, as it was not lately, or not since.
+func (t *Throttle) unkept(pair pairKey, since, now time.Time) bool {
 	return pair.place() && !slices.ContainsFunc(t.known.get(pair.account), func(k knownPlace) bool {
-		return k.pair == pair && now.Sub(k.kept) < keepKnown
+		return k.pair == pair && k.kept.After(since) && now.Sub(k.kept) < keepKnown
 	})
 }
 
 // remember notes a network or device as the account's latest, dropping the oldest of its
-// kind. kept is when the store was told, at the latest. Callers without a known address are
-// strangers always.
-func (t *Throttle) remember(pair pairKey, last, kept time.Time) {
+// kind. The store is told wherever it has to be ([Throttle.unkept]). Callers without a known
+// address are strangers always.
+func (t *Throttle) remember(pair pairKey, since, now time.Time) {
 	if !pair.place() {
 		return
 	}
-	next := knownPlace{pair: pair, last: last}
+	next := knownPlace{pair: pair, last: now}
 	list := slices.DeleteFunc(slices.Clone(t.known.get(pair.account)), func(k knownPlace) bool {
 		if k.pair == pair {
 			next.kept = k.kept
 		}
 		return k.pair == pair
 	})
-	if kept.Sub(next.kept) >= keepKnown {
-		next.kept = kept
+	if !next.kept.After(since) || now.Sub(next.kept) >= keepKnown {
+		next.kept = now
 	}
 	t.known.put(pair.account, latest(append(list, next), t.cfg.KnownNetworks, func(k knownPlace) bool { return k.pair.device != deviceID{} }))
 }

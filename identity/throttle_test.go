@@ -183,7 +183,7 @@ func TestKnownNetworkExpires(t *testing.T) {
 	c := newClock()
 	th := newThrottle(t, c, func(cfg *ThrottleConfig) { cfg.KnownNetworks = 2 })
 	known := func(a string) bool {
-		return th.isKnown(from(accountID{1}, a).atNetwork(), c.now)
+		return th.isKnown(from(accountID{1}, a).atNetwork(), time.Time{}, c.now)
 	}
 	for _, a := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"} {
 		succeed(t, th, 1, a)
