@@ -209,7 +209,7 @@ func (s *siege) slowBots() *assault {
 // links asks for letters by which a new password is set: for one account in a loop, and for many.
 func (s *siege) links() *assault {
 	const many = 40
-	a := &assault{name: "links to set a new password, one account and 40", lasts: 2 * time.Hour, most: 5 + many*5, mostLater: 4 + many*4,
+	a := &assault{name: "links to set a new password, one account and 40", lasts: 2 * time.Hour, most: (many + 1) * 5, mostLater: (many + 1) * 5, // each quarter of an hour that an hour has a part of
 		note: "looked at: letters that were sent"}
 	attacker := s.browser()
 	attacker.Transport = asFrom{s.fresh()}
