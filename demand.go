@@ -36,4 +36,8 @@ func (s RealmSettings) DemandsSecondFactor(roles []string) bool {
 // that is not known demands it.
 func (s RealmSettings) DemandsOfAdministrators() bool { return demanded(s.AdminMFA) }
 
+// NewRealmSettings are the settings of a realm that somebody makes now. They are stored, so a realm that is there already
+// keeps what it has: nobody is locked out by a new version.
+func NewRealmSettings() RealmSettings { return RealmSettings{AdminMFA: MFARequired} }
+
 func demanded(mfa string) bool { return mfa != "" && mfa != "optional" }

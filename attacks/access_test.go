@@ -85,6 +85,7 @@ func TestInAnothersName(t *testing.T) {
 // owner may do.
 func TestPartialScope(t *testing.T) {
 	w := the(t)
+	call(t, "PATCH", w.Issuer+"/admin/v1/realms/main", "bearer", w.AdminToken, "body", `{"settings":{"admin_mfa":"optional"}}`).want(t, "no second factor", 200)
 	boss := w.person(t, "main", "gatehouse-admin")
 	me := w.Issuer + "/admin/v1/realms/main/users"
 	call(t, "GET", me, "bearer", boss.key).want(t, "an administrator's full key", 200)

@@ -78,3 +78,34 @@ func (t *Throttle) know(ctx context.Context, pair pairKey, since time.Time) {
 		t.cfg.Logger.WarnContext(ctx, "that a device is known could not be stored; other nodes do not know it", "cause", err)
 	}
 }
+
+// KnowsDevice reports whether u has had a session within the last 30 days, and since the password was set, in the browser with this
+// device cookie, on any node. Where the store cannot be asked, it is no.
+func (s *Service) KnowsDevice(ctx context.Context, u *User, cookie gatehouse.Secret) bool {
+	_, account := s.account(u.Realm, u.Username)
+	return s.cfg.Throttle.knowsDevice(ctx, pairKey{account: account, device: s.cfg.Throttle.device(account, cookie)}, u.PasswordAt)
+}
+
+func (t *Throttle) knowsDevice(ctx context.Context, pair pairKey, since time.Time) (known bool) {
+	if pair.device == (deviceID{}) {
+		return false
+	}
+	ask := func(now time.Time) bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.isKnown(pair, since, now)
+	}
+	if ask(t.cfg.Now()) || t.cfg.Run == nil {
+		return ask(t.cfg.Now())
+	}
+	ctx, cancel := context.WithTimeout(ctx, visitTimeout)
+	defer cancel()
+	err := t.change(ctx, pair.account[:], func(s *failureState, now time.Time) bool {
+		t.mu.Lock()
+		t.homes.put(pair.account, homes{s.Known, now})
+		t.mu.Unlock()
+		known = ask(now)
+		return false
+	})
+	return err == nil && known
+}

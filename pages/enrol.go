@@ -8,9 +8,14 @@ import (
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 )
 
-const pageEnrol = "/signin/enrol"
+const (
+	pageEnrol        = "/signin/enrol"
+	pageEnrolPasskey = pageEnrol + "/passkey"
+)
 
 // enrolView is what enrol.html shows to whoever must have a second factor and has none: that it
 // is so, and then, Begun, an app to be confirmed.
@@ -19,6 +24,7 @@ type enrolView struct {
 	Action, Again string
 	Form          string // the token of the form
 	Return        string
+	Passkey       string // where the question for a new passkey is; "": none can be used
 	Begun         bool
 	ID            string      // of the app
 	Secret        string      // in groups; "" where it was shown before
@@ -39,20 +45,83 @@ func (v *visit) askToEnrol(status int, view enrolView) (err error) {
 	v.leadsTo(view.Return)
 	view.Action, view.Form, view.Again = v.to(pageEnrol), v.token(pageEnrol), v.to(SignIn)+query(view.Return, "")
 	view.Next = v.orAccount(view.Return)
+	if v.h.c.OwnKeys != nil && !view.Begun && len(view.Codes) == 0 {
+		view.Passkey = v.to(pageEnrolPasskey)
+		view.run(v.w.Header(), v.script())
+	}
 	return v.show(status, "enrol.html", view)
 }
 
-// enrolSent adds an authenticator app in the middle of a sign-in, and opens the session when a code
-// of it was right.
+// enrolling is whose sign-in waits in this browser for a first second factor. Whoever knows the password and began before the
+// owner added a passkey must not add one more of theirs after it.
+func (v *visit) enrolling() (*gatehouse.Principal, error) {
+	who, err := v.h.c.HalfDone.Enrolling(v.r.Context(), v.realm.Name, v.halfDone(), v.device())
+	if err != nil {
+		return nil, err
+	}
+	has, err := v.hasPasskeys(who.ID)
+	if err == nil && has {
+		err = gatehouse.ErrSecondFactor
+	}
+	return who, err
+}
+
+// offerFirstPasskey is what the script of the page has the browser make a passkey for.
+func (v *visit) offerFirstPasskey() error {
+	who, err := v.enrolling()
+	if err != nil {
+		return err
+	}
+	u, err := v.h.c.Users.User(v.r.Context(), who.Realm, who.ID)
+	if err != nil {
+		return err
+	}
+	offer, err := v.h.c.OwnKeys.OfferTo(v.r.Context(), who, u.Subject(), title(v.realm), v.formKey())
+	if err != nil {
+		return err
+	}
+	return v.answer(offer)
+}
+
+// addFirstPasskey adds the passkey that the browser has made for that.
+func (v *visit) addFirstPasskey(view enrolView, who *gatehouse.Principal) error {
+	ctx := v.r.Context()
+	u, err := v.h.c.Users.User(ctx, who.Realm, who.ID)
+	if err != nil {
+		return err
+	}
+	name, err := v.language.text("enrol.passkey_name")
+	if err != nil {
+		return err
+	}
+	key, _ := v.hasFormKey() // sentFrom has seen it
+	_, err = v.h.c.OwnKeys.Add(gatehouse.WithPrincipal(ctx, who), who, u.Subject(), name, key, []byte(v.form["answer"]))
+	if e := web.Classify(err); err != nil && (e.Code == passkey.ErrRefused.Code || e.Code == "passkey_exists") {
+		if view.Problem, err = v.language.text("error." + e.Code); err != nil {
+			return err
+		}
+		return v.askToEnrol(http.StatusUnprocessableEntity, view)
+	}
+	if err != nil {
+		return v.notEnrolled(view, err)
+	}
+	return v.enrolled(view, nil, passkey.Methods()...)
+}
+
+// enrolSent adds a passkey or an authenticator app in the middle of a sign-in, and opens the session when that has
+// answered: the app by a code.
 func (v *visit) enrolSent() error {
-	if err := v.sentFrom(pageEnrol, "return", "do", "factor", "code"); err != nil {
+	if err := v.sentFrom(pageEnrol, "return", "do", "factor", "code", "answer"); err != nil {
 		return err
 	}
 	view := enrolView{Return: ownReturn(v.form["return"]), ID: v.form["factor"]}
 	ctx := v.r.Context()
-	who, err := v.h.c.HalfDone.Enrolling(ctx, v.realm.Name, v.halfDone(), v.device())
+	who, err := v.enrolling()
 	if err != nil {
 		return v.notEnrolled(view, err)
+	}
+	if v.form["do"] == "passkey" && v.h.c.OwnKeys != nil {
+		return v.addFirstPasskey(view, who)
 	}
 	switch v.form["do"] {
 	case "add":
@@ -74,15 +143,15 @@ func (v *visit) enrolSent() error {
 		if err != nil {
 			return v.notEnrolled(view, err)
 		}
-		return v.enrolled(view, codes)
+		return v.enrolled(view, codes, "otp")
 	}
 	return errForm
 }
 
-// enrolled opens the session of somebody who has just added a second factor, and shows the recovery codes.
-func (v *visit) enrolled(view enrolView, codes []gatehouse.Secret) error {
+// enrolled opens the session of somebody who has just added a second factor, and shows the recovery codes, which come with an app.
+func (v *visit) enrolled(view enrolView, codes []gatehouse.Secret, methods ...string) error {
 	device := v.device()
-	done, err := v.h.c.HalfDone.Enrolled(v.r.Context(), v.realm.Name, v.halfDone(), device)
+	done, err := v.h.c.HalfDone.Enrolled(v.r.Context(), v.realm.Name, v.halfDone(), device, methods...)
 	if err == nil {
 		err = v.open(done, device)
 	}
@@ -90,6 +159,9 @@ func (v *visit) enrolled(view enrolView, codes []gatehouse.Secret) error {
 		return v.notEnrolled(view, err)
 	}
 	v.setCookie(cookieHalfDone+v.realm.Name, "", -1)
+	if len(codes) == 0 {
+		return v.redirect(v.orAccount(view.Return))
+	}
 	for _, c := range codes {
 		view.Codes = append(view.Codes, c.Reveal())
 	}
@@ -99,7 +171,7 @@ func (v *visit) enrolled(view enrolView, codes []gatehouse.Secret) error {
 // notEnrolled has somebody begin anew where nothing waits any more, or an app was added meanwhile.
 func (v *visit) notEnrolled(view enrolView, err error) error {
 	switch gatehouse.CodeOf(err) {
-	case factor.ErrCode.Code, credential.ErrInvalidCredentials.Code, "factor_not_found", gatehouse.ErrSecondFactor.Code, "version_conflict":
+	case factor.ErrCode.Code, credential.ErrInvalidCredentials.Code, "factor_not_found", gatehouse.ErrSecondFactor.Code, gatehouse.ErrSignInAgain.Code, "version_conflict":
 		return v.redirect(v.to(SignIn) + query(view.Return, ""))
 	}
 	return err
@@ -112,6 +184,13 @@ func enrolStates() []state {
 	}
 	return []state{
 		{"must", shown(enrolView{})},
+		{"refused", func(v *visit) (err error) {
+			view := enrolView{}
+			if view.Problem, err = v.language.text("error." + passkey.ErrRefused.Code); err != nil {
+				return err
+			}
+			return v.askToEnrol(http.StatusUnprocessableEntity, view)
+		}},
 		{"scan", func(v *visit) error {
 			app, err := madeUpApp()
 			if err != nil {

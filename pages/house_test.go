@@ -133,6 +133,12 @@ func (h *house) SignedIn(_ context.Context, p *gatehouse.Principal, device gateh
 	h.signedIn = append(h.signedIn, p.ID+" "+device.Reveal())
 }
 
+func (h *house) KnowsDevice(_ context.Context, u *identity.User, device gatehouse.Secret) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Contains(h.signedIn, u.ID+" "+device.Reveal())
+}
+
 func (h *house) User(_ context.Context, realm, id string) (*identity.User, error) {
 	u := identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: "bob", DisplayName: "Bob <b>Builder</b>", Email: "bob@example.org", PasswordHash: "$made up"}
 	u.TermsVersion = h.profile.terms
@@ -207,13 +213,13 @@ func (h *house) Enrolling(ctx context.Context, realm string, text, device gateho
 	return &p, err
 }
 
-func (h *house) Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+func (h *house) Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret, methods ...string) (*gatehouse.Principal, error) {
 	p, err := h.Enrolling(ctx, realm, text, device)
 	if err == nil {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		delete(h.halves, text.Reveal())
-		p.AMR, p.ACR = []string{"pwd", "otp", gatehouse.AMRMultiFactor}, gatehouse.AAL2
+		p.AMR, p.ACR = append(append(p.AMR, methods...), gatehouse.AMRMultiFactor), gatehouse.AAL2
 	}
 	return p, err
 }

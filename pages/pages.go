@@ -19,6 +19,8 @@ type Passwords interface {
 	VerifyPassword(ctx context.Context, a identity.Attempt) (identity.User, error)
 	// SignedIn notes the device of whoever has a session now as known for the account.
 	SignedIn(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret)
+	// KnowsDevice reports whether the account has had a session with it of late.
+	KnowsDevice(ctx context.Context, u *identity.User, device gatehouse.Secret) bool
 }
 
 // Users tells who a user is now; *identity.Directory does.
@@ -38,7 +40,7 @@ type HalfDone interface {
 	Begin(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret, enrols bool) (gatehouse.Secret, error)
 	Waits(ctx context.Context, realm string, text, device gatehouse.Secret) (userID string, enrols bool, err error)
 	Enrolling(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
-	Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error)
+	Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret, methods ...string) (*gatehouse.Principal, error)
 	Finish(ctx context.Context, realm string, text, device, code gatehouse.Secret) (*gatehouse.Principal, error)
 	FinishBy(ctx context.Context, realm string, text, device gatehouse.Secret, prove func(ctx context.Context, p *gatehouse.Principal) (*gatehouse.Principal, error)) (*gatehouse.Principal, error)
 }

@@ -30,6 +30,7 @@ func (h *Handler) registerPasskeys(mux *http.ServeMux) {
 		mux.Handle("POST "+prefix+pagePasskey, h.page((*visit).passkeySent))
 		mux.Handle("GET "+prefix+pageFactorPasskey, h.page((*visit).askSecondPasskey))
 		mux.Handle("POST "+prefix+pageFactorPasskey, h.page((*visit).secondPasskeySent))
+		mux.Handle("GET "+prefix+pageEnrolPasskey, h.page((*visit).offerFirstPasskey))
 		mux.Handle("GET "+prefix+pagePasskeys, h.page((*visit).passkeys))
 		mux.Handle("POST "+prefix+pagePasskeys, h.page((*visit).passkeysSent))
 		mux.Handle("GET "+prefix+pageNewPasskey, h.page((*visit).offerPasskey))

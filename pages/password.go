@@ -63,7 +63,11 @@ func (v *visit) drawPassword(status int, view passwordView) error {
 // alone, which somebody may have seen being typed, then changes nothing.
 func (v *visit) owesFactor() (bool, error) {
 	list, err := v.h.c.Factors.List(v.r.Context(), v.who)
-	has := slices.ContainsFunc(list, func(f Factor) bool { return f.App && f.Confirmed })
+	if err != nil {
+		return true, err
+	}
+	keys, err := v.hasPasskeys(v.who.ID)
+	has := keys || slices.ContainsFunc(list, func(f Factor) bool { return f.App && f.Confirmed })
 	return has && !session.Fresh(v.who, true, v.h.c.Now()), err
 }
 

@@ -114,13 +114,13 @@ func (v *visit) fromProvider() error {
 	case err != nil:
 		return v.notSignedIn(to, err)
 	}
-	device := v.newDevice()
-	err = v.open(p, device)
-	switch code := gatehouse.CodeOf(err); {
-	case err == nil:
-		return v.redirect(v.orAccount(to))
-	case code == gatehouse.ErrSecondFactor.Code, code == gatehouse.ErrNoSecondFactor.Code:
-		return v.halfWay(p, device, to, code == gatehouse.ErrNoSecondFactor.Code)
+	u, err := v.h.c.Users.User(v.r.Context(), p.Realm, p.ID)
+	if err != nil {
+		return v.notSignedIn(to, err)
+	}
+	done, err := v.enter(p, u, to)
+	if done {
+		return err
 	}
 	return v.notSignedIn(to, err)
 }

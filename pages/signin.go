@@ -145,27 +145,41 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	}
 	proven := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic,
 		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
-	device := v.newDevice()
-	if v.asksForTwo(proven, view.Return) && !u.SecondFactor { // else the account asks for it itself
-		has, err := v.hasPasskeys(proven.ID)
-		if err != nil {
-			return err
-		}
-		return v.halfWay(proven, device, view.Return, !has)
-	}
-	err = v.open(proven, device)
-	switch code := gatehouse.CodeOf(err); { // by the account as it is stored
-	case err == nil:
-		return v.redirect(v.orAccount(view.Return))
-	case code == gatehouse.ErrSecondFactor.Code, code == gatehouse.ErrNoSecondFactor.Code:
-		// Where one is demanded, a passkey is one. Who has one adds no app by the password alone.
-		has, err := v.hasPasskeys(proven.ID)
-		if err != nil {
-			return err
-		}
-		return v.halfWay(proven, device, view.Return, code == gatehouse.ErrNoSecondFactor.Code && !has)
+	done, err := v.enter(proven, &u, view.Return)
+	if done {
+		return err
 	}
 	return v.refuse(view, err)
+}
+
+// enter opens a session for p, who has proved one factor, and has the browser go on to where that leads; or to the page of the second
+// factor, where the account u or the place asks for it. done: there is nothing more to do, but for the error.
+func (v *visit) enter(p *gatehouse.Principal, u *identity.User, to string) (done bool, err error) {
+	has, err := v.hasPasskeys(p.ID)
+	if err != nil {
+		return true, err
+	}
+	asked := v.asksForTwo(p, to) || has && v.asksForPasskey(u, to)
+	device := v.newDevice()
+	if asked && !u.SecondFactor { // else the account asks for it itself
+		return true, v.halfWay(p, device, to, !has)
+	}
+	err = v.open(p, device)
+	switch code := gatehouse.CodeOf(err); { // by the account as it is stored
+	case err == nil:
+		return true, v.redirect(v.orAccount(to))
+	case code == gatehouse.ErrSecondFactor.Code, code == gatehouse.ErrNoSecondFactor.Code:
+		// Where one is demanded, a passkey is one. Who has one adds no app by the password alone.
+		return true, v.halfWay(p, device, to, code == gatehouse.ErrNoSecondFactor.Code && !has)
+	}
+	return false, err
+}
+
+// asksForPasskey reports whether u, who has passkeys and has proved something else, is to show one although nothing demands two
+// factors of the account: in a browser that has had no session of his, where a stolen password would be used, and on the way to
+// another password.
+func (v *visit) asksForPasskey(u *identity.User, to string) bool {
+	return to == v.to(pagePassword) || !v.h.c.Passwords.KnowsDevice(v.r.Context(), u, v.device())
 }
 
 // open opens a session for p, who has just proved who it is, and ends the one that this

@@ -2,6 +2,7 @@ package passkey
 
 import (
 	"context"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
@@ -26,7 +27,7 @@ func (s *Service) AskOf(ctx context.Context, realm, userID string, browser []byt
 	return q, nil
 }
 
-// Complete returns p, who has proved a password, with the answer to a question of [Service.AskOf] beside it.
+// Complete returns p, who has proved a password or was sent by a provider, with the answer to a question of [Service.AskOf] beside it.
 // What is asked of the passkey is what a sign-in by it alone asks for.
 //
 // Errors: those of [Service.SignIn]. Each leaves an event.
@@ -43,6 +44,6 @@ func (s *Service) Complete(ctx context.Context, p *gatehouse.Principal, browser,
 		return nil, err
 	}
 	next := *p
-	next.AMR, next.ACR, next.AuthTime = append([]string{"pwd"}, by.AMR...), by.ACR, by.AuthTime
+	next.AMR, next.ACR, next.AuthTime = append(slices.Clone(p.AMR), by.AMR...), by.ACR, by.AuthTime
 	return &next, nil
 }

@@ -96,7 +96,7 @@ func (s *Service) signIn(ctx context.Context, tx Tx, p Passkey, a webauthn.Asser
 		return nil, err
 	}
 	who := &gatehouse.Principal{Realm: p.Realm, Kind: gatehouse.KindUser, ID: p.UserID, IssuedAt: p.CreatedAt, AuthTime: now,
-		AMR: []string{amrKey, amrPresence, gatehouse.AMRMultiFactor}, ACR: gatehouse.AAL2}
+		AMR: append(Methods(), gatehouse.AMRMultiFactor), ACR: gatehouse.AAL2}
 	events := []gatehouse.Event{s.event(ctx, p, audit.KindPasskeyUse, who)}
 	if proof.Cloned {
 		e := s.event(ctx, p, audit.KindPasskeyCloned, who)
@@ -111,6 +111,9 @@ const (
 	amrKey      = "pop"
 	amrPresence = "user"
 )
+
+// Methods are those of RFC 8176 that the answer of a passkey shows.
+func Methods() []string { return []string{amrKey, amrPresence} }
 
 // spend notes that a challenge was answered.
 func (s *Service) spend(ctx context.Context, tx onceWriter, challenge []byte) error {

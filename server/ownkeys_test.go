@@ -12,6 +12,7 @@ import (
 func TestOwnKeysInTheBrowser(t *testing.T) {
 	t.Parallel()
 	d := demo(t)
+	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main", "bearer", d.AdminToken, "body", `{"settings":{"admin_mfa":"optional"}}`).want(t, "no second factor", 200)
 	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main/users/alice", "bearer", d.AdminToken, "Content-Type", "application/merge-patch+json", "body", `{"roles":["gatehouse-admin"]}`).want(t, "alice administers", 200)
 	p := chromium.Open(t, testbrowser.View{NoScript: true})
 	p.Go(d.Issuer + "/account/keys")

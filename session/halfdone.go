@@ -148,9 +148,9 @@ func (d halfDone) principal(realm string) *gatehouse.Principal {
 	return p
 }
 
-// Enrolled ends the wait of a sign-in for a second factor, which whoever calls has seen confirmed
-// by a code of it, and returns who may have a session now.
-func (h *HalfDone) Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret) (*gatehouse.Principal, error) {
+// Enrolled ends the wait of a sign-in for a second factor, which whoever calls has seen confirmed by
+// methods (RFC 8176): a code of an app, the answer of a passkey. It returns who may have a session now.
+func (h *HalfDone) Enrolled(ctx context.Context, realm string, text, device gatehouse.Secret, methods ...string) (*gatehouse.Principal, error) {
 	r, d, err := h.find(ctx, realm, text, device)
 	if err == nil && !d.Enrols {
 		err = errNoHalfDone
@@ -162,7 +162,7 @@ func (h *HalfDone) Enrolled(ctx context.Context, realm string, text, device gate
 		return nil, err
 	}
 	p := d.principal(realm)
-	p.AMR, p.ACR, p.AuthTime = append(p.AMR, "otp", gatehouse.AMRMultiFactor), gatehouse.AAL2, h.c.Now()
+	p.AMR, p.ACR, p.AuthTime = append(append(p.AMR, methods...), gatehouse.AMRMultiFactor), gatehouse.AAL2, h.c.Now()
 	return p, nil
 }
 

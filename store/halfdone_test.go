@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,8 +148,8 @@ func TestHalfDone(t *testing.T) {
 		if err != nil || p.ID != bob.ID || p.ACR != gatehouse.AAL1 || !p.AuthTime.Equal(now) || !p.HasScope("x") {
 			t.Errorf("%+v, %v", p, err)
 		}
-		p, err = last.Enrolled(ctx, "main", text, "a-device")
-		if err != nil || p.ID != bob.ID || p.ACR != gatehouse.AAL2 || !p.IssuedAt.Equal(bob.IssuedAt) {
+		p, err = last.Enrolled(ctx, "main", text, "a-device", "otp")
+		if err != nil || p.ID != bob.ID || p.ACR != gatehouse.AAL2 || !slices.Equal(p.AMR, []string{"pwd", "otp", "mfa"}) || !p.IssuedAt.Equal(bob.IssuedAt) {
 			t.Errorf("%+v, %v", p, err)
 		}
 		_, err = last.Enrolled(ctx, "main", text, "a-device")

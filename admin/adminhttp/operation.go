@@ -77,9 +77,10 @@ type reply struct{ Body any }
 func Handle[I any, O interface{ reply() *reply }](a *API, op Operation, fn func(ctx context.Context, actor *gatehouse.Principal, in *I) (*O, error)) {
 	h := a.operation(op, reflect.TypeFor[I](), reflect.TypeFor[O]())
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*reply, error) {
-		o, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
+		p := gatehouse.PrincipalFrom(ctx)
+		o, err := fn(ctx, p, in)
 		if err != nil {
-			return nil, &failure{err}
+			return nil, &failure{err, p}
 		}
 		return (*o).reply(), nil
 	})
@@ -141,11 +142,12 @@ func HandleFlow[I any](a *API, op Operation, fn func(ctx context.Context, actor 
 	h := a.operation(op, reflect.TypeFor[I](), reflect.TypeFor[huma.StreamResponse]())
 	huma.Register(a.huma, h, func(ctx context.Context, in *I) (*huma.StreamResponse, error) {
 		if a.c.Again == nil {
-			return nil, &failure{gatehouse.ErrInternal}
+			return nil, &failure{gatehouse.ErrInternal, nil}
 		}
-		flow, err := fn(ctx, gatehouse.PrincipalFrom(ctx), in)
+		p := gatehouse.PrincipalFrom(ctx)
+		flow, err := fn(ctx, p, in)
 		if err != nil {
-			return nil, &failure{err}
+			return nil, &failure{err, p}
 		}
 		return &huma.StreamResponse{Body: func(c huma.Context) {
 			r, w := humago.Unwrap(c)

@@ -86,7 +86,10 @@ func hasNUL(v any) bool {
 }
 
 // failure carries an error of a use case through the router.
-type failure struct{ err error }
+type failure struct {
+	err error
+	who *gatehouse.Principal // nil for nobody
+}
 
 func (f *failure) Error() string             { return gatehouse.CodeOf(f.err) }
 func (f *failure) Unwrap() error             { return f.err }
@@ -98,10 +101,14 @@ func (f *failure) GetHeaders() http.Header {
 	h := http.Header{}
 	e := web.Classify(f.err)
 	if f.GetStatus() == http.StatusUnauthorized {
-		h["Www-Authenticate"] = authn.Challenges("gatehouse", []gatehouse.Scheme{gatehouse.SchemeJWT}, authn.ErrNone)
-		if gatehouse.CodeOf(f.err) == authn.CodeStepUp { // what it takes, for programs (RFC 9470 §3)
-			h["Www-Authenticate"] = authn.Challenges("gatehouse", []gatehouse.Scheme{gatehouse.SchemeJWT}, f.err)
+		realm, why := gatehouse.MainRealm, error(authn.ErrNone)
+		if f.who.Authenticated() {
+			realm = f.who.Realm // where a better credential comes from
 		}
+		if gatehouse.CodeOf(f.err) == authn.CodeStepUp { // what it takes, for programs (RFC 9470 §3)
+			why = f.err
+		}
+		h["Www-Authenticate"] = authn.Challenges(realm, []gatehouse.Scheme{gatehouse.SchemeJWT}, why)
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", web.RetryAfter(e.RetryAfter))

@@ -42,7 +42,7 @@ func TestAdministratorsProveTwice(t *testing.T) {
 	challenged := func(who, method, path string, body any, want string) {
 		t.Helper()
 		r := h.Call(who, method, path, body)
-		if line := r.Header.Get("WWW-Authenticate"); r.Status != 401 || r.Str("code") != "insufficient_user_authentication" || line != `Bearer realm="gatehouse", error="insufficient_user_authentication"`+want {
+		if line := r.Header.Get("WWW-Authenticate"); r.Status != 401 || r.Str("code") != "insufficient_user_authentication" || line != `Bearer realm="main", error="insufficient_user_authentication"`+want {
 			t.Errorf("%s %s: %d %q %s", method, path, r.Status, line, r.Body)
 		}
 	}

@@ -1,6 +1,7 @@
 package realms
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -105,6 +106,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, in New
 	}
 	f.Text("title", in.Title, false)
 	settings := in.Settings.settings()
+	settings.AdminMFA = cmp.Or(settings.AdminMFA, gatehouse.NewRealmSettings().AdminMFA)
 	checkSettings(f, "settings", settings, gatehouse.RealmSettings{})
 	if err := f.Err(); err != nil {
 		return Realm{}, err

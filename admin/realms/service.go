@@ -58,7 +58,7 @@ func (s *Service) Prepare(ctx context.Context) error {
 			return err
 		}
 		now := s.k.Now()
-		r := gatehouse.Realm{Name: gatehouse.MainRealm, Title: "Main", CreatedAt: now, UpdatedAt: now}
+		r := gatehouse.Realm{Name: gatehouse.MainRealm, Title: "Main", CreatedAt: now, UpdatedAt: now, Settings: gatehouse.NewRealmSettings()}
 		if err := tx.InsertRealm(ctx, r); err != nil {
 			return err
 		}

@@ -139,14 +139,12 @@ func (a *app) realmPath(parts ...string) string {
 
 // call does one request of the management API: it reads, or changes something.
 func (a *app) call(ctx context.Context, method, path string, in, out any) error {
-	c, err := a.client()
-	switch {
-	case err != nil:
-		return err
-	case method == "GET":
-		return c.Do(ctx, method, path, in, out)
-	}
-	return a.change(ctx, c, method, path, in, out)
+	return a.with(ctx, func(c *client.Client) error {
+		if method == "GET" {
+			return c.Do(ctx, method, path, in, out)
+		}
+		return a.change(ctx, c, method, path, in, out)
+	})
 }
 
 // post is call with the method of a change.
@@ -156,11 +154,7 @@ func (a *app) post(ctx context.Context, path string, in, out any) error {
 
 // ask does one request with a body that changes nothing which other nodes must know of.
 func (a *app) ask(ctx context.Context, path string, in, out any) error {
-	c, err := a.client()
-	if err != nil {
-		return err
-	}
-	return c.Do(ctx, "POST", path, in, out)
+	return a.with(ctx, func(c *client.Client) error { return c.Do(ctx, "POST", path, in, out) })
 }
 
 func (a *app) client() (*client.Client, error) {

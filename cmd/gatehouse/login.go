@@ -17,6 +17,8 @@ import (
 // loginKeyTTL is how long a key lasts that a password was exchanged for.
 const loginKeyTTL = 30 * 24 * time.Hour
 
+const askCode = "Code of the authenticator app, or a recovery code"
+
 // loginCommand saves an API key for the other commands: one that the caller has, one
 // that a password is exchanged for, or that of the first administrator.
 func (a *app) loginCommand() *cobra.Command {
@@ -118,7 +120,7 @@ func (a *app) exchangePassword(ctx context.Context, username string) (gatehouse.
 	if gatehouse.CodeOf(err) != gatehouse.ErrSecondFactor.Code {
 		return gatehouse.Secret(out.Text), err
 	}
-	code, err := a.readPassword("Code of the authenticator app, or a recovery code")
+	code, err := a.readPassword(askCode)
 	if err != nil {
 		return "", err
 	}

@@ -37,6 +37,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 	root.SetOut(out)
 	root.SetErr(errOut)
 	err := root.ExecuteContext(ctx)
+	if left := a.leave(ctx); err == nil {
+		err = left
+	}
 	if err == nil {
 		return a.waited()
 	}

@@ -35,6 +35,8 @@ type app struct {
 	tokenFile string
 	realm     string
 	wait      waiter
+
+	stronger *client.Client // after a challenge was answered; see with
 }
 
 func (a *app) command() *cobra.Command {
@@ -306,7 +308,7 @@ func (a *app) hint(e *gatehouse.Error, answered bool) string {
 	case e.Code == "no_route", !answered && e.Kind == gatehouse.NotFound && strings.HasPrefix(e.Code, "status_"):
 		return "server: " + a.server() + " answers, and is not where Gatehouse is administered: that is the address of listen.auth"
 	case e.Code == authn.CodeStepUp:
-		return "credential: from " + a.tokenFrom() + "; `gatehouse login --username NAME` asks for the password and a code of the second factor"
+		return "credential: from " + a.tokenFrom() + "; `gatehouse login --username NAME` asks for the password and a code of the second factor, as on a terminal every command does; scripts have them in GATEHOUSE_PASSWORD and GATEHOUSE_CODE, or use an API key"
 	case e.Kind == gatehouse.Unauthenticated && answered:
 		return "credential: from " + a.tokenFrom() + "; `gatehouse login` saves another"
 	}

@@ -192,7 +192,7 @@ func (p *Problems) Write(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	// RFC 9110 §15.5.2: a 401 without a challenge is not a valid response.
 	if problem.Status == http.StatusUnauthorized && len(h["Www-Authenticate"]) == 0 {
-		h["Www-Authenticate"] = []string{`Bearer realm="gatehouse"`}
+		h["Www-Authenticate"] = []string{`Bearer realm="` + gatehouse.MainRealm + `"`}
 	}
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", RetryAfter(e.RetryAfter))

@@ -76,7 +76,8 @@ if (able && second) {
 const add = document.getElementById("add");
 if (able && add) {
   add.hidden = false;
-  document.getElementById("no-passkeys").hidden = true;
+  const without = document.getElementById("no-passkeys");
+  if (without) without.hidden = true;
   add.addEventListener("submit", (event) => {
     event.preventDefault();
     ask(add, create);
