@@ -15,7 +15,7 @@ func TestPanic(t *testing.T) {
 	h := testadmin.New(t)
 	root := h.Bootstrap()
 	const acme, me = "/realms/acme", "/realms/acme/me"
-	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme"})
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "acme", "settings": map[string]any{"admin_mfa": "optional"}})
 	h.Want(201, root, "POST", "/realms", map[string]any{"name": "other"})
 	id := h.Person(root, "acme", "anna", "realm-admin")
 	key, keyID := h.Key(root, "acme", id, "*")
