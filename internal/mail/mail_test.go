@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -78,7 +79,35 @@ func TestTexts(t *testing.T) {
 	if w, err := write(KindTest, "xx", "https://id.example", Data{}); err != nil || w.Subject != "Test message" {
 		t.Errorf("a language that there is none of: %v %v", w, err)
 	}
-	if !slices.Contains(languages(), "de") {
-		t.Error("no German")
+	if !slices.Equal(languages(), []string{"en", "de", "fr", "es", "ja"}) {
+		t.Errorf("not the languages of the pages: %v", languages())
+	}
+}
+
+// TestTextsSayTheSame: a message has the same values and as many paragraphs in each language, and none is left in English.
+func TestTextsSayTheSame(t *testing.T) {
+	values := func(c content) []string {
+		found := regexp.MustCompile(`\{\w+\}`).FindAllString(strings.Join(c.Lines, " "), -1)
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
+	english, err := textsOf("en")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, language := range languages()[1:] {
+		all, err := textsOf(language)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, want := range english.Messages {
+			got := all.Messages[k]
+			if !slices.Equal(values(got), values(want)) || len(got.Lines) != len(want.Lines) {
+				t.Errorf("%s %s: %v in %d paragraphs, in English %v in %d", language, k, values(got), len(got.Lines), values(want), len(want.Lines))
+			}
+			if got.Subject == want.Subject || got.Lines[0] == want.Lines[0] {
+				t.Errorf("%s %s is in English", language, k)
+			}
+		}
 	}
 }

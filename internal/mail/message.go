@@ -96,7 +96,7 @@ func shown(text string) string {
 var messages embed.FS
 
 // languages are those that there are texts in, the first one being the usual one.
-func languages() []string { return []string{"en", "de"} }
+func languages() []string { return []string{"en", "de", "fr", "es", "ja"} }
 
 // content is a text of one kind, in one language.
 type content struct {

@@ -16,7 +16,7 @@ type Mail struct {
 	User         string `json:"user,omitempty" reload:"live" doc:"Whom to log in as there; nobody when empty."`
 	PasswordFile string `json:"password_file,omitempty" form:"path" reload:"live" doc:"File whose first line is the password; read again for each connection."`
 	From         string `json:"from,omitempty" reload:"live" doc:"Sender of all messages: 'id@example.com', or 'Example <id@example.com>'. Its domain names the messages."`
-	Language     string `json:"language,omitempty" enum:"en,de" default:"en" reload:"live" doc:"Of the messages."`
+	Language     string `json:"language,omitempty" enum:"en,de,fr,es,ja" default:"en" reload:"live" doc:"Of the messages."`
 	Outbox       string `json:"outbox,omitempty" form:"path" reload:"live" doc:"Directory that messages are written to, as files, in the place of sending them: for trying things."`
 	mail.Bounds
 }
