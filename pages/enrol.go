@@ -47,6 +47,8 @@ func (v *visit) askToEnrol(status int, view enrolView) (err error) {
 	view.Next = v.orAccount(view.Return)
 	if v.h.c.OwnKeys != nil && !view.Begun && len(view.Codes) == 0 {
 		view.Passkey = v.to(pageEnrolPasskey)
+	}
+	if view.Passkey != "" {
 		view.run(v.w.Header(), v.script())
 	}
 	return v.show(status, "enrol.html", view)
@@ -184,8 +186,11 @@ func enrolStates() []state {
 	}
 	return []state{
 		{"must", shown(enrolView{})},
+		{"passkey", func(v *visit) error {
+			return v.askToEnrol(http.StatusOK, enrolView{Passkey: v.to(pageEnrolPasskey)})
+		}},
 		{"refused", func(v *visit) (err error) {
-			view := enrolView{}
+			view := enrolView{Passkey: v.to(pageEnrolPasskey)}
 			if view.Problem, err = v.language.text("error." + passkey.ErrRefused.Code); err != nil {
 				return err
 			}
