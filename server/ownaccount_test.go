@@ -13,6 +13,9 @@ import (
 //
 // ASVS: 7.5.2
 func TestOwnSessionsInTheBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one click after another, for long; runs without -short")
+	}
 	t.Parallel()
 	d := demo(t)
 	signIn := func() *testbrowser.Page {

@@ -14,6 +14,9 @@ import (
 //
 // ASVS: 6.2.2, 6.2.3
 func TestOwnProfileInTheBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one click after another, for long; runs without -short")
+	}
 	t.Parallel()
 	d := demo(t)
 	signIn := func(password string) (*testbrowser.Page, int) {

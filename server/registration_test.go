@@ -145,6 +145,9 @@ func TestRegistration(t *testing.T) {
 
 // TestBrowserRegister: somebody makes an account in Chromium by an address, at a desk with scripts and on a phone without, and signs in with it.
 func TestBrowserRegister(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one click after another, for long; runs without -short")
+	}
 	t.Parallel()
 	d := demo(t)
 	box := &letterbox{t.TempDir(), map[string]bool{}}
