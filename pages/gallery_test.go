@@ -162,6 +162,9 @@ var pictures = []struct {
 // nothing has to be scrolled sideways, and axe finds nothing that keeps somebody from using it (WCAG 2.2 AA). With
 // GATEHOUSE_GALLERY the pictures are kept in that directory, with a page that shows them side by side.
 func TestLook(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hundreds of pictures by one browser; runs without -short")
+	}
 	dir := os.Getenv("GATEHOUSE_GALLERY")
 	s, p := showGallery(t), chromium.Open(t, testbrowser.View{})
 	var shown strings.Builder

@@ -131,3 +131,13 @@ func needPostgres(t testing.TB) {
 		t.Skip(why)
 	}
 }
+
+// inOrder leaves a test out of -short, and with it out of the race detector (scripts/race): it
+// does one thing after another, for long, and the detector would see nothing in it that it
+// does not see in the others.
+func inOrder(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one thing after another, for long; runs without -short")
+	}
+}

@@ -117,6 +117,7 @@ func arrived(t *testing.T, cfg store.Config, before []string) {
 // TestMove moves everything from each kind of database to each kind. The source is not
 // opened again, by whatever means, and what was moved can be moved on.
 func TestMove(t *testing.T) {
+	inOrder(t)
 	for from, makeFrom := range configMakers() {
 		for to, makeTo := range configMakers() {
 			t.Run(from+" to "+to, func(t *testing.T) {
@@ -186,6 +187,7 @@ func TestMoveThereAndBack(t *testing.T) {
 // TestMoveRefuses: nothing is moved that is in use, unknown, or would be mixed with
 // something else; and nothing is changed by asking for it.
 func TestMoveRefuses(t *testing.T) {
+	inOrder(t)
 	onBoth(t, func(t *testing.T, dst store.Config) {
 		src := sqliteConfig(t)
 		before := filled(t, src)
@@ -285,6 +287,7 @@ func TestMoveNotices(t *testing.T) {
 // TestMoveChecked: a copy that its check refuses is not served; the source goes on, and
 // what it stores meanwhile is in the copy that is made then.
 func TestMoveChecked(t *testing.T) {
+	inOrder(t)
 	onBoth(t, func(t *testing.T, dst store.Config) {
 		src := sqliteConfig(t)
 		filled(t, src)
@@ -334,6 +337,7 @@ func moveChild() {
 // at every moment at most one of the two databases can be served, and the same command
 // brings it to its end.
 func TestMoveKilled(t *testing.T) {
+	inOrder(t)
 	for _, where := range []string{"realms", "roles", "audit_batches", "tickets", "check", "between the marks"} {
 		t.Run(where, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, dst store.Config) {

@@ -588,6 +588,7 @@ func TestEachEnds(t *testing.T) {
 // TestEveryPlaceOfAList: places are read many at once; none may fall between two
 // readings, and a list that ends where a reading ends must not be read for ever.
 func TestEveryPlaceOfAList(t *testing.T) {
+	inOrder(t)
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		db, raw := open(t, cfg), rawDB(t, cfg)
 		want := map[int64]int{1_300_001: 1 << 16, 1_300_002: 1<<17 + 1, 1_300_003: 1}

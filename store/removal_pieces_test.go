@@ -15,6 +15,7 @@ import (
 // TestRetentionInPieces: one transaction removes no more than some mebibytes, however
 // many records it may, so that nobody who also writes waits long.
 func TestRetentionInPieces(t *testing.T) {
+	inOrder(t)
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
 		a := newAged(t, db)

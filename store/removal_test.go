@@ -103,6 +103,7 @@ func (a *aged) count(t *testing.T) (batches, tiles, filters, checkpoints int) {
 // TestRetention removes what is too old, day after day: what is left verifies, grows,
 // can be proven, and nothing of what was removed stays behind.
 func TestRetention(t *testing.T) {
+	inOrder(t)
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		ctx, db := t.Context(), open(t, cfg)
 		a := newAged(t, db)
@@ -290,6 +291,7 @@ func (f fewer) RemoveAudit(ctx context.Context, realm string, _ int) (int64, boo
 // TestRestoreOfAnOlderVersion: a backup of a version that did not have all of the
 // tables yet is restored, into either database.
 func TestRestoreOfAnOlderVersion(t *testing.T) {
+	inOrder(t)
 	for schema := 3; schema <= 7; schema++ {
 		t.Run(fmt.Sprint(schema), func(t *testing.T) {
 			onBoth(t, func(t *testing.T, cfg store.Config) {

@@ -28,6 +28,7 @@ import (
 // and at the COMMIT. What another attempt may mend is run again, everything else is told as an
 // outage; nothing of what failed is stored or told of, and afterwards all is well.
 func TestServerRefuses(t *testing.T) {
+	inOrder(t)
 	const always = 1000
 	for _, c := range []struct {
 		code  string

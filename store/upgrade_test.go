@@ -117,6 +117,7 @@ func dumpOf(t *testing.T, db *store.DB) string {
 // and it works on. Restore lays the older schema, fills it, and then runs the
 // migrations that [store.Open] runs.
 func TestUpgrade(t *testing.T) {
+	inOrder(t)
 	texts := schemas(t)
 	onBoth(t, func(t *testing.T, cfg store.Config) {
 		source := open(t, cfg)
