@@ -20,6 +20,9 @@ const unsaid = time.Hour
 // account finds the account that is linked with who the claims are of, or makes one where the
 // provider's setting says so.
 func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehouse.Provider, c *said) (who *gatehouse.Principal, err error) {
+	if err := s.learn(ctx, realm.Name, p, c); err != nil {
+		return nil, err
+	}
 	now := s.c.Now()
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		l, err := tx.ProviderLink(ctx, realm.Name, p.ID, p.Issuer, c.Subject)
@@ -51,10 +54,30 @@ func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehous
 	return who, err
 }
 
+// learn has the provider say what an account would be made of, for who has none. It is no part of the transaction: nothing
+// waits there for a provider.
+func (s *Service) learn(ctx context.Context, realm string, p gatehouse.Provider, c *said) error {
+	if !p.CreateAccounts {
+		return nil
+	}
+	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		_, err := tx.ProviderLink(ctx, realm, p.ID, p.Issuer, c.Subject)
+		return err
+	})
+	if errors.Is(err, gatehouse.NotFound) {
+		needs := []string{claimUsername, claimName}
+		if known, _ := p.Known(); !known.NoEmail {
+			needs = append(needs, claimEmail, claimEmailVerified)
+		}
+		err = c.complete(ctx, needs...)
+	}
+	return err
+}
+
 // create makes an account for who has none, and links it. It has no password, no roles and no groups.
 func (s *Service) create(ctx context.Context, tx Tx, known gatehouse.Preset, l Link, c *said) (Link, error) {
 	u := identity.User{ID: gatehouse.NewID("usr", l.CreatedAt), Realm: l.Realm, Kind: gatehouse.KindUser, Version: 1, CreatedAt: l.CreatedAt, UpdatedAt: l.CreatedAt}
-	u.DisplayName = shown(c, "name")
+	u.DisplayName = shown(c, claimName)
 	u.Email = verifiedEmail(known, c)
 	err := error(gatehouse.ErrNotFound)
 	for _, name := range names(l, c, u.Email) {
@@ -84,17 +107,17 @@ func (s *Service) create(ctx context.Context, tx Tx, known gatehouse.Preset, l L
 
 // names are usernames for a new account, the best first. The last is free.
 func names(l Link, c *said, email string) []string {
-	preferred := c.text("preferred_username")
+	preferred := c.text(claimUsername)
 	return []string{preferred, email, l.Provider + "-" + strings.ToLower(rand.Text()[:12])}
 }
 
 // verifiedEmail is the address that the provider vouches for; "" is none. Some write the flag as a text
 // (Apple, Microsoft).
 func verifiedEmail(known gatehouse.Preset, c *said) string {
-	if flag := string(c.claims["email_verified"]); known.NoEmail || flag != "true" && flag != `"true"` {
+	if flag := string(c.claims[claimEmailVerified]); known.NoEmail || flag != "true" && flag != `"true"` {
 		return ""
 	}
-	email := c.text("email")
+	email := c.text(claimEmail)
 	u := identity.User{Kind: gatehouse.KindUser, Username: "x", UsernameKey: "x", Email: email}
 	if identity.ValidateUser(&u) != nil {
 		return ""

@@ -60,7 +60,11 @@ func (s *Service) exchange(ctx context.Context, realm string, r *remote, m *meta
 	if err != nil {
 		return nil, err
 	}
-	return read(claims)
+	c, err := read(claims)
+	if err == nil && m.Userinfo != "" && answer.AccessToken != "" && strings.EqualFold(answer.TokenType, "bearer") {
+		c.more = userinfo{of: r, address: m.Userinfo, accessToken: answer.AccessToken}
+	}
+	return c, err
 }
 
 // accessHash is at_hash for an access token (OpenID Connect Core §3.1.3.6): the left half of its hash

@@ -81,7 +81,7 @@ func (s *said) sayName(user string) {
 			Last  string `json:"lastName"`
 		} `json:"name"`
 	}
-	if s.claims["name"] == nil && exactjson.Unmarshal([]byte(user), &v) == nil {
-		s.say("name", strings.TrimSpace(v.Name.First+" "+v.Name.Last))
+	if s.claims[claimName] == nil && exactjson.Unmarshal([]byte(user), &v) == nil {
+		s.say(claimName, strings.TrimSpace(v.Name.First+" "+v.Name.Last))
 	}
 }

@@ -51,6 +51,7 @@ type metadata struct {
 	Issuer         string   `json:"issuer"`
 	Authorization  string   `json:"authorization_endpoint"`
 	Token          string   `json:"token_endpoint"`
+	Userinfo       string   `json:"userinfo_endpoint"` // "": it has none
 	SaysIssuer     bool     `json:"authorization_response_iss_parameter_supported"`
 	Authentication []string `json:"token_endpoint_auth_methods_supported"`
 }
@@ -176,7 +177,11 @@ func (r *remote) fetch(ctx context.Context) (*metadata, error) {
 
 // usable is m when its endpoints may be reached.
 func (r *remote) usable(m *metadata) (*metadata, error) {
-	for _, address := range []string{m.Authorization, m.Token} {
+	addresses := []string{m.Authorization, m.Token}
+	if m.Userinfo != "" {
+		addresses = append(addresses, m.Userinfo)
+	}
+	for _, address := range addresses {
 		if err := r.client.CheckURL(address); err != nil {
 			return nil, errors.New("an endpoint in the metadata is no address that may be used")
 		}

@@ -18,7 +18,16 @@ type said struct {
 	ACR      string
 	AMR      []string
 	claims   map[string]jsontext.Value
+	more     userinfo
 }
+
+// Claims of which accounts are made (OpenID Connect Core §5.1).
+const (
+	claimName          = "name"
+	claimUsername      = "preferred_username"
+	claimEmail         = "email"
+	claimEmailVerified = "email_verified"
+)
 
 // read is what the claims of a verified ID token say.
 func read(c *token.Claims) (*said, error) {

@@ -28,8 +28,8 @@ func (r *remote) askUser(ctx context.Context, accessToken string) (*said, error)
 		return nil, errUnavailable.With(errors.New("the API did not say whose the access token is"))
 	}
 	s := &said{Subject: strconv.FormatInt(user.ID, 10), claims: map[string]jsontext.Value{}}
-	s.say("preferred_username", user.Login)
-	s.say("name", user.Name)
+	s.say(claimUsername, user.Login)
+	s.say(claimName, user.Name)
 	return s, r.askEmail(ctx, accessToken, s)
 }
 
@@ -52,8 +52,8 @@ func (r *remote) askEmail(ctx context.Context, accessToken string, s *said) erro
 	}
 	for _, e := range list {
 		if e.Primary && e.Verified {
-			s.say("email", e.Email)
-			s.say("email_verified", true)
+			s.say(claimEmail, e.Email)
+			s.say(claimEmailVerified, true)
 		}
 	}
 	return nil

@@ -36,6 +36,8 @@ type opening struct {
 	typ    string
 	// token is the answer of the token endpoint in the place of the right one.
 	token func(w http.ResponseWriter, r *http.Request)
+	// userinfo is the answer of that endpoint; nil: 404.
+	userinfo func(w http.ResponseWriter, r *http.Request)
 	// asked is what the browser brought, forms what the token endpoint was asked, by code.
 	asked  map[string]url.Values
 	forms  []url.Values
@@ -66,6 +68,15 @@ func newOpening(t *testing.T) *opening {
 	})
 	mux.HandleFunc("GET /jwks", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(token.MarshalJWKSet([]*token.Key{o.key})) })
 	mux.HandleFunc("POST /token", o.exchange)
+	mux.HandleFunc("GET /userinfo", func(w http.ResponseWriter, r *http.Request) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o.userinfo == nil {
+			w.WriteHeader(404)
+			return
+		}
+		o.userinfo(w, r)
+	})
 	return o
 }
 

@@ -28,7 +28,7 @@ func Modules(t testing.TB, dir string) string {
 	t.Helper()
 	runs.Lock()
 	defer runs.Unlock()
-	root := checkout(t)
+	root := Checkout(t)
 	from := filepath.Join(root, filepath.FromSlash(dir))
 	lock, err := os.ReadFile(filepath.Join(from, "package-lock.json"))
 	if err != nil {
@@ -72,8 +72,8 @@ func Modules(t testing.TB, dir string) string {
 	return filepath.Join(done, "node_modules")
 }
 
-// checkout is the directory of the module that the test is in.
-func checkout(t testing.TB) string {
+// Checkout is the directory of the module that the test is in.
+func Checkout(t testing.TB) string {
 	t.Helper()
 	at, err := os.Getwd()
 	for ; err == nil; at = filepath.Dir(at) {
