@@ -185,7 +185,7 @@ func New(c Config) (*Service, error) {
 	k := &kernel.Kernel{Decide: c.Decide, Record: c.Record, Realms: c.Stored.Realm, Now: c.Now}
 	forRealms := realms.Config{Kernel: k, Realms: c.Stored.Realms, Signing: c.Signing,
 		Run: part(c.Run, func(tx Tx) realms.Tx { return tx.Realms })}
-	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Holders: c.Stored.Holders, Passwords: c.Passwords, Mail: c.Mail, Links: c.Links, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
+	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Holders: c.Stored.Holders, Passwords: c.Passwords, Mail: c.Mail, Links: c.Links, Vault: c.Vault, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
 		Run:        part(c.Run, func(tx Tx) users.Tx { return tx.Users }),
 		Bootstraps: part(c.Run, func(tx Tx) users.BootstrapTx { return tx.Bootstraps })}
 	people := users.New(forUsers)
@@ -247,7 +247,7 @@ func (c *Config) complete() error {
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
 		{"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Providers", c.Providers == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
-		{"Links", c.Links.Find == nil || c.Links.Box == nil || c.Links.NewPassword == nil || c.Links.Verify == nil || c.Links.Register == nil},
+		{"Links", c.Links.Find == nil || c.Links.Box == nil || c.Links.NewPassword == nil || c.Links.NewFactor == nil || c.Links.Verify == nil || c.Links.Register == nil},
 	} {
 		if missing.nil {
 			return errors.New("admin: " + missing.name + " is required")

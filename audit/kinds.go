@@ -33,10 +33,12 @@ const (
 	KindUserCreate       = "user.create"
 	KindUserUpdate       = "user.update"
 	KindUserPassword     = "user.password"
-	KindUserResetLink    = "user.reset_link" // sent, to set a new password by
-	KindUserEmailLink    = "user.email_link" // sent, to verify an address by
-	KindUserEmail        = "user.email"      // an address was verified
-	KindUserTerms        = "user.terms"      // the person accepted the terms of the realm
+	KindUserResetLink    = "user.reset_link"   // sent, to set a new password by
+	KindUserFactorsLink  = "user.factors_link" // sent, to replace lost factors by
+	KindUserFactors      = "user.factors"      // lost factors were replaced
+	KindUserEmailLink    = "user.email_link"   // sent, to verify an address by
+	KindUserEmail        = "user.email"        // an address was verified
+	KindUserTerms        = "user.terms"        // the person accepted the terms of the realm
 	KindInvitationCreate = "invitation.create"
 	KindInvitationRevoke = "invitation.revoke"
 	KindUserRegisterLink = "user.register_link" // sent to an address, to make an account by

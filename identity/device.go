@@ -25,7 +25,7 @@ func (t *Throttle) device(account accountID, cookie gatehouse.Secret) deviceID {
 
 type deviceKey struct{}
 
-// WithDevice tells [Service.AttemptCode] the device cookie of the browser that it works for.
+// WithDevice tells [Service.AttemptCode] and [Service.CheckPassword] the device cookie of the browser that it works for.
 func WithDevice(ctx context.Context, cookie gatehouse.Secret) context.Context {
 	return context.WithValue(ctx, deviceKey{}, cookie)
 }
@@ -46,7 +46,7 @@ func (s *Service) SignedIn(ctx context.Context, p *gatehouse.Principal, cookie g
 			s.cfg.Logger.WarnContext(ctx, "whose device it is cannot be looked up; it stays unknown", "realm", p.Realm, "user", p.ID, "cause", err)
 			return
 		}
-		name, since = u.Username, u.PasswordAt
+		name, since = u.Username, u.knownSince()
 	}
 	_, account := s.account(p.Realm, name)
 	accounts := []accountID{account}
@@ -83,7 +83,7 @@ func (t *Throttle) know(ctx context.Context, pair pairKey, since time.Time) {
 // device cookie, on any node. Where the store cannot be asked, it is no.
 func (s *Service) KnowsDevice(ctx context.Context, u *User, cookie gatehouse.Secret) bool {
 	_, account := s.account(u.Realm, u.Username)
-	return s.cfg.Throttle.knowsDevice(ctx, pairKey{account: account, device: s.cfg.Throttle.device(account, cookie)}, u.PasswordAt)
+	return s.cfg.Throttle.knowsDevice(ctx, pairKey{account: account, device: s.cfg.Throttle.device(account, cookie)}, u.knownSince())
 }
 
 func (t *Throttle) knowsDevice(ctx context.Context, pair pairKey, since time.Time) (known bool) {

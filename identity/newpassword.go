@@ -77,10 +77,10 @@ func (e problemsError) Error() string {
 }
 
 // CheckPassword verifies the current password of u, as a log-in from the address
-// in ctx would be: with throttle and event. Errors: those of
+// in ctx, in the browser of [WithDevice], would be: with throttle and event. Errors: those of
 // [Service.VerifyPassword].
 func (s *Service) CheckPassword(ctx context.Context, u User, password gatehouse.Secret) error {
-	got, err := s.VerifyPassword(ctx, Attempt{Realm: u.Realm, Username: u.Username, Password: password, Address: gatehouse.AddressFrom(ctx)})
+	got, err := s.VerifyPassword(ctx, Attempt{Realm: u.Realm, Username: u.Username, Password: password, Address: gatehouse.AddressFrom(ctx), Device: deviceFrom(ctx)})
 	if err == nil && got.ID != u.ID {
 		return credential.ErrInvalidCredentials
 	}

@@ -38,6 +38,8 @@ type User struct {
 	SecondFactor bool
 	// TermsVersion is the version of the realm's terms that the person has accepted; "" for none.
 	TermsVersion string
+	// DevicesSince is when lost factors were replaced: browsers in which the account was known before are not known any more.
+	DevicesSince time.Time
 	CreatedAt    time.Time
 	UpdatedAt    time.Time
 	Version      int64
@@ -60,6 +62,15 @@ func (u *User) Owes(p *gatehouse.Principal, s gatehouse.RealmSettings) error {
 		return gatehouse.ErrNoSecondFactor
 	}
 	return nil
+}
+
+// knownSince is from when on a browser, or a network, of a sign-in of u counts as known: whoever has the password of before, or the
+// device that was lost, is a stranger.
+func (u *User) knownSince() time.Time {
+	if u.DevicesSince.After(u.PasswordAt) {
+		return u.DevicesSince
+	}
+	return u.PasswordAt
 }
 
 // share lets u hold the one copy, which text returns, of each text that it has in common

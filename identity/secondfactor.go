@@ -26,7 +26,7 @@ func (s *Service) AttemptCode(ctx context.Context, realm, userID string, check f
 		// Who cannot be looked up has no device and no network that count: nothing is known since now.
 		from.since = s.cfg.Now()
 		if u, err := s.cfg.Subjects.User(ctx, realm, userID); err == nil {
-			from.since = u.PasswordAt
+			from.since = u.knownSince()
 		}
 	}
 	ticket, err := s.cfg.Throttle.begin(ctx, from)

@@ -109,7 +109,7 @@ type Attempt struct {
 func (s *Service) caller(a Attempt, account accountID, u *User) caller {
 	c := caller{realm: a.Realm, account: account, network: network(a.Address), device: s.cfg.Throttle.device(account, a.Device)}
 	if u != nil {
-		c.since = u.PasswordAt
+		c.since = u.knownSince()
 	}
 	return c
 }

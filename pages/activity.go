@@ -117,7 +117,7 @@ var deedKinds = [...]string{
 	"passkey.add", "passkey.update", "passkey.remove", "passkey.use", "passkey.failure", "passkey.cloned",
 	"provider.link", "provider.unlink",
 	"key.create", "key.update", "key.rotate", "key.revoke", "key.leaked",
-	"user.create", "user.update", "user.password", "user.reset_link", "user.email_link", "user.email", "user.register_link", "user.terms", "user.revoke", "user.panic",
+	"user.create", "user.update", "user.password", "user.reset_link", "user.factors_link", "user.factors", "user.email_link", "user.email", "user.register_link", "user.terms", "user.revoke", "user.panic",
 }
 
 func (v *visit) deed(d Deed, devices map[string]string) (row deedRow, err error) {

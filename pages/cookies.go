@@ -23,6 +23,8 @@ const (
 	cookieDevice     = "gatehouse-device-"
 	cookieHalfDone   = "gatehouse-signin-"     // of a sign-in that waits for a code
 	cookieReset      = "gatehouse-reset-"      // the text of a link, on its way from the address to the form
+	cookieLost       = "gatehouse-lost-"       // the same of a link by which lost factors are replaced
+	cookieReplace    = "gatehouse-replace-"    // of who came by that and proved the password
 	cookieAddress    = "gatehouse-address-"    // the same of a link that verifies an address
 	cookieInvitation = "gatehouse-invitation-" // the same of an invitation
 	cookieSetup      = "gatehouse-setup"       // the secret of the first start, while something else in the form is mended

@@ -20,6 +20,7 @@ const withRecovery = "recovery"
 type factorView struct {
 	frame
 	Action, Other, Again string // Other has the other choice, Again begins anew
+	Lost                 string // for who has none of them any more
 	Form                 string // the token of the form
 	Return               string // where to go afterwards: a path of this server, or ""
 	With                 string // "", or withRecovery
@@ -94,7 +95,7 @@ func (v *visit) askCode(status int, view factorView) (err error) {
 	}
 	v.leadsTo(view.Return)
 	view.Action, view.Form = v.to(pageFactor), v.token(pageFactor)
-	view.Other, view.Again = v.toFactor(view.Return, other), v.to(SignIn)+query(view.Return, "")
+	view.Other, view.Again, view.Lost = v.toFactor(view.Return, other), v.to(SignIn)+query(view.Return, ""), v.to(pageLost)
 	if view.Passkey != "" {
 		view.run(v.w.Header(), v.script())
 	}

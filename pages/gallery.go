@@ -25,6 +25,8 @@ func gallery() []exhibit {
 		{"enrol", enrolStates()},
 		{"recover", recoverStates()},
 		{"newpassword", newPasswordStates()},
+		{"lost", lostStates()},
+		{"replace", replaceStates()},
 		{"register", registerStates()},
 		{"email", emailStates()},
 		{"verify", verifyStates()},

@@ -108,11 +108,13 @@ type Config struct {
 	HandOvers HandOvers // may be nil
 	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
 	// Nil, both: there are none here.
-	Passkeys    Passkeys
-	OwnKeys     OwnPasskeys
-	Resets      Resets
-	Addresses   Addresses
-	Invitations Invitations
+	Passkeys Passkeys
+	OwnKeys  OwnPasskeys
+	Resets   Resets
+	// Replacements replaces lost second factors.
+	Replacements Replacements
+	Addresses    Addresses
+	Invitations  Invitations
 	// First makes the first administrator.
 	First First
 	// Providers signs people in by accounts elsewhere.
@@ -148,8 +150,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, addresses, invitations, mail, realms, limits, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, replacements, addresses, invitations, mail, realms, limits, proxies and clock are required")
 	}
 	if c.Providers == nil || c.First == nil {
 		return nil, errors.New("pages: providers and the first administrator are required")
@@ -187,6 +189,12 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+"/recover/new", h.page((*visit).newPassword))
 		mux.Handle("POST "+prefix+"/recover/new", h.page((*visit).newPasswordSent))
 		mux.Handle("GET "+prefix+"/recover/done", h.page((*visit).recovered))
+		mux.Handle("GET "+prefix+pageLost, h.page((*visit).lost))
+		mux.Handle("GET "+prefix+LostFactors, h.page((*visit).lostLink))
+		mux.Handle("POST "+prefix+LostFactors, h.page((*visit).lostSent))
+		mux.Handle("GET "+prefix+LostFactors+"/done", h.page((*visit).replaced))
+		mux.Handle("GET "+prefix+pageReplace, h.page((*visit).replace))
+		mux.Handle("POST "+prefix+pageReplace, h.page((*visit).replaceSent))
 		mux.Handle("GET "+prefix+Register, h.page((*visit).register))
 		mux.Handle("POST "+prefix+Register, h.page((*visit).registerSent))
 		mux.Handle("GET "+prefix+Register+"/done", h.page((*visit).registered))

@@ -31,6 +31,7 @@ func (h *Handler) registerPasskeys(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+pageFactorPasskey, h.page((*visit).askSecondPasskey))
 		mux.Handle("POST "+prefix+pageFactorPasskey, h.page((*visit).secondPasskeySent))
 		mux.Handle("GET "+prefix+pageEnrolPasskey, h.page((*visit).offerFirstPasskey))
+		mux.Handle("GET "+prefix+pageReplacePasskey, h.page((*visit).offerReplacement))
 		mux.Handle("GET "+prefix+pagePasskeys, h.page((*visit).passkeys))
 		mux.Handle("POST "+prefix+pagePasskeys, h.page((*visit).passkeysSent))
 		mux.Handle("GET "+prefix+pageNewPasskey, h.page((*visit).offerPasskey))

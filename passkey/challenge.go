@@ -29,6 +29,7 @@ const (
 	toAdd    = "add"
 	toProve  = "second factor"
 	toBegin  = "first of an account"
+	toStead  = "in the place of lost ones"
 )
 
 // asked is to whom a question was put.

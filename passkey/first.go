@@ -15,8 +15,8 @@ type FirstWriter interface {
 	PutOnce(ctx context.Context, v once.Record) error
 }
 
-// First is the passkey of somebody whose account is made together with it: an account that waited for its only way in
-// could be left without one.
+// First is a passkey that is stored with something else or not at all: with the account that is made together with it, which could
+// be left without its only way in; or with the end of the lost ones in whose place it comes.
 type First struct {
 	s         *Service
 	who       *gatehouse.Principal
@@ -27,10 +27,20 @@ type First struct {
 // OfferFirst is the offer to make a passkey for who, whose account is not there yet; title is what the realm is known by.
 // What answers it counts for [Service.First] and for nothing else.
 func (s *Service) OfferFirst(who *gatehouse.Principal, title string, browser []byte) (Offer, error) {
+	return s.offerAlone(asked{toBegin, who.Realm, who.ID, browser}, who.Name, title)
+}
+
+// OfferInstead is the offer to make a passkey in the place of lost factors of who. What answers it counts for [Service.Instead] and
+// for nothing else.
+func (s *Service) OfferInstead(who *gatehouse.Principal, title string, browser []byte) (Offer, error) {
+	return s.offerAlone(asked{toStead, who.Realm, who.ID, browser}, who.Name, title)
+}
+
+func (s *Service) offerAlone(to asked, name, title string) (Offer, error) {
 	if !s.On() {
 		return Offer{}, ErrRefused
 	}
-	return s.offer(asked{toBegin, who.Realm, who.ID, browser}, who.Name, title), nil
+	return s.offer(to, name, title), nil
 }
 
 // First is the passkey that answers an offer of [Service.OfferFirst] to who, which [First.Store] stores, under a name of at
@@ -38,6 +48,15 @@ func (s *Service) OfferFirst(who *gatehouse.Principal, title string, browser []b
 //
 // Errors: passkey_name_invalid, passkey_refused.
 func (s *Service) First(ctx context.Context, who *gatehouse.Principal, name string, browser, answer []byte) (*First, error) {
+	return s.alone(ctx, who, asked{toBegin, who.Realm, who.ID, browser}, name, answer)
+}
+
+// Instead is the passkey that answers an offer of [Service.OfferInstead] to who, as [Service.First] returns it.
+func (s *Service) Instead(ctx context.Context, who *gatehouse.Principal, name string, browser, answer []byte) (*First, error) {
+	return s.alone(ctx, who, asked{toStead, who.Realm, who.ID, browser}, name, answer)
+}
+
+func (s *Service) alone(ctx context.Context, who *gatehouse.Principal, to asked, name string, answer []byte) (*First, error) {
 	name, ok := validName(name)
 	if !ok {
 		return nil, errName
@@ -45,7 +64,7 @@ func (s *Service) First(ctx context.Context, who *gatehouse.Principal, name stri
 	if !s.On() {
 		return nil, ErrRefused
 	}
-	p, challenge, err := s.made(asked{toBegin, who.Realm, who.ID, browser}, name, answer)
+	p, challenge, err := s.made(to, name, answer)
 	if err != nil {
 		return nil, s.refused(ctx, who.Realm, "", err)
 	}

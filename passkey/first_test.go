@@ -48,6 +48,9 @@ func TestFirst(t *testing.T) {
 	if _, err := h.Add(t.Context(), who, gatehouse.Subject{ID: who.ID, Kind: who.Kind}, "key", tab, right); gatehouse.CodeOf(err) != "passkey_refused" {
 		t.Errorf("added to an account that is there: %v", err)
 	}
+	if _, err := h.Instead(t.Context(), who, "key", tab, right); gatehouse.CodeOf(err) != "passkey_refused" {
+		t.Errorf("in the place of lost ones: %v", err)
+	}
 	f, code := first(who, "key", tab, right)
 	if code != "" {
 		t.Fatal(code)

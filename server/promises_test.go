@@ -271,7 +271,20 @@ func (h *house) factors(t *testing.T, key string) {
 	for range 25 { // wrong, until they are not even looked at
 		h.call("POST", h.s.AuthURL()+own+"/totp", user, proof("guess"))
 	}
-	h.want("removed", "POST", strings.Replace(app, "/me/", "/cas/", 1)+"/remove", key, "", 204)
+	link, _ := h.want("a link to replace them", "POST", "/admin/v1/realms/main/users/cas/factors/reset-link", key, "", 200)["link"].(string)
+	_, link, _ = strings.Cut(link, "code=")
+	browser := []byte("some browser")
+	text, err := h.s.admin.Users.ProveFactorsLink(t.Context(), gatehouse.MainRealm, gatehouse.Secret(link), housePassword, browser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, err := h.s.admin.Users.Replacing(t.Context(), gatehouse.MainRealm, text, browser)
+	if err == nil {
+		_, err = h.s.admin.Users.ReplaceByApp(t.Context(), gatehouse.MainRealm, text, browser, gatehouse.Secret(testtotp.Code(shown.Text.Reveal(), time.Now())))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // passkeys has somebody add a passkey, name it, sign in by it and by a copy, fail, and remove it.

@@ -58,7 +58,7 @@ func (s *Server) links() users.Links {
 	to := func(page string) func(realm string) string {
 		return func(realm string) string { return s.realmIssuer(realm) + page }
 	}
-	return users.Links{Find: s.db.Once, Box: s.box, NewPassword: to(pages.NewPassword), Verify: to(pages.VerifyAddress), Register: to(pages.Register), SignIn: to(pages.SignIn)}
+	return users.Links{Find: s.db.Once, Box: s.box, NewPassword: to(pages.NewPassword), NewFactor: to(pages.LostFactors), Verify: to(pages.VerifyAddress), Register: to(pages.Register), SignIn: to(pages.SignIn)}
 }
 
 // wireBootstrap makes the one-time secret while there is no administrator.

@@ -5,8 +5,10 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/factors"
+	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/pages"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 )
 
 // ownFactors has the use cases of administration change the second factors of whoever is signed in
@@ -49,4 +51,36 @@ func (o ownFactors) Remove(ctx context.Context, p *gatehouse.Principal, id strin
 func (o ownFactors) NewCodes(ctx context.Context, p *gatehouse.Principal) ([]gatehouse.Secret, error) {
 	made, err := o.of.NewCodes(ctx, p, p.Realm, self, factors.Proof{})
 	return made.Codes, err
+}
+
+// replacements replaces lost second factors of who comes by a link.
+type replacements struct {
+	users    *users.Service
+	passkeys *passkey.Service
+}
+
+func (r replacements) LinkOf(ctx context.Context, realm string, link gatehouse.Secret) (string, error) {
+	return r.users.FactorsLinkOf(ctx, realm, link)
+}
+
+func (r replacements) Prove(ctx context.Context, realm string, link, password gatehouse.Secret, browser []byte) (gatehouse.Secret, error) {
+	return r.users.ProveFactorsLink(ctx, realm, link, password, browser)
+}
+
+func (r replacements) Waits(ctx context.Context, realm string, text gatehouse.Secret, browser []byte) (*gatehouse.Principal, factor.Shown, error) {
+	return r.users.Replacing(ctx, realm, text, browser)
+}
+
+func (r replacements) ByApp(ctx context.Context, realm string, text gatehouse.Secret, browser []byte, code gatehouse.Secret) ([]gatehouse.Secret, error) {
+	return r.users.ReplaceByApp(ctx, realm, text, browser, code)
+}
+
+func (r replacements) ByPasskey(ctx context.Context, realm string, text gatehouse.Secret, browser []byte, name string, answer []byte) error {
+	return r.users.ReplaceByPasskey(ctx, realm, text, browser, func(ctx context.Context, who *gatehouse.Principal) (*passkey.First, error) {
+		return r.passkeys.Instead(ctx, who, name, browser, answer)
+	})
+}
+
+func (r replacements) Offer(who *gatehouse.Principal, title string, browser []byte) (passkey.Offer, error) {
+	return r.passkeys.OfferInstead(who, title, browser)
 }

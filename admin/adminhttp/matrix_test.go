@@ -18,7 +18,7 @@ var may = map[string]string{
 	"list-realms": "aou", "create-realm": "a", "get-realm": "aour", "update-realm": "ar",
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
-	"set-password": "aor", "send-reset-link": "aor", "send-address-link": "aor", "list-invitations": "aour", "invite": "aor", "revoke-invitation": "aor", "list-user-grants": "aour", "list-sessions": "aour", "end-session": "aor", "end-sessions": "aor", "revoke-user": "aor", "panic-user": "aor", "panic-key": "aor", "panic-client": "aor", "panic-realm": "a",
+	"set-password": "aor", "send-reset-link": "aor", "send-factors-link": "aor", "send-address-link": "aor", "list-invitations": "aour", "invite": "aor", "revoke-invitation": "aor", "list-user-grants": "aour", "list-sessions": "aour", "end-session": "aor", "end-sessions": "aor", "revoke-user": "aor", "panic-user": "aor", "panic-key": "aor", "panic-client": "aor", "panic-realm": "a",
 	"list-factors": "aour", "begin-totp": "", "confirm-totp": "", "rename-factor": "", "remove-factor": "aor", "new-recovery-codes": "", "list-passkeys": "aour", "remove-passkey": "aor", "list-providers": "aour", "set-provider-secret": "ar",
 	"list-keys": "aour", "create-key": "ar", "import-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
 	"list-roles": "aour", "get-role": "aour", "put-role": "ar", "delete-role": "ar",

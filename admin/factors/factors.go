@@ -10,11 +10,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
-	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
-	"github.com/gatehouse-auth/gatehouse/internal/qr"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
@@ -71,8 +69,7 @@ func (s *Service) BeginTOTP(ctx context.Context, actor *gatehouse.Principal, rea
 	if err != nil {
 		return BegunTOTP{}, err
 	}
-	uri := credential.TOTPURI(issuer(rl), u.Username, secret)
-	image, err := qr.SVG(uri)
+	shown, err := factor.Show(rl, u.Username, secret)
 	if err != nil {
 		return BegunTOTP{}, err
 	}
@@ -92,16 +89,7 @@ func (s *Service) BeginTOTP(ctx context.Context, actor *gatehouse.Principal, rea
 	if err != nil {
 		return BegunTOTP{}, err
 	}
-	return BegunTOTP{Factor: view(app), Secret: gatehouse.Secret(credential.TOTPText(secret)), URI: gatehouse.Secret(uri),
-		QR: gatehouse.Secret(image), Until: now.Add(factor.EnrolFor)}, nil
-}
-
-// issuer is what an app shows above the account. The title that the first realm is made with says nothing to anybody.
-func issuer(rl gatehouse.Realm) string {
-	if rl.Name == gatehouse.MainRealm && (rl.Title == "" || rl.Title == "Main") {
-		return "Gatehouse"
-	}
-	return cmp.Or(rl.Title, rl.Name)
+	return BegunTOTP{Factor: view(app), Secret: shown.Text, URI: shown.URI, QR: shown.QR, Until: now.Add(factor.EnrolFor)}, nil
 }
 
 // ConfirmTOTP makes an app count that shows a right code. With the first one come recovery

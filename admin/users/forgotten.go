@@ -42,10 +42,10 @@ type Links struct {
 	// Find reads what can be used once without using it.
 	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
 	Box  *seal.Box
-	// NewPassword, Verify and Register are the addresses of the pages that take a new password, that verify
-	// an address, and that make an account, of a realm, and SignIn is where somebody signs in. The text of the link is put behind it: from configuration alone, so that
+	// NewPassword, NewFactor, Verify and Register are the addresses of the pages that take a new password, that replace lost
+	// factors, that verify an address, and that make an account, of a realm, and SignIn is where somebody signs in. The text of the link is put behind it: from configuration alone, so that
 	// no caller names the host.
-	NewPassword, Verify, Register, SignIn func(realm string) string
+	NewPassword, NewFactor, Verify, Register, SignIn func(realm string) string
 }
 
 // OnceWriter keeps what can be used once, and uses it.

@@ -64,6 +64,11 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.Out[ResetStarted], error) {
 			return adminhttp.Answer(s.StartReset(ctx, actor, in.Realm, in.User, adminhttp.Given(in.Body)))
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/factors/reset-link", ID: "send-factors-link", Tag: "factors", Conflicts: true,
+		Summary: "Have a person who has lost every second factor replace them by a link, which is sent, or answered where there is nowhere to send it; the password is asked for"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.Out[ResetStarted], error) {
+			return adminhttp.Answer(s.StartFactorsReset(ctx, actor, in.Realm, in.User))
+		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/realms/{realm}/users/{user}/email/link", ID: "send-address-link", Tag: "users", Conflicts: true,
 		Summary: "Send a link to the e-mail address of an account, by which it is verified"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.None, error) {

@@ -60,7 +60,7 @@ func (r Recovery) Administrator(ctx context.Context, username string) (Recovered
 			_, _, logins := s.endLogins(ctx, tx, nil, u, now)
 			_, keys := s.endKeys(ctx, tx, nil, u, now)
 			_, _, ways := s.endWaysIn(ctx, tx, nil, u, now)
-			if err = errors.Join(logins, keys, ways, s.endFactors(ctx, tx, u)); err == nil {
+			if err = errors.Join(logins, keys, ways, s.endFactors(ctx, tx, nil, u)); err == nil {
 				u.Disabled, u.PasswordHash, u.SecondFactor, u.UpdatedAt = false, "", false, now
 				if !slices.Contains(u.Roles, policy.RoleAdmin) {
 					u.Roles = append(slices.Clone(u.Roles), policy.RoleAdmin)
@@ -91,7 +91,7 @@ func (r Recovery) Administrator(ctx context.Context, username string) (Recovered
 }
 
 // endFactors removes every second factor of u: an app may be lost, or somebody else's.
-func (s *Service) endFactors(ctx context.Context, tx Tx, u identity.User) error {
+func (s *Service) endFactors(ctx context.Context, tx Tx, actor *gatehouse.Principal, u identity.User) error {
 	list, err := tx.Factors(ctx, u.Realm, u.ID)
 	if err != nil {
 		return err
@@ -100,9 +100,12 @@ func (s *Service) endFactors(ctx context.Context, tx Tx, u identity.User) error 
 		if err := tx.DeleteFactor(ctx, u.Realm, u.ID, f.ID); err != nil {
 			return err
 		}
-		e := s.k.Event(ctx, nil, u.Realm, audit.KindFactorRemove, "user", u.ID)
+		e := s.k.Event(ctx, actor, u.Realm, audit.KindFactorRemove, "user", u.ID)
 		e.Detail = kernel.Changes(e.Detail)
 		e.Detail["factor"], e.Detail["kind"] = f.ID, string(f.Kind)
+		if f.Name != "" {
+			e.Detail["name"] = f.Name
+		}
 		if err := tx.AppendEvents(ctx, e); err != nil {
 			return err
 		}

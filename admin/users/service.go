@@ -29,7 +29,8 @@ type Config struct {
 	Passwords  Passwords
 	Mail       Notices
 	Links      Links
-	KeyPrefix  string // of the first administrator's API key
+	Vault      factor.Vault // seals what a new app shares
+	KeyPrefix  string       // of the first administrator's API key
 	// BootstrapKey is what the one-time secrets of first starts are made with: 32 random
 	// bytes or more, the same on all nodes and over restarts.
 	BootstrapKey []byte
@@ -82,15 +83,17 @@ type KeyWriter interface {
 	UpdateKey(ctx context.Context, k credential.Key) error
 }
 
-// FactorRemover takes the second factors of a user away.
-type FactorRemover interface {
+// FactorWriter takes the second factors of a user away, and adds one in the place of lost ones.
+type FactorWriter interface {
 	factor.Reader
+	InsertFactor(ctx context.Context, f factor.Factor) error
 	DeleteFactor(ctx context.Context, realm, userID, id string) error
 }
 
-// WaysIn ends what lets a user in beside the password.
+// WaysIn ends what lets a user in beside the password, and adds a passkey in the place of lost ones.
 type WaysIn interface {
 	passkey.Reader
+	InsertPasskey(ctx context.Context, p passkey.Passkey) error
 	DeletePasskey(ctx context.Context, realm, userID, id string) error
 	// EndProviderLinks has the links of a user with accounts elsewhere open nothing any more. They stay:
 	// who is known by one must not be made another account.
@@ -107,7 +110,7 @@ type Tx struct {
 	RoleReader
 	Logins
 	KeyWriter
-	FactorRemover
+	FactorWriter
 	WaysIn
 	OnceWriter
 	mail.Outgoing

@@ -99,7 +99,7 @@ type ResetOrder struct {
 	End bool `json:"end,omitempty" doc:"The password of now ends at once, and every login with it, not only when another one is set"`
 }
 
-// ResetStarted says where the link to set a new password went.
+// ResetStarted says where a link went: to set a new password, or to replace lost second factors.
 type ResetStarted struct {
 	Sent      bool             `json:"sent" doc:"To the e-mail address of the account"`
 	Link      gatehouse.Secret `json:"link,omitempty" doc:"Shown this once, where no mail is sent or the account has no address; it works once"`

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
@@ -16,6 +18,31 @@ func (a *app) userFactors() *cobra.Command {
 			}
 			return a.done("factor %s of %s is removed", args[1], args[0])
 		}},
+		a.resetFactors(),
 	)
 	return c
+}
+
+func (a *app) resetFactors() *cobra.Command {
+	return &cobra.Command{
+		Use:   "reset USER",
+		Short: "Have a user who has lost every second factor replace them by a link and the password: sent to the user, or shown once where there is no address to send it to",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			var out object
+			if err := a.post(c.Context(), a.realmPath("users", args[0], "factors", "reset-link"), object{}, &out); err != nil {
+				return err
+			}
+			link, _ := out["link"].(string)
+			if link == "" {
+				return a.done("a link to replace the second factors is on its way to %s; those of now count until then", args[0])
+			}
+			if a.json {
+				return a.printJSON(out)
+			}
+			fmt.Fprintf(a.out, "\n%s\n\n", printable(link))
+			fmt.Fprintf(a.errOut, "Hand this link to %s now: with it and the password the second factors are replaced, once, within the hour; those of now count until then.\n", printable(args[0]))
+			return nil
+		},
+	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,5 +72,12 @@ func TestLoginWithACode(t *testing.T) {
 		if g.EndedAt.IsZero() {
 			t.Errorf("a login is left: %+v", grants)
 		}
+	}
+	token := filepath.Join(home, "root.key")
+	if err := os.WriteFile(token, []byte(demo.AdminToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if status, said := gate("", "--token-file", token, "user", "factors", "reset", "bob"); status != 0 || !strings.Contains(said, demo.Issuer+"/recover/factors?code=") {
+		t.Errorf("the link to replace them: %d %s", status, said)
 	}
 }

@@ -26,6 +26,8 @@ const (
 	KindPasswordReset   Kind = "password_reset"   // ended by an administrator: a link to set another one
 	KindResetLink       Kind = "reset_link"       // somebody says that he has forgotten the password
 	KindResetSent       Kind = "reset_link_by"    // the same, by an administrator
+	KindFactorsLink     Kind = "factors_link_by"  // an administrator lets the person replace lost factors
+	KindFactorsReplaced Kind = "factors_replaced" // that was done
 	KindAddressLink     Kind = "address_link"     // whoever reads it has the address
 	KindAddressAsked    Kind = "address_asked"    // to the address of now: another one waits to be verified
 	KindAddressChanged  Kind = "address_changed"  // to both

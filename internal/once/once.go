@@ -53,6 +53,14 @@ const KindHandOver Kind = "hand-over"
 // what the link has, the value whose password it is, sealed.
 const KindReset Kind = "reset"
 
+// KindFactorsLink is for links by which lost second factors are replaced (admin/users): the key is the hash of
+// what the link has, the value whose factors they are, sealed.
+const KindFactorsLink Kind = "factors link"
+
+// KindReplacing is for people who came by such a link and proved the password: the key is the hash of what the
+// browser has, the value whose new factor it waits for, sealed.
+const KindReplacing Kind = "replacing factors"
+
 // KindAddress is for links by which an e-mail address is verified (admin/users): the key is the
 // hash of what the link has, the value whose address it is, sealed.
 const KindAddress Kind = "address"

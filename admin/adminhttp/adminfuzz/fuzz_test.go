@@ -111,7 +111,7 @@ func api(f *testing.F) http.Handler {
 			return policy.Explanation{}, nil
 		},
 		Prepare:   func(string, authz.Candidate) (*authz.Prepared, error) { return nil, gatehouse.Unavailable },
-		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Providers: noProviders{}, Vault: factor.Vault{Box: &seal.Box{}}, Links: users.Links{Find: noOnce, Box: &seal.Box{}, NewPassword: nowhere, Verify: nowhere, Register: nowhere, SignIn: nowhere}, Mail: &mail.Queue{}, Signing: noRing{},
+		Passwords: noHash{}, Codes: noCodes{}, Passkeys: noPasskeys{}, Providers: noProviders{}, Vault: factor.Vault{Box: &seal.Box{}}, Links: users.Links{Find: noOnce, Box: &seal.Box{}, NewPassword: nowhere, NewFactor: nowhere, Verify: nowhere, Register: nowhere, SignIn: nowhere}, Mail: &mail.Queue{}, Signing: noRing{},
 		Sessions: noLife{}, Revoked: func(revocation.Ref) (bool, string) { return false, "" },
 		EndGrant: func(context.Context, string, string, string) (bool, error) { return false, gatehouse.NotFound },
 		Verify: func(context.Context, string, gatehouse.Secret) (*gatehouse.Principal, error) {
