@@ -1,25 +1,21 @@
 package server_test
 
 import (
-	"crypto/rand"
 	"fmt"
 	"math"
-	randv2 "math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 // TestTimesTellNothing: who guesses names and takes the time of each answer does not
-// learn which accounts exist, at any door that takes passwords. A thousand tries with
-// names that exist and a thousand with names that do not, in turn, are held against
-// each other by the test of Kolmogorov and Smirnov; a third thousand, of names that do
-// not exist and a millisecond late, shows in the same run that the test would have seen
-// a millisecond. It says nothing on a machine that does other work.
+// learn which accounts exist, at any door that takes passwords, or that writes to the person
+// of a name or an address. A thousand tries with names that exist and a thousand with names
+// that do not, in turn, are held against each other by the test of Kolmogorov and Smirnov; a
+// third thousand, of names that do not exist and a millisecond late, shows in the same run
+// that the test would have seen a millisecond. It says nothing on a machine that does other
+// work.
 //
 // ASVS: 6.3.8
 func TestTimesTellNothing(t *testing.T) {
@@ -27,60 +23,49 @@ func TestTimesTellNothing(t *testing.T) {
 		t.Skip("GATEHOUSE_TEST_LONG is not set: `make enumeration` sets it")
 	}
 	const (
-		tries = 1000
-		fits  = 18 // failures of one account that cost it no wait
-		late  = time.Millisecond
+		tries   = 1000
+		fits    = 18 // failures of one account that cost it no wait
+		written = 250
 	)
-	clock := new(stepped)
-	d, err := server.StartDemo(t.Context(), server.DemoConfig{Data: filepath.Join(t.TempDir(), "demo"), Listen: "127.0.0.1:0", Gateway: "127.0.0.1:0",
-		Log: server.LogConfig{Level: "error", Format: "text"}}.WithClock(clock.now))
-	if err != nil {
-		t.Fatal(err)
+	g := newGuessed(t)
+	var known []string
+	for i := range (tries + fits - 1) / fits * 3 {
+		known = append(known, g.account(t, fmt.Sprintf("reader%06d", 2*i)))
 	}
-	t.Cleanup(func() { d.Close(t.Context()) })
-	doors := []struct{ name, method, url string }{{"POST /tokens", "POST", d.Issuer + "/tokens"}, {"Basic at the gateway", "GET", d.Gateway + "/private"}}
-	var known, unknown []string
-	for i := range len(doors) * (tries + fits - 1) / fits {
-		known, unknown = append(known, fmt.Sprintf("reader%06d", 2*i)), append(unknown, fmt.Sprintf("reader%06d", 2*i+1))
-		call(t, "POST", d.Issuer+"/admin/v1/realms/main/users", "bearer", d.AdminToken,
-			"body", `{"username":"`+known[i]+`","password":"`+rand.Text()+`"}`).want(t, "a user", 201)
-		if t.Failed() {
-			return
-		}
+	var people []string
+	for i := range written {
+		people = append(people, g.account(t, fmt.Sprintf("writer%06d", i)))
 	}
-	turn := randv2.New(randv2.NewPCG(1, 2))
-	n := 0
-	for at, door := range doors {
-		var all []try
-		for i := range tries {
+	g.open(t)
+	for at, d := range g.passwordDoors() {
+		d.names = func(i int) [3]string {
 			account := (at*tries + i) / fits
-			names := []string{known[account], unknown[account], "l" + unknown[account]}
-			for _, kind := range turn.Perm(len(names)) {
-				n++
-				clock.step(time.Second) // room in the bucket of all strangers
-				address := fmt.Sprintf("10.%d.%d.1", n>>8, n&255)
-				begun := time.Now()
-				a := call(t, door.method, door.url, "basic", names[kind]+":wrong password for anybody", "X-Forwarded-For", address, "X-Forwarded-Proto", "https")
-				if a.status != 401 {
-					t.Fatalf("%s, %s, try %d: %d %s", door.name, names[kind], i, a.status, a.body)
-				}
-				if kind == 2 {
-					for answered := time.Now(); time.Since(answered) < late; { // busy, as a server would be
-					}
-				}
-				all = append(all, try{kind, time.Since(begun)})
-			}
+			return [3]string{known[account], fmt.Sprintf("reader%06d", 2*account+1), fmt.Sprintf("lreader%06d", 2*account+1)}
 		}
-		took := steady(all)
-		found, ours := smirnov(took[1], took[2]), smirnov(took[0], took[1])
-		t.Logf("%s: a distance of %.3f between names that exist and names that do not, of %.3f for a planted millisecond; one of %.3f comes by chance once in a thousand runs",
-			door.name, ours, found, smirnovBound(tries, tries))
-		if found < smirnovBound(tries, tries) {
-			t.Errorf("%s: a difference of %v was not found: the machine is too busy to say anything", door.name, late)
-		}
-		if ours >= smirnovBound(tries, tries) {
-			t.Errorf("%s: time tells which names exist", door.name)
-		}
+		t.Run(d.name, func(t *testing.T) { g.timed(t, d, tries, time.Millisecond) })
+	}
+	for _, d := range g.mailDoors(people) {
+		t.Run(d.name, func(t *testing.T) { g.timed(t, d, tries, time.Millisecond) })
+	}
+}
+
+// TestAnswersTellNothing: the pages that write to the person of a name or an address answer alike whether there is one, to the
+// byte, and at the same time as far as a few tries show; TestTimesTellNothing tries long.
+//
+// ASVS: 6.3.8
+func TestAnswersTellNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for times of answers; runs without -short")
+	}
+	const tries = 12
+	g := newGuessed(t)
+	var people []string
+	for i := range tries {
+		people = append(people, g.account(t, fmt.Sprintf("writer%06d", i)))
+	}
+	g.open(t)
+	for _, d := range g.mailDoors(people) {
+		t.Run(d.name, func(t *testing.T) { g.timed(t, d, tries, 100*time.Millisecond) })
 	}
 }
 
