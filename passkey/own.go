@@ -159,6 +159,10 @@ func (s *Service) add(ctx context.Context, tx Tx, who *gatehouse.Principal, p Pa
 	if len(list) >= MaxPasskeys {
 		return errMany
 	}
+	// Whoever adds a first factor by the password alone, in the middle of a sign-in, is late when the owner has added one meanwhile.
+	if !s.Fresh(who, u.Subject()) || who.Scheme != gatehouse.SchemeSession && len(list) > 0 {
+		return gatehouse.ErrSignInAgain
+	}
 	if err := s.spend(ctx, tx, challenge); err != nil {
 		return err
 	}

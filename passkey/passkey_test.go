@@ -89,7 +89,7 @@ func (h *house) fill() {
 
 // person has just signed in.
 func (h *house) person(realm, id string) (*gatehouse.Principal, gatehouse.Subject) {
-	return &gatehouse.Principal{Realm: realm, ID: id, Kind: gatehouse.KindUser, AuthTime: h.now, ACR: gatehouse.AAL1},
+	return &gatehouse.Principal{Realm: realm, ID: id, Kind: gatehouse.KindUser, Scheme: gatehouse.SchemeSession, AuthTime: h.now, ACR: gatehouse.AAL1},
 		gatehouse.Subject{ID: id, Kind: gatehouse.KindUser, Name: strings.TrimPrefix(id, "usr_")}
 }
 

@@ -3,10 +3,13 @@ package server
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testpasskey"
+	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
 )
 
 // TestAdministratorsEnrol: in a new installation whoever administers must have a second factor. The first administrator, who chose a
@@ -59,6 +62,12 @@ func TestAdministratorsEnrol(t *testing.T) {
 		return v.send("/signin/factor", "/signin/enrol", url.Values{"do": {"passkey"}, "answer": {answer}, "return": {"/account/passkeys"}})
 	}
 	late := made(thief)
+	_, page = thief.send("/signin/factor", "/signin/enrol", url.Values{"do": {"add"}})
+	begun, of := appSecret.FindStringSubmatch(page), regexp.MustCompile(`name="factor" value="([^"]+)"`).FindStringSubmatch(page)
+	if begun == nil || of == nil {
+		t.Fatalf("no app was begun: %s", page)
+	}
+	code := testtotp.Code(strings.ReplaceAll(begun[1], " ", ""), time.Now())
 	if status, page := enrol(root, "{}"); status != 422 || !strings.Contains(page, `id="passkey-error"`) {
 		t.Errorf("no answer: %d %s", status, page)
 	}
@@ -75,10 +84,14 @@ func TestAdministratorsEnrol(t *testing.T) {
 	if text := fmt.Sprint(list); !strings.Contains(text, "amr:[pwd pop user mfa]") || !strings.Contains(text, "acr:aal2") {
 		t.Errorf("the session says %s", text)
 	}
-	for what, in := range map[string]url.Values{"a passkey": {"do": {"passkey"}, "answer": {late}}, "an app": {"do": {"add"}}} {
+	for what, in := range map[string]url.Values{"a passkey": {"do": {"passkey"}, "answer": {late}}, "an app": {"do": {"add"}},
+		"an app that was begun before": {"do": {"confirm"}, "factor": {of[1]}, "code": {code}}} {
 		if status, to := thief.send("/signin/factor", "/signin/enrol", in); status != 303 || to != "/signin" {
 			t.Errorf("%s, by who began by the password before: %d %s", what, status, to)
 		}
+	}
+	if u := h.want("root", "GET", "/admin/v1/realms/main/users/root", key, "", 200); u["second_factor"] != false {
+		t.Errorf("the app of who came by the password counts: %v", u)
 	}
 	if _, got := h.call("GET", h.s.AuthURL()+"/admin/v1/realms/main/users/root/passkeys", key, ""); strings.Count(fmt.Sprint(got), "psk_") != 1 {
 		t.Errorf("%v", got)

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
@@ -93,7 +94,7 @@ func (s *Service) BeginTOTP(ctx context.Context, actor *gatehouse.Principal, rea
 }
 
 // ConfirmTOTP makes an app count that shows a right code. With the first one come recovery
-// codes. Errors: factor_not_found, also when it waited too long or another app was confirmed
+// codes. Errors: factor_not_found, also when it waited too long, or another app was confirmed or a passkey added
 // since; input_invalid for a wrong code.
 func (s *Service) ConfirmTOTP(ctx context.Context, actor *gatehouse.Principal, realm, idOrName, factorID string, in Confirmation) (ConfirmedTOTP, error) {
 	u, err := s.own(ctx, actor, realm, idOrName)
@@ -108,6 +109,13 @@ func (s *Service) ConfirmTOTP(ctx context.Context, actor *gatehouse.Principal, r
 		if !ok || !app.Waiting(now) || slices.ContainsFunc(factor.Apps(list), func(f factor.Factor) bool { return f.ConfirmedAt.After(app.CreatedAt) }) {
 			// Whoever began before there was a factor has not proved it: he begins anew.
 			return errUnknown
+		}
+		keys, err := tx.Passkeys(ctx, realm, u.ID)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(keys, func(p passkey.Passkey) bool { return p.CreatedAt.After(app.CreatedAt) }) {
+			return errUnknown // neither has who began before there was a passkey
 		}
 		app, right, err := s.c.Vault.MatchApp(app, in.Code.Reveal(), now)
 		if err != nil {

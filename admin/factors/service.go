@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
+	"github.com/gatehouse-auth/gatehouse/passkey"
 )
 
 // Config is what a [Service] needs. Every field is required.
@@ -65,6 +66,7 @@ type Tx struct {
 	kernel.Appender
 	UserWriter
 	Writer
+	passkey.Reader
 	mail.Outgoing
 }
 
