@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 
@@ -76,7 +77,7 @@ func (a *app) userCreate() *cobra.Command {
 	var hashFile string
 	c := &cobra.Command{
 		Use:   "create USERNAME",
-		Short: "Create a user; a first password is made and shown once unless you give one",
+		Short: "Create a user, who chooses the first password by a link: sent, or shown once where there is no address to send it to",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			body, err := f.body(c)
@@ -99,22 +100,48 @@ func (a *app) userCreate() *cobra.Command {
 					return err
 				}
 				body["password"] = p.Reveal()
-			default:
-				body["generate_password"] = true
 			}
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("users"), body, &out); err != nil {
 				return err
 			}
-			return a.showSecret(out, "user", "password")
+			if service || askPassword || hashFile != "" {
+				return a.showSecret(out, "user", "password")
+			}
+			return a.firstLink(c.Context(), args[0], out)
 		},
 	}
 	f.add(c)
 	c.Flags().BoolVar(&service, "service", false, "a program: it has API keys, and no password")
-	c.Flags().BoolVar(&askPassword, "password", false, "ask for the password (or read it from standard input)")
+	c.Flags().BoolVar(&askPassword, "password", false, "ask for the password (or read it from standard input), which then two people know")
 	c.Flags().StringVar(&hashFile, "password-hash-file", "", "import an existing hash: PHC argon2id, bcrypt, scrypt or PBKDF2 (- is standard input)")
 	c.MarkFlagsMutuallyExclusive("service", "password", "password-hash-file")
 	return c
+}
+
+// firstLink has the person of a new account choose its first password: one that somebody else has seen would be theirs for
+// as long as it stays (ASVS 6.4.1).
+func (a *app) firstLink(ctx context.Context, name string, made object) error {
+	var link object
+	if err := a.call(ctx, "POST", a.realmPath("users", name, "password", "reset-link"), object{"end": false}, &link); err != nil {
+		fmt.Fprintf(a.errOut, "%s is there, and has no password yet: 'gatehouse user reset' makes the link.\n", printable(name))
+		return err
+	}
+	if a.json {
+		maps.Copy(link, made)
+		return a.printJSON(link)
+	}
+	shown, _ := made["user"].(object)
+	if err := a.show(shown); err != nil {
+		return err
+	}
+	text, _ := link["link"].(string)
+	if text == "" {
+		return a.done("a link to choose the first password is on its way to %s", name)
+	}
+	fmt.Fprintf(a.out, "\n%s\n\n", printable(text))
+	fmt.Fprintf(a.errOut, "Hand this link to %s now: whoever opens it chooses the password, once, within the hour; it cannot be shown again.\n", printable(name))
+	return nil
 }
 
 func (a *app) userSet() *cobra.Command {
