@@ -20,6 +20,8 @@ type Provider struct {
 	Scopes []string `json:"scopes,omitempty"`
 	// CreateAccounts has everybody whom the provider knows get an account at the first sign-in.
 	CreateAccounts bool `json:"create_accounts,omitempty"`
+	// Grants are the roles and groups that its claims give.
+	Grants []ClaimGrant `json:"grants,omitempty"`
 	// SecondFactorBy are the values of amr or acr in the provider's ID tokens that say that it
 	// has seen two factors. None by default: then its word counts as one.
 	SecondFactorBy []string `json:"second_factor_by,omitempty"`
@@ -29,6 +31,19 @@ type Provider struct {
 	CA string `json:"ca,omitempty"`
 	// AllowPrivateAddress lets its addresses resolve to loopback or private ones.
 	AllowPrivateAddress bool `json:"allow_private_address,omitempty"`
+}
+
+// ClaimGrant gives a role or a group to whoever has a value in a claim, from one sign-in to the next.
+type ClaimGrant struct {
+	// Claim is the name of a claim that is a text or a list of texts; with dots it is looked for inside of others, too
+	// ("realm_access.roles").
+	Claim string `json:"claim"`
+	Value string `json:"value"` // compared exactly
+	// Role and Group are what is given: one of them, or both.
+	Role  string `json:"role,omitempty"`
+	Group string `json:"group,omitempty"`
+	// Administrative lets Role be one that administers.
+	Administrative bool `json:"administrative,omitempty"`
 }
 
 // Name is what people know p by.

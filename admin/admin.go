@@ -183,7 +183,7 @@ func New(c Config) (*Service, error) {
 		return nil, err
 	}
 	k := &kernel.Kernel{Decide: c.Decide, Record: c.Record, Realms: c.Stored.Realm, Now: c.Now}
-	forRealms := realms.Config{Kernel: k, Realms: c.Stored.Realms, Signing: c.Signing,
+	forRealms := realms.Config{Kernel: k, Realms: c.Stored.Realms, Roles: c.Stored.Rules, Signing: c.Signing,
 		Run: part(c.Run, func(tx Tx) realms.Tx { return tx.Realms })}
 	forUsers := users.Config{Kernel: k, Users: c.Stored.Users, Holders: c.Stored.Holders, Passwords: c.Passwords, Mail: c.Mail, Links: c.Links, Vault: c.Vault, KeyPrefix: c.KeyPrefix, BootstrapKey: c.BootstrapKey,
 		Run:        part(c.Run, func(tx Tx) users.Tx { return tx.Users }),

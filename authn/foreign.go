@@ -33,26 +33,26 @@ func foreignPrincipal(realm string, f *gatehouse.TrustedIssuer, c *token.Claims)
 	if scopeClaim == "" {
 		scopeClaim = "scope"
 	}
-	for _, s := range texts(claim(c, scopeClaim), true) {
+	for _, s := range texts(claim(c.Lookup, scopeClaim), true) {
 		// Only Gatehouse grants "everything".
 		if s != gatehouse.ScopeAll && validScope(s) && !slices.Contains(p.Scopes, s) {
 			p.Scopes = append(p.Scopes, s)
 		}
 	}
 	if f.RolesClaim != "" {
-		for _, theirs := range texts(claim(c, f.RolesClaim), false) {
+		for _, theirs := range ClaimTexts(c.Lookup, f.RolesClaim) {
 			if ours := f.RoleMap[theirs]; ours != "" && !slices.Contains(p.Roles, ours) {
 				p.Roles = append(p.Roles, ours)
 			}
 		}
 	}
 	if f.NameClaim != "" {
-		if t := texts(claim(c, f.NameClaim), false); len(t) == 1 {
+		if t := ClaimTexts(c.Lookup, f.NameClaim); len(t) == 1 {
 			p.Name = t[0]
 		}
 	}
 	for ours, theirs := range f.AttributeClaims {
-		if v, ok := attribute(claim(c, theirs)); ok {
+		if v, ok := attribute(claim(c.Lookup, theirs)); ok {
 			if p.Attributes == nil {
 				p.Attributes = make(map[string]any, len(f.AttributeClaims))
 			}
@@ -75,17 +75,40 @@ func foreignID(issuer, subject string) string {
 	return "ext_" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:20]))
 }
 
+// ClaimTexts returns the texts that a claim is: a text, or those of a list, at most 200 of at most 1024 bytes each. of returns one
+// of the claims, nil when it is not there. Name finds it among them and, with dots, inside of them ("realm_access.roles").
+func ClaimTexts(of func(string) jsontext.Value, name string) []string {
+	return texts(claim(of, name), false)
+}
+
+// HasClaim reports whether name finds a claim as [ClaimTexts] does, whatever it is.
+func HasClaim(of func(string) jsontext.Value, name string) bool { return claim(of, name) != nil }
+
+// OuterClaims yields what the claims can be called at the top that name finds, or finds something inside of.
+func OuterClaims(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		if !yield(name) {
+			return
+		}
+		for first := range splits(name) {
+			if !yield(first) {
+				return
+			}
+		}
+	}
+}
+
 // claim finds a claim by its exact name, else, for a name with dots, inside nested
 // objects ("realm_access.roles"). A member's own name may have dots too, as client ids
 // do ("resource_access.my.client.roles"): every way to split the name is tried, and
 // when two of them lead somewhere, nothing is taken.
-func claim(c *token.Claims, name string) jsontext.Value {
-	if v := c.Lookup(name); v != nil {
+func claim(of func(string) jsontext.Value, name string) jsontext.Value {
+	if v := of(name); v != nil {
 		return v
 	}
 	var found []jsontext.Value
 	for first, rest := range splits(name) {
-		found = append(found, inside(c.Lookup(first), rest)...)
+		found = append(found, inside(of(first), rest)...)
 	}
 	if len(found) != 1 {
 		return nil

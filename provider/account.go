@@ -43,6 +43,10 @@ func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehous
 		if err != nil {
 			return err
 		}
+		roles, groups := given(p, c)
+		if l, err = s.give(ctx, tx, u, l, roles, groups); err != nil {
+			return err
+		}
 		l.UsedAt = now
 		if err := tx.UseProviderLink(ctx, l); err != nil {
 			return err
@@ -54,27 +58,31 @@ func (s *Service) account(ctx context.Context, realm gatehouse.Realm, p gatehous
 	return who, err
 }
 
-// learn has the provider say what an account would be made of, for who has none. It is no part of the transaction: nothing
-// waits there for a provider.
+// learn has the provider say what gives roles and, for who has no account, what one is made of. It is no part of the
+// transaction: nothing waits there for a provider.
 func (s *Service) learn(ctx context.Context, realm string, p gatehouse.Provider, c *said) error {
-	if !p.CreateAccounts {
-		return nil
-	}
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		_, err := tx.ProviderLink(ctx, realm, p.ID, p.Issuer, c.Subject)
 		return err
 	})
-	if errors.Is(err, gatehouse.NotFound) {
-		needs := []string{claimUsername, claimName}
-		if known, _ := p.Known(); !known.NoEmail {
+	var needs []string
+	switch known, _ := p.Known(); {
+	case errors.Is(err, gatehouse.NotFound) && !p.CreateAccounts:
+		return errNoAccount
+	case errors.Is(err, gatehouse.NotFound):
+		if needs = []string{claimUsername, claimName}; !known.NoEmail {
 			needs = append(needs, claimEmail, claimEmailVerified)
 		}
-		err = c.complete(ctx, needs...)
+	case err != nil:
+		return err
 	}
-	return err
+	for _, g := range p.Grants {
+		needs = append(needs, g.Claim)
+	}
+	return c.complete(ctx, needs...)
 }
 
-// create makes an account for who has none, and links it. It has no password, no roles and no groups.
+// create makes an account for who has none, and links it. It has no password, and no roles and groups but those that claims give.
 func (s *Service) create(ctx context.Context, tx Tx, known gatehouse.Preset, l Link, c *said) (Link, error) {
 	u := identity.User{ID: gatehouse.NewID("usr", l.CreatedAt), Realm: l.Realm, Kind: gatehouse.KindUser, Version: 1, CreatedAt: l.CreatedAt, UpdatedAt: l.CreatedAt}
 	u.DisplayName = shown(c, claimName)

@@ -93,12 +93,13 @@ func (s *Service) join(ctx context.Context, p gatehouse.Provider, f flight, who 
 		if err != nil {
 			return err
 		}
+		var had Link
 		l, err := tx.ProviderLink(ctx, who.Realm, p.ID, p.Issuer, c.Subject)
 		switch {
 		case err == nil && l.UserID != who.ID:
 			return errLinked
 		case err == nil: // its own; one that has ended counts again
-			err = tx.DeleteProviderLink(ctx, l)
+			err, had = tx.DeleteProviderLink(ctx, l), l
 		case errors.Is(err, gatehouse.NotFound):
 			if err = nil; len(all) >= MaxLinks {
 				err = errMany
@@ -107,7 +108,7 @@ func (s *Service) join(ctx context.Context, p gatehouse.Provider, f flight, who 
 		if err != nil {
 			return err
 		}
-		l = Link{Realm: who.Realm, Provider: p.ID, Issuer: p.Issuer, Subject: c.Subject, UserID: who.ID, CreatedAt: now}
+		l = Link{Realm: who.Realm, Provider: p.ID, Issuer: p.Issuer, Subject: c.Subject, UserID: who.ID, CreatedAt: now, Roles: had.Roles, Groups: had.Groups}
 		if err := tx.InsertProviderLink(ctx, l); errors.Is(err, gatehouse.Conflict) {
 			return errLinked // at this moment
 		} else if err != nil {
@@ -148,6 +149,9 @@ func (s *Service) Unlink(ctx context.Context, realm gatehouse.Realm, who *gateho
 			return errNoLink
 		case !other && l.OpensBy(realm.Settings): // what opens nothing is missed by nobody
 			return errLast
+		}
+		if _, err := s.give(ctx, tx, u, l, nil, nil); err != nil { // what it gave goes with it
+			return err
 		}
 		if err := tx.DeleteProviderLink(ctx, l); err != nil {
 			return err

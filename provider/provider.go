@@ -25,6 +25,8 @@ type Link struct {
 	CreatedAt time.Time
 	UsedAt    time.Time
 	EndedAt   time.Time // by a panic of the user: it opens nothing, and nobody is made another account; zero: never
+	// Roles and Groups are those that the account has by this link, and would not have without it.
+	Roles, Groups []string
 }
 
 // LinkStore keeps links.
@@ -36,7 +38,7 @@ type LinkStore interface {
 	// ProviderLinks are those of a user, by age; of one who has none, none. It holds them against others.
 	ProviderLinks(ctx context.Context, realm, userID string) ([]Link, error)
 	DeleteProviderLink(ctx context.Context, l Link) error
-	// UseProviderLink stores UsedAt.
+	// UseProviderLink stores UsedAt, Roles and Groups.
 	UseProviderLink(ctx context.Context, l Link) error
 }
 
@@ -46,6 +48,7 @@ type Users interface {
 	User(ctx context.Context, realm, id string) (identity.User, error)
 	// InsertUser is gatehouse.Conflict when the username is taken; the transaction goes on.
 	InsertUser(ctx context.Context, u identity.User) error
+	UpdateUser(ctx context.Context, u identity.User) error
 }
 
 // OtherWays are ways into an account beside links and passwords.

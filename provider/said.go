@@ -44,6 +44,9 @@ func (s *said) text(name string) (value string) {
 	return value
 }
 
+// claim is one of the claims; nil: it is not said.
+func (s *said) claim(name string) jsontext.Value { return s.claims[name] }
+
 // say has a claim be a value that can be JSON.
 func (s *said) say(name string, value any) {
 	if b, err := json.Marshal(value); err == nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 )
 
@@ -30,7 +31,7 @@ func (s *said) complete(ctx context.Context, names ...string) error {
 	if s.claims[claimEmail] == nil {
 		delete(s.claims, claimEmailVerified) // of no address
 	}
-	lacks := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return s.claims[name] != nil })
+	lacks := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return authn.HasClaim(s.claim, name) })
 	if from.address == "" || len(lacks) == 0 {
 		return nil
 	}
@@ -43,8 +44,10 @@ func (s *said) complete(ctx context.Context, names ...string) error {
 		delete(told, claimEmailVerified)
 	}
 	for _, name := range lacks {
-		if value := told[name]; value != nil {
-			s.claims[name] = value
+		for outer := range authn.OuterClaims(name) {
+			if value := told[outer]; value != nil && s.claims[outer] == nil {
+				s.claims[outer] = value
+			}
 		}
 	}
 	return nil

@@ -49,8 +49,10 @@ func TestProviderOfOthers(t *testing.T) {
 	key := h.bootstrap()
 	p := testoidc.Start(t, h.oidcClient("acme", nil), h.oidcClient("signed", map[string]any{"userinfo_signed_response_alg": "RS256"}),
 		h.oidcClient("ec", map[string]any{"id_token_signed_response_alg": "ES256", "token_endpoint_auth_method": "client_secret_post"}))
-	h.at(p, key, map[string]any{"id": "acme", "create_accounts": true}, map[string]any{"id": "signed", "create_accounts": true}, map[string]any{"id": "ec"})
-	p.Know(map[string]map[string]any{"ada": {"preferred_username": "ada", "name": "Ada Lovelace", "email": "ada@example.org", "email_verified": true}, "bob": {}})
+	h.want("role", "PUT", "/admin/v1/realms/main/roles/ops", key, `{}`, 200)
+	h.at(p, key, map[string]any{"id": "acme", "create_accounts": true, "scopes": []string{"profile", "email", "groups"},
+		"grants": []map[string]any{{"claim": "realm_access.roles", "value": "operators", "role": "ops"}}}, map[string]any{"id": "signed", "create_accounts": true}, map[string]any{"id": "ec"})
+	p.Know(map[string]map[string]any{"ada": {"preferred_username": "ada", "realm_access": map[string]any{"roles": []string{"operators"}}, "name": "Ada Lovelace", "email": "ada@example.org", "email_verified": true}, "bob": {}})
 
 	v, there := h.visitor(nil), p.Browser()
 	back := there.Go(v.to("/signin/with/acme?return=%2Faccount%2Fkeys"), "ada")
@@ -63,7 +65,7 @@ func TestProviderOfOthers(t *testing.T) {
 		t.Fatalf("%d %s %s", status, page, h.why(key, ""))
 	}
 	ada := h.named(key)["ada"]
-	if ada == nil || ada["display_name"] != "Ada Lovelace" || ada["email"] != "ada@example.org" {
+	if ada == nil || fmt.Sprint(ada["roles"]) != "[ops]" || ada["display_name"] != "Ada Lovelace" || ada["email"] != "ada@example.org" {
 		t.Fatalf("%v", h.named(key))
 	}
 	before := len(h.named(key))
@@ -71,6 +73,9 @@ func TestProviderOfOthers(t *testing.T) {
 	w := h.visitor(nil)
 	if status, page := w.back(strings.TrimPrefix(there.Go(w.to("/signin/with/acme"), "ada"), "http://")); status != 303 {
 		t.Errorf("again: %d %s %s", status, page, h.why(key, ""))
+	}
+	if ada := h.named(key)["ada"]; fmt.Sprint(ada["roles"]) != "[]" {
+		t.Errorf("again, not among them any more: %v", ada)
 	}
 	if _, page := w.get("/account"); !strings.Contains(page, `<bdi id="username">ada</bdi>`) || len(h.named(key)) != before {
 		t.Errorf("again, not ada: %s", page)

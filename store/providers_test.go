@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -11,7 +12,7 @@ import (
 )
 
 func exampleLink() provider.Link {
-	return provider.Link{Realm: "main", Provider: "acme", Issuer: "https://acme.example", Subject: "Ü-1", UserID: "usr_1", CreatedAt: moment(1)}
+	return provider.Link{Realm: "main", Provider: "acme", Issuer: "https://acme.example", Subject: "Ü-1", UserID: "usr_1", CreatedAt: moment(1), Roles: []string{"ops"}}
 }
 
 // TestProviders: an account at a provider is linked with one here, by provider, issuer and subject; a link goes with its
@@ -39,7 +40,7 @@ func TestProviders(t *testing.T) {
 			_, err := found(other)
 			wantKind(t, err, gatehouse.NotFound)
 		}
-		if list := must(db.ProviderLinks(ctx, l.Realm, l.UserID))(t); len(list) != 1 || list[0] != l || len(must(db.ProviderLinks(ctx, "other", l.UserID))(t))+len(must(db.ProviderLinks(ctx, l.Realm, "usr_2"))(t)) > 0 {
+		if list := must(db.ProviderLinks(ctx, l.Realm, l.UserID))(t); len(list) != 1 || !reflect.DeepEqual(list[0], l) || len(must(db.ProviderLinks(ctx, "other", l.UserID))(t))+len(must(db.ProviderLinks(ctx, l.Realm, "usr_2"))(t)) > 0 {
 			t.Errorf("%v", list)
 		}
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.DeleteProviderLink(ctx, l) })

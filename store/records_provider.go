@@ -7,10 +7,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/provider"
 )
 
-const linkColumns = `realm, provider, issuer, subject, user_id, created_at, used_at, ended_at`
+const linkColumns = `realm, provider, issuer, subject, user_id, created_at, used_at, ended_at, roles_json, groups_json`
 
 func scanLink(r row) (v provider.Link, err error) {
-	err = r.Scan(&v.Realm, &v.Provider, &v.Issuer, &v.Subject, &v.UserID, at(&v.CreatedAt), at(&v.UsedAt), at(&v.EndedAt))
+	err = r.Scan(&v.Realm, &v.Provider, &v.Issuer, &v.Subject, &v.UserID, at(&v.CreatedAt), at(&v.UsedAt), at(&v.EndedAt), from(&v.Roles), from(&v.Groups))
 	return v, err
 }
 
@@ -21,8 +21,8 @@ func (q Queries) ProviderLink(ctx context.Context, realm, id, issuer, subject st
 
 // InsertProviderLink adds a link; one of that account at the provider that is there is Conflict.
 func (t *Tx) InsertProviderLink(ctx context.Context, l provider.Link) error {
-	return insert(ctx, t.c, `INSERT INTO provider_links (`+linkColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8) ON CONFLICT DO NOTHING`,
-		l.Realm, l.Provider, l.Issuer, l.Subject, l.UserID, l.CreatedAt, l.UsedAt, l.EndedAt)
+	return insert(ctx, t.c, `INSERT INTO provider_links (`+linkColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) ON CONFLICT DO NOTHING`,
+		l.Realm, l.Provider, l.Issuer, l.Subject, l.UserID, l.CreatedAt, l.UsedAt, l.EndedAt, document{l.Roles}, document{l.Groups})
 }
 
 // EndProviderLinks ends the links of a user, and returns how many had not ended.
@@ -41,10 +41,10 @@ func (t *Tx) DeleteProviderLink(ctx context.Context, l provider.Link) error {
 	return remove(ctx, t.c, `DELETE FROM provider_links WHERE realm=$1 AND provider=$2 AND issuer=$3 AND subject=$4`, l.Realm, l.Provider, l.Issuer, l.Subject)
 }
 
-// UseProviderLink stores when a link was used.
+// UseProviderLink stores when a link was used, and what it gives.
 func (t *Tx) UseProviderLink(ctx context.Context, l provider.Link) error {
-	return remove(ctx, t.c, `UPDATE provider_links SET used_at=$5 WHERE realm=$1 AND provider=$2 AND issuer=$3 AND subject=$4`,
-		l.Realm, l.Provider, l.Issuer, l.Subject, l.UsedAt)
+	return remove(ctx, t.c, `UPDATE provider_links SET used_at=$5, roles_json=$6, groups_json=$7 WHERE realm=$1 AND provider=$2 AND issuer=$3 AND subject=$4`,
+		l.Realm, l.Provider, l.Issuer, l.Subject, l.UsedAt, document{l.Roles}, document{l.Groups})
 }
 
 // ProviderSecret returns the sealed client secret for a provider of a realm.

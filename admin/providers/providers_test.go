@@ -98,3 +98,45 @@ func TestPresets(t *testing.T) {
 		}
 	}
 }
+
+// TestGrants: what claims give is a role that exists, and one that administers only where that is said.
+func TestGrants(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "shop"})
+	set := func(grants ...map[string]any) map[string]any {
+		return map[string]any{"settings": map[string]any{"providers": []any{map[string]any{"id": "acme", "issuer": "https://acme.example", "client_id": "c", "grants": grants}}}}
+	}
+	ops := map[string]any{"claim": "groups", "value": "operators", "role": "ops"}
+	if r := h.Call(root, "PATCH", "/realms/shop", set(ops)); r.Status != 422 || !strings.Contains(r.Body, "providers[0].grants[0].role") || !strings.Contains(r.Body, "does not exist") {
+		t.Errorf("no such role: %d %s", r.Status, r.Body)
+	}
+	h.Want(200, root, "PUT", "/realms/shop/roles/ops", map[string]any{})
+	h.Want(200, root, "PATCH", "/realms/shop", set(ops, map[string]any{"claim": "a.b", "value": "v", "group": "g"}))
+	for what, bad := range map[string]map[string]any{
+		"nothing to give": {"claim": "groups", "value": "v"}, "no claim": {"value": "v", "role": "ops"}, "no value": {"claim": "c", "role": "ops"},
+		"a long value":  {"claim": "c", "value": strings.Repeat("v", 300), "role": "ops"},
+		"administrator": {"claim": "c", "value": "v", "role": "realm-admin"}, "not said for this": {"claim": "c", "value": "v", "role": "ops", "administrative": true},
+		"administrator of another realm": {"claim": "c", "value": "v", "role": "gatehouse-admin", "administrative": true},
+	} {
+		if r := h.Call(root, "PATCH", "/realms/shop", set(bad)); r.Status != 422 || r.Str("code") != "input_invalid" {
+			t.Errorf("%s: %d %s", what, r.Status, r.Body)
+		}
+	}
+	many := make([]map[string]any, 101)
+	for i := range many {
+		many[i] = ops
+	}
+	h.Want(422, root, "PATCH", "/realms/shop", set(many...))
+	h.Want(200, root, "PATCH", "/realms/shop", set(map[string]any{"claim": "c", "value": "v", "role": "realm-admin", "administrative": true}))
+	github := map[string]any{"settings": map[string]any{"providers": []any{map[string]any{"id": "g", "preset": "github", "client_id": "c", "grants": []any{ops}}}}}
+	h.Want(422, root, "PATCH", "/realms/shop", github)
+	// A role that was deleted since holds up no other change.
+	h.Want(200, root, "PATCH", "/realms/shop", set(ops))
+	h.Want(204, root, "DELETE", "/realms/shop/roles/ops", nil)
+	h.Want(200, root, "PATCH", "/realms/shop", map[string]any{"settings": map[string]any{"mfa": "required"}})
+	file := h.Want(200, root, "GET", "/realms/shop/file", nil).Body
+	if !strings.Contains(file, `"operators"`) {
+		t.Errorf("the file: %s", file)
+	}
+}

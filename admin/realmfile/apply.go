@@ -162,19 +162,28 @@ func (s *Service) applyFile(ctx context.Context, actor *gatehouse.Principal, rea
 // One that only another one of the file makes possible (the new administrator before
 // the last one goes) is tried again after the others.
 func (f *filing) run(ctx context.Context, changes []RealmChange) error {
-	var todo []*RealmChange
-	var settings []*RealmChange
+	var roles, settings, todo []*RealmChange
 	for i, ch := range changes {
-		switch ch.Kind {
-		case sectionTitle, sectionSettings, sectionScopes, sectionIssuers:
+		switch {
+		case ch.Kind == sectionRoles && ch.Action == "add": // settings may name it
+			roles = append(roles, &changes[i])
+		case ch.Kind == sectionTitle, ch.Kind == sectionSettings, ch.Kind == sectionScopes, ch.Kind == sectionIssuers:
 			settings = append(settings, &changes[i])
 		default:
 			todo = append(todo, &changes[i])
 		}
 	}
+	if err := f.each(ctx, roles); err != nil {
+		return err
+	}
 	if err := f.changeRealm(ctx, settings); err != nil {
 		return err
 	}
+	return f.each(ctx, todo)
+}
+
+// each makes changes of rules and users.
+func (f *filing) each(ctx context.Context, todo []*RealmChange) error {
 	for len(todo) > 0 {
 		var again []*RealmChange
 		var why error

@@ -17,7 +17,8 @@ func TestRealmFile(t *testing.T) {
 	at := "/realms/acme/file"
 	empty := h.Want(200, root, "GET", at, nil).JSON
 	file := map[string]any{
-		"title": "Acme", "settings": map[string]any{"access_token_ttl": "5m0s", "audiences": map[string]any{"a": map[string]any{"claims": []any{"name"}}}},
+		"title": "Acme", "settings": map[string]any{"access_token_ttl": "5m0s", "providers": []any{map[string]any{"id": "acme", "issuer": "https://acme.example", "client_id": "c",
+			"grants": []any{map[string]any{"claim": "groups", "value": "w", "role": "writer"}}}}, "audiences": map[string]any{"a": map[string]any{"claims": []any{"name"}}}},
 		"scopes":          map[string]any{"docs:read": "read"},
 		"trusted_issuers": map[string]any{"https://x.example": map[string]any{"issuer": "https://x.example", "audience": "us", "algorithms": []any{"ES256"}}},
 		"schema":          "entity User; entity Document = { team: String }; action \"read\" appliesTo { principal: [User], resource: [Document] };",
@@ -32,8 +33,8 @@ func TestRealmFile(t *testing.T) {
 		maps.Copy(body, extra)
 		return h.Want(status, root, "POST", at+"/apply", body).JSON
 	}
-	if n := len(apply(200, nil)["changes"].([]any)); n != 11 {
-		t.Errorf("%d changes, want 11", n)
+	if n := len(apply(200, nil)["changes"].([]any)); n != 12 {
+		t.Errorf("%d changes, want 12", n)
 	}
 	full := h.Want(200, root, "GET", at, nil).JSON
 	again := h.Want(200, root, "POST", at+"/apply", map[string]any{"file": full["file"], "prune": true, "fingerprint": full["fingerprint"]}).JSON

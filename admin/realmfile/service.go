@@ -71,7 +71,7 @@ func (s *Service) within(tx Tx, batch *authz.Batch, rights *fileRights) *Service
 	c := s.c
 	c.Kernel, c.Realms.Kernel, c.Users.Kernel, c.Rules.Kernel = &k, &k, &k, &k
 	c.Stored.Users = tx.Users
-	c.Realms.Run = inside(tx.Realms)
+	c.Realms.Roles, c.Realms.Run = tx.Rules, inside(tx.Realms)
 	c.Users.Users, c.Users.Run = tx.Users, inside(tx.Users)
 	c.Rules.Rules, c.Rules.Run, c.Rules.Prepare = tx.Rules, inside(tx.Rules), batch.Prepare
 	return New(c)

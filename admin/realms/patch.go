@@ -23,6 +23,7 @@ func (p *RealmPatch) UnmarshalJSON(b []byte) error {
 type SettingsPatch struct {
 	members map[string]any
 	inside  bool // something among them reaches private addresses; a list is replaced whole
+	gives   bool // something among them gives roles to people
 }
 
 var errZeroDuration = gatehouse.E(gatehouse.Unprocessable, "duration_zero", "must not be zero; null sets the default")
@@ -44,7 +45,7 @@ func (p *SettingsPatch) UnmarshalJSON(b []byte) error {
 			return errZeroDuration
 		}
 	}
-	p.members, p.inside = members, reachesInside(typed)
+	p.members, p.inside, p.gives = members, reachesInside(typed), givesRoles(typed)
 	return nil
 }
 

@@ -108,6 +108,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, in New
 	settings := in.Settings.settings()
 	settings.AdminMFA = cmp.Or(settings.AdminMFA, gatehouse.NewRealmSettings().AdminMFA)
 	checkSettings(f, "settings", settings, gatehouse.RealmSettings{})
+	checkRoles(f, "settings.providers", in.Name, nil, settings.Providers, nil)
 	if err := f.Err(); err != nil {
 		return Realm{}, err
 	}
@@ -136,6 +137,13 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, name s
 	}
 	if in.Disabled != nil || in.Settings != nil && in.Settings.inside {
 		if err := s.k.Authorize(ctx, actor, policy.AdminManage, policy.AdminRealm, name, name); err != nil {
+			return Realm{}, err
+		}
+	}
+	var roles []policy.Role // those that there are, where some are to be given
+	if in.Settings != nil && in.Settings.gives {
+		var err error
+		if roles, err = s.c.Roles.Roles(ctx, name); err != nil {
 			return Realm{}, err
 		}
 	}
@@ -168,6 +176,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, name s
 				return err
 			}
 			checkSettings(f, "settings", r.Settings, before)
+			checkRoles(f, "settings.providers", name, roles, r.Settings.Providers, before.Providers)
 			e.Detail["settings"] = in.Settings.names()
 		}
 		if err := f.Err(); err != nil {

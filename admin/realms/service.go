@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
 
@@ -15,6 +16,7 @@ import (
 type Config struct {
 	Kernel  *kernel.Kernel
 	Realms  Reader
+	Roles   RoleReader
 	Run     gatehouse.Runner[Tx]
 	Signing Signing
 }
@@ -22,6 +24,11 @@ type Config struct {
 // Reader lists realms; one by one they are read through the kernel.
 type Reader interface {
 	Realms(ctx context.Context) ([]gatehouse.Realm, error)
+}
+
+// RoleReader lists the roles of a realm beside the built-in ones.
+type RoleReader interface {
+	Roles(ctx context.Context, realm string) ([]policy.Role, error)
 }
 
 // Tx is the transaction of the realm use cases.

@@ -76,7 +76,7 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		MFA:               rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "mfa"),
 		MFARoles:          some(t, names, 2, "mfa_roles"),
 		AdminMFA:          rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "admin_mfa"),
-		Providers: rapid.SampledFrom([][]gatehouse.Provider{nil, {{ID: "acme", Issuer: "https://acme.example", ClientID: "c", Scopes: []string{"email"}, CreateAccounts: true}}}).
+		Providers: rapid.SampledFrom([][]gatehouse.Provider{nil, {{ID: "acme", Issuer: "https://acme.example", ClientID: "c", Scopes: []string{"email"}, CreateAccounts: true, Grants: []gatehouse.ClaimGrant{{Claim: "groups", Value: "on", Group: "a"}}}}}).
 			Draw(t, "providers"),
 		Accent:      rapid.SampledFrom([]string{"", "#786700", "#000000"}).Draw(t, "accent"),
 		AccentDark:  rapid.SampledFrom([]string{"", "#ffde00"}).Draw(t, "accent_dark"),
