@@ -21,6 +21,7 @@ const (
 	KindSessionOpen   = "session.open"
 	KindSessionRotate = "session.rotate" // it has another secret: the person proved more, or again
 	KindSessionEnd    = "session.end"
+	KindSessionDisown = "session.disown" // its person says that somebody else opened it
 
 	KindSessionHandOver = "session.handover" // a host of the gateway got a secret of it
 

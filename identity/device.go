@@ -80,7 +80,7 @@ func (t *Throttle) know(ctx context.Context, pair pairKey, since time.Time) {
 }
 
 // KnowsDevice reports whether u has had a session within the last 30 days, and since the password was set, in the browser with this
-// device cookie, on any node. Where the store cannot be asked, it is no.
+// device cookie, on any node, and has not said since that a sign-in was somebody else's. Where the store cannot be asked, it is no.
 func (s *Service) KnowsDevice(ctx context.Context, u *User, cookie gatehouse.Secret) bool {
 	_, account := s.account(u.Realm, u.Username)
 	return s.cfg.Throttle.knowsDevice(ctx, pairKey{account: account, device: s.cfg.Throttle.device(account, cookie)}, u.knownSince())

@@ -38,11 +38,14 @@ type User struct {
 	SecondFactor bool
 	// TermsVersion is the version of the realm's terms that the person has accepted; "" for none.
 	TermsVersion string
-	// DevicesSince is when lost factors were replaced: browsers in which the account was known before are not known any more.
+	// DevicesSince is when lost factors were replaced, or the person said that a sign-in was somebody else's: browsers in which the
+	// account was known before are not known any more.
 	DevicesSince time.Time
-	CreatedAt    time.Time
-	UpdatedAt    time.Time
-	Version      int64
+	// SignedIn is set when the account has had a session in a browser.
+	SignedIn  bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Version   int64
 }
 
 // EmailVerified reports whether the person was shown to read what is sent to Email.
@@ -65,7 +68,7 @@ func (u *User) Owes(p *gatehouse.Principal, s gatehouse.RealmSettings) error {
 }
 
 // knownSince is from when on a browser, or a network, of a sign-in of u counts as known: whoever has the password of before, or the
-// device that was lost, is a stranger.
+// device that was lost, is a stranger; so is whoever the person does not know.
 func (u *User) knownSince() time.Time {
 	if u.DevicesSince.After(u.PasswordAt) {
 		return u.DevicesSince

@@ -112,7 +112,7 @@ func told(deeds []Deed) []Deed {
 
 // deedKinds are the events that pages have words for: "activity." before each is its message.
 var deedKinds = [...]string{
-	"login.success", "login.failure", "login.throttled", "token.issue", "session.open", "session.rotate", "session.end",
+	"login.success", "login.failure", "login.throttled", "token.issue", "session.open", "session.rotate", "session.end", "session.disown",
 	"factor.add", "factor.update", "factor.remove", "factor.codes", "factor.use", "factor.failure", "factor.throttled",
 	"passkey.add", "passkey.update", "passkey.remove", "passkey.use", "passkey.failure", "passkey.cloned",
 	"provider.link", "provider.unlink",

@@ -36,6 +36,7 @@ func gallery() []exhibit {
 		{"account", accountStates()},
 		{"password", passwordStates()},
 		{"activity", activityStates()},
+		{"notice", noticeStates()},
 		{"passkeys", passkeysStates()},
 		{"links", linksStates()},
 		{"factors", factorsStates()},

@@ -3,6 +3,7 @@ package pages
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -44,8 +45,10 @@ type house struct {
 	signedIn []string                        // user and device cookie
 	sessions map[string]*gatehouse.Principal // by the text of the cookie
 	device   map[string]gatehouse.Secret
-	ended    map[string]bool // sessions that ended with others
-	broken   error           // what a look at a session gets
+	ended    map[string]bool   // sessions that ended with others
+	disowned []string          // user and session
+	odd      []session.Browser // from where sessions were opened
+	broken   error             // what a look at a session gets
 	limited  bool
 	over     handOvers
 
@@ -140,6 +143,30 @@ func (h *house) KnowsDevice(_ context.Context, u *identity.User, device gatehous
 	return slices.Contains(h.signedIn, u.ID+" "+device.Reveal())
 }
 
+func (h *house) Odd(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret) identity.Odd {
+	return identity.Odd{Unknown: !h.KnowsDevice(ctx, &identity.User{ID: p.ID}, device)}
+}
+
+func (h *house) Session(ctx context.Context, who *gatehouse.Principal, id string) (gatehouse.Session, bool, error) {
+	open, err := h.OpenSessions(ctx, who)
+	for _, s := range open {
+		if s.ID == id {
+			return s, true, err
+		}
+	}
+	return gatehouse.Session{}, false, gatehouse.ErrNotFound
+}
+
+func (h *house) Disown(ctx context.Context, who *gatehouse.Principal, id string) error {
+	if err := h.EndSession(ctx, who, id); err != nil && !errors.Is(err, gatehouse.NotFound) {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.disowned = append(h.disowned, who.ID+" "+id)
+	return nil
+}
+
 func (h *house) User(_ context.Context, realm, id string) (*identity.User, error) {
 	u := identity.User{ID: id, Realm: realm, Kind: gatehouse.KindUser, Username: "bob", DisplayName: "Bob <b>Builder</b>", Email: "bob@example.org", PasswordHash: "$made up"}
 	u.TermsVersion = h.profile.terms
@@ -165,6 +192,7 @@ func (h *house) Open(_ context.Context, p *gatehouse.Principal, from session.Bro
 	text, id := gatehouse.NewID("ghs", now), gatehouse.NewID("ses", now)
 	who := *p
 	who.SessionID, who.Scheme = id, gatehouse.SchemeSession
+	h.odd = append(h.odd, from)
 	h.sessions[text], h.device[text] = &who, from.Device
 	return gatehouse.Secret(text), gatehouse.Session{ID: id, ExpiresAt: now.Add(time.Hour)}, nil
 }

@@ -21,6 +21,8 @@ type Passwords interface {
 	SignedIn(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret)
 	// KnowsDevice reports whether the account has had a session with it of late.
 	KnowsDevice(ctx context.Context, u *identity.User, device gatehouse.Secret) bool
+	// Odd tells what is unusual about a sign-in with it.
+	Odd(ctx context.Context, p *gatehouse.Principal, device gatehouse.Secret) identity.Odd
 }
 
 // Users tells who a user is now; *identity.Directory does.
@@ -214,6 +216,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+pagePassword, h.page((*visit).password))
 		mux.Handle("POST "+prefix+pagePassword, h.page((*visit).passwordSent))
 		mux.Handle("GET "+prefix+pageActivity, h.page((*visit).activity))
+		mux.Handle("GET "+prefix+pageNotice, h.page((*visit).notice))
+		mux.Handle("POST "+prefix+pageNotice, h.page((*visit).noticeSent))
 		mux.Handle("GET "+prefix+pageData, h.page((*visit).data))
 		mux.Handle("POST "+prefix+pageData, h.page((*visit).dataSent))
 		mux.Handle("GET "+prefix+pageEmail, h.page((*visit).email))

@@ -14,6 +14,11 @@ type Own interface {
 	OpenSessions(ctx context.Context, who *gatehouse.Principal) ([]gatehouse.Session, error)
 	// EndSession ends one. One that is not there, or is somebody else's, is gatehouse.NotFound.
 	EndSession(ctx context.Context, who *gatehouse.Principal, id string) error
+	// Session is one of the account's, and whether its cookie is accepted. One that was over more than a day ago, was never there, or is
+	// somebody else's, is gatehouse.NotFound.
+	Session(ctx context.Context, who *gatehouse.Principal, id string) (s gatehouse.Session, open bool, err error)
+	// Disown ends one that somebody else opened, and has all browsers be unknown to the account. One that is not there is no error.
+	Disown(ctx context.Context, who *gatehouse.Principal, id string) error
 	// EndOthers ends all but the one of who, and returns how many.
 	EndOthers(ctx context.Context, who *gatehouse.Principal) (n int, err error)
 	// SignOutEverywhere ends every session and every token.

@@ -187,7 +187,10 @@ func (v *visit) asksForPasskey(u *identity.User, to string) bool {
 // before: at every host, what was known of it before he proved more is worth nothing.
 func (v *visit) open(p *gatehouse.Principal, device gatehouse.Secret) error {
 	ctx, was := v.r.Context(), v.who
-	from := session.Browser{Device: device, Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent()}
+	from := session.Browser{Device: device, Address: gatehouse.AddressFrom(ctx), UserAgent: v.r.UserAgent(), Name: browserTitle(v.r.UserAgent())}
+	if was == nil || was.ID != p.ID { // else this browser has a session of the account, or has just had
+		from.Odd = v.h.c.Passwords.Odd(ctx, p, device)
+	}
 	var text gatehouse.Secret
 	var opened gatehouse.Session
 	var err error = gatehouse.NotFound

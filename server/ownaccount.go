@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
+	"github.com/gatehouse-auth/gatehouse/admin/sessions"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 	"github.com/gatehouse-auth/gatehouse/pages"
@@ -17,25 +18,55 @@ type ownAccount struct{ admin *admin.Service }
 
 func (o ownAccount) OpenSessions(ctx context.Context, who *gatehouse.Principal) ([]gatehouse.Session, error) {
 	var open []gatehouse.Session
-	for after := ""; ; {
-		page, err := o.admin.Sessions.List(ctx, who, who.Realm, self, after, 0)
-		if err != nil {
-			return nil, err
+	err := o.sessions(ctx, who, func(s sessions.Session) {
+		if s.Open {
+			open = append(open, stored(s))
 		}
-		for _, s := range page.Items {
-			if s.Open {
-				open = append(open, gatehouse.Session{ID: s.ID, Realm: s.Realm, UserID: s.UserID, CreatedAt: s.CreatedAt, LastUsedAt: s.LastUsedAt,
-					Address: s.Address, UserAgent: s.UserAgent})
-			}
-		}
-		if after = page.Next; after == "" {
-			break
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	sorted.Slice(open, func(a, b gatehouse.Session) int {
 		return cmp.Or(b.LastUsedAt.Compare(a.LastUsedAt), cmp.Compare(b.ID, a.ID))
 	})
 	return open, nil
+}
+
+// sessions shows each session of who, also those that were over within the last day.
+func (o ownAccount) sessions(ctx context.Context, who *gatehouse.Principal, show func(sessions.Session)) error {
+	for after := ""; ; {
+		page, err := o.admin.Sessions.List(ctx, who, who.Realm, self, after, 0)
+		if err != nil {
+			return err
+		}
+		for _, s := range page.Items {
+			show(s)
+		}
+		if after = page.Next; after == "" {
+			return nil
+		}
+	}
+}
+
+// stored is a session with what pages show of it.
+func stored(s sessions.Session) gatehouse.Session {
+	return gatehouse.Session{ID: s.ID, Realm: s.Realm, UserID: s.UserID, CreatedAt: s.CreatedAt, LastUsedAt: s.LastUsedAt, Address: s.Address, UserAgent: s.UserAgent}
+}
+
+func (o ownAccount) Session(ctx context.Context, who *gatehouse.Principal, id string) (found gatehouse.Session, open bool, err error) {
+	err = o.sessions(ctx, who, func(s sessions.Session) {
+		if s.ID == id {
+			found, open = stored(s), s.Open
+		}
+	})
+	if err == nil && found.ID == "" {
+		err = gatehouse.ErrNotFound
+	}
+	return found, open, err
+}
+
+func (o ownAccount) Disown(ctx context.Context, who *gatehouse.Principal, id string) error {
+	return o.admin.Sessions.Disown(ctx, who, id)
 }
 
 func (o ownAccount) EndSession(ctx context.Context, who *gatehouse.Principal, id string) error {
@@ -73,17 +104,8 @@ func (o ownAccount) Deeds(ctx context.Context, who *gatehouse.Principal, after s
 		return nil, "", err
 	}
 	agents := map[string]string{}
-	for after := ""; ; {
-		list, err := o.admin.Sessions.List(ctx, who, who.Realm, self, after, 0)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, s := range list.Items {
-			agents[s.ID] = s.UserAgent
-		}
-		if after = list.Next; after == "" {
-			break
-		}
+	if err := o.sessions(ctx, who, func(s sessions.Session) { agents[s.ID] = s.UserAgent }); err != nil {
+		return nil, "", err
 	}
 	for _, e := range page.Items {
 		d := pages.Deed{Time: e.Time, Kind: e.Kind, Failed: e.Outcome != gatehouse.OutcomeSuccess, Others: e.Actor.ID == "" && e.Actor.Kind != "",

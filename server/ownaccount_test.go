@@ -36,14 +36,29 @@ func TestOwnSessionsInTheBrowser(t *testing.T) {
 			t.Errorf("%s is still signed in: at %s", what, p.URL())
 		}
 	}
+	stranger := signIn()
 	first, second, third := signIn(), signIn(), signIn()
 	here := signIn()
-	if got := testbrowser.Eval[int](here, `document.querySelectorAll("#sessions tbody tr").length`); got != 4 {
+	if got := testbrowser.Eval[int](here, `document.querySelectorAll("#sessions tbody tr").length`); got != 5 {
 		t.Fatalf("%d sessions are shown", got)
 	}
 	if got := testbrowser.Eval[string](here, `document.querySelector("#sessions tbody tr").innerText`); !strings.Contains(got, "Chrome on Linux") || !strings.Contains(got, "127.0.0.1") || !strings.Contains(got, "This browser") {
 		t.Errorf("the session that was used last: %q", got)
 	}
+	// Of the oldest one the person says that it was somebody else: the page of the notice, without a script.
+	zeroth := testbrowser.Eval[string](here, `document.querySelector("#sessions tbody tr:last-child button").value`)
+	here.Go(d.Issuer + "/account/notice?session=" + zeroth)
+	if here.Text("device") != "Chrome on Linux" || here.Text("address") != "127.0.0.1" {
+		t.Errorf("asked about %q at %q", here.Text("device"), here.Text("address"))
+	}
+	if status := here.Follow("no"); status != 200 || here.Text("said") == "" {
+		t.Errorf("no: %d at %s", status, here.URL())
+	}
+	over("the browser of somebody else", stranger)
+	if status := here.Follow("change-password"); status != 200 || here.URL() != d.Issuer+"/account/password" {
+		t.Errorf("to another password: %d at %s", status, here.URL())
+	}
+	here.Go(d.Issuer + "/account")
 	testbrowser.Eval[bool](here, `(document.querySelector("#sessions tbody tr:last-child button").id = "oldest") != ""`)
 	if status := here.Follow("oldest"); status != 200 || here.Text("said") != "The session was ended." {
 		t.Errorf("ending one: %d %s", status, here.Text("said"))

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/testpasskey"
 	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
@@ -172,6 +173,13 @@ func (h *house) browser(t *testing.T, key string) {
 	if err == nil {
 		p.SessionID, p.AMR = opened.ID, []string{"pwd", "otp"}
 		_, _, err = h.s.sessions.Rotate(t.Context(), p, session.Browser{})
+	}
+	var odd gatehouse.Session
+	if err == nil {
+		_, odd, err = h.s.sessions.Open(t.Context(), p, session.Browser{Odd: identity.Odd{Unknown: true}})
+	}
+	if err == nil {
+		err = h.s.sessions.Disown(t.Context(), p.Realm, p.ID, odd.ID)
 	}
 	var ticket gatehouse.Secret
 	if err == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/session"
@@ -168,7 +169,8 @@ func (s *Server) wireSessions(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.sessions, err = session.New(session.Config{Run: run, Now: s.now}); err != nil {
+	if s.sessions, err = session.New(session.Config{Run: run, Mail: s.mail, Now: s.now,
+		Notice: func(realm string) string { return s.realmIssuer(realm) + pages.Notice }}); err != nil {
 		return err
 	}
 	half, err := store.Run[session.HalfDoneTx](s.db)

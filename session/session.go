@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/sorted"
 )
 
@@ -24,8 +25,22 @@ const (
 	ReasonLimit   = "too_many_sessions"      // a later one took its place
 )
 
-// Tx is the service's view of a transaction.
-type Tx interface {
+// Tx is the service's view of a transaction, in its parts.
+type Tx struct {
+	Writer
+	UserWriter
+	mail.Outgoing
+}
+
+// UserWriter changes users.
+type UserWriter interface {
+	UpdateUser(ctx context.Context, u identity.User) error
+	// FirstSession sets identity.User.SignedIn.
+	FirstSession(ctx context.Context, realm, user string) error
+}
+
+// Writer reads and changes sessions.
+type Writer interface {
 	// Party returns a realm with one of its users, nil when he is not there. Of those who
 	// read the same user so, one goes on at a time.
 	Party(ctx context.Context, realm, user string) (gatehouse.Realm, *identity.User, error)
@@ -44,10 +59,14 @@ type Tx interface {
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
 }
 
-// Config is what a [Service] needs. Both are required.
+// Config is what a [Service] needs. Every field is required.
 type Config struct {
-	Run gatehouse.Runner[Tx]
-	Now func() time.Time
+	Run  gatehouse.Runner[Tx]
+	Mail Notices
+	// Notice is the address of the page on which somebody says whether a sign-in was the own one; the id of the session
+	// is appended to it.
+	Notice func(realm string) string
+	Now    func() time.Time
 }
 
 // Service opens, rotates and ends sessions.
@@ -55,8 +74,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || c.Now == nil {
-		return nil, errors.New("session: Run and Now are required")
+	if c.Run == nil || c.Mail == nil || c.Notice == nil || c.Now == nil {
+		return nil, errors.New("session: runner, mail, the page of notices and clock are required")
 	}
 	return &Service{c}, nil
 }
@@ -68,12 +87,17 @@ type Browser struct {
 	Device    gatehouse.Secret
 	Address   string
 	UserAgent string // cut to 256 bytes, without control characters
+	// Name is what people know the browser by, for a message; "": not known.
+	Name string
+	// Odd is what is unusual about the sign-in.
+	Odd identity.Odd
 }
 
 // Open opens a session for a person who has just proved who he is, and returns it with the
 // text for its cookie, which nothing stores. p carries realm, user, amr, acr and auth_time,
 // and, if he did it with a password, the scheme Basic and when that was set (IssuedAt).
-// A user who has as many sessions as he may loses the one that was used least recently.
+// A user who has as many sessions as he may loses the one that was used least recently. Of a
+// sign-in that is odd its person is told by mail ([notice]).
 //
 // An account that may not sign in any more is credential.ErrInvalidCredentials, one that has a second
 // factor which p did not prove gatehouse.ErrSecondFactor, one that must have one gatehouse.ErrNoSecondFactor.
@@ -84,7 +108,7 @@ func (s *Service) Open(ctx context.Context, p *gatehouse.Principal, from Browser
 	now := s.c.Now()
 	text, opened = proven(gatehouse.Session{ID: gatehouse.NewID("ses", now), Realm: p.Realm, UserID: p.ID, CreatedAt: now}, p, from, now)
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		settings, err := may(ctx, tx, p)
+		settings, u, err := may(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -95,7 +119,19 @@ func (s *Service) Open(ctx context.Context, p *gatehouse.Principal, from Browser
 		if err := tx.InsertSession(ctx, opened); err != nil {
 			return err
 		}
-		return tx.AppendEvents(ctx, proof(ctx, opened, now, audit.KindSessionOpen))
+		e := proof(ctx, opened, now, audit.KindSessionOpen)
+		if why := odd(u, from.Odd); why != "" {
+			e.Detail["odd"] = why
+			if err := s.tell(ctx, tx, u, opened, from, why); err != nil {
+				return err
+			}
+		}
+		if !u.SignedIn {
+			if err := tx.FirstSession(ctx, u.Realm, u.ID); err != nil {
+				return err
+			}
+		}
+		return tx.AppendEvents(ctx, e)
 	})
 	if err != nil {
 		return "", gatehouse.Session{}, err
@@ -131,18 +167,18 @@ func plain(text string, most int) string {
 
 // may looks at realm and user as they are now: another node may have disabled him, changed
 // the password or ended everything since p was verified.
-func may(ctx context.Context, tx Tx, p *gatehouse.Principal) (gatehouse.RealmSettings, error) {
+func may(ctx context.Context, tx Tx, p *gatehouse.Principal) (gatehouse.RealmSettings, *identity.User, error) {
 	realm, u, err := tx.Party(ctx, p.Realm, p.ID)
 	switch {
 	case err != nil:
-		return gatehouse.RealmSettings{}, err
+		return gatehouse.RealmSettings{}, nil, err
 	case realm.Disabled:
-		return gatehouse.RealmSettings{}, gatehouse.ErrRealmNotFound
+		return gatehouse.RealmSettings{}, nil, gatehouse.ErrRealmNotFound
 	case u == nil, u.Disabled, u.Kind != gatehouse.KindUser, realm.CutOff(p.IssuedAt),
 		p.Scheme == gatehouse.SchemeBasic && p.IssuedAt.UnixMicro() != u.PasswordAt.UnixMicro():
-		return gatehouse.RealmSettings{}, credential.ErrInvalidCredentials
+		return gatehouse.RealmSettings{}, nil, credential.ErrInvalidCredentials
 	}
-	return realm.Settings.Defaults(), u.Owes(p, realm.Settings)
+	return realm.Settings.Defaults(), u, u.Owes(p, realm.Settings)
 }
 
 // makeRoom ends sessions of the user until one more is not too many.
@@ -173,7 +209,7 @@ func (s *Service) Rotate(ctx context.Context, p *gatehouse.Principal, from Brows
 	}
 	now := s.c.Now()
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		settings, err := may(ctx, tx, p)
+		settings, _, err := may(ctx, tx, p)
 		if err != nil {
 			return err
 		}

@@ -175,6 +175,17 @@ func TestUsers(t *testing.T) {
 		_, err = db.User(ctx, "other", "usr_1") // realms are apart
 		wantKind(t, err, gatehouse.NotFound)
 
+		do(t, db, func(ctx context.Context, tx *store.Tx) error {
+			return errors.Join(tx.FirstSession(ctx, "main", "usr_1"), tx.FirstSession(ctx, "main", "nobody"))
+		})
+		same(t, changes(), nil)
+		plain := u
+		u.SignedIn = true
+		same(t, must(db.User(ctx, "main", "usr_1"))(t), u)
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.UpdateUser(ctx, plain) }) // who read before the first session
+		u.Version++
+		same(t, changes(), one(gatehouse.TopicUser, "main", "usr_1", u))
+
 		twin := u
 		twin.ID, twin.DirectoryID = "usr_2", ""
 		wantKind(t, db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, twin) }), gatehouse.Conflict)

@@ -29,6 +29,7 @@ type Reader interface {
 type Life interface {
 	End(ctx context.Context, realm, user, id, reason string) error
 	EndAll(ctx context.Context, realm, user, except, reason string) (n int, err error)
+	Disown(ctx context.Context, realm, user, id string) error
 }
 
 // Users knows whose sessions they are.

@@ -93,6 +93,15 @@ func (s *Service) EndAll(ctx context.Context, actor *gatehouse.Principal, realm,
 	return Ended{n}, err
 }
 
+// Disown takes the actor's word that somebody else opened a session of the own account: it ends, and all browsers and networks in
+// which the account was used are unknown from then on. A session that is over or not there is no error.
+func (s *Service) Disown(ctx context.Context, actor *gatehouse.Principal, id string) error {
+	if err := s.k.AuthorizeOwn(ctx, actor, policy.AdminRevoke, policy.AdminGrants, actor.Realm, actor.ID, actor.ID); err != nil {
+		return err
+	}
+	return s.c.Life.Disown(gatehouse.WithPrincipal(ctx, actor), actor.Realm, actor.ID, id)
+}
+
 // mayEnd authorizes the end of sessions, and says whose they are and for what reason they end.
 func (s *Service) mayEnd(ctx context.Context, actor *gatehouse.Principal, realm, user string) (owner, reason string, err error) {
 	owner = s.c.Users.Resolve(ctx, actor, realm, user)

@@ -48,7 +48,7 @@ func TestSpellingsOfOneMailbox(t *testing.T) {
 // TestTexts: each message has its words in each language, with all values and with none,
 // and what somebody chose is text: no header, no markup, no second line, no long letter.
 func TestTexts(t *testing.T) {
-	kinds := []Kind{KindTest, KindPasswordChanged, KindPasswordReset, KindResetLink, KindResetSent, KindAddressLink, KindAddressAsked, KindAddressChanged, KindInvitation, KindRegister, KindRegistered, KindKeyCreated, KindKeyExpires, KindLoginsEnded, KindFactorAdded, KindFactorRemoved, KindCodesRenewed, KindPasskeyAdded, KindPasskeyRemoved, KindProviderLinked, KindProviderUnlinked, KindFactorsLink, KindFactorsReplaced}
+	kinds := []Kind{KindTest, KindPasswordChanged, KindPasswordReset, KindResetLink, KindResetSent, KindAddressLink, KindAddressAsked, KindAddressChanged, KindInvitation, KindRegister, KindRegistered, KindKeyCreated, KindKeyExpires, KindLoginsEnded, KindFactorAdded, KindFactorRemoved, KindCodesRenewed, KindPasskeyAdded, KindPasskeyRemoved, KindNewBrowser, KindGuessedSignIn, KindProviderLinked, KindProviderUnlinked, KindFactorsLink, KindFactorsReplaced}
 	evil := "{Key}<a href=x>\r\nSubject: y\u202e" + strings.Repeat("z", 500)
 	at := time.Date(2026, 11, 28, 19, 0, 0, 0, time.UTC)
 	kinds = append(kinds, KindAccountDeleted)
@@ -57,11 +57,11 @@ func TestTexts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(all.Messages) != len(kinds) {
+		if len(all.Messages) != len(kinds) || all.Unknown == "" {
 			t.Errorf("%s has %d messages, not %d", language, len(all.Messages), len(kinds))
 		}
 		for _, k := range kinds {
-			for _, d := range []Data{{}, {Account: evil, By: evil, Key: evil, KeyName: evil, At: at, Ends: at}} {
+			for _, d := range []Data{{}, {Account: evil, By: evil, Key: evil, KeyName: evil, Browser: evil, Place: evil, At: at, Ends: at}} {
 				w, err := write(k, language, "https://id.example", d)
 				if err != nil {
 					t.Fatalf("%s %s: %v", language, k, err)

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"encoding/json"
@@ -43,6 +44,8 @@ const (
 	KindCodesRenewed    Kind = "codes_renewed"
 	KindPasskeyAdded    Kind = "passkey_added"
 	KindPasskeyRemoved  Kind = "passkey_removed"
+	KindNewBrowser      Kind = "new_browser"    // the account was signed in where it has not been of late
+	KindGuessedSignIn   Kind = "guessed_signin" // it was signed in after many wrong passwords or codes
 
 	KindProviderLinked   Kind = "provider_linked"
 	KindProviderUnlinked Kind = "provider_unlinked"
@@ -71,10 +74,12 @@ type Data struct {
 	By      string    `json:"by,omitempty"`      // username of who did it
 	Key     string    `json:"key,omitempty"`     // public id of an API key
 	KeyName string    `json:"key_name,omitempty"`
-	Factor  string    `json:"factor,omitempty"` // what the owner calls a second factor or passkey
-	At      time.Time `json:"at,omitzero"`      // when it happened
-	Ends    time.Time `json:"ends,omitzero"`    // when something ends
-	Link    string    `json:"link,omitempty"`   // an address of ours to open, on a line of its own
+	Factor  string    `json:"factor,omitempty"`  // what the owner calls a second factor or passkey
+	At      time.Time `json:"at,omitzero"`       // when it happened
+	Ends    time.Time `json:"ends,omitzero"`     // when something ends
+	Link    string    `json:"link,omitempty"`    // an address of ours to open, on a line of its own
+	Browser string    `json:"browser,omitempty"` // a kind of browser and what it runs on, in names of ours; "": not known
+	Place   string    `json:"place,omitempty"`   // a network address; "": not known
 }
 
 // maxValue bounds a value in a text, in characters: a name must not be a letter of its own.
@@ -113,6 +118,7 @@ type texts struct {
 	Footer   string           `json:"footer"`
 	Ends     string           `json:"ends"`    // {Life} of what ends
 	Endless  string           `json:"endless"` // and of what does not
+	Unknown  string           `json:"unknown"` // in the place of a browser or network address that is not known
 	Messages map[Kind]content `json:"messages"`
 }
 
@@ -156,7 +162,8 @@ func write(k Kind, language, issuer string, d Data) (w written, err error) {
 	// of templates, which would keep every method of the whole program, 4 MiB, for their
 	// own texts to call.
 	fill := strings.NewReplacer("{Account}", shown(d.Account), "{By}", shown(d.By), "{Key}", shown(d.Key), "{KeyName}", shown(d.KeyName), "{Factor}", shown(d.Factor),
-		"{At}", when(d.At), "{Ends}", when(d.Ends), "{Life}", life, "{Link}", d.Link, "{Issuer}", issuer)
+		"{At}", when(d.At), "{Ends}", when(d.Ends), "{Life}", life, "{Link}", d.Link,
+		"{Browser}", cmp.Or(shown(d.Browser), t.Unknown), "{Place}", cmp.Or(shown(d.Place), t.Unknown), "{Issuer}", issuer)
 	var lines []string
 	if d.Account != "" {
 		lines = append(lines, fill.Replace(t.Greeting))

@@ -159,7 +159,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 			}
 			return k.SignAccess(a)
 		}}))
-	h.Sessions = Must(session.New(session.Config{Run: Must(store.Run[session.Tx](db)), Now: time.Now}))
+	h.Sessions = Must(session.New(session.Config{Run: Must(store.Run[session.Tx](db)), Mail: h.newMail(box), Notice: func(realm string) string { return realmIssuer(realm) + "/notice?session=" }, Now: time.Now}))
 	_, auditKey := two(ed25519.GenerateKey(nil))
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
