@@ -74,6 +74,7 @@ var levels = map[string]int{
 	"grant":              4,
 	"session":            4,
 	"oauth":              3,
+	"oauth/client":       3,
 	"oauth/token":        5,
 	"oauth/endpoint":     5,
 	"pages":              5,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/clients"
 	"github.com/gatehouse-auth/gatehouse/admin/factors"
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
@@ -111,6 +112,7 @@ type Stored struct {
 	Users    users.Reader
 	Holders  users.Holders
 	Keys     keys.Reader
+	Clients  clients.Reader
 	Rules    rules.Reader
 	Entities rules.EntityReader
 	Grants   tokens.Reader
@@ -130,6 +132,7 @@ type Tx struct {
 	Users      users.Tx
 	Bootstraps users.BootstrapTx
 	Keys       keys.Tx
+	Clients    clients.Tx
 	Rules      rules.Tx
 	Tokens     tokens.Tx
 	Records    records.Tx
@@ -158,6 +161,7 @@ type Service struct {
 	Realms    *realms.Service
 	Users     *users.Service
 	Keys      *keys.Service
+	Clients   *clients.Service
 	Rules     *rules.Service
 	Tokens    *tokens.Service
 	Sessions  *sessions.Service
@@ -174,7 +178,7 @@ type Service struct {
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Providers, s.Mails}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Clients, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Providers, s.Mails}
 }
 
 // New checks c and returns the service.
@@ -199,6 +203,7 @@ func New(c Config) (*Service, error) {
 	}
 	return &Service{
 		Realms: realms.New(forRealms), Users: people, Keys: apiKeys, Rules: rules.New(forRules),
+		Clients: clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })}),
 		Signing: signing.New(signing.Config{Kernel: k, Ring: c.Signing}),
 		Tokens: tokens.New(tokens.Config{Kernel: k, Grants: c.Stored.Grants, Users: people, End: c.EndGrant, EndKey: endKey,
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),
@@ -246,7 +251,7 @@ func (c *Config) complete() error {
 		{"Sessions", c.Sessions == nil}, {"Revoked", c.Revoked == nil},
 		{"Verify", c.Verify == nil}, {"Journal", c.Journal == nil}, {"Issuer", c.Issuer == nil}, {"Current", c.Current == nil}, {"AuditKey", c.AuditKey == nil}, {"Record", c.Record == nil},
 		{"BootstrapKey", len(c.BootstrapKey) < 32},
-		{"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Providers", c.Providers == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
+		{"Stored.Clients", c.Stored.Clients == nil}, {"Stored.Factors", c.Stored.Factors == nil}, {"Stored.Passkeys", c.Stored.Passkeys == nil}, {"Passkeys", c.Passkeys == nil}, {"Providers", c.Providers == nil}, {"Codes", c.Codes == nil}, {"Vault", c.Vault.Box == nil},
 		{"Links", c.Links.Find == nil || c.Links.Box == nil || c.Links.NewPassword == nil || c.Links.NewFactor == nil || c.Links.Verify == nil || c.Links.Register == nil},
 	} {
 		if missing.nil {

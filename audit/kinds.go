@@ -70,6 +70,11 @@ const (
 	KindProviderUse     = "provider.use"
 	KindProviderFailure = "provider.failure"
 
+	KindClientCreate = "client.create"
+	KindClientUpdate = "client.update"
+	KindClientRotate = "client.rotate" // it has another secret
+	KindClientDelete = "client.delete"
+
 	KindRealmCreate = "realm.create"
 	KindRealmUpdate = "realm.update"
 	KindRealmPanic  = "realm.panic"

@@ -136,7 +136,7 @@ var ErrNone = gatehouse.E(gatehouse.Unauthenticated, "credential_missing", "This
 var (
 	ErrInvalidToken = gatehouse.E(gatehouse.Unauthenticated, "invalid_token", "The credential is not accepted.")
 	ErrUnavailable  = gatehouse.E(gatehouse.Unavailable, "authentication_unavailable", "The credential cannot be checked at the moment.")
-	errHTTPS        = gatehouse.E(gatehouse.Invalid, "https_required", "Basic credentials are accepted over HTTPS only. Treat the password as exposed and change it.")
+	ErrHTTPS        = gatehouse.E(gatehouse.Invalid, "https_required", "Basic credentials are accepted over HTTPS only. Treat the password as exposed and change it.")
 	ErrNotAccepted  = gatehouse.E(gatehouse.Unauthenticated, "scheme_not_accepted", "This kind of credential is not accepted here.")
 
 	errRealmUnknown    = gatehouse.E(gatehouse.Unauthenticated, "realm_unknown", "")
@@ -226,7 +226,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 	case k.verify == nil, !k.accepted(rule.Schemes):
 		return nil, ErrNotAccepted.With(fmt.Errorf("this is %s; accepted here: %s", p.Scheme, a.accepted(rule)))
 	case k.NeedsTLS && !rule.Secure:
-		return nil, errHTTPS.With(errNoTLS)
+		return nil, ErrHTTPS.With(errNoTLS)
 	}
 	t, err := a.trust(ctx, realm)
 	if err != nil {

@@ -40,7 +40,7 @@ func (a *Authenticator) Session(ctx context.Context, realm string, text, device 
 		return nil, ErrNone
 	}
 	if !rule.Secure {
-		return nil, errHTTPS.With(errNoTLS)
+		return nil, ErrHTTPS.With(errNoTLS)
 	}
 	t, err := a.trust(ctx, realm)
 	if err != nil {

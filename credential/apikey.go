@@ -10,11 +10,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// Prefixes of the three uses of the key form.
+// Prefixes of the uses of the key form.
 const (
 	PrefixKey     = "ghk" // API key, unless the installation chose another prefix
 	PrefixAccess  = "ght" // opaque access token
 	PrefixRefresh = "ghr" // refresh token
+	PrefixClient  = "ghc" // secret of a registered client
 )
 
 const (
@@ -58,7 +59,7 @@ var (
 // ValidKeyPrefix reports whether an installation may use prefix for its API
 // keys: the right form, and not one of the token prefixes.
 func ValidKeyPrefix(prefix string) bool {
-	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession
+	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession && prefix != PrefixClient
 }
 
 func validPrefix(s string) bool {

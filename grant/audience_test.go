@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -114,22 +115,29 @@ func TestOtherClient(t *testing.T) {
 	}
 }
 
-// TestClientWithoutAUser: a client that acts for itself needs no account, goes
-// through the same phases, and is nobody but itself.
+// TestClientWithoutAUser: a registered client that acts for itself needs no account, goes
+// through the same phases, and is nobody but itself. Its grant ends with its one token.
 func TestClientWithoutAUser(t *testing.T) {
-	h := newHouse(t, gatehouse.RealmSettings{})
-	robot := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindClient, ID: "robot"}
-	order := grant.Order{Realm: "main", Client: "robot"}
+	h := newHouse(t, gatehouse.RealmSettings{Scopes: map[string]string{"a": "A", "b": "B", "d": "D"}})
+	robot := h.robot("main", "a b c")
+	order := grant.Order{Realm: "main", Client: robot.ID}
 	tokens, err := h.svc.Open(t.Context(), order, robot)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := h.claims(tokens.AccessToken)
-	if err != nil || c.Subject != "robot" || c.ClientID != "robot" {
+	if err != nil || c.Subject != robot.ID || c.ClientID != robot.ID || c.Scope != "a b" || !c.AuthTime.IsZero() || tokens.RefreshToken != "" {
 		t.Fatalf("%+v, %v", c, err)
 	}
-	if _, err := h.svc.Renew(t.Context(), order, tokens.RefreshToken); err != nil {
-		t.Fatal(err)
+	if g := must(h.db.Grant(t.Context(), "main", tokens.GrantID)); !g.ExpiresAt.Equal(h.now().Add(tokens.ExpiresIn)) {
+		t.Errorf("the grant lives until %v", g.ExpiresAt)
+	}
+	for scope, want := range map[string]string{"a": "", "c": "invalid_scope", "d": "invalid_scope", "*": "invalid_scope"} {
+		order := order
+		order.Scopes = []string{scope}
+		if _, err := h.svc.Open(t.Context(), order, robot); (err != nil) != (want != "") || err != nil && gatehouse.CodeOf(err) != want {
+			t.Errorf("scope %s: %v", scope, err)
+		}
 	}
 	if _, err := h.svc.Open(t.Context(), grant.Order{Realm: "main", Client: "other"}, robot); gatehouse.KindOf(err) != gatehouse.Unauthenticated {
 		t.Errorf("a client for another one: %v", err)
@@ -142,6 +150,37 @@ func TestClientWithoutAUser(t *testing.T) {
 	}
 	if _, err := h.claims(tokens.AccessToken); gatehouse.CodeOf(err) != "token_revoked" {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestClientAsItIsNow: what a client proved a moment ago is judged again in the transaction that
+// issues: another node may have disabled or removed it meanwhile, or ended its secret.
+func TestClientAsItIsNow(t *testing.T) {
+	for name, change := range map[string]func(ctx context.Context, tx setupTx, c client.Client) error{
+		"disabled": func(ctx context.Context, tx setupTx, c client.Client) error {
+			c.Disabled = true
+			return tx.UpdateClient(ctx, c)
+		},
+		"removed": func(ctx context.Context, tx setupTx, c client.Client) error {
+			return tx.DeleteClient(ctx, c.Realm, c.ID)
+		},
+		"another secret": func(ctx context.Context, tx setupTx, c client.Client) error {
+			c.Secret = client.Secret{Hash: []byte{2}, SetAt: c.CreatedAt.Add(time.Second)}
+			return tx.UpdateClient(ctx, c)
+		},
+	} {
+		h := newHouse(t, gatehouse.RealmSettings{})
+		robot := h.robot("main", "")
+		order := grant.Order{Realm: "main", Client: robot.ID}
+		if _, err := h.svc.Open(t.Context(), order, robot); err != nil {
+			t.Fatal(err)
+		}
+		h.setup(func(ctx context.Context, tx setupTx) error {
+			return change(ctx, tx, must(h.db.Client(ctx, "main", robot.ID)))
+		})
+		if _, err := h.svc.Open(t.Context(), order, robot); gatehouse.CodeOf(err) != "invalid_client" {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

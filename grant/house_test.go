@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -65,6 +66,9 @@ type setupTx interface {
 	UpdateUser(ctx context.Context, u identity.User) error
 	DeleteUser(ctx context.Context, realm, id string) error
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
+	InsertClient(ctx context.Context, c client.Client) error
+	UpdateClient(ctx context.Context, c client.Client) error
+	DeleteClient(ctx context.Context, realm, id string) error
 }
 
 func (h *house) setup(fn func(ctx context.Context, tx setupTx) error) {
@@ -121,19 +125,21 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 func (h *house) run(next gatehouse.Runner[grant.Tx]) gatehouse.Runner[grant.Tx] {
 	taken := map[[2]int64]bool{}
 	return func(ctx context.Context, fn func(context.Context, grant.Tx) error) error {
-		return next(ctx, func(ctx context.Context, tx grant.Tx) error { return fn(ctx, houseTx{tx, h, taken}) })
+		return next(ctx, func(ctx context.Context, tx grant.Tx) error {
+			return fn(ctx, grant.Tx{Parties: tx.Parties, Families: houseTx{tx.Families, h, taken}})
+		})
 	}
 }
 
 type houseTx struct {
-	grant.Tx
+	grant.Families
 	h     *house
 	taken map[[2]int64]bool
 }
 
 func (tx houseTx) Family(ctx context.Context, hash []byte) (grant.Family, error) {
 	tx.h.lookups.Add(1)
-	f, err := tx.Tx.Family(ctx, hash)
+	f, err := tx.Families.Family(ctx, hash)
 	if err == nil && tx.h.family != nil {
 		err = tx.h.family(&f.Refresh, &f.Grant)
 	}
@@ -141,7 +147,7 @@ func (tx houseTx) Family(ctx context.Context, hash []byte) (grant.Family, error)
 }
 
 func (tx houseTx) UseRefresh(ctx context.Context, hash []byte, at time.Time) (bool, error) {
-	use := func() (bool, error) { return tx.Tx.UseRefresh(ctx, hash, at) }
+	use := func() (bool, error) { return tx.Families.UseRefresh(ctx, hash, at) }
 	if tx.h.use != nil {
 		return tx.h.use(use)
 	}
@@ -150,19 +156,27 @@ func (tx houseTx) UseRefresh(ctx context.Context, hash []byte, at time.Time) (bo
 
 func (tx houseTx) InsertIssued(ctx context.Context, i grant.Issued) error {
 	if i.Grant == nil {
-		return tx.Tx.InsertIssued(ctx, i)
+		return tx.Families.InsertIssued(ctx, i)
 	}
 	place := [2]int64{i.Grant.StatusList, i.Grant.StatusIdx}
 	if tx.taken[place] {
 		return gatehouse.Conflict
 	}
 	tx.taken[place] = true
-	return tx.Tx.InsertIssued(ctx, i)
+	return tx.Families.InsertIssued(ctx, i)
 }
 
 func (h *house) principal() *gatehouse.Principal {
 	return &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: h.user.ID, Name: "bob", Scheme: gatehouse.SchemeBasic,
 		Scopes: []string{gatehouse.ScopeAll}, IssuedAt: h.user.PasswordAt, AuthTime: h.now(), AMR: []string{"pwd"}, ACR: "1"}
+}
+
+// robot registers a client, and returns it as it proves itself.
+func (h *house) robot(realm, scope string) *gatehouse.Principal {
+	c := client.Client{Realm: realm, ID: "cli_robot", Secret: client.Secret{Hash: []byte{1}, SetAt: h.now()}, CreatedAt: h.now(), UpdatedAt: h.now(), Version: 1,
+		Metadata: client.Metadata{Name: "Robot", AuthMethod: client.AuthBasic, GrantTypes: []string{client.GrantClientCredentials}, Scope: scope}}
+	h.setup(func(ctx context.Context, tx setupTx) error { return tx.InsertClient(ctx, c) })
+	return &gatehouse.Principal{Realm: realm, Kind: gatehouse.KindClient, ID: c.ID, IssuedAt: c.Secret.SetAt}
 }
 
 func (h *house) open(realm string, p *gatehouse.Principal, scopes ...string) (grant.Tokens, error) {

@@ -64,11 +64,15 @@ func (s *Service) answer(ctx context.Context, i *issue) (Tokens, error) {
 
 // claims is what an access token says.
 func (s *Service) claims(i *issue) *token.Access {
+	proved := i.grant.AuthTime
+	if i.grant.OfClient() {
+		proved = time.Time{} // nobody signed in (RFC 9068 §2.2.1)
+	}
 	return &token.Access{
 		Type:   i.realm.Settings.Defaults().AccessTokenType,
 		Issuer: s.c.Issuer(i.realm.Name), Subject: i.grant.Subject, Audience: []string{i.audience}, ClientID: i.grant.ClientID,
 		Scope: strings.Join(i.scopes, " "), ID: gatehouse.NewID("tok", i.now), IssuedAt: i.now, ExpiresAt: i.expiry(),
-		AuthTime: i.grant.AuthTime, ACR: i.grant.ACR, AMR: i.grant.AMR, SessionID: i.grant.SessionID,
+		AuthTime: proved, ACR: i.grant.ACR, AMR: i.grant.AMR, SessionID: i.grant.SessionID,
 		GrantID: i.grant.ID, StatusList: i.grant.StatusList, StatusIndex: i.grant.StatusIdx,
 		More: i.wanted(),
 	}

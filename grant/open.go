@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // Open opens a grant for a subject who has just proved who he is, and returns its
@@ -36,7 +37,14 @@ func (k opening) who() string {
 	return k.p.ID
 }
 
-func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
+func (k opening) origin(ctx context.Context, tx Tx, i *issue) (err error) {
+	if k.p.Kind == gatehouse.KindClient {
+		if i.client, err = tx.Client(ctx, i.realm.Name, k.p.ID); errors.Is(err, gatehouse.NotFound) {
+			return client.ErrInvalid // removed between the check and this transaction
+		} else if err != nil {
+			return err
+		}
+	}
 	settings := i.realm.Settings.Defaults()
 	i.kind, i.opener = audit.KindTokenIssue, k.p
 	i.available = []string{gatehouse.ScopeAll}
@@ -52,6 +60,10 @@ func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 		ACR:       k.p.ACR,
 		CreatedAt: i.now,
 		ExpiresAt: i.now.Add(settings.GrantTTL),
+	}
+	if i.grant.OfClient() { // it ends with its one token: the client asks again
+		i.grant.ExpiresAt = i.now.Add(settings.AccessTokenTTL)
+		i.available = i.client.Metadata.ScopesOf(i.realm.Settings)
 	}
 	if i.grant.AuthTime.IsZero() {
 		i.grant.AuthTime = i.now
@@ -76,7 +88,11 @@ func (s *Service) audiences(rl gatehouse.Realm) []string {
 
 func (k opening) issue(ctx context.Context, tx Tx, i *issue) error {
 	i.grant.Scopes, i.grant.Audience = i.scopes, []string{i.audience}
-	err := k.s.store(ctx, tx, i, Issued{Grant: &i.grant, Refresh: k.s.newRefresh(i, mint(credential.PrefixRefresh), 0)})
+	made := Issued{Grant: &i.grant}
+	if !i.grant.OfClient() {
+		made.Refresh = k.s.newRefresh(i, mint(credential.PrefixRefresh), 0)
+	}
+	err := k.s.store(ctx, tx, i, made)
 	if errors.Is(err, gatehouse.Conflict) {
 		return errStatusTaken
 	}

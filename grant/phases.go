@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // Order is what every kind of grant is asked for.
@@ -45,6 +46,7 @@ type issue struct {
 	grant     gatehouse.Grant
 	cutOff    time.Time     // see Family; zero for a new grant, which is later than all that are set
 	user      identity.User // zero for a client's own grant
+	client    client.Client // of a client's own grant that begins
 	available []string      // scopes that the origin can give
 	audiences []string      // that it can name, the default one first
 	audience  string
@@ -131,6 +133,8 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 		return gatehouse.ErrSecondFactor
 	case reason == gatehouse.ErrNoSecondFactor.Code:
 		return gatehouse.ErrNoSecondFactor
+	case reason == ReasonClient:
+		return client.ErrInvalid
 	case i.kind == audit.KindTokenIssue:
 		return credential.ErrInvalidCredentials // gone between the check and this transaction
 	}
@@ -143,7 +147,11 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 // login is not opened; no grant ends of it.
 func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason string, err error) {
 	g := i.grant
-	if !g.OfClient() {
+	if g.OfClient() {
+		if i.client.Disabled || i.opener == nil || !i.client.Has(i.opener.IssuedAt, i.now) {
+			return ReasonClient, nil
+		}
+	} else {
 		u, err := i.subjectOf(ctx, tx)
 		switch {
 		case errors.Is(err, gatehouse.NotFound):

@@ -218,9 +218,9 @@ func TestAdministrativeScopes(t *testing.T) {
 			t.Errorf("%s in main: %v", scope, err)
 		}
 	}
-	robot := &gatehouse.Principal{Realm: "acme", Kind: gatehouse.KindClient, ID: "robot"}
+	robot := h.robot("acme", "admin:read admin:write")
 	for _, scope := range []string{"admin:read", "admin:write"} {
-		if _, err := h.svc.Open(t.Context(), grant.Order{Realm: "acme", Client: "robot", Scopes: []string{scope}}, robot); gatehouse.CodeOf(err) != "invalid_scope" {
+		if _, err := h.svc.Open(t.Context(), grant.Order{Realm: "acme", Client: robot.ID, Scopes: []string{scope}}, robot); gatehouse.CodeOf(err) != "invalid_scope" {
 			t.Errorf("%s in acme: %v", scope, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -22,13 +23,25 @@ const (
 	ReasonUserDisabled = "user_disabled"
 	ReasonPassword     = "password_changed"
 	ReasonRevoked      = "revoked"
+	ReasonClient       = "client_ended" // it was disabled, or its secret is over
 )
 
-// Tx is the service's view of a transaction.
-type Tx interface {
+// Tx is the service's view of a transaction, in its parts.
+type Tx struct {
+	Parties
+	Families
+}
+
+// Parties reads who tokens are for.
+type Parties interface {
 	// Party returns a realm with one of its users: nil when user is "", or is not there.
 	Party(ctx context.Context, realm, user string) (gatehouse.Realm, *identity.User, error)
 	User(ctx context.Context, realm, id string) (identity.User, error)
+	Client(ctx context.Context, realm, id string) (client.Client, error)
+}
+
+// Families reads and writes grants and what comes of them.
+type Families interface {
 	// Family returns a refresh token by its hash, with its grant and the cut-offs. Who
 	// sets a cut-off and holds the realm or the user comes before or after this
 	// transaction as a whole.
@@ -83,7 +96,7 @@ type Tokens struct {
 	AccessToken  gatehouse.Secret
 	TokenType    string // "Bearer"
 	ExpiresIn    time.Duration
-	RefreshToken gatehouse.Secret
+	RefreshToken gatehouse.Secret // "" for a client's own grant, which needs none (RFC 6749 §4.4.3)
 	Scopes       []string
 	GrantID      string
 }

@@ -11,9 +11,8 @@ import (
 // Handler adapts fn as [web.Problems.Handler] does, and answers its errors in the
 // form that the client reads.
 func Handler(p *web.Problems, fn web.HandlerFunc) http.Handler {
-	plain, oauth := *p, *p
-	oauth.Form = errorForm
-	problems, errors := plain.Handler(fn), oauth.Handler(fn)
+	plain := *p
+	problems, errors := plain.Handler(fn), Standard(p, fn)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wantsJSON(r) {
 			errors.ServeHTTP(w, r)
@@ -21,6 +20,14 @@ func Handler(p *web.Problems, fn web.HandlerFunc) http.Handler {
 		}
 		problems.ServeHTTP(w, r)
 	})
+}
+
+// Standard adapts fn as [Handler] does, for an endpoint that a specification describes: its clients read
+// application/json, and need not say so.
+func Standard(p *web.Problems, fn web.HandlerFunc) http.Handler {
+	oauth := *p
+	oauth.Form = errorForm
+	return oauth.Handler(fn)
 }
 
 // wantsJSON reports whether the client asks for plain JSON by name, and not for

@@ -53,6 +53,7 @@ const (
 	AdminRealm      = "Realm"
 	AdminSubject    = "Subject"
 	AdminKey        = "Key"
+	AdminClient     = "Client"
 	AdminRole       = "Roles"
 	AdminPolicy     = "Policy" // policies and the schema
 	AdminEntity     = "Entity"

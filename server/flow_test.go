@@ -51,7 +51,10 @@ type answer struct {
 }
 
 // code is the stable code of a problem.
-func (a answer) code() string { s, _ := a.json["code"].(string); return s }
+func (a answer) code() string { return a.text("code") }
+
+// text is a member of the answer that is a text.
+func (a answer) text(member string) string { s, _ := a.json[member].(string); return s }
 
 // call sends one request; opts are header pairs, "basic" with "user:password",
 // or "body" with the body.

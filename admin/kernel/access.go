@@ -108,6 +108,18 @@ func (k *Kernel) administers(ctx context.Context, actor *gatehouse.Principal, ty
 		k.Decide(ctx, actor, policy.AdminManage, policy.AdminBackup, gatehouse.MainRealm, "").Allowed
 }
 
+var errScopeGrant = gatehouse.E(gatehouse.Denied, "scope_not_held", "You cannot give a scope that your own credential does not carry.")
+
+// MayGive refuses that actor gives to somebody, by a member of the input, a scope that the own credential lacks.
+func (k *Kernel) MayGive(ctx context.Context, actor *gatehouse.Principal, typ, realm, member string, scopes []string) error {
+	for _, scope := range scopes {
+		if !actor.HasScope(scope) {
+			return k.Refused(ctx, actor, policy.AdminWrite, typ, realm, "", Naming(errScopeGrant, member, scope))
+		}
+	}
+	return nil
+}
+
 // Refused records a refusal and returns it.
 func (k *Kernel) Refused(ctx context.Context, actor *gatehouse.Principal, action, typ, realm, id string, err *gatehouse.Error) error {
 	e := k.Event(ctx, actor, realm, audit.KindAdminDenied, typ, id)

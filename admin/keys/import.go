@@ -34,7 +34,7 @@ func (s *Service) Import(ctx context.Context, actor *gatehouse.Principal, realm 
 	if err != nil {
 		return Key{}, err
 	}
-	if err := s.mayScope(ctx, actor, realm, in.Scopes); err != nil {
+	if err := s.k.MayGive(ctx, actor, policy.AdminKey, realm, "scopes", in.Scopes); err != nil {
 		return Key{}, err
 	}
 	_, id, _ := credential.MintKey(s.c.Prefix, k.Environment) // for its id: the text belongs to nobody

@@ -35,7 +35,6 @@ var (
 	errKeyRotated  = gatehouse.E(gatehouse.Conflict, "key_already_rotated", "The key has a successor already.")
 	errOwner       = gatehouse.E(gatehouse.Unprocessable, "key_owner_unknown", "The owner is not an enabled user or service of this realm.")
 	errKeyRole     = gatehouse.E(gatehouse.Unprocessable, "key_role_unknown", "The key may use only roles that its owner has, and no more than the credential that makes it.")
-	errScopeGrant  = gatehouse.E(gatehouse.Denied, "scope_not_held", "You cannot give a scope that your own credential does not carry.")
 	errKeyScope    = gatehouse.E(gatehouse.Unprocessable, "scope_unknown", "A scope is not in the realm's catalogue.")
 	errWider       = gatehouse.E(gatehouse.Unprocessable, "key_cannot_widen", "A key can only be narrowed; make a new one for more.")
 )
@@ -174,7 +173,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	if err != nil {
 		return CreatedKey{}, err
 	}
-	if err := s.mayScope(ctx, actor, realm, in.Scopes); err != nil {
+	if err := s.k.MayGive(ctx, actor, policy.AdminKey, realm, "scopes", in.Scopes); err != nil {
 		return CreatedKey{}, err
 	}
 	text, id, hash := credential.MintKey(s.c.Prefix, k.Environment)
@@ -203,16 +202,6 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		return CreatedKey{}, err
 	}
 	return CreatedKey{Key: s.keyView(k), Text: text}, nil
-}
-
-// mayScope checks that actor hands out no scope that his own credential lacks.
-func (s *Service) mayScope(ctx context.Context, actor *gatehouse.Principal, realm string, scopes []string) error {
-	for _, sc := range scopes {
-		if !actor.HasScope(sc) {
-			return s.k.Refused(ctx, actor, policy.AdminWrite, policy.AdminKey, realm, "", kernel.Naming(errScopeGrant, "scopes", sc))
-		}
-	}
-	return nil
 }
 
 // newKey validates what does not depend on the realm.
@@ -415,7 +404,7 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 		f.Add("overlap", "must be from 0 to %s", maxOverlap)
 		return CreatedKey{}, f.Err()
 	}
-	if err := s.mayScope(ctx, actor, realm, old.Scopes); err != nil {
+	if err := s.k.MayGive(ctx, actor, policy.AdminKey, realm, "scopes", old.Scopes); err != nil {
 		return CreatedKey{}, err
 	}
 	text, newID, hash := credential.MintKey(s.c.Prefix, old.Environment)

@@ -4,6 +4,7 @@ package tokens
 
 import (
 	"context"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
@@ -45,6 +46,8 @@ type Tx interface {
 	// transaction as a whole.
 	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
+	// DisableClient disables the client with that id, if one is registered.
+	DisableClient(ctx context.Context, realm, id string, now time.Time) error
 }
 
 // New returns the use cases.

@@ -148,6 +148,11 @@ func (s *Service) EndGrant(ctx context.Context, actor *gatehouse.Principal, real
 // Revoke sets a cut-off: nothing that was issued until then for the subject,
 // client, session, signing key or realm is valid any more.
 func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm string, in NewRevocation) (Revocation, error) {
+	return s.revoke(ctx, actor, realm, in, false)
+}
+
+// revoke sets a cut-off, and disables the client that it is about when that is asked.
+func (s *Service) revoke(ctx context.Context, actor *gatehouse.Principal, realm string, in NewRevocation, disable bool) (Revocation, error) {
 	if err := s.k.Authorize(ctx, actor, policy.AdminRevoke, policy.AdminToken, realm, in.ID); err != nil {
 		return Revocation{}, err
 	}
@@ -181,13 +186,18 @@ func (s *Service) Revoke(ctx context.Context, actor *gatehouse.Principal, realm 
 		if err := tx.PutCutoff(ctx, c); err != nil {
 			return err
 		}
+		if disable {
+			if err := tx.DisableClient(ctx, realm, in.ID, e.Time); err != nil {
+				return err
+			}
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 	return Revocation{Kind: in.Kind, ID: in.ID, Before: c.Before, ExpiresAt: c.ExpiresAt}, err
 }
 
-// PanicClient ends everything that was issued to a client until now; what actor's own token
-// is of only when the order says so. Errors: panic_including_me.
+// PanicClient ends everything that was issued to a client until now, and disables it if it is registered;
+// what actor's own token is of only when the order says so. Errors: panic_including_me.
 func (s *Service) PanicClient(ctx context.Context, actor *gatehouse.Principal, realm, client string, in kernel.PanicOrder) (Revocation, error) {
 	if err := s.k.Authorize(ctx, actor, policy.AdminRevoke, policy.AdminToken, realm, client); err != nil {
 		return Revocation{}, err
@@ -195,7 +205,7 @@ func (s *Service) PanicClient(ctx context.Context, actor *gatehouse.Principal, r
 	if err := in.Refuse(actor.Realm == realm && actor.ClientID == client); err != nil {
 		return Revocation{}, err
 	}
-	out, err := s.Revoke(ctx, actor, realm, NewRevocation{Kind: string(revocation.CutoffClient), ID: client})
+	out, err := s.revoke(ctx, actor, realm, NewRevocation{Kind: string(revocation.CutoffClient), ID: client}, true)
 	if err == nil {
 		kernel.Ask(ctx, peers.Question{Realm: realm, Kind: "client", ID: client, Client: client, Issued: out.Before.UnixMilli()})
 	}

@@ -3,6 +3,7 @@
 //
 // Paths (for the realm "main"; other realms have them under /realms/{realm}):
 //
+//	POST   /token           a registered client, by a grant type (RFC 6749 §3.2)
 //	POST   /tokens          Basic → access token and refresh token
 //	POST   /tokens/refresh  refresh token → new access token, next refresh token
 //	DELETE /tokens          access token → its grant ends, with all that came from it

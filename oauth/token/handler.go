@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // Config is what the handlers need. Every field without a remark is required.
@@ -27,6 +28,10 @@ type Config struct {
 	Login func(r *http.Request, realm string, code gatehouse.Secret) (*gatehouse.Principal, error)
 	// Challenges gives the WWW-Authenticate lines for a realm and schemes.
 	Challenges func(realm string, schemes ...gatehouse.Scheme) []string
+	// Clients checks which registered client asks.
+	Clients client.Authenticator
+	// Secure reports whether nobody on the way could read r; secrets of clients are not taken from others.
+	Secure func(r *http.Request) bool
 	// Allow is asked once per request with the client's address; false refuses
 	// for retryAfter.
 	Allow    func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
@@ -38,8 +43,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil || c.Clients.Clients == nil || c.Clients.Now == nil || c.Secure == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Clients, Secure and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -65,6 +70,14 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		}
 		return h.answer(w, r, refresh{h})
 	})
+	standard := oauth.Standard(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodPost {
+			return web.MethodNotAllowed(http.MethodPost)
+		}
+		return h.ask(w, r)
+	})
+	mux.Handle("/token", standard)
+	mux.Handle("/realms/{realm}/token", standard)
 	mux.Handle("/tokens", tokens)
 	mux.Handle("/tokens/refresh", refresh)
 	mux.Handle("/realms/{realm}/tokens", tokens)
@@ -91,13 +104,17 @@ type request struct {
 	tokens    grant.Tokens
 }
 
-// answer takes one request through the phases.
+// answer takes a request of one grant type through the phases.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t grantType) error {
 	realm, err := h.begin(w, r)
 	if err != nil {
 		return err
 	}
-	x := &request{w: w, r: r, order: grant.Order{Realm: realm}}
+	return (&request{w: w, r: r, order: grant.Order{Realm: realm}}).goThrough(t)
+}
+
+// goThrough takes x through the phases.
+func (x *request) goThrough(t grantType) error {
 	for _, phase := range [...]func(*request) error{
 		t.client,     // 1
 		t.read,       // 2
@@ -116,7 +133,6 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t grantType) er
 
 var (
 	errNotAToken = gatehouse.E(gatehouse.Denied, "not_a_token", "This credential is not an access token of this realm, so it cannot be ended here.")
-	errNoClient  = gatehouse.E(gatehouse.Unauthenticated, "invalid_client", "It is not clear which client asks.")
 )
 
 // begin does what all requests share and returns the realm.
@@ -151,7 +167,7 @@ func readResource(x *request) error {
 // refresh token serves nobody else.
 func bind(x *request) error {
 	if x.order.Client == "" {
-		return errNoClient
+		return client.ErrInvalid
 	}
 	return nil
 }
@@ -161,7 +177,7 @@ type answerBody struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"` // seconds
-	RefreshToken string `json:"refresh_token"`
+	RefreshToken string `json:"refresh_token,omitempty"`
 	Scope        string `json:"scope"`
 }
 

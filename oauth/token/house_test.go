@@ -3,6 +3,7 @@ package token_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -19,6 +21,8 @@ const issuer = "https://id.example"
 
 // house is the grants of a realm over a real SQLite store.
 type house struct {
+	db   *store.DB
+	away bool // what a request came by could be read
 	svc  *grant.Service
 	view *revocation.View
 	user identity.User
@@ -35,6 +39,7 @@ func must[T any](v T, err error) T {
 type setupTx interface {
 	InsertRealm(ctx context.Context, r gatehouse.Realm) error
 	InsertUser(ctx context.Context, u identity.User) error
+	InsertClient(ctx context.Context, c client.Client) error
 }
 
 func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
@@ -43,6 +48,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 	h := &house{view: revocation.NewView(), key: must(token.GenerateKey("ES256"))}
 	db := must(store.Open(t.Context(), store.Config{Driver: store.DriverSQLite, Path: filepath.Join(t.TempDir(), "house.db")}))
 	t.Cleanup(func() { _ = db.Close() })
+	h.db = db
 	db.Subscribe(h.view.Apply)
 	if err := h.view.Load(t.Context(), db); err != nil {
 		t.Fatal(err)
@@ -72,6 +78,19 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 	return h
 }
 
+// register adds a client with a secret, as change has it, and returns its id and the text of the secret.
+func (h *house) register(method, scope string, change func(c *client.Client)) (id, secret string) {
+	now := time.Now()
+	text, s := client.NewSecret(now)
+	c := client.Client{Realm: "main", ID: gatehouse.NewID("cli", now), Secret: s, CreatedAt: now, UpdatedAt: now, Version: 1,
+		Metadata: client.Metadata{Name: "Robot", AuthMethod: method, GrantTypes: []string{client.GrantClientCredentials}, Scope: scope}}
+	change(&c)
+	if err := must(store.Run[setupTx](h.db))(context.Background(), func(ctx context.Context, tx setupTx) error { return tx.InsertClient(ctx, c) }); err != nil {
+		panic(err)
+	}
+	return c.ID, text.Reveal()
+}
+
 func (h *house) principal() *gatehouse.Principal {
 	return &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: h.user.ID, Name: "bob", Scheme: gatehouse.SchemeBasic,
 		Scopes: []string{gatehouse.ScopeAll}, IssuedAt: h.user.PasswordAt, AuthTime: time.Now(), AMR: []string{"pwd"}, ACR: "1"}
@@ -91,4 +110,20 @@ func (h *house) claims(text gatehouse.Secret) (*token.Claims, error) {
 		return nil, gatehouse.E(gatehouse.Unauthenticated, "token_revoked", "")
 	}
 	return c, nil
+}
+
+// audience is that of a signed token, unverified.
+func (h *house) audience(text string) []string {
+	u := must(token.Peek(text))
+	var c struct {
+		Audience []string `json:"aud"`
+	}
+	if err := json.Unmarshal(u.Claims, &c); err != nil {
+		var one struct {
+			Audience string `json:"aud"`
+		}
+		must(one, json.Unmarshal(u.Claims, &one))
+		return []string{one.Audience}
+	}
+	return c.Audience
 }

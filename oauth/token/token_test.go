@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/factor"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	endpoint "github.com/gatehouse-auth/gatehouse/oauth/token"
 )
 
@@ -69,6 +70,7 @@ func site(h *house, limited *bool) http.Handler {
 			}
 			return out
 		},
+		Clients: client.Authenticator{Clients: h.db, Now: time.Now}, Secure: func(*http.Request) bool { return !h.away },
 		Allow: func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !*limited },
 	})).Register(mux)
 	return mux

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/clients"
 	"github.com/gatehouse-auth/gatehouse/admin/factors"
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
@@ -60,6 +61,7 @@ type (
 	noEntities struct{ rules.EntityReader }
 	noUsers    struct{ users.Reader }
 	noKeys     struct{ keys.Reader }
+	noClients  struct{ clients.Reader }
 	noHolders  struct{ users.Holders }
 	noJournal  struct{ follow.Journal }
 	noSessions struct{ sessions.Reader }
@@ -98,7 +100,7 @@ func nowhere(string) string { return "" }
 func api(f *testing.F) http.Handler {
 	f.Helper()
 	svc, err := admin.New(admin.Config{
-		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Rules: noRules{},
+		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Clients: noClients{}, Rules: noRules{},
 			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Audit: noLog{}, Persons: noPersons{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}, Passkeys: noPasskeys{}},
 		// A transaction that never begins.
 		Run: func(context.Context, func(context.Context, admin.Tx) error) error { return gatehouse.NotFound },

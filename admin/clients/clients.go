@@ -1,0 +1,286 @@
+package clients
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+)
+
+const aDay = 24 * time.Hour
+
+// How long two secrets of a client work beside each other.
+const (
+	maxOverlap     = 90 * aDay
+	defaultOverlap = aDay
+)
+
+// maxSecretLife bounds the end of a secret: what lies beyond is a slip of the pen.
+const maxSecretLife = 36_500 * aDay
+
+var errUnknown = gatehouse.E(gatehouse.NotFound, "client_not_found", "There is no such client in this realm.")
+
+func view(c client.Client) Client {
+	return Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, SecretSetAt: c.Secret.SetAt, SecretExpiresAt: c.Secret.ExpiresAt,
+		FormerSecretUntil: c.Former.ExpiresAt, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Version: c.Version}
+}
+
+// List lists the clients of a realm.
+func (s *Service) List(ctx context.Context, actor *gatehouse.Principal, realm, after string, limit int) (kernel.Page[Client], error) {
+	if err := s.k.Authorize(ctx, actor, policy.AdminRead, policy.AdminClient, realm, ""); err != nil {
+		return kernel.Page[Client]{}, err
+	}
+	if _, err := s.k.Realm(ctx, realm); err != nil {
+		return kernel.Page[Client]{}, err
+	}
+	limit = kernel.Limit(limit)
+	list, err := s.c.Clients.Clients(ctx, realm, after, limit+1)
+	return kernel.Paged(list, limit, func(c client.Client) string { return c.ID }, view), err
+}
+
+// Get reads one client.
+func (s *Service) Get(ctx context.Context, actor *gatehouse.Principal, realm, id string) (Client, error) {
+	if err := s.k.Authorize(ctx, actor, policy.AdminRead, policy.AdminClient, realm, id); err != nil {
+		return Client{}, err
+	}
+	c, err := s.c.Clients.Client(ctx, realm, id)
+	return view(c), kernel.OrMissing(err, errUnknown)
+}
+
+// Create registers a client and shows its secret once. Errors: input_invalid, scope_not_held.
+func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm string, in NewClient) (CreatedClient, error) {
+	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminClient, realm, ""); err != nil {
+		return CreatedClient{}, err
+	}
+	now := s.k.Now()
+	f := kernel.Faults{}
+	check(f, in.Metadata)
+	s.checkEnd(f, in.SecretExpiresAt)
+	if err := f.Err(); err != nil {
+		return CreatedClient{}, err
+	}
+	if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", in.Scopes()); err != nil {
+		return CreatedClient{}, err
+	}
+	text, secret := client.NewSecret(now)
+	secret.ExpiresAt = in.SecretExpiresAt
+	c := client.Client{Realm: realm, ID: gatehouse.NewID("cli", now), Metadata: in.Metadata, Secret: secret, CreatedAt: now, UpdatedAt: now, Version: 1}
+	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		if err := fits(ctx, tx, c); err != nil {
+			return err
+		}
+		if err := tx.InsertClient(ctx, c); err != nil {
+			return err
+		}
+		return tx.AppendEvents(ctx, s.event(ctx, actor, c, audit.KindClientCreate))
+	})
+	return CreatedClient{Client: view(c), Secret: text}, err
+}
+
+// event says what a client may, so that whoever reads the record needs nothing else.
+func (s *Service) event(ctx context.Context, actor *gatehouse.Principal, c client.Client, kind string) gatehouse.Event {
+	e := s.k.Event(ctx, actor, c.Realm, kind, "client", c.ID)
+	e.Detail = kernel.Changes(e.Detail)
+	e.Detail["name"], e.Detail["grant_types"], e.Detail["scopes"] = c.Metadata.Name, strings.Join(c.Metadata.GrantTypes, " "), strings.Join(c.Metadata.Scopes(), " ")
+	return e
+}
+
+// check notes what is wrong with m by itself.
+func check(f kernel.Faults, m client.Metadata) {
+	f.Text("client_name", m.Name, true)
+	f.Names("scope", m.Scopes())
+	m.Check(func(member, text string) { f.Add(member, "%s", text) })
+}
+
+// checkEnd notes what is wrong with the end of a secret.
+func (s *Service) checkEnd(f kernel.Faults, end time.Time) {
+	switch now := s.k.Now(); {
+	case end.IsZero():
+	case !end.After(now):
+		f.Add("secret_expires_at", "must be in the future; to end the secret now, rotate it without an overlap")
+	case end.After(now.Add(maxSecretLife)):
+		f.Add("secret_expires_at", "must be within 100 years; without it, the secret does not end")
+	}
+}
+
+// fits holds the realm, and checks a client against its catalogue.
+func fits(ctx context.Context, tx Tx, c client.Client) error {
+	r, err := tx.HoldRealm(ctx, c.Realm)
+	if err != nil {
+		return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
+	}
+	f := kernel.Faults{}
+	known := c.Metadata.ScopesOf(r.Settings)
+	for i, name := range c.Metadata.Scopes() {
+		if i >= len(known) || known[i] != name {
+			f.Add("scope", "%s is not in the realm's catalogue", kernel.Quoted(name))
+			break
+		}
+	}
+	return f.Err()
+}
+
+// Update changes a client. What it has by what it may no longer ends at once.
+func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm, id string, in ClientPatch) (Client, error) {
+	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminClient, realm, id); err != nil {
+		return Client{}, err
+	}
+	if in.Scope != nil {
+		if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", strings.Fields(*in.Scope)); err != nil {
+			return Client{}, err
+		}
+	}
+	return s.change(ctx, actor, realm, id, in.Version, audit.KindClientUpdate, func(c *client.Client, _ time.Time) (bool, error) {
+		before := c.Metadata
+		in.apply(c)
+		f := kernel.Faults{}
+		check(f, c.Metadata)
+		if in.SecretExpiresAt != nil {
+			s.checkEnd(f, c.Secret.ExpiresAt)
+		}
+		return c.Disabled || lost(before, c.Metadata), f.Err()
+	})
+}
+
+func (in ClientPatch) apply(c *client.Client) {
+	set(&c.Metadata.Name, in.Name)
+	set(&c.Metadata.AuthMethod, in.AuthMethod)
+	set(&c.Metadata.GrantTypes, in.GrantTypes)
+	set(&c.Metadata.Scope, in.Scope)
+	set(&c.Secret.ExpiresAt, in.SecretExpiresAt)
+	set(&c.Disabled, in.Disabled)
+}
+
+func set[T any](member, to *T) {
+	if to != nil {
+		*member = *to
+	}
+}
+
+// lost reports whether a client may less than before.
+func lost(before, now client.Metadata) bool {
+	for _, g := range before.GrantTypes {
+		if !now.May(g) {
+			return true
+		}
+	}
+	have := " " + strings.Join(now.Scopes(), " ") + " "
+	for _, scope := range before.Scopes() {
+		if !strings.Contains(have, " "+scope+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// Rotate gives a client another secret and shows it once. The one before works as well for the overlap.
+func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm, id string, in SecretRotation) (CreatedClient, error) {
+	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminClient, realm, id); err != nil {
+		return CreatedClient{}, err
+	}
+	overlap := defaultOverlap
+	if in.Overlap != nil {
+		overlap = time.Duration(*in.Overlap)
+	}
+	f := kernel.Faults{}
+	if overlap < 0 || overlap > maxOverlap {
+		f.Add("overlap", "must be from 0 to %s", maxOverlap)
+	}
+	s.checkEnd(f, in.ExpiresAt)
+	if err := f.Err(); err != nil {
+		return CreatedClient{}, err
+	}
+	var text gatehouse.Secret
+	out, err := s.change(ctx, actor, realm, id, nil, audit.KindClientRotate, func(c *client.Client, now time.Time) (bool, error) {
+		former := c.Secret
+		if end := now.Add(overlap); former.ExpiresAt.IsZero() || end.Before(former.ExpiresAt) {
+			former.ExpiresAt = end
+		}
+		text, c.Secret = client.NewSecret(now)
+		c.Secret.ExpiresAt = in.ExpiresAt
+		if c.Former = former; overlap == 0 {
+			c.Former = client.Secret{}
+		}
+		return overlap == 0, nil
+	})
+	return CreatedClient{Client: out, Secret: text}, err
+}
+
+// change reads a client, changes it and writes the event, in one transaction. What was issued to the client
+// ends when change says so.
+func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm, id string, version *int64, kind string,
+	change func(c *client.Client, now time.Time) (ends bool, err error)) (Client, error) {
+	var out client.Client
+	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.HoldRealm(ctx, realm); err != nil {
+			return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
+		}
+		c, err := tx.Client(ctx, realm, id)
+		if err != nil {
+			return kernel.OrMissing(err, errUnknown)
+		}
+		if version != nil && *version != c.Version {
+			return gatehouse.ErrVersionConflict
+		}
+		scope, now := c.Metadata.Scope, s.k.Now()
+		ends, err := change(&c, now)
+		if err != nil {
+			return err
+		}
+		if c.Metadata.Scope != scope {
+			if err := fits(ctx, tx, c); err != nil {
+				return err
+			}
+		}
+		c.UpdatedAt = now
+		if err := tx.UpdateClient(ctx, c); err != nil {
+			return kernel.ConflictAs(err, gatehouse.ErrVersionConflict)
+		}
+		c.Version++
+		out = c
+		e := s.event(ctx, actor, c, kind)
+		e.Detail["disabled"] = map[bool]string{true: "true", false: "false"}[c.Disabled]
+		return s.finish(ctx, tx, c, e, ends)
+	})
+	return view(out), err
+}
+
+// finish ends what was issued to a client, if it ends, and writes the event.
+func (s *Service) finish(ctx context.Context, tx Tx, c client.Client, e gatehouse.Event, ends bool) error {
+	if ends {
+		if err := tx.PutCutoff(ctx, revocation.CutoffNow(c.Realm, revocation.CutoffClient, c.ID, e.Time)); err != nil {
+			return err
+		}
+	}
+	return tx.AppendEvents(ctx, e)
+}
+
+// Delete removes a client; what was issued to it ends at once.
+func (s *Service) Delete(ctx context.Context, actor *gatehouse.Principal, realm, id string) error {
+	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminClient, realm, id); err != nil {
+		return err
+	}
+	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		if _, err := tx.HoldRealm(ctx, realm); err != nil {
+			return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
+		}
+		c, err := tx.Client(ctx, realm, id)
+		if errors.Is(err, gatehouse.NotFound) {
+			return errUnknown
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteClient(ctx, realm, id); err != nil {
+			return err
+		}
+		return s.finish(ctx, tx, c, s.event(ctx, actor, c, audit.KindClientDelete), true)
+	})
+}

@@ -1,0 +1,61 @@
+package clients
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+)
+
+// ClientPath names one client.
+type ClientPath struct {
+	adminhttp.RealmPath
+	Client string `path:"client" maxLength:"64" doc:"client_id"`
+}
+
+// Operations puts the use cases about clients into the management API.
+func (s *Service) Operations(a *adminhttp.API) {
+	const all, one = "/realms/{realm}/clients", "/realms/{realm}/clients/{client}"
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: all, ID: "list-clients", Tag: "clients", Summary: "Clients that may ask for tokens"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			adminhttp.Paging
+		}) (*adminhttp.Out[kernel.Page[Client]], error) {
+			return adminhttp.Answer(s.List(ctx, actor, in.Realm, in.After, in.Limit))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: all, ID: "create-client", Tag: "clients", Status: http.StatusCreated, Conflicts: true,
+		Summary: "Register a client; its secret is in this answer only"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Body NewClient
+		}) (*adminhttp.Out[CreatedClient], error) {
+			return adminhttp.Answer(s.Create(ctx, actor, in.Realm, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: one, ID: "get-client", Tag: "clients", Summary: "One client, without its secret"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *ClientPath) (*adminhttp.Out[Client], error) {
+			return adminhttp.Answer(s.Get(ctx, actor, in.Realm, in.Client))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPatch, Path: one, ID: "update-client", Tag: "clients", Conflicts: true,
+		Summary: "Change, disable or enable a client; what it has by what it may no longer ends at once"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			ClientPath
+			Body ClientPatch
+		}) (*adminhttp.Out[Client], error) {
+			return adminhttp.Answer(s.Update(ctx, actor, in.Realm, in.Client, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: one + "/rotate", ID: "rotate-client-secret", Tag: "clients", Status: http.StatusCreated, Conflicts: true,
+		Summary: "Give a client another secret; the old one works as well for the overlap"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			ClientPath
+			Body *SecretRotation
+		}) (*adminhttp.Out[CreatedClient], error) {
+			return adminhttp.Answer(s.Rotate(ctx, actor, in.Realm, in.Client, adminhttp.Given(in.Body)))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: one, ID: "delete-client", Tag: "clients", Conflicts: true,
+		Summary: "Remove a client; what was issued to it ends at once"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *ClientPath) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.Delete(ctx, actor, in.Realm, in.Client)
+		})
+}

@@ -1,0 +1,55 @@
+// Package clients holds the use cases about registered clients: making, changing, rotating and removing them.
+package clients
+
+import (
+	"context"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/revocation"
+)
+
+// Config is what a [Service] needs. Every field is required.
+type Config struct {
+	Kernel  *kernel.Kernel
+	Clients Reader
+	Run     gatehouse.Runner[Tx]
+}
+
+// Reader reads clients.
+type Reader interface {
+	Client(ctx context.Context, realm, id string) (client.Client, error)
+	Clients(ctx context.Context, realm, after string, limit int) ([]client.Client, error)
+}
+
+// Tx is the transaction of the use cases, in its parts.
+type Tx struct {
+	kernel.Appender
+	Stored
+	Cutoffs
+}
+
+// Stored reads and changes clients.
+type Stored interface {
+	Client(ctx context.Context, realm, id string) (client.Client, error)
+	InsertClient(ctx context.Context, c client.Client) error
+	UpdateClient(ctx context.Context, c client.Client) error
+	DeleteClient(ctx context.Context, realm, id string) error
+}
+
+// Cutoffs ends what was issued to a client.
+type Cutoffs interface {
+	// HoldRealm reads the realm; what is issued in it comes before or after this transaction as a whole.
+	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
+	PutCutoff(ctx context.Context, c revocation.Cutoff) error
+}
+
+// New returns the use cases.
+func New(c Config) *Service { return &Service{k: c.Kernel, c: c} }
+
+// Service is the use cases. It holds no state of its own.
+type Service struct {
+	k *kernel.Kernel
+	c Config
+}

@@ -1,0 +1,58 @@
+package clients
+
+import (
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
+)
+
+// Client is a registered client without its secret.
+type Client struct {
+	ID string `json:"client_id"`
+	client.Metadata
+	Disabled        bool      `json:"disabled" doc:"It gets no tokens"`
+	SecretSetAt     time.Time `json:"secret_set_at"`
+	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero" doc:"Absent: the secret does not end by itself"`
+	// FormerSecretUntil is set while the secret before counts as well.
+	FormerSecretUntil time.Time `json:"former_secret_until,omitzero" doc:"Until when the secret before it works as well"`
+	CreatedAt         time.Time `json:"created_at"`
+	UpdatedAt         time.Time `json:"updated_at"`
+	Version           int64     `json:"version"`
+}
+
+// NewClient registers a client.
+type NewClient struct {
+	client.Metadata
+	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero" doc:"When its secret ends; absent: never by itself"`
+}
+
+// CreatedClient is a client with a secret that was made for it.
+type CreatedClient struct {
+	Client
+	Secret gatehouse.Secret `json:"client_secret" doc:"Shown this once"`
+}
+
+// ClientPatch is a merge patch of a client; lists are replaced.
+type ClientPatch struct {
+	Name            *string    `json:"client_name,omitempty"`
+	AuthMethod      *string    `json:"token_endpoint_auth_method,omitempty"`
+	GrantTypes      *[]string  `json:"grant_types,omitempty"`
+	Scope           *string    `json:"scope,omitempty" doc:"Separated by spaces"`
+	SecretExpiresAt *time.Time `json:"secret_expires_at,omitempty"`
+	Disabled        *bool      `json:"disabled,omitempty" doc:"Give it no tokens until it is enabled again; what it has ends at once"`
+	Version         *int64     `json:"version,omitempty" doc:"When present, the change is refused unless the client still has this version"`
+}
+
+// UnmarshalJSON reads a merge patch.
+func (p *ClientPatch) UnmarshalJSON(b []byte) error {
+	type plain ClientPatch
+	return kernel.ReadPatch(b, (*plain)(p))
+}
+
+// SecretRotation replaces the secret of a client.
+type SecretRotation struct {
+	Overlap   *kernel.Duration `json:"overlap,omitempty" doc:"How long the old secret works as well, 0 to 90d, 24h by default; 0 ends it, and what was issued by it, at once"`
+	ExpiresAt time.Time        `json:"secret_expires_at,omitzero" doc:"When the new one ends; absent: never by itself"`
+}

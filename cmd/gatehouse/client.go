@@ -1,0 +1,154 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// clientCommand is about the programs that may ask for tokens.
+func (a *app) clientCommand() *cobra.Command {
+	c := &cobra.Command{Use: "client", Short: "OAuth clients: register, change, rotate, disable, remove"}
+	c.AddCommand(a.clientCreate(), a.clientUpdate(), a.clientRotate(), a.clientSwitch("disable", true), a.clientSwitch("enable", false),
+		&cobra.Command{Use: "list", Short: "List the clients", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			return a.list(c.Context(), a.realmPath("clients"), nil, "client_id", "client_name", "grant_types", "scope", "disabled", "secret_expires_at")
+		}},
+		&cobra.Command{Use: "show CLIENT", Short: "Show a client, by its client_id", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			return a.get(c.Context(), a.realmPath("clients", args[0]))
+		}},
+		&cobra.Command{Use: "delete CLIENT", Short: "Remove a client, and end what was issued to it", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			if err := a.call(c.Context(), "DELETE", a.realmPath("clients", args[0]), nil, nil); err != nil {
+				return err
+			}
+			return a.done("client %s is removed", args[0])
+		}},
+	)
+	return c
+}
+
+// clientMetadata are the flags for what a registration says, the same for a new client and for one that is changed.
+type clientMetadata struct {
+	method string
+	grants []string
+	scopes []string
+}
+
+func (m *clientMetadata) add(c *cobra.Command) {
+	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic or client_secret_post")
+	c.Flags().StringSliceVar(&m.grants, "grant-type", []string{"client_credentials"}, "by what it may ask for tokens; may be repeated")
+	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope of the realm's catalogue that it may have; may be repeated")
+}
+
+// put adds those members to the body of a request that were given, or all.
+func (m *clientMetadata) put(c *cobra.Command, body object, all bool) {
+	if all || c.Flags().Changed("auth-method") {
+		body["token_endpoint_auth_method"] = m.method
+	}
+	if all || c.Flags().Changed("grant-type") {
+		body["grant_types"] = append([]string{}, m.grants...)
+	}
+	if all || c.Flags().Changed("scope") {
+		body["scope"] = strings.Join(m.scopes, " ")
+	}
+}
+
+// secretEnd is the flag for how long a secret lives.
+func secretEnd(c *cobra.Command, l *lifetime) {
+	*l = lifetime{least: time.Minute, most: 36_500 * 24 * time.Hour}
+	lifetimeVar(c, l, "expires", "end the secret after this long: 90d, 2160h; without it, it does not end")
+}
+
+func putEnd(body object, l lifetime) {
+	if l.value > 0 {
+		body["secret_expires_at"] = time.Now().Add(l.value).UTC().Format(time.RFC3339)
+	}
+}
+
+func (a *app) clientCreate() *cobra.Command {
+	var m clientMetadata
+	var expires lifetime
+	c := &cobra.Command{
+		Use:     "create NAME",
+		Short:   "Register a client; its secret is shown once",
+		Example: `  gatehouse client create "nightly export" --scope documents:read`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			body := object{"client_name": args[0]}
+			m.put(c, body, true)
+			putEnd(body, expires)
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("clients"), body, &out); err != nil {
+				return err
+			}
+			return a.showSecret(out, "", "client_secret")
+		},
+	}
+	m.add(c)
+	secretEnd(c, &expires)
+	return c
+}
+
+func (a *app) clientUpdate() *cobra.Command {
+	var m clientMetadata
+	var name string
+	c := &cobra.Command{
+		Use:     "update CLIENT",
+		Short:   "Change a client; what is not named stays as it is, and what it has by what it may no longer ends",
+		Example: `  gatehouse client update $CLIENT_ID --name "nightly export" --scope documents:read`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			body := object{}
+			if c.Flags().Changed("name") {
+				body["client_name"] = name
+			}
+			if m.put(c, body, false); len(body) == 0 {
+				return usagef("nothing to change: give --name, --scope, --grant-type or --auth-method")
+			}
+			var out object
+			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {
+				return err
+			}
+			return a.show(out)
+		},
+	}
+	c.Flags().StringVar(&name, "name", "", "what people know it by")
+	m.add(c)
+	return c
+}
+
+func (a *app) clientRotate() *cobra.Command {
+	overlap := lifetime{value: 24 * time.Hour, most: 90 * 24 * time.Hour}
+	var expires lifetime
+	c := &cobra.Command{
+		Use:   "rotate CLIENT",
+		Short: "Make another secret; the old one goes on for the overlap",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			body := object{"overlap": overlap.value.String()}
+			putEnd(body, expires)
+			var out object
+			if err := a.call(c.Context(), "POST", a.realmPath("clients", args[0], "rotate"), body, &out); err != nil {
+				return err
+			}
+			return a.showSecret(out, "", "client_secret")
+		},
+	}
+	lifetimeVar(c, &overlap, "overlap", "how long both secrets work, at most 90d; 0 ends the old one, and what was issued by it, at once")
+	secretEnd(c, &expires)
+	return c
+}
+
+// clientSwitch disables a client or enables it again.
+func (a *app) clientSwitch(verb string, disabled bool) *cobra.Command {
+	short := "Let a client have tokens again"
+	if disabled {
+		short = "Give a client no tokens, and end what it has"
+	}
+	return &cobra.Command{Use: verb + " CLIENT", Short: short, Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), object{"disabled": disabled}, nil); err != nil {
+			return err
+		}
+		return a.done("client %s is %sd", args[0], verb)
+	}}
+}

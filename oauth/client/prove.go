@@ -1,0 +1,92 @@
+package client
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/credential"
+)
+
+// ErrInvalid refuses a client that did not prove who it is (RFC 6749 §5.2). It is the same whether the
+// client is unknown, disabled, or showed a wrong secret.
+var ErrInvalid = gatehouse.E(gatehouse.Unauthenticated, "invalid_client", "The client is not known here, or did not prove who it is.")
+
+// errMethod tells a client that proved itself in another way than its registration says. Only who has
+// the secret is told.
+var errMethod = gatehouse.E(gatehouse.Unauthenticated, "client_auth_method", "The secret is right, and sent in another way than the client's registration says (token_endpoint_auth_method).")
+
+// Proof is what one request shows of the client that sent it.
+type Proof struct {
+	Method string // AuthBasic or AuthPost
+	ID     string
+	Secret gatehouse.Secret
+}
+
+// Reader finds clients. An unknown one is [gatehouse.NotFound].
+type Reader interface {
+	Client(ctx context.Context, realm, id string) (Client, error)
+}
+
+// Authenticator checks who a client is.
+type Authenticator struct {
+	Clients Reader
+	Now     func() time.Time
+}
+
+// NewSecret makes the secret of a client; the text is shown once.
+func NewSecret(now time.Time) (gatehouse.Secret, Secret) {
+	text, _, hash := credential.MintKey(credential.PrefixClient, gatehouse.EnvironmentLive)
+	return text, Secret{Hash: hash, SetAt: now}
+}
+
+// Authenticate returns the client that p proves, as a principal that speaks for the client itself, and its
+// registration. Errors: ErrInvalid, errMethod.
+func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) (Client, *gatehouse.Principal, error) {
+	parsed, err := credential.ParseKey(p.Secret.Reveal())
+	if err != nil || parsed.Prefix != credential.PrefixClient { // a typing error or a fake dies without a look-up
+		return Client{}, nil, ErrInvalid
+	}
+	c, err := a.Clients.Client(ctx, realm, p.ID)
+	if errors.Is(err, gatehouse.NotFound) {
+		return Client{}, nil, ErrInvalid
+	}
+	if err != nil {
+		return Client{}, nil, err
+	}
+	s, ok := c.proves(credential.HashKey(p.Secret.Reveal()), a.Now())
+	if !ok || c.Disabled {
+		return Client{}, nil, ErrInvalid
+	}
+	if c.Metadata.AuthMethod != p.Method {
+		return Client{}, nil, errMethod
+	}
+	now := a.Now()
+	return c, &gatehouse.Principal{Realm: c.Realm, Kind: gatehouse.KindClient, ID: c.ID, Name: c.Metadata.Name, ClientID: c.ID,
+		CredentialID: c.ID, IssuedAt: s.SetAt, AuthTime: now}, nil
+}
+
+// proves returns the secret of c that has hash, if one has that counts at now. Both are compared
+// whichever it is.
+func (c Client) proves(hash []byte, now time.Time) (found Secret, ok bool) {
+	for _, s := range []Secret{c.Secret, c.Former} {
+		counts := len(s.Hash) > 0 && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt))
+		if subtle.ConstantTimeCompare(s.Hash, hash) == 1 && counts {
+			found, ok = s, true
+		}
+	}
+	return found, ok
+}
+
+// Has reports whether a secret that was set then counts at now: what a client proved a moment ago may
+// have been ended since by another node.
+func (c Client) Has(setAt, now time.Time) bool {
+	for _, s := range []Secret{c.Secret, c.Former} {
+		if len(s.Hash) > 0 && s.SetAt.UnixMicro() == setAt.UnixMicro() && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,99 @@
+package client
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// Client is a program that is registered with a realm.
+type Client struct {
+	Realm     string
+	ID        string // "cli_…", its client_id
+	Metadata  Metadata
+	Secret    Secret // the newest
+	Former    Secret // the one before, until its ExpiresAt; zero for none
+	Disabled  bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	Version   int64 // 1, 2, 3…: the number of changes
+}
+
+// Secret is what is kept of the text by which a client proves itself.
+type Secret struct {
+	Hash      []byte // credential.HashKey of the text
+	SetAt     time.Time
+	ExpiresAt time.Time // zero: does not expire by itself
+}
+
+// Metadata is what a registration says of a client, under the names of RFC 7591 §2.
+type Metadata struct {
+	Name       string   `json:"client_name" doc:"What people know it by"`
+	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post" doc:"How it proves who it is at the token endpoint"`
+	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials"`
+	Scope      string   `json:"scope,omitempty" doc:"Scopes of the realm's catalogue that it may have, separated by spaces"`
+}
+
+// How clients prove who they are at the token endpoint (RFC 7591 §2).
+const (
+	AuthBasic = "client_secret_basic" // HTTP Basic, both parts form-encoded (RFC 6749 §2.3.1)
+	AuthPost  = "client_secret_post"  // client_id and client_secret in the form
+)
+
+// GrantClientCredentials is the grant by which a client gets tokens for itself (RFC 6749 §4.4).
+const GrantClientCredentials = "client_credentials"
+
+// authMethods are those that a registration can name.
+func authMethods() []string { return []string{AuthBasic, AuthPost} }
+
+// grantTypes are those that a registration can name.
+func grantTypes() []string { return []string{GrantClientCredentials} }
+
+// Scopes are those of m, one by one.
+func (m Metadata) Scopes() []string { return strings.Fields(m.Scope) }
+
+// ScopesOf are those of m that the realm has in its catalogue now.
+func (m Metadata) ScopesOf(s gatehouse.RealmSettings) []string {
+	return slices.DeleteFunc(m.Scopes(), func(name string) bool {
+		_, known := s.Scopes[name]
+		return !known
+	})
+}
+
+// May reports whether the client may ask by a type of grant.
+func (m Metadata) May(grantType string) bool { return slices.Contains(m.GrantTypes, grantType) }
+
+// Most of what a registration holds.
+const (
+	maxScopes = 100
+	maxScope  = 8 << 10 // bytes of all scopes together
+)
+
+// Check gives fault what is wrong with m by itself, by its member: which scopes there are is the
+// realm's to say.
+func (m Metadata) Check(fault func(member, text string)) {
+	if !slices.Contains(authMethods(), m.AuthMethod) {
+		fault("token_endpoint_auth_method", "must be "+strings.Join(authMethods(), " or "))
+	}
+	if len(m.GrantTypes) == 0 {
+		fault("grant_types", "must name "+strings.Join(grantTypes(), " or "))
+	}
+	for i, g := range m.GrantTypes {
+		if !slices.Contains(grantTypes(), g) || slices.Contains(m.GrantTypes[:i], g) {
+			fault("grant_types", "must be of "+strings.Join(grantTypes(), ", ")+", each once")
+			break
+		}
+	}
+	scopes := m.Scopes()
+	if len(scopes) > maxScopes || len(m.Scope) > maxScope {
+		fault("scope", "must have at most 100 scopes")
+	}
+	for i, s := range scopes {
+		if slices.Contains(scopes[:i], s) {
+			fault("scope", "must name each scope once")
+			break
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package token
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/oauth"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
+)
+
+var (
+	errNoGrantType = gatehouse.E(gatehouse.Invalid, "grant_type_missing", "The parameter grant_type is required.")
+	errTwoProofs   = gatehouse.E(gatehouse.Invalid, "client_auth_twice", "The client names or proves itself in two ways that differ, or twice; use one (RFC 6749 §2.3).")
+	errMayNot      = gatehouse.E(gatehouse.Invalid, "unauthorized_client", "This client is not registered for this grant_type.")
+)
+
+// ask answers POST /token: a registered client asks by one of the grant types (RFC 6749 §3.2).
+func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
+	realm, err := h.begin(w, r)
+	if err != nil {
+		return err
+	}
+	x := &request{w: w, r: r, order: grant.Order{Realm: realm}}
+	if x.params, err = oauth.ReadForm(w, r); err != nil {
+		return err
+	}
+	switch x.params["grant_type"] {
+	case client.GrantClientCredentials:
+		return x.goThrough(clientCredentials{h})
+	case "":
+		return errNoGrantType
+	}
+	return errGrantType
+}
+
+// registered finds out which registered client asks by grantType, as phase 1 of every type.
+func (h *Handler) registered(x *request, grantType string) error {
+	p, err := h.proof(x)
+	if err != nil {
+		return h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
+	}
+	c, who, err := h.c.Clients.Authenticate(x.r.Context(), x.order.Realm, p)
+	if err != nil {
+		return h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
+	}
+	if !c.Metadata.May(grantType) {
+		return errMayNot
+	}
+	x.principal, x.order.Client = who, c.ID
+	return nil
+}
+
+// proof reads how the client proves itself: in exactly one way (RFC 6749 §2.3).
+func (h *Handler) proof(x *request) (client.Proof, error) {
+	id, secret := x.params["client_id"], x.params["client_secret"]
+	byHeader := len(x.r.Header["Authorization"]) > 0
+	switch {
+	case !byHeader && secret == "":
+		return client.Proof{}, client.ErrInvalid
+	case !h.c.Secure(x.r):
+		return client.Proof{}, authn.ErrHTTPS
+	case !byHeader:
+		return client.Proof{Method: client.AuthPost, ID: id, Secret: gatehouse.Secret(secret)}, nil
+	}
+	shown, err := authn.Extract(x.r)
+	if err != nil {
+		return client.Proof{}, err
+	}
+	if shown.Scheme != gatehouse.SchemeBasic {
+		return client.Proof{}, client.ErrInvalid
+	}
+	p := client.Proof{Method: client.AuthBasic}
+	var ok, ok2 bool
+	p.ID, ok = decoded(shown.User)
+	text, ok2 := decoded(shown.Secret.Reveal())
+	p.Secret = gatehouse.Secret(text)
+	switch {
+	case !ok || !ok2:
+		return client.Proof{}, client.ErrInvalid
+	case secret != "" || id != "" && id != p.ID:
+		return client.Proof{}, errTwoProofs
+	}
+	return p, nil
+}
+
+// decoded reads one half of a client's Basic credential, which is form-encoded (RFC 6749 §2.3.1).
+func decoded(s string) (string, bool) {
+	out, err := url.QueryUnescape(s)
+	return out, err == nil && len(s) <= credential.MaxBasicBytes
+}

@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
+)
+
+const clientColumns = `realm, id, metadata_json, secret_hash, secret_at, secret_until, former_hash, former_at, former_until, disabled, created_at, updated_at, version`
+
+func scanClient(r row) (v client.Client, err error) {
+	err = r.Scan(&v.Realm, &v.ID, from(&v.Metadata), blob(&v.Secret.Hash), at(&v.Secret.SetAt), at(&v.Secret.ExpiresAt), blob(&v.Former.Hash), at(&v.Former.SetAt),
+		at(&v.Former.ExpiresAt), &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), &v.Version)
+	return v, err
+}
+
+// Client returns a registered client.
+func (q Queries) Client(ctx context.Context, realm, id string) (client.Client, error) {
+	return one(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE realm=$1 AND id=$2`+q.own, realm, id)
+}
+
+// Clients lists the clients of a realm, by id.
+func (q Queries) Clients(ctx context.Context, realm, after string, limit int) ([]client.Client, error) {
+	if err := page(limit); err != nil {
+		return nil, err
+	}
+	return many(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE realm=$1 AND id>$2 ORDER BY id LIMIT $3`+q.own, realm, after, limit)
+}
+
+// InsertClient adds a client; an id in use is Conflict.
+func (t *Tx) InsertClient(ctx context.Context, c client.Client) error {
+	return insert(ctx, t.c, `INSERT INTO clients (`+clientColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT DO NOTHING`,
+		c.Realm, c.ID, document{c.Metadata}, c.Secret.Hash, c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt, c.Disabled,
+		c.CreatedAt, c.UpdatedAt, c.Version)
+}
+
+// UpdateClient replaces what may change of a client whose stored version is c.Version, and stores
+// c.Version+1; otherwise it is Conflict.
+func (t *Tx) UpdateClient(ctx context.Context, c client.Client) error {
+	_, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanClient, `UPDATE clients SET metadata_json=$4, secret_hash=$5, secret_at=$6,
+		secret_until=$7, former_hash=$8, former_at=$9, former_until=$10, disabled=$11, updated_at=$12, version=version+1
+		WHERE realm=$1 AND id=$2 AND version=$3 RETURNING `+clientColumns,
+		c.Realm, c.ID, c.Version, document{c.Metadata}, c.Secret.Hash, c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt,
+		c.Disabled, c.UpdatedAt)
+	return err
+}
+
+// DisableClient disables a client, if one with that id is registered.
+func (t *Tx) DisableClient(ctx context.Context, realm, id string, now time.Time) error {
+	_, err := exec(ctx, t.c, `UPDATE clients SET disabled=TRUE, updated_at=$3, version=version+1 WHERE realm=$1 AND id=$2 AND disabled=FALSE`, realm, id, now)
+	return err
+}
+
+// DeleteClient removes a client.
+func (t *Tx) DeleteClient(ctx context.Context, realm, id string) error {
+	return remove(ctx, t.c, `DELETE FROM clients WHERE realm=$1 AND id=$2`, realm, id)
+}
