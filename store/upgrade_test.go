@@ -143,7 +143,7 @@ func TestUpgrade(t *testing.T) {
 			}
 			same(t, must(db.Key(t.Context(), exampleKey().ID))(t), must(source.Key(t.Context(), exampleKey().ID))(t))
 			user := exampleUser()
-			user.SignedIn = true // who was here before may have signed in
+			user.SignedIn = added["users.signed_in"] // who was here before may have signed in
 			same(t, must(db.User(t.Context(), "main", "usr_1"))(t), user)
 			same(t, must(db.Realm(t.Context(), "main"))(t), exampleRealm())
 			batches := must(db.Batches(t.Context(), "main", audit.BatchQuery{}))(t)
