@@ -191,6 +191,9 @@ func TestLostFactors(t *testing.T) {
 
 	// The new app is asked for, and makes the browser known; then it is lost, too, and a passkey comes by a mail in its place.
 	abroad.password("bob")
+	if status, _ := abroad.get("/account"); status != 303 {
+		t.Errorf("let in without a code of the new app: %d", status)
+	}
 	if status, to := abroad.send("/signin/factor", "/signin/factor", url.Values{"code": {codes[0][1]}, "with": {"recovery"}}); status != 303 || to != "/account" {
 		t.Fatalf("%d %s", status, to)
 	}
