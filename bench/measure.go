@@ -247,7 +247,7 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 // startDemo starts Gatehouse's demo in front of the upstream.
 func (b *testbed) startDemo(ctx context.Context, dir string) (p *process, d demo, err error) {
 	p, err = b.keep(start(ctx, nil, b.binary, "demo", "--json", "--data", filepath.Join(b.dir, dir), "--listen", "127.0.0.1:0",
-		"--gateway", "127.0.0.1:0", "--upstream", b.upstream.line))
+		"--gateway", "127.0.0.1:0", "--outbox", "", "--upstream", b.upstream.line))
 	if err != nil {
 		return nil, d, err
 	}

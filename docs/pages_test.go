@@ -134,7 +134,7 @@ func TestDemoLines(t *testing.T) {
 	sh := newShell(t)
 	ctx, cancel := context.WithTimeout(t.Context(), wholeBound)
 	defer cancel()
-	demo := exec.CommandContext(ctx, sh.program, "demo", "--listen", sh.auth, "--gateway", sh.gateway)
+	demo := exec.CommandContext(ctx, sh.program, "demo", "--listen", sh.auth, "--gateway", sh.gateway, "--outbox", "127.0.0.1:0")
 	demo.Dir, demo.Env = sh.dir, sh.env()
 	stdout, err := demo.StdoutPipe()
 	if err != nil {

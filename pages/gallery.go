@@ -45,6 +45,7 @@ func gallery() []exhibit {
 		{"keys", keysStates()},
 		{"keymade", keyMadeStates()},
 		{"data", dataStates()},
+		{"outbox", outboxStates()},
 		{"error", errorStates()},
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/examples/documents"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -30,8 +31,10 @@ type DemoConfig struct {
 	Listen   string // auth listener
 	Gateway  string
 	Upstream string // a documents API that runs already; "" starts the example
-	Log      LogConfig
-	Store    StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
+	// Outbox is the address, of this machine, of a page that shows the mail that would be sent; "" for a demo that writes to nobody.
+	Outbox string
+	Log    LogConfig
+	Store  StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
 
 	clock func() time.Time
 }
@@ -49,11 +52,13 @@ type Demo struct {
 	Issuer     string                `json:"issuer"`
 	Gateway    string                `json:"gateway"`
 	Upstream   string                `json:"upstream"`
+	Outbox     string                `json:"outbox,omitempty"` // where its mail is shown
 	AdminToken string                `json:"admin_token"`
 	Users      map[string]DemoPerson `json:"users"`
 
 	server  *Server
-	example *http.Server
+	others  []*http.Server // on this machine
+	example bool           // its documents API is one of them
 }
 
 // demoMarker tells a demo's data from somebody's real data.
@@ -78,6 +83,11 @@ func StartDemo(ctx context.Context, cfg DemoConfig) (_ *Demo, err error) {
 			return nil, err
 		}
 	}
+	if cfg.Outbox != "" {
+		if err := os.Mkdir(cfg.keptMail(), 0o700); err != nil {
+			return nil, err
+		}
+	}
 	conf := demoConfig(cfg, d.Upstream)
 	if err := conf.Validate(); err != nil {
 		return nil, err
@@ -92,6 +102,11 @@ func StartDemo(ctx context.Context, cfg DemoConfig) (_ *Demo, err error) {
 		return nil, err
 	}
 	d.Issuer, d.Gateway = d.server.AuthURL(), d.server.GatewayURL()
+	if cfg.Outbox != "" {
+		if err := d.showMail(cfg); err != nil {
+			return nil, err
+		}
+	}
 	return d, d.fill(ctx)
 }
 
@@ -103,20 +118,44 @@ func (d *Demo) Close(ctx context.Context) {
 	if d.server != nil {
 		d.server.Close(ctx)
 	}
-	if d.example != nil {
-		_ = d.example.Close()
+	for _, other := range d.others {
+		_ = other.Close()
 	}
 }
 
-func (d *Demo) startExample() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (d *Demo) startExample() (err error) {
+	d.Upstream, err = d.serve("127.0.0.1:0", documents.New())
+	d.example = err == nil
+	return err
+}
+
+// serve serves h beside the server, to this machine alone, and returns where.
+func (d *Demo) serve(address string, h http.Handler) (url string, err error) {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return err
+		return "", err
 	}
-	d.example = &http.Server{Handler: documents.New(), ReadHeaderTimeout: 10 * time.Second}
-	d.Upstream = "http://" + l.Addr().String()
-	go func() { _ = d.example.Serve(l) }()
-	return nil
+	if at, ok := l.Addr().(*net.TCPAddr); !ok || !at.IP.IsLoopback() {
+		_ = l.Close()
+		return "", fmt.Errorf("demo: %s is not an address of this machine alone", address)
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	d.others = append(d.others, s)
+	go func() { _ = s.Serve(l) }() // until it is closed
+	return "http://" + l.Addr().String(), nil
+}
+
+// keptMail is where a demo keeps its mail.
+func (cfg DemoConfig) keptMail() string { return filepath.Join(cfg.Data, "outbox") }
+
+// showMail serves the page of what the demo would send. It is a listener of its own that no installation has: whoever
+// reads the mail of everybody is everybody.
+func (d *Demo) showMail(cfg DemoConfig) error {
+	h, err := pages.NewOutbox(cfg.keptMail(), d.Issuer)
+	if err == nil {
+		d.Outbox, err = d.serve(cfg.Outbox, h)
+	}
+	return err
 }
 
 // freshDemoData empties the directory of an earlier demo, and refuses to touch
@@ -190,6 +229,9 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 			read, update, remove,
 		},
 	}
+	if cfg.Outbox != "" {
+		c.Mail.Outbox, c.Mail.From = cfg.keptMail(), "Gatehouse demo <demo@example.com>"
+	}
 	for i := range c.Routes {
 		c.Routes[i].RateAddress, c.Routes[i].RatePrincipal = perSecond, perSecond
 	}
@@ -253,6 +295,9 @@ func (d *Demo) addPerson(ctx context.Context, api *client.Client, name, role str
 	if attributes != nil {
 		in["attributes"] = attributes
 	}
+	if d.Outbox != "" {
+		in["email"] = name + "@example.com"
+	}
 	var user struct {
 		User struct {
 			ID string `json:"id"`
@@ -278,7 +323,7 @@ func demoPassword() string { return rand.Text() }
 // addDocuments puts a few documents into the example, as their owners, through
 // the gateway.
 func (d *Demo) addDocuments(ctx context.Context) error {
-	if d.example == nil {
+	if !d.example {
 		return nil // somebody's own documents API keeps what it has
 	}
 	for _, doc := range []struct{ who, title, team, visibility string }{

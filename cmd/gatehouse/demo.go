@@ -18,6 +18,9 @@ func (a *app) demoPage(p *paper, d *server.Demo) {
 	p.line("")
 	p.line("  Open in a browser  %s", p.in(blue, d.Issuer))
 	p.line("  The API            %s  (every request passes Gatehouse)", p.in(blue, d.Gateway))
+	if d.Outbox != "" {
+		p.line("  Its mail           %s  (nothing is sent: look at it there)", p.in(blue, d.Outbox))
+	}
 	p.line("  Stop               Ctrl-C; everything is made anew at the next start")
 	p.line("")
 	p.line("%s", p.in(bold, "Paste into another terminal, from top to bottom:"))
