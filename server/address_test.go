@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 var letterLink = regexp.MustCompile(`(https?://[^\s"<>]+)(/[a-z/]+)\?code=([A-Z2-7]{26})`)
@@ -58,6 +59,7 @@ func linkOf(t *testing.T, letter, issuer, page string) string {
 //
 // ASVS: 6.3.7
 func TestAddressVerified(t *testing.T) {
+	server.InOrder(t)
 	box := &letterbox{t.TempDir(), map[string]bool{}}
 	a, b, _ := twoNodes(t, nil)
 	a.KeepMail(box.dir)

@@ -13,9 +13,7 @@ import (
 // TestPostedAnswerInTheBrowser: Chromium, without a script, posts the answer of a provider from another site, and is signed in
 // where it began: our cookies come with the step after the post.
 func TestPostedAnswerInTheBrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one click after another, for long; runs without -short")
-	}
+	server.InOrder(t)
 	t.Parallel()
 	d := demo(t)
 	o := server.NewOrchard(t)

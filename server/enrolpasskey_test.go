@@ -18,6 +18,7 @@ import (
 //
 // ASVS: 6.3.3
 func TestAdministratorsEnrol(t *testing.T) {
+	InOrder(t)
 	h := newHouse(t)
 	h.cfg.Issuer = "http://localhost:0"
 	h.start()

@@ -2,14 +2,15 @@ package server
 
 import (
 	"context"
-	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	netmail "net/mail"
+	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -118,3 +119,13 @@ func CheckSession(ctx context.Context, s *Server, text gatehouse.Secret) (*gateh
 
 // Server is the node of the demo.
 func (d *Demo) Server() *Server { return d.server }
+
+// InOrder leaves a test out of -short, and with it out of the race detector (scripts/race): it
+// does one thing after another, for long, and the detector would see nothing in it that it
+// does not see in the others.
+func InOrder(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("one thing after another, for long; runs without -short")
+	}
+}

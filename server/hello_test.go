@@ -43,6 +43,7 @@ func opened(t *testing.T, method, url, accept string) (status int, header http.H
 // TestHelloPage: what a browser sees at '/' of each listener, what programs get there,
 // and that no route loses anything to it.
 func TestHelloPage(t *testing.T) {
+	InOrder(t)
 	h := newHouse(t)
 	h.cfg.Version = "v9.8.7-secret"
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "the API") }))

@@ -21,6 +21,7 @@ func digestOf(text string) string {
 // TestImportedKeys: a key that another system made is taken over by its hash, and is from
 // then on a key like any other: in each of its forms, within its bounds, until it ends.
 func TestImportedKeys(t *testing.T) {
+	server.InOrder(t)
 	forBoth := func(name string, st func(t *testing.T) server.StoreConfig) {
 		t.Run(name, func(t *testing.T) { testImportedKeys(t, demoOn(t, st(t))) })
 	}

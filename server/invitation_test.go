@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 var invitationLink = regexp.MustCompile(`/register\?code=(inv_[a-z0-9]+\.[A-Z2-7]{26})`)
@@ -21,6 +22,7 @@ var invitationLink = regexp.MustCompile(`/register\?code=(inv_[a-z0-9]+\.[A-Z2-7
 //
 // ASVS: 6.4.1
 func TestInvitation(t *testing.T) {
+	server.InOrder(t)
 	box := &letterbox{t.TempDir(), map[string]bool{}}
 	a, b, _ := twoNodes(t, nil)
 	a.KeepMail(box.dir)

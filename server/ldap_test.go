@@ -33,6 +33,7 @@ func ldapHouse(t *testing.T, s *testldap.Server) *house {
 //
 // ASVS: 6.3.8
 func TestLDAP(t *testing.T) {
+	InOrder(t)
 	s := testldap.Start(t, testldap.Person("alice", "velvet otter canyon", "")+testldap.Person("eve", "copper lantern meadow", "")+
 		testldap.Person("local", "the directory has this one", ""))
 	h := ldapHouse(t, s)

@@ -184,6 +184,7 @@ func TestMove(t *testing.T) {
 // TestMoveKeepsABrokenLogWhereItIs: a log that does not verify is not carried into a
 // database in which nobody knows what it was.
 func TestMoveKeepsABrokenLogWhereItIs(t *testing.T) {
+	server.InOrder(t)
 	i := newInstallation(t)
 	i.start(t)
 	if _, err := i.s.FirstAdministrator(t.Context(), "root"); err != nil {

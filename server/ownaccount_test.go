@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testbrowser"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 // TestOwnSessionsInTheBrowser: a person sees in Chromium where the account is signed in, and ends one session, the others, and
@@ -13,9 +14,7 @@ import (
 //
 // ASVS: 7.5.2
 func TestOwnSessionsInTheBrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one click after another, for long; runs without -short")
-	}
+	server.InOrder(t)
 	t.Parallel()
 	d := demo(t)
 	signIn := func() *testbrowser.Page {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/testbrowser"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 // TestOwnProfileInTheBrowser: a person changes the display name and the password in Chromium without a script: this browser stays
@@ -14,9 +15,7 @@ import (
 //
 // ASVS: 6.2.2, 6.2.3
 func TestOwnProfileInTheBrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one click after another, for long; runs without -short")
-	}
+	server.InOrder(t)
 	t.Parallel()
 	d := demo(t)
 	signIn := func(password string) (*testbrowser.Page, int) {

@@ -117,6 +117,7 @@ func TestRecoverAfterPanic(t *testing.T) {
 
 // TestRecoverEndsFactors: the app of an administrator who is recovered is gone, whoever has it, and the record says so.
 func TestRecoverEndsFactors(t *testing.T) {
+	InOrder(t)
 	h := newHouse(t)
 	h.start()
 	first := h.bootstrap()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/testbrowser"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 // TestRegistration: where a realm is open to a domain, whoever reads an address there makes one account, on any node, named by the
@@ -18,6 +19,7 @@ import (
 //
 // ASVS: 6.3.8
 func TestRegistration(t *testing.T) {
+	server.InOrder(t)
 	box := &letterbox{t.TempDir(), map[string]bool{}}
 	a, b, _ := twoNodes(t, nil)
 	a.KeepMail(box.dir)
@@ -145,9 +147,7 @@ func TestRegistration(t *testing.T) {
 
 // TestBrowserRegister: somebody makes an account in Chromium by an address, at a desk with scripts and on a phone without, and signs in with it.
 func TestBrowserRegister(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one click after another, for long; runs without -short")
-	}
+	server.InOrder(t)
 	t.Parallel()
 	d := demo(t)
 	box := &letterbox{t.TempDir(), map[string]bool{}}

@@ -111,6 +111,7 @@ func (h *house) get(path string, header ...string) (int, string, http.Header) {
 
 // TestReloadTakes: each key that a reload takes has effect at once, and is told.
 func TestReloadTakes(t *testing.T) {
+	InOrder(t)
 	h, file, key := reloadable(t)
 	two := named(t, "two")
 	reload := func(change func(*Config), want ...string) {
@@ -196,6 +197,7 @@ func TestReloadTakes(t *testing.T) {
 // value; the rest of the file is taken. /readyz and the metric say so until the file
 // agrees again.
 func TestReloadLeaves(t *testing.T) {
+	InOrder(t)
 	h, file, key := reloadable(t)
 	before := h.cfg
 	h.cfg.Listen.Gateway.Address, h.cfg.Passwords.Queue, h.cfg.KeyPrefix = "127.0.0.1:1", 32, "abc"

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 var resetLink = regexp.MustCompile(`(https?://[^\s"<>]+)/recover/new\?code=([A-Z2-7]{26})`)
@@ -20,6 +21,7 @@ var resetLink = regexp.MustCompile(`(https?://[^\s"<>]+)/recover/new\?code=([A-Z
 //
 // ASVS: 6.4.3, 6.4.6, 6.6.2
 func TestResetByMail(t *testing.T) {
+	server.InOrder(t)
 	outbox := t.TempDir()
 	a, b, _ := twoNodes(t, nil) // the second one sends none
 	a.KeepMail(outbox)

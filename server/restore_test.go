@@ -253,6 +253,7 @@ func (h *house) verifies(key, problem string) {
 // TestRestoreInPlace: a database that was set back by a copy of its file is a restore
 // too, and what was revoked since then stays dead when it is told.
 func TestRestoreInPlace(t *testing.T) {
+	InOrder(t)
 	h := newHouse(t)
 	if _, err := RestoreInPlace(t.Context(), h.cfg); err == nil {
 		t.Error("restored where nothing is")
@@ -285,6 +286,7 @@ func TestRestoreInPlace(t *testing.T) {
 // TestRestoreLeavesNothingToUse: what was used since the backup is in the database again
 // after it was set back, and is good for nothing: a ticket, the secret of the first start.
 func TestRestoreLeavesNothingToUse(t *testing.T) {
+	InOrder(t)
 	h := newHouse(t)
 	h.start()
 	first := h.s.BootstrapSecret()

@@ -4,14 +4,13 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testbrowser"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 // TestTermsInTheBrowser: whoever signs in is asked for the present version of the terms before anything else, once, and signed out by
 // declining; programs are not asked.
 func TestTermsInTheBrowser(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one click after another, for long; runs without -short")
-	}
+	server.InOrder(t)
 	t.Parallel()
 	d := demo(t)
 	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main", "bearer", d.AdminToken, "body", `{"settings":{"terms_url":"https://example.com/terms","terms_version":"2026-11"}}`).want(t, "terms", 200)

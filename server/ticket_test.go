@@ -100,6 +100,7 @@ func (h *ticketHouse) ticket(path string, opts ...string) string {
 // TestTickets: a ticket from a POST opens one request of a page that can set no line,
 // as the caller who asked for it, once, and is seen by nobody behind.
 func TestTickets(t *testing.T) {
+	server.InOrder(t)
 	forBoth := func(name string, st func(t *testing.T) server.StoreConfig) {
 		t.Run(name, func(t *testing.T) { testTickets(t, newTicketHouse(t, st(t))) })
 	}
