@@ -15,7 +15,6 @@
 //	go run ./bench -only gateway-jwt,proxy
 //	go run ./bench -growth    # how work grows with what is stored, instead of what requests cost
 //	go run ./bench -nodes     # what several nodes on one PostgreSQL cost, instead
-//	go run ./bench -logins    # what logging in takes while others do, instead
 //	go run ./bench -render    # no measuring: tables and plots of docs/performance.md from its figures
 package main
 
@@ -60,7 +59,6 @@ func run() error {
 	render := flag.Bool("render", false, "measure nothing; write the tables of -page and its plots from -figures")
 	growth := flag.Bool("growth", false, "measure how work grows with what is stored, instead")
 	nodes := flag.Bool("nodes", false, "measure what several nodes on one PostgreSQL cost, instead")
-	logins := flag.Bool("logins", false, "measure what logging in takes while others do, instead")
 	figures := flag.String("figures", "docs/performance/figures.json", "what -render reads")
 	page := flag.String("page", "docs/performance.md", "where -render writes tables")
 	flag.Parse()
@@ -78,9 +76,6 @@ func run() error {
 	}
 	if *nodes {
 		return runFigures(ctx, o, measureNodes, nodesText, *out)
-	}
-	if *logins {
-		return runFigures(ctx, o, measureLogins, loginsText, *out)
 	}
 	r, err := measure(ctx, o)
 	if err != nil {

@@ -70,7 +70,7 @@ func newHouse(f *testing.F) *house {
 }
 
 func (h *house) bob() (*gatehouse.Principal, gatehouse.Subject) {
-	return &gatehouse.Principal{Realm: "main", ID: "usr_bob", Kind: gatehouse.KindUser, AuthTime: h.now, ACR: gatehouse.AAL1}, gatehouse.Subject{ID: "usr_bob", Kind: gatehouse.KindUser, Name: "bob"}
+	return &gatehouse.Principal{Scheme: gatehouse.SchemeSession, Realm: "main", ID: "usr_bob", Kind: gatehouse.KindUser, AuthTime: h.now, ACR: gatehouse.AAL1}, gatehouse.Subject{ID: "usr_bob", Kind: gatehouse.KindUser, Name: "bob"}
 }
 
 // offer is what a browser is asked for a new passkey of bob.
