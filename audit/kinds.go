@@ -70,10 +70,11 @@ const (
 	KindProviderUse     = "provider.use"
 	KindProviderFailure = "provider.failure"
 
-	KindClientCreate = "client.create"
-	KindClientUpdate = "client.update"
-	KindClientRotate = "client.rotate" // it has another secret
-	KindClientDelete = "client.delete"
+	KindClientCreate  = "client.create"
+	KindClientUpdate  = "client.update"
+	KindClientRotate  = "client.rotate" // it has another secret
+	KindClientDelete  = "client.delete"
+	KindClientFailure = "client.failure" // it did not prove who it is
 
 	KindRealmCreate = "realm.create"
 	KindRealmUpdate = "realm.update"

@@ -3,10 +3,13 @@ package server_test
 import (
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/testwait"
 	"github.com/gatehouse-auth/gatehouse/server"
 )
 
@@ -86,6 +89,16 @@ func testClients(t *testing.T, d *server.Demo) {
 			admin("PATCH", one, `{"disabled":false}`, 200)
 		case "removed":
 			ask(secret, "grant_type=client_credentials").want(t, c.what, 401)
+		}
+	}
+	for kind, want := range map[string][]string{"client.failure": {"secret_malformed", "secret_wrong", "client_disabled", "client_unknown"}, "cutoff.set": {`"disabled":"true"`}} {
+		log := ""
+		testwait.Until(t, 10*time.Second, "the record of "+kind, func() bool { // refusals are written a moment later
+			log = admin("GET", d.Issuer+"/admin/v1/realms/main/audit/events?kind="+kind, "", 200).body
+			return !slices.ContainsFunc(want, func(s string) bool { return !strings.Contains(log, s) })
+		})
+		if strings.Contains(log, secret) {
+			t.Error(log)
 		}
 	}
 	if log := admin("GET", d.Issuer+"/admin/v1/realms/main/audit/events?kind=client.rotate", "", 200).body; !strings.Contains(log, id) || strings.Contains(log, secret) {

@@ -38,7 +38,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 func (s *Server) authHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges,
-		Clients: client.Authenticator{Clients: s.db, Now: s.now}, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
+		Clients: client.Authenticator{Clients: s.db, Record: s.record.Record, Now: s.now}, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {
 		return nil, err

@@ -40,9 +40,12 @@ func TestClients(t *testing.T) {
 		if list := must(db.Clients(ctx, "main", "cli_1", 10))(t); len(list) != 1 || list[0].ID != "cli_2" || len(must(db.Clients(ctx, "main", "", 10))(t)) != 2 || len(must(db.Clients(ctx, "other", "", 10))(t)) != 0 {
 			t.Errorf("%v", list)
 		}
-		for range 2 {
+		for _, want := range []bool{true, false} {
 			do(t, db, func(ctx context.Context, tx *store.Tx) error {
-				return tx.DisableClient(ctx, "main", "cli_1", moment(4))
+				if done, err := tx.DisableClient(ctx, "main", "cli_1", moment(4)); err != nil || done != want {
+					t.Errorf("%v, want %v: %v", done, want, err)
+				}
+				return nil
 			})
 		}
 		c.Disabled, c.UpdatedAt, c.Version = true, moment(4), 3

@@ -47,10 +47,10 @@ func (t *Tx) UpdateClient(ctx context.Context, c client.Client) error {
 	return err
 }
 
-// DisableClient disables a client, if one with that id is registered.
-func (t *Tx) DisableClient(ctx context.Context, realm, id string, now time.Time) error {
-	_, err := exec(ctx, t.c, `UPDATE clients SET disabled=TRUE, updated_at=$3, version=version+1 WHERE realm=$1 AND id=$2 AND disabled=FALSE`, realm, id, now)
-	return err
+// DisableClient disables a client, if one with that id is registered and may have tokens; done tells whether.
+func (t *Tx) DisableClient(ctx context.Context, realm, id string, now time.Time) (done bool, err error) {
+	n, err := exec(ctx, t.c, `UPDATE clients SET disabled=TRUE, updated_at=$3, version=version+1 WHERE realm=$1 AND id=$2 AND disabled=FALSE`, realm, id, now)
+	return n > 0, err
 }
 
 // DeleteClient removes a client.

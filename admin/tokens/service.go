@@ -46,8 +46,8 @@ type Tx interface {
 	// transaction as a whole.
 	HoldRealm(ctx context.Context, name string) (gatehouse.Realm, error)
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
-	// DisableClient disables the client with that id, if one is registered.
-	DisableClient(ctx context.Context, realm, id string, now time.Time) error
+	// DisableClient disables the client with that id, if one is registered and may have tokens; done tells whether.
+	DisableClient(ctx context.Context, realm, id string, now time.Time) (done bool, err error)
 }
 
 // New returns the use cases.

@@ -39,6 +39,8 @@ func (s *Service) InspectToken(ctx context.Context, actor *gatehouse.Principal, 
 			out.Kind = "access_token"
 		case p.IsRefreshToken():
 			out.Kind = "refresh_token"
+		case p.Prefix == credential.PrefixClient:
+			out.Kind = "client_secret"
 		default:
 			out.Kind = "api_key"
 		}
@@ -187,8 +189,12 @@ func (s *Service) revoke(ctx context.Context, actor *gatehouse.Principal, realm 
 			return err
 		}
 		if disable {
-			if err := tx.DisableClient(ctx, realm, in.ID, e.Time); err != nil {
+			disabled, err := tx.DisableClient(ctx, realm, in.ID, e.Time)
+			if err != nil {
 				return err
+			}
+			if disabled {
+				e.Detail["disabled"] = "true"
 			}
 		}
 		return tx.AppendEvents(ctx, e)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
 )
 
@@ -25,16 +26,27 @@ type Proof struct {
 	Secret gatehouse.Secret
 }
 
-// Reader finds clients. An unknown one is [gatehouse.NotFound].
+// Reader finds clients and their realms. An unknown one is [gatehouse.NotFound].
 type Reader interface {
 	Client(ctx context.Context, realm, id string) (Client, error)
+	Realm(ctx context.Context, name string) (gatehouse.Realm, error)
 }
 
 // Authenticator checks who a client is.
 type Authenticator struct {
 	Clients Reader
-	Now     func() time.Time
+	// Record takes the events of refused attempts; it must not block for long.
+	Record func(e *gatehouse.Event)
+	Now    func() time.Time
 }
+
+// Why a client was refused, for the record alone.
+const (
+	reasonForm     = "secret_malformed" // mistyped, or made elsewhere
+	reasonUnknown  = "client_unknown"
+	reasonSecret   = "secret_wrong" // or its time was over
+	reasonDisabled = "client_disabled"
+)
 
 // NewSecret makes the secret of a client; the text is shown once.
 func NewSecret(now time.Time) (gatehouse.Secret, Secret) {
@@ -47,25 +59,42 @@ func NewSecret(now time.Time) (gatehouse.Secret, Secret) {
 func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) (Client, *gatehouse.Principal, error) {
 	parsed, err := credential.ParseKey(p.Secret.Reveal())
 	if err != nil || parsed.Prefix != credential.PrefixClient { // a typing error or a fake dies without a look-up
-		return Client{}, nil, ErrInvalid
+		return a.refuse(ctx, realm, Client{}, reasonForm, ErrInvalid)
 	}
 	c, err := a.Clients.Client(ctx, realm, p.ID)
 	if errors.Is(err, gatehouse.NotFound) {
-		return Client{}, nil, ErrInvalid
+		return a.refuse(ctx, realm, Client{}, reasonUnknown, ErrInvalid)
 	}
 	if err != nil {
 		return Client{}, nil, err
 	}
-	s, ok := c.proves(credential.HashKey(p.Secret.Reveal()), a.Now())
-	if !ok || c.Disabled {
-		return Client{}, nil, ErrInvalid
-	}
-	if c.Metadata.AuthMethod != p.Method {
-		return Client{}, nil, errMethod
-	}
 	now := a.Now()
+	s, ok := c.proves(credential.HashKey(p.Secret.Reveal()), now)
+	switch {
+	case !ok:
+		return a.refuse(ctx, realm, c, reasonSecret, ErrInvalid)
+	case c.Disabled:
+		return a.refuse(ctx, realm, c, reasonDisabled, ErrInvalid)
+	case c.Metadata.AuthMethod != p.Method:
+		return a.refuse(ctx, realm, c, errMethod.Code, errMethod)
+	}
 	return c, &gatehouse.Principal{Realm: c.Realm, Kind: gatehouse.KindClient, ID: c.ID, Name: c.Metadata.Name, ClientID: c.ID,
 		CredentialID: c.ID, IssuedAt: s.SetAt, AuthTime: now}, nil
+}
+
+// refuse records that somebody was not let through as c, which is zero where there is no such client, and
+// returns err. An id that nobody has is not kept: it may be a secret in the wrong place.
+func (a Authenticator) refuse(ctx context.Context, realm string, c Client, reason string, err *gatehouse.Error) (Client, *gatehouse.Principal, error) {
+	if _, missing := a.Clients.Realm(ctx, realm); missing != nil { // which has no record
+		return Client{}, nil, err
+	}
+	e := &gatehouse.Event{Time: a.Now(), Realm: realm, Kind: audit.KindClientFailure, Outcome: gatehouse.OutcomeFailure, Reason: reason,
+		RequestID: gatehouse.RequestIDFrom(ctx), Address: gatehouse.AddressFrom(ctx)}
+	if c.ID != "" {
+		e.Target = gatehouse.Target{Type: "client", ID: c.ID}
+	}
+	a.Record(e)
+	return Client{}, nil, err
 }
 
 // proves returns the secret of c that has hash, if one has that counts at now. Both are compared

@@ -43,7 +43,7 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil || c.Clients.Clients == nil || c.Clients.Now == nil || c.Secure == nil {
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil {
 		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Clients, Secure and Allow are required")
 	}
 	if c.Problems == nil {

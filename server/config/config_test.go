@@ -77,6 +77,7 @@ func TestParseRefuses(t *testing.T) {
 		"header with a line":  {"data: d", "data: d\ngateway: {response_headers: {X-A: \"a\\nX-B: b\"}}", "gateway.response_headers"},
 		"header that frames":  {"data: d", "data: d\ngateway: {response_headers: {Transfer-Encoding: chunked}}", "gateway.response_headers"},
 		"reserved prefix":     {"data: d", "data: d\nkey_prefix: ght", "key_prefix"},
+		"prefix of clients":   {"data: d", "data: d\nkey_prefix: ghc", "key_prefix"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.Replace(goodConfig, tc.from, tc.to, 1)
