@@ -229,6 +229,7 @@ func (h *house) people(t *testing.T, key string) {
 	h.factors(t, key)
 	h.passkeys(t, key)
 	h.elsewhere(t, key)
+	h.clients(t, key)
 	access, refresh := login()
 	h.want("request", "GET", "/admin/v1/me", access, "", 200)
 	if status, _ := h.call("GET", h.s.GatewayURL()+"/x", access, ""); status != 200 {
@@ -255,6 +256,24 @@ func (h *house) people(t *testing.T, key string) {
 	h.want("deleted", "DELETE", users+"/ben", key, "", 204)
 	h.want("a service", "POST", users, key, `{"username":"robot","kind":"service","roles":[]}`, 201)
 	h.want("deleted", "DELETE", users+"/robot", key, "", 204)
+}
+
+// clients registers a client, changes it, lets it show a wrong secret, and removes it.
+func (h *house) clients(t *testing.T, key string) {
+	const all = "/admin/v1/realms/main/clients"
+	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"]}`, 201)
+	id, secret := fmt.Sprint(made["client_id"]), fmt.Sprint(made["client_secret"])
+	one := all + "/" + id
+	h.want("change", "PATCH", one, key, `{"client_name":"R"}`, 200)
+	h.want("another secret", "POST", one+"/rotate", key, `{"overlap":"0"}`, 201)
+	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
+	if err != nil || r.StatusCode != 401 {
+		t.Errorf("the secret before: %v %v", r, err)
+	} else {
+		_ = r.Body.Close()
+	}
+	h.want("panic", "POST", one+"/panic", key, `{}`, 200)
+	h.want("removed", "DELETE", one, key, "", 204)
 }
 
 // factors has somebody add an authenticator app, use it, guess, and lose it.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
@@ -43,8 +44,8 @@ func (c *Config) validate(report reporter) {
 	if c.Audit.Retention > 0 && c.Audit.Retention < 24*time.Hour {
 		report("audit.retention", errors.New("at least 24h, or nothing to keep events for good"))
 	}
-	if slices.Contains([]string{"ght", "ghr", "gho", "ghs"}, c.KeyPrefix) {
-		report("key_prefix", errors.New("not ght, ghr, gho or ghs, which other tokens have"))
+	if c.KeyPrefix != "" && !credential.ValidKeyPrefix(c.KeyPrefix) {
+		report("key_prefix", errors.New("not ghc, gho, ghr, ghs or ght, which other credentials have"))
 	}
 	c.validateListeners(report)
 	c.Limits.Redis.validate(report)
