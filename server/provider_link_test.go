@@ -95,6 +95,9 @@ func TestProviderLinks(t *testing.T) {
 	if status, page := v.unlink(); status != 200 || !strings.Contains(page, `id="none"`) {
 		t.Errorf("ann has a password: %d %s", status, page)
 	}
+	if _, page := v.get("/account/activity"); !strings.Contains(page, "An account elsewhere was linked") || !strings.Contains(page, "The link with an account elsewhere was removed") {
+		t.Errorf("a thief could link an account and nobody would see it: %s", page)
+	}
 	o.set(func() { o.claims = nil })
 	if status, page := h.visitor(nil).elsewhere(o, "c7"); status != 303 {
 		t.Fatalf("%d %s", status, page)

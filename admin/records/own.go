@@ -11,7 +11,7 @@ import (
 
 // ownKinds are what a person is shown of the own account: sign-ins, tries, and changes. What the account did with APIs is not
 // among them.
-var ownKinds = []string{"login.", "session.", "factor.", "passkey.", "key.", "user.", audit.KindTokenIssue}
+var ownKinds = []string{"login.", "session.", "factor.", "passkey.", "key.", "user.", audit.KindProviderLink, audit.KindProviderUnlink, audit.KindTokenIssue}
 
 // Own lists what the actor did with the own account, and others did to it, newest first. Of somebody else who did something,
 // only the kind of caller is left: neither name nor address is the person's business.
