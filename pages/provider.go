@@ -56,16 +56,34 @@ func (v *visit) providers(to string) (out []choice) {
 // toProvider sends a browser to a provider. It is a link and no form: nothing is changed here, and the
 // content policy of the page need not name where it leads.
 func (v *visit) toProvider() error {
+	to := ownReturn(one(v.r, "return"))
+	if byOthers(v.r) {
+		page := v.to(SignIn)
+		if to != "" {
+			page += "?" + url.Values{"return": {to}}.Encode()
+		}
+		return v.redirect(page)
+	}
 	if err := v.allowed(); err != nil { // the provider may have to be asked
 		return err
 	}
-	to := ownReturn(one(v.r, "return"))
 	address, err := v.h.c.Providers.Begin(v.r.Context(), v.realm, v.r.PathValue("provider"), to, v.formKey(), v.who != nil)
 	if err != nil {
 		return v.notSignedIn(to, err)
 	}
 	v.away(address)
 	return nil
+}
+
+// byOthers reports whether a page of another site sent the browser here: where a provider answers without asking, such a page
+// would open a session of whoever uses the browser, or of an account that its author is signed in to there. A browser that says
+// nothing of it (Fetch Metadata) is taken at its word.
+func byOthers(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return false
+	}
+	return true
 }
 
 // away sends a browser to another server: to a provider, or to the terms of the realm.

@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	"html"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -79,7 +80,9 @@ func (e *elsewhere) Unlink(_ context.Context, _ gatehouse.Realm, _ *gatehouse.Pr
 }
 
 // TestProviderPages: the page to sign in has a link for each provider of the realm; the way there and back opens a session,
-// asks for a second factor where one is owed, and leads to nowhere but this server.
+// asks for a second factor where one is owed, and leads to nowhere but this server. A page of another site does not begin it.
+//
+// ASVS: 7.6.2
 func TestProviderPages(t *testing.T) {
 	h := newHouse(t, true)
 	h.settings.Providers = []gatehouse.Provider{{ID: "acme", Title: "Acme <&>"}}
@@ -92,6 +95,11 @@ func TestProviderPages(t *testing.T) {
 	p := b.get("/signin/with/acme?return=%2Faccount%2Fkeys")
 	if p.status != 303 || p.header.Get("Location") != "https://acme.example/authorize?state=main" || p.header.Get("Referrer-Policy") != "no-referrer" {
 		t.Fatalf("the way there: %d %v", p.status, p.header)
+	}
+	for site, want := range map[string]string{"cross-site": "/signin?return=%2Faccount%2Fkeys", "same-site": "/signin?return=%2Faccount%2Fkeys", "none": "https://acme.example/authorize?state=main", "same-origin": "https://acme.example/authorize?state=main"} {
+		if p := b.do("GET", "/signin/with/acme?return=%2Faccount%2Fkeys", nil, http.Header{"Sec-Fetch-Site": {site}}); p.status != 303 || p.header.Get("Location") != want {
+			t.Errorf("sent by a page that is %s: %d %v", site, p.status, p.header)
+		}
 	}
 	if h.providers.to != "/account/keys" || h.providers.anew || h.providers.browser == "" {
 		t.Errorf("begun with %+v", h.providers)
