@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -33,8 +34,10 @@ type DemoConfig struct {
 	Upstream string // a documents API that runs already; "" starts the example
 	// Outbox is the address, of this machine, of a page that shows the mail that would be sent; "" for a demo that writes to nobody.
 	Outbox string
-	Log    LogConfig
-	Store  StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
+	// OutboxElsewhere has any free port do where the one of Outbox is taken: nobody asked for that one.
+	OutboxElsewhere bool
+	Log             LogConfig
+	Store           StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
 
 	clock func() time.Time
 }
@@ -153,7 +156,9 @@ func (cfg DemoConfig) keptMail() string { return filepath.Join(cfg.Data, "outbox
 func (d *Demo) showMail(cfg DemoConfig) error {
 	h, err := pages.NewOutbox(cfg.keptMail(), d.Issuer)
 	if err == nil {
-		d.Outbox, err = d.serve(cfg.Outbox, h)
+		if d.Outbox, err = d.serve(cfg.Outbox, h); errors.Is(err, syscall.EADDRINUSE) && cfg.OutboxElsewhere {
+			d.Outbox, err = d.serve("127.0.0.1:0", h)
+		}
 	}
 	return err
 }

@@ -59,6 +59,19 @@ func TestDemoShowsItsMail(t *testing.T) {
 	if wrong := p.Complaints(); len(wrong) != 0 {
 		t.Errorf("%q", wrong)
 	}
+	// Another demo on this machine: what nobody asked for gives way, and what somebody asked for is refused.
+	cfg.Data, cfg.Outbox = filepath.Join(t.TempDir(), "demo"), strings.TrimPrefix(d.Outbox, "http://")
+	if other, err := server.StartDemo(t.Context(), cfg); err == nil {
+		other.Close(t.Context())
+		t.Error("two at one address")
+	}
+	cfg.Data, cfg.OutboxElsewhere = filepath.Join(t.TempDir(), "demo"), true
+	if other, err := server.StartDemo(t.Context(), cfg); err != nil || other.Outbox == d.Outbox {
+		t.Errorf("beside another: %v", err)
+	} else {
+		call(t, "GET", other.Outbox+"/").want(t, "its outbox", 200)
+		other.Close(t.Context())
+	}
 	cfg.Data, cfg.Outbox = filepath.Join(t.TempDir(), "demo"), "0.0.0.0:0"
 	if other, err := server.StartDemo(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "this machine alone") {
 		t.Errorf("mail for everybody: %v", err)

@@ -108,6 +108,7 @@ start. With --json it prints exactly one line when it is ready.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg.Log = server.LogConfig{Level: "warn", Format: "text"}
+			cfg.OutboxElsewhere = !c.Flags().Changed("outbox")
 			d, err := server.StartDemo(c.Context(), cfg)
 			if err != nil {
 				return err
@@ -126,7 +127,7 @@ start. With --json it prints exactly one line when it is ready.`,
 	c.Flags().StringVar(&cfg.Data, "data", filepath.Join("data", "demo"), "directory; emptied at each start")
 	c.Flags().StringVar(&cfg.Listen, "listen", "127.0.0.1:8080", "address of the auth listener")
 	c.Flags().StringVar(&cfg.Gateway, "gateway", "127.0.0.1:8081", "address of the gateway")
-	c.Flags().StringVar(&cfg.Outbox, "outbox", "127.0.0.1:8082", "address, of this machine, of the page of what would be sent by mail")
+	c.Flags().StringVar(&cfg.Outbox, "outbox", "127.0.0.1:8082", "address, of this machine, of the page of what would be sent by mail; without this flag, any other where that one is taken")
 	c.Flags().StringVar(&cfg.Upstream, "upstream", "", "a documents API that runs already; the example when empty")
 	return c
 }
