@@ -12,7 +12,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
-	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	oauthtoken "github.com/gatehouse-auth/gatehouse/oauth/token"
 	"github.com/gatehouse-auth/gatehouse/server/config"
@@ -37,8 +36,12 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 // authHandler serves tokens, keys, the pages of people and the management API.
 func (s *Server) authHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
+	clients, err := s.clientAuthenticator()
+	if err != nil {
+		return nil, err
+	}
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges,
-		Clients: client.Authenticator{Clients: s.db, Record: s.record.Record, Now: s.now}, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
+		Clients: clients, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {
 		return nil, err

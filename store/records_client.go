@@ -16,6 +16,9 @@ func scanClient(r row) (v client.Client, err error) {
 	return v, err
 }
 
+// hashOf is what is stored of a secret: no octets, and not NULL, for a client that has none.
+func hashOf(s client.Secret) []byte { return append([]byte{}, s.Hash...) }
+
 // Client returns a registered client.
 func (q Queries) Client(ctx context.Context, realm, id string) (client.Client, error) {
 	return one(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE realm=$1 AND id=$2`+q.own, realm, id)
@@ -32,7 +35,7 @@ func (q Queries) Clients(ctx context.Context, realm, after string, limit int) ([
 // InsertClient adds a client; an id in use is Conflict.
 func (t *Tx) InsertClient(ctx context.Context, c client.Client) error {
 	return insert(ctx, t.c, `INSERT INTO clients (`+clientColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT DO NOTHING`,
-		c.Realm, c.ID, document{c.Metadata}, c.Secret.Hash, c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt, c.Disabled,
+		c.Realm, c.ID, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt, c.Disabled,
 		c.CreatedAt, c.UpdatedAt, c.Version)
 }
 
@@ -42,7 +45,7 @@ func (t *Tx) UpdateClient(ctx context.Context, c client.Client) error {
 	_, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanClient, `UPDATE clients SET metadata_json=$4, secret_hash=$5, secret_at=$6,
 		secret_until=$7, former_hash=$8, former_at=$9, former_until=$10, disabled=$11, updated_at=$12, version=version+1
 		WHERE realm=$1 AND id=$2 AND version=$3 RETURNING `+clientColumns,
-		c.Realm, c.ID, c.Version, document{c.Metadata}, c.Secret.Hash, c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt,
+		c.Realm, c.ID, c.Version, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt,
 		c.Disabled, c.UpdatedAt)
 	return err
 }

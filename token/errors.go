@@ -15,6 +15,8 @@ var (
 	errNotYetValid   = gatehouse.E(gatehouse.Unauthenticated, "token_not_yet_valid", "The token is not valid yet.")
 	ErrWrongIssuer   = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_issuer", "The token is from another issuer.")
 	ErrWrongAudience = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_audience", "The token is meant for another audience.")
+	errWrongSubject  = gatehouse.E(gatehouse.Unauthenticated, "token_wrong_subject", "The token is about somebody else.")
+	errTooLong       = gatehouse.E(gatehouse.Unauthenticated, "token_lives_too_long", "The token's time (exp) is further ahead than is accepted here.")
 	errClaimMissing  = gatehouse.E(gatehouse.Unauthenticated, "token_claim_missing", "The token lacks a claim that is required here.")
 
 	errKeyInvalid = gatehouse.E(gatehouse.Invalid, "jwk_invalid", "The key is not acceptable.")

@@ -194,6 +194,11 @@ func (s *KeySet) Key(kid string, alg Algorithm) (*Key, error) {
 	return found, nil
 }
 
+// Has reports whether a key of the set is for an algorithm, under either of its names.
+func (s *KeySet) Has(a Algorithm) bool {
+	return slices.ContainsFunc(s.keys, func(k *Key) bool { return k.Algorithm.is(a) })
+}
+
 // Keys returns the keys of the set, in its order. The slice must not be changed.
 func (s *KeySet) Keys() []*Key { return s.keys }
 

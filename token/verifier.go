@@ -50,6 +50,8 @@ type Verifier struct {
 	leeway   time.Duration
 	require  []string
 	now      func() time.Time
+	// once: the token counts once, so that no cut-off is asked about it and iat may be missing.
+	once bool
 }
 
 // NewVerifier refuses a configuration that leaves anything open.
@@ -121,7 +123,7 @@ func (v *Verifier) check(c *Claims) error {
 		name    string
 		present bool
 	}{{"iss", c.Issuer != ""}, {"sub", c.Subject != ""}, {"aud", len(c.Audience) > 0},
-		{"exp", !c.ExpiresAt.IsZero()}, {"iat", !c.IssuedAt.IsZero()}} {
+		{"exp", !c.ExpiresAt.IsZero()}, {"iat", v.once || !c.IssuedAt.IsZero()}} {
 		if !claim.present {
 			return errClaimMissing.With(errors.New(claim.name))
 		}

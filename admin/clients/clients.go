@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -25,11 +26,21 @@ const (
 // maxSecretLife bounds the end of a secret: what lies beyond is a slip of the pen.
 const maxSecretLife = 36_500 * aDay
 
+// errNoSecret refuses another secret for a client that has keys of its own.
+var errNoSecret = gatehouse.E(gatehouse.Conflict, "client_has_keys", "This client proves itself by keys of its own (private_key_jwt) and has no secret; change its keys instead.")
+
 var errUnknown = gatehouse.E(gatehouse.NotFound, "client_not_found", "There is no such client in this realm.")
 
 func view(c client.Client) Client {
-	return Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, SecretSetAt: c.Secret.SetAt, SecretExpiresAt: c.Secret.ExpiresAt,
+	v := Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, SecretExpiresAt: c.Secret.ExpiresAt,
 		FormerSecretUntil: c.Former.ExpiresAt, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Version: c.Version}
+	switch {
+	case c.Metadata.HasKeys():
+		v.KeysSetAt = c.Secret.SetAt
+	case len(c.Secret.Hash) > 0:
+		v.SecretSetAt = c.Secret.SetAt
+	}
+	return v
 }
 
 // List lists the clients of a realm.
@@ -63,15 +74,24 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	f := kernel.Faults{}
 	check(f, in.Metadata)
 	s.checkEnd(f, in.SecretExpiresAt)
+	if in.HasKeys() && !in.SecretExpiresAt.IsZero() {
+		f.Add("secret_expires_at", "has no use for a client that has keys and no secret")
+	}
 	if err := f.Err(); err != nil {
+		return CreatedClient{}, err
+	}
+	if err := s.mayReachInside(ctx, actor, realm, in.AllowPrivateAddress); err != nil {
 		return CreatedClient{}, err
 	}
 	if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", in.Scopes()); err != nil {
 		return CreatedClient{}, err
 	}
-	text, secret := client.NewSecret(now)
-	secret.ExpiresAt = in.SecretExpiresAt
-	c := client.Client{Realm: realm, ID: gatehouse.NewID("cli", now), Metadata: in.Metadata, Secret: secret, CreatedAt: now, UpdatedAt: now, Version: 1}
+	c := client.Client{Realm: realm, ID: gatehouse.NewID("cli", now), Metadata: in.Tidy(), Secret: client.Secret{SetAt: now}, CreatedAt: now, UpdatedAt: now, Version: 1}
+	var text gatehouse.Secret
+	if !in.HasKeys() {
+		text, c.Secret = client.NewSecret(now)
+		c.Secret.ExpiresAt = in.SecretExpiresAt
+	}
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		if err := fits(ctx, tx, c); err != nil {
 			return err
@@ -137,7 +157,10 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 			return Client{}, err
 		}
 	}
-	return s.change(ctx, actor, realm, id, in.Version, audit.KindClientUpdate, func(c *client.Client, _ time.Time) (bool, error) {
+	if err := s.mayReachInside(ctx, actor, realm, in.AllowPrivateAddress != nil && *in.AllowPrivateAddress); err != nil {
+		return Client{}, err
+	}
+	return s.change(ctx, actor, realm, id, in.Version, audit.KindClientUpdate, func(c *client.Client, now time.Time) (bool, error) {
 		before := c.Metadata
 		in.apply(c)
 		f := kernel.Faults{}
@@ -145,15 +168,49 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 		if in.SecretExpiresAt != nil {
 			s.checkEnd(f, c.Secret.ExpiresAt)
 		}
-		return c.Disabled || lost(before, c.Metadata), f.Err()
+		c.Metadata = c.Metadata.Tidy()
+		return settle(c, before, now) || c.Disabled || lost(before, c.Metadata), f.Err()
 	})
 }
 
+// settle has by what c proves itself follow a change of its registration. It reports whether something of that is
+// taken away: what was issued by it ends.
+func settle(c *client.Client, before client.Metadata, now time.Time) bool {
+	switch keys := c.Metadata.HasKeys(); {
+	case keys && !before.HasKeys():
+		c.Secret, c.Former = client.Secret{SetAt: now}, client.Secret{} // what is not asked for any more must not come back
+		return true
+	case keys && !bytes.Equal(c.Metadata.JWKS, before.JWKS), c.Metadata.JWKSURI != before.JWKSURI, keys != before.HasKeys():
+		c.Secret.SetAt = now
+	}
+	return c.Metadata.LacksKeysOf(before)
+}
+
+// mayReachInside refuses that who administers one realm has the server ask addresses of its own network: that
+// concerns the whole installation.
+func (s *Service) mayReachInside(ctx context.Context, actor *gatehouse.Principal, realm string, inside bool) error {
+	if !inside {
+		return nil
+	}
+	return s.k.Authorize(ctx, actor, policy.AdminManage, policy.AdminRealm, realm, realm)
+}
+
 func (in ClientPatch) apply(c *client.Client) {
-	set(&c.Metadata.Name, in.Name)
-	set(&c.Metadata.AuthMethod, in.AuthMethod)
-	set(&c.Metadata.GrantTypes, in.GrantTypes)
-	set(&c.Metadata.Scope, in.Scope)
+	m := &c.Metadata
+	set(&m.Name, in.Name)
+	set(&m.AuthMethod, in.AuthMethod)
+	set(&m.GrantTypes, in.GrantTypes)
+	set(&m.Scope, in.Scope)
+	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
+		m.JWKS, m.JWKSURI, m.SigningAlg, m.AllowPrivateAddress = nil, "", "", false
+	}
+	if in.JWKS != nil || in.JWKSURI != nil { // one in place of the other; private addresses were allowed for that address
+		m.JWKS, m.JWKSURI, m.AllowPrivateAddress = nil, "", false
+	}
+	set(&m.JWKS, in.JWKS)
+	set(&m.JWKSURI, in.JWKSURI)
+	set(&m.SigningAlg, in.SigningAlg)
+	set(&m.AllowPrivateAddress, in.AllowPrivateAddress)
 	set(&c.Secret.ExpiresAt, in.SecretExpiresAt)
 	set(&c.Disabled, in.Disabled)
 }
@@ -199,13 +256,16 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 	}
 	var text gatehouse.Secret
 	out, err := s.change(ctx, actor, realm, id, nil, audit.KindClientRotate, func(c *client.Client, now time.Time) (bool, error) {
+		if c.Metadata.HasKeys() {
+			return false, errNoSecret
+		}
 		former := c.Secret
 		if end := now.Add(overlap); former.ExpiresAt.IsZero() || end.Before(former.ExpiresAt) {
 			former.ExpiresAt = end
 		}
 		text, c.Secret = client.NewSecret(now)
 		c.Secret.ExpiresAt = in.ExpiresAt
-		if c.Former = former; overlap == 0 {
+		if c.Former = former; overlap == 0 || len(former.Hash) == 0 {
 			c.Former = client.Secret{}
 		}
 		return overlap == 0, nil

@@ -1,10 +1,14 @@
 package clients_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // registration is that of a client, with changes.
@@ -84,5 +88,109 @@ func TestClients(t *testing.T) {
 		if r := h.Call(root, method, one, body); r.Status != 404 || r.Str("code") != "client_not_found" {
 			t.Errorf("%s: %d %s", method, r.Status, r.Body)
 		}
+	}
+}
+
+// TestClientKeys: a client that proves itself by keys has no secret, and registers public keys alone or an address of them; what it
+// had by a key that is taken away ends, and what it proved itself by before it had keys does not come back.
+func TestClientKeys(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	h.Want(201, root, "POST", "/realms", map[string]any{"name": "shop", "settings": map[string]any{"scopes": map[string]string{"read": "R", "write": "W"}}})
+	const all = "/realms/shop/clients"
+	key := func(alg token.Algorithm) (public, private map[string]any) {
+		k, err := token.GenerateKey(alg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := k.MarshalPrivate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if json.Unmarshal(k.PublicJWK(), &public) != nil || json.Unmarshal(text, &private) != nil {
+			t.Fatal("no JSON")
+		}
+		return public, private
+	}
+	set := func(keys ...map[string]any) map[string]any { return map[string]any{"keys": keys} }
+	one, secretOne := key(token.ES256)
+	two, _ := key(token.ES256)
+	eddsa, _ := key(token.EdDSA)
+	weak := maps.Clone(one)
+	weak["x"] = "AAAA"
+	with := func(change ...any) map[string]any {
+		return registration(append([]any{"token_endpoint_auth_method", "private_key_jwt"}, change...)...)
+	}
+	hmac := map[string]any{"kty": "oct", "alg": "HS256", "k": strings.Repeat("q", 43)}
+	many := set()
+	for range 11 {
+		k := maps.Clone(one)
+		delete(k, "kid")
+		many["keys"] = append(many["keys"].([]map[string]any), k)
+	}
+	for what, bad := range map[string]map[string]any{
+		"no keys":             with(),
+		"both":                with("jwks", set(one), "jwks_uri", "https://client.example/keys"),
+		"a private key":       with("jwks", set(secretOne)),
+		"a private key first": with("jwks", set(one, secretOne)),
+		"an HMAC key":         with("jwks", set(hmac)),
+		"a point off curve":   with("jwks", set(weak)),
+		"no set":              with("jwks", one),
+		"none in it":          with("jwks", set()),
+		"too many":            with("jwks", many),
+		"HS256":               with("jwks", set(one), "token_endpoint_auth_signing_alg", "HS256"),
+		"none":                with("jwks", set(one), "token_endpoint_auth_signing_alg", "none"),
+		"another algorithm":   with("jwks", set(one), "token_endpoint_auth_signing_alg", "EdDSA"),
+		"plain http":          with("jwks_uri", "http://client.example/keys"),
+		"no URL":              with("jwks_uri", "keys"),
+		"with a password":     with("jwks_uri", "https://a:b@client.example/keys"),
+		"with a fragment":     with("jwks_uri", "https://client.example/keys#1"),
+		"very long":           with("jwks_uri", "https://client.example/"+strings.Repeat("x", 500)),
+		"nothing to fetch":    with("jwks", set(one), "allow_private_address", true),
+		"an end of no secret": with("jwks", set(one), "secret_expires_at", "2090-01-01T00:00:00Z"),
+		"keys for a secret":   registration("jwks", set(one)),
+		"an address for one":  registration("jwks_uri", "https://client.example/keys"),
+	} {
+		if r := h.Call(root, "POST", all, bad); r.Status != 422 || strings.Contains(r.Body, fmt.Sprint(secretOne["d"])) {
+			t.Errorf("%s: %d %s", what, r.Status, r.Body)
+		}
+	}
+	own, _ := h.Key(root, "shop", h.Person(root, "shop", "owner", "realm-admin"), "*")
+	if r := h.Call(own, "POST", all, with("jwks_uri", "http://10.0.0.7/keys", "allow_private_address", true)); r.Status != 403 {
+		t.Errorf("an administrator of one realm has the inside asked: %d %s", r.Status, r.Body)
+	}
+	inside := h.Want(201, root, "POST", all, with("jwks_uri", "http://10.0.0.7/keys", "allow_private_address", true))
+	if r := h.Want(422, own, "PATCH", all+"/"+inside.Str("client_id"), map[string]any{"jwks_uri": "http://10.0.0.8/keys"}); !strings.Contains(r.Body, "jwks_uri") {
+		t.Error(r.Body)
+	}
+
+	beside := maps.Clone(one)
+	beside["x5c"], beside["note"] = []string{"MIIB"}, "mine"
+	made := h.Want(201, root, "POST", all, with("jwks", set(beside), "token_endpoint_auth_signing_alg", "ES256"))
+	if strings.Contains(made.Body, "client_secret") || strings.Contains(made.Body, "secret_set_at") || strings.Contains(made.Body, "x5c") || made.Str("keys_set_at") == "" ||
+		made.Str("token_endpoint_auth_method") != "private_key_jwt" || !strings.Contains(made.Body, fmt.Sprint(one["x"])) {
+		t.Fatal(made.Body)
+	}
+	at := all + "/" + made.Str("client_id")
+	if r := h.Call(root, "POST", at+"/rotate", nil); r.Status != 409 || r.Str("code") != "client_has_keys" {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	h.Want(422, root, "PATCH", at, map[string]any{"jwks": nil})
+	r := h.Want(200, root, "PATCH", at, map[string]any{"jwks": set(two, eddsa)})
+	if r.Str("keys_set_at") == made.Str("keys_set_at") {
+		t.Error("other keys are as old as those before")
+	}
+	if r := h.Want(200, root, "PATCH", at, map[string]any{"jwks_uri": "https://client.example/keys"}); strings.Contains(r.Body, "\"jwks\"") {
+		t.Error(r.Body)
+	}
+	// A secret that was there before the keys does not come back with its method.
+	plain := h.Want(201, root, "POST", all, registration())
+	at = all + "/" + plain.Str("client_id")
+	h.Want(200, root, "PATCH", at, map[string]any{"token_endpoint_auth_method": "private_key_jwt", "jwks": set(one)})
+	if r := h.Want(200, root, "PATCH", at, map[string]any{"token_endpoint_auth_method": "client_secret_basic"}); strings.Contains(r.Body, "jwks") || r.Str("secret_set_at") != "" {
+		t.Errorf("a secret came back, or the keys stayed: %s", r.Body)
+	}
+	if r := h.Want(201, root, "POST", at+"/rotate", nil); !strings.HasPrefix(r.Str("client_secret"), "ghc_live_") || r.Str("former_secret_until") != "" {
+		t.Error(r.Body)
 	}
 }

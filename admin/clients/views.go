@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -13,7 +14,8 @@ type Client struct {
 	ID string `json:"client_id"`
 	client.Metadata
 	Disabled        bool      `json:"disabled" doc:"It gets no tokens"`
-	SecretSetAt     time.Time `json:"secret_set_at"`
+	SecretSetAt     time.Time `json:"secret_set_at,omitzero" doc:"Absent: it has no secret"`
+	KeysSetAt       time.Time `json:"keys_set_at,omitzero" doc:"When what it proves itself by was registered, where that is keys of its own"`
 	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero" doc:"Absent: the secret does not end by itself"`
 	// FormerSecretUntil is set while the secret before counts as well.
 	FormerSecretUntil time.Time `json:"former_secret_until,omitzero" doc:"Until when the secret before it works as well"`
@@ -28,21 +30,25 @@ type NewClient struct {
 	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero" doc:"When its secret ends; absent: never by itself"`
 }
 
-// CreatedClient is a client with a secret that was made for it.
+// CreatedClient is a client with a secret that was made for it, unless it has keys.
 type CreatedClient struct {
 	Client
-	Secret gatehouse.Secret `json:"client_secret" doc:"Shown this once"`
+	Secret gatehouse.Secret `json:"client_secret,omitempty" doc:"Shown this once; absent for a client that has keys"`
 }
 
 // ClientPatch is a merge patch of a client; lists are replaced.
 type ClientPatch struct {
-	Name            *string    `json:"client_name,omitempty"`
-	AuthMethod      *string    `json:"token_endpoint_auth_method,omitempty"`
-	GrantTypes      *[]string  `json:"grant_types,omitempty"`
-	Scope           *string    `json:"scope,omitempty" doc:"Separated by spaces"`
-	SecretExpiresAt *time.Time `json:"secret_expires_at,omitempty"`
-	Disabled        *bool      `json:"disabled,omitempty" doc:"Give it no tokens until it is enabled again; what it has ends at once"`
-	Version         *int64     `json:"version,omitempty" doc:"When present, the change is refused unless the client still has this version"`
+	Name                *string          `json:"client_name,omitempty"`
+	AuthMethod          *string          `json:"token_endpoint_auth_method,omitempty"`
+	GrantTypes          *[]string        `json:"grant_types,omitempty"`
+	Scope               *string          `json:"scope,omitempty" doc:"Separated by spaces"`
+	SecretExpiresAt     *time.Time       `json:"secret_expires_at,omitempty"`
+	JWKS                *json.RawMessage `json:"jwks,omitempty" doc:"Its public keys; what it has by keys that are not among them ends at once. null takes them away"`
+	JWKSURI             *string          `json:"jwks_uri,omitempty"`
+	SigningAlg          *string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	AllowPrivateAddress *bool            `json:"allow_private_address,omitempty"`
+	Disabled            *bool            `json:"disabled,omitempty" doc:"Give it no tokens until it is enabled again; what it has ends at once"`
+	Version             *int64           `json:"version,omitempty" doc:"When present, the change is refused unless the client still has this version"`
 }
 
 // UnmarshalJSON reads a merge patch.

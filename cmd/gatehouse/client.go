@@ -29,19 +29,47 @@ func (a *app) clientCommand() *cobra.Command {
 
 // clientMetadata are the flags for what a registration says, the same for a new client and for one that is changed.
 type clientMetadata struct {
-	method string
-	grants []string
-	scopes []string
+	method, keys, keysURI, alg string
+	private                    bool
+	grants                     []string
+	scopes                     []string
 }
 
 func (m *clientMetadata) add(c *cobra.Command) {
-	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic or client_secret_post")
+	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic, client_secret_post, or private_key_jwt")
+	c.Flags().StringVar(&m.keys, "jwks", "", "file with its public keys, for private_key_jwt (- is standard input)")
+	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
+	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
+	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri lead to loopback and private addresses")
 	c.Flags().StringSliceVar(&m.grants, "grant-type", []string{"client_credentials"}, "by what it may ask for tokens; may be repeated")
 	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope of the realm's catalogue that it may have; may be repeated")
 }
 
 // put adds those members to the body of a request that were given, or all.
-func (m *clientMetadata) put(c *cobra.Command, body object, all bool) {
+func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) error {
+	if m.keys != "" {
+		text, err := a.readFileOrStdin(m.keys, 64<<10)
+		if err != nil {
+			return err
+		}
+		set, err := jsonObject(m.keys, text)
+		if err != nil {
+			return err
+		}
+		if set["keys"] == nil { // one key, as tools write it
+			set = object{"keys": []object{set}}
+		}
+		body["jwks"] = set
+	}
+	if c.Flags().Changed("jwks-uri") {
+		body["jwks_uri"] = m.keysURI
+	}
+	if m.private {
+		body["allow_private_address"] = true
+	}
+	if c.Flags().Changed("signing-alg") {
+		body["token_endpoint_auth_signing_alg"] = m.alg
+	}
 	if all || c.Flags().Changed("auth-method") {
 		body["token_endpoint_auth_method"] = m.method
 	}
@@ -51,6 +79,7 @@ func (m *clientMetadata) put(c *cobra.Command, body object, all bool) {
 	if all || c.Flags().Changed("scope") {
 		body["scope"] = strings.Join(m.scopes, " ")
 	}
+	return nil
 }
 
 // secretEnd is the flag for how long a secret lives.
@@ -69,13 +98,16 @@ func (a *app) clientCreate() *cobra.Command {
 	var m clientMetadata
 	var expires lifetime
 	c := &cobra.Command{
-		Use:     "create NAME",
-		Short:   "Register a client; its secret is shown once",
-		Example: `  gatehouse client create "nightly export" --scope documents:read`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "create NAME",
+		Short: "Register a client; its secret, where it has one, is shown once",
+		Example: `  gatehouse client create "nightly export" --scope documents:read
+  gatehouse client create "nightly export" --scope documents:read --auth-method private_key_jwt --jwks public.json`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := object{"client_name": args[0]}
-			m.put(c, body, true)
+			if err := m.put(a, c, body, true); err != nil {
+				return err
+			}
 			putEnd(body, expires)
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("clients"), body, &out); err != nil {
@@ -102,8 +134,11 @@ func (a *app) clientUpdate() *cobra.Command {
 			if c.Flags().Changed("name") {
 				body["client_name"] = name
 			}
-			if m.put(c, body, false); len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type or --auth-method")
+			if err := m.put(a, c, body, false); err != nil {
+				return err
+			}
+			if len(body) == 0 {
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method or --jwks")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

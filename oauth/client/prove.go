@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 )
 
 // ErrInvalid refuses a client that did not prove who it is (RFC 6749 §5.2). It is the same whether the
@@ -19,11 +20,15 @@ var ErrInvalid = gatehouse.E(gatehouse.Unauthenticated, "invalid_client", "The c
 // the secret is told.
 var errMethod = gatehouse.E(gatehouse.Unauthenticated, "client_auth_method", "The secret is right, and sent in another way than the client's registration says (token_endpoint_auth_method).")
 
+// errUsed is for the record alone: from outside it looks as ErrInvalid.
+var errUsed = gatehouse.E(gatehouse.Unauthenticated, "assertion_used", "The assertion was used before.")
+
 // Proof is what one request shows of the client that sent it.
 type Proof struct {
-	Method string // AuthBasic or AuthPost
-	ID     string
-	Secret gatehouse.Secret
+	Method    string // AuthBasic, AuthPost or AuthPrivateKey
+	ID        string
+	Secret    gatehouse.Secret // with the first two
+	Assertion gatehouse.Secret // with the last
 }
 
 // Reader finds clients and their realms. An unknown one is [gatehouse.NotFound].
@@ -35,6 +40,8 @@ type Reader interface {
 // Authenticator checks who a client is.
 type Authenticator struct {
 	Clients Reader
+	// Assertions verify those of clients with keys; nil refuses them.
+	Assertions *Assertions
 	// Record takes the events of refused attempts; it must not block for long.
 	Record func(e *gatehouse.Event)
 	Now    func() time.Time
@@ -55,11 +62,13 @@ func NewSecret(now time.Time) (gatehouse.Secret, Secret) {
 }
 
 // Authenticate returns the client that p proves, as a principal that speaks for the client itself, and its
-// registration. Errors: ErrInvalid, errMethod.
+// registration. Errors: ErrInvalid, errMethod, and of kind Unavailable where nobody knows.
 func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) (Client, *gatehouse.Principal, error) {
-	parsed, err := credential.ParseKey(p.Secret.Reveal())
-	if err != nil || parsed.Prefix != credential.PrefixClient { // a typing error or a fake dies without a look-up
-		return a.refuse(ctx, realm, Client{}, reasonForm, ErrInvalid)
+	if p.Method != AuthPrivateKey {
+		parsed, err := credential.ParseKey(p.Secret.Reveal())
+		if err != nil || parsed.Prefix != credential.PrefixClient { // a typing error or a fake dies without a look-up
+			return a.refuse(ctx, realm, Client{}, reasonForm, ErrInvalid)
+		}
 	}
 	c, err := a.Clients.Client(ctx, realm, p.ID)
 	if errors.Is(err, gatehouse.NotFound) {
@@ -69,17 +78,41 @@ func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) 
 		return Client{}, nil, err
 	}
 	now := a.Now()
-	s, ok := c.proves(credential.HashKey(p.Secret.Reveal()), now)
+	var since time.Time
+	var used once.Record
+	if p.Method == AuthPrivateKey {
+		since = c.Secret.SetAt
+		if used, err = a.Assertions.verify(c, p.Assertion.Reveal()); err != nil {
+			return a.refuseAssertion(ctx, realm, c, err)
+		}
+	} else {
+		s, ok := c.proves(credential.HashKey(p.Secret.Reveal()), now)
+		if !ok {
+			return a.refuse(ctx, realm, c, reasonSecret, ErrInvalid)
+		}
+		since = s.SetAt
+	}
 	switch {
-	case !ok:
-		return a.refuse(ctx, realm, c, reasonSecret, ErrInvalid)
 	case c.Disabled:
 		return a.refuse(ctx, realm, c, reasonDisabled, ErrInvalid)
 	case c.Metadata.AuthMethod != p.Method:
 		return a.refuse(ctx, realm, c, errMethod.Code, errMethod)
 	}
+	if p.Method == AuthPrivateKey { // last: who has not the key uses nothing up
+		if err := a.Assertions.use(ctx, used); err != nil {
+			return a.refuseAssertion(ctx, realm, c, err)
+		}
+	}
 	return c, &gatehouse.Principal{Realm: c.Realm, Kind: gatehouse.KindClient, ID: c.ID, Name: c.Metadata.Name, ClientID: c.ID,
-		CredentialID: c.ID, IssuedAt: s.SetAt, AuthTime: now}, nil
+		CredentialID: c.ID, IssuedAt: since, AuthTime: now}, nil
+}
+
+// refuseAssertion is refuse for an assertion with which something is wrong; where nobody knows, nothing is recorded.
+func (a Authenticator) refuseAssertion(ctx context.Context, realm string, c Client, err error) (Client, *gatehouse.Principal, error) {
+	if gatehouse.KindOf(err) != gatehouse.Unauthenticated {
+		return Client{}, nil, err
+	}
+	return a.refuse(ctx, realm, c, gatehouse.CodeOf(err), ErrInvalid)
 }
 
 // refuse records that somebody was not let through as c, which is zero where there is no such client, and
@@ -101,7 +134,7 @@ func (a Authenticator) refuse(ctx context.Context, realm string, c Client, reaso
 // whichever it is.
 func (c Client) proves(hash []byte, now time.Time) (found Secret, ok bool) {
 	for _, s := range []Secret{c.Secret, c.Former} {
-		counts := len(s.Hash) > 0 && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt))
+		counts := len(s.Hash) > 0 && !c.Metadata.HasKeys() && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt))
 		if subtle.ConstantTimeCompare(s.Hash, hash) == 1 && counts {
 			found, ok = s, true
 		}
@@ -109,9 +142,12 @@ func (c Client) proves(hash []byte, now time.Time) (found Secret, ok bool) {
 	return found, ok
 }
 
-// Has reports whether a secret that was set then counts at now: what a client proved a moment ago may
+// Has reports whether a secret, or keys, that were set then count at now: what a client proved a moment ago may
 // have been ended since by another node.
 func (c Client) Has(setAt, now time.Time) bool {
+	if c.Metadata.HasKeys() {
+		return c.Secret.SetAt.UnixMicro() == setAt.UnixMicro()
+	}
 	for _, s := range []Secret{c.Secret, c.Former} {
 		if len(s.Hash) > 0 && s.SetAt.UnixMicro() == setAt.UnixMicro() && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt)) {
 			return true

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -23,30 +24,38 @@ type Client struct {
 
 // Secret is what is kept of the text by which a client proves itself.
 type Secret struct {
-	Hash      []byte // credential.HashKey of the text
-	SetAt     time.Time
+	Hash      []byte    // credential.HashKey of the text; empty for a client that has none
+	SetAt     time.Time // or, of a client without one, when its keys were set
 	ExpiresAt time.Time // zero: does not expire by itself
 }
 
 // Metadata is what a registration says of a client, under the names of RFC 7591 §2.
 type Metadata struct {
 	Name       string   `json:"client_name" doc:"What people know it by"`
-	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post" doc:"How it proves who it is at the token endpoint"`
+	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post,private_key_jwt" doc:"How it proves who it is at the token endpoint"`
 	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials"`
 	Scope      string   `json:"scope,omitempty" doc:"Scopes of the realm's catalogue that it may have, separated by spaces"`
+	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
+	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt"`
+	JWKSURI    string          `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where its public keys are, in place of jwks"`
+	SigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs; without it, that of its key"`
+	// AllowPrivateAddress lets JWKSURI lead to loopback and private addresses. Who may administer all realms may set it.
+	AllowPrivateAddress bool `json:"allow_private_address,omitzero" doc:"Let jwks_uri lead to loopback and private addresses; for administrators of all realms"`
 }
 
 // How clients prove who they are at the token endpoint (RFC 7591 §2).
 const (
 	AuthBasic = "client_secret_basic" // HTTP Basic, both parts form-encoded (RFC 6749 §2.3.1)
 	AuthPost  = "client_secret_post"  // client_id and client_secret in the form
+	// AuthPrivateKey is an assertion that the client signs (RFC 7523 §2.2).
+	AuthPrivateKey = "private_key_jwt"
 )
 
 // GrantClientCredentials is the grant by which a client gets tokens for itself (RFC 6749 §4.4).
 const GrantClientCredentials = "client_credentials"
 
 // authMethods are those that a registration can name.
-func authMethods() []string { return []string{AuthBasic, AuthPost} }
+func authMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKey} }
 
 // grantTypes are those that a registration can name.
 func grantTypes() []string { return []string{GrantClientCredentials} }
@@ -75,8 +84,9 @@ const (
 // realm's to say.
 func (m Metadata) Check(fault func(member, text string)) {
 	if !slices.Contains(authMethods(), m.AuthMethod) {
-		fault("token_endpoint_auth_method", "must be "+strings.Join(authMethods(), " or "))
+		fault("token_endpoint_auth_method", "must be one of "+strings.Join(authMethods(), ", "))
 	}
+	m.checkKeys(fault)
 	if len(m.GrantTypes) == 0 {
 		fault("grant_types", "must name "+strings.Join(grantTypes(), " or "))
 	}

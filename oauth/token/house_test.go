@@ -91,6 +91,12 @@ func (h *house) register(method, scope string, change func(c *client.Client)) (i
 	return c.ID, text.Reveal()
 }
 
+// assertions verify what clients with inline keys sign.
+func (h *house) assertions() *client.Assertions {
+	return must(client.NewAssertions(client.AssertionsConfig{Issuer: func(string) string { return issuer }, Run: must(store.Run[client.OnceTx](h.db)), Now: time.Now,
+		Fetched: func(client.Client) (token.KeySource, error) { return nil, gatehouse.ErrNotFound }}))
+}
+
 func (h *house) principal() *gatehouse.Principal {
 	return &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: h.user.ID, Name: "bob", Scheme: gatehouse.SchemeBasic,
 		Scopes: []string{gatehouse.ScopeAll}, IssuedAt: h.user.PasswordAt, AuthTime: time.Now(), AMR: []string{"pwd"}, ACR: "1"}

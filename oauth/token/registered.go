@@ -10,11 +10,13 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/oauth"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 var (
 	errNoGrantType = gatehouse.E(gatehouse.Invalid, "grant_type_missing", "The parameter grant_type is required.")
 	errTwoProofs   = gatehouse.E(gatehouse.Invalid, "client_auth_twice", "The client names or proves itself in two ways that differ, or twice; use one (RFC 6749 §2.3).")
+	errAssertion   = gatehouse.E(gatehouse.Invalid, "client_assertion_type", "An assertion of the client goes with client_assertion_type urn:ietf:params:oauth:client-assertion-type:jwt-bearer, and that with client_assertion (RFC 7523 §2.2).")
 	errMayNot      = gatehouse.E(gatehouse.Invalid, "unauthorized_client", "This client is not registered for this grant_type.")
 )
 
@@ -56,13 +58,17 @@ func (h *Handler) registered(x *request, grantType string) error {
 
 // proof reads how the client proves itself: in exactly one way (RFC 6749 §2.3).
 func (h *Handler) proof(x *request) (client.Proof, error) {
-	id, secret := x.params["client_id"], x.params["client_secret"]
-	byHeader := len(x.r.Header["Authorization"]) > 0
+	id, secret, assertion := x.params["client_id"], x.params["client_secret"], x.params["client_assertion"]
+	byHeader, byAssertion := len(x.r.Header["Authorization"]) > 0, assertion != "" || x.params["client_assertion_type"] != ""
 	switch {
-	case !byHeader && secret == "":
+	case !byHeader && secret == "" && !byAssertion:
 		return client.Proof{}, client.ErrInvalid
 	case !h.c.Secure(x.r):
 		return client.Proof{}, authn.ErrHTTPS
+	case byAssertion && (byHeader || secret != ""):
+		return client.Proof{}, errTwoProofs
+	case byAssertion:
+		return signed(id, assertion, x.params["client_assertion_type"])
 	case !byHeader:
 		return client.Proof{Method: client.AuthPost, ID: id, Secret: gatehouse.Secret(secret)}, nil
 	}
@@ -85,6 +91,22 @@ func (h *Handler) proof(x *request) (client.Proof, error) {
 		return client.Proof{}, errTwoProofs
 	}
 	return p, nil
+}
+
+// signed reads the proof of a client that signs (RFC 7523 §2.2). Whose assertion it is it says itself, which is
+// believed once it is verified by the keys of that client; a client_id beside it must say the same (RFC 7521 §4.2).
+func signed(id, assertion, kind string) (client.Proof, error) {
+	if kind != client.AssertionType || assertion == "" {
+		return client.Proof{}, errAssertion
+	}
+	says, err := token.UnverifiedIssuer(assertion)
+	switch {
+	case err != nil:
+		return client.Proof{}, client.ErrInvalid
+	case id != "" && id != says:
+		return client.Proof{}, errTwoProofs
+	}
+	return client.Proof{Method: client.AuthPrivateKey, ID: says, Assertion: gatehouse.Secret(assertion)}, nil
 }
 
 // decoded reads one half of a client's Basic credential, which is form-encoded (RFC 6749 §2.3.1).

@@ -70,7 +70,7 @@ func site(h *house, limited *bool) http.Handler {
 			}
 			return out
 		},
-		Clients: client.Authenticator{Clients: h.db, Record: func(*gatehouse.Event) {}, Now: time.Now}, Secure: func(*http.Request) bool { return !h.away },
+		Clients: client.Authenticator{Clients: h.db, Assertions: h.assertions(), Record: func(*gatehouse.Event) {}, Now: time.Now}, Secure: func(*http.Request) bool { return !h.away },
 		Allow: func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !*limited },
 	})).Register(mux)
 	return mux

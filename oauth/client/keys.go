@@ -1,0 +1,125 @@
+package client
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// Most of what a registration holds of keys. A client has one, and two while it changes it.
+const (
+	maxKeys    = 10
+	maxJWKS    = 32 << 10 // bytes
+	maxAddress = 512
+)
+
+// HasKeys reports whether a client with m proves itself by keys of its own, and so has no secret.
+func (m Metadata) HasKeys() bool { return m.AuthMethod == AuthPrivateKey }
+
+// Algorithms are those by which assertions of the client may be signed: the one that it names, or every one
+// of which we could not sign ourselves by what verifies it.
+func (m Metadata) Algorithms() []token.Algorithm {
+	if m.SigningAlg != "" {
+		return []token.Algorithm{token.Algorithm(m.SigningAlg)}
+	}
+	return slices.DeleteFunc(token.Algorithms(), token.Algorithm.Symmetric)
+}
+
+// KeySet are the keys of m that its registration holds.
+func (m Metadata) KeySet() (*token.KeySet, error) {
+	if len(m.JWKS) > maxJWKS {
+		return nil, errors.New("it is longer than 32 KiB")
+	}
+	return token.ParseJWKSet(m.JWKS, token.ParseOptions{Algorithms: m.Algorithms()})
+}
+
+// Tidy returns m with the keys as they are kept: what a key is made of, and nothing that came beside it.
+func (m Metadata) Tidy() Metadata {
+	if set, err := m.KeySet(); err == nil {
+		m.JWKS = token.MarshalJWKSet(set.Keys())
+	}
+	return m
+}
+
+// LacksKeysOf reports whether was had a key, or a place of keys, by which m proves nothing.
+func (m Metadata) LacksKeysOf(was Metadata) bool {
+	if !was.HasKeys() {
+		return false
+	}
+	if !m.HasKeys() || m.JWKSURI != was.JWKSURI || was.SigningAlg != m.SigningAlg && m.SigningAlg != "" {
+		return true
+	}
+	if was.JWKS == nil {
+		return false
+	}
+	old, err := was.KeySet()
+	if err != nil {
+		return true
+	}
+	now, err := m.KeySet()
+	if err != nil {
+		return true
+	}
+	return slices.ContainsFunc(old.Keys(), func(o *token.Key) bool {
+		return !slices.ContainsFunc(now.Keys(), func(k *token.Key) bool { return k.Algorithm == o.Algorithm && k.Thumbprint() == o.Thumbprint() })
+	})
+}
+
+// checkKeys gives fault what is wrong with the keys of m.
+func (m Metadata) checkKeys(fault func(member, text string)) {
+	if !m.HasKeys() {
+		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != "",
+			"token_endpoint_auth_signing_alg": m.SigningAlg != "", "allow_private_address": m.AllowPrivateAddress} {
+			if given {
+				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
+			}
+		}
+		return
+	}
+	if a, ok := token.ParseAlgorithm(m.SigningAlg); m.SigningAlg != "" && (!ok || a.Symmetric()) {
+		fault("token_endpoint_auth_signing_alg", "must be an asymmetric algorithm such as ES256")
+		return
+	}
+	switch {
+	case (m.JWKS != nil) == (m.JWKSURI != ""): // RFC 7591 §2
+		fault("jwks", "or jwks_uri is needed, one of both")
+	case m.AllowPrivateAddress && m.JWKSURI == "":
+		fault("allow_private_address", "has no use without jwks_uri: nothing is fetched")
+	case m.JWKSURI != "" && !fetchable(m.JWKSURI, m.AllowPrivateAddress):
+		fault("jwks_uri", "must be an https URL without user name and fragment")
+	case m.JWKS != nil:
+		set, err := m.KeySet()
+		switch {
+		case err != nil:
+			fault("jwks", "is refused: "+why(err))
+		case len(set.Keys()) > maxKeys:
+			fault("jwks", "must have at most 10 keys")
+		case m.SigningAlg != "" && !set.Has(token.Algorithm(m.SigningAlg)):
+			fault("jwks", "has no key for the algorithm "+m.SigningAlg)
+		}
+	}
+}
+
+// why is the rule that a set of keys breaks; it quotes nothing of the keys.
+func why(err error) string {
+	var e *gatehouse.Error
+	text := err.Error()
+	for errors.As(err, &e) && e.Cause != nil {
+		err, text = e.Cause, e.Cause.Error()
+	}
+	if i := strings.LastIndex(text, ": "); i >= 0 {
+		text = text[i+2:]
+	}
+	return text
+}
+
+// fetchable reports whether an address is of a form that is fetched at all; where it leads is judged then.
+func fetchable(s string, private bool) bool {
+	u, err := url.Parse(s)
+	return err == nil && len(s) <= maxAddress && u.Host != "" && u.User == nil && !strings.Contains(s, "#") &&
+		(u.Scheme == "https" || private && u.Scheme == "http")
+}
