@@ -26,7 +26,7 @@ var doors = []struct {
 		"audit.AppendEvent", "audit.Decode", "audit.Key.Open", "audit.VerifierKey", "audit.CheckInclusion",
 		"credential.FormatBasic", "credential.ParseHash", "credential.StoredHash", "credential.StoredHash.Kind", "gateway.Asserter.Assert", "internal/seal.KeyID",
 		"internal/seal.MasterKey.ID", "oauth/endpoint.SignStatusList", "policy.Set.PolicyIDs", "policy.Set.PolicyText",
-		"token.Access.AppendJSON", "token.CheckSecret", "token.Key.CanSign", "token.Key.Thumbprint", "token.KeySet.Keys",
+		"token.Access.AppendJSON", "token.CheckSecret", "token.Key.CanSign",
 		"token.NewKeySet", "token.NewSecretKey", "token.ParseJWK", "server/config.Parse",
 	}},
 	{"errors that a caller may tell apart", []string{"audit.ErrHistory", "internal/seal.ErrOpen"}},

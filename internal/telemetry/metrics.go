@@ -31,9 +31,9 @@ var (
 		"realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
 		"session_ended", "session_expired", "session_idle", "session_malformed", "session_of_another_browser", "session_of_another_host", "session_unknown",
 		"subject_disabled", "subject_unknown", "ticket_expired", "ticket_for_another_request", "ticket_malformed", "ticket_unknown", "token_algorithm_not_allowed", "token_claim_missing", "token_expired",
-		"token_key_unknown", "token_malformed", "token_not_yet_valid", "token_revoked", "token_signature_invalid",
+		"token_key_unknown", "token_lives_too_long", "token_malformed", "token_not_yet_valid", "token_revoked", "token_signature_invalid",
 		"token_too_large", "token_unknown", "token_unrecognized", "token_wrong_audience", "token_wrong_issuer",
-		"token_wrong_type", "too_many_attempts", "unknown_user", "user_disabled", "wrong_password")
+		"token_wrong_subject", "token_wrong_type", "too_many_attempts", "unknown_user", "user_disabled", "wrong_password")
 	decisions = set("permitted", "no_permit", "forbidden", "evaluation_error", "policy_unavailable", "directory_unavailable",
 		"realm_disabled", "realm_unknown", "subject_disabled", "unauthenticated", "insufficient_scope")
 	signals = set("one_account", "many_accounts", "one_password", "realm_rate", "codes", "reset_mails", "breached_login")

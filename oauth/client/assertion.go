@@ -116,7 +116,7 @@ func (a *Assertions) keys(c Client) (token.KeySource, error) {
 	if c.Metadata.JWKSURI != "" {
 		return a.c.Fetched(c)
 	}
-	return c.Metadata.KeySet()
+	return c.Metadata.keySet()
 }
 
 // usedKey is the hash of a jti and of whose it is: parts of which no two triples give the same.

@@ -29,8 +29,8 @@ func (m Metadata) Algorithms() []token.Algorithm {
 	return slices.DeleteFunc(token.Algorithms(), token.Algorithm.Symmetric)
 }
 
-// KeySet are the keys of m that its registration holds.
-func (m Metadata) KeySet() (*token.KeySet, error) {
+// keySet are the keys of m that its registration holds.
+func (m Metadata) keySet() (*token.KeySet, error) {
 	if len(m.JWKS) > maxJWKS {
 		return nil, errors.New("it is longer than 32 KiB")
 	}
@@ -39,7 +39,7 @@ func (m Metadata) KeySet() (*token.KeySet, error) {
 
 // Tidy returns m with the keys as they are kept: what a key is made of, and nothing that came beside it.
 func (m Metadata) Tidy() Metadata {
-	if set, err := m.KeySet(); err == nil {
+	if set, err := m.keySet(); err == nil {
 		m.JWKS = token.MarshalJWKSet(set.Keys())
 	}
 	return m
@@ -56,11 +56,11 @@ func (m Metadata) LacksKeysOf(was Metadata) bool {
 	if was.JWKS == nil {
 		return false
 	}
-	old, err := was.KeySet()
+	old, err := was.keySet()
 	if err != nil {
 		return true
 	}
-	now, err := m.KeySet()
+	now, err := m.keySet()
 	if err != nil {
 		return true
 	}
@@ -92,7 +92,7 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 	case m.JWKSURI != "" && !fetchable(m.JWKSURI, m.AllowPrivateAddress):
 		fault("jwks_uri", "must be an https URL without user name and fragment")
 	case m.JWKS != nil:
-		set, err := m.KeySet()
+		set, err := m.keySet()
 		switch {
 		case err != nil:
 			fault("jwks", "is refused: "+why(err))
