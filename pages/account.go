@@ -76,7 +76,7 @@ func (v *visit) drawAccount(status int, view accountView) (err error) {
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}
-	if v.h.c.OwnKeys != nil {
+	if v.takesPasskeys() {
 		view.Passkeys = v.to(pagePasskeys)
 	}
 	if len(v.realm.Settings.Providers) > 0 {

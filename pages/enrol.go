@@ -45,7 +45,7 @@ func (v *visit) askToEnrol(status int, view enrolView) (err error) {
 	v.leadsTo(view.Return)
 	view.Action, view.Form, view.Again = v.to(pageEnrol), v.token(pageEnrol), v.to(SignIn)+query(view.Return, "")
 	view.Next = v.orAccount(view.Return)
-	if v.h.c.OwnKeys != nil && !view.Begun && len(view.Codes) == 0 {
+	if v.takesPasskeys() && !view.Begun && len(view.Codes) == 0 {
 		view.Passkey = v.to(pageEnrolPasskey)
 	}
 	if view.Passkey != "" {
@@ -122,7 +122,7 @@ func (v *visit) enrolSent() error {
 	if err != nil {
 		return v.notEnrolled(view, err)
 	}
-	if v.form["do"] == "passkey" && v.h.c.OwnKeys != nil {
+	if v.form["do"] == "passkey" && v.takesPasskeys() {
 		return v.addFirstPasskey(view, who)
 	}
 	switch v.form["do"] {

@@ -38,7 +38,7 @@ func (v *visit) showError(status int, view errorView) (err error) {
 	if view.frame, err = v.frame(SignIn, "error.title", nil); err != nil {
 		return err
 	}
-	view.Doc, view.Time, view.English = v.h.c.Base+"/errors/"+view.Code, v.h.c.Now().UTC().Format(time.RFC3339), true
+	view.Doc, view.Time, view.English = v.site.base+"/errors/"+view.Code, v.h.c.Now().UTC().Format(time.RFC3339), true
 	if text, terr := v.language.text("error." + view.Code); terr == nil {
 		view.Phrase, view.English = text, false
 	}

@@ -12,7 +12,7 @@ const pageFactorPasskey = "/signin/factor/passkey"
 
 // hasPasskeys tells whether a person has passkeys that can be used here.
 func (v *visit) hasPasskeys(userID string) (bool, error) {
-	if v.h.c.OwnKeys == nil {
+	if !v.takesPasskeys() {
 		return false, nil
 	}
 	list, err := v.h.c.OwnKeys.List(v.r.Context(), v.realm.Name, userID)

@@ -37,7 +37,7 @@ type choice struct {
 func (v *visit) frame(path, heading string, keep url.Values) (frame, error) {
 	h, err := v.language.text(heading)
 	f := frame{Lang: v.language, Theme: v.theme, Title: h, Realm: title(v.realm),
-		CSS: v.h.c.Base + v.h.look.css, Icon: v.h.c.Base + v.h.look.icon, Colours: v.themeOf(),
+		CSS: v.site.base + v.h.look.css, Icon: v.site.base + v.h.look.icon, Colours: v.themeOf(),
 		SignIn: v.to("/signin"), SignOut: v.to("/signout"), Account: v.to("/account")}
 	if v.realm.Settings.TermsURL != "" {
 		f.Terms = v.to(pageTermsText)

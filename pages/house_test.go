@@ -92,7 +92,7 @@ func (h *house) handler(proxies *web.Proxies) http.Handler {
 	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Data: &h.belongings, Keys: &h.keyring, Resets: &h.resets, Replacements: &h.lost, Providers: &h.providers, First: &h.first, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:             func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		AllowRegistration: func(context.Context, string) (time.Duration, bool) { return time.Hour, !h.invitations.limited },
-		Proxies:           func() *web.Proxies { return proxies }, Problems: &web.Problems{}})
+		Proxies:           func() *web.Proxies { return proxies }, Issuer: h.issuer, Problems: &web.Problems{}})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -100,6 +100,13 @@ func (h *house) handler(proxies *web.Proxies) http.Handler {
 	mux := http.NewServeMux()
 	p.Register(mux)
 	return web.Identify(proxies, time.Now, web.SecurityHeaders(proxies, (&web.Problems{}).Mux(mux)))
+}
+
+func (h *house) issuer(realm string) string {
+	if realm == gatehouse.MainRealm {
+		return "https://id.example"
+	}
+	return "https://id.example/realms/" + realm
 }
 
 func (h *house) realm(_ context.Context, name string) (gatehouse.Realm, error) {

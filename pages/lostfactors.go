@@ -142,7 +142,7 @@ func (v *visit) askReplace(status int, view replaceView) error {
 		return err
 	}
 	view.Secret, view.QR = grouped(app.Text.Reveal()), markup.HTML(app.QR.Reveal())
-	if v.h.c.Passkeys != nil {
+	if v.takesPasskeys() {
 		view.Passkey = v.to(pageReplacePasskey)
 	}
 	return v.showReplace(status, view)

@@ -71,7 +71,7 @@ func (v *visit) drawNotice(view noticeView) error {
 	own.Said = view.Said
 	view.ownView, view.Action = own, v.to(pageNotice)
 	view.Factors, view.Keys = v.to(pageFactors), v.to(pageKeys)
-	if v.h.c.OwnKeys != nil {
+	if v.takesPasskeys() {
 		view.Passkeys = v.to(pagePasskeys)
 	}
 	return v.show(http.StatusOK, "notice.html", view)

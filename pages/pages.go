@@ -109,7 +109,7 @@ type Config struct {
 	Keys      Keys
 	HandOvers HandOvers // may be nil
 	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
-	// Nil, both: there are none here.
+	// Nil, both: there are none in any realm.
 	Passkeys Passkeys
 	OwnKeys  OwnPasskeys
 	Resets   Resets
@@ -134,10 +134,8 @@ type Config struct {
 	AllowRegistration func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
 	Proxies           func() *web.Proxies // those of now
 	Now               func() time.Time
-	// Base is the path of the issuer, before which a proxy puts everything: "", or
-	// "/auth".
-	Base     string
-	Issuer   string        // the whole address of that
+	// Issuer is the issuer of a realm: the whole address below which its pages are.
+	Issuer   func(realm string) string
 	Problems *web.Problems // for what is asked without a page to show it; nil uses the zero value
 }
 
@@ -152,8 +150,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, replacements, addresses, invitations, mail, realms, limits, proxies and clock are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil || c.Issuer == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, replacements, addresses, invitations, mail, realms, limits, proxies, clock and issuers are required")
 	}
 	if c.Providers == nil || c.First == nil {
 		return nil, errors.New("pages: providers and the first administrator are required")
@@ -251,6 +249,7 @@ func (h *Handler) visited(serve func(*visit) error, elsewhere bool) http.Handler
 	return h.c.Problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
 		worn := h.dress.Load()
 		v := &visit{h: h, w: w, r: r, dress: worn, elsewhere: elsewhere, realm: gatehouse.Realm{Name: gatehouse.MainRealm}, language: worn.languages[0]}
+		v.site = h.site(r.PathValue("realm"))
 		pageHeaders(w.Header())
 		err := v.begin()
 		owes := false
@@ -278,8 +277,8 @@ type visit struct {
 	r        *http.Request
 	dress    *dress
 	realm    gatehouse.Realm
-	path     string // of the realm's pages, without the issuer's: "", or "/realms/shop"
-	secure   bool   // over TLS: cookies can be bound to the host
+	site     site // of the realm's pages
+	secure   bool // over TLS: cookies can be bound to the host
 	language *language
 	theme    string // "light", "dark", or "" for what the system says
 	form     form   // of a POST
@@ -310,9 +309,6 @@ func (v *visit) begin() error {
 		return err
 	}
 	v.realm = realm
-	if name != gatehouse.MainRealm {
-		v.path = "/realms/" + name
-	}
 	if v.r.Method == http.MethodPost {
 		if err := v.readForm(); err != nil {
 			return err
@@ -347,7 +343,7 @@ func (v *visit) session() string {
 }
 
 // to is the address of a page of this realm.
-func (v *visit) to(page string) string { return v.h.c.Base + v.path + page }
+func (v *visit) to(page string) string { return v.site.path + page }
 
 // redirect sends the browser on, by GET.
 func (v *visit) redirect(to string) error {

@@ -17,11 +17,16 @@ const pagePasskey = "/signin/passkey"
 
 // Passkeys signs people in by passkey; *passkey.Service does. browser is what ties forms to a browser.
 type Passkeys interface {
+	// On reports whether browsers can use passkeys on the pages of a realm.
+	On(realm string) bool
 	Ask(realm string, browser []byte) passkey.Question
 	SignIn(ctx context.Context, realm string, browser, answer []byte) (*gatehouse.Principal, error)
 	AskOf(ctx context.Context, realm, userID string, browser []byte) (passkey.Question, error)
 	Complete(ctx context.Context, p *gatehouse.Principal, browser, answer []byte) (*gatehouse.Principal, error)
 }
+
+// takesPasskeys reports whether there are passkeys on this page.
+func (v *visit) takesPasskeys() bool { return v.h.c.Passkeys != nil && v.h.c.Passkeys.On(v.realm.Name) }
 
 // registerPasskeys adds what there is only where browsers can use passkeys.
 func (h *Handler) registerPasskeys(mux *http.ServeMux) {
@@ -39,7 +44,7 @@ func (h *Handler) registerPasskeys(mux *http.ServeMux) {
 }
 
 // script is the path of the one script that there is.
-func (v *visit) script() string { return v.h.c.Base + v.h.look.passkey }
+func (v *visit) script() string { return v.site.base + v.h.look.passkey }
 
 // askPasskey is the question that the script of the page has the browser ask.
 func (v *visit) askPasskey() error {

@@ -73,8 +73,8 @@ func (v *visit) setup() error {
 }
 
 func (v *visit) askSetup(status int, view setupView) error {
-	view.Server = v.h.c.Issuer
-	if v.h.c.Passkeys != nil {
+	view.Server = v.h.c.Issuer(gatehouse.MainRealm)
+	if v.takesPasskeys() {
 		view.Ask = v.to(pageSetupPasskey) + "?" + url.Values{"id": {view.ID}}.Encode()
 	}
 	return v.showSetup(status, view)

@@ -93,7 +93,7 @@ func (v *visit) ask(status int, view signInView) (err error) {
 	if !view.Asked || v.who != nil {
 		view.Providers = v.providers(view.Return)
 	}
-	if v.h.c.Passkeys != nil && (!view.Asked || v.who != nil) {
+	if v.takesPasskeys() && (!view.Asked || v.who != nil) {
 		view.Passkey = v.to(pagePasskey)
 	}
 	if view.Passkey != "" {

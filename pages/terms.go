@@ -31,7 +31,7 @@ type termsView struct {
 
 // owesTerms reports whether this page is for those alone who have accepted the terms, and the person has not.
 func (v *visit) owesTerms() (bool, error) {
-	version, page := v.realm.Settings.TermsVersion, strings.TrimPrefix(v.r.URL.Path, v.path)
+	version, page := v.realm.Settings.TermsVersion, strings.TrimPrefix(v.r.URL.Path, v.site.routed)
 	if version == "" || v.who == nil || v.who.Kind != gatehouse.KindUser ||
 		page != "/handover" && page != pageAccount && !strings.HasPrefix(page, pageAccount+"/") {
 		return false, nil
@@ -44,7 +44,7 @@ func (v *visit) owesTerms() (bool, error) {
 func (v *visit) toTerms() error {
 	to := v.to(pageAccount)
 	if v.r.Method == http.MethodGet { // what was sent is not done
-		to = ownReturn(v.h.c.Base + v.r.URL.RequestURI())
+		to = ownReturn(v.site.seen(v.r.URL.RequestURI()))
 	}
 	return v.redirect(v.to(pageTerms) + "?" + url.Values{"return": {v.orAccount(to)}}.Encode())
 }

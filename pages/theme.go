@@ -53,7 +53,7 @@ const pathTheme = "/ui/theme/"
 // themeOf is the path of the style sheet of the realm; "" for none.
 func (v *visit) themeOf() string {
 	if css := themeCSS(v.realm.Settings); css != "" {
-		return v.h.c.Base + pathTheme + v.realm.Name + "/" + themeFile(css)
+		return v.site.base + pathTheme + v.realm.Name + "/" + themeFile(css)
 	}
 	return ""
 }

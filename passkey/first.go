@@ -37,7 +37,7 @@ func (s *Service) OfferInstead(who *gatehouse.Principal, title string, browser [
 }
 
 func (s *Service) offerAlone(to asked, name, title string) (Offer, error) {
-	if !s.On() {
+	if !s.On(to.realm) {
 		return Offer{}, ErrRefused
 	}
 	return s.offer(to, name, title), nil
@@ -61,7 +61,7 @@ func (s *Service) alone(ctx context.Context, who *gatehouse.Principal, to asked,
 	if !ok {
 		return nil, errName
 	}
-	if !s.On() {
+	if !s.On(to.realm) {
 		return nil, ErrRefused
 	}
 	p, challenge, err := s.made(to, name, answer)

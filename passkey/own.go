@@ -73,7 +73,7 @@ func (s *Service) Fresh(who *gatehouse.Principal, u gatehouse.Subject) bool {
 //
 // Errors: sign_in_again, passkey_limit.
 func (s *Service) OfferTo(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, title string, browser []byte) (Offer, error) {
-	if !s.On() || !s.Fresh(who, u) {
+	if !s.On(who.Realm) || !s.Fresh(who, u) {
 		return Offer{}, gatehouse.ErrSignInAgain
 	}
 	var list []Passkey
@@ -96,7 +96,7 @@ func (s *Service) OfferTo(ctx context.Context, who *gatehouse.Principal, u gateh
 
 // offer is the offer to make a passkey for the one whom it is put to.
 func (s *Service) offer(to asked, name, title string) Offer {
-	o := Offer{Challenge: encode(s.challenge(to)), RP: party{s.c.Site.ID, title},
+	o := Offer{Challenge: encode(s.challenge(to)), RP: party{s.c.Site(to.realm).ID, title},
 		User:    person{encode(s.handle(to.realm, to.user)), name, name},
 		Timeout: (answerWithin - leeway).Milliseconds(), Exclude: []listed{}, Attestation: "none",
 		Selection: selection{"required", true, "required"}}
@@ -111,7 +111,7 @@ func (s *Service) offer(to asked, name, title string) Offer {
 //
 // Errors: sign_in_again, passkey_name_invalid, passkey_refused, passkey_exists, passkey_limit.
 func (s *Service) Add(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, name string, browser, answer []byte) (Passkey, error) {
-	if !s.On() || !s.Fresh(who, u) {
+	if !s.On(who.Realm) || !s.Fresh(who, u) {
 		return Passkey{}, gatehouse.ErrSignInAgain
 	}
 	name, ok := validName(name)
@@ -135,7 +135,7 @@ func (s *Service) made(to asked, name string, answer []byte) (Passkey, []byte, e
 		return Passkey{}, nil, ErrRefused.With(err)
 	}
 	var challenge []byte
-	c, err := s.c.Site.Register(r, webauthn.Demand{UserVerified: true, Challenge: func(c []byte) bool {
+	c, err := s.c.Site(to.realm).Register(r, webauthn.Demand{UserVerified: true, Challenge: func(c []byte) bool {
 		challenge = c
 		return s.counts(c, to)
 	}})

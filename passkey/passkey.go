@@ -92,9 +92,9 @@ type Config struct {
 	// Key makes challenges and user handles: KeySize random bytes, the same on all nodes and
 	// for as long as there are passkeys.
 	Key []byte
-	// Site is where the pages are; with an empty ID there are no passkeys: browsers know
-	// none for addresses that are numbers, or without TLS.
-	Site webauthn.RelyingParty
+	// Site is where the pages of a realm are; with an empty ID it has no passkeys: browsers know
+	// none for addresses that are numbers, or without TLS. Nil: no realm has any.
+	Site func(realm string) webauthn.RelyingParty
 	// Record takes the events of refused attempts; it must not block for long.
 	Record func(*gatehouse.Event)
 	Mail   Notices
@@ -112,11 +112,14 @@ func New(c Config) (*Service, error) {
 	if c.Run == nil || len(c.Key) != KeySize || c.Record == nil || c.Mail == nil || c.Now == nil {
 		return nil, errors.New("passkey: runner, key, recorder, mail and clock are required")
 	}
+	if c.Site == nil {
+		c.Site = func(string) webauthn.RelyingParty { return webauthn.RelyingParty{} }
+	}
 	return &Service{c}, nil
 }
 
-// On reports whether browsers can use passkeys on the pages.
-func (s *Service) On() bool { return s.c.Site.ID != "" }
+// On reports whether browsers can use passkeys on the pages of a realm.
+func (s *Service) On(realm string) bool { return s.c.Site(realm).ID != "" }
 
 var (
 	// ErrRefused is the answer to whatever a passkey or browser says that is not right.

@@ -17,7 +17,7 @@ func (s *Service) AskOf(ctx context.Context, realm, userID string, browser []byt
 	if err != nil {
 		return Question{}, err
 	}
-	if !s.On() || len(list) == 0 {
+	if !s.On(realm) || len(list) == 0 {
 		return Question{}, errNone
 	}
 	q := s.question(asked{toProve, realm, userID, browser})
@@ -32,7 +32,7 @@ func (s *Service) AskOf(ctx context.Context, realm, userID string, browser []byt
 //
 // Errors: those of [Service.SignIn]. Each leaves an event.
 func (s *Service) Complete(ctx context.Context, p *gatehouse.Principal, browser, answer []byte) (*gatehouse.Principal, error) {
-	if !s.On() || !p.Authenticated() {
+	if !p.Authenticated() || !s.On(p.Realm) {
 		return nil, ErrRefused
 	}
 	a, err := webauthn.ParseAssertion(answer)

@@ -26,7 +26,7 @@ func (s *Service) Ask(realm string, browser []byte) Question {
 }
 
 func (s *Service) question(to asked) Question {
-	return Question{Challenge: encode(s.challenge(to)), RPID: s.c.Site.ID,
+	return Question{Challenge: encode(s.challenge(to)), RPID: s.c.Site(to.realm).ID,
 		Timeout: (answerWithin - leeway).Milliseconds(), UserVerification: "required"}
 }
 
@@ -37,7 +37,7 @@ func (s *Service) question(to asked) Question {
 //
 // Errors: passkey_refused, passkey_unknown, passkey_of_another_realm. Each leaves an event.
 func (s *Service) SignIn(ctx context.Context, realm string, browser, answer []byte) (*gatehouse.Principal, error) {
-	if !s.On() {
+	if !s.On(realm) {
 		return nil, ErrRefused
 	}
 	a, err := webauthn.ParseAssertion(answer)
@@ -72,7 +72,7 @@ func (s *Service) answered(ctx context.Context, a webauthn.Assertion, to asked) 
 
 func (s *Service) signIn(ctx context.Context, tx Tx, p Passkey, a webauthn.Assertion, to asked) (*gatehouse.Principal, error) {
 	var challenge []byte
-	proof, err := s.c.Site.Assert(a, p.Credential, webauthn.Demand{UserVerified: true, Challenge: func(c []byte) bool {
+	proof, err := s.c.Site(to.realm).Assert(a, p.Credential, webauthn.Demand{UserVerified: true, Challenge: func(c []byte) bool {
 		challenge = c
 		return s.counts(c, to)
 	}})

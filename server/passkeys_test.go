@@ -17,6 +17,7 @@ import (
 // visitor goes through the pages with a browser that has an authenticator.
 type visitor struct {
 	h      *house
+	base   string // of the pages: the issuer
 	client *http.Client
 	keys   *testpasskey.Browser
 }
@@ -27,7 +28,7 @@ func (h *house) visitor(keys *testpasskey.Browser) *visitor {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return &visitor{h, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, keys}
+	return &visitor{h, h.s.Issuer(), &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, keys}
 }
 
 func (v *visitor) read(res *http.Response, err error) (int, string) {
@@ -45,7 +46,7 @@ func (v *visitor) read(res *http.Response, err error) (int, string) {
 
 func (v *visitor) get(path string) (int, string) {
 	v.h.t.Helper()
-	return v.read(v.client.Get(v.h.s.Issuer() + path))
+	return v.read(v.client.Get(v.base + path))
 }
 
 var formToken = regexp.MustCompile(`name="form" value="([^"]+)"`)
@@ -59,7 +60,7 @@ func (v *visitor) send(from, to string, fields url.Values) (int, string) {
 		v.h.t.Fatalf("no form at %s: %s", from, page)
 	}
 	fields.Set("form", m[1])
-	return v.read(v.client.PostForm(v.h.s.Issuer()+to, fields))
+	return v.read(v.client.PostForm(v.base+to, fields))
 }
 
 func (v *visitor) password(user string) {

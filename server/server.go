@@ -55,7 +55,8 @@ type Server struct {
 	log    *slog.Logger
 	box    *seal.Box
 	heads  *audit.HeadFile
-	issuer string
+	issuer string   // of realm main
+	hosts  ownHosts // of other realms
 	clock  *staleness.Clock
 	now    func() time.Time // of clock
 	live   atomic.Pointer[live]
@@ -151,7 +152,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 		return nil, err
 	}
 	s.closers = append(s.closers, func(context.Context) { auth.Close() })
-	s.issuer = withPort(cfg.Issuer, auth.Addr())
+	s.issuer, s.hosts = withPort(cfg.Issuer, auth.Addr()), newOwnHosts(cfg.RealmIssuers, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/", Untaken: &web.Untaken{Logger: s.log}}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wireMail, s.wirePeople, s.wireProviders,
 		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wireSessions, s.wireHandOver, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
@@ -334,9 +335,11 @@ func (s *Server) BootstrapSecret() gatehouse.Secret { return s.bootstrap }
 // BootstrapEnd is when the secret of [Server.BootstrapSecret] ends.
 func (s *Server) BootstrapEnd() time.Time { return s.bootstrapEnd }
 
-// realmIssuer is the issuer of a realm: the base URL for main, below it for the
-// others.
+// realmIssuer is the issuer of a realm: the base URL for main, one at a host of its own, or below that of main.
 func (s *Server) realmIssuer(realm string) string {
+	if own := s.hosts.issuer[realm]; own != "" {
+		return own
+	}
 	if realm == gatehouse.MainRealm {
 		return s.issuer
 	}

@@ -82,7 +82,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("GET /{$}", hello)
-	return s.refuseStale(s.problems.Mux(mux)), nil
+	return s.refuseStale(s.hosts.only(s.problems, s.problems.Mux(mux))), nil
 }
 
 // errorPage serves the page about an error code, as every problem's type says.

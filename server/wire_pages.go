@@ -2,8 +2,9 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net/http"
-	"net/url"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
@@ -17,16 +18,12 @@ import (
 
 // pagesHandler makes the pages that people see in a browser.
 func (s *Server) pagesHandler(realm func(ctx context.Context, name string) (gatehouse.Realm, error)) (*pages.Handler, error) {
-	issuer, err := url.Parse(s.issuer)
-	if err != nil {
-		return nil, err
-	}
 	c := pages.Config{Passwords: s.people, Users: s.directory, Sessions: s.sessions, HalfDone: s.halfDone, Factors: ownFactors{s.admin.Factors}, Own: ownAccount{s.admin}, Profile: ownAccount{s.admin}, Activity: ownAccount{s.admin}, Keys: ownKeys{s.admin.Keys}, Resets: resets{s.admin.Users, s.people}, Replacements: replacements{s.admin.Users, s.passkeys}, Addresses: s.admin.Users, Invitations: s.admin.Users, Mail: s.mail.On, HandOvers: handOvers{s}, Session: s.browserSession, Realm: realm,
 		Allow:             s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), // a login is a login
 		AllowRegistration: s.allow("registrations", func(l config.Limits) limit.Rate { return l.Registrations }),
-		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Base: issuer.EscapedPath(), Issuer: s.issuer, Problems: s.problems}
+		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Issuer: s.realmIssuer, Problems: s.problems}
 	c.Providers, c.First = s.providers, firstAdministrator{s}
-	if s.passkeys.On() {
+	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {
 		c.Passkeys, c.OwnKeys = s.passkeys, s.passkeys
 	}
 	c.Data = ownAccount{s.admin}

@@ -23,8 +23,13 @@ func (s *Server) wirePasskeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.passkeys, err = passkey.New(passkey.Config{Run: run, Key: key, Site: passkeySite(s.issuer), Record: s.record.Record, Mail: s.mail, Now: s.now})
+	s.passkeys, err = passkey.New(passkey.Config{Run: run, Key: key, Site: s.passkeySite, Record: s.record.Record, Mail: s.mail, Now: s.now})
 	return err
+}
+
+// passkeySite is the site that passkeys of a realm are bound to.
+func (s *Server) passkeySite(realm string) webauthn.RelyingParty {
+	return passkeySite(s.realmIssuer(realm))
 }
 
 // passkeySite is the site that passkeys are bound to: the host of the pages. Browsers know passkeys for

@@ -39,6 +39,7 @@ type Config struct {
 	// Issuer names tokens, so it must not change lightly. Realms other than main
 	// are at ISSUER/realms/NAME.
 	Issuer         string                      `json:"issuer" required:"true" form:"base_url" reload:"restart" doc:"Public base URL of the auth listener, without a trailing slash; the issuer of realm main. Tokens name it: choose it once."`
+	RealmIssuers   map[string]string           `json:"realm_issuers,omitempty" form:"base_url" reload:"restart" doc:"Realms at hosts of their own, by name: their public base URL, without a path. Such a realm is found there alone, by its users and by what checks its tokens; the management API stays where it is."`
 	Data           string                      `json:"data" default:"data" form:"path" reload:"restart" doc:"Directory for the database, the master key and backups."`
 	Store          Store                       `json:"store,omitempty" doc:"Where everything is stored."`
 	MasterKeyFile  string                      `json:"master_key_file,omitempty" form:"path" reload:"restart" doc:"Key that seals secrets at rest; 'master.key' in 'data' when empty. Keep a copy apart from backups."`

@@ -210,6 +210,35 @@ routes:
 	}
 }
 
+// TestRealmIssuers: a host name tells the realm.
+func TestRealmIssuers(t *testing.T) {
+	for text, want := range map[string]string{
+		"shop: https://shop.example":                                    "",
+		"{shop: https://shop.example, club: https://club.example:8443}": "",
+		"main: https://main.example":                                    "that of realm main is 'issuer'",
+		"shop: https://shop.example/login":                              "no path",
+		"shop: shop.example":                                            "an absolute http:// or https:// URL",
+		"shop: ''":                                                      "needed",
+		"shop: https://ID.example.":                                     "issuer has this host already",
+		"{shop: https://a.example, club: https://a.example:8443}":       "realm_issuers.club has this host already",
+		"{shop: https://shop.example, club: https://user@club.example}": "no query, fragment or user name",
+	} {
+		if !strings.HasPrefix(text, "{") {
+			text = "{" + text + "}"
+		}
+		c, err := Parse([]byte("issuer: https://id.example\nlisten: {auth: {address: 127.0.0.1:8080}}\nrealm_issuers: "+text), nil)
+		if want == "" {
+			if err != nil || len(c.RealmIssuers) == 0 {
+				t.Errorf("%s: %v", text, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 // TestSyntax: a file that is no YAML is told with its place, and without an
 // excerpt, which may hold a secret.
 func TestSyntax(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -47,6 +48,7 @@ func (c *Config) validate(report reporter) {
 	if c.KeyPrefix != "" && !credential.ValidKeyPrefix(c.KeyPrefix) {
 		report("key_prefix", errors.New("not ghc, gho, ghr, ghs or ght, which other credentials have"))
 	}
+	c.validateIssuers(report)
 	c.validateListeners(report)
 	c.Limits.Redis.validate(report)
 	c.Mail.validate(report)
@@ -67,6 +69,41 @@ func (c *Config) validate(report reporter) {
 		}
 	}
 	c.validateRoutes(routes, report)
+}
+
+// validateIssuers sees to it that a host name tells the realm.
+func (c *Config) validateIssuers(report reporter) {
+	taken := map[string]string{hostOf(c.Issuer): "issuer"}
+	for _, realm := range slices.Sorted(maps.Keys(c.RealmIssuers)) {
+		path, issuer := "realm_issuers."+realm, c.RealmIssuers[realm]
+		if realm == gatehouse.MainRealm {
+			report(path, errors.New("that of realm main is 'issuer'"))
+			continue
+		}
+		u, err := url.Parse(issuer)
+		if err != nil || web.CheckBaseURL(issuer) != nil {
+			if issuer == "" {
+				report(path, errors.New("needed"))
+			}
+			continue // said by its form
+		}
+		if u.Path != "" {
+			report(path, errors.New("no path: the host is the realm's alone"))
+		}
+		host := hostOf(issuer)
+		if name := taken[host]; name != "" {
+			report(path, fmt.Errorf("%s has this host already", name))
+		}
+		taken[host] = path
+	}
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return web.HostName(u.Host)
 }
 
 func (c *Config) validateListeners(report reporter) {
