@@ -73,7 +73,7 @@ func (s *Service) Fresh(who *gatehouse.Principal, u gatehouse.Subject) bool {
 //
 // Errors: sign_in_again, passkey_limit.
 func (s *Service) OfferTo(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, title string, browser []byte) (Offer, error) {
-	if !s.On(who.Realm) || !s.Fresh(who, u) {
+	if !s.Fresh(who, u) || !s.On(who.Realm) {
 		return Offer{}, gatehouse.ErrSignInAgain
 	}
 	var list []Passkey
@@ -111,7 +111,7 @@ func (s *Service) offer(to asked, name, title string) Offer {
 //
 // Errors: sign_in_again, passkey_name_invalid, passkey_refused, passkey_exists, passkey_limit.
 func (s *Service) Add(ctx context.Context, who *gatehouse.Principal, u gatehouse.Subject, name string, browser, answer []byte) (Passkey, error) {
-	if !s.On(who.Realm) || !s.Fresh(who, u) {
+	if !s.Fresh(who, u) || !s.On(who.Realm) {
 		return Passkey{}, gatehouse.ErrSignInAgain
 	}
 	name, ok := validName(name)

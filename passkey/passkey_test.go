@@ -65,7 +65,9 @@ func newHouse(t *testing.T) *house {
 
 func (h *house) node(db *store.DB) *passkey.Service {
 	return must(passkey.New(passkey.Config{Run: must(store.Run[passkey.Tx](db)), Key: make([]byte, passkey.KeySize), Mail: h,
-		Site: func(string) webauthn.RelyingParty { return webauthn.RelyingParty{ID: "id.example.org", Origins: []string{origin}} }, Now: func() time.Time { return h.now },
+		Site: func(string) webauthn.RelyingParty {
+			return webauthn.RelyingParty{ID: "id.example.org", Origins: []string{origin}}
+		}, Now: func() time.Time { return h.now },
 		Record: func(e *gatehouse.Event) {
 			h.mu.Lock()
 			defer h.mu.Unlock()

@@ -87,7 +87,9 @@ func TestOneAnswer(t *testing.T) {
 		now := time.Unix(1_800_000_000, 0)
 		node := func(db *store.DB) *passkey.Service {
 			return must(passkey.New(passkey.Config{Run: must(store.Run[passkey.Tx](db))(t), Key: make([]byte, passkey.KeySize), Record: func(*gatehouse.Event) {}, Mail: noMail{},
-				Site: func(string) webauthn.RelyingParty { return webauthn.RelyingParty{ID: "example.org", Origins: []string{"https://example.org"}} }, Now: func() time.Time { return now }}))(t)
+				Site: func(string) webauthn.RelyingParty {
+					return webauthn.RelyingParty{ID: "example.org", Origins: []string{"https://example.org"}}
+				}, Now: func() time.Time { return now }}))(t)
 		}
 		cfg.Shared = cfg.Driver == store.DriverPostgres
 		db := open(t, cfg)

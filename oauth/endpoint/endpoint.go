@@ -135,7 +135,7 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	issuer := h.c.Issuer(rl.Name)
-	if !metadataPath(r.URL.Path, issuer) {
+	if !metadataPath(r.URL.Path, rl.Name, issuer) {
 		return gatehouse.ErrRealmNotFound
 	}
 	base := strings.TrimSuffix(issuer, "/")
@@ -155,11 +155,14 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
 // OpenID Connect Discovery §4), where many checkers of tokens look and nowhere else.
 // The document is the same and claims no OpenID provider: what we do not serve is
 // absent from it. A client that compares the issuer would refuse it from elsewhere.
-func metadataPath(path, issuer string) bool {
+func metadataPath(path, realm, issuer string) bool {
 	u, err := url.Parse(issuer)
 	if err != nil {
 		return false
 	}
 	base := strings.TrimSuffix(u.Path, "/")
+	if base == "" && realm != gatehouse.MainRealm {
+		base = "/realms/" + realm // of a realm at a host of its own, whose paths come with its name before them
+	}
 	return path == "/.well-known/oauth-authorization-server"+base || path == base+"/.well-known/openid-configuration"
 }

@@ -62,7 +62,9 @@ func newHouse(f *testing.F) *house {
 	_, _ = rand.Read(key)                // never fails
 	h := &house{now: time.Unix(1_800_000_000, 0), keys: &testpasskey.Browser{Origin: origin, Algorithm: testpasskey.EdDSA}}
 	h.Service, err = passkey.New(passkey.Config{Run: run, Key: key, Mail: h, Now: func() time.Time { return h.now },
-		Site: func(string) webauthn.RelyingParty { return webauthn.RelyingParty{ID: "id.example.org", Origins: []string{origin}} }, Record: func(e *gatehouse.Event) { h.said = append(h.said, *e) }})
+		Site: func(string) webauthn.RelyingParty {
+			return webauthn.RelyingParty{ID: "id.example.org", Origins: []string{origin}}
+		}, Record: func(e *gatehouse.Event) { h.said = append(h.said, *e) }})
 	if err != nil {
 		f.Fatal(err)
 	}
