@@ -164,9 +164,16 @@ func TestMetadata(t *testing.T) {
 			}
 		}
 	}
-	// A realm that lives on another host, so that its issuer has another path.
+	// A realm at a host of its own, whose paths come with its name before them.
 	h = site(t, func(c *endpoint.Config) {
 		c.Issuer = func(realm string) string { return "https://" + realm + ".example" }
+	})
+	if w := call(h, "GET", "/.well-known/oauth-authorization-server/realms/acme"); w.Code != 200 {
+		t.Errorf("a realm at a host of its own: %d %s", w.Code, w.Body)
+	}
+	// One whose issuer has another path.
+	h = site(t, func(c *endpoint.Config) {
+		c.Issuer = func(realm string) string { return "https://id.example/elsewhere/" + realm }
 	})
 	if w := call(h, "GET", "/.well-known/oauth-authorization-server/realms/acme"); w.Code != 404 {
 		t.Errorf("a document at a path that is not the issuer's: %d %s", w.Code, w.Body)
