@@ -26,5 +26,6 @@ const (
 	TopicGrant      Topic = "grant"
 	TopicRevocation Topic = "revocation"
 	TopicSession    Topic = "session"     // a browser session; its ID is the public part of its secret
+	TopicClient     Topic = "client"      // a registered client
 	TopicStatusList Topic = "status_list" // the signed copy of a list; its ID is the number
 )

@@ -166,3 +166,32 @@ func TestAssertionOnTwoNodes(t *testing.T) {
 		}
 	}
 }
+
+// TestClientChangesOnTwoNodes: what one node changes of a client that both remember, both know when that is proven.
+func TestClientChangesOnTwoNodes(t *testing.T) {
+	a, b, _ := twoNodes(t, nil)
+	all := a.Issuer + "/admin/v1/realms/main/clients"
+	change := func(method, path, body string) answer {
+		t.Helper()
+		return call(t, method, all+path+"?wait=nodes&wait_for=30s", "bearer", a.AdminToken, "body", body).want(t, method+path, 200)
+	}
+	made := call(t, "POST", all, "bearer", a.AdminToken, "body", `{"client_name":"R","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"]}`).want(t, "a client", 201)
+	id := made.text("client_id")
+	both := func(what, secret string, status int) {
+		t.Helper()
+		for _, at := range []string{a.Issuer, b.AuthURL()} {
+			send(t, at, url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}.Encode()).want(t, what, status)
+		}
+	}
+	change("PATCH", "/"+id, `{"client_name":"Robot"}`)
+	first := made.text("client_secret")
+	both("registered", first, 200)
+	rotated, _ := change("POST", "/"+id+"/rotate", `{"overlap":"0"}`).json["answer"].(map[string]any)
+	second, _ := rotated["client_secret"].(string)
+	both("another secret", second, 200)
+	both("the secret before", first, 401)
+	change("PATCH", "/"+id, `{"disabled":true}`)
+	both("disabled", second, 401)
+	change("PATCH", "/"+id, `{"disabled":false}`)
+	both("enabled", second, 200)
+}

@@ -79,5 +79,6 @@ func (s *Server) clientAuthenticator() (client.Authenticator, error) {
 		return client.Authenticator{}, err
 	}
 	assertions, err := client.NewAssertions(client.AssertionsConfig{Issuer: s.realmIssuer, Fetched: s.newClientKeys().source, Run: run, Now: s.now})
-	return client.Authenticator{Clients: s.db, Assertions: assertions, Record: s.record.Record, Now: s.now}, err
+	known := newClientMemory(s.auth, s.db)
+	return client.Authenticator{Clients: known, Missed: known.known.Missed, Assertions: assertions, Record: s.record.Record, Now: s.now}, err
 }

@@ -34,9 +34,10 @@ func (q Queries) Clients(ctx context.Context, realm, after string, limit int) ([
 
 // InsertClient adds a client; an id in use is Conflict.
 func (t *Tx) InsertClient(ctx context.Context, c client.Client) error {
-	return insert(ctx, t.c, `INSERT INTO clients (`+clientColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT DO NOTHING`,
+	err := insert(ctx, t.c, `INSERT INTO clients (`+clientColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT DO NOTHING`,
 		c.Realm, c.ID, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt, c.Disabled,
 		c.CreatedAt, c.UpdatedAt, c.Version)
+	return t.changed(err, gatehouse.TopicClient, c.Realm, c.ID, nil)
 }
 
 // UpdateClient replaces what may change of a client whose stored version is c.Version, and stores
@@ -47,16 +48,17 @@ func (t *Tx) UpdateClient(ctx context.Context, c client.Client) error {
 		WHERE realm=$1 AND id=$2 AND version=$3 RETURNING `+clientColumns,
 		c.Realm, c.ID, c.Version, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt,
 		c.Disabled, c.UpdatedAt)
-	return err
+	return t.changed(err, gatehouse.TopicClient, c.Realm, c.ID, nil)
 }
 
 // DisableClient disables a client, if one with that id is registered and may have tokens; done tells whether.
 func (t *Tx) DisableClient(ctx context.Context, realm, id string, now time.Time) (done bool, err error) {
 	n, err := exec(ctx, t.c, `UPDATE clients SET disabled=TRUE, updated_at=$3, version=version+1 WHERE realm=$1 AND id=$2 AND disabled=FALSE`, realm, id, now)
-	return n > 0, err
+	return n > 0, t.changed(err, gatehouse.TopicClient, realm, id, nil)
 }
 
 // DeleteClient removes a client.
 func (t *Tx) DeleteClient(ctx context.Context, realm, id string) error {
-	return remove(ctx, t.c, `DELETE FROM clients WHERE realm=$1 AND id=$2`, realm, id)
+	err := remove(ctx, t.c, `DELETE FROM clients WHERE realm=$1 AND id=$2`, realm, id)
+	return t.changed(err, gatehouse.TopicClient, realm, id, nil)
 }

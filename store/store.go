@@ -293,7 +293,7 @@ func (db *DB) Update(ctx context.Context, fn func(ctx context.Context, tx *Tx) e
 func everything() []gatehouse.Change {
 	topics := []gatehouse.Topic{gatehouse.TopicRealm, gatehouse.TopicUser, gatehouse.TopicKey, gatehouse.TopicRole, gatehouse.TopicPolicy,
 		gatehouse.TopicEntity, gatehouse.TopicSigningKey, gatehouse.TopicGrant, gatehouse.TopicRevocation,
-		gatehouse.TopicStatusList}
+		gatehouse.TopicStatusList, gatehouse.TopicClient}
 	changes := make([]gatehouse.Change, len(topics))
 	for i, t := range topics {
 		changes[i].Topic = t

@@ -42,6 +42,9 @@ type Authenticator struct {
 	Clients Reader
 	// Assertions verify those of clients with keys; nil refuses them.
 	Assertions *Assertions
+	// Missed counts that somebody did not prove to be the client that he named, as if there were none, and returns
+	// what he gets for it: err, or that there were too many. Nil: nobody counts.
+	Missed func(ctx context.Context, err error) error
 	// Record takes the events of refused attempts; it must not block for long.
 	Record func(e *gatehouse.Event)
 	Now    func() time.Time
@@ -88,7 +91,7 @@ func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) 
 	} else {
 		s, ok := c.proves(credential.HashKey(p.Secret.Reveal()), now)
 		if !ok {
-			return a.refuse(ctx, realm, c, reasonSecret, ErrInvalid)
+			return a.missed(ctx, realm, c, reasonSecret)
 		}
 		since = s.SetAt
 	}
@@ -112,7 +115,16 @@ func (a Authenticator) refuseAssertion(ctx context.Context, realm string, c Clie
 	if gatehouse.KindOf(err) != gatehouse.Unauthenticated {
 		return Client{}, nil, err
 	}
-	return a.refuse(ctx, realm, c, gatehouse.CodeOf(err), ErrInvalid)
+	return a.missed(ctx, realm, c, gatehouse.CodeOf(err))
+}
+
+// missed is refuse for somebody who is not the client that he named.
+func (a Authenticator) missed(ctx context.Context, realm string, c Client, reason string) (Client, *gatehouse.Principal, error) {
+	_, _, err := a.refuse(ctx, realm, c, reason, ErrInvalid)
+	if a.Missed != nil {
+		err = a.Missed(ctx, err)
+	}
+	return Client{}, nil, err
 }
 
 // refuse records that somebody was not let through as c, which is zero where there is no such client, and

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/store"
+)
+
+// clientMemory finds registered clients, those in use without the database. What is issued is judged again by the
+// record that the transaction reads.
+type clientMemory struct {
+	known  *authn.Memory[client.Client]
+	realms *realmCache
+}
+
+func newClientMemory(a *authn.Authenticator, db *store.DB) *clientMemory {
+	m := &clientMemory{realms: newRealmCache(db), known: authn.NewMemory(a, func(ctx context.Context, name string) (client.Client, error) {
+		realm, id, _ := strings.Cut(name, "\x00")
+		return db.Client(ctx, realm, id)
+	})}
+	db.Subscribe(m.apply)
+	return m
+}
+
+// clientName is that of a record; no name of a realm has the sign between the two.
+func clientName(realm, id string) string { return realm + "\x00" + id }
+
+func (m *clientMemory) apply(c gatehouse.Change) {
+	switch {
+	case c.Topic != gatehouse.TopicClient:
+	case c.ID == "":
+		m.known.Drop("")
+	default:
+		m.known.Drop(clientName(c.Realm, c.ID))
+	}
+}
+
+// maxClientID is longer than the id of any client; what is longer is nobody's, and not kept.
+const maxClientID = 512
+
+// Client implements client.Reader.
+func (m *clientMemory) Client(ctx context.Context, realm, id string) (client.Client, error) {
+	if len(id) > maxClientID || strings.ContainsRune(realm+id, 0) {
+		return client.Client{}, gatehouse.ErrNotFound
+	}
+	return m.known.Get(ctx, clientName(realm, id))
+}
+
+// Realm implements client.Reader.
+func (m *clientMemory) Realm(ctx context.Context, name string) (gatehouse.Realm, error) {
+	return m.realms.Realm(ctx, name)
+}
