@@ -8,20 +8,22 @@ type Grant struct {
 	Realm string
 	// Subject is a user, or, equal to ClientID, a client that acts for itself (RFC
 	// 9068 §2.2).
-	Subject    string
-	ClientID   string
-	SessionID  string
-	Scopes     []string
-	Audience   []string
-	AuthTime   time.Time
-	AMR        []string
-	ACR        string
-	StatusList int64 // revocation status list
-	StatusIdx  int64
-	CreatedAt  time.Time
-	ExpiresAt  time.Time // absolute end
-	EndedAt    time.Time
-	EndReason  string
+	Subject   string
+	ClientID  string
+	SessionID string
+	Scopes    []string
+	Audience  []string
+	AuthTime  time.Time
+	AMR       []string
+	ACR       string
+	// Confirmation is what the refresh tokens are bound to: those of clients that cannot prove otherwise who they are.
+	Confirmation Confirmation
+	StatusList   int64 // revocation status list
+	StatusIdx    int64
+	CreatedAt    time.Time
+	ExpiresAt    time.Time // absolute end
+	EndedAt      time.Time
+	EndReason    string
 }
 
 // OfClient reports whether the grant is a client's own, without a user.

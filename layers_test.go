@@ -46,6 +46,7 @@ var levels = map[string]int{
 	"internal/personal":  1,
 	"audit":              2,
 	"revocation":         2,
+	"proof":              2,
 	"internal/web":       2,
 	"internal/counters":  2,
 	"internal/egress":    2,

@@ -98,6 +98,9 @@ type Principal struct {
 	TokenID      string // jti
 	Issuer       string
 
+	// Confirmation is what the token is bound to. Whoever lets in a principal that is bound has seen the proof.
+	Confirmation Confirmation
+
 	IssuedAt  time.Time // of a password: when it was set
 	ExpiresAt time.Time // zero: does not expire by itself
 	AuthTime  time.Time

@@ -34,6 +34,11 @@ type Rule struct {
 	// again while it is answered, or an operator's question. It is no use of a key and
 	// takes nothing from its quota, and a quota that is used up does not refuse it.
 	Uncounted bool
+	// Proves: the caller checks the proof that a bound token needs, by the principal's Confirmation. Without it no bound
+	// token is accepted.
+	Proves bool
+	// Tells: the caller tells what the token is and lets nobody in by it, so no proof is asked for (RFC 9449 §6.2).
+	Tells bool
 	// FirstFactor: the caller asks for the second factor itself, where there is one. Without it, the password of who
 	// has one is not enough.
 	FirstFactor bool
@@ -234,7 +239,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, realm string, p Presen
 	}
 	principal, err := k.verify(a, ctx, t, p, rule)
 	if err == nil { // of every kind, a password and what another issuer made among them
-		err = t.cutOff(principal.IssuedAt)
+		err = t.takes(p, principal, rule)
 	}
 	if err != nil {
 		return nil, uniform(k, err)

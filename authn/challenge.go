@@ -5,12 +5,14 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/proof"
 )
 
 // Auth-schemes of challenges (RFC 9110 §11.1).
 const (
 	challengeBearer = "Bearer" // RFC 6750
 	challengeBasic  = "Basic"  // RFC 7617
+	challengeDPoP   = "DPoP"   // RFC 9449 §7.1
 	challengeCookie = "Cookie" // registered by nobody: browsers ignore it, and a 401 must name something
 )
 
@@ -84,6 +86,9 @@ func bearerParameters(err error, scopes []string) string {
 func bearerError(err error) string {
 	if err == nil || gatehouse.CodeOf(err) == ErrNone.Code {
 		return ""
+	}
+	if code := gatehouse.CodeOf(err); code == proof.ErrInvalid.Code || code == proof.ErrUseNonce.Code {
+		return code
 	}
 	if code := gatehouse.CodeOf(err); code == gatehouse.ErrSecondFactor.Code || code == gatehouse.ErrNoSecondFactor.Code || code == CodeStepUp {
 		return CodeStepUp

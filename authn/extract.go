@@ -70,6 +70,8 @@ func (rd *Reader) parseAuthorization(value string) (Presented, error) {
 		return Presented{}, errMalformed
 	case strings.EqualFold(scheme, "Bearer"):
 		return by(ByBearer)(rd.parseBearer(rest))
+	case strings.EqualFold(scheme, challengeDPoP):
+		return by(ByDPoP)(rd.parseBearer(rest))
 	case strings.EqualFold(scheme, "Basic"):
 		return by(ByBasic)(rd.parseBasic(rest))
 	case strings.EqualFold(scheme, rd.keyScheme):
@@ -86,7 +88,7 @@ var (
 // foreignScheme names the auth-scheme to an operator where it is one of those that
 // are in use: any other first word of the line may be a secret.
 func foreignScheme(scheme string) error {
-	for _, known := range [...]string{"Digest", "Negotiate", "NTLM", "Token", "ApiKey", "Api-Key", "Key", "JWT", "OAuth", "DPoP", "Hawk", "HOBA",
+	for _, known := range [...]string{"Digest", "Negotiate", "NTLM", "Token", "ApiKey", "Api-Key", "Key", "JWT", "OAuth", "Hawk", "HOBA",
 		"Mutual", "SCRAM-SHA-256", "AWS4-HMAC-SHA256", "GNAP", "vapid", "PrivateToken"} {
 		if strings.EqualFold(scheme, known) {
 			return errors.New("the auth-scheme is " + known + "; a route can accept keys under such a name (key_scheme)")

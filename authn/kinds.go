@@ -67,6 +67,7 @@ const (
 	BySubprotocol                     // Sec-WebSocket-Protocol, after a name that a route chooses
 	ByCookie                          // the cookie of a gateway host: a browser session and nothing else
 	ByQuery                           // a query parameter that a route names: a one-time ticket and nothing else
+	ByDPoP                            // Authorization: DPoP (RFC 9449 §7.1): a token that is bound to a key
 
 	// ambient are those that browsers add unasked to every request for a host, so that
 	// their presence shows no intent of the user (CSRF).
@@ -83,10 +84,10 @@ type verifyFunc func(a *Authenticator, ctx context.Context, t *trust, p Presente
 
 // kinds is the table. Its order is that of challenges and of lists that are shown.
 var kinds = [...]Kind{
-	{Scheme: gatehouse.SchemeJWT, Challenge: challengeBearer, By: ByBearer | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyJWT},
+	{Scheme: gatehouse.SchemeJWT, Challenge: challengeBearer, By: ByBearer | ByDPoP | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyJWT},
 	{Scheme: gatehouse.SchemeAPIKey, Challenge: challengeBearer, By: ByBearer | ByBasic | ByKeyScheme | ByKeyField | BySubprotocol, Record: RecordKey,
 		verify: (*Authenticator).verifyKey},
-	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, By: ByBearer | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
+	{Scheme: gatehouse.SchemeOpaque, Challenge: challengeBearer, By: ByBearer | ByDPoP | BySubprotocol, Record: RecordGrant, verify: (*Authenticator).verifyOpaque},
 	{Scheme: gatehouse.SchemeBasic, Challenge: challengeBasic, By: ByBasic, NeedsTLS: true, Login: true, verify: (*Authenticator).verifyBasic},
 	{Scheme: gatehouse.SchemeSession, Challenge: challengeCookie, By: ByCookie, NeedsTLS: true, Named: true, Record: RecordSession,
 		verify: (*Authenticator).verifyCookie},

@@ -17,8 +17,8 @@ func TestKinds(t *testing.T) {
 		record                    Record
 	}
 	want := map[gatehouse.Scheme]columns{
-		gatehouse.SchemeJWT:    {"Bearer", ByBearer | BySubprotocol, false, false, true, RecordGrant},
-		gatehouse.SchemeOpaque: {"Bearer", ByBearer | BySubprotocol, false, false, true, RecordGrant},
+		gatehouse.SchemeJWT:    {"Bearer", ByBearer | ByDPoP | BySubprotocol, false, false, true, RecordGrant},
+		gatehouse.SchemeOpaque: {"Bearer", ByBearer | ByDPoP | BySubprotocol, false, false, true, RecordGrant},
 		gatehouse.SchemeAPIKey: {"Bearer", ByBearer | ByBasic | ByKeyScheme | ByKeyField | BySubprotocol, false, false, false, RecordKey},
 		gatehouse.SchemeBasic:  {"Basic", ByBasic, true, true, true, RecordNone},
 		// Not a login: presenting it proves nothing about a password.
@@ -54,7 +54,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%q is supported", s)
 		}
 	}
-	for c, want := range map[Carrier]bool{ByBearer: false, ByBasic: true, ByKeyScheme: false, ByKeyField: false, BySubprotocol: false, ByCookie: true} {
+	for c, want := range map[Carrier]bool{ByBearer: false, ByBasic: true, ByKeyScheme: false, ByKeyField: false, BySubprotocol: false, ByCookie: true, ByDPoP: false} {
 		if got := (Presented{Scheme: gatehouse.SchemeAPIKey, By: c}).Ambient(); got != want {
 			t.Errorf("carrier %d: added unasked: %t", c, got)
 		}

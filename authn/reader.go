@@ -139,7 +139,7 @@ func (rd *Reader) checkKeyForms() error {
 		return nil
 	case len(rd.keyScheme) > maxKeyScheme || !isToken(rd.keyScheme):
 		return fmt.Errorf("key_scheme: %q is no name of an auth-scheme", rd.keyScheme)
-	case strings.EqualFold(rd.keyScheme, challengeBearer) || strings.EqualFold(rd.keyScheme, challengeBasic):
+	case strings.EqualFold(rd.keyScheme, challengeBearer) || strings.EqualFold(rd.keyScheme, challengeBasic) || strings.EqualFold(rd.keyScheme, challengeDPoP):
 		return fmt.Errorf("key_scheme: %s has a meaning of its own", rd.keyScheme)
 	}
 	return nil

@@ -55,4 +55,6 @@ type OpaqueToken struct {
 	Audience  []string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
+	// Confirmation is what it is bound to.
+	Confirmation gatehouse.Confirmation
 }

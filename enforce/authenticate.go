@@ -79,6 +79,7 @@ func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 	rule := authn.Rule{
 		Schemes: x.route.accepts, Environment: x.route.Environment, Secure: x.secure, Address: x.address, Target: x.target,
 		Uncounted: x.before != nil, // whoever keeps a stream open has used the credential once
+		Proves:    true,
 	}
 	principal, err := p.cfg.Authenticator.Authenticate(x.ctx, x.route.Realm, x.presented, rule)
 	if err == nil && x.asks {

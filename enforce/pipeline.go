@@ -54,6 +54,8 @@ type Config struct {
 	Decider       Decider
 	Recorder      Recorder
 	Limiter       *limit.Limiter
+	// Proofs verifies what bound tokens are presented with; nil: they are refused.
+	Proofs Prover
 	// View is what the answers follow from, where it can get too old; nil: it cannot.
 	View View
 	// Asking verifies credentials by the database alone, and nothing by the view; nil: routes
@@ -137,7 +139,7 @@ type step struct {
 }
 
 // steps is the order in which a request is judged. The limit by address stands
-// before anything costly; the one by principal needs to know who calls. What is known
+// before anything costly; the one by principal needs to know who calls, and counts nobody who only has his token. What is known
 // of the database must be young before anything is concluded from it. Whether
 // there is room in the record is asked last, of what would otherwise pass.
 var steps = [...]step{
@@ -147,6 +149,7 @@ var steps = [...]step{
 	{"limit", (*Pipeline).limitAddress, false},
 	{"view", (*Pipeline).current, true},
 	{"authenticate", (*Pipeline).authenticate, true},
+	{"prove", (*Pipeline).prove, false},
 	{"limit", (*Pipeline).limitPrincipal, false},
 	{"authorize", (*Pipeline).requirements, true},
 	{"authorize", (*Pipeline).fits, true},
@@ -211,12 +214,16 @@ func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {
 	if x.route == nil {
 		return
 	}
+	challenges := x.route.reader.Challenges
+	if x.route.Proof != "" || authn.WantsProof(x.presented, e) {
+		challenges = x.route.reader.ProofChallenges
+	}
 	var lines []string
 	switch {
 	case e.Kind == gatehouse.Unauthenticated:
-		lines = x.route.reader.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e)
+		lines = challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e)
 	case e.Code == gatehouse.ErrInsufficientScope.Code:
-		lines = x.route.reader.Challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e, x.route.scopesAsked(x.principal)...)
+		lines = challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e, x.route.scopesAsked(x.principal)...)
 	}
 	if len(lines) > 0 {
 		x.setHeader("Www-Authenticate", lines...)

@@ -111,7 +111,7 @@ func (c *compiled) asksAsMuchAs(o *compiled) bool {
 		!o.RatePrincipal.IsZero() && c.RatePrincipal != o.RatePrincipal,
 		o.MaxBodyBytes > 0 && (c.MaxBodyBytes == 0 || c.MaxBodyBytes > o.MaxBodyBytes),
 		len(o.ContentTypes) > 0 && (len(c.ContentTypes) == 0 || !containsAll(o.ContentTypes, c.ContentTypes)),
-		tolerance(c.Stale) > tolerance(o.Stale) || c.MaxStaleness != o.MaxStaleness,
+		proves(c.Proof) < proves(o.Proof), tolerance(c.Stale) > tolerance(o.Stale) || c.MaxStaleness != o.MaxStaleness,
 		o.Filter != nil && !reflect.DeepEqual(c.Filter, o.Filter),
 		!c.assurance().asksAsMuchAs(o.assurance()),
 		o.Action != "" && (c.Action != o.Action || c.Realm != o.Realm || !c.sameResource(o)):

@@ -45,7 +45,7 @@ func setCORS(h http.Header, c *enforce.CORS, r *http.Request) {
 	if c.Credentials {
 		h["Access-Control-Allow-Credentials"] = []string{"true"}
 	}
-	expose := append([]string{headerRequestID, "RateLimit", "RateLimit-Policy", "Retry-After"}, c.Expose...)
+	expose := append([]string{headerRequestID, "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "DPoP-Nonce"}, c.Expose...)
 	h["Access-Control-Expose-Headers"] = []string{strings.Join(expose, ", ")}
 	// The page of an allowed origin may read it; APIHeaders says same-origin.
 	delete(h, "Cross-Origin-Resource-Policy")

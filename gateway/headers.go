@@ -106,6 +106,9 @@ func endsHere(name string, v *enforce.Verdict) bool {
 	if credentialName(name) {
 		return !slices.Contains(v.Foreign, name)
 	}
+	if name == "Dpop" { // used up with the token; without one it is the API's own
+		return v.Principal != nil && v.Principal.Confirmation.Bound()
+	}
 	if len(v.Route.Credentials) == 0 {
 		return false
 	}

@@ -41,7 +41,7 @@ func (s *Service) store(ctx context.Context, tx Tx, i *issue, made Issued) error
 		made.Opaque = &credential.OpaqueToken{
 			Hash: m.hash, ID: gatehouse.NewID("tok", i.now), Realm: i.grant.Realm, GrantID: i.grant.ID,
 			Subject: i.grant.Subject, Scopes: i.scopes, Audience: []string{i.audience},
-			IssuedAt: i.now, ExpiresAt: i.expiry(),
+			IssuedAt: i.now, ExpiresAt: i.expiry(), Confirmation: i.order.Confirmation,
 		}
 	}
 	return tx.InsertIssued(ctx, made)
@@ -49,7 +49,7 @@ func (s *Service) store(ctx context.Context, tx Tx, i *issue, made Issued) error
 
 // answer signs the access token and puts the answer together, after the commit.
 func (s *Service) answer(ctx context.Context, i *issue) (Tokens, error) {
-	t := Tokens{TokenType: "Bearer", ExpiresIn: i.expiry().Sub(i.now), RefreshToken: i.refresh,
+	t := Tokens{TokenType: tokenType(i.order.Confirmation), ExpiresIn: i.expiry().Sub(i.now), RefreshToken: i.refresh,
 		AccessToken: i.opaque, Scopes: i.scopes, GrantID: i.grant.ID}
 	if i.opaque != "" {
 		return t, nil
@@ -74,8 +74,18 @@ func (s *Service) claims(i *issue) *token.Access {
 		Scope: strings.Join(i.scopes, " "), ID: gatehouse.NewID("tok", i.now), IssuedAt: i.now, ExpiresAt: i.expiry(),
 		AuthTime: proved, ACR: i.grant.ACR, AMR: i.grant.AMR, SessionID: i.grant.SessionID,
 		GrantID: i.grant.ID, StatusList: i.grant.StatusList, StatusIndex: i.grant.StatusIdx,
+		JKT: i.order.Confirmation.JKT, X5T: i.order.Confirmation.X5T,
 		More: i.wanted(),
 	}
+}
+
+// tokenType says how the token is to be presented (RFC 6750 §4, RFC 9449 §5): one that is bound to a certificate as Bearer
+// (RFC 8705 §3).
+func tokenType(c gatehouse.Confirmation) string {
+	if c.JKT != "" {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 // wanted are the claims that the realm adds for this audience. Those that the

@@ -61,6 +61,9 @@ func (k opening) origin(ctx context.Context, tx Tx, i *issue) (err error) {
 		CreatedAt: i.now,
 		ExpiresAt: i.now.Add(settings.GrantTTL),
 	}
+	if i.order.Public {
+		i.grant.Confirmation = i.order.Confirmation
+	}
 	if i.grant.OfClient() { // it ends with its one token: the client asks again
 		i.grant.ExpiresAt = i.now.Add(settings.AccessTokenTTL)
 		i.available = i.client.Metadata.ScopesOf(i.realm.Settings)

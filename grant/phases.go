@@ -22,6 +22,10 @@ type Order struct {
 	// Resource is whom the tokens are for (RFC 8707): the realm's issuer or one of
 	// its audiences; "" takes the default of the realm or of the grant.
 	Resource string
+	// Confirmation is what the client proved to have, and the access token will be bound to.
+	Confirmation gatehouse.Confirmation
+	// Public: the client has no secret of its own. Its refresh tokens are bound as its access tokens are (RFC 9449 §5).
+	Public bool
 }
 
 // kind is what one kind of grant adds to the phases.

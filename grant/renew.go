@@ -51,6 +51,15 @@ func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {
 		i.refused = true
 		return nil
 	}
+	// A stolen refresh token is nothing without the key. It is not used up, or whoever stole it could end the grant.
+	if g.Confirmation.Bound() && g.Confirmation != i.order.Confirmation {
+		i.refused = true
+		return nil
+	}
+	if i.order.Public && !g.Confirmation.Bound() && i.order.Confirmation.Bound() { // it would stay a bearer's (RFC 9449 §5)
+		i.refused = true
+		return nil
+	}
 	k.old, i.grant, i.cutOff, i.kind = r, g, f.CutOff, audit.KindTokenRefresh
 	i.available, i.audiences = g.Scopes, g.Audience
 	return nil

@@ -94,7 +94,7 @@ func New(c Config) (*Service, error) {
 // Tokens is what a grant gives (RFC 6749 §5.1).
 type Tokens struct {
 	AccessToken  gatehouse.Secret
-	TokenType    string // "Bearer"
+	TokenType    string // "Bearer" or "DPoP"
 	ExpiresIn    time.Duration
 	RefreshToken gatehouse.Secret // "" for a client's own grant, which needs none (RFC 6749 §4.4.3)
 	Scopes       []string

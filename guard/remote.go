@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/proof"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -68,6 +70,10 @@ type RemoteConfig struct {
 	Roles    []policy.Role
 	// RolesClaim names the claim that holds roles; "roles" when empty.
 	RolesClaim string
+
+	// Proofs verifies the DPoP proofs of bound tokens. Nil remembers used ones in this process: several that stand for one
+	// address need a verifier that shares what was used ([proof.Seen]) and the key of nonces.
+	Proofs *proof.Verifier
 
 	// TrustedProxies are the addresses whose X-Forwarded-* lines are believed.
 	TrustedProxies []string
@@ -249,7 +255,12 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 	}
 	callers := &remoteAuthenticator{verifier: verifier, lists: f.lists, follow: f.follow, cfg: cfg,
 		seen: cache.New[[sha256.Size]byte, verified](verifiedTokens)}
-	pipeline, err := enforce.New(enforce.Config{Authenticator: callers,
+	if cfg.Proofs == nil {
+		if cfg.Proofs, err = ownProofs(cfg.Now); err != nil {
+			return nil, err
+		}
+	}
+	pipeline, err := enforce.New(enforce.Config{Authenticator: callers, Proofs: cfg.Proofs,
 		Decider: decider, Recorder: record, Limiter: limit.New(limit.Config{Now: cfg.Now}), Proxies: proxies, Now: cfg.Now})
 	if err != nil {
 		return nil, err
@@ -266,6 +277,17 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 		f.follow.start(func() { f.renew(callers.seen.Clear) }) // tokens are verified again, by the keys of now
 	}
 	return g, nil
+}
+
+// ownProofs makes a verifier of this process alone.
+func ownProofs(now func() time.Time) (*proof.Verifier, error) {
+	key := make([]byte, proof.NonceKeySize)
+	_, _ = rand.Read(key) // never fails
+	nonces, err := proof.NewNonces(key)
+	if err != nil {
+		return nil, err
+	}
+	return proof.NewVerifier(proof.Config{Seen: proof.NewMemory(now), Nonces: nonces, Now: now})
 }
 
 // withRoles defines the roles that routes ask for and nobody described: without
@@ -310,6 +332,11 @@ func (a *remoteAuthenticator) Authenticate(ctx context.Context, realm string, p 
 		return nil, authn.ErrNotAccepted
 	}
 	v, err := a.verify(realm, p.Secret.Reveal())
+	if err == nil {
+		if unfit := authn.Fits(p, v.principal.Confirmation, rule); unfit != nil {
+			err = authn.ErrInvalidToken.With(unfit)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/secrets"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/passkey"
+	"github.com/gatehouse-auth/gatehouse/proof"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -128,7 +129,7 @@ func opens(ctx context.Context, view *store.View, box *seal.Box) error {
 	for _, secret := range []struct {
 		name string
 		size int
-	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingPasskeyKey, passkey.KeySize}, {settingProviderKey, providerKeySize}, {settingSuccessorKey, successorKeySize},
+	}{{settingAuditKey, ed25519.SeedSize}, {settingAccountKey, accountKeySize}, {settingFactorKey, factorKeySize}, {settingPasskeyKey, passkey.KeySize}, {settingProviderKey, providerKeySize}, {settingSuccessorKey, successorKeySize}, {settingNonceKey, proof.NonceKeySize},
 		{settingCountersKey, countersKeySize}, {settingPersonalKey, personal.SecretSize},
 		{settingBootstrapKey, bootstrapKeySize}} {
 		if err := secrets.Check(ctx, view.Setting, box, secret.name, secret.size); err != nil {

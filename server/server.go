@@ -41,6 +41,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/passkey"
+	"github.com/gatehouse-auth/gatehouse/proof"
 	"github.com/gatehouse-auth/gatehouse/provider"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/session"
@@ -94,6 +95,7 @@ type Server struct {
 	limiter   *limit.Limiter
 	counters  *counters.Server // nil where each node counts its share
 	auth      *authn.Authenticator
+	proofs    *proof.Verifier
 	grants    *grant.Service
 	sessions  *session.Service
 	halfDone  *session.HalfDone
@@ -155,7 +157,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.issuer, s.hosts = withPort(cfg.Issuer, auth.Addr()), newOwnHosts(cfg.RealmIssuers, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/", Untaken: &web.Untaken{Logger: s.log}}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wireMail, s.wirePeople, s.wireProviders,
-		s.wireDecisions, s.wireLimits, s.wireAuthn, s.wireGrants, s.wireSessions, s.wireHandOver, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
+		s.wireDecisions, s.wireLimits, s.wireProofs, s.wireAuthn, s.wireGrants, s.wireSessions, s.wireHandOver, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
 			return nil, err

@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/peers"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/pages"
+	"github.com/gatehouse-auth/gatehouse/proof"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -105,7 +106,7 @@ func (s *Server) verifyToken(ctx context.Context, realm string, token gatehouse.
 	if err != nil {
 		return nil, err
 	}
-	return s.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true, Uncounted: true})
+	return s.auth.Authenticate(ctx, realm, p, authn.Rule{Secure: true, Uncounted: true, Tells: true})
 }
 
 // adminHandler builds the management API at its first request: describing some
@@ -138,6 +139,9 @@ func (s *Server) authenticateAdmin(uncounted bool) func(r *http.Request) (*gateh
 	return func(r *http.Request) (*gatehouse.Principal, error) {
 		p, err := s.authenticateBy(r, gatehouse.MainRealm, authn.Rule{Uncounted: uncounted})
 		realm := r.PathValue("realm")
+		if code := gatehouse.CodeOf(err); code == proof.ErrInvalid.Code || code == proof.ErrUseNonce.Code {
+			return nil, err // the token is right
+		}
 		if err == nil || gatehouse.KindOf(err) != gatehouse.Unauthenticated || realm == "" || realm == gatehouse.MainRealm {
 			return p, err
 		}

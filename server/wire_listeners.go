@@ -28,7 +28,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, View: s.enforcedView(), Asking: s.enforcedAsking(),
+	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Proofs: s.proofs, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, View: s.enforcedView(), Asking: s.enforcedAsking(),
 		Now: s.now})
 	return err
 }
@@ -40,7 +40,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges,
+	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Proofs: s.proofs, URL: s.calledAt,
 		Clients: clients, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {

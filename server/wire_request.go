@@ -203,7 +203,7 @@ func (s *Server) authenticateBy(r *http.Request, realm string, rule authn.Rule) 
 	}
 	proxies := s.live.Load().proxies
 	rule.Environment, rule.Secure, rule.Address = gatehouse.EnvironmentLive, proxies.Secure(r), proxies.Client(r)
-	return s.auth.Authenticate(r.Context(), realm, p, rule)
+	return s.authenticateProven(r, realm, p, rule)
 }
 
 func (s *Server) challenges(realm string, schemes ...gatehouse.Scheme) []string {

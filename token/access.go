@@ -25,6 +25,8 @@ type Access struct {
 	AMR       []string
 	SessionID string
 	GrantID   string
+	// JKT and X5T bind the token to a key (RFC 9449 §6.1) or a certificate (RFC 8705 §3.1), by their thumbprints.
+	JKT, X5T string
 	// StatusList and StatusIndex are the token's place in the issuer's status
 	// lists; every token we sign has one, which is how it dies early.
 	StatusList  int64
@@ -89,6 +91,13 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 	w.list("amr", a.AMR)
 	w.text("sid", a.SessionID)
 	w.text("grant_id", a.GrantID)
+	if a.JKT != "" || a.X5T != "" {
+		w.name("cnf")
+		w.buf = append(w.buf, '{')
+		w.text("jkt", a.JKT)
+		w.text("x5t#S256", a.X5T)
+		w.buf = append(w.buf, '}')
+	}
 	for i, c := range a.More {
 		if reserved(c.Name) || slices.ContainsFunc(a.More[:i], func(o Claim) bool { return o.Name == c.Name }) {
 			return nil, errors.New("access token: a further claim is there already")

@@ -20,6 +20,8 @@ type header struct {
 	alg Algorithm
 	kid string
 	typ string // normalised by mediaType
+	// key is the token's own public key, nil where tokens may bring none.
+	key jsontext.Value
 }
 
 // parseHeader reads the JOSE header (RFC 7515 §4). A member that would name or
@@ -27,7 +29,11 @@ type header struct {
 // needed by tokens we accept, and ignoring them has been the start of many
 // attacks. Members we do not know are ignored, as §4 asks; those registered as
 // strings must be strings even where we do not use them (cty, x5t).
-func parseHeader(b []byte) (header, error) {
+func parseHeader(b []byte) (header, error) { return readHeader(b, false) }
+
+// readHeader is [parseHeader]; with withKey, the token may bring its own key (jwk), which then proves that somebody
+// has it and nothing else.
+func readHeader(b []byte, withKey bool) (header, error) {
 	var h header
 	if len(b) > maxHeaderBytes || !shallow(b) {
 		return h, errMalformed
@@ -43,6 +49,13 @@ func parseHeader(b []byte) (header, error) {
 		}
 		if name.Kind() == '}' {
 			break
+		}
+		if name.String() == "jwk" && withKey {
+			if h.key, err = dec.ReadValue(); err != nil {
+				return h, errMalformed.With(err)
+			}
+			h.key = h.key.Clone()
+			continue
 		}
 		if err := h.member(name.String(), dec); err != nil {
 			return h, err

@@ -211,6 +211,8 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.JWKSURI, in.JWKSURI)
 	set(&m.SigningAlg, in.SigningAlg)
 	set(&m.AllowPrivateAddress, in.AllowPrivateAddress)
+	set(&m.DPoPBound, in.DPoPBound)
+	set(&m.DPoPNonce, in.DPoPNonce)
 	set(&c.Secret.ExpiresAt, in.SecretExpiresAt)
 	set(&c.Disabled, in.Disabled)
 }
@@ -223,6 +225,9 @@ func set[T any](member, to *T) {
 
 // lost reports whether a client may less than before.
 func lost(before, now client.Metadata) bool {
+	if now.DPoPBound && !before.DPoPBound { // what is bound to nothing
+		return true
+	}
 	for _, g := range before.GrantTypes {
 		if !now.May(g) {
 			return true

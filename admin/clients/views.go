@@ -47,6 +47,8 @@ type ClientPatch struct {
 	JWKSURI             *string          `json:"jwks_uri,omitempty"`
 	SigningAlg          *string          `json:"token_endpoint_auth_signing_alg,omitempty"`
 	AllowPrivateAddress *bool            `json:"allow_private_address,omitempty"`
+	DPoPBound           *bool            `json:"dpop_bound_access_tokens,omitempty"`
+	DPoPNonce           *bool            `json:"require_dpop_nonce,omitempty"`
 	Disabled            *bool            `json:"disabled,omitempty" doc:"Give it no tokens until it is enabled again; what it has ends at once"`
 	Version             *int64           `json:"version,omitempty" doc:"When present, the change is refused unless the client still has this version"`
 }

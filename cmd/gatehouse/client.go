@@ -30,7 +30,7 @@ func (a *app) clientCommand() *cobra.Command {
 // clientMetadata are the flags for what a registration says, the same for a new client and for one that is changed.
 type clientMetadata struct {
 	method, keys, keysURI, alg string
-	private                    bool
+	private, bound, nonce      bool
 	grants                     []string
 	scopes                     []string
 }
@@ -43,6 +43,8 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri lead to loopback and private addresses")
 	c.Flags().StringSliceVar(&m.grants, "grant-type", []string{"client_credentials"}, "by what it may ask for tokens; may be repeated")
 	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope of the realm's catalogue that it may have; may be repeated")
+	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
+	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
 }
 
 // put adds those members to the body of a request that were given, or all.
@@ -78,6 +80,12 @@ func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) er
 	}
 	if all || c.Flags().Changed("scope") {
 		body["scope"] = strings.Join(m.scopes, " ")
+	}
+	if c.Flags().Changed("dpop-bound") {
+		body["dpop_bound_access_tokens"] = m.bound
+	}
+	if c.Flags().Changed("dpop-nonce") {
+		body["require_dpop_nonce"] = m.nonce
 	}
 	return nil
 }
@@ -138,7 +146,7 @@ func (a *app) clientUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method or --jwks")
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --dpop-bound or --dpop-nonce")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

@@ -76,6 +76,10 @@ const KindRegistration Kind = "registration"
 // KindRegistered claims an address when an account is made by such a link, so that two links do not make two.
 const KindRegistered Kind = "registered"
 
+// KindProof claims the proof that somebody has a key (package proof), so that it is good once: the key is a hash of
+// that key's thumbprint and the proof's id.
+const KindProof Kind = "proof"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 

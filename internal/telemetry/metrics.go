@@ -28,10 +28,10 @@ var (
 		"directory_other_entry", "directory_other_name", "directory_refused", "directory_unknown", "insufficient_user_authentication", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
 		"key_disabled", "key_environment_mismatch", "key_expired", "key_leaked", "key_malformed", "key_revoked",
 		"key_secret_mismatch", "key_unknown", "key_wrong_realm", "no_password", "password_hash_unusable", "password_queue_full",
-		"realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
+		"proof_required", "realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
 		"session_ended", "session_expired", "session_idle", "session_malformed", "session_of_another_browser", "session_of_another_host", "session_unknown",
-		"subject_disabled", "subject_unknown", "ticket_expired", "ticket_for_another_request", "ticket_malformed", "ticket_unknown", "token_algorithm_not_allowed", "token_claim_missing", "token_expired",
-		"token_key_unknown", "token_lives_too_long", "token_malformed", "token_not_yet_valid", "token_revoked", "token_signature_invalid",
+		"subject_disabled", "subject_unknown", "ticket_expired", "ticket_for_another_request", "ticket_malformed", "ticket_unknown", "token_algorithm_not_allowed", "token_bound_otherwise", "token_claim_missing", "token_expired",
+		"token_key_unknown", "token_lives_too_long", "token_malformed", "token_needs_proof", "token_not_bound", "token_not_yet_valid", "token_revoked", "token_signature_invalid",
 		"token_too_large", "token_unknown", "token_unrecognized", "token_wrong_audience", "token_wrong_issuer",
 		"token_wrong_subject", "token_wrong_type", "too_many_attempts", "unknown_user", "user_disabled", "wrong_password")
 	decisions = set("permitted", "no_permit", "forbidden", "evaluation_error", "policy_unavailable", "directory_unavailable",

@@ -41,6 +41,8 @@ type Metadata struct {
 	SigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs; without it, that of its key"`
 	// AllowPrivateAddress lets JWKSURI lead to loopback and private addresses. Who may administer all realms may set it.
 	AllowPrivateAddress bool `json:"allow_private_address,omitzero" doc:"Let jwks_uri lead to loopback and private addresses; for administrators of all realms"`
+	DPoPBound           bool `json:"dpop_bound_access_tokens,omitempty" doc:"It gets only tokens that are bound to a key, and always sends a DPoP proof"`
+	DPoPNonce           bool `json:"require_dpop_nonce,omitempty" doc:"Its DPoP proofs must hold a nonce of the token endpoint"`
 }
 
 // How clients prove who they are at the token endpoint (RFC 7591 §2).

@@ -17,7 +17,7 @@
 //	2 grant type  what he asks by: the type's own parameters
 //	3 scope       what he asks for (RFC 6749 §3.3)
 //	4 resource    for whom (RFC 8707)
-//	5 binding     to what the tokens will be bound: today to the client alone
+//	5 binding     to what the tokens will be bound: the client, and the key that it proves to have (RFC 9449)
 //	6 issue       package grant decides and stores, in one transaction
 //	7 record      the event was written in that transaction; the answer is sent
 //

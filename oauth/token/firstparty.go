@@ -19,7 +19,7 @@ func (t firstParty) client(x *request) (err error) {
 		}
 	}
 	x.principal, err = t.h.login(x.r, x.order.Realm, gatehouse.Secret(x.params["otp"]))
-	x.order.Client = grant.FirstPartyClient
+	x.order.Client, x.order.Public = grant.FirstPartyClient, true
 	return err
 }
 

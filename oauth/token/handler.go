@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/proof"
 )
 
 // Config is what the handlers need. Every field without a remark is required.
@@ -32,6 +33,9 @@ type Config struct {
 	Clients client.Authenticator
 	// Secure reports whether nobody on the way could read r; secrets of clients are not taken from others.
 	Secure func(r *http.Request) bool
+	// Proofs verifies DPoP proofs, which name the address of the endpoint; URL gives that, as clients know it.
+	Proofs *proof.Verifier
+	URL    func(r *http.Request) string
 	// Allow is asked once per request with the client's address; false refuses
 	// for retryAfter.
 	Allow    func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
@@ -43,8 +47,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Clients, Secure and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Proofs, URL, Clients, Secure and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -96,9 +100,11 @@ type grantType interface {
 
 // request is one request on its way through the phases.
 type request struct {
+	h         *Handler
 	w         http.ResponseWriter
 	r         *http.Request
 	principal *gatehouse.Principal // who proved himself; nil where the grant itself is the proof
+	client    client.Metadata      // of a registered client; zero for the first-party one
 	params    oauth.Parameters
 	order     grant.Order
 	tokens    grant.Tokens
@@ -110,7 +116,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, t grantType) er
 	if err != nil {
 		return err
 	}
-	return (&request{w: w, r: r, order: grant.Order{Realm: realm}}).goThrough(t)
+	return (&request{h: h, w: w, r: r, order: grant.Order{Realm: realm}}).goThrough(t)
 }
 
 // goThrough takes x through the phases.
@@ -160,15 +166,6 @@ func readScope(x *request) error {
 
 func readResource(x *request) error {
 	x.order.Resource = x.params["resource"]
-	return nil
-}
-
-// bind makes sure that there is a client: what is issued is bound to it, so that a
-// refresh token serves nobody else.
-func bind(x *request) error {
-	if x.order.Client == "" {
-		return client.ErrInvalid
-	}
 	return nil
 }
 

@@ -24,7 +24,7 @@ func (t refresh) client(x *request) error {
 	if len(x.r.Header["Authorization"]) > 0 || len(x.r.Header["X-Api-Key"]) > 0 {
 		return errUnexpected
 	}
-	x.order.Client = grant.FirstPartyClient // there is no other yet that has no secret
+	x.order.Client, x.order.Public = grant.FirstPartyClient, true // there is no other yet that has no secret
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x := &request{w: w, r: r, order: grant.Order{Realm: realm}}
+	x := &request{h: h, w: w, r: r, order: grant.Order{Realm: realm}}
 	if x.params, err = oauth.ReadForm(w, r); err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (h *Handler) registered(x *request, grantType string) error {
 	if !c.Metadata.May(grantType) {
 		return errMayNot
 	}
-	x.principal, x.order.Client = who, c.ID
+	x.principal, x.order.Client, x.client = who, c.ID, c.Metadata
 	return nil
 }
 
