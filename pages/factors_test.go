@@ -62,9 +62,9 @@ func (h *house) age(d time.Duration) {
 	}
 }
 
-// TestFactorsInTheBrowser: an app is added with picture, key and a code of its own, named and removed, and recovery codes are
+// TestFactorForms: an app is added with picture, key and a code of its own, named and removed, and recovery codes are
 // shown once.
-func TestFactorsInTheBrowser(t *testing.T) {
+func TestFactorForms(t *testing.T) {
 	for _, prefix := range []string{"", "/realms/shop"} {
 		h := newHouse(t, true)
 		b := h.browser()

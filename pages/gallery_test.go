@@ -179,7 +179,7 @@ func TestLook(t *testing.T) {
 				if wide := testbrowser.Eval[int](p, "document.documentElement.scrollWidth - document.documentElement.clientWidth"); wide > 0 {
 					t.Errorf("%s at %s is %d pixels too wide", path, look.name, wide)
 				}
-				if look.view.Width == 0 {
+				if look.name != "390-dark" { // its colours are those of a desk, its sizes those of 390-light
 					for _, found := range p.Axe() {
 						t.Errorf("%s at %s: %s", path, look.name, found)
 					}
