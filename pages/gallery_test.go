@@ -91,6 +91,34 @@ func TestGalleryLeadsNowhere(t *testing.T) {
 	}
 }
 
+// TestWayOut: every page that takes a sign-in has the way out at its top.
+//
+// ASVS: 7.4.4
+func TestWayOut(t *testing.T) {
+	h, err := NewGallery(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := 0
+	for _, e := range gallery() {
+		for _, st := range e.states {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/"+e.page+"/"+st.name, nil))
+			page := w.Body.String()
+			if !strings.Contains(page, `<body class="account">`) || e.page == "outbox" { // the demo's mail takes none
+				continue
+			}
+			own++
+			if !strings.Contains(page, ` href="/signout" id="signout">`) {
+				t.Errorf("/%s/%s has no way out", e.page, st.name)
+			}
+		}
+	}
+	if own < 20 {
+		t.Errorf("%d pages take a sign-in: the search is broken", own)
+	}
+}
+
 // TestSides: each exhibit stands beside itself in both sizes and themes, and nothing but those frames may frame a page.
 func TestSides(t *testing.T) {
 	h, err := NewGallery(nil)

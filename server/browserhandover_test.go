@@ -204,6 +204,9 @@ func TestHandOverInTheBrowser(t *testing.T) {
 		if got := testbrowser.Eval[string](p, "document.cookie"); got != "" {
 			t.Errorf("a script of %s reads %q", origin, got)
 		}
+		if n := testbrowser.Eval[int](p, "localStorage.length + sessionStorage.length"); n != 0 {
+			t.Errorf("%s stores %d things in the browser", origin, n)
+		}
 	}
 
 	// Bob's next ticket comes into other hands, and to another host, before he uses it.

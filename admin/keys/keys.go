@@ -159,7 +159,7 @@ func (s *Service) Usage(ctx context.Context, actor *gatehouse.Principal, realm, 
 }
 
 // Create makes an API key and shows its text once. For oneself it takes a
-// login; for others the right to write keys, and for owners with administrative
+// login of a moment ago ([Service.recent]); for others the right to write keys, and for owners with administrative
 // roles the right to give those.
 func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm string, in NewKey) (CreatedKey, error) {
 	if in.Owner == "" {
@@ -167,6 +167,9 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	}
 	ownerID := s.c.Owners.Resolve(ctx, actor, realm, in.Owner)
 	if err := s.k.AuthorizeOwn(ctx, actor, policy.AdminWrite, policy.AdminKey, realm, ownerID, ""); err != nil {
+		return CreatedKey{}, err
+	}
+	if err := s.recent(ctx, actor, realm, ownerID, ""); err != nil {
 		return CreatedKey{}, err
 	}
 	k, err := s.newKey(in)
@@ -388,10 +391,13 @@ func (s *Service) Panic(ctx context.Context, actor *gatehouse.Principal, realm, 
 	return out, err
 }
 
-// Rotate makes a successor with the same rights and shows its text once. The
-// old key stops after the overlap, or when it would have expired anyway.
+// Rotate makes a successor with the same rights and shows its text once; of one's own key, as [Service.Create]
+// makes one. The old key stops after the overlap, or when it would have expired anyway.
 func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm, id string, in KeyRotation) (CreatedKey, error) {
 	old, err := s.key(ctx, actor, policy.AdminWrite, realm, id)
+	if err == nil {
+		err = s.recent(ctx, actor, realm, old.OwnerID, id)
+	}
 	if err != nil {
 		return CreatedKey{}, err
 	}

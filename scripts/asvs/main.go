@@ -220,7 +220,7 @@ func isTest(name string) bool {
 }
 
 // chapters in the words of the table of contents of the page.
-var chapters = map[string]string{"6.2": "Passwords", "6.3": "Authentication in general", "6.4": "First passwords and recovery", "6.5": "Codes", "6.6": "Codes sent elsewhere",
+var chapters = map[string]string{"6.1": "What is written down", "6.2": "Passwords", "6.3": "Authentication in general", "6.4": "First passwords and recovery", "6.5": "Codes", "6.6": "Codes sent elsewhere",
 	"6.7": "Keys as factors", "6.8": "Identity providers", "7": "Sessions", "8": "Authorization", "9": "Self-contained tokens",
 	"11": "Cryptography", "13": "Configuration", "14": "Data protection", "16": "Logging and errors"}
 
