@@ -40,6 +40,8 @@ type SignIn interface {
 	// Arrive uses up the ticket with which it came back to origin. text goes into the cookie
 	// of the host, until ends.
 	Arrive(ctx context.Context, ticket gatehouse.Secret, realm, origin, browser string) (text gatehouse.Secret, to string, ends time.Time, err error)
+	// Refused is the address of the page of realm that tells a person that the way back is none.
+	Refused(realm string) string
 }
 
 // checkOrigins refuses origins that are none, or at which a cookie could be read on its way.
@@ -136,6 +138,11 @@ func (g *Gateway) serveArrival(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		g.cfg.Logger.InfoContext(r.Context(), "a browser did not come back from signing in", slog.String("request_id", gatehouse.RequestIDFrom(r.Context())),
 			slog.String("why", authn.Detail(err)))
+		if gatehouse.CodeOf(err) == session.ErrHandOver.Code && opensPage(r) { // a person reads this, in a language that the pages know
+			h["Location"] = []string{g.cfg.SignIn.Refused(strings.TrimPrefix(r.URL.Path, ArrivalPath+"/"))}
+			w.WriteHeader(http.StatusSeeOther)
+			return
+		}
 		g.cfg.Problems.Write(w, r, err)
 	}
 }

@@ -27,6 +27,8 @@ func (d *door) Page(realm, to, browser string) string {
 	return "https://auth.example/" + realm + "?" + url.Values{"to": {to}, "browser": {browser}}.Encode()
 }
 
+func (d *door) Refused(realm string) string { return "https://auth.example/" + realm + "/refused" }
+
 func (d *door) Arrive(_ context.Context, ticket gatehouse.Secret, realm, origin, browser string) (gatehouse.Secret, string, time.Time, error) {
 	if d.tickets[ticket.Reveal()] != origin+" "+realm+" "+browser {
 		return "", "", time.Time{}, session.ErrHandOver
@@ -157,6 +159,11 @@ func TestToSignIn(t *testing.T) {
 		if res := ask(c.method, c.host, c.target, c.lines...); res.StatusCode != c.want || len(res.Cookies()) > 0 || res.Header.Get("Location") != "" {
 			t.Errorf("back, %s: %d %v", name, res.StatusCode, res.Header)
 		}
+	}
+	// A person is told by a page, from which nothing of the ticket can be learnt.
+	res = ask("GET", "app.example", back, "Sec-Fetch-Mode", "navigate")
+	if res.StatusCode != 303 || res.Header.Get("Location") != "https://auth.example/shop/refused" || len(res.Cookies()) > 0 || res.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("back, a person without the cookie: %d %v", res.StatusCode, res.Header)
 	}
 	res = ask("GET", "app.example", back, mine...)
 	if res.StatusCode != 303 || res.Header.Get("Location") != "https://app.example/after" || res.Header.Get("Referrer-Policy") != "no-referrer" || res.Header.Get("Cache-Control") != "no-store" {

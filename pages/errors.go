@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 // errorView is what error.html shows.
@@ -58,6 +59,7 @@ func errorStates() []state {
 		{"other-site", failed(http.StatusForbidden, web.ErrCrossOrigin.Code, "")},
 		{"no-tls", failed(http.StatusBadRequest, errPlain.Code, "")},
 		{"broken", failed(http.StatusInternalServerError, gatehouse.ErrInternal.Code, "")},
-		{"in-english", failed(http.StatusServiceUnavailable, "directory_unavailable", "Users cannot be looked up at the moment.")},
+		{"in-english", failed(http.StatusServiceUnavailable, "temporarily_unavailable", "The server cannot do this at the moment.")},
+		{"way-back", failed(http.StatusForbidden, session.ErrHandOver.Code, "")},
 	}
 }

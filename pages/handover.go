@@ -7,9 +7,14 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 const pageHandOver = "/handover"
+
+// HandOverRefused is the page of a realm that tells somebody who came back to a host of the gateway by a ticket that does not
+// count: the program there has no pages, and knows no languages.
+const HandOverRefused = pageHandOver + "/refused"
 
 // errAddress stands before everything else of a hand-over: whoever can choose where a browser goes
 // after signing in has it show what it brings (an open redirect).
@@ -49,6 +54,9 @@ func (v *visit) handOver() error {
 	v.w.WriteHeader(http.StatusSeeOther)
 	return nil
 }
+
+// handOverRefused says so.
+func (v *visit) handOverRefused() error { return session.ErrHandOver }
 
 // way reads where a browser came from: the address, in base64url so that no other program reads it
 // on its way, and what that host knows the browser by.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 // handOvers stands for the gateway, of which one address takes sessions.
@@ -79,6 +81,28 @@ func TestHandOver(t *testing.T) {
 	for _, other := range []string{"/account", at("/realms/shop", "https://evil.example/", browser), "https://app.example/a?b=c"} {
 		if csp := h.browser().get("/realms/shop/signin?" + url.Values{"return": {other}}.Encode()).header.Get("Content-Security-Policy"); !strings.Contains(csp, "form-action 'self';") {
 			t.Errorf("on the way to %s: %s", other, csp)
+		}
+	}
+}
+
+// TestHandOverRefused: who comes back with a ticket that does not count reads so in the own language, as of every error that
+// pages have no form for.
+func TestHandOverRefused(t *testing.T) {
+	h := newHouse(t, true)
+	for prefix, language := range map[string]string{"": "de", "/realms/shop": "ja"} {
+		b := h.browser()
+		b.header.Set("Accept-Language", language)
+		b.get(prefix+"/handover/refused").want(t, language, 403, `<html lang="`+language+`"`, "handover_refused", `<p id="phrase" >`)
+	}
+	languages, err := readLanguages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []*gatehouse.Error{session.ErrHandOver, errAddress, errBeyond, errForm, errExpired, errPlain, web.ErrBodyTooLarge, web.ErrCrossOrigin, gatehouse.ErrVersionConflict, gatehouse.ErrInternal, gatehouse.ErrRealmNotFound} {
+		for _, l := range languages {
+			if _, terr := l.text("error." + err.Code); terr != nil {
+				t.Errorf("%s: %v", l.Tag, terr)
+			}
 		}
 	}
 }

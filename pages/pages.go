@@ -208,6 +208,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+pageTermsText, h.page((*visit).termsText))
 		mux.Handle("GET "+prefix+pagePrivacy, h.page((*visit).privacy))
 		mux.Handle("GET "+prefix+"/handover", h.page((*visit).handOver))
+		mux.Handle("GET "+prefix+HandOverRefused, h.page((*visit).handOverRefused))
 		mux.Handle("GET "+prefix+"/signedout", h.page((*visit).signedOut))
 		mux.Handle("GET "+prefix+"/account", h.page((*visit).account))
 		mux.Handle("POST "+prefix+"/account", h.page((*visit).accountSent))

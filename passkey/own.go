@@ -177,10 +177,17 @@ func (s *Service) add(ctx context.Context, tx Tx, who *gatehouse.Principal, p Pa
 	return tx.AppendEvents(ctx, s.event(ctx, p, audit.KindPasskeyAdd, who))
 }
 
-// tell queues the notice of a change to whose passkey it is. A name lets nobody in.
+// clonedEvery is how often the notice of a copy is sent at most: a key that counts wrongly does so at each sign-in.
+const clonedEvery = 24 * time.Hour
+
+// tell queues the notice to whose passkey it is: of a name too, under which a stranger's may hide.
 func (s *Service) tell(ctx context.Context, tx Tx, kind mail.Kind, u identity.User, p Passkey, by *gatehouse.Principal) error {
-	_, err := s.c.Mail.Put(ctx, tx, mail.Message{Kind: kind, Realm: u.Realm, To: u.Email,
-		Data: mail.Data{Account: u.Username, By: by.Name, Factor: cmp.Or(p.Name, p.ID), At: s.c.Now()}})
+	m := mail.Message{Kind: kind, Realm: u.Realm, To: u.Email,
+		Data: mail.Data{Account: u.Username, By: by.Name, Factor: cmp.Or(p.Name, p.ID), At: s.c.Now()}}
+	if kind == mail.KindPasskeyCloned {
+		m.Every = clonedEvery
+	}
+	_, err := s.c.Mail.Put(ctx, tx, m)
 	return err
 }
 
@@ -207,6 +214,13 @@ func (s *Service) Rename(ctx context.Context, who *gatehouse.Principal, id, name
 			return err
 		}
 		if err := tx.RenamePasskey(ctx, p.Realm, p.UserID, p.ID, name); err != nil {
+			return err
+		}
+		u, err := tx.User(ctx, p.Realm, p.UserID)
+		if err != nil {
+			return err
+		}
+		if err := s.tell(ctx, tx, mail.KindPasskeyRenamed, u, p, who); err != nil {
 			return err
 		}
 		return tx.AppendEvents(ctx, s.event(ctx, p, audit.KindPasskeyUpdate, who))

@@ -133,7 +133,7 @@ func (h *house) why() string {
 
 // TestLife: a passkey is made, signs its owner in with two factors, is named, noted when it looks copied, and removed.
 //
-// ASVS: 6.3.3
+// ASVS: 6.3.3, 6.3.7
 func TestLife(t *testing.T) {
 	h := newHouse(t)
 	b := &testpasskey.Browser{Origin: origin, Tamper: func(a *testpasskey.Answer) { a.Flags |= 8 }}
@@ -178,7 +178,8 @@ func TestLife(t *testing.T) {
 	if want := []string{"passkey.add telephone", "passkey.use telephone", "passkey.use telephone", "passkey.cloned telephone", "passkey.update telephone", "passkey.remove laptop"}; !slices.Equal(kinds, want) {
 		t.Errorf("events: %q", kinds)
 	}
-	if want := []string{"passkey_added usr_bob@example.com usr_bob telephone", "passkey_removed usr_bob@example.com usr_bob laptop"}; !slices.Equal(h.mails, want) {
+	if want := []string{"passkey_added usr_bob@example.com usr_bob telephone", "passkey_cloned usr_bob@example.com usr_bob telephone",
+		"passkey_renamed usr_bob@example.com usr_bob telephone", "passkey_removed usr_bob@example.com usr_bob laptop"}; !slices.Equal(h.mails, want) {
 		t.Errorf("mails: %q", h.mails)
 	}
 }

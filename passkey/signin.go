@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/webauthn"
 )
 
@@ -99,8 +100,14 @@ func (s *Service) signIn(ctx context.Context, tx Tx, p Passkey, a webauthn.Asser
 		AMR: append(Methods(), gatehouse.AMRMultiFactor), ACR: gatehouse.AAL2}
 	events := []gatehouse.Event{s.event(ctx, p, audit.KindPasskeyUse, who)}
 	if proof.Cloned {
-		e := s.event(ctx, p, audit.KindPasskeyCloned, who)
-		events = append(events, e)
+		events = append(events, s.event(ctx, p, audit.KindPasskeyCloned, who))
+		u, err := tx.User(ctx, p.Realm, p.UserID)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.tell(ctx, tx, mail.KindPasskeyCloned, u, p, who); err != nil {
+			return nil, err
+		}
 	}
 	return who, tx.AppendEvents(ctx, events...)
 }

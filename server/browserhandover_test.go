@@ -216,17 +216,20 @@ func TestHandOverInTheBrowser(t *testing.T) {
 		p.Follow("submit")
 		ticket := d.nextTicket(t, func() { p.Go(host + "/") })
 		other := map[string]string{app: two, two: app}[host]
-		thief := chromium.Open(t, testbrowser.View{})
+		thief := chromium.Open(t, testbrowser.View{Language: "de"})
 		for what, knows := range map[string]bool{"that never was there": false, "that is on its way to sign in": true} {
 			if knows {
 				thief.Go(host + "/")
 			}
-			if status := thief.Go(ticket); status != 403 || thief.URL() != ticket {
+			if status := thief.Go(ticket); status != 403 || thief.URL() != auth+"/handover/refused" || problem(thief) != "handover_refused" {
 				t.Errorf("in a browser %s: %d at %s", what, status, thief.URL())
+			}
+			if phrase := thief.Text("phrase"); !strings.Contains(phrase, "Browser") || thief.Has("#phrase[lang]") {
+				t.Errorf("in German: %q", phrase)
 			}
 		}
 		elsewhere := strings.Replace(ticket, host, other, 1)
-		if status := p.Go(elsewhere); status != 403 || p.URL() != elsewhere {
+		if status := p.Go(elsewhere); status != 403 || problem(p) != "handover_refused" {
 			t.Errorf("a ticket for %s at %s: %d at %s", host, other, status, p.URL())
 		}
 		if p.Go(ticket); p.URL() != host+"/" || p.Text("who") != "bob" {

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -40,6 +41,9 @@ type handOvers struct{ s *Server }
 func (h handOvers) Page(realm, to, browser string) string {
 	return h.s.realmIssuer(realm) + "/handover?" + url.Values{"to": {base64.RawURLEncoding.EncodeToString([]byte(to))}, "browser": {browser}}.Encode()
 }
+
+// Refused implements gateway.SignIn.
+func (h handOvers) Refused(realm string) string { return h.s.realmIssuer(realm) + pages.HandOverRefused }
 
 // Arrive implements gateway.SignIn.
 func (h handOvers) Arrive(ctx context.Context, ticket gatehouse.Secret, realm, origin, browser string) (text gatehouse.Secret, to string, ends time.Time, err error) {

@@ -241,8 +241,8 @@ func (s *Service) NewCodes(ctx context.Context, actor *gatehouse.Principal, real
 	return RecoveryCodes{Factor: view(codes), Codes: texts}, nil
 }
 
-// tell queues the notice of a change to whose factors they are: of what lets somebody in from now on, or
-// does no more. A beginning and a name do neither.
+// tell queues the notice of a change to whose factors they are: of what lets somebody in from now on, does no more, or
+// has another name, under which a stranger's may hide. A beginning does none of it.
 func (s *Service) tell(ctx context.Context, tx Tx, u identity.User, f factor.Factor, e gatehouse.Event) error {
 	m := mail.Message{Realm: u.Realm, To: u.Email, Data: mail.Data{Account: u.Username, By: e.Actor.Name, Factor: cmp.Or(f.Name, f.ID), At: e.Time}}
 	switch e.Kind {
@@ -252,6 +252,8 @@ func (s *Service) tell(ctx context.Context, tx Tx, u identity.User, f factor.Fac
 		m.Kind = mail.KindFactorRemoved
 	case audit.KindFactorCodes:
 		m.Kind = mail.KindCodesRenewed
+	case audit.KindFactorUpdate:
+		m.Kind = mail.KindFactorRenamed
 	default:
 		return nil
 	}

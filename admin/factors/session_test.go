@@ -61,7 +61,7 @@ func TestFreshSession(t *testing.T) {
 	}
 }
 
-// TestNotices: whose account it is gets a message when a factor counts, goes, or has new codes, and nothing of what was refused, or of a beginning.
+// TestNotices: whose account it is gets a message when a factor counts, goes, or has another name or new codes, and nothing of what was refused, or of a beginning.
 //
 // ASVS: 6.3.7
 func TestNotices(t *testing.T) {
@@ -89,9 +89,9 @@ func TestNotices(t *testing.T) {
 	told("added", "factor_added bob@example.com")
 	h.Want(401, bob, "POST", own+"/recovery", proof("000000"))
 	h.Want(200, bob, "PATCH", own+"/"+first.id, map[string]any{"name": "tablet"})
-	told("refused, renamed", "factor_added bob@example.com")
+	told("refused, renamed", "factor_added bob@example.com", "factor_renamed bob@example.com")
 	h.Want(200, bob, "POST", own+"/recovery", proof(codes[0]))
-	told("new codes", "codes_renewed bob@example.com", "factor_added bob@example.com")
+	told("new codes", "codes_renewed bob@example.com", "factor_added bob@example.com", "factor_renamed bob@example.com")
 	h.Want(204, root, "POST", bobs+"/"+first.id+"/remove", map[string]any{})
-	told("removed by another", "codes_renewed bob@example.com", "factor_added bob@example.com", "factor_removed bob@example.com")
+	told("removed by another", "codes_renewed bob@example.com", "factor_added bob@example.com", "factor_removed bob@example.com", "factor_renamed bob@example.com")
 }

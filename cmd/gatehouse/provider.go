@@ -94,6 +94,9 @@ func (a *app) addProvider() *cobra.Command {
 				one["ca"] = string(pem)
 			}
 			if i := slices.IndexFunc(list, func(p object) bool { return p["id"] == args[0] }); i >= 0 {
+				if grants, ok := list[i]["grants"]; ok { // no flag says them
+					one["grants"] = grants
+				}
 				list[i] = one
 			} else {
 				list = append(list, one)

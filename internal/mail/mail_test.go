@@ -48,7 +48,7 @@ func TestSpellingsOfOneMailbox(t *testing.T) {
 // TestTexts: each message has its words in each language, with all values and with none,
 // and what somebody chose is text: no header, no markup, no second line, no long letter.
 func TestTexts(t *testing.T) {
-	kinds := []Kind{KindTest, KindPasswordChanged, KindPasswordReset, KindResetLink, KindResetSent, KindAddressLink, KindAddressAsked, KindAddressChanged, KindInvitation, KindRegister, KindRegistered, KindKeyCreated, KindKeyExpires, KindLoginsEnded, KindFactorAdded, KindFactorRemoved, KindCodesRenewed, KindPasskeyAdded, KindPasskeyRemoved, KindNewBrowser, KindGuessedSignIn, KindProviderLinked, KindProviderUnlinked, KindFactorsLink, KindFactorsReplaced}
+	kinds := []Kind{KindTest, KindPasswordChanged, KindPasswordReset, KindResetLink, KindResetSent, KindAddressLink, KindAddressAsked, KindAddressChanged, KindInvitation, KindRegister, KindRegistered, KindKeyCreated, KindKeyExpires, KindLoginsEnded, KindFactorAdded, KindFactorRemoved, KindCodesRenewed, KindPasskeyAdded, KindPasskeyRemoved, KindFactorRenamed, KindPasskeyRenamed, KindPasskeyCloned, KindNewBrowser, KindGuessedSignIn, KindProviderLinked, KindProviderUnlinked, KindFactorsLink, KindFactorsReplaced}
 	evil := "{Key}<a href=x>\r\nSubject: y\u202e" + strings.Repeat("z", 500)
 	at := time.Date(2026, 11, 28, 19, 0, 0, 0, time.UTC)
 	kinds = append(kinds, KindAccountDeleted)

@@ -44,6 +44,9 @@ const (
 	KindCodesRenewed    Kind = "codes_renewed"
 	KindPasskeyAdded    Kind = "passkey_added"
 	KindPasskeyRemoved  Kind = "passkey_removed"
+	KindFactorRenamed   Kind = "factor_renamed"
+	KindPasskeyRenamed  Kind = "passkey_renamed"
+	KindPasskeyCloned   Kind = "passkey_cloned" // one signed in whose counter did not go up
 	KindNewBrowser      Kind = "new_browser"    // the account was signed in where it has not been of late
 	KindGuessedSignIn   Kind = "guessed_signin" // it was signed in after many wrong passwords or codes
 
