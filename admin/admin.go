@@ -215,7 +215,7 @@ func New(c Config) (*Service, error) {
 		Factors: factors.New(factors.Config{Kernel: k, Factors: c.Stored.Factors, Users: people, Passwords: c.Passwords, Codes: c.Codes, Mail: c.Mail, Vault: c.Vault,
 			Run: part(c.Run, func(tx Tx) factors.Tx { return tx.Factors })}),
 		Passkeys:  passkeys.New(passkeys.Config{Kernel: k, Passkeys: c.Stored.Passkeys, Users: people, Life: c.Passkeys}),
-		Providers: providers.New(providers.Config{Kernel: k, Providers: c.Providers, Run: part(c.Run, func(tx Tx) providers.Tx { return tx.Providers })}),
+		Providers: providers.New(providers.Config{Kernel: k, Providers: c.Providers, Users: people, Run: part(c.Run, func(tx Tx) providers.Tx { return tx.Providers })}),
 		Mails:     mails.New(mails.Config{Kernel: k, Mails: c.Stored.Mails, Queue: c.Mail, Run: part(c.Run, func(tx Tx) mails.Tx { return tx.Mails })}),
 		System: system.New(system.Config{Kernel: k, Roles: c.Roles, Backup: c.Backup, Reload: c.Reload,
 			Run: part(c.Run, func(tx Tx) system.Tx { return tx.System })}),

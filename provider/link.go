@@ -150,28 +150,58 @@ func (s *Service) Unlink(ctx context.Context, realm gatehouse.Realm, who *gateho
 		case !other && l.OpensBy(realm.Settings): // what opens nothing is missed by nobody
 			return errLast
 		}
-		if _, err := s.give(ctx, tx, u, l, nil, nil); err != nil { // what it gave goes with it
-			return err
-		}
-		if err := tx.DeleteProviderLink(ctx, l); err != nil {
-			return err
-		}
-		p, _ := realm.Settings.Provider(l.Provider)
-		return s.told(ctx, tx, u, l, cmp.Or(p.Name(), l.Provider), who, mail.KindProviderUnlinked, audit.KindProviderUnlink)
+		return s.remove(ctx, tx, realm, u, l, who)
 	})
 }
 
-// told has the record and the owner of an account know of a change to a link.
+// Remove removes a link of a user, by who may change the account, which is for the caller to see. It may be the last way in:
+// who has none any more is sent a link to set a password, or linked anew.
+//
+// Errors: provider_link_not_found.
+func (s *Service) Remove(ctx context.Context, realm gatehouse.Realm, by *gatehouse.Principal, userID, id string) error {
+	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		u, err := tx.User(ctx, realm.Name, userID)
+		if err != nil {
+			return err
+		}
+		all, err := tx.ProviderLinks(ctx, realm.Name, userID)
+		if err != nil {
+			return err
+		}
+		for _, l := range all {
+			if l.ID() == id {
+				return s.remove(ctx, tx, realm, u, l, by)
+			}
+		}
+		return errNoLink
+	})
+}
+
+func (s *Service) remove(ctx context.Context, tx Tx, realm gatehouse.Realm, u identity.User, l Link, by *gatehouse.Principal) error {
+	if _, err := s.give(ctx, tx, u, l, nil, nil); err != nil { // what it gave goes with it
+		return err
+	}
+	if err := tx.DeleteProviderLink(ctx, l); err != nil {
+		return err
+	}
+	p, _ := realm.Settings.Provider(l.Provider)
+	return s.told(ctx, tx, u, l, cmp.Or(p.Name(), l.Provider), by, mail.KindProviderUnlinked, audit.KindProviderUnlink)
+}
+
+// told has the record and the owner of an account know of a change to a link, and who made it.
 func (s *Service) told(ctx context.Context, tx Tx, u identity.User, l Link, name string, who *gatehouse.Principal, notice mail.Kind, kind string) error {
-	now := s.c.Now()
+	now, by := s.c.Now(), u.Username
+	if who.ID != u.ID {
+		by = who.Name
+	}
 	_, err := s.c.Mail.Put(ctx, tx, mail.Message{Kind: notice, Realm: u.Realm, To: u.Email,
-		Data: mail.Data{Account: u.Username, By: u.Username, Factor: name, At: now}})
+		Data: mail.Data{Account: u.Username, By: by, Factor: name, At: now}})
 	if err != nil {
 		return err
 	}
 	e := event(ctx, l, u.Username, now, kind)
 	e.Detail["name"] = name
-	e.Actor.Scheme, e.Actor.Credential = who.Scheme, who.CredentialID
+	e.Actor = gatehouse.Actor{Kind: who.Kind, ID: who.ID, Name: by, Credential: who.CredentialID, Scheme: who.Scheme}
 	return tx.AppendEvents(ctx, e)
 }
 

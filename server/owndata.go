@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
 	"github.com/gatehouse-auth/gatehouse/admin/passkeys"
+	"github.com/gatehouse-auth/gatehouse/admin/providers"
 	"github.com/gatehouse-auth/gatehouse/admin/sessions"
 	"github.com/gatehouse-auth/gatehouse/admin/tokens"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
@@ -26,6 +27,7 @@ type ownData struct {
 	Profile    users.User         `json:"profile"`
 	Factors    []factors.Factor   `json:"factors"`
 	Passkeys   []passkeys.Passkey `json:"passkeys"`
+	Links      []providers.Link   `json:"links"` // with accounts elsewhere
 	Keys       []keys.Key         `json:"keys"`
 	Sessions   []sessions.Session `json:"sessions"`
 	Logins     []tokens.Grant     `json:"logins"`
@@ -44,6 +46,9 @@ func (o ownAccount) Export(ctx context.Context, who *gatehouse.Principal) ([]byt
 		return nil, err
 	}
 	if out.Passkeys, err = o.admin.Passkeys.List(ctx, who, who.Realm, self); err != nil {
+		return nil, err
+	}
+	if out.Links, err = o.admin.Providers.Links(ctx, who, who.Realm, self); err != nil {
 		return nil, err
 	}
 	out.Keys, _, err = pagesOf(0, func(after string) (kernel.Page[keys.Key], error) {

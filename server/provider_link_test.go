@@ -82,6 +82,12 @@ func TestProviderLinks(t *testing.T) {
 	if _, page := w.get("/account"); !strings.Contains(page, `<bdi id="username">ann</bdi>`) {
 		t.Errorf("not ann: %s", page)
 	}
+	if links := h.want("ann's", "GET", "/admin/v1/realms/main/users/ann/links", key, "", 200)["items"].([]any); len(links) != 1 || links[0].(map[string]any)["opens"] != true {
+		t.Errorf("an administrator sees %v", links)
+	}
+	if status, file := v.send("/account/data", "/account/data", url.Values{"do": {"export"}}); status != 200 || !strings.Contains(file, `"links":[{"id":`) {
+		t.Errorf("what ann takes along: %d %s", status, file)
+	}
 	o.set(func() { o.claims = map[string]any{"sub": "s-2", "preferred_username": "eve"} })
 	eve := h.visitor(nil) // made by the sign-in there; she has no password
 	if status, page := eve.elsewhere(o, "c5"); status != 303 {

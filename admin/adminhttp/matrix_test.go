@@ -19,7 +19,7 @@ var may = map[string]string{
 	"export-realm": "aour", "plan-realm": "aour", "apply-realm": "ar",
 	"list-users": "aour", "create-user": "aor", "get-user": "aour", "update-user": "aor", "delete-user": "aor",
 	"set-password": "aor", "send-reset-link": "aor", "send-factors-link": "aor", "send-address-link": "aor", "list-invitations": "aour", "invite": "aor", "revoke-invitation": "aor", "list-user-grants": "aour", "list-sessions": "aour", "end-session": "aor", "end-sessions": "aor", "revoke-user": "aor", "panic-user": "aor", "panic-key": "aor", "panic-client": "aor", "panic-realm": "a",
-	"list-factors": "aour", "begin-totp": "", "confirm-totp": "", "rename-factor": "", "remove-factor": "aor", "new-recovery-codes": "", "list-passkeys": "aour", "remove-passkey": "aor", "list-providers": "aour", "set-provider-secret": "ar",
+	"list-factors": "aour", "begin-totp": "", "confirm-totp": "", "rename-factor": "", "remove-factor": "aor", "new-recovery-codes": "", "list-passkeys": "aour", "remove-passkey": "aor", "list-provider-links": "aour", "remove-provider-link": "aor", "list-providers": "aour", "set-provider-secret": "ar",
 	"list-keys": "aour", "create-key": "ar", "import-key": "ar", "get-key": "aour", "update-key": "ar", "rotate-key": "ar", "revoke-key": "aor", "key-usage": "aour",
 	"list-clients": "aour", "create-client": "ar", "get-client": "aour", "update-client": "ar", "rotate-client-secret": "ar", "delete-client": "ar",
 	"list-roles": "aour", "get-role": "aour", "put-role": "ar", "delete-role": "ar",
@@ -87,7 +87,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 					realm = "doomed"
 				}
 				at := strings.NewReplacer("{realm}", realm, "{user}", victim, "{key}", keyID, "{role}", "reader", "{policy}", "doc",
-					"{client}", "some-client", "{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{session}", "ses_none", "{kid}", kid, "{node}", "node_none", "{mail}", "mail_none", "{factor}", "fac_none", "{passkey}", "psk_none", "{provider}", "none", "{request}", "req_01m814rehzpn30eps80gwbc1mh").
+					"{client}", "some-client", "{type}", "Team", "{id}", "blue", "{grant}", "grt_none", "{session}", "ses_none", "{kid}", kid, "{node}", "node_none", "{mail}", "mail_none", "{factor}", "fac_none", "{passkey}", "psk_none", "{provider}", "none", "{link}", "none", "{request}", "req_01m814rehzpn30eps80gwbc1mh").
 					Replace(strings.TrimPrefix(path, "/admin/v1"))
 				if op.ID == "get-proof" {
 					at += "?index=0"

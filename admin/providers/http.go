@@ -27,4 +27,19 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.SetSecret(ctx, actor, in.Realm, in.Provider, in.Body)
 		})
+	const links = "/realms/{realm}/users/{user}/links"
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: links, ID: "list-provider-links", Tag: "factors",
+		Summary: "Accounts at providers that open the account of a user; everybody may list his own"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *adminhttp.UserPath) (*adminhttp.Out[kernel.List[Link]], error) {
+			items, err := s.Links(ctx, actor, in.Realm, in.User)
+			return adminhttp.Answer(kernel.List[Link]{Items: items}, err)
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: links + "/{link}", ID: "remove-provider-link", Tag: "factors", Conflicts: true,
+		Summary: "Remove the link of an account at a provider with somebody's account; what the link gave goes with it"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.UserPath
+			Link string `path:"link" maxLength:"64" doc:"Link id"`
+		}) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.RemoveLink(ctx, actor, in.Realm, in.User, in.Link)
+		})
 }

@@ -1,5 +1,5 @@
 // Package providers holds the use cases about the providers by whose accounts people sign in that are no settings of a
-// realm: their client secrets, and what a provider has to be told. The rest stands in the realm's settings.
+// realm: their client secrets, what a provider has to be told, and whose accounts there open an account here. The rest stands in the realm's settings.
 package providers
 
 import (
@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/provider"
 )
@@ -17,7 +18,14 @@ import (
 type Config struct {
 	Kernel    *kernel.Kernel
 	Providers Life
+	Users     Users
 	Run       gatehouse.Runner[Tx]
+}
+
+// Users knows whose links they are.
+type Users interface {
+	Resolve(ctx context.Context, actor *gatehouse.Principal, realm, idOrName string) string
+	Find(ctx context.Context, realm, idOrName string) (identity.User, error)
 }
 
 // Life knows what is not in the settings; *provider.Service does.
@@ -25,6 +33,8 @@ type Life interface {
 	SealSecret(realm string, p gatehouse.Provider, secret gatehouse.Secret) ([]byte, error)
 	HasSecret(ctx context.Context, realm string, p gatehouse.Provider) (bool, error)
 	Redirect(realm, provider string) string
+	Links(ctx context.Context, realm, userID string) ([]provider.Link, error)
+	Remove(ctx context.Context, realm gatehouse.Realm, by *gatehouse.Principal, userID, id string) error
 }
 
 // Tx is the transaction of the use cases.

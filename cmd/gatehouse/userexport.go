@@ -9,7 +9,7 @@ import (
 func (a *app) userExport() *cobra.Command {
 	return &cobra.Command{
 		Use:   "export USER",
-		Short: "Print all that is kept of a user, as JSON: profile, factors, passkeys, keys, sessions, logins, events; no secrets",
+		Short: "Print all that is kept of a user, as JSON: profile, factors, passkeys, links, keys, sessions, logins, events; no secrets",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var profile object
@@ -24,6 +24,7 @@ func (a *app) userExport() *cobra.Command {
 			}{
 				"factors":      {a.realmPath("users", id, "factors"), nil},
 				"passkeys":     {a.realmPath("users", id, "passkeys"), nil},
+				"links":        {a.realmPath("users", id, "links"), nil},
 				"sessions":     {a.realmPath("users", id, "sessions"), nil},
 				"logins":       {a.realmPath("users", id, "grants"), nil},
 				"keys":         {a.realmPath("keys"), url.Values{"owner": {id}}},
