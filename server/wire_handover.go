@@ -43,7 +43,9 @@ func (h handOvers) Page(realm, to, browser string) string {
 }
 
 // Refused implements gateway.SignIn.
-func (h handOvers) Refused(realm string) string { return h.s.realmIssuer(realm) + pages.HandOverRefused }
+func (h handOvers) Refused(realm string) string {
+	return h.s.realmIssuer(realm) + pages.HandOverRefused
+}
 
 // Arrive implements gateway.SignIn.
 func (h handOvers) Arrive(ctx context.Context, ticket gatehouse.Secret, realm, origin, browser string) (text gatehouse.Secret, to string, ends time.Time, err error) {
