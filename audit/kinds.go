@@ -16,7 +16,12 @@ const (
 	KindTokenRefresh = "token.refresh"
 	KindTokenReuse   = "token.reuse" // a spent refresh token came back
 	KindGrantEnd     = "grant.end"
-	KindCutoffSet    = "cutoff.set"
+
+	KindAuthorizationGrant = "authorization.grant" // a person allowed a client something
+	KindAuthorizationDeny  = "authorization.deny"
+	KindAuthorizationReuse = "authorization.reuse" // a spent authorization code came back
+
+	KindCutoffSet = "cutoff.set"
 
 	KindSessionOpen   = "session.open"
 	KindSessionRotate = "session.rotate" // it has another secret: the person proved more, or again

@@ -16,6 +16,7 @@ const (
 	PrefixAccess  = "ght" // opaque access token
 	PrefixRefresh = "ghr" // refresh token
 	PrefixClient  = "ghc" // secret of a registered client
+	PrefixCode    = "gha" // authorization code
 )
 
 const (
@@ -59,7 +60,7 @@ var (
 // ValidKeyPrefix reports whether an installation may use prefix for its API
 // keys: the right form, and not one of the token prefixes.
 func ValidKeyPrefix(prefix string) bool {
-	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession && prefix != PrefixClient
+	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession && prefix != PrefixClient && prefix != PrefixCode
 }
 
 func validPrefix(s string) bool {

@@ -11,6 +11,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -433,6 +435,8 @@ func TestNewRefusesMissingParts(t *testing.T) {
 			Issuer:       func(string) string { return issuer },
 			NewStatus:    func(time.Time) (int64, int64) { return 0, 0 },
 			SuccessorKey: make([]byte, 32),
+			Find:         func(context.Context, once.Kind, []byte) (once.Record, error) { return once.Record{}, nil },
+			Box:          new(seal.Box),
 		}
 	}
 	if _, err := grant.New(whole()); err != nil {
@@ -441,7 +445,7 @@ func TestNewRefusesMissingParts(t *testing.T) {
 	for part, remove := range map[string]func(*grant.Config){
 		"everything": func(c *grant.Config) { *c = grant.Config{} }, "Run": func(c *grant.Config) { c.Run = nil },
 		"Sign": func(c *grant.Config) { c.Sign = nil }, "Issuer": func(c *grant.Config) { c.Issuer = nil },
-		"NewStatus":    func(c *grant.Config) { c.NewStatus = nil },
+		"NewStatus": func(c *grant.Config) { c.NewStatus = nil }, "Find": func(c *grant.Config) { c.Find = nil }, "Box": func(c *grant.Config) { c.Box = nil },
 		"SuccessorKey": func(c *grant.Config) { c.SuccessorKey = nil }, "a byte of it": func(c *grant.Config) { c.SuccessorKey = make([]byte, 31) },
 	} {
 		c := whole()

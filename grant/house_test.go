@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -69,6 +70,8 @@ type setupTx interface {
 	InsertClient(ctx context.Context, c client.Client) error
 	UpdateClient(ctx context.Context, c client.Client) error
 	DeleteClient(ctx context.Context, realm, id string) error
+	InsertSession(ctx context.Context, s gatehouse.Session) error
+	EndSession(ctx context.Context, realm, user, id string, when time.Time, reason string) (gatehouse.Session, bool, error)
 }
 
 func (h *house) setup(fn func(ctx context.Context, tx setupTx) error) {
@@ -115,7 +118,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 			return list, index
 		},
 		Sign:         func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
-		SuccessorKey: bytes.Repeat([]byte{7}, 32)}
+		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: h.db.Once, Box: must(seal.NewBox(seal.GenerateMasterKey(h.clock)))}
 	h.svc = must(grant.New(h.config))
 	return h
 }
@@ -126,7 +129,7 @@ func (h *house) run(next gatehouse.Runner[grant.Tx]) gatehouse.Runner[grant.Tx] 
 	taken := map[[2]int64]bool{}
 	return func(ctx context.Context, fn func(context.Context, grant.Tx) error) error {
 		return next(ctx, func(ctx context.Context, tx grant.Tx) error {
-			return fn(ctx, grant.Tx{Parties: tx.Parties, Families: houseTx{tx.Families, h, taken}})
+			return fn(ctx, grant.Tx{Parties: tx.Parties, Families: houseTx{tx.Families, h, taken}, Codes: tx.Codes})
 		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
-	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // Open opens a grant for a subject who has just proved who he is, and returns its
@@ -20,6 +19,9 @@ import (
 func (s *Service) Open(ctx context.Context, o Order, p *gatehouse.Principal) (Tokens, error) {
 	if !p.Authenticated() || p.Foreign || p.Realm != o.Realm || p.Kind == gatehouse.KindClient && p.ID != o.Client {
 		return Tokens{}, credential.ErrInvalidCredentials
+	}
+	if p.Kind == gatehouse.KindClient {
+		o.By = p
 	}
 	return s.run(ctx, o, opening{s, p})
 }
@@ -37,18 +39,13 @@ func (k opening) who() string {
 	return k.p.ID
 }
 
-func (k opening) origin(ctx context.Context, tx Tx, i *issue) (err error) {
-	if k.p.Kind == gatehouse.KindClient {
-		if i.client, err = tx.Client(ctx, i.realm.Name, k.p.ID); errors.Is(err, gatehouse.NotFound) {
-			return client.ErrInvalid // removed between the check and this transaction
-		} else if err != nil {
-			return err
-		}
-	}
+func (k opening) begins() bool { return true }
+
+func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 	settings := i.realm.Settings.Defaults()
 	i.kind, i.opener = audit.KindTokenIssue, k.p
 	i.available = []string{gatehouse.ScopeAll}
-	i.audiences = k.s.audiences(i.realm)
+	i.audiences = k.s.Audiences(i.realm)
 	i.grant = gatehouse.Grant{
 		ID:        gatehouse.NewID("grt", i.now),
 		Realm:     i.realm.Name,
@@ -75,8 +72,8 @@ func (k opening) origin(ctx context.Context, tx Tx, i *issue) (err error) {
 	return nil
 }
 
-// audiences are all that a realm's tokens can be for, the default one first.
-func (s *Service) audiences(rl gatehouse.Realm) []string {
+// Audiences are all that a realm's tokens can be for, the default one first.
+func (s *Service) Audiences(rl gatehouse.Realm) []string {
 	list := []string{s.c.Issuer(rl.Name)}
 	if a := rl.Settings.Audience; a != "" && a != list[0] {
 		list = []string{a, list[0]}

@@ -17,6 +17,8 @@ import (
 type Order struct {
 	Realm  string
 	Client string // the client that asks
+	// By is that client as it proved itself, where it is registered.
+	By *gatehouse.Principal
 	// Scopes that are asked for; none takes all that the subject may give.
 	Scopes []string
 	// Resource is whom the tokens are for (RFC 8707): the realm's issuer or one of
@@ -32,6 +34,8 @@ type Order struct {
 type kind interface {
 	// who is the user whose grant it is; "" when only origin finds out, or it is a client's.
 	who() string
+	// begins tells a grant that begins from one that there was.
+	begins() bool
 	// origin finds or makes the grant, with the scopes that it can give and the
 	// audiences that it can name, the default one first (phase 2).
 	origin(ctx context.Context, tx Tx, i *issue) error
@@ -48,9 +52,10 @@ type issue struct {
 	read      *identity.User       // beside the realm; nil when he was not
 	opener    *gatehouse.Principal // who proved himself; nil for a grant that there was
 	grant     gatehouse.Grant
-	cutOff    time.Time     // see Family; zero for a new grant, which is later than all that are set
+	begins    bool          // it is not stored yet
+	cutOff    time.Time     // see Family; zero for one that somebody opens now, which is later than all that are set
 	user      identity.User // zero for a client's own grant
-	client    client.Client // of a client's own grant that begins
+	client    client.Client // that asks, where it is registered
 	available []string      // scopes that the origin can give
 	audiences []string      // that it can name, the default one first
 	audience  string
@@ -68,7 +73,7 @@ type issue struct {
 // run takes one order through the phases.
 func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
 	phases := [...]func(context.Context, Tx, *issue) error{
-		func(ctx context.Context, tx Tx, i *issue) error { return s.openRealm(ctx, tx, i, k.who()) }, // 1
+		func(ctx context.Context, tx Tx, i *issue) error { return s.parties(ctx, tx, i, k.who()) }, // 1
 		k.origin,      // 2
 		s.subject,     // 3
 		chooseScopes,  // 4
@@ -79,9 +84,8 @@ func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
 	}
 	now := s.c.Now()
 	var out issue
-	_, opens := k.(opening)
-	err := s.retryStatus(ctx, opens, func(ctx context.Context, tx Tx) error {
-		out = issue{order: o, now: now}
+	err := s.retryStatus(ctx, k.begins(), func(ctx context.Context, tx Tx) error {
+		out = issue{order: o, now: now, begins: k.begins()}
 		for _, phase := range phases {
 			if err := phase(ctx, tx, &out); err != nil || out.refused {
 				return err
@@ -115,15 +119,28 @@ func (s *Service) retryStatus(ctx context.Context, opens bool, fn func(ctx conte
 	return gatehouse.E(gatehouse.Unavailable, "temporarily_unavailable", "The server cannot do this at the moment.").With(err)
 }
 
-// openRealm is phase 1. It reads the user, too, where it is known who that is.
-func (s *Service) openRealm(ctx context.Context, tx Tx, i *issue, user string) (err error) {
+// parties is phase 1: the realm, and the client that asks, as they are now. It reads the user, too, where it is known who
+// that is.
+func (s *Service) parties(ctx context.Context, tx Tx, i *issue, user string) (err error) {
 	if i.realm, i.read, err = tx.Party(ctx, i.order.Realm, user); err != nil {
 		return err
 	}
 	if i.realm.Disabled {
 		return gatehouse.ErrRealmNotFound
 	}
-	return nil
+	by := i.order.By
+	if by == nil {
+		return nil // FirstPartyClient, which is no registered one
+	}
+	i.client, err = tx.Client(ctx, i.realm.Name, by.ID)
+	if errors.Is(err, gatehouse.NotFound) {
+		return client.ErrInvalid // removed between the check and this transaction
+	}
+	// Another node may have disabled it a moment ago, or ended the secret that it showed.
+	if err == nil && (by.ID != i.order.Client || i.client.Disabled || !i.client.Has(by.IssuedAt, i.now)) {
+		err = client.ErrInvalid
+	}
+	return err
 }
 
 // subject is phase 3. It looks at the user as he is now, and at the cut-offs. A
@@ -137,12 +154,12 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 		return gatehouse.ErrSecondFactor
 	case reason == gatehouse.ErrNoSecondFactor.Code:
 		return gatehouse.ErrNoSecondFactor
-	case reason == ReasonClient:
-		return client.ErrInvalid
-	case i.kind == audit.KindTokenIssue:
+	case i.opener != nil:
 		return credential.ErrInvalidCredentials // gone between the check and this transaction
 	}
-	i.refused = true
+	if i.refused = true; i.begins {
+		return nil
+	}
 	_, err = end(ctx, tx, i.grant.Realm, i.grant.ID, i.now, audit.KindGrantEnd, reason)
 	return err
 }
@@ -151,11 +168,7 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 // login is not opened; no grant ends of it.
 func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason string, err error) {
 	g := i.grant
-	if g.OfClient() {
-		if i.client.Disabled || i.opener == nil || !i.client.Has(i.opener.IssuedAt, i.now) {
-			return ReasonClient, nil
-		}
-	} else {
+	if !g.OfClient() {
 		u, err := i.subjectOf(ctx, tx)
 		switch {
 		case errors.Is(err, gatehouse.NotFound):
@@ -183,7 +196,7 @@ func (s *Service) mayNotGoOn(ctx context.Context, tx Tx, i *issue) (reason strin
 	if i.realm.CutOff(made) {
 		return ReasonRevoked, nil
 	}
-	if i.kind == audit.KindTokenIssue {
+	if i.opener != nil {
 		return "", nil // a cut-off covers what was issued until then, and this is later
 	}
 	// Of the database, not of this node's memory: another node may have set it a moment
@@ -275,7 +288,8 @@ func (s *Service) resource(_ context.Context, _ Tx, i *issue) error {
 // checkBinding is phase 6: a refresh token serves the client it was given to, and
 // no other that came by it (RFC 6749 §6, §10.4).
 func checkBinding(_ context.Context, _ Tx, i *issue) error {
-	if i.order.Client == "" || i.grant.ClientID != i.order.Client {
+	registered := i.order.By != nil
+	if i.order.Client == "" || i.grant.ClientID != i.order.Client || registered == (i.order.Client == FirstPartyClient) {
 		return errInvalidGrant
 	}
 	return nil

@@ -33,7 +33,8 @@ type renewal struct {
 	old  Refresh
 }
 
-func (k *renewal) who() string { return "" }
+func (k *renewal) who() string  { return "" }
+func (k *renewal) begins() bool { return false }
 
 // origin reads the presented token and its grant. One that is gone, over or of
 // another realm is refused.
@@ -62,6 +63,9 @@ func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {
 	}
 	k.old, i.grant, i.cutOff, i.kind = r, g, f.CutOff, audit.KindTokenRefresh
 	i.available, i.audiences = g.Scopes, g.Audience
+	if i.order.By != nil { // never more than the client may have now
+		i.available = both(g.Scopes, i.client.Metadata.ScopesOf(i.realm.Settings))
+	}
 	return nil
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -23,13 +25,28 @@ const (
 	ReasonUserDisabled = "user_disabled"
 	ReasonPassword     = "password_changed"
 	ReasonRevoked      = "revoked"
-	ReasonClient       = "client_ended" // it was disabled, or its secret is over
+	ReasonSession      = "session_ended" // of what ends with it
+	ReasonCodeReuse    = "code_reuse"
 )
 
 // Tx is the service's view of a transaction, in its parts.
 type Tx struct {
 	Parties
 	Families
+	Codes
+}
+
+// Codes reads and uses up authorization codes, and the sessions in which people gave them.
+type Codes interface {
+	Once(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
+	PutOnce(ctx context.Context, r once.Record) error
+	// TakeOnce removes a code that has not ended: only one caller gets it, the others gatehouse.NotFound.
+	TakeOnce(ctx context.Context, kind once.Kind, key []byte, now time.Time) (once.Record, error)
+	// LiveSessions lists the sessions of a user that have not ended by now and were used after a time. Nobody ends what it
+	// returned before the transaction does.
+	LiveSessions(ctx context.Context, realm, user string, now, used time.Time) ([]gatehouse.Session, error)
+	// CutOff is the latest cut-off that is set for one of them, or for the realm.
+	CutOff(ctx context.Context, realm, subject, client, session string) (time.Time, error)
 }
 
 // Parties reads who tokens are for.
@@ -71,7 +88,11 @@ type Config struct {
 	// over restarts; when it changes, answers lost at that moment are not given
 	// again.
 	SuccessorKey []byte
-	Now          func() time.Time // nil is time.Now
+	// Find reads an authorization code without using it: invented ones must not cost a write.
+	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
+	// Box seals what codes stand for.
+	Box *seal.Box
+	Now func() time.Time // nil is time.Now
 }
 
 // Service opens, renews and ends grants.
@@ -79,8 +100,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil {
-		return nil, errors.New("grant: Run, Sign, Issuer and NewStatus are required")
+	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil || c.Find == nil || c.Box == nil {
+		return nil, errors.New("grant: Run, Sign, Issuer, NewStatus, Find and Box are required")
 	}
 	if len(c.SuccessorKey) < 32 {
 		return nil, errors.New("grant: SuccessorKey must have 32 bytes or more")
@@ -102,7 +123,7 @@ type Tokens struct {
 }
 
 var (
-	errInvalidGrant = gatehouse.E(gatehouse.Invalid, "invalid_grant", "The refresh token is not valid: it is unknown, expired, already used, or its grant has ended. Log in again.")
+	errInvalidGrant = gatehouse.E(gatehouse.Invalid, "invalid_grant", "The code or refresh token is not valid: it is unknown, another client's, expired, already used, or what it stands for has ended. Have the person sign in again.")
 	errInvalidScope = gatehouse.E(gatehouse.Invalid, "invalid_scope", "A requested scope is unknown, malformed or beyond what was granted.")
 	// RFC 8707 §2.
 	errInvalidTarget = gatehouse.E(gatehouse.Invalid, "invalid_target", "No token can be had here for the resource that was asked for. The realm's audiences list those that can.")

@@ -66,7 +66,7 @@ func errorName(p web.Problem) string {
 	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 		"invalid_target", "temporarily_unavailable", "invalid_dpop_proof", "use_dpop_nonce":
 		return p.Code
-	case "second_factor_required", "second_factor_missing", "second_factor_invalid":
+	case "second_factor_required", "second_factor_missing", "second_factor_invalid", "code_verifier_wrong", "redirect_uri_mismatch":
 		return "invalid_grant"
 	}
 	switch p.Status {

@@ -62,7 +62,7 @@ func query(to, with string) string {
 // factor asks for the code of a sign-in that waits in this browser. Where none does, there is
 // nothing to ask for.
 func (v *visit) factor() error {
-	to, with := ownReturn(one(v.r, "return")), one(v.r, "with")
+	to, with := returnOf(v.r), one(v.r, "with")
 	if with != withRecovery {
 		with = ""
 	}

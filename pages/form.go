@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/markup"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
 
@@ -44,14 +45,24 @@ func (v *visit) readForm() error {
 	if err != nil {
 		return errForm // the text of err would quote what was typed
 	}
-	v.form = make(form, len(values))
+	if v.elsewhere { // it is not of our making, and whoever takes it judges it
+		v.posted = values
+		return nil
+	}
+	v.form, err = formOf(values)
+	return err
+}
+
+// formOf is a form in which each field is there once.
+func formOf(values url.Values) (form, error) {
+	out := make(form, len(values))
 	for name, all := range values {
 		if len(all) != 1 || !utf8.ValidString(all[0]) {
-			return errForm
+			return nil, errForm
 		}
-		v.form[name] = all[0]
+		out[name] = all[0]
 	}
-	return nil
+	return out, nil
 }
 
 // sentFrom checks that the form was shown by page, to this browser, in this session, and
@@ -72,8 +83,15 @@ func (v *visit) sentFrom(page string, fields ...string) error {
 
 // one is a value of the query, or "" when it is there more than once or is long.
 func one(r *http.Request, name string) string {
+	return oneOf(r, name, 2048)
+}
+
+// returnOf is where somebody wants to go after a page: as long as an address of ours can be.
+func returnOf(r *http.Request) string { return ownReturn(oneOf(r, "return", markup.MaxPath)) }
+
+func oneOf(r *http.Request, name string, most int) string {
 	all := r.URL.Query()[name]
-	if len(all) != 1 || len(all[0]) > 2048 || strings.ContainsRune(all[0], 0) {
+	if len(all) != 1 || len(all[0]) > most || strings.ContainsRune(all[0], 0) {
 		return ""
 	}
 	return all[0]

@@ -31,6 +31,8 @@ func gallery() []exhibit {
 		{"email", emailStates()},
 		{"verify", verifyStates()},
 		{"terms", termsStates()},
+		{"consent", consentStates()},
+		{"formpost", postStates()},
 		{"signout", signOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},

@@ -6,6 +6,7 @@ import "net/http"
 // [frame.run] says so, loads the style sheet and the icon of this server, and sends its forms there.
 func pageHeaders(h http.Header) {
 	h["Content-Security-Policy"] = []string{"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
+	h["X-Frame-Options"] = []string{"DENY"} // for browsers that know no frame-ancestors (RFC 9700 §4.16)
 	h["Cross-Origin-Opener-Policy"] = []string{"same-origin"}
 	h["Permissions-Policy"] = []string{"camera=(), geolocation=(), microphone=()"}
 	// With no-referrer, browsers send "Origin: null" with a form, by which one without

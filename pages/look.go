@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
-	_ "embed" // look/tokens.css, look/pages.css, look/mark.svg, look/passkey.js
+	_ "embed" // look/tokens.css, look/pages.css, look/mark.svg, look/passkey.js, look/answer.js
 	"encoding/hex"
 	"net/http"
 	"strconv"
@@ -26,11 +26,15 @@ var mark []byte // read-only
 //go:embed look/passkey.js
 var passkeyScript []byte // read-only
 
+//go:embed look/answer.js
+var answerScript []byte // read-only
+
 // look is what pages load: files whose names hold the hash of what is in them, so that
 // browsers may keep them for ever.
 type look struct {
 	css, icon string // their paths
 	passkey   string
+	answer    string // the script that posts an answer to a client
 	files     map[string]http.Handler
 }
 
@@ -58,6 +62,9 @@ func newLook() (*look, error) {
 		return nil, err
 	}
 	if l.icon, err = add("mark", ".svg", "image/svg+xml", mark); err != nil {
+		return nil, err
+	}
+	if l.answer, err = add("answer", ".js", "text/javascript; charset=utf-8", answerScript); err != nil {
 		return nil, err
 	}
 	l.passkey, err = add("passkey", ".js", "text/javascript; charset=utf-8", passkeyScript)

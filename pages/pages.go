@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -121,6 +122,8 @@ type Config struct {
 	First First
 	// Providers signs people in by accounts elsewhere.
 	Providers Providers
+	// Authorizations answers what clients ask for.
+	Authorizations Authorizations
 	// Mail reports whether mail is sent: without it nobody can be sent a link.
 	Mail func() bool
 	// Session finds out whose session the browser of r brings: text and device are the
@@ -153,8 +156,8 @@ func New(c Config) (*Handler, error) {
 	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil || c.Issuer == nil {
 		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, replacements, addresses, invitations, mail, realms, limits, proxies, clock and issuers are required")
 	}
-	if c.Providers == nil || c.First == nil {
-		return nil, errors.New("pages: providers and the first administrator are required")
+	if c.Providers == nil || c.First == nil || c.Authorizations == nil {
+		return nil, errors.New("pages: providers, the first administrator and authorizations are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -233,6 +236,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		h.registerPasskeys(mux)
 	}
 	h.registerProviders(mux)
+	h.registerAuthorize(mux)
 	h.registerLook(mux)
 }
 
@@ -281,8 +285,9 @@ type visit struct {
 	site     site // of the realm's pages
 	secure   bool // over TLS: cookies can be bound to the host
 	language *language
-	theme    string // "light", "dark", or "" for what the system says
-	form     form   // of a POST
+	theme    string     // "light", "dark", or "" for what the system says
+	form     form       // of a POST
+	posted   url.Values // what another site may send, as it came
 	// elsewhere: another site may send it
 	elsewhere bool
 	// who is signed in here; nil for nobody

@@ -43,7 +43,7 @@ func (h *Handler) registerPasskeys(mux *http.ServeMux) {
 	}
 }
 
-// script is the path of the one script that there is.
+// script is the path of the script for passkeys.
 func (v *visit) script() string { return v.site.base + v.h.look.passkey }
 
 // askPasskey is the question that the script of the page has the browser ask.

@@ -56,7 +56,7 @@ func (v *visit) providers(to string) (out []choice) {
 // toProvider sends a browser to a provider. It is a link and no form: nothing is changed here, and the
 // content policy of the page need not name where it leads.
 func (v *visit) toProvider() error {
-	to := ownReturn(one(v.r, "return"))
+	to := returnOf(v.r)
 	if byOthers(v.r) {
 		page := v.to(SignIn)
 		if to != "" {
@@ -98,12 +98,11 @@ func (v *visit) away(address string) {
 // (SameSite=Lax), so nothing is decided here: the browser is sent on to the same address by GET, with which they do. Whoever
 // can have it posted could have it come that way as well.
 func (v *visit) postedByProvider() error {
-	answer := url.Values{}
-	for name, value := range v.form {
-		answer.Set(name, value)
+	if _, err := formOf(v.posted); err != nil {
+		return err
 	}
 	id := v.r.PathValue("provider")
-	held, err := v.h.c.Providers.Hold(v.realm, id, answer)
+	held, err := v.h.c.Providers.Hold(v.realm, id, v.posted)
 	if err != nil {
 		return v.notSignedIn("", err)
 	}

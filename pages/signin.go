@@ -43,7 +43,7 @@ type signInView struct {
 // signIn shows the door. Whoever is signed in already goes on, unless he is to prove again who
 // he is ("again").
 func (v *visit) signIn() error {
-	to := ownReturn(one(v.r, "return"))
+	to := returnOf(v.r)
 	switch {
 	case v.who != nil && one(v.r, "again") != "":
 		return v.ask(http.StatusOK, signInView{Return: to, Identifier: v.who.Name, Asked: true})

@@ -20,9 +20,9 @@ const (
 	// answerWithin is how long somebody has for the pages of a provider.
 	answerWithin = 10 * time.Minute
 	// maxState bounds state, in characters; what is sealed in it is bounded by maxReturn.
-	maxState = 4096
+	maxState = 8 << 10
 	// MaxReturn bounds the path to go to afterwards, in bytes.
-	MaxReturn = 1024
+	MaxReturn = 4<<10 + 256
 )
 
 // flight is a sign-in that has begun. It travels in state.

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/testpasskey"
 	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
@@ -266,6 +267,7 @@ func (h *house) clients(t *testing.T, key string) {
 	one := all + "/" + id
 	h.want("change", "PATCH", one, key, `{"client_name":"R"}`, 200)
 	h.want("another secret", "POST", one+"/rotate", key, `{"overlap":"0"}`, 201)
+	h.codes(t, key)
 	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 	if err != nil || r.StatusCode != 401 {
 		t.Errorf("the secret before: %v %v", r, err)
@@ -274,6 +276,33 @@ func (h *house) clients(t *testing.T, key string) {
 	}
 	h.want("panic", "POST", one+"/panic", key, `{}`, 200)
 	h.want("removed", "DELETE", one, key, "", 204)
+}
+
+// codes has somebody refuse a program, and allow it something; it redeems the code twice.
+func (h *house) codes(t *testing.T, key string) {
+	made := h.want("a program", "POST", "/admin/v1/realms/main/clients", key, `{"client_name":"App","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["https://app.example"],"first_party":true}`, 201)
+	h.want("user", "POST", "/admin/v1/realms/main/users", key, fmt.Sprintf(`{"username":"cody","password":%q}`, housePassword), 201)
+	user := h.want("user", "GET", "/admin/v1/realms/main/users/cody", key, "", 200)
+	p := &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: fmt.Sprint(user["id"]), AMR: []string{"pwd"}, ACR: "aal1", IssuedAt: time.Now()}
+	_, opened, err := h.s.sessions.Open(t.Context(), p, session.Browser{})
+	c := grant.Code{Realm: p.Realm, Client: fmt.Sprint(made["client_id"]), RedirectURI: "https://app.example", User: p.ID, Session: opened.ID, SessionEnds: opened.ExpiresAt}
+	if err == nil {
+		err = h.s.grants.Deny(t.Context(), c)
+	}
+	var code gatehouse.Secret
+	if err == nil {
+		code, err = h.s.grants.Authorize(t.Context(), c)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []int{200, 400} {
+		r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"authorization_code"}, "client_id": {c.Client}, "code": {code.Reveal()}})
+		if err != nil || r.StatusCode != status {
+			t.Fatalf("%v %v", r, err)
+		}
+		_ = r.Body.Close()
+	}
 }
 
 // factors has somebody add an authenticator app, use it, guess, and lose it.

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
@@ -23,6 +24,10 @@ func (s *Server) pagesHandler(realm func(ctx context.Context, name string) (gate
 		AllowRegistration: s.allow("registrations", func(l config.Limits) limit.Rate { return l.Registrations }),
 		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Issuer: s.realmIssuer, Problems: s.problems}
 	c.Providers, c.First = s.providers, firstAdministrator{s}
+	var err error
+	if c.Authorizations, err = authorize.New(authorize.Config{Clients: s.db, Codes: s.grants, Issuer: s.realmIssuer}); err != nil {
+		return nil, err
+	}
 	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {
 		c.Passkeys, c.OwnKeys = s.passkeys, s.passkeys
 	}

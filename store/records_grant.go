@@ -102,6 +102,19 @@ func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.T
 	return ended, nil
 }
 
+// endGrantsOfSessions ends the open grants of a user that end with sessions, which condition names by $5, and sets their
+// status bits.
+func (t *Tx) endGrantsOfSessions(ctx context.Context, realm, user string, when time.Time, condition, session string) error {
+	ended, err := many(ctx, t.c, scanGrant, `UPDATE grants SET ended_at=$3, end_reason=$4
+		WHERE realm=$1 AND subject=$2 AND ended_at IS NULL AND `+condition+` RETURNING `+grantColumns, realm, user, when, grant.ReasonSession, session)
+	for _, g := range ended {
+		if err == nil {
+			err = t.ended(ctx, g)
+		}
+	}
+	return err
+}
+
 // EndGrants ends every open grant of a realm, sets their status bits, and returns
 // how many there were. It is for a store that is not in use yet: who subscribed
 // loads everything anew.
@@ -168,11 +181,16 @@ func (q Queries) Family(ctx context.Context, hash []byte) (f grant.Family, err e
 	if f.Grant, err = q.Grant(ctx, f.Refresh.Realm, f.Refresh.GrantID); err != nil {
 		return f, err
 	}
-	f.CutOff, err = one(ctx, q.c, func(r row) (v time.Time, err error) { err = r.Scan(at(&v)); return v, err },
-		`SELECT MAX(before_at) FROM cutoffs WHERE realm=$1 AND (kind=$2 AND id=$3 OR kind=$4 AND id=$5 OR kind=$6 AND id=$7 OR kind=$8 AND id='')`,
-		f.Grant.Realm, string(revocation.CutoffSubject), f.Grant.Subject, string(revocation.CutoffClient), f.Grant.ClientID,
-		string(revocation.CutoffSession), f.Grant.SessionID, string(revocation.CutoffRealm))
+	f.CutOff, err = q.CutOff(ctx, f.Grant.Realm, f.Grant.Subject, f.Grant.ClientID, f.Grant.SessionID)
 	return f, err
+}
+
+// CutOff returns the latest cut-off that is set for a subject, client or session of a realm, or for the realm; zero for none.
+func (q Queries) CutOff(ctx context.Context, realm, subject, client, session string) (time.Time, error) {
+	return one(ctx, q.c, func(r row) (v time.Time, err error) { err = r.Scan(at(&v)); return v, err },
+		`SELECT MAX(before_at) FROM cutoffs WHERE realm=$1 AND (kind=$2 AND id=$3 OR kind=$4 AND id=$5 OR kind=$6 AND id=$7 OR kind=$8 AND id='')`,
+		realm, string(revocation.CutoffSubject), subject, string(revocation.CutoffClient), client,
+		string(revocation.CutoffSession), session, string(revocation.CutoffRealm))
 }
 
 // InsertIssued adds what is there of a grant, its refresh token and an opaque

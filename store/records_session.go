@@ -96,6 +96,9 @@ func (t *Tx) EndSession(ctx context.Context, realm, user, id string, when time.T
 	if err := t.changed(nil, gatehouse.TopicSession, realm, stored[0].SecretID, nil); err != nil {
 		return s, false, err
 	}
+	if err := t.endGrantsOfSessions(ctx, realm, user, when, `session_id=$5`, id); err != nil {
+		return s, false, err
+	}
 	return stored[0], true, t.forgetHosts(ctx, realm, `session_id=$2`, id)
 }
 
@@ -111,6 +114,11 @@ func (t *Tx) EndSessions(ctx context.Context, realm, user, except string, when t
 	}
 	if err != nil || len(ended) == 0 {
 		return ended, err
+	}
+	if user != "" { // what a realm has ends by its cut-off
+		if err := t.endGrantsOfSessions(ctx, realm, user, when, `session_id<>'' AND session_id<>$5`, except); err != nil {
+			return nil, err
+		}
 	}
 	return ended, t.forgetHosts(ctx, realm, `session_id IN (SELECT id FROM sessions WHERE realm=$1 AND ended_at IS NOT NULL AND ($2='' OR user_id=$2))`, user)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +30,8 @@ const maxSecretLife = 36_500 * aDay
 
 // errNoSecret refuses another secret for a client that has keys of its own.
 var errNoSecret = gatehouse.E(gatehouse.Conflict, "client_has_keys", "This client proves itself by keys of its own (private_key_jwt) and has no secret; change its keys instead.")
+
+var errPublic = gatehouse.E(gatehouse.Unprocessable, "client_public", "A public client has no secret; give it another token_endpoint_auth_method first.")
 
 var errUnknown = gatehouse.E(gatehouse.NotFound, "client_not_found", "There is no such client in this realm.")
 
@@ -74,21 +78,19 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	f := kernel.Faults{}
 	check(f, in.Metadata)
 	s.checkEnd(f, in.SecretExpiresAt)
-	if in.HasKeys() && !in.SecretExpiresAt.IsZero() {
-		f.Add("secret_expires_at", "has no use for a client that has keys and no secret")
-	}
+	noEnd(f, in.Metadata, !in.SecretExpiresAt.IsZero())
 	if err := f.Err(); err != nil {
 		return CreatedClient{}, err
 	}
 	if err := s.mayReachInside(ctx, actor, realm, in.AllowPrivateAddress); err != nil {
 		return CreatedClient{}, err
 	}
-	if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", in.Scopes()); err != nil {
+	if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", given(in.Scopes())); err != nil {
 		return CreatedClient{}, err
 	}
-	c := client.Client{Realm: realm, ID: gatehouse.NewID("cli", now), Metadata: in.Tidy(), Secret: client.Secret{SetAt: now}, CreatedAt: now, UpdatedAt: now, Version: 1}
+	c := client.Client{Realm: realm, ID: gatehouse.NewID("cli", now), Metadata: in.Tidy(), Secret: client.NoSecret(now), CreatedAt: now, UpdatedAt: now, Version: 1}
 	var text gatehouse.Secret
-	if !in.HasKeys() {
+	if hasSecret(in.Metadata) {
 		text, c.Secret = client.NewSecret(now)
 		c.Secret.ExpiresAt = in.SecretExpiresAt
 	}
@@ -104,11 +106,25 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	return CreatedClient{Client: view(c), Secret: text}, err
 }
 
+// given are the scopes that somebody gives by a registration: those of OpenID Connect are about whoever allows them.
+func given(scopes []string) []string { return slices.DeleteFunc(scopes, client.OpenIDScope) }
+
+// hasSecret reports whether a client proves itself by a secret that is made here.
+func hasSecret(m client.Metadata) bool { return !m.HasKeys() && !m.Public() }
+
+// noEnd refuses an end for the secret of a client that has none.
+func noEnd(f kernel.Faults, m client.Metadata, given bool) {
+	if given && !hasSecret(m) {
+		f.Add("secret_expires_at", "has no use for a client that has no secret")
+	}
+}
+
 // event says what a client may, so that whoever reads the record needs nothing else.
 func (s *Service) event(ctx context.Context, actor *gatehouse.Principal, c client.Client, kind string) gatehouse.Event {
 	e := s.k.Event(ctx, actor, c.Realm, kind, "client", c.ID)
 	e.Detail = kernel.Changes(e.Detail)
 	e.Detail["name"], e.Detail["grant_types"], e.Detail["scopes"] = c.Metadata.Name, strings.Join(c.Metadata.GrantTypes, " "), strings.Join(c.Metadata.Scopes(), " ")
+	e.Detail["redirect_uris"], e.Detail["first_party"] = strings.Join(c.Metadata.RedirectURIs, " "), strconv.FormatBool(c.Metadata.FirstParty)
 	return e
 }
 
@@ -153,7 +169,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 		return Client{}, err
 	}
 	if in.Scope != nil {
-		if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", strings.Fields(*in.Scope)); err != nil {
+		if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", given(strings.Fields(*in.Scope))); err != nil {
 			return Client{}, err
 		}
 	}
@@ -166,8 +182,9 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 		f := kernel.Faults{}
 		check(f, c.Metadata)
 		if in.SecretExpiresAt != nil {
-			s.checkEnd(f, c.Secret.ExpiresAt)
+			s.checkEnd(f, *in.SecretExpiresAt)
 		}
+		noEnd(f, c.Metadata, in.SecretExpiresAt != nil)
 		c.Metadata = c.Metadata.Tidy()
 		return settle(c, before, now) || c.Disabled || lost(before, c.Metadata), f.Err()
 	})
@@ -177,8 +194,8 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 // taken away: what was issued by it ends.
 func settle(c *client.Client, before client.Metadata, now time.Time) bool {
 	switch keys := c.Metadata.HasKeys(); {
-	case keys && !before.HasKeys():
-		c.Secret, c.Former = client.Secret{SetAt: now}, client.Secret{} // what is not asked for any more must not come back
+	case keys && !before.HasKeys(), c.Metadata.Public() != before.Public():
+		c.Secret, c.Former = client.NoSecret(now), client.Secret{} // what is not asked for any more must not come back
 		return true
 	case keys && !bytes.Equal(c.Metadata.JWKS, before.JWKS), c.Metadata.JWKSURI != before.JWKSURI, keys != before.HasKeys():
 		c.Secret.SetAt = now
@@ -201,6 +218,11 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.AuthMethod, in.AuthMethod)
 	set(&m.GrantTypes, in.GrantTypes)
 	set(&m.Scope, in.Scope)
+	set(&m.RedirectURIs, in.RedirectURIs)
+	set(&m.FirstParty, in.FirstParty)
+	if in.RequirePKCE != nil {
+		m.RequirePKCE = in.RequirePKCE
+	}
 	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
 		m.JWKS, m.JWKSURI, m.SigningAlg, m.AllowPrivateAddress = nil, "", "", false
 	}
@@ -261,8 +283,11 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 	}
 	var text gatehouse.Secret
 	out, err := s.change(ctx, actor, realm, id, nil, audit.KindClientRotate, func(c *client.Client, now time.Time) (bool, error) {
-		if c.Metadata.HasKeys() {
+		switch {
+		case c.Metadata.HasKeys():
 			return false, errNoSecret
+		case c.Metadata.Public():
+			return false, errPublic
 		}
 		former := c.Secret
 		if end := now.Add(overlap); former.ExpiresAt.IsZero() || end.Before(former.ExpiresAt) {

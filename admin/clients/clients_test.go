@@ -29,7 +29,7 @@ func TestClients(t *testing.T) {
 	const all = "/realms/shop/clients"
 	for what, bad := range map[string]map[string]any{
 		"client_name":                registration("client_name", ""),
-		"token_endpoint_auth_method": registration("token_endpoint_auth_method", "none"),
+		"token_endpoint_auth_method": registration("token_endpoint_auth_method", "client_secret_jwt"),
 		"grant_types":                registration("grant_types", []string{"password"}),
 		"scope":                      registration("scope", "read read"),
 		"secret_expires_at":          registration("secret_expires_at", "2001-01-01T00:00:00Z"),

@@ -33,7 +33,7 @@ type NewClient struct {
 // CreatedClient is a client with a secret that was made for it, unless it has keys.
 type CreatedClient struct {
 	Client
-	Secret gatehouse.Secret `json:"client_secret,omitempty" doc:"Shown this once; absent for a client that has keys"`
+	Secret gatehouse.Secret `json:"client_secret,omitempty" doc:"Shown this once; absent for a client that has keys, or is public"`
 }
 
 // ClientPatch is a merge patch of a client; lists are replaced.
@@ -42,6 +42,9 @@ type ClientPatch struct {
 	AuthMethod          *string          `json:"token_endpoint_auth_method,omitempty"`
 	GrantTypes          *[]string        `json:"grant_types,omitempty"`
 	Scope               *string          `json:"scope,omitempty" doc:"Separated by spaces"`
+	RedirectURIs        *[]string        `json:"redirect_uris,omitempty"`
+	RequirePKCE         *bool            `json:"require_pkce,omitempty"`
+	FirstParty          *bool            `json:"first_party,omitempty"`
 	SecretExpiresAt     *time.Time       `json:"secret_expires_at,omitempty"`
 	JWKS                *json.RawMessage `json:"jwks,omitempty" doc:"Its public keys; what it has by keys that are not among them ends at once. null takes them away"`
 	JWKSURI             *string          `json:"jwks_uri,omitempty"`

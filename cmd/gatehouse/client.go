@@ -31,18 +31,26 @@ func (a *app) clientCommand() *cobra.Command {
 type clientMetadata struct {
 	method, keys, keysURI, alg string
 	private, bound, nonce      bool
+	public                     bool
 	grants                     []string
 	scopes                     []string
+	redirects                  []string
+	requirePKCE                bool
+	firstParty                 bool
 }
 
 func (m *clientMetadata) add(c *cobra.Command) {
-	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic, client_secret_post, or private_key_jwt")
+	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic, client_secret_post, private_key_jwt, or none")
+	c.Flags().BoolVar(&m.public, "public", false, "the same as --auth-method none: whoever has the program has all that is in it, so it gets no secret")
 	c.Flags().StringVar(&m.keys, "jwks", "", "file with its public keys, for private_key_jwt (- is standard input)")
 	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri lead to loopback and private addresses")
-	c.Flags().StringSliceVar(&m.grants, "grant-type", []string{"client_credentials"}, "by what it may ask for tokens; may be repeated")
-	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope of the realm's catalogue that it may have; may be repeated")
+	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, refresh_token; may be repeated (default client_credentials; with --redirect-uri, the other two)")
+	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue or of OpenID Connect; may be repeated")
+	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
+	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
+	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
 }
@@ -72,13 +80,31 @@ func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) er
 	if c.Flags().Changed("signing-alg") {
 		body["token_endpoint_auth_signing_alg"] = m.alg
 	}
-	if all || c.Flags().Changed("auth-method") {
+	return m.putFlow(c, body, all)
+}
+
+// putFlow adds what the client may ask for, and where browsers may be sent back to.
+func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error {
+	given := c.Flags().Changed
+	if m.public && given("auth-method") && m.method != "none" {
+		return usagef("--public says what --auth-method contradicts")
+	}
+	if m.public {
+		m.method = "none"
+	}
+	if all && !given("grant-type") {
+		m.grants = []string{"client_credentials"}
+		if len(m.redirects) > 0 {
+			m.grants = []string{"authorization_code", "refresh_token"}
+		}
+	}
+	if all || given("auth-method") || m.public {
 		body["token_endpoint_auth_method"] = m.method
 	}
-	if all || c.Flags().Changed("grant-type") {
+	if all || given("grant-type") {
 		body["grant_types"] = append([]string{}, m.grants...)
 	}
-	if all || c.Flags().Changed("scope") {
+	if all || given("scope") {
 		body["scope"] = strings.Join(m.scopes, " ")
 	}
 	if c.Flags().Changed("dpop-bound") {
@@ -86,6 +112,15 @@ func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) er
 	}
 	if c.Flags().Changed("dpop-nonce") {
 		body["require_dpop_nonce"] = m.nonce
+	}
+	if given("redirect-uri") {
+		body["redirect_uris"] = append([]string{}, m.redirects...)
+	}
+	if given("require-pkce") {
+		body["require_pkce"] = m.requirePKCE
+	}
+	if given("first-party") {
+		body["first_party"] = m.firstParty
 	}
 	return nil
 }
@@ -109,7 +144,9 @@ func (a *app) clientCreate() *cobra.Command {
 		Use:   "create NAME",
 		Short: "Register a client; its secret, where it has one, is shown once",
 		Example: `  gatehouse client create "nightly export" --scope documents:read
-  gatehouse client create "nightly export" --scope documents:read --auth-method private_key_jwt --jwks public.json`,
+  gatehouse client create "nightly export" --scope documents:read --auth-method private_key_jwt --jwks public.json
+  gatehouse client create app --redirect-uri https://app.example/back --scope documents:read
+  gatehouse client create desk --public --redirect-uri http://127.0.0.1/back --scope documents:read`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := object{"client_name": args[0]}
@@ -146,7 +183,7 @@ func (a *app) clientUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --dpop-bound or --dpop-nonce")
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --require-pkce, --first-party, --dpop-bound or --dpop-nonce")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

@@ -235,11 +235,14 @@ func (f filler) write(v reflect.Value, address bool) error {
 	return nil
 }
 
+// MaxPath bounds a path of this server: what one leads back to may stand in another, with everything in it escaped.
+const MaxPath = 14 << 10
+
 // OwnPath reports whether a browser that is sent to s stays on this server: a path from
-// the root, in at most 2048 visible characters of ASCII. Browsers take "//host" and "/\host" for
+// the root, in at most [MaxPath] visible characters of ASCII. Browsers take "//host" and "/\host" for
 // another server's, drop tabs and line breaks, and read "\" as "/".
 func OwnPath(s string) bool {
-	if len(s) == 0 || len(s) > 2048 || s[0] != '/' || strings.HasPrefix(s, "//") {
+	if len(s) == 0 || len(s) > MaxPath || s[0] != '/' || strings.HasPrefix(s, "//") {
 		return false
 	}
 	for i := range len(s) {

@@ -80,6 +80,12 @@ const KindRegistered Kind = "registered"
 // that key's thumbprint and the proof's id.
 const KindProof Kind = "proof"
 
+// KindCode is for authorization codes (package grant): the key is the hash of the code, the value what it stands for, sealed.
+const KindCode Kind = "code"
+
+// KindSpentCode is for those that were redeemed: the value is the grant that came of it, sealed, which a second use ends.
+const KindSpentCode Kind = "spent code"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 

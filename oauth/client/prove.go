@@ -25,10 +25,10 @@ var errUsed = gatehouse.E(gatehouse.Unauthenticated, "assertion_used", "The asse
 
 // Proof is what one request shows of the client that sent it.
 type Proof struct {
-	Method    string // AuthBasic, AuthPost or AuthPrivateKey
+	Method    string // AuthBasic, AuthPost, AuthPrivateKey or AuthNone
 	ID        string
 	Secret    gatehouse.Secret // with the first two
-	Assertion gatehouse.Secret // with the last
+	Assertion gatehouse.Secret // with AuthPrivateKey
 }
 
 // Reader finds clients and their realms. An unknown one is [gatehouse.NotFound].
@@ -56,6 +56,7 @@ const (
 	reasonUnknown  = "client_unknown"
 	reasonSecret   = "secret_wrong" // or its time was over
 	reasonDisabled = "client_disabled"
+	reasonNothing  = "proof_missing" // it said who it is, and must prove it
 )
 
 // NewSecret makes the secret of a client; the text is shown once.
@@ -67,6 +68,9 @@ func NewSecret(now time.Time) (gatehouse.Secret, Secret) {
 // Authenticate returns the client that p proves, as a principal that speaks for the client itself, and its
 // registration. Errors: ErrInvalid, errMethod, and of kind Unavailable where nobody knows.
 func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) (Client, *gatehouse.Principal, error) {
+	if p.Method == AuthNone {
+		return a.public(ctx, realm, p.ID)
+	}
 	if p.Method != AuthPrivateKey {
 		parsed, err := credential.ParseKey(p.Secret.Reveal())
 		if err != nil || parsed.Prefix != credential.PrefixClient { // a typing error or a fake dies without a look-up
@@ -106,8 +110,7 @@ func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) 
 			return a.refuseAssertion(ctx, realm, c, err)
 		}
 	}
-	return c, &gatehouse.Principal{Realm: c.Realm, Kind: gatehouse.KindClient, ID: c.ID, Name: c.Metadata.Name, ClientID: c.ID,
-		CredentialID: c.ID, IssuedAt: since, AuthTime: now}, nil
+	return c, c.principal(since, now), nil
 }
 
 // refuseAssertion is refuse for an assertion with which something is wrong; where nobody knows, nothing is recorded.
@@ -155,9 +158,9 @@ func (c Client) proves(hash []byte, now time.Time) (found Secret, ok bool) {
 }
 
 // Has reports whether a secret, or keys, that were set then count at now: what a client proved a moment ago may
-// have been ended since by another node.
+// have been ended since by another node. One that is public is so since then.
 func (c Client) Has(setAt, now time.Time) bool {
-	if c.Metadata.HasKeys() {
+	if c.Metadata.HasKeys() || c.Metadata.Public() {
 		return c.Secret.SetAt.UnixMicro() == setAt.UnixMicro()
 	}
 	for _, s := range []Secret{c.Secret, c.Former} {

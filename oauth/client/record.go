@@ -25,16 +25,17 @@ type Client struct {
 // Secret is what is kept of the text by which a client proves itself.
 type Secret struct {
 	Hash      []byte    // credential.HashKey of the text; empty for a client that has none
-	SetAt     time.Time // or, of a client without one, when its keys were set
+	SetAt     time.Time // or, of a client without one, when its keys were set, or since when it is public
 	ExpiresAt time.Time // zero: does not expire by itself
 }
 
 // Metadata is what a registration says of a client, under the names of RFC 7591 §2.
 type Metadata struct {
 	Name       string   `json:"client_name" doc:"What people know it by"`
-	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post,private_key_jwt" doc:"How it proves who it is at the token endpoint"`
-	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials"`
-	Scope      string   `json:"scope,omitempty" doc:"Scopes of the realm's catalogue that it may have, separated by spaces"`
+	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
+	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials, authorization_code, refresh_token"`
+	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
+	Flow
 	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
 	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt"`
 	JWKSURI    string          `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where its public keys are, in place of jwks"`
@@ -51,26 +52,48 @@ const (
 	AuthPost  = "client_secret_post"  // client_id and client_secret in the form
 	// AuthPrivateKey is an assertion that the client signs (RFC 7523 §2.2).
 	AuthPrivateKey = "private_key_jwt"
+	AuthNone       = "none" // it is public: whoever has the program has all that is in it
 )
 
-// GrantClientCredentials is the grant by which a client gets tokens for itself (RFC 6749 §4.4).
-const GrantClientCredentials = "client_credentials"
+// By what a client may ask for tokens (RFC 7591 §2).
+const (
+	GrantClientCredentials = "client_credentials" // for itself (RFC 6749 §4.4)
+	GrantAuthorizationCode = "authorization_code" // for a person who allowed it in a browser (RFC 6749 §4.1)
+	GrantRefreshToken      = "refresh_token"      // anew, by what it was given for a person (RFC 6749 §6)
+)
 
 // authMethods are those that a registration can name.
-func authMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKey} }
+func authMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKey, AuthNone} }
 
 // grantTypes are those that a registration can name.
-func grantTypes() []string { return []string{GrantClientCredentials} }
+func grantTypes() []string {
+	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantRefreshToken}
+}
+
+// Public reports whether the client proves nothing: its client_id is a name and no more (RFC 6749 §2.1).
+func (m Metadata) Public() bool { return m.AuthMethod == AuthNone }
 
 // Scopes are those of m, one by one.
 func (m Metadata) Scopes() []string { return strings.Fields(m.Scope) }
 
-// ScopesOf are those of m that the realm has in its catalogue now.
+// ScopesOf are those of m that the realm has in its catalogue now, or that OpenID Connect has.
 func (m Metadata) ScopesOf(s gatehouse.RealmSettings) []string {
 	return slices.DeleteFunc(m.Scopes(), func(name string) bool {
 		_, known := s.Scopes[name]
-		return !known
+		return !known && !OpenIDScope(name)
 	})
+}
+
+// ScopeOffline is the scope by which what a person allowed outlives the session in which that was (OpenID Connect Core §11).
+const ScopeOffline = "offline_access"
+
+// OpenIDScope reports whether OpenID Connect gives a scope its meaning, in every realm (Core §3.1.2.1, §5.4, §11).
+func OpenIDScope(name string) bool {
+	switch name {
+	case "openid", "profile", "email", ScopeOffline:
+		return true
+	}
+	return false
 }
 
 // May reports whether the client may ask by a type of grant.
@@ -90,7 +113,7 @@ func (m Metadata) Check(fault func(member, text string)) {
 	}
 	m.checkKeys(fault)
 	if len(m.GrantTypes) == 0 {
-		fault("grant_types", "must name "+strings.Join(grantTypes(), " or "))
+		fault("grant_types", "must name one or more of "+strings.Join(grantTypes(), ", "))
 	}
 	for i, g := range m.GrantTypes {
 		if !slices.Contains(grantTypes(), g) || slices.Contains(m.GrantTypes[:i], g) {
@@ -108,4 +131,5 @@ func (m Metadata) Check(fault func(member, text string)) {
 			break
 		}
 	}
+	m.checkFlow(fault)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -74,7 +75,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 			return issuer + "/realms/" + realm
 		},
 		Sign:         func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
-		SuccessorKey: bytes.Repeat([]byte{7}, 32)}))
+		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Box: must(seal.NewBox(seal.GenerateMasterKey(now)))}))
 	return h
 }
 

@@ -12,7 +12,7 @@ import (
 var (
 	errNoRefresh  = gatehouse.E(gatehouse.Invalid, "refresh_token_missing", "The member refresh_token is required.")
 	errUnexpected = gatehouse.E(gatehouse.Invalid, "unexpected_credential", "Renewing takes the refresh token alone; leave out the Authorization header.")
-	errGrantType  = gatehouse.E(gatehouse.Invalid, "unsupported_grant_type", "This address issues no tokens by this grant_type: /tokens/refresh has refresh_token alone, /token what the client is registered for.")
+	errGrantType  = gatehouse.E(gatehouse.Invalid, "unsupported_grant_type", "This address issues no tokens by this grant_type: /tokens/refresh has refresh_token alone, /token client_credentials, authorization_code and refresh_token.")
 )
 
 // refresh renews tokens with a refresh token (POST /tokens/refresh, RFC 6749 §6).
@@ -24,7 +24,7 @@ func (t refresh) client(x *request) error {
 	if len(x.r.Header["Authorization"]) > 0 || len(x.r.Header["X-Api-Key"]) > 0 {
 		return errUnexpected
 	}
-	x.order.Client, x.order.Public = grant.FirstPartyClient, true // there is no other yet that has no secret
+	x.order.Client, x.order.Public = grant.FirstPartyClient, true // all others renew at /token
 	return nil
 }
 

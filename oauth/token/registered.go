@@ -33,6 +33,10 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 	switch x.params["grant_type"] {
 	case client.GrantClientCredentials:
 		return x.goThrough(clientCredentials{h})
+	case client.GrantAuthorizationCode:
+		return x.goThrough(authorizationCode{h})
+	case client.GrantRefreshToken:
+		return x.goThrough(refreshToken{h})
 	case "":
 		return errNoGrantType
 	}
@@ -52,7 +56,7 @@ func (h *Handler) registered(x *request, grantType string) error {
 	if !c.Metadata.May(grantType) {
 		return errMayNot
 	}
-	x.principal, x.order.Client, x.client = who, c.ID, c.Metadata
+	x.principal, x.client, x.order.Client, x.order.By, x.order.Public = who, c.Metadata, c.ID, who, c.Metadata.Public()
 	return nil
 }
 
@@ -61,7 +65,7 @@ func (h *Handler) proof(x *request) (client.Proof, error) {
 	id, secret, assertion := x.params["client_id"], x.params["client_secret"], x.params["client_assertion"]
 	byHeader, byAssertion := len(x.r.Header["Authorization"]) > 0, assertion != "" || x.params["client_assertion_type"] != ""
 	switch {
-	case !byHeader && secret == "" && !byAssertion:
+	case !byHeader && secret == "" && !byAssertion && id == "":
 		return client.Proof{}, client.ErrInvalid
 	case !h.c.Secure(x.r):
 		return client.Proof{}, authn.ErrHTTPS
@@ -69,6 +73,8 @@ func (h *Handler) proof(x *request) (client.Proof, error) {
 		return client.Proof{}, errTwoProofs
 	case byAssertion:
 		return signed(id, assertion, x.params["client_assertion_type"])
+	case !byHeader && secret == "":
+		return client.Proof{Method: client.AuthNone, ID: id}, nil
 	case !byHeader:
 		return client.Proof{Method: client.AuthPost, ID: id, Secret: gatehouse.Secret(secret)}, nil
 	}

@@ -53,7 +53,7 @@ type Config struct {
 	Mail           Mail                        `json:"mail,omitempty" doc:"Messages to people: by which server they are sent."`
 	Pages          Pages                       `json:"pages,omitempty" doc:"The pages that people see in a browser."`
 	LDAP           map[string]LDAP             `json:"ldap,omitempty" reload:"restart" doc:"Directories that have passwords of people, by the name of the realm."`
-	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" reload:"restart" doc:"How API keys begin: 'ghk_live_…'. Not ghc, gho, ghr, ghs or ght, which other credentials have."`
+	KeyPrefix      string                      `json:"key_prefix,omitempty" default:"ghk" pattern:"^[a-z][a-z0-9]{1,9}$" reload:"restart" doc:"How API keys begin: 'ghk_live_…'. Not gha, ghc, gho, ghr, ghs or ght, which other credentials have."`
 	HelloPage      string                      `json:"hello_page,omitempty" enum:"show,hide" default:"show" reload:"live" doc:"Whether a browser that opens '/' of the auth listener, or of the gateway where no route matches it, sees a page that says what runs there; 'hide' answers 404."`
 	Gateway        Gateway                     `json:"gateway,omitempty" doc:"Bounds and defaults of the gateway, for all routes."`
 	Shutdown       Shutdown                    `json:"shutdown,omitempty" doc:"How a server stops that is told to (SIGTERM)."`

@@ -46,7 +46,7 @@ func (c *Config) validate(report reporter) {
 		report("audit.retention", errors.New("at least 24h, or nothing to keep events for good"))
 	}
 	if c.KeyPrefix != "" && !credential.ValidKeyPrefix(c.KeyPrefix) {
-		report("key_prefix", errors.New("not ghc, gho, ghr, ghs or ght, which other credentials have"))
+		report("key_prefix", errors.New("not gha, ghc, gho, ghr, ghs or ght, which other credentials have"))
 	}
 	c.validateIssuers(report)
 	c.validateListeners(report)

@@ -1,0 +1,155 @@
+package grant
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/credential"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
+)
+
+// CodeLife is how long an authorization code can be redeemed: the client does it at once (RFC 6749 §4.1.2).
+const CodeLife = time.Minute
+
+// keepUsed is for how long a code that was redeemed is known as one.
+const keepUsed = time.Hour
+
+// Code is what an authorization code stands for (RFC 6749 §4.1.2): what a person allowed, and all that it is bound to.
+type Code struct {
+	Realm       string    `json:"r"`
+	Client      string    `json:"c"`
+	RedirectURI string    `json:"u"`           // where the browser was sent with it
+	Named       bool      `json:"n,omitempty"` // by the request, and not by the registration alone
+	Challenge   string    `json:"p,omitempty"` // S256 (RFC 7636 §4.2); "" where the client need not have one
+	Scopes      []string  `json:"s,omitempty"`
+	Resources   []string  `json:"a,omitempty"` // RFC 8707; none: the realm's default
+	User        string    `json:"w"`
+	Username    string    `json:"-"` // for the record
+	Session     string    `json:"i"`
+	SessionEnds time.Time `json:"e"`
+	AuthTime    time.Time `json:"t"`
+	AMR         []string  `json:"m,omitempty"`
+	ACR         string    `json:"l,omitempty"`
+	Nonce       string    `json:"o,omitempty"` // of OpenID Connect
+	IssuedAt    time.Time `json:"b"`
+}
+
+// spent is a code that was redeemed, with the grant that it gave.
+type spent struct {
+	Code
+	Grant string `json:"g"`
+}
+
+var (
+	errVerifier = gatehouse.E(gatehouse.Invalid, "code_verifier_wrong", "The code_verifier is not the one of the code_challenge of the authorization request: it is another one, is missing, or is there although no challenge was.")
+	errRedirect = gatehouse.E(gatehouse.Invalid, "redirect_uri_mismatch", "The redirect_uri is not the one of the authorization request, which has to be repeated.")
+)
+
+// codePlace binds what is sealed of a code to the code itself.
+func codePlace(kind once.Kind, key []byte) seal.Place {
+	return seal.Place{Purpose: "authorization code, " + string(kind), ID: hex.EncodeToString(key)}
+}
+
+// Authorize makes the code that lets a client have what c says, once, and records that the person allowed it.
+func (s *Service) Authorize(ctx context.Context, c Code) (gatehouse.Secret, error) {
+	now := s.c.Now()
+	c.IssuedAt = now
+	m := mint(credential.PrefixCode)
+	record, err := s.sealed(once.KindCode, m.hash, now.Add(CodeLife), c)
+	if err != nil {
+		return "", err
+	}
+	return m.text, s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		if err := tx.PutOnce(ctx, record); err != nil {
+			return err
+		}
+		return tx.AppendEvents(ctx, c.event(ctx, now, audit.KindAuthorizationGrant))
+	})
+}
+
+// Deny records that the person did not allow what c says.
+func (s *Service) Deny(ctx context.Context, c Code) error {
+	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		return tx.AppendEvents(ctx, c.event(ctx, s.c.Now(), audit.KindAuthorizationDeny))
+	})
+}
+
+// event is what a person decided about a client.
+func (c Code) event(ctx context.Context, now time.Time, kind string) gatehouse.Event {
+	return gatehouse.Event{
+		Time: now, Realm: c.Realm, Kind: kind,
+		Actor:  gatehouse.Actor{Kind: gatehouse.KindUser, ID: c.User, Name: c.Username, Credential: c.Session, Scheme: gatehouse.SchemeSession},
+		Target: gatehouse.Target{Type: "client", ID: c.Client}, Outcome: gatehouse.OutcomeSuccess,
+		RequestID: gatehouse.RequestIDFrom(ctx), Address: gatehouse.AddressFrom(ctx),
+		Detail: map[string]string{"subject": c.User, "client_id": c.Client, "scopes": strings.Join(c.Scopes, " "), "resources": strings.Join(c.Resources, " ")},
+	}
+}
+
+func (s *Service) sealed(kind once.Kind, key []byte, ends time.Time, value any) (once.Record, error) {
+	plain, err := json.Marshal(value)
+	if err != nil {
+		return once.Record{}, err
+	}
+	blob, err := s.c.Box.Seal(plain, codePlace(kind, key))
+	return once.Record{Kind: kind, Key: key, Sealed: blob, ExpiresAt: ends}, err
+}
+
+// find reads a code by its hash, or what is left of one that was redeemed: then its grant is set. find is [Config.Find], or
+// the same inside a transaction.
+func (s *Service) find(ctx context.Context, find func(context.Context, once.Kind, []byte) (once.Record, error), key []byte) (c spent, err error) {
+	for _, kind := range [...]once.Kind{once.KindCode, once.KindSpentCode} {
+		r, err := find(ctx, kind, key)
+		if errors.Is(err, gatehouse.NotFound) {
+			continue
+		}
+		if err != nil {
+			return c, err
+		}
+		plain, err := s.c.Box.Open(r.Sealed, codePlace(kind, key))
+		if err == nil {
+			err = json.Unmarshal(plain, &c)
+		}
+		return c, err
+	}
+	return c, errInvalidGrant
+}
+
+// shownBy checks that whoever redeems a code is the one that it was given to, by what the code is bound to. Only then does
+// it matter whether it was used: nobody ends what another has by a code that he could not have redeemed.
+func (c Code) shownBy(o Order, r Redemption) error {
+	switch {
+	case c.Realm != o.Realm || c.Client != o.Client: // RFC 6749 §4.1.3: a code that was stolen for another client
+		return errInvalidGrant
+	case !verifies(c.Challenge, r.Verifier): // RFC 7636 §4.6, RFC 9700 §4.8
+		return errVerifier
+	case r.RedirectURI != "" && r.RedirectURI != c.RedirectURI, // RFC 6749 §4.1.3
+		r.RedirectURI == "" && c.Named && c.Challenge == "": // OAuth 2.1 leaves it out where PKCE does its work
+		return errRedirect
+	}
+	return nil
+}
+
+// verifies reports whether verifier is that of a challenge by S256 (RFC 7636 §4.6). Without a challenge there must be none: a
+// verifier says that the client sent one, and somebody took it out of the request (RFC 9700 §2.1.1).
+func verifies(challenge string, verifier gatehouse.Secret) bool {
+	if challenge == "" {
+		return verifier == ""
+	}
+	text := verifier.Reveal()
+	if len(text) < 43 || len(text) > 128 { // RFC 7636 §4.1
+		return false
+	}
+	sum := sha256.Sum256([]byte(text))
+	return subtle.ConstantTimeCompare([]byte(base64.RawURLEncoding.EncodeToString(sum[:])), []byte(challenge)) == 1
+}

@@ -1,0 +1,90 @@
+package authorize
+
+import (
+	"net/url"
+	"strings"
+)
+
+// Response modes: how an answer gets to the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
+const (
+	modeQuery    = "query"
+	modeFragment = "fragment"
+	modeFormPost = "form_post"
+)
+
+// Answer is what the browser of a person brings to a client.
+type Answer struct {
+	To     string // a registered address
+	Params []Param
+	mode   string
+}
+
+// Param is a parameter of an answer.
+type Param struct{ Name, Value string }
+
+// Posted reports whether the browser is to send the answer in a form.
+func (a Answer) Posted() bool { return a.mode == modeFormPost }
+
+// Location is where the browser is sent with the answer in the address.
+func (a Answer) Location() string {
+	var b strings.Builder
+	b.WriteString(a.To)
+	sep := byte('?')
+	switch {
+	case a.mode == modeFragment:
+		sep = '#'
+	case strings.Contains(a.To, "?"): // what was registered stays as it is
+		sep = '&'
+	}
+	for _, p := range a.Params {
+		b.WriteByte(sep)
+		b.WriteString(p.Name + "=" + url.QueryEscape(p.Value))
+		sep = '&'
+	}
+	return b.String()
+}
+
+// FormTargets are where the forms of a page may end, as its content policy names it (form-action), so that the browser gets to the
+// client. Browsers hold that policy against each redirect that follows a form, and clients send people on from the address that is
+// registered, often to another host: so it is any host over TLS, and for a program on the own machine any port of that.
+func FormTargets(redirectURI string) string {
+	scheme, _, _ := strings.Cut(redirectURI, ":")
+	switch scheme {
+	case "https":
+		return "https:"
+	case "http": // on loopback alone; a policy cannot name an IPv6 address (CSP Level 3 §2.3.1)
+		if strings.HasPrefix(redirectURI, "http://[") {
+			return "https: http:"
+		}
+		return "https: http://localhost:* http://127.0.0.1:*"
+	}
+	return scheme + ":"
+}
+
+// answer is the successful one (RFC 6749 §4.1.2), with the issuer (RFC 9207 §2).
+func (r *Request) answer(params ...string) Answer {
+	a := Answer{To: r.RedirectURI, mode: r.mode}
+	if r.state != "" {
+		params = append(params, "state", r.state)
+	}
+	params = append(params, "iss", r.issuer)
+	for i := 0; i+1 < len(params); i += 2 {
+		a.Params = append(a.Params, Param{params[i], params[i+1]})
+	}
+	return a
+}
+
+// Refusal is the answer to a request that gives the client nothing (RFC 6749 §4.1.2.1). It is the client's to read, and goes there.
+type Refusal struct {
+	Answer Answer
+	// Silent: nobody is to be asked for anything first.
+	Silent bool
+	code   string
+}
+
+func (r *Refusal) Error() string { return "the authorization request is refused: " + r.code }
+
+// refusal refuses r. The text says what to mend.
+func (r *Request) refusal(code, text string) *Refusal {
+	return &Refusal{Answer: r.answer("error", code, "error_description", text), Silent: r.silent(), code: code}
+}

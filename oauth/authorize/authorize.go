@@ -1,0 +1,145 @@
+package authorize
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
+)
+
+// Clients finds registered clients. An unknown one is [gatehouse.NotFound].
+type Clients interface {
+	Client(ctx context.Context, realm, id string) (client.Client, error)
+}
+
+// Codes makes authorization codes and records what people decide; *grant.Service does.
+type Codes interface {
+	Authorize(ctx context.Context, c grant.Code) (gatehouse.Secret, error)
+	Deny(ctx context.Context, c grant.Code) error
+	Audiences(realm gatehouse.Realm) []string
+}
+
+// Config is what a [Service] needs. Every field is required.
+type Config struct {
+	Clients Clients
+	Codes   Codes
+	Issuer  func(realm string) string
+}
+
+// Service judges and answers authorization requests.
+type Service struct{ c Config }
+
+// New checks c and returns the service.
+func New(c Config) (*Service, error) {
+	if c.Clients == nil || c.Codes == nil || c.Issuer == nil {
+		return nil, errors.New("oauth/authorize: Clients, Codes and Issuer are required")
+	}
+	return &Service{c}, nil
+}
+
+// Request is what a client asks for, found good.
+type Request struct {
+	Client      client.Client
+	RedirectURI string   // where the browser will be sent
+	Scopes      []string // what it will have, in the order in which it asked
+	Resources   []string // for whom its tokens shall be (RFC 8707); none: the realm's default
+
+	realm     gatehouse.Realm
+	issuer    string
+	named     bool // the redirect URI, by the request
+	mode      string
+	state     string
+	challenge string
+	nonce     string
+	prompt    []string
+	maxAge    time.Duration
+	hasMaxAge bool
+	after     time.Time
+	values    url.Values
+}
+
+// Need is what has to happen before a request is answered.
+type Need int
+
+// What a person has to do. The zero value gives nobody anything.
+const (
+	SignIn      Need = iota
+	SignInAgain      // prove anew who it is (OpenID Connect Core §3.1.2.1: prompt, max_age)
+	Consent          // say whether the client may
+	Nothing
+)
+
+// paramAfter is ours, and only in addresses of our own: a sign-in at that time or later, in milliseconds, is one that the
+// request asked for. Who takes it away is asked once more.
+const paramAfter = "gatehouse_after"
+
+// Next says what who, nil for nobody, has to do. Where the client wants nobody to be asked (prompt=none), that is an answer.
+func (r *Request) Next(who *gatehouse.Principal, now time.Time) (Need, *Refusal) {
+	need, refused := Nothing, ""
+	switch {
+	case who == nil:
+		need, refused = SignIn, "login_required"
+	case r.proveAgain(who, now):
+		need, refused = SignInAgain, "login_required"
+	case !r.Client.Metadata.SkipsConsent(r.RedirectURI) || slices.Contains(r.prompt, "consent"):
+		need, refused = Consent, "consent_required"
+	}
+	if need != Nothing && r.silent() {
+		return need, r.refusal(refused, "The person would have to be asked, and prompt=none is set.")
+	}
+	return need, nil
+}
+
+// proveAgain reports whether who signed in too long ago for the request.
+func (r *Request) proveAgain(who *gatehouse.Principal, now time.Time) bool {
+	if !r.after.IsZero() && !who.AuthTime.Before(r.after) {
+		return false
+	}
+	return slices.Contains(r.prompt, "login") || slices.Contains(r.prompt, "select_account") ||
+		r.hasMaxAge && now.Sub(who.AuthTime) >= r.maxAge
+}
+
+func (r *Request) silent() bool { return slices.Contains(r.prompt, "none") }
+
+// Again is the query of r for whoever is sent to sign in now, and comes back with it.
+func (r *Request) Again(now time.Time) string {
+	v := url.Values{}
+	for name, values := range r.values {
+		v[name] = values
+	}
+	v.Set(paramAfter, strconv.FormatInt(now.UnixMilli(), 10))
+	return v.Encode()
+}
+
+// code is what who allows by r.
+func (r *Request) code(who *gatehouse.Principal) grant.Code {
+	return grant.Code{Realm: r.realm.Name, Client: r.Client.ID, RedirectURI: r.RedirectURI, Named: r.named, Challenge: r.challenge,
+		Scopes: r.Scopes, Resources: r.Resources, User: who.ID, Username: who.Name, Session: who.SessionID, SessionEnds: who.ExpiresAt,
+		AuthTime: who.AuthTime, AMR: who.AMR, ACR: who.ACR, Nonce: r.nonce}
+}
+
+// Allow gives the client what it asks for: who, a person by a session, says so, or need not be asked. The code is in the answer.
+func (s *Service) Allow(ctx context.Context, r *Request, who *gatehouse.Principal) (Answer, error) {
+	if !who.Authenticated() || who.Foreign || who.Realm != r.realm.Name || who.Scheme != gatehouse.SchemeSession || who.SessionID == "" {
+		return Answer{}, gatehouse.ErrInternal // whoever calls has looked
+	}
+	code, err := s.c.Codes.Authorize(ctx, r.code(who))
+	if err != nil {
+		return Answer{}, err
+	}
+	return r.answer("code", code.Reveal()), nil
+}
+
+// Deny tells the client that the person does not allow it.
+func (s *Service) Deny(ctx context.Context, r *Request, who *gatehouse.Principal) (Answer, error) {
+	if err := s.c.Codes.Deny(ctx, r.code(who)); err != nil {
+		return Answer{}, err
+	}
+	return r.refusal("access_denied", "The person said no.").Answer, nil
+}

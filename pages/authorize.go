@@ -1,0 +1,256 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/markup"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
+)
+
+const (
+	pageAuthorize = "/authorize"
+	pageConsent   = pageAuthorize + "/consent"
+)
+
+// Authorizations judges and answers what clients ask for in a person's browser; *authorize.Service does.
+type Authorizations interface {
+	Read(ctx context.Context, realm gatehouse.Realm, query string) (*authorize.Request, error)
+	Allow(ctx context.Context, r *authorize.Request, who *gatehouse.Principal) (authorize.Answer, error)
+	Deny(ctx context.Context, r *authorize.Request, who *gatehouse.Principal) (authorize.Answer, error)
+}
+
+// registerAuthorize adds the authorization endpoint (RFC 6749 §3.1). The CSRF defence guards our form and not the endpoint, which
+// other sites are there to send people to.
+func (h *Handler) registerAuthorize(mux *http.ServeMux) {
+	for _, prefix := range []string{"", "/realms/{realm}"} {
+		mux.Handle("GET "+prefix+pageAuthorize, h.page((*visit).authorize))
+		mux.Handle("POST "+prefix+pageAuthorize, h.pageFromElsewhere((*visit).authorizePosted))
+		mux.Handle("POST "+prefix+pageConsent, h.page((*visit).consentSent))
+	}
+}
+
+// authorizePosted takes a request that came in a form (OpenID Connect Core §3.1.2.1). Our cookies do not come with what another site
+// posts (SameSite=Lax), so nothing is decided here: the browser is sent on to the same request by GET, with which they do.
+func (v *visit) authorizePosted() error {
+	v.w.Header()["Referrer-Policy"] = []string{"no-referrer"}
+	return v.redirect(v.to(pageAuthorize) + "?" + v.posted.Encode())
+}
+
+// authorize answers a request, or has the person do first what that takes.
+func (v *visit) authorize() error {
+	query := v.r.URL.RawQuery
+	r, need, err := v.next(query)
+	if err != nil || r == nil {
+		return err
+	}
+	if need == authorize.Consent {
+		return v.askConsent(http.StatusOK, query, r)
+	}
+	answer, err := v.h.c.Authorizations.Allow(v.r.Context(), r, v.who)
+	if err != nil {
+		return err
+	}
+	return v.answerClient(answer)
+}
+
+// next reads a request, and sends the person on where something else comes before an answer: then there is no request. An answer
+// that gives the client nothing is not for people who are not signed in, either: nobody shall be led through here to an address
+// of a stranger's choice (RFC 9700 §4.11.2).
+func (v *visit) next(query string) (*authorize.Request, authorize.Need, error) {
+	r, err := v.h.c.Authorizations.Read(v.r.Context(), v.realm, query)
+	var refused *authorize.Refusal
+	if errors.As(err, &refused) {
+		if v.who == nil && !refused.Silent {
+			return nil, 0, v.redirect(v.signInFor(query))
+		}
+		return nil, 0, v.answerClient(refused.Answer)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	need, refused := r.Next(v.who, v.h.c.Now())
+	switch {
+	case refused != nil:
+		return nil, 0, v.answerClient(refused.Answer)
+	case need == authorize.SignIn:
+		return nil, 0, v.redirect(v.signInFor(r.Again(v.h.c.Now())))
+	case need == authorize.SignInAgain:
+		return nil, 0, v.redirect(v.signInFor(r.Again(v.h.c.Now())) + "&again=1")
+	}
+	return r, need, nil
+}
+
+// signInFor is the page to sign in that leads back to a request.
+func (v *visit) signInFor(query string) string {
+	return v.to(SignIn) + "?" + url.Values{"return": {v.to(pageAuthorize) + "?" + query}}.Encode()
+}
+
+// answerClient sends the browser to a client.
+func (v *visit) answerClient(a authorize.Answer) error {
+	if a.Posted() {
+		return v.postToClient(a.To, a.Params)
+	}
+	v.away(a.Location())
+	return nil
+}
+
+// consentView is what consent.html shows.
+type consentView struct {
+	frame
+	Action, Form, Request string
+	Client                string // its name
+	Host                  string // where the browser will be sent: "app.example"
+	Local                 bool   // to a program on this device
+	Scopes                []scopeLine
+	Resources             []string
+	Username, Initials    string
+	Other                 string // to sign in as somebody else
+}
+
+// scopeLine is a scope in words.
+type scopeLine struct{ Name, Text string }
+
+// askConsent asks whether a client may. What is shown is bound to the form that answers it: the request, the browser and the
+// session, so that nobody answers for somebody else who signed in meanwhile.
+func (v *visit) askConsent(status int, query string, r *authorize.Request) error {
+	view := consentView{Request: query, Client: r.Client.Metadata.Name, Resources: r.Resources}
+	if u, err := url.Parse(r.RedirectURI); err == nil { // it is registered, so it is one
+		view.Host, view.Local = u.Hostname(), u.Scheme == "http"
+		if view.Host == "" {
+			view.Host = u.Scheme
+		}
+	}
+	for _, name := range r.Scopes {
+		line := scopeLine{Name: name, Text: v.realm.Settings.Scopes[name]}
+		if text, err := v.language.text("scope." + name); err == nil && line.Text == "" {
+			line.Text = text
+		}
+		view.Scopes = append(view.Scopes, line)
+	}
+	v.formsLeadTo(r.RedirectURI)
+	return v.showConsent(status, view)
+}
+
+func (v *visit) showConsent(status int, view consentView) (err error) {
+	keep, err := url.ParseQuery(view.Request)
+	if err != nil {
+		return errForm
+	}
+	if view.frame, err = v.frame(pageAuthorize, "consent.title", keep); err != nil {
+		return err
+	}
+	view.Action, view.Form = v.to(pageConsent), v.token(consentOf(view.Request))
+	view.Username, view.Initials = v.who.Name, initials(v.who.Name)
+	view.Other = v.signInFor(view.Request) + "&again=1"
+	return v.show(status, "consent.html", view)
+}
+
+// consentOf names the form about one request.
+func consentOf(query string) string { return pageConsent + " " + query }
+
+// consentSent takes what the person says. The request is judged anew: the client may have lost what it was shown with.
+func (v *visit) consentSent() error {
+	query := v.form["request"]
+	if err := v.sentFrom(consentOf(query), "request", "do"); err != nil {
+		return err
+	}
+	if v.who == nil {
+		return errExpired
+	}
+	r, _, err := v.next(query)
+	if err != nil || r == nil {
+		return err
+	}
+	decide := v.h.c.Authorizations.Deny
+	switch v.form["do"] {
+	case "allow":
+		decide = v.h.c.Authorizations.Allow
+	case "deny":
+	default:
+		return errForm
+	}
+	answer, err := decide(v.r.Context(), r, v.who)
+	if err != nil {
+		return err
+	}
+	return v.answerClient(answer)
+}
+
+// formsLeadTo lets the forms of this page end at a client.
+func (v *visit) formsLeadTo(redirectURI string) {
+	h := v.w.Header()
+	h["Content-Security-Policy"] = []string{strings.Replace(h.Get("Content-Security-Policy"), "form-action 'self'", "form-action 'self' "+authorize.FormTargets(redirectURI), 1)}
+}
+
+// authorizes finds where the way to a client leads that begins at to, a page of ours, and on which nothing more is asked.
+func (v *visit) authorizes(to string) (redirectURI string, ok bool) {
+	query, ok := strings.CutPrefix(to, v.to(pageAuthorize)+"?")
+	if !ok {
+		return "", false
+	}
+	r, err := v.h.c.Authorizations.Read(v.r.Context(), v.realm, query)
+	var refused *authorize.Refusal
+	switch {
+	case err == nil:
+		return r.RedirectURI, r.Client.Metadata.SkipsConsent(r.RedirectURI)
+	case errors.As(err, &refused):
+		return refused.Answer.To, true
+	}
+	return "", false
+}
+
+// postView is what formpost.html shows.
+type postView struct {
+	frame
+	To     string
+	Params []authorize.Param
+}
+
+// postToClient has the browser post an answer (OAuth 2.0 Form Post Response Mode §2): by a script, and by a button where none runs.
+func (v *visit) postToClient(to string, params []authorize.Param) error {
+	view := postView{To: to, Params: params}
+	var err error
+	if view.frame, err = v.frame(pageAuthorize, "formpost.title", nil); err != nil {
+		return err
+	}
+	h := v.w.Header()
+	v.formsLeadTo(to)
+	view.run(h, v.site.base+v.h.look.answer)
+	h["Referrer-Policy"] = []string{"strict-origin"} // so that the client sees who posts (Origin), and no more
+	return v.show(http.StatusOK, "formpost.html", view)
+}
+
+// postForm is what {{postform .To}} writes: the begin of a form to a client, whose address is registered and no path of this server.
+func postForm(args ...any) (any, error) {
+	to, _ := args[0].(string)
+	return markup.HTML(`<form class="stack" method="post" action="` + html.EscapeString(to) + `" id="answer">`), nil
+}
+
+// consentStates are those of consent.html.
+func consentStates() []state {
+	whole := consentView{Client: "Saffron Mail", Host: "mail.saffron.example", Scopes: []scopeLine{{"documents:read", "Read your documents"}, {"offline_access", "Act for you while you are away"}},
+		Resources: []string{"https://api.saffron.example"}}
+	show := func(view consentView) func(*visit) error {
+		return func(v *visit) error { return v.showConsent(http.StatusOK, view) }
+	}
+	return []state{
+		{"ask", show(whole)},
+		{"who-you-are", show(consentView{Client: "Saffron", Host: "saffron.example"})},
+		{"local", show(consentView{Client: "Saffron on the command line", Host: "127.0.0.1", Local: true, Scopes: whole.Scopes[:1]})},
+		{"long", show(consentView{Client: "Wilhelmina Featherstonehaugh-Cholmondeley's assistant for everything", Host: "a-very-long-name-of-a-host.subsidiary.saffron-of-the-world.example",
+			Scopes: whole.Scopes, Resources: []string{"https://a-very-long-name-of-an-api.subsidiary.saffron-of-the-world.example/v1/documents"}})},
+	}
+}
+
+// postStates are those of formpost.html.
+func postStates() []state {
+	return []state{{"answer", func(v *visit) error {
+		return v.postToClient("/client", []authorize.Param{{Name: "code", Value: "gha_made_up"}, {Name: "state", Value: "1"}})
+	}}}
+}
