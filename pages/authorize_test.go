@@ -52,7 +52,7 @@ func (h *house) authorizations() *authorize.Service {
 	app := client.Metadata{Name: "App <b>", AuthMethod: client.AuthNone, GrantTypes: []string{client.GrantAuthorizationCode}, Scope: "openid", Flow: flow}
 	own := app
 	own.FirstParty = true
-	s, err := authorize.New(authorize.Config{Codes: &h.codes, Issuer: func(string) string { return "https://id.example" },
+	s, err := authorize.New(authorize.Config{Key: make([]byte, authorize.KeySize), Codes: &h.codes, Issuer: func(string) string { return "https://id.example" },
 		Clients: clientsOf{"main cli_app": {Realm: "main", ID: "cli_app", Metadata: app}, "main cli_own": {Realm: "main", ID: "cli_own", Metadata: own}}})
 	if err != nil {
 		h.t.Fatal(err)

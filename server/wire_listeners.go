@@ -34,7 +34,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 }
 
 // authHandler serves tokens, keys, the pages of people and the management API.
-func (s *Server) authHandler() (http.Handler, error) {
+func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	clients, err := s.clientAuthenticator()
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Server) authHandler() (http.Handler, error) {
 		return nil, err
 	}
 	published.Register(mux)
-	if s.pages, err = s.pagesHandler(realm); err != nil {
+	if s.pages, err = s.pagesHandler(ctx, realm); err != nil {
 		return nil, err
 	}
 	s.pages.Register(mux)
@@ -116,7 +116,7 @@ func (s *Server) staying(context.Context) error {
 }
 
 func (s *Server) wireListeners(ctx context.Context, auth net.Listener) (err error) {
-	if s.tokensAndAdmin, err = s.authHandler(); err != nil {
+	if s.tokensAndAdmin, err = s.authHandler(ctx); err != nil {
 		return err
 	}
 	if s.gatewayPage, err = helloPage(s.gatewayHello(), nil); err != nil {

@@ -17,15 +17,21 @@ import (
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
+// settingAuthorizeKey names the key by which authorization requests are marked.
+const settingAuthorizeKey = "authorize.key"
+
 // pagesHandler makes the pages that people see in a browser.
-func (s *Server) pagesHandler(realm func(ctx context.Context, name string) (gatehouse.Realm, error)) (*pages.Handler, error) {
+func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Context, name string) (gatehouse.Realm, error)) (*pages.Handler, error) {
 	c := pages.Config{Passwords: s.people, Users: s.directory, Sessions: s.sessions, HalfDone: s.halfDone, Factors: ownFactors{s.admin.Factors}, Own: ownAccount{s.admin}, Profile: ownAccount{s.admin}, Activity: ownAccount{s.admin}, Keys: ownKeys{s.admin.Keys}, Resets: resets{s.admin.Users, s.people}, Replacements: replacements{s.admin.Users, s.passkeys}, Addresses: s.admin.Users, Invitations: s.admin.Users, Mail: s.mail.On, HandOvers: handOvers{s}, Session: s.browserSession, Realm: realm,
 		Allow:             s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), // a login is a login
 		AllowRegistration: s.allow("registrations", func(l config.Limits) limit.Rate { return l.Registrations }),
 		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Issuer: s.realmIssuer, Problems: s.problems}
 	c.Providers, c.First = s.providers, firstAdministrator{s}
-	var err error
-	if c.Authorizations, err = authorize.New(authorize.Config{Clients: s.db, Codes: s.grants, Issuer: s.realmIssuer}); err != nil {
+	key, err := s.secret(ctx, settingAuthorizeKey, authorize.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	if c.Authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.db, Codes: s.grants, Issuer: s.realmIssuer}); err != nil {
 		return nil, err
 	}
 	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {

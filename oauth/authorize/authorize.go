@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -27,6 +26,8 @@ type Codes interface {
 
 // Config is what a [Service] needs. Every field is required.
 type Config struct {
+	// Key binds what is added to a request here to that request: KeySize random bytes, the same on all nodes.
+	Key     []byte
 	Clients Clients
 	Codes   Codes
 	Issuer  func(realm string) string
@@ -37,8 +38,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Clients == nil || c.Codes == nil || c.Issuer == nil {
-		return nil, errors.New("oauth/authorize: Clients, Codes and Issuer are required")
+	if c.Clients == nil || c.Codes == nil || c.Issuer == nil || len(c.Key) != KeySize {
+		return nil, errors.New("oauth/authorize: Clients, Codes, Issuer and a Key are required")
 	}
 	return &Service{c}, nil
 }
@@ -52,6 +53,7 @@ type Request struct {
 
 	realm     gatehouse.Realm
 	issuer    string
+	key       []byte
 	named     bool // the redirect URI, by the request
 	mode      string
 	state     string
@@ -74,10 +76,6 @@ const (
 	Consent          // say whether the client may
 	Nothing
 )
-
-// paramAfter is ours, and only in addresses of our own: a sign-in at that time or later, in milliseconds, is one that the
-// request asked for. Who takes it away is asked once more.
-const paramAfter = "gatehouse_after"
 
 // Next says what who, nil for nobody, has to do. Where the client wants nobody to be asked (prompt=none), that is an answer.
 func (r *Request) Next(who *gatehouse.Principal, now time.Time) (Need, *Refusal) {
@@ -106,16 +104,6 @@ func (r *Request) proveAgain(who *gatehouse.Principal, now time.Time) bool {
 }
 
 func (r *Request) silent() bool { return slices.Contains(r.prompt, "none") }
-
-// Again is the query of r for whoever is sent to sign in now, and comes back with it.
-func (r *Request) Again(now time.Time) string {
-	v := url.Values{}
-	for name, values := range r.values {
-		v[name] = values
-	}
-	v.Set(paramAfter, strconv.FormatInt(now.UnixMilli(), 10))
-	return v.Encode()
-}
 
 // code is what who allows by r.
 func (r *Request) code(who *gatehouse.Principal) grant.Code {

@@ -60,7 +60,7 @@ func newBooks(t *testing.T) (*books, *Service) {
 		"main app": {Realm: "main", ID: "app", Metadata: app}, "main old": {Realm: "main", ID: "old", Metadata: old}, "main own": {Realm: "main", ID: "own", Metadata: own},
 		"main two": {Realm: "main", ID: "two", Metadata: two}, "main off": {Realm: "main", ID: "off", Metadata: app, Disabled: true}, "acme else": {Realm: "acme", ID: "else", Metadata: app},
 	}}
-	s, err := New(Config{Clients: b, Codes: b, Issuer: func(string) string { return issuer }})
+	s, err := New(Config{Key: make([]byte, KeySize), Clients: b, Codes: b, Issuer: func(string) string { return issuer }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,6 +238,39 @@ func TestNext(t *testing.T) {
 			if need, _ := again.Next(just, now.Add(time.Hour)); need == SignInAgain || need == SignIn {
 				t.Errorf("%s: asked for ever", c.query)
 			}
+		}
+	}
+}
+
+// TestMark: nobody but we says that a person was sent to sign in, and for another request than that one it says nothing.
+func TestMark(t *testing.T) {
+	_, s := newBooks(t)
+	now := time.Now()
+	since := &gatehouse.Principal{Realm: "main", AuthTime: now.Add(-time.Minute)}
+	read := func(query string) *Request {
+		t.Helper()
+		r, err := s.Read(t.Context(), realm, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	again, err := url.ParseQuery(read(with("prompt=login", "nonce=1")).Again(now.Add(-time.Hour)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if need, _ := read(again.Encode()).Next(since, now); need != Consent {
+		t.Fatalf("who signed in as asked has to %v", need)
+	}
+	mark := again.Get(paramAfter)
+	for name, query := range map[string]string{
+		"a time alone":    with("prompt=login", paramAfter+"=1"),
+		"another time":    with("prompt=login", "nonce=1", paramAfter+"=1"+mark),
+		"another request": with("prompt=login", "nonce=2", paramAfter+"="+mark),
+		"one more demand": with("prompt=login", "nonce=1", "max_age=5", paramAfter+"="+mark),
+	} {
+		if need, _ := read(query).Next(since, now); need != SignInAgain {
+			t.Errorf("%s: nobody has to sign in again, but %v", name, need)
 		}
 	}
 }

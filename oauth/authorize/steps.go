@@ -73,7 +73,7 @@ func judge() []step {
 // Read judges the query of a request to the authorization endpoint of realm. An error of type *[Refusal] goes to the client,
 // every other one is shown.
 func (s *Service) Read(ctx context.Context, realm gatehouse.Realm, query string) (*Request, error) {
-	in := &reading{Request: Request{realm: realm, issuer: s.c.Issuer(realm.Name), mode: modeQuery}, ctx: ctx, s: s, raw: query}
+	in := &reading{Request: Request{realm: realm, issuer: s.c.Issuer(realm.Name), key: s.c.Key, mode: modeQuery}, ctx: ctx, s: s, raw: query}
 	for _, st := range identify() {
 		if err := st.check(in); err != nil {
 			return nil, err
@@ -254,9 +254,7 @@ func (in *reading) interaction() error {
 		}
 		in.maxAge, in.hasMaxAge = time.Duration(min(n, maxAgeLimit))*time.Second, true
 	}
-	if after, err := strconv.ParseInt(in.values.Get(paramAfter), 10, 64); err == nil {
-		in.after = time.UnixMilli(after)
-	}
+	in.after = in.marked()
 	in.nonce = in.values.Get("nonce")
 	return nil
 }
