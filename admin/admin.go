@@ -203,7 +203,7 @@ func New(c Config) (*Service, error) {
 	}
 	return &Service{
 		Realms: realms.New(forRealms), Users: people, Keys: apiKeys, Rules: rules.New(forRules),
-		Clients: clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })}),
+		Clients: clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Issuer: c.Issuer, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })}),
 		Signing: signing.New(signing.Config{Kernel: k, Ring: c.Signing}),
 		Tokens: tokens.New(tokens.Config{Kernel: k, Grants: c.Stored.Grants, Users: people, End: c.EndGrant, EndKey: endKey,
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),

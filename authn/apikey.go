@@ -215,23 +215,38 @@ type opaqueEntry struct {
 	ended     bool
 }
 
-// verifyOpaque checks a random access token. Its grant is read once; that the
-// grant has ended since is in the revocation view, under the grant's status.
+// verifyOpaque checks a random access token.
 func (a *Authenticator) verifyOpaque(ctx context.Context, t *trust, p Presented, rule Rule) (*gatehouse.Principal, error) {
-	hash := credential.HashKey(p.Secret.Reveal())
-	e, err := lookup(ctx, a, a.opaque, hex.EncodeToString(hash), rule.Address,
+	e, err := a.opaqueOf(ctx, t, p.Secret, rule.Address)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(e.audience, func(s string) bool { return slices.Contains(t.audience, s) }) {
+		return nil, token.ErrWrongAudience.With(errors.New(audiences(e.audience, t.audience)))
+	}
+	return a.standingOpaque(ctx, e)
+}
+
+// opaqueOf finds a random access token of the realm of t.
+func (a *Authenticator) opaqueOf(ctx context.Context, t *trust, text gatehouse.Secret, from netip.Addr) (*opaqueEntry, error) {
+	hash := credential.HashKey(text.Reveal())
+	e, err := lookup(ctx, a, a.opaque, hex.EncodeToString(hash), from,
 		func(ctx context.Context, _ string) (*opaqueEntry, error) { return a.loadOpaque(ctx, hash) })
 	switch {
 	case errors.Is(err, gatehouse.NotFound):
 		return nil, errOpaqueUnknown
 	case err != nil:
 		return nil, err
-	case !credential.MatchKey(e.hash, p.Secret.Reveal()):
+	case !credential.MatchKey(e.hash, text.Reveal()), e.principal.Realm != t.realm.Name:
 		return nil, errOpaqueUnknown
-	case e.principal.Realm != t.realm.Name:
-		return nil, errOpaqueUnknown
-	case !slices.ContainsFunc(e.audience, func(s string) bool { return slices.Contains(t.audience, s) }):
-		return nil, token.ErrWrongAudience.With(errors.New(audiences(e.audience, t.audience)))
+	}
+	return e, nil
+}
+
+// standingOpaque returns the principal of a random token as it is now. The grant is read once; that it
+// has ended since is in the revocation view, under the grant's status.
+func (a *Authenticator) standingOpaque(ctx context.Context, e *opaqueEntry) (*gatehouse.Principal, error) {
+	switch {
 	case !a.cfg.Now().Before(e.expires):
 		return nil, token.ErrExpired.With(errors.New("it ended on " + instant(e.expires)))
 	case e.ended:

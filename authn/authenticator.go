@@ -127,6 +127,7 @@ type Authenticator struct {
 	rights       *cache.Cache[string, *keyRights]
 	opaque       *records[*opaqueEntry]
 	tokens       *tokenCache
+	inspected    *inspections
 	sessions     *records[*sessionEntry]
 	sessionUses  sessionUses
 	suspects     turnstile
@@ -181,14 +182,15 @@ func New(cfg Config) (*Authenticator, error) {
 		cfg.Now = time.Now
 	}
 	a := &Authenticator{cfg: cfg,
-		trusts:   newRecords[*trust](4096, trustAge, cfg.Now),
-		keys:     newRecords[*keyEntry](cfg.CacheSize, recordAge, cfg.Now),
-		imports:  newRecords[bool](4096, recordAge, cfg.Now),
-		rights:   cache.New[string, *keyRights](1024),
-		opaque:   newRecords[*opaqueEntry](cfg.CacheSize, recordAge, cfg.Now),
-		tokens:   newTokenCache(cfg.CacheSize),
-		sessions: newRecords[*sessionEntry](cfg.CacheSize, recordAge, cfg.Now),
-		suspects: make(turnstile, suspectSlots),
+		trusts:    newRecords[*trust](4096, trustAge, cfg.Now),
+		keys:      newRecords[*keyEntry](cfg.CacheSize, recordAge, cfg.Now),
+		imports:   newRecords[bool](4096, recordAge, cfg.Now),
+		rights:    cache.New[string, *keyRights](1024),
+		opaque:    newRecords[*opaqueEntry](cfg.CacheSize, recordAge, cfg.Now),
+		tokens:    newTokenCache(cfg.CacheSize),
+		inspected: cache.New[tokenKey, *inspectedEntry](cfg.CacheSize),
+		sessions:  newRecords[*sessionEntry](cfg.CacheSize, recordAge, cfg.Now),
+		suspects:  make(turnstile, suspectSlots),
 	}
 	a.usage.init()
 	a.quotas = newQuotas()

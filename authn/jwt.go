@@ -20,6 +20,7 @@ type trust struct {
 	issuer   string
 	audience []string        // of our own tokens
 	issuers  []trustedIssuer // our own first
+	all      *token.Verifier // of our own tokens, for whichever of the realm's audiences
 
 	sessionIdle, sessionTTL time.Duration
 }
@@ -64,12 +65,17 @@ func (a *Authenticator) loadTrust(ctx context.Context, name string) (*trust, err
 	if realm.Settings.AccessTokenType == token.TypeJWT { // nothing else that a realm signs has that typ
 		types = append(types, token.TypeJWT)
 	}
-	own, err := token.NewVerifier(token.VerifierConfig{
+	cfg := token.VerifierConfig{
 		Issuer: t.issuer, Audience: t.audience, Algorithms: token.Algorithms(), Types: types,
 		Keys: a.cfg.Keys(name), Leeway: a.cfg.Leeway, MaxBytes: MaxTokenBytes,
 		RequireClaims: []string{"jti", "client_id", "status"}, Now: a.cfg.Now,
-	})
+	}
+	own, err := token.NewVerifier(cfg)
 	if err != nil {
+		return nil, err
+	}
+	cfg.Audience = realm.Settings.AudiencesOf(t.issuer)
+	if t.all, err = token.NewVerifier(cfg); err != nil {
 		return nil, err
 	}
 	t.issuers = append(t.issuers, trustedIssuer{issuer: t.issuer, verifier: own})
@@ -123,6 +129,11 @@ func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ 
 		}
 		a.tokens.entries.Set(key, e)
 	}
+	return a.standing(ctx, e)
+}
+
+// standing returns the principal of a verified token as it is now.
+func (a *Authenticator) standing(ctx context.Context, e *tokenEntry) (*gatehouse.Principal, error) {
 	if revoked, reason := a.cfg.Revocations.Revoked(e.ref); revoked {
 		return nil, revokedBy(reason, e.principal.GrantID)
 	}
@@ -177,23 +188,22 @@ func (a *Authenticator) verifyToken(ctx context.Context, t *trust, text string) 
 		}
 		return nil, err
 	}
-	e := &tokenEntry{trust: t, expires: claims.ExpiresAt}
-	if ti.foreign != nil {
-		e.principal = foreignPrincipal(t.realm.Name, ti.foreign, claims)
-	} else {
-		e.principal = ownPrincipal(t.realm.Name, claims)
+	if ti.foreign == nil {
+		return a.ownEntry(ctx, t, claims)
 	}
-	if ti.foreign == nil && e.principal.Kind != gatehouse.KindClient { // a client has no account
+	return newTokenEntry(t, foreignPrincipal(t.realm.Name, ti.foreign, claims), claims), nil
+}
+
+// ownEntry is what is remembered of a verified token of the realm's own.
+func (a *Authenticator) ownEntry(ctx context.Context, t *trust, claims *token.Claims) (*tokenEntry, error) {
+	e := newTokenEntry(t, ownPrincipal(t.realm.Name, claims), claims)
+	e.ref.HasStatus, e.ref.List, e.ref.Index = claims.HasStatus, claims.StatusList, claims.StatusIndex
+	if e.principal.Kind != gatehouse.KindClient { // a client has no account
 		s, err := a.subject(ctx, t.realm.Name, e.principal.ID)
 		if err != nil {
 			return nil, err
 		}
 		e.principal.Kind, e.principal.Name = s.Kind, s.Name
-	}
-	e.ref = revocation.Ref{Realm: t.realm.Name, Subject: e.principal.ID, Client: claims.ClientID,
-		Session: claims.SessionID, KeyID: claims.KeyID, IssuedAt: e.principal.IssuedAt}
-	if ti.foreign == nil {
-		e.ref.HasStatus, e.ref.List, e.ref.Index = claims.HasStatus, claims.StatusList, claims.StatusIndex
 	}
 	return e, nil
 }

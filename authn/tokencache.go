@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/cache"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // tokenCache remembers verified tokens by their SHA-256 and the realm. An entry
@@ -26,6 +27,11 @@ type tokenEntry struct {
 	principal *gatehouse.Principal
 	ref       revocation.Ref
 	expires   time.Time
+}
+
+func newTokenEntry(t *trust, p *gatehouse.Principal, c *token.Claims) *tokenEntry {
+	return &tokenEntry{trust: t, principal: p, expires: c.ExpiresAt, ref: revocation.Ref{Realm: t.realm.Name, Subject: p.ID, Client: c.ClientID,
+		Session: c.SessionID, KeyID: c.KeyID, IssuedAt: p.IssuedAt}}
 }
 
 func newTokenCache(size int) *tokenCache {

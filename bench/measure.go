@@ -212,6 +212,10 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 	if err != nil {
 		return nil, err
 	}
+	asking, err := b.demo.asking(ctx, b.seen)
+	if err != nil {
+		return nil, err
+	}
 	d, alice, parts := b.demo, b.demo.Users["alice"], []part{{"gatehouse", b.gh}}
 	basic := get(d.Gateway, "/private")
 	fresh := &tokens{demo: b.demo, gh: b.gh}
@@ -228,6 +232,8 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 		{name: "forward-auth", title: "Gatehouse, forward-auth answer", next: b.bearer(get(d.Gateway, "/.gatehouse/auth/caddy",
 			"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/private", "X-Forwarded-Host", "localhost", "X-Forwarded-Proto", "http")), floor: "floor", mustMicros: 80},
 		{name: "jwks", title: "Gatehouse, JWKS", next: get(d.Issuer, "/.well-known/jwks.json"), floor: "floor", mustRatio: 1.5},
+		{name: "metadata", title: "Gatehouse, metadata", next: get(d.Issuer, "/.well-known/oauth-authorization-server"), floor: "floor", mustRatio: 1.5},
+		{name: "introspection", title: "Gatehouse, introspection of a JWT", next: asking, floor: "floor", mustMicros: 60},
 	}
 	for _, c := range cases {
 		c.kind, c.parts, c.want = kindOurs, parts, 200

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -60,6 +61,29 @@ func (d demo) mint(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("POST /tokens: %s", resp.Status)
 	}
 	return out.AccessToken, nil
+}
+
+// asking registers an API that asks what a token stands for, and asks.
+func (d demo) asking(ctx context.Context, token string) (func(int) *http.Request, error) {
+	api, err := client.New(d.Issuer, gatehouse.Secret(d.AdminToken))
+	if err != nil {
+		return nil, err
+	}
+	var made struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	if err := api.Do(ctx, "POST", "/realms/main/clients", map[string]any{"client_name": "API", "token_endpoint_auth_method": "client_secret_basic",
+		"grant_types": []string{"client_credentials"}, "introspection_audiences": []string{d.Issuer}}, &made); err != nil {
+		return nil, fmt.Errorf("a client: %w", err)
+	}
+	form := url.Values{"token": {token}}.Encode()
+	return func(int) *http.Request {
+		r, _ := http.NewRequest("POST", d.Issuer+"/introspect", strings.NewReader(form))
+		r.SetBasicAuth(made.ID, made.Secret)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return r
+	}, nil
 }
 
 // otherAlgorithms are the cases whose tokens are signed with something else than

@@ -3,8 +3,6 @@ package grant
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
@@ -74,16 +72,7 @@ func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 
 // Audiences are all that a realm's tokens can be for, the default one first.
 func (s *Service) Audiences(rl gatehouse.Realm) []string {
-	list := []string{s.c.Issuer(rl.Name)}
-	if a := rl.Settings.Audience; a != "" && a != list[0] {
-		list = []string{a, list[0]}
-	}
-	for _, a := range slices.Sorted(maps.Keys(rl.Settings.Audiences)) {
-		if !slices.Contains(list, a) {
-			list = append(list, a)
-		}
-	}
-	return list
+	return rl.Settings.AudiencesOf(s.c.Issuer(rl.Name))
 }
 
 func (k opening) issue(ctx context.Context, tx Tx, i *issue) error {

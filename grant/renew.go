@@ -36,9 +36,25 @@ type renewal struct {
 func (k *renewal) who() string  { return "" }
 func (k *renewal) begins() bool { return false }
 
-// origin reads the presented token and its grant. One that is gone, over or of
-// another realm is refused.
+// origin reads the presented token and its grant, and refuses a token that is bound to what was not proven.
 func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {
+	if err := k.read(ctx, tx, i); err != nil || i.refused {
+		return err
+	}
+	// A stolen refresh token is nothing without the key. It is not used up, or whoever stole it could end the grant.
+	if i.grant.Confirmation.Bound() && i.grant.Confirmation != i.order.Confirmation {
+		i.refused = true
+		return nil
+	}
+	if i.order.Public && !i.grant.Confirmation.Bound() && i.order.Confirmation.Bound() { // it would stay a bearer's (RFC 9449 §5)
+		i.refused = true
+	}
+	return nil
+}
+
+// read reads the presented token and its grant. One that is gone, over or of
+// another realm is refused.
+func (k *renewal) read(ctx context.Context, tx Tx, i *issue) error {
 	f, err := tx.Family(ctx, k.hash)
 	if errors.Is(err, gatehouse.NotFound) {
 		i.refused = true
@@ -49,15 +65,6 @@ func (k *renewal) origin(ctx context.Context, tx Tx, i *issue) error {
 	}
 	r, g := f.Refresh, f.Grant
 	if r.Realm != i.realm.Name || g.Realm != i.realm.Name || !g.EndedAt.IsZero() || !i.now.Before(g.ExpiresAt) || !i.now.Before(r.ExpiresAt) {
-		i.refused = true
-		return nil
-	}
-	// A stolen refresh token is nothing without the key. It is not used up, or whoever stole it could end the grant.
-	if g.Confirmation.Bound() && g.Confirmation != i.order.Confirmation {
-		i.refused = true
-		return nil
-	}
-	if i.order.Public && !g.Confirmation.Bound() && i.order.Confirmation.Bound() { // it would stay a bearer's (RFC 9449 §5)
 		i.refused = true
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	oauthtoken "github.com/gatehouse-auth/gatehouse/oauth/token"
 	"github.com/gatehouse-auth/gatehouse/server/config"
@@ -40,7 +41,7 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Proofs: s.proofs, URL: s.calledAt,
+	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Inspect: s.auth.Inspect, Proofs: s.proofs, URL: s.calledAt,
 		Clients: clients, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {
@@ -59,7 +60,7 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	s.db.Subscribe(lists.Apply)
 	realm := newRealmCache(s.db).Realm
 	published, err := endpoint.New(endpoint.Config{Realm: realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
-		StatusList: lists.Get, Problems: s.problems})
+		StatusList: lists.Get, Describe: []func(map[string]any, gatehouse.Realm, string){tokens.Describe, authorize.Describe}, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		c.Secret.ExpiresAt = in.SecretExpiresAt
 	}
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		if err := fits(ctx, tx, c); err != nil {
+		if err := s.fits(ctx, tx, c); err != nil {
 			return err
 		}
 		if err := tx.InsertClient(ctx, c); err != nil {
@@ -125,6 +125,9 @@ func (s *Service) event(ctx context.Context, actor *gatehouse.Principal, c clien
 	e.Detail = kernel.Changes(e.Detail)
 	e.Detail["name"], e.Detail["grant_types"], e.Detail["scopes"] = c.Metadata.Name, strings.Join(c.Metadata.GrantTypes, " "), strings.Join(c.Metadata.Scopes(), " ")
 	e.Detail["redirect_uris"], e.Detail["first_party"] = strings.Join(c.Metadata.RedirectURIs, " "), strconv.FormatBool(c.Metadata.FirstParty)
+	if a := c.Metadata.Audiences; len(a) > 0 {
+		e.Detail["introspection_audiences"] = strings.Join(a, " ")
+	}
 	return e
 }
 
@@ -146,8 +149,8 @@ func (s *Service) checkEnd(f kernel.Faults, end time.Time) {
 	}
 }
 
-// fits holds the realm, and checks a client against its catalogue.
-func fits(ctx context.Context, tx Tx, c client.Client) error {
+// fits holds the realm, and checks a client against its catalogue and its audiences.
+func (s *Service) fits(ctx context.Context, tx Tx, c client.Client) error {
 	r, err := tx.HoldRealm(ctx, c.Realm)
 	if err != nil {
 		return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
@@ -157,6 +160,13 @@ func fits(ctx context.Context, tx Tx, c client.Client) error {
 	for i, name := range c.Metadata.Scopes() {
 		if i >= len(known) || known[i] != name {
 			f.Add("scope", "%s is not in the realm's catalogue", kernel.Quoted(name))
+			break
+		}
+	}
+	audiences := r.Settings.AudiencesOf(s.c.Issuer(c.Realm))
+	for _, name := range c.Metadata.Audiences {
+		if !slices.Contains(audiences, name) {
+			f.Add("introspection_audiences", "%s is not among the realm's audiences", kernel.Quoted(name))
 			break
 		}
 	}
@@ -223,6 +233,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	if in.RequirePKCE != nil {
 		m.RequirePKCE = in.RequirePKCE
 	}
+	set(&m.Audiences, in.Audiences)
 	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
 		m.JWKS, m.JWKSURI, m.SigningAlg, m.AllowPrivateAddress = nil, "", "", false
 	}
@@ -319,13 +330,13 @@ func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm,
 		if version != nil && *version != c.Version {
 			return gatehouse.ErrVersionConflict
 		}
-		scope, now := c.Metadata.Scope, s.k.Now()
+		before, now := c.Metadata, s.k.Now()
 		ends, err := change(&c, now)
 		if err != nil {
 			return err
 		}
-		if c.Metadata.Scope != scope {
-			if err := fits(ctx, tx, c); err != nil {
+		if c.Metadata.Scope != before.Scope || !slices.Equal(c.Metadata.Audiences, before.Audiences) {
+			if err := s.fits(ctx, tx, c); err != nil {
 				return err
 			}
 		}

@@ -44,6 +44,15 @@ func TestClients(t *testing.T) {
 			t.Errorf("%v: %d %s", bad, r.Status, r.Body)
 		}
 	}
+	for what, bad := range map[string]map[string]any{
+		"not among the realm's": registration("introspection_audiences", []string{"https://api.example"}),
+		"audience once":         registration("introspection_audiences", []string{"a", "a"}),
+		"at most 20":            registration("introspection_audiences", strings.Split(strings.Repeat("a,", 20)+"a", ",")),
+	} {
+		if r := h.Call(root, "POST", all, bad); r.Status != 422 || !strings.Contains(r.Body, what) || !strings.Contains(r.Body, "introspection_audiences") {
+			t.Errorf("%s: %d %s", what, r.Status, r.Body)
+		}
+	}
 	h.Want(404, root, "POST", "/realms/none/clients", registration("scope", ""))
 	narrow, _ := h.Key(root, "main", "root", "admin:write")
 	if r := h.Call(narrow, "POST", all, registration()); r.Status != 403 || r.Str("code") != "scope_not_held" {
@@ -71,6 +80,12 @@ func TestClients(t *testing.T) {
 	}
 	h.Want(422, root, "PATCH", one, map[string]any{"scope": "read none"})
 	h.Want(422, root, "PATCH", one, map[string]any{"grant_types": []string{}})
+	h.Want(422, root, "PATCH", one, map[string]any{"introspection_audiences": []string{"https://api.example"}})
+	h.Want(200, root, "PATCH", "/realms/shop", map[string]any{"settings": map[string]any{"audiences": map[string]any{"https://api.example": map[string]any{}}}})
+	if r := h.Want(200, root, "PATCH", one, map[string]any{"introspection_audiences": []string{"https://api.example"}}); !strings.Contains(r.Body, `"introspection_audiences":["https://api.example"]`) {
+		t.Error(r.Body)
+	}
+	h.Want(200, root, "PATCH", one, map[string]any{"introspection_audiences": []string{}})
 	h.Want(422, root, "POST", one+"/rotate", map[string]any{"overlap": "2161h"})
 	r := h.Want(201, root, "POST", one+"/rotate", nil)
 	if r.Str("client_secret") == secret || r.Str("former_secret_until") == "" {

@@ -14,6 +14,7 @@ import (
 type Config struct {
 	Kernel  *kernel.Kernel
 	Clients Reader
+	Issuer  func(realm string) string
 	Run     gatehouse.Runner[Tx]
 }
 

@@ -45,6 +45,7 @@ type ClientPatch struct {
 	RedirectURIs        *[]string        `json:"redirect_uris,omitempty"`
 	RequirePKCE         *bool            `json:"require_pkce,omitempty"`
 	FirstParty          *bool            `json:"first_party,omitempty"`
+	Audiences           *[]string        `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API"`
 	SecretExpiresAt     *time.Time       `json:"secret_expires_at,omitempty"`
 	JWKS                *json.RawMessage `json:"jwks,omitempty" doc:"Its public keys; what it has by keys that are not among them ends at once. null takes them away"`
 	JWKSURI             *string          `json:"jwks_uri,omitempty"`

@@ -37,6 +37,7 @@ type clientMetadata struct {
 	redirects                  []string
 	requirePKCE                bool
 	firstParty                 bool
+	serves                     []string
 }
 
 func (m *clientMetadata) add(c *cobra.Command) {
@@ -53,6 +54,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
+	c.Flags().StringSliceVar(&m.serves, "introspects", nil, "audience of the realm for which it is the API, and may ask what tokens stand for; may be repeated")
 }
 
 // put adds those members to the body of a request that were given, or all.
@@ -122,6 +124,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	if given("first-party") {
 		body["first_party"] = m.firstParty
 	}
+	if c.Flags().Changed("introspects") {
+		body["introspection_audiences"] = append([]string{}, m.serves...)
+	}
 	return nil
 }
 
@@ -183,7 +188,7 @@ func (a *app) clientUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --require-pkce, --first-party, --dpop-bound or --dpop-nonce")
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --require-pkce, --first-party, --dpop-bound, --dpop-nonce or --introspects")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

@@ -3,6 +3,8 @@ package authorize
 import (
 	"net/url"
 	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 // Response modes: how an answer gets to the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
@@ -11,6 +13,21 @@ const (
 	modeFragment = "fragment"
 	modeFormPost = "form_post"
 )
+
+func modes() []string { return []string{modeQuery, modeFragment, modeFormPost} }
+
+// methodS256 is the one way in which a challenge is made (RFC 7636 §4.2).
+const methodS256 = "S256"
+
+// Describe adds to a realm's metadata what the authorization endpoint is and takes (RFC 8414 §2, RFC 9207 §3).
+func Describe(m map[string]any, _ gatehouse.Realm, base string) {
+	m["authorization_endpoint"] = base + "/authorize"
+	m["response_types_supported"] = []string{"code"}
+	m["response_modes_supported"] = modes()
+	m["code_challenge_methods_supported"] = []string{methodS256}
+	m["authorization_response_iss_parameter_supported"] = true
+	m["request_parameter_supported"], m["request_uri_parameter_supported"] = false, false // what is left out means something else
+}
 
 // Answer is what the browser of a person brings to a client.
 type Answer struct {

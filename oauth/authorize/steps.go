@@ -144,7 +144,7 @@ func (in *reading) redirectURI() error {
 func (in *reading) responseMode() error {
 	switch given := in.values["response_mode"]; {
 	case len(given) == 0:
-	case len(given) == 1 && slices.Contains([]string{modeQuery, modeFragment, modeFormPost}, given[0]):
+	case len(given) == 1 && slices.Contains(modes(), given[0]):
 		in.mode = given[0]
 	default:
 		return fault{"invalid_request", "response_mode must be query, fragment or form_post."}
@@ -216,7 +216,7 @@ func (in *reading) pkce() error {
 		return fault{"invalid_request", "A code_challenge is required, by the method S256 (PKCE)."}
 	case in.challenge == "":
 		return nil
-	case method != "S256":
+	case method != methodS256:
 		return fault{"invalid_request", "code_challenge_method must be S256."}
 	}
 	if b, err := base64.RawURLEncoding.Strict().DecodeString(in.challenge); err != nil || len(b) != 32 {

@@ -35,6 +35,7 @@ type Metadata struct {
 	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
 	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials, authorization_code, refresh_token"`
 	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
+	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	Flow
 	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
 	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt"`
@@ -62,11 +63,11 @@ const (
 	GrantRefreshToken      = "refresh_token"      // anew, by what it was given for a person (RFC 6749 §6)
 )
 
-// authMethods are those that a registration can name.
-func authMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKey, AuthNone} }
+// AuthMethods are those that a registration can name.
+func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKey, AuthNone} }
 
-// grantTypes are those that a registration can name.
-func grantTypes() []string {
+// GrantTypes are those that a registration can name.
+func GrantTypes() []string {
 	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantRefreshToken}
 }
 
@@ -99,25 +100,30 @@ func OpenIDScope(name string) bool {
 // May reports whether the client may ask by a type of grant.
 func (m Metadata) May(grantType string) bool { return slices.Contains(m.GrantTypes, grantType) }
 
+// Serves reports whether the client is the API that tokens for an audience are meant for.
+func (m Metadata) Serves(audience string) bool { return slices.Contains(m.Audiences, audience) }
+
 // Most of what a registration holds.
 const (
 	maxScopes = 100
 	maxScope  = 8 << 10 // bytes of all scopes together
+
+	maxAudiences = 20
 )
 
 // Check gives fault what is wrong with m by itself, by its member: which scopes there are is the
 // realm's to say.
 func (m Metadata) Check(fault func(member, text string)) {
-	if !slices.Contains(authMethods(), m.AuthMethod) {
-		fault("token_endpoint_auth_method", "must be one of "+strings.Join(authMethods(), ", "))
+	if !slices.Contains(AuthMethods(), m.AuthMethod) {
+		fault("token_endpoint_auth_method", "must be one of "+strings.Join(AuthMethods(), ", "))
 	}
 	m.checkKeys(fault)
 	if len(m.GrantTypes) == 0 {
-		fault("grant_types", "must name one or more of "+strings.Join(grantTypes(), ", "))
+		fault("grant_types", "must name one or more of "+strings.Join(GrantTypes(), ", "))
 	}
 	for i, g := range m.GrantTypes {
-		if !slices.Contains(grantTypes(), g) || slices.Contains(m.GrantTypes[:i], g) {
-			fault("grant_types", "must be of "+strings.Join(grantTypes(), ", ")+", each once")
+		if !slices.Contains(GrantTypes(), g) || slices.Contains(m.GrantTypes[:i], g) {
+			fault("grant_types", "must be of "+strings.Join(GrantTypes(), ", ")+", each once")
 			break
 		}
 	}
@@ -128,6 +134,15 @@ func (m Metadata) Check(fault func(member, text string)) {
 	for i, s := range scopes {
 		if slices.Contains(scopes[:i], s) {
 			fault("scope", "must name each scope once")
+			break
+		}
+	}
+	if len(m.Audiences) > maxAudiences {
+		fault("introspection_audiences", "must have at most 20 audiences")
+	}
+	for i, a := range m.Audiences {
+		if slices.Contains(m.Audiences[:i], a) {
+			fault("introspection_audiences", "must name each audience once")
 			break
 		}
 	}

@@ -8,7 +8,7 @@
 //	GET /status/{list}                            status list token
 //	GET /.well-known/oauth-authorization-server   metadata (RFC 8414)
 //	GET /.well-known/openid-configuration         the same, where OpenID clients look;
-//	                                              a realm has it behind its issuer
+//	                                              a realm has it behind its issuer as well
 //
 // # Threat model
 //

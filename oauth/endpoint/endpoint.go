@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
-	"github.com/gatehouse-auth/gatehouse/keyring"
 )
 
 // Config is what the handlers need. Every field without a remark is required.
@@ -28,11 +23,17 @@ type Config struct {
 	// StatusList gives the signed status list token with its number, and how long
 	// it may be cached. Nil serves no status lists.
 	StatusList func(ctx context.Context, realm string, list int64) (token string, ttl time.Duration, err error)
-	Problems   *web.Problems // nil uses the zero value
+	// Describe are the endpoints that a realm has, each of which adds to the metadata what it is and takes; base
+	// is what comes before its path.
+	Describe []func(m map[string]any, r gatehouse.Realm, base string)
+	Problems *web.Problems // nil uses the zero value
 }
 
 // Handler serves the published documents of every realm.
-type Handler struct{ c Config }
+type Handler struct {
+	c    Config
+	docs documents
+}
 
 // New checks c.
 func New(c Config) (*Handler, error) {
@@ -61,6 +62,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	get("/.well-known/oauth-authorization-server/realms/{realm}", h.metadata)
 	get("/.well-known/openid-configuration", h.metadata)
 	get("/realms/{realm}/.well-known/openid-configuration", h.metadata)
+	get("/.well-known/openid-configuration/realms/{realm}", h.metadata)
 	if h.c.StatusList != nil {
 		get("/status/{list}", h.status)
 		get("/realms/{realm}/status/{list}", h.status)
@@ -114,55 +116,4 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return serve(w, r, "application/statuslist+jwt", "", ttl, []byte(token))
-}
-
-// metadata is what is true of the authorization server today (RFC 8414 §2).
-// There is no authorization endpoint yet, so there are no response types, and
-// no standard grant type is served: refresh tokens go to an endpoint of our own.
-type metadata struct {
-	Issuer           string   `json:"issuer"`
-	JWKSURI          string   `json:"jwks_uri"`
-	ResponseTypes    []string `json:"response_types_supported"`
-	GrantTypes       []string `json:"grant_types_supported"`
-	TokenAuthMethods []string `json:"token_endpoint_auth_methods_supported"`
-	TokensEndpoint   string   `json:"gatehouse_tokens_endpoint"`
-	RefreshEndpoint  string   `json:"gatehouse_tokens_refresh_endpoint"`
-}
-
-func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
-	rl, err := h.realm(r)
-	if err != nil {
-		return err
-	}
-	issuer := h.c.Issuer(rl.Name)
-	if !metadataPath(r.URL.Path, rl.Name, issuer) {
-		return gatehouse.ErrRealmNotFound
-	}
-	base := strings.TrimSuffix(issuer, "/")
-	body, err := json.Marshal(metadata{
-		Issuer: issuer, JWKSURI: base + "/.well-known/jwks.json",
-		ResponseTypes: []string{}, GrantTypes: []string{}, TokenAuthMethods: []string{},
-		TokensEndpoint: base + "/tokens", RefreshEndpoint: base + "/tokens/refresh",
-	}, json.Deterministic(true))
-	if err != nil {
-		return err
-	}
-	return serve(w, r, "application/json", "", keyring.KeySetMaxAge, body)
-}
-
-// metadataPath reports whether path is where the metadata of issuer belongs: the
-// well-known part between host and path (RFC 8414 §3.1), or behind the path (§5,
-// OpenID Connect Discovery §4), where many checkers of tokens look and nowhere else.
-// The document is the same and claims no OpenID provider: what we do not serve is
-// absent from it. A client that compares the issuer would refuse it from elsewhere.
-func metadataPath(path, realm, issuer string) bool {
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return false
-	}
-	base := strings.TrimSuffix(u.Path, "/")
-	if base == "" && realm != gatehouse.MainRealm {
-		base = "/realms/" + realm // of a realm at a host of its own, whose paths come with its name before them
-	}
-	return path == "/.well-known/oauth-authorization-server"+base || path == base+"/.well-known/openid-configuration"
 }

@@ -152,6 +152,7 @@ func TestMetadata(t *testing.T) {
 		"/.well-known/oauth-authorization-server/realms/acme": "https://id.example/realms/acme",
 		"/.well-known/openid-configuration":                   "https://id.example",
 		"/realms/acme/.well-known/openid-configuration":       "https://id.example/realms/acme",
+		"/.well-known/openid-configuration/realms/acme":       "https://id.example/realms/acme",
 	} {
 		w := call(h, "GET", path)
 		var m map[string]any
@@ -177,5 +178,27 @@ func TestMetadata(t *testing.T) {
 	})
 	if w := call(h, "GET", "/.well-known/oauth-authorization-server/realms/acme"); w.Code != 404 {
 		t.Errorf("a document at a path that is not the issuer's: %d %s", w.Code, w.Body)
+	}
+}
+
+// TestMetadataIsRenderedOnce: for each state of a realm, out of what its endpoints say of themselves.
+func TestMetadataIsRenderedOnce(t *testing.T) {
+	acme := gatehouse.Realm{Name: "acme", UpdatedAt: time.Unix(1, 0)}
+	asked := 0
+	h := site(t, func(c *endpoint.Config) {
+		c.Realm = func(context.Context, string) (gatehouse.Realm, error) { return acme, nil }
+		c.Describe = []func(map[string]any, gatehouse.Realm, string){func(m map[string]any, r gatehouse.Realm, base string) {
+			asked++
+			m["token_endpoint"], m["title"] = base+"/token", r.Title
+		}}
+	})
+	const path = "/.well-known/oauth-authorization-server/realms/acme"
+	first := call(h, "GET", path)
+	if again := call(h, "GET", path); asked != 1 || again.Body.String() != first.Body.String() || !strings.Contains(first.Body.String(), `"token_endpoint":"https://id.example/realms/acme/token"`) {
+		t.Errorf("asked %d times: %s", asked, first.Body)
+	}
+	acme.Title, acme.UpdatedAt = "Acme", time.Unix(2, 0)
+	if w := call(h, "GET", path, "If-None-Match", first.Header().Get("ETag")); asked != 2 || w.Code != 200 || !strings.Contains(w.Body.String(), "Acme") {
+		t.Errorf("after a change, asked %d times: %d %s", asked, w.Code, w.Body)
 	}
 }

@@ -1,9 +1,12 @@
 // Package token is the token endpoint of a realm: it reads who asks for what,
-// hands the order to package grant, and writes the answer.
+// hands the order to package grant, and writes the answer. Beside it are those at
+// which clients show tokens that there are.
 //
 // Paths (for the realm "main"; other realms have them under /realms/{realm}):
 //
 //	POST   /token           a registered client, by a grant type (RFC 6749 §3.2)
+//	POST   /introspect      what a token stands for (RFC 7662)
+//	POST   /revoke          a client ends a grant of its own (RFC 7009)
 //	POST   /tokens          Basic → access token and refresh token
 //	POST   /tokens/refresh  refresh token → new access token, next refresh token
 //	DELETE /tokens          access token → its grant ends, with all that came from it

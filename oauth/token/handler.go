@@ -3,7 +3,10 @@ package token
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +32,8 @@ type Config struct {
 	Login func(r *http.Request, realm string, code gatehouse.Secret) (*gatehouse.Principal, error)
 	// Challenges gives the WWW-Authenticate lines for a realm and schemes.
 	Challenges func(realm string, schemes ...gatehouse.Scheme) []string
+	// Inspect says what an access token of a realm stands for, whoever it is for, see [authn.Authenticator.Inspect].
+	Inspect func(ctx context.Context, realm string, text gatehouse.Secret, from netip.Addr) (authn.Inspected, error)
 	// Clients checks which registered client asks.
 	Clients client.Authenticator
 	// Secure reports whether nobody on the way could read r; secrets of clients are not taken from others.
@@ -47,8 +52,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Proofs, URL, Clients, Secure and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, Clients, Secure and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -74,18 +79,38 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		}
 		return h.answer(w, r, refresh{h})
 	})
-	standard := oauth.Standard(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method != http.MethodPost {
-			return web.MethodNotAllowed(http.MethodPost)
-		}
-		return h.ask(w, r)
-	})
-	mux.Handle("/token", standard)
-	mux.Handle("/realms/{realm}/token", standard)
+	for path, fn := range map[string]web.HandlerFunc{"token": h.ask, "introspect": h.introspect, "revoke": h.revoke} {
+		standard := oauth.Standard(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
+			if r.Method != http.MethodPost {
+				return web.MethodNotAllowed(http.MethodPost)
+			}
+			return fn(w, r)
+		})
+		mux.Handle("/"+path, standard)
+		mux.Handle("/realms/{realm}/"+path, standard)
+	}
 	mux.Handle("/tokens", tokens)
 	mux.Handle("/tokens/refresh", refresh)
 	mux.Handle("/realms/{realm}/tokens", tokens)
 	mux.Handle("/realms/{realm}/tokens/refresh", refresh)
+}
+
+// Describe adds to a realm's metadata what these endpoints are and take (RFC 8414 §2).
+func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
+	m["token_endpoint"], m["introspection_endpoint"], m["revocation_endpoint"] = base+"/token", base+"/introspect", base+"/revoke"
+	for _, endpoint := range []string{"token", "introspection", "revocation"} {
+		m[endpoint+"_endpoint_auth_methods_supported"] = client.AuthMethods()
+		m[endpoint+"_endpoint_auth_signing_alg_values_supported"] = client.Metadata{}.Algorithms() // of private_key_jwt
+	}
+	m["introspection_endpoint_auth_methods_supported"] = slices.DeleteFunc(client.AuthMethods(), func(method string) bool {
+		return client.Metadata{AuthMethod: method}.Public()
+	})
+	m["dpop_signing_alg_values_supported"] = proof.Algorithms()
+	m["grant_types_supported"] = client.GrantTypes()
+	if len(r.Settings.Scopes) > 0 {
+		m["scopes_supported"] = slices.Sorted(maps.Keys(r.Settings.Scopes))
+	}
+	m["gatehouse_tokens_endpoint"], m["gatehouse_tokens_refresh_endpoint"] = base+"/tokens", base+"/tokens/refresh"
 }
 
 // grantType is what one type of grant adds to the phases.
@@ -143,20 +168,34 @@ var (
 
 // begin does what all requests share and returns the realm.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request) (string, error) {
+	realm, err := h.open(w, r)
+	if err == nil {
+		err = h.counted(r)
+	}
+	return realm, err
+}
+
+// open is begin without counting the request.
+func (h *Handler) open(w http.ResponseWriter, r *http.Request) (string, error) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 §5.1
 	if r.URL.RawQuery != "" {
 		return "", oauth.ErrQuery
 	}
-	if after, ok := h.c.Allow(r.Context(), gatehouse.AddressFrom(r.Context())); !ok {
-		e := *gatehouse.ErrRateLimited
-		e.RetryAfter = after
-		return "", &e
-	}
 	if name := r.PathValue("realm"); name != "" {
 		return name, nil
 	}
 	return gatehouse.MainRealm, nil
+}
+
+// counted counts a request of an address, and refuses what is too many.
+func (h *Handler) counted(r *http.Request) error {
+	if after, ok := h.c.Allow(r.Context(), gatehouse.AddressFrom(r.Context())); !ok {
+		e := *gatehouse.ErrRateLimited
+		e.RetryAfter = after
+		return &e
+	}
+	return nil
 }
 
 func readScope(x *request) error {

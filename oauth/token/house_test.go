@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
@@ -26,9 +29,16 @@ type house struct {
 	away bool // what a request came by could be read
 	svc  *grant.Service
 	view *revocation.View
+	auth *authn.Authenticator
 	user identity.User
 	key  *token.Key
 }
+
+// noMisses counts no unknown tokens.
+type noMisses struct{}
+
+func (noMisses) Spent(netip.Addr) bool { return false }
+func (noMisses) Count(netip.Addr)      {}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -41,6 +51,13 @@ type setupTx interface {
 	InsertRealm(ctx context.Context, r gatehouse.Realm) error
 	InsertUser(ctx context.Context, u identity.User) error
 	InsertClient(ctx context.Context, c client.Client) error
+}
+
+func issuerOf(realm string) string {
+	if realm == "main" {
+		return issuer
+	}
+	return issuer + "/realms/" + realm
 }
 
 func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
@@ -68,14 +85,20 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 		t.Fatal(err)
 	}
 	h.svc = must(grant.New(grant.Config{Run: must(store.Run[grant.Tx](db)), NewStatus: revocation.NewStatus,
-		Issuer: func(realm string) string {
-			if realm == "main" {
-				return issuer
-			}
-			return issuer + "/realms/" + realm
-		},
+		Issuer:       issuerOf,
 		Sign:         func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
 		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Box: must(seal.NewBox(seal.GenerateMasterKey(now)))}))
+	h.auth = must(authn.New(authn.Config{Store: db, Revocations: h.view, Grant: db.Grant, Issuer: issuerOf, Misses: noMisses{},
+		Keys: func(string) token.KeySource { return must(token.NewKeySet(h.key)) },
+		Subject: func(ctx context.Context, realm, id string) (gatehouse.Subject, error) {
+			u, err := db.User(ctx, realm, id)
+			return u.Subject(), err
+		},
+		Password: func(context.Context, authn.PasswordAttempt) (s gatehouse.Subject, at time.Time, err error) {
+			return s, at, errors.New("not here")
+		},
+		ForeignKeys: func(string, gatehouse.TrustedIssuer) (token.KeySource, error) { return nil, errors.New("not here") }}))
+	db.Subscribe(h.auth.Apply)
 	return h
 }
 

@@ -45,19 +45,25 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 
 // registered finds out which registered client asks by grantType, as phase 1 of every type.
 func (h *Handler) registered(x *request, grantType string) error {
+	c, err := h.proved(x)
+	if err == nil && !c.Metadata.May(grantType) {
+		err = errMayNot
+	}
+	return err
+}
+
+// proved finds out which registered client sent x, whatever it asks.
+func (h *Handler) proved(x *request) (client.Client, error) {
 	p, err := h.proof(x)
 	if err != nil {
-		return h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
+		return client.Client{}, h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
 	}
 	c, who, err := h.c.Clients.Authenticate(x.r.Context(), x.order.Realm, p)
 	if err != nil {
-		return h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
-	}
-	if !c.Metadata.May(grantType) {
-		return errMayNot
+		return client.Client{}, h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
 	}
 	x.principal, x.client, x.order.Client, x.order.By, x.order.Public = who, c.Metadata, c.ID, who, c.Metadata.Public()
-	return nil
+	return c, nil
 }
 
 // proof reads how the client proves itself: in exactly one way (RFC 6749 §2.3).

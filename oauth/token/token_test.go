@@ -72,6 +72,7 @@ func site(h *house, limited *bool) http.Handler {
 			}
 			return out
 		},
+		Inspect: h.auth.Inspect,
 		Clients: client.Authenticator{Clients: h.db, Assertions: h.assertions(), Record: func(*gatehouse.Event) {}, Now: time.Now}, Secure: func(*http.Request) bool { return !h.away },
 		Allow: func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !*limited },
 	})).Register(mux)
