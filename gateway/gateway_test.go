@@ -332,6 +332,20 @@ func TestPassAuthorization(t *testing.T) {
 	}
 }
 
+// TestProofEndsHere: the proof of a bound token is used up and goes no further; a line DPoP beside anything else is the API's own.
+func TestProofEndsHere(t *testing.T) {
+	s := start(t, http.HandlerFunc(echo))
+	bound := *alice
+	bound.Confirmation = gatehouse.Confirmation{JKT: "key"}
+	for p, want := range map[*gatehouse.Principal]string{alice: "theirs", &bound: ""} {
+		s.f.verdict = allow(enforce.Route{Authenticated: true}, p)
+		_, body := get(t, s.url+"/", http.Header{"Dpop": {"theirs"}})
+		if h := seen(t, body); h.Get("DPoP") != want {
+			t.Errorf("%+v: %v", p.Confirmation, h)
+		}
+	}
+}
+
 func TestForwardedFromTrustedProxy(t *testing.T) {
 	proxies, err := web.NewProxies(web.ProxyConfig{Trusted: []string{"127.0.0.0/8"}})
 	if err != nil {

@@ -161,6 +161,14 @@ func boundTokens(t *testing.T, d *server.Demo) {
 		end.want(t, format+": its end", 204)
 		p.get(d.Gateway+"/read", access).want(t, "after its end", 401)
 	}
+	// A realm has an issuer of its own, and a proof names the address below that.
+	call(t, "POST", d.Issuer+"/admin/v1/realms", "bearer", d.AdminToken, "body", `{"name":"shop"}`).want(t, "a realm", 201)
+	call(t, "POST", d.Issuer+"/admin/v1/realms/shop/users", "bearer", d.AdminToken, "body", `{"username":"amy","password":"violet kettle 93 marsh"}`).want(t, "its user", 201)
+	shop := d.Issuer + "/realms/shop/tokens"
+	if a := p.send("POST", shop, d.Issuer+"/tokens", "", "basic", "amy:violet kettle 93 marsh"); a.code() != "invalid_dpop_proof" {
+		t.Errorf("a proof for another realm: %d %s", a.status, a.body)
+	}
+	p.send("POST", shop, shop, "", "basic", "amy:violet kettle 93 marsh").want(t, "a proof for the realm", 200)
 	bearer, _ := login(t, d, "bob")
 	if a := p.get(d.Gateway+"/private", bearer); a.status != 401 || a.code() != "invalid_token" {
 		t.Errorf("an unbound token as DPoP: %d %s", a.status, a.body)
