@@ -116,12 +116,11 @@ func (a *Authenticator) foreignVerifier(realm string, f *gatehouse.TrustedIssuer
 // trusts. The issuer that the token claims only chooses the verifier, which then
 // insists on it.
 func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, _ Rule) (*gatehouse.Principal, error) {
-	text := p.Secret.Reveal()
-	key := keyOfToken(t.realm.Name, text)
+	key := keyOfToken(t.realm.Name, p.Secret.Reveal())
 	e, ok := a.tokens.entries.Get(key)
 	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
 		var err error
-		if e, err = a.verifyToken(ctx, t, text); err != nil {
+		if e, err = a.verifyToken(ctx, t, p.Secret.Reveal()); err != nil {
 			if ok {
 				a.tokens.entries.Forget(key)
 			}

@@ -234,6 +234,28 @@ func (a *app) cut(kind revocation.CutoffKind, id string) {
 	})
 }
 
+// TestTokensOfAnotherClient: neither a code nor a refresh token of one client is worth anything to another one, and that one cannot
+// end by them what the first one has.
+func TestTokensOfAnotherClient(t *testing.T) {
+	a := newApp(t, codeSettings)
+	shown := grant.Redemption{Code: a.allow(), RedirectURI: back, Verifier: verifier}
+	tokens, err := a.svc.Redeem(t.Context(), a.order(), shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := a.order()
+	a.another(&o)
+	if _, err := a.svc.Redeem(t.Context(), o, shown); gatehouse.CodeOf(err) != "invalid_grant" {
+		t.Errorf("a code that another client has used: %v", err)
+	}
+	if _, err := a.svc.Renew(t.Context(), o, tokens.RefreshToken); gatehouse.CodeOf(err) != "invalid_grant" {
+		t.Errorf("a refresh token of another client: %v", err)
+	}
+	if _, err := a.svc.Renew(t.Context(), a.order(), tokens.RefreshToken); err != nil {
+		t.Errorf("another client ended what this one has: %v", err)
+	}
+}
+
 // another is a program like the first, and asks.
 func (a *app) another(o *grant.Order) {
 	c := a.c
