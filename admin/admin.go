@@ -195,7 +195,8 @@ func New(c Config) (*Service, error) {
 	people := users.New(forUsers)
 	forRules := rules.Config{Kernel: k, Rules: c.Stored.Rules, Entities: c.Stored.Entities, Users: people,
 		Prepare: c.Prepare, Explain: c.Explain, Run: part(c.Run, func(tx Tx) rules.Tx { return tx.Rules })}
-	apiKeys := keys.New(keys.Config{Kernel: k, Keys: c.Stored.Keys, Owners: people, Mail: c.Mail, Prefix: c.KeyPrefix,
+	programs := clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Issuer: c.Issuer, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })})
+	apiKeys := keys.New(keys.Config{Kernel: k, Clients: programs, Keys: c.Stored.Keys, Owners: people, Mail: c.Mail, Prefix: c.KeyPrefix,
 		Run: part(c.Run, func(tx Tx) keys.Tx { return tx.Keys })})
 	endKey := func(ctx context.Context, actor *gatehouse.Principal, realm, id string) error {
 		_, err := apiKeys.Revoke(ctx, actor, realm, id)
@@ -203,7 +204,7 @@ func New(c Config) (*Service, error) {
 	}
 	return &Service{
 		Realms: realms.New(forRealms), Users: people, Keys: apiKeys, Rules: rules.New(forRules),
-		Clients: clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Issuer: c.Issuer, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })}),
+		Clients: programs,
 		Signing: signing.New(signing.Config{Kernel: k, Ring: c.Signing}),
 		Tokens: tokens.New(tokens.Config{Kernel: k, Grants: c.Stored.Grants, Users: people, End: c.EndGrant, EndKey: endKey,
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),

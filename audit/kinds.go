@@ -78,6 +78,7 @@ const (
 	KindClientCreate  = "client.create"
 	KindClientUpdate  = "client.update"
 	KindClientRotate  = "client.rotate" // it has another secret
+	KindClientLeaked  = "client.leaked" // its secret was reported by somebody who holds it
 	KindClientDelete  = "client.delete"
 	KindClientFailure = "client.failure" // it did not prove who it is
 

@@ -79,6 +79,8 @@ func handler(role, backend string) (http.Handler, error) {
 			return nil, err
 		}
 		return check.before(proxy), nil
+	case "client-signed-floor", "client-opaque-floor":
+		return tokenFloor(role == "client-opaque-floor")
 	case "guard":
 		g, err := guard.NewRemote(guard.RemoteConfig{Issuer: backend, Audience: backend, AllowPrivateAddress: true,
 			Routes: []enforce.Route{{Pattern: "GET /private", Authenticated: true}}})

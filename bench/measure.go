@@ -152,6 +152,11 @@ func (b *testbed) cases(ctx context.Context) ([]*benchCase, error) {
 		return nil, err
 	}
 	cases := append(append(floors, ours...), b.unflattering(ctx, b.proxy.line)...)
+	clients, err := b.clientCases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cases = append(cases, clients...)
 	for _, more := range []func(context.Context) ([]*benchCase, error){b.transportCases, b.sessionCases, b.postgresCases} {
 		these, err := more(ctx)
 		if err != nil {

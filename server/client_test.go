@@ -65,13 +65,14 @@ func testClients(t *testing.T, d *server.Demo) {
 	for _, c := range []struct{ what, method, path, body string }{
 		{"less", "PATCH", one, `{"scope":"documents:read"}`},
 		{"without an overlap", "POST", one + "/rotate", `{"overlap":"0"}`},
+		{"leaked", "POST", d.Issuer + "/keys/leaked", `{"key":"SECRET"}`},
 		{"disabled", "PATCH", one, `{"disabled":true}`},
 		{"panic", "POST", one + "/panic", `{}`},
 		{"removed", "DELETE", one, ``},
 	} {
 		live := token("&scope=documents:read")
 		get("/read", live, through)
-		a := call(t, c.method, c.path, "bearer", d.AdminToken, "body", c.body)
+		a := call(t, c.method, c.path, "bearer", d.AdminToken, "body", strings.Replace(c.body, "SECRET", secret, 1))
 		if a.status > 299 {
 			t.Fatalf("%s: %d %s", c.what, a.status, a.body)
 		}
@@ -84,6 +85,9 @@ func testClients(t *testing.T, d *server.Demo) {
 		case "without an overlap":
 			ask(secret, "grant_type=client_credentials").want(t, "the secret before", 401)
 			secret = a.text("client_secret")
+		case "leaked":
+			ask(secret, "grant_type=client_credentials").want(t, "a secret that leaked", 401)
+			secret = admin("POST", one+"/rotate", `{"overlap":"0"}`, 201).text("client_secret")
 		case "disabled", "panic":
 			ask(secret, "grant_type=client_credentials").want(t, c.what, 401)
 			admin("PATCH", one, `{"disabled":false}`, 200)

@@ -267,7 +267,8 @@ func (h *house) clients(t *testing.T, key string) {
 	id, secret := fmt.Sprint(made["client_id"]), fmt.Sprint(made["client_secret"])
 	one := all + "/" + id
 	h.want("change", "PATCH", one, key, `{"client_name":"R"}`, 200)
-	h.want("another secret", "POST", one+"/rotate", key, `{"overlap":"0"}`, 201)
+	next := h.want("another secret", "POST", one+"/rotate", key, `{"overlap":"0"}`, 201)
+	h.want("leaked", "POST", "/admin/v1/keys/leaked", "", fmt.Sprintf(`{"key":%q}`, next["client_secret"]), 204)
 	h.codes(t, key)
 	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 	if err != nil || r.StatusCode != 401 {

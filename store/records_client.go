@@ -24,6 +24,11 @@ func (q Queries) Client(ctx context.Context, realm, id string) (client.Client, e
 	return one(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE realm=$1 AND id=$2`+q.own, realm, id)
 }
 
+// ClientBySecret returns the client whose secret, or the one before it, has a hash.
+func (q Queries) ClientBySecret(ctx context.Context, hash []byte) (client.Client, error) {
+	return one(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE secret_hash=$1 OR former_hash=$1 LIMIT 1`+q.own, hash)
+}
+
 // Clients lists the clients of a realm, by id.
 func (q Queries) Clients(ctx context.Context, realm, after string, limit int) ([]client.Client, error) {
 	if err := page(limit); err != nil {

@@ -6,8 +6,10 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -207,5 +209,38 @@ func TestClientKeys(t *testing.T) {
 	}
 	if r := h.Want(201, root, "POST", at+"/rotate", nil); !strings.HasPrefix(r.Str("client_secret"), "ghc_live_") || r.Str("former_secret_until") != "" {
 		t.Error(r.Body)
+	}
+}
+
+// TestLeakedSecret: whoever holds a secret ends it, with what was issued to its client, and no other; a second report changes nothing.
+func TestLeakedSecret(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	const all = "/realms/main/clients"
+	made := h.Want(201, root, "POST", all, registration("scope", ""))
+	at, first := all+"/"+made.Str("client_id"), made.Str("client_secret")
+	second := h.Want(201, root, "POST", at+"/rotate", nil).Str("client_secret")
+	report := func(text string, status int) {
+		t.Helper()
+		h.Want(status, "", "POST", "/keys/leaked", map[string]any{"key": text})
+	}
+	other, _ := client.NewSecret(time.Now())
+	report(other.Reveal(), 404)
+	report(first+"x", 404)
+	report(first, 204)
+	one := h.Want(200, root, "GET", at, nil)
+	if until, err := time.Parse(time.RFC3339, one.Str("former_secret_until")); err != nil || until.After(time.Now()) || one.Str("secret_expires_at") != "" {
+		t.Errorf("the former one was reported: %s", one.Body)
+	}
+	report(second, 204)
+	report(second, 204)
+	if until, err := time.Parse(time.RFC3339, h.Want(200, root, "GET", at, nil).Str("secret_expires_at")); err != nil || until.After(time.Now()) {
+		t.Error("the secret goes on")
+	}
+	if n := len(h.Events(root, "client.leaked")); n != 2 {
+		t.Errorf("%d events", n)
+	}
+	if h.Want(201, root, "POST", at+"/rotate", nil).Str("former_secret_until") == "" {
+		t.Error("no other secret")
 	}
 }

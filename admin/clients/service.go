@@ -22,6 +22,8 @@ type Config struct {
 type Reader interface {
 	Client(ctx context.Context, realm, id string) (client.Client, error)
 	Clients(ctx context.Context, realm, after string, limit int) ([]client.Client, error)
+	// ClientBySecret finds the client, of whichever realm, that has or had a secret with this hash.
+	ClientBySecret(ctx context.Context, hash []byte) (client.Client, error)
 }
 
 // Tx is the transaction of the use cases, in its parts.

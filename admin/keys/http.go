@@ -83,7 +83,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 			return adminhttp.Answer(kernel.List[KeyUsage]{Items: items}, err)
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: "/keys/leaked", ID: "report-leaked-key", Tag: "keys", Public: true, Conflicts: true,
-		Summary: "Disable an API key that was found where it should not be; holding it is the proof"},
+		Summary: "End an API key, or the secret of a client, that was found where it should not be; holding it is the proof"},
 		func(ctx context.Context, _ *gatehouse.Principal, in *struct{ Body LeakedKey }) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.ReportLeaked(ctx, in.Body.Key)
 		})

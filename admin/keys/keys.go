@@ -463,10 +463,13 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 	return CreatedKey{Key: s.keyView(next), Text: text}, nil
 }
 
-// ReportLeaked disables the key that text is. Whoever holds it may: a secret
+// ReportLeaked disables the key that text is, or ends the secret of a client that it is. Whoever holds it may: a secret
 // scanner, or the thief. It takes no other credential, and answers key_not_found
 // for anything else.
 func (s *Service) ReportLeaked(ctx context.Context, text gatehouse.Secret) error {
+	if found, err := s.c.Clients.EndLeaked(ctx, text); found || err != nil {
+		return err
+	}
 	p, err := credential.ParseKey(text.Reveal())
 	ours := err == nil && p.IsAPIKey(s.c.Prefix)
 	if !ours && !credential.ImportableKey(text.Reveal()) {

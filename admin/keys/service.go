@@ -19,7 +19,15 @@ type Config struct {
 	Run    gatehouse.Runner[Tx]
 	Owners Owners
 	Mail   Notices
-	Prefix string // of the keys that are made
+	// Clients ends secrets that leaked: who finds one need not know what it is.
+	Clients Leaks
+	Prefix  string // of the keys that are made
+}
+
+// Leaks ends the secrets of clients.
+type Leaks interface {
+	// EndLeaked ends the secret that text is; found tells whether it is one.
+	EndLeaked(ctx context.Context, text gatehouse.Secret) (found bool, err error)
 }
 
 // Reader reads API keys.

@@ -92,9 +92,9 @@ type KeyUsage struct {
 	LastUsedAt time.Time `json:"last_used_at"`
 }
 
-// LeakedKey is a key to disable.
+// LeakedKey is a key to disable, or the secret of a client to end.
 type LeakedKey struct {
-	Key gatehouse.Secret `json:"key" doc:"The whole key: holding it is the proof"`
+	Key gatehouse.Secret `json:"key" doc:"The whole key or secret: holding it is the proof"`
 }
 
 // UnmarshalJSON reads a merge patch.

@@ -157,6 +157,21 @@ func (c Client) proves(hash []byte, now time.Time) (found Secret, ok bool) {
 	return found, ok
 }
 
+// Proves reports whether hash is that of a secret of c that counts at now.
+func (c Client) Proves(hash []byte, now time.Time) bool {
+	_, ok := c.proves(hash, now)
+	return ok
+}
+
+// End ends the secret of c that has hash at now; another one that there is goes on.
+func (c *Client) End(hash []byte, now time.Time) {
+	for _, s := range []*Secret{&c.Secret, &c.Former} {
+		if subtle.ConstantTimeCompare(s.Hash, hash) == 1 && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt)) {
+			s.ExpiresAt = now
+		}
+	}
+}
+
 // Has reports whether a secret, or keys, that were set then count at now: what a client proved a moment ago may
 // have been ended since by another node. One that is public is so since then.
 func (c Client) Has(setAt, now time.Time) bool {
