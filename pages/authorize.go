@@ -214,13 +214,17 @@ type postView struct {
 
 // postToClient has the browser post an answer (OAuth 2.0 Form Post Response Mode §2): by a script, and by a button where none runs.
 func (v *visit) postToClient(to string, params []authorize.Param) error {
+	v.formsLeadTo(to)
+	return v.showPost(to, params)
+}
+
+func (v *visit) showPost(to string, params []authorize.Param) error {
 	view := postView{To: to, Params: params}
 	var err error
 	if view.frame, err = v.frame(pageAuthorize, "formpost.title", nil); err != nil {
 		return err
 	}
 	h := v.w.Header()
-	v.formsLeadTo(to)
 	view.run(h, v.site.base+v.h.look.answer)
 	h["Referrer-Policy"] = []string{"strict-origin"} // so that the client sees who posts (Origin), and no more
 	return v.show(http.StatusOK, "formpost.html", view)
@@ -251,6 +255,6 @@ func consentStates() []state {
 // postStates are those of formpost.html.
 func postStates() []state {
 	return []state{{"answer", func(v *visit) error {
-		return v.postToClient("/client", []authorize.Param{{Name: "code", Value: "gha_made_up"}, {Name: "state", Value: "1"}})
+		return v.showPost("/client", []authorize.Param{{Name: "code", Value: "gha_made_up"}, {Name: "state", Value: "1"}})
 	}}}
 }
