@@ -384,7 +384,7 @@ func TestServerRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Another process could have had the database: everything is to be read anew.
-	if got := changes(); len(got) != 10 || got[0] != (gatehouse.Change{Topic: gatehouse.TopicRealm}) {
+	if got := changes(); len(got) != 11 || got[0] != (gatehouse.Change{Topic: gatehouse.TopicRealm}) {
 		t.Errorf("%v", got)
 	}
 	cfg.LockWait = -1
