@@ -32,7 +32,7 @@ func newApp(t *testing.T, settings gatehouse.RealmSettings) *app {
 	t.Helper()
 	h := newHouse(t, settings)
 	c := client.Client{Realm: "main", ID: "cli_app", Secret: client.NoSecret(h.now()), CreatedAt: h.now(), UpdatedAt: h.now(), Version: 1,
-		Metadata: client.Metadata{Name: "App", AuthMethod: client.AuthNone, GrantTypes: []string{client.GrantAuthorizationCode, client.GrantRefreshToken}, Scope: "read write openid offline_access",
+		Metadata: client.Metadata{Name: "App", AuthMethod: client.AuthNone, GrantTypes: []string{client.GrantAuthorizationCode, client.GrantRefreshToken}, Scope: "read write offline_access",
 			Flow: client.Flow{RedirectURIs: []string{back, "https://app.example/other"}}}}
 	s := gatehouse.Session{ID: "ses_1", Realm: "main", UserID: h.user.ID, SecretID: "1", SecretHash: []byte{1}, CreatedAt: h.now(), LastUsedAt: h.now(), AuthTime: h.now(), ExpiresAt: h.now().Add(8 * time.Hour)}
 	h.setup(func(ctx context.Context, tx setupTx) error {

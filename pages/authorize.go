@@ -94,7 +94,7 @@ func (v *visit) signInFor(query string) string {
 // answerClient sends the browser to a client.
 func (v *visit) answerClient(a authorize.Answer) error {
 	if a.Posted() {
-		return v.postToClient(a.To, a.Params)
+		return v.postToClient(a)
 	}
 	v.away(a.Location())
 	return nil
@@ -133,7 +133,7 @@ func (v *visit) askConsent(status int, query string, r *authorize.Request) error
 		}
 		view.Scopes = append(view.Scopes, line)
 	}
-	v.formsLeadTo(r.RedirectURI)
+	v.formsLeadTo(r.Forms())
 	return v.showConsent(status, view)
 }
 
@@ -183,13 +183,13 @@ func (v *visit) consentSent() error {
 }
 
 // formsLeadTo lets the forms of this page end at a client.
-func (v *visit) formsLeadTo(redirectURI string) {
+func (v *visit) formsLeadTo(targets string) {
 	h := v.w.Header()
-	h["Content-Security-Policy"] = []string{strings.Replace(h.Get("Content-Security-Policy"), "form-action 'self'", "form-action 'self' "+authorize.FormTargets(redirectURI), 1)}
+	h["Content-Security-Policy"] = []string{strings.Replace(h.Get("Content-Security-Policy"), "form-action 'self'", "form-action 'self' "+targets, 1)}
 }
 
-// authorizes finds where the way to a client leads that begins at to, a page of ours, and on which nothing more is asked.
-func (v *visit) authorizes(to string) (redirectURI string, ok bool) {
+// authorizes finds where the forms may end on a way to a client that begins at to, a page of ours, and on which nothing more is asked.
+func (v *visit) authorizes(to string) (targets string, ok bool) {
 	query, ok := strings.CutPrefix(to, v.to(pageAuthorize)+"?")
 	if !ok {
 		return "", false
@@ -198,9 +198,9 @@ func (v *visit) authorizes(to string) (redirectURI string, ok bool) {
 	var refused *authorize.Refusal
 	switch {
 	case err == nil:
-		return r.RedirectURI, r.Client.Metadata.SkipsConsent(r.RedirectURI)
+		return r.Forms(), r.Client.Metadata.SkipsConsent(r.RedirectURI)
 	case errors.As(err, &refused):
-		return refused.Answer.To, true
+		return refused.Answer.Forms, true
 	}
 	return "", false
 }
@@ -213,9 +213,9 @@ type postView struct {
 }
 
 // postToClient has the browser post an answer (OAuth 2.0 Form Post Response Mode §2): by a script, and by a button where none runs.
-func (v *visit) postToClient(to string, params []authorize.Param) error {
-	v.formsLeadTo(to)
-	return v.showPost(to, params)
+func (v *visit) postToClient(a authorize.Answer) error {
+	v.formsLeadTo(a.Forms)
+	return v.showPost(a.To, a.Params)
 }
 
 func (v *visit) showPost(to string, params []authorize.Param) error {

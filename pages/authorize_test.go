@@ -49,7 +49,7 @@ func (c clientsOf) Client(_ context.Context, realm, id string) (client.Client, e
 func (h *house) authorizations() *authorize.Service {
 	h.t.Helper()
 	flow := client.Flow{RedirectURIs: []string{"https://app.example/back"}}
-	app := client.Metadata{Name: "App <b>", AuthMethod: client.AuthNone, GrantTypes: []string{client.GrantAuthorizationCode}, Scope: "openid", Flow: flow}
+	app := client.Metadata{Name: "App <b>", AuthMethod: client.AuthNone, GrantTypes: []string{client.GrantAuthorizationCode}, Scope: "offline_access", Flow: flow}
 	own := app
 	own.FirstParty = true
 	s, err := authorize.New(authorize.Config{Key: make([]byte, authorize.KeySize), Codes: &h.codes, Issuer: func(string) string { return "https://id.example" },
@@ -64,7 +64,7 @@ const toApp = "https://app.example/back?"
 
 // request is the path of a good one, with changes.
 func request(client string, change ...string) string {
-	q := url.Values{"response_type": {"code"}, "client_id": {client}, "redirect_uri": {"https://app.example/back"}, "scope": {"openid"}, "state": {"1"}, "code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}}
+	q := url.Values{"response_type": {"code"}, "client_id": {client}, "redirect_uri": {"https://app.example/back"}, "scope": {"offline_access"}, "state": {"1"}, "code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"}}
 	for i := 0; i+1 < len(change); i += 2 {
 		q.Set(change[i], change[i+1])
 	}
@@ -78,11 +78,11 @@ func TestConsent(t *testing.T) {
 	b := h.browser()
 	b.signIn("")
 	ask := b.get(request("cli_app"))
-	ask.want(t, "the question", 200, "App &lt;b&gt;", "app.example", "Know who you are", `id="allow"`, `id="deny"`, ">bob<")
+	ask.want(t, "the question", 200, "App &lt;b&gt;", "app.example", "Act for you while you are away", `id="allow"`, `id="deny"`, ">bob<")
 	if ask.cookieOf("x") != "" || strings.Contains(ask.body, "btn main") {
 		t.Error("one of the two answers is made to look better")
 	}
-	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'",
+	for name, want := range map[string]string{"Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https://app.example; base-uri 'none'; frame-ancestors 'none'",
 		"X-Frame-Options": "DENY", "Cache-Control": "no-store"} {
 		if got := ask.header.Get(name); got != want {
 			t.Errorf("%s: %q", name, got)
@@ -94,7 +94,7 @@ func TestConsent(t *testing.T) {
 	b.send(pageConsent, answer(), "Sec-Fetch-Site", "cross-site").want(t, "another site's page", 403)
 	b.send(pageConsent, answer(), "Origin", "https://evil.example", "Sec-Fetch-Site", "").want(t, "another site's, in an old browser", 403)
 	b.send(pageConsent, answer("form", "")).want(t, "without the token", 403)
-	other := strings.TrimPrefix(request("cli_app", "scope", "openid", "state", "2"), pageAuthorize+"?")
+	other := strings.TrimPrefix(request("cli_app", "scope", "offline_access", "state", "2"), pageAuthorize+"?")
 	b.send(pageConsent, answer("request", other)).want(t, "another request", 403)
 	b.send(pageConsent, answer("do", "maybe")).want(t, "neither", 400)
 	b.send(pageConsent, answer("scope", "x")).want(t, "one field more", 400)
@@ -144,7 +144,7 @@ func TestAuthorizeEndpoint(t *testing.T) {
 	first := b.get(request("cli_own"))
 	first.want(t, "to sign in", 303, "/signin?return=")
 	door := b.get(first.header.Get("Location"))
-	if policy := door.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https:;") {
+	if policy := door.header.Get("Content-Security-Policy"); !strings.Contains(policy, "form-action 'self' https://app.example;") {
 		t.Errorf("%s", policy)
 	}
 	in := b.send("/signin", door.fields("identifier", "bob", "password", rightPassword, "step", "password").Encode())
@@ -178,7 +178,7 @@ func TestFormPost(t *testing.T) {
 	b.signIn("")
 	p := b.get(request("cli_own", "response_mode", "form_post", "state", `"><script>`))
 	p.want(t, "the form", 200, `<form class="stack" method="post" action="https://app.example/back" id="answer">`, `name="code" value="gha_made_up"`, `name="state" value="&#34;&gt;&lt;script&gt;"`, `name="iss" value="https://id.example"`, `id="continue"`, `<script type="module" src="/ui/answer.`)
-	want := "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+	want := "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https://app.example; base-uri 'none'; frame-ancestors 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 	if policy := p.header.Get("Content-Security-Policy"); policy != want || p.header.Get("Cache-Control") != "no-store" || p.header.Get("Referrer-Policy") != "strict-origin" {
 		t.Errorf("%v", p.header)
 	}

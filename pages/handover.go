@@ -94,8 +94,8 @@ func (v *visit) asksForTwo(p *gatehouse.Principal, to string) bool {
 // leadsTo lets the forms of this page end at a host of the gateway, where to is the way there:
 // browsers hold the content policy against each redirect that follows a form.
 func (v *visit) leadsTo(to string) {
-	if client, ok := v.authorizes(to); ok {
-		v.formsLeadTo(client)
+	if targets, ok := v.authorizes(to); ok {
+		v.formsLeadTo(targets)
 		return
 	}
 	query, ok := strings.CutPrefix(to, v.to(pageHandOver)+"?")

@@ -30,7 +30,7 @@ const back = "https://app.example/back?of=app"
 // registers makes a program; members are those of its registration that differ.
 func registers(t *testing.T, d *server.Demo, members string) *program {
 	t.Helper()
-	body := `{"client_name":"App","token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"scope":"openid offline_access documents:read documents:write","redirect_uris":["` + back + `"]` + members + `}`
+	body := `{"client_name":"App","token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"scope":"offline_access documents:read documents:write","redirect_uris":["` + back + `"]` + members + `}`
 	if strings.Contains(members, "token_endpoint_auth_method") {
 		body = strings.Replace(body, `"token_endpoint_auth_method":"none",`, "", 1)
 	}

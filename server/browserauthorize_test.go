@@ -79,7 +79,7 @@ func startApp(t *testing.T, d *server.Demo, mode string) relyingSite {
 	here := "http://localhost:" + port // another site than the issuer's
 	p := registers(t, d, `,"token_endpoint_auth_method":"client_secret_basic"`)
 	p.redirect = here + "/back"
-	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main/clients/"+p.id, "bearer", d.AdminToken, "body", fmt.Sprintf(`{"redirect_uris":[%q]}`, p.redirect)).want(t, "address", 200)
+	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main/clients/"+p.id, "bearer", d.AdminToken, "body", fmt.Sprintf(`{"redirect_uris":[%q,%q]}`, p.redirect, s.URL+"/end")).want(t, "address", 200)
 	page := func(w http.ResponseWriter, text string) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><title>App</title>%s`, text)

@@ -106,8 +106,10 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	return CreatedClient{Client: view(c), Secret: text}, err
 }
 
-// given are the scopes that somebody gives by a registration: those of OpenID Connect are about whoever allows them.
-func given(scopes []string) []string { return slices.DeleteFunc(scopes, client.OpenIDScope) }
+// given are the scopes that somebody gives by a registration: for how long a grant goes on is up to whoever allows it.
+func given(scopes []string) []string {
+	return slices.DeleteFunc(scopes, func(name string) bool { return name == client.ScopeOffline })
+}
 
 // hasSecret reports whether a client proves itself by a secret that is made here.
 func hasSecret(m client.Metadata) bool { return !m.HasKeys() && !m.Public() }

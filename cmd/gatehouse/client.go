@@ -48,7 +48,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri lead to loopback and private addresses")
 	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, refresh_token; may be repeated (default client_credentials; with --redirect-uri, the other two)")
-	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue or of OpenID Connect; may be repeated")
+	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue, or offline_access; may be repeated")
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func (r *Request) Again(now time.Time) string {
 func (r *Request) mark(millis string) string {
 	others := url.Values{}
 	for name, values := range r.values {
-		if name != paramAfter {
+		if !slices.Contains([]string{paramAfter, "lang", "theme"}, name) { // how the pages look, people may change on the way
 			others[name] = values
 		}
 	}

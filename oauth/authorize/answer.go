@@ -2,6 +2,7 @@ package authorize
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -32,6 +33,7 @@ func Describe(m map[string]any, _ gatehouse.Realm, base string) {
 // Answer is what the browser of a person brings to a client.
 type Answer struct {
 	To     string // a registered address
+	Forms  string // where the forms of a page that leads there may end, for its content policy (form-action)
 	Params []Param
 	mode   string
 }
@@ -61,26 +63,38 @@ func (a Answer) Location() string {
 	return b.String()
 }
 
-// FormTargets are where the forms of a page may end, as its content policy names it (form-action), so that the browser gets to the
-// client. Browsers hold that policy against each redirect that follows a form, and clients send people on from the address that is
-// registered, often to another host: so it is any host over TLS, and for a program on the own machine any port of that.
-func FormTargets(redirectURI string) string {
-	scheme, _, _ := strings.Cut(redirectURI, ":")
-	switch scheme {
-	case "https":
-		return "https:"
-	case "http": // on loopback alone; a policy cannot name an IPv6 address (CSP Level 3 §2.3.1)
-		if strings.HasPrefix(redirectURI, "http://[") {
-			return "https: http:"
+// targets are where the forms of a page that leads to a client may end, as its content policy names it (form-action): the origins
+// that are registered for the client. Browsers hold that policy against each redirect that follows a form, so also against those by which
+// the client sends people on from its address.
+func targets(registered []string) string {
+	var out []string
+	for _, uri := range registered {
+		target := ""
+		switch u, err := url.Parse(uri); {
+		case err != nil: // none is registered
+			continue
+		case u.Scheme == "https":
+			target = "https://" + u.Host
+		case u.Scheme != "http":
+			target = u.Scheme + ":"
+		case strings.HasPrefix(u.Host, "["): // of the own machine, and a policy cannot name an IPv6 address (CSP Level 3 §2.3.1)
+			target = "http:"
+		default: // the port is the program's to choose
+			target = "http://" + u.Hostname() + ":*"
 		}
-		return "https: http://localhost:* http://127.0.0.1:*"
+		if !slices.Contains(out, target) {
+			out = append(out, target)
+		}
 	}
-	return scheme + ":"
+	return strings.Join(out, " ")
 }
+
+// Forms is where the forms of a page that leads to the client of r may end.
+func (r *Request) Forms() string { return targets(r.Client.Metadata.RedirectURIs) }
 
 // answer is the successful one (RFC 6749 §4.1.2), with the issuer (RFC 9207 §2).
 func (r *Request) answer(params ...string) Answer {
-	a := Answer{To: r.RedirectURI, mode: r.mode}
+	a := Answer{To: r.RedirectURI, Forms: r.Forms(), mode: r.mode}
 	if r.state != "" {
 		params = append(params, "state", r.state)
 	}

@@ -51,7 +51,7 @@ func (b *books) Audiences(gatehouse.Realm) []string { return []string{issuer, "h
 
 func newBooks(t *testing.T) (*books, *Service) {
 	t.Helper()
-	app := client.Metadata{Name: "App", AuthMethod: client.AuthBasic, GrantTypes: []string{client.GrantAuthorizationCode, client.GrantRefreshToken}, Scope: "read write gone openid offline_access",
+	app := client.Metadata{Name: "App", AuthMethod: client.AuthBasic, GrantTypes: []string{client.GrantAuthorizationCode, client.GrantRefreshToken}, Scope: "read write gone offline_access",
 		Flow: client.Flow{RedirectURIs: []string{back}}}
 	no := false
 	old, own, two := app, app, app
@@ -131,7 +131,7 @@ func TestRequest(t *testing.T) {
 		{"RFC 6749 §3.3", "not registered for it", with("scope=other"), "", "invalid_scope"},
 		{"RFC 6749 §3.3", "gone from the catalogue", with("scope=gone"), "", "invalid_scope"},
 		{"RFC 6749 §3.3", "unknown", with("scope=read nonsense"), "", "invalid_scope"},
-		{"RFC 6749 §3.3", "of OpenID Connect, not registered", with("scope=email"), "", "invalid_scope"},
+		{"RFC 6749 §3.3", "of OpenID Connect", with("scope=openid"), "", "invalid_scope"},
 		{"RFC 6749 §3.3", "101", with("scope=" + strings.Repeat("read ", 101)), "", "invalid_scope"},
 		{"RFC 7636 §4.4.1, RFC 9700 §2.1.1", "no challenge", with("code_challenge", "code_challenge_method"), "", "invalid_request"},
 		{"RFC 7636 §4.4.1, RFC 9700 §2.1.1", "none, and need not", with("client_id=old", "code_challenge", "code_challenge_method"), "", ""},
@@ -263,6 +263,9 @@ func TestMark(t *testing.T) {
 		t.Fatalf("who signed in as asked has to %v", need)
 	}
 	mark := again.Get(paramAfter)
+	if need, _ := read(with("prompt=login", "nonce=1", "lang=de", "theme=dark", paramAfter+"="+mark)).Next(since, now); need != Consent {
+		t.Errorf("who reads the question in another language has to %v", need)
+	}
 	for name, query := range map[string]string{
 		"a time alone":    with("prompt=login", paramAfter+"=1"),
 		"another time":    with("prompt=login", "nonce=1", paramAfter+"=1"+mark),
@@ -315,9 +318,11 @@ func TestAnswer(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for uri, want := range map[string]string{back: "https:", "http://127.0.0.1:8080/x": "https: http://localhost:* http://127.0.0.1:*", "http://localhost/x": "https: http://localhost:* http://127.0.0.1:*", "http://[::1]:8080/x": "https: http:", "com.example.app:/back": "com.example.app:"} {
-		if got := FormTargets(uri); got != want {
-			t.Errorf("%s: %s", uri, got)
+	for uris, want := range map[string]string{back: "https://app.example", "http://127.0.0.1:8080/x": "http://127.0.0.1:*", "http://localhost/x": "http://localhost:*", "http://[::1]:8080/x": "http:",
+		"com.example.app:/back": "com.example.app:", back + " https://app.example/two https://www.app.example:8443/": "https://app.example https://www.app.example:8443"} {
+		if got := targets(strings.Fields(uris)); got != want {
+			t.Errorf("%s: %s", uris, got)
 		}
 	}
+
 }

@@ -182,13 +182,13 @@ func (in *reading) responseType() error {
 	return fault{"unsupported_response_type", "The response_type is code: tokens are never in an address (RFC 9700 2.1.2)."}
 }
 
-// scope takes what the client is registered for, or all of that where it asks for nothing by name. The scopes of OpenID Connect
-// have to be asked for: they change what the answer is.
+// scope takes what the client is registered for, or all of that where it asks for nothing by name. That it
+// goes on without the person has to be asked for by name.
 func (in *reading) scope() error {
 	may := in.Client.Metadata.ScopesOf(in.realm.Settings)
 	asked := strings.Fields(in.values.Get("scope"))
 	if len(asked) == 0 {
-		in.Scopes = slices.DeleteFunc(may, client.OpenIDScope)
+		in.Scopes = slices.DeleteFunc(may, func(name string) bool { return name == client.ScopeOffline })
 		return nil
 	}
 	if len(asked) > maxScopes {

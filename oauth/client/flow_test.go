@@ -11,7 +11,7 @@ import (
 
 // web is the registration of a program that people allow something, with changes.
 func web(change func(*client.Metadata)) client.Metadata {
-	m := client.Metadata{Name: "App", AuthMethod: client.AuthBasic, GrantTypes: []string{client.GrantAuthorizationCode, client.GrantRefreshToken}, Scope: "read openid",
+	m := client.Metadata{Name: "App", AuthMethod: client.AuthBasic, GrantTypes: []string{client.GrantAuthorizationCode, client.GrantRefreshToken}, Scope: "read",
 		Flow: client.Flow{RedirectURIs: []string{"https://app.example/back", "http://127.0.0.1/back", "http://[::1]:8080/back?x=1", "http://localhost:9/back", "com.example.app:/back"}}}
 	change(&m)
 	return m
@@ -120,8 +120,8 @@ func TestFlowDefaults(t *testing.T) {
 			t.Errorf("%s of %+v: %v", c.uri, c.m, !c.want)
 		}
 	}
-	scopes := web(func(m *client.Metadata) { m.Scope = "read openid gone" }).ScopesOf(gatehouse.RealmSettings{Scopes: map[string]string{"read": ""}})
-	if strings.Join(scopes, " ") != "read openid" {
+	scopes := web(func(m *client.Metadata) { m.Scope = "read offline_access openid gone" }).ScopesOf(gatehouse.RealmSettings{Scopes: map[string]string{"read": ""}})
+	if strings.Join(scopes, " ") != "read offline_access" {
 		t.Errorf("%q", scopes)
 	}
 }

@@ -77,25 +77,16 @@ func (m Metadata) Public() bool { return m.AuthMethod == AuthNone }
 // Scopes are those of m, one by one.
 func (m Metadata) Scopes() []string { return strings.Fields(m.Scope) }
 
-// ScopesOf are those of m that the realm has in its catalogue now, or that OpenID Connect has.
+// ScopesOf are those of m that the realm has in its catalogue now, and [ScopeOffline], which means the same in every realm.
 func (m Metadata) ScopesOf(s gatehouse.RealmSettings) []string {
 	return slices.DeleteFunc(m.Scopes(), func(name string) bool {
 		_, known := s.Scopes[name]
-		return !known && !OpenIDScope(name)
+		return !known && name != ScopeOffline
 	})
 }
 
 // ScopeOffline is the scope by which what a person allowed outlives the session in which that was (OpenID Connect Core §11).
 const ScopeOffline = "offline_access"
-
-// OpenIDScope reports whether OpenID Connect gives a scope its meaning, in every realm (Core §3.1.2.1, §5.4, §11).
-func OpenIDScope(name string) bool {
-	switch name {
-	case "openid", "profile", "email", ScopeOffline:
-		return true
-	}
-	return false
-}
 
 // May reports whether the client may ask by a type of grant.
 func (m Metadata) May(grantType string) bool { return slices.Contains(m.GrantTypes, grantType) }

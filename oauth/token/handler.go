@@ -107,9 +107,7 @@ func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	})
 	m["dpop_signing_alg_values_supported"] = proof.Algorithms()
 	m["grant_types_supported"] = client.GrantTypes()
-	if len(r.Settings.Scopes) > 0 {
-		m["scopes_supported"] = slices.Sorted(maps.Keys(r.Settings.Scopes))
-	}
+	m["scopes_supported"] = append(slices.Sorted(maps.Keys(r.Settings.Scopes)), client.ScopeOffline)
 	m["gatehouse_tokens_endpoint"], m["gatehouse_tokens_refresh_endpoint"] = base+"/tokens", base+"/tokens/refresh"
 }
 
