@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"cmp"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -10,8 +9,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -112,31 +109,12 @@ func (d *front) behind(t *testing.T) (password string) {
 			r.Header.Get("X-Gatehouse-Username"), cmp.Or(r.Header.Get("Cookie"), "none"))
 	}))
 	t.Cleanup(api.Close)
-	path, err := server.InitConfig(t.TempDir(), d.origin("auth"), "127.0.0.1:0", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := server.LoadConfig(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.Log.Level, cfg.Listen.Metrics.Address, cfg.TrustedProxies = "error", "127.0.0.1:0", []string{"127.0.0.0/8", "::1"}
-	cfg.Gateway.Origins = []string{d.origin("app"), d.origin("two")}
-	cfg.Upstreams = map[string]gateway.Upstream{"api": {URL: api.URL, PlainHeaders: true}}
-	cfg.Routes = []enforce.Route{{Pattern: "/", Upstream: "api", Realm: "main", Authenticated: true, Schemes: []gatehouse.Scheme{gatehouse.SchemeSession}}}
-	if err := server.GenerateMasterKey(filepath.Join(cfg.Data, "master.key")); err != nil && !os.IsExist(err) {
-		t.Fatal(err)
-	}
-	s, err := server.New(t.Context(), cfg)
-	if err == nil {
-		err = s.Start(t.Context())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	t.Cleanup(func() { s.Close(over) })
+	s := begun(t, d.origin("auth"), "127.0.0.1:0", func(cfg *server.Config) {
+		cfg.TrustedProxies = []string{"127.0.0.0/8", "::1"}
+		cfg.Gateway.Origins = []string{d.origin("app"), d.origin("two")}
+		cfg.Upstreams = map[string]gateway.Upstream{"api": {URL: api.URL, PlainHeaders: true}}
+		cfg.Routes = []enforce.Route{{Pattern: "/", Upstream: "api", Realm: "main", Authenticated: true, Schemes: []gatehouse.Scheme{gatehouse.SchemeSession}}}
+	})
 	for name, at := range map[string]string{"auth": s.AuthURL(), "gate": s.GatewayURL()} {
 		u, err := url.Parse(at)
 		if err != nil {

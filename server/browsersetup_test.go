@@ -14,8 +14,13 @@ import (
 // fresh starts a server that nobody administers.
 func fresh(t *testing.T) *server.Server {
 	t.Helper()
-	dir := t.TempDir()
-	path, err := server.InitConfig(dir, "http://localhost:0", "localhost:0", "127.0.0.1:0")
+	return begun(t, "http://localhost:0", "localhost:0", func(*server.Config) {})
+}
+
+// begun starts a server with an empty store, as configuration makes it after change.
+func begun(t *testing.T, issuer, auth string, change func(*server.Config)) *server.Server {
+	t.Helper()
+	path, err := server.InitConfig(t.TempDir(), issuer, auth, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,6 +29,7 @@ func fresh(t *testing.T) *server.Server {
 		t.Fatal(err)
 	}
 	cfg.Log.Level, cfg.Listen.Metrics.Address = "error", "127.0.0.1:0"
+	change(&cfg)
 	if err := server.GenerateMasterKey(filepath.Join(cfg.Data, "master.key")); err != nil && !os.IsExist(err) {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -21,15 +19,7 @@ func TestAdministratorsProveTwice(t *testing.T) {
 	root := h.Bootstrap()
 	otto, bob := h.Person(root, "main", "otto", "gatehouse-operator"), h.Person(root, "main", "bob")
 	backup := h.Person(root, "main", "bea", "gatehouse-backup")
-	login := func(id, acr string, ago time.Duration) string {
-		t.Helper()
-		p := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: id, AuthTime: time.Now().Add(-ago), ACR: acr, Scopes: []string{"*"}}
-		tokens, err := h.Grants.Open(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient}, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return tokens.AccessToken.Reveal()
-	}
+	login := func(id, acr string, ago time.Duration) string { return h.Login("main", id, acr, ago) }
 	weak, strong, early, unsaid := login(otto, "aal1", 0), login(otto, "aal2", 0), login(otto, "aal2", time.Hour), login(otto, "", 0)
 	person, saver := login(bob, "aal1", 0), login(backup, "aal1", 0)
 	const others, own, keys = "/realms/main/users/bob", "/realms/main/users/me", "/realms/main/keys"
@@ -96,15 +86,7 @@ func TestOwnPasswordTakesTheFactor(t *testing.T) {
 	h := testadmin.New(t)
 	root := h.Bootstrap()
 	bob := h.Person(root, "main", "bob")
-	login := func(acr string, ago time.Duration) string {
-		t.Helper()
-		p := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: bob, AuthTime: time.Now().Add(-ago), ACR: acr, Scopes: []string{"*"}}
-		tokens, err := h.Grants.Open(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient}, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return tokens.AccessToken.Reveal()
-	}
+	login := func(acr string, ago time.Duration) string { return h.Login("main", bob, acr, ago) }
 	weak, old, strong := login("aal1", 0), login("aal2", 6*time.Minute), login("aal2", 0)
 	if err := h.DB.Update(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		u, err := tx.User(ctx, "main", bob)

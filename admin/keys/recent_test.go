@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -19,15 +17,7 @@ func TestOwnKeyTakesARecentSignIn(t *testing.T) {
 	h := testadmin.New(t)
 	root := h.Bootstrap()
 	bob := h.Person(root, "main", "bob")
-	login := func(acr string, ago time.Duration) string {
-		t.Helper()
-		p := &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: bob, AuthTime: time.Now().Add(-ago), ACR: acr, Scopes: []string{"*"}}
-		tokens, err := h.Grants.Open(t.Context(), grant.Order{Realm: "main", Client: grant.FirstPartyClient}, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return tokens.AccessToken.Reveal()
-	}
+	login := func(acr string, ago time.Duration) string { return h.Login("main", bob, acr, ago) }
 	const keys = "/realms/main/keys"
 	key := map[string]any{"name": "mine", "scopes": []string{"*"}}
 	_, id := h.Key(root, "main", "bob", "*")
