@@ -79,6 +79,5 @@ func (s *Server) clientAuthenticator() (client.Authenticator, error) {
 		return client.Authenticator{}, err
 	}
 	assertions, err := client.NewAssertions(client.AssertionsConfig{Issuer: s.realmIssuer, Fetched: s.newClientKeys().source, Run: run, Now: s.now})
-	known := newClientMemory(s.auth, s.db)
-	return client.Authenticator{Clients: known, Missed: known.known.Missed, Assertions: assertions, Record: s.record.Record, Now: s.now}, err
+	return client.Authenticator{Clients: s.clients, Missed: s.clients.known.Missed, Assertions: assertions, Record: s.record.Record, Now: s.now}, err
 }

@@ -96,6 +96,7 @@ type Server struct {
 	counters  *counters.Server // nil where each node counts its share
 	auth      *authn.Authenticator
 	proofs    *proof.Verifier
+	clients   *clientMemory
 	grants    *grant.Service
 	sessions  *session.Service
 	halfDone  *session.HalfDone

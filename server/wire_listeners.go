@@ -37,6 +37,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 // authHandler serves tokens, keys, the pages of people and the management API.
 func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
+	s.clients = newClientMemory(s.auth, s.db)
 	clients, err := s.clientAuthenticator()
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Contex
 	if err != nil {
 		return nil, err
 	}
-	if c.Authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.db, Codes: s.grants, Issuer: s.realmIssuer}); err != nil {
+	if c.Authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Issuer: s.realmIssuer}); err != nil {
 		return nil, err
 	}
 	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {
