@@ -103,7 +103,7 @@ func (b *testbed) clientCases(ctx context.Context) ([]*benchCase, error) {
 			&benchCase{name: floor, title: "T: parse, hash, " + map[string]string{"signed": "sign (ES256)", "opaque": "random"}[form] + ", JSON", kind: kindFloor, parts: []part{{"net/http", p}},
 				want: http.StatusOK, next: ask(p.line, "/token", "cli_1", "secret"), unflattering: true},
 			&benchCase{name: name, title: "Gatehouse, POST /token of a client, " + form + ", SQLite", kind: kindOurs, parts: []part{{"gatehouse", b.gh}},
-				want: http.StatusOK, next: ask(b.demo.Issuer, "/realms/"+name+"/token", made.ID, made.Secret), floor: floor, unflattering: true})
+				want: http.StatusOK, next: ask(b.demo.Issuer, "/realms/"+name+"/token", made.ID, made.Secret), floor: floor, mustMicros: map[string]float64{"signed": 160, "opaque": 110}[form], unflattering: true})
 	}
 	return cases, nil
 }

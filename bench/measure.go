@@ -236,8 +236,8 @@ func (b *testbed) ours(ctx context.Context) ([]*benchCase, error) {
 		{name: "gateway-jwt-new", title: "Gatehouse, each JWT new (ES256)", next: fresh.next(get(d.Gateway, "/private")), prepare: fresh.mint, floor: "proxy", mustRatio: 2.4},
 		{name: "forward-auth", title: "Gatehouse, forward-auth answer", next: b.bearer(get(d.Gateway, "/.gatehouse/auth/caddy",
 			"X-Forwarded-Method", "GET", "X-Forwarded-Uri", "/private", "X-Forwarded-Host", "localhost", "X-Forwarded-Proto", "http")), floor: "floor", mustMicros: 80},
-		{name: "jwks", title: "Gatehouse, JWKS", next: get(d.Issuer, "/.well-known/jwks.json"), floor: "floor", mustRatio: 1.5},
-		{name: "metadata", title: "Gatehouse, metadata", next: get(d.Issuer, "/.well-known/oauth-authorization-server"), floor: "floor", mustRatio: 1.5},
+		{name: "jwks", title: "Gatehouse, JWKS", next: get(d.Issuer, "/.well-known/jwks.json"), floor: "floor", mustRatio: 1.15},
+		{name: "metadata", title: "Gatehouse, metadata", next: get(d.Issuer, "/.well-known/oauth-authorization-server"), floor: "floor", mustRatio: 1.15},
 		{name: "introspection", title: "Gatehouse, introspection of a JWT", next: asking, floor: "floor", mustMicros: 60},
 	}
 	for _, c := range cases {
