@@ -43,7 +43,7 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Inspect: s.auth.Inspect, Proofs: s.proofs, URL: s.calledAt,
-		Clients: clients, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
+		Clients: clients, Pages: s.clients, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {
 		return nil, err

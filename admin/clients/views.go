@@ -43,6 +43,7 @@ type ClientPatch struct {
 	GrantTypes          *[]string        `json:"grant_types,omitempty"`
 	Scope               *string          `json:"scope,omitempty" doc:"Separated by spaces"`
 	RedirectURIs        *[]string        `json:"redirect_uris,omitempty"`
+	Origins             *[]string        `json:"allowed_cors_origins,omitempty"`
 	RequirePKCE         *bool            `json:"require_pkce,omitempty"`
 	FirstParty          *bool            `json:"first_party,omitempty"`
 	Audiences           *[]string        `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API"`

@@ -41,6 +41,8 @@ type Config struct {
 	// Proofs verifies DPoP proofs, which name the address of the endpoint; URL gives that, as clients know it.
 	Proofs *proof.Verifier
 	URL    func(r *http.Request) string
+	// Pages knows of which origins the pages are that may call by a script.
+	Pages oauth.PageOrigins
 	// Allow is asked once per request with the client's address; false refuses
 	// for retryAfter.
 	Allow    func(ctx context.Context, address string) (retryAfter time.Duration, ok bool)
@@ -52,8 +54,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, Clients, Secure and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil || c.Pages == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, Clients, Secure, Pages and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -86,6 +88,9 @@ func (h *Handler) Register(mux *http.ServeMux) {
 			}
 			return fn(w, r)
 		})
+		if path != "introspect" { // for APIs, which are no pages
+			standard = oauth.ForPages(h.c.Pages, http.MethodPost, standard)
+		}
 		mux.Handle("/"+path, standard)
 		mux.Handle("/realms/{realm}/"+path, standard)
 	}
