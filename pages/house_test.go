@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -62,6 +63,8 @@ type house struct {
 	providers   elsewhere
 	first       firsts
 	codes       codes
+	pushed      pushed
+	requests    *authorize.Service
 	settings    gatehouse.RealmSettings // of main
 	demands     bool                    // amy has no second factor, and must have one
 }

@@ -263,7 +263,7 @@ func (h *house) people(t *testing.T, key string) {
 // clients registers a client, changes it, lets it show a wrong secret, and removes it.
 func (h *house) clients(t *testing.T, key string) {
 	const all = "/admin/v1/realms/main/clients"
-	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"],"allowed_cors_origins":["https://app.example"],"introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`]}`, 201)
+	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"],"introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`]}`, 201)
 	id, secret := fmt.Sprint(made["client_id"]), fmt.Sprint(made["client_secret"])
 	one := all + "/" + id
 	h.want("change", "PATCH", one, key, `{"client_name":"R"}`, 200)

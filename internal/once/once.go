@@ -86,6 +86,10 @@ const KindCode Kind = "code"
 // KindSpentCode is for those that were redeemed: the value is the grant that came of it, sealed, which a second use ends.
 const KindSpentCode Kind = "spent code"
 
+// KindRequest is for authorization requests that clients pushed (package oauth/authorize): the key is the hash of the
+// request_uri, the value what is asked for, sealed.
+const KindRequest Kind = "authorization request"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 
