@@ -21,6 +21,9 @@ const (
 	KindAuthorizationDeny  = "authorization.deny"
 	KindAuthorizationReuse = "authorization.reuse" // a spent authorization code came back
 
+	KindAuthorizationDevice  = "authorization.device"  // a device without a browser waits for a person
+	KindAuthorizationFailure = "authorization.failure" // somebody typed the code of no device
+
 	KindCutoffSet = "cutoff.set"
 
 	KindSessionOpen   = "session.open"

@@ -17,6 +17,7 @@ const (
 	PrefixRefresh = "ghr" // refresh token
 	PrefixClient  = "ghc" // secret of a registered client
 	PrefixCode    = "gha" // authorization code
+	PrefixDevice  = "ghd" // code of a device that waits for a person
 )
 
 const (
@@ -60,7 +61,7 @@ var (
 // ValidKeyPrefix reports whether an installation may use prefix for its API
 // keys: the right form, and not one of the token prefixes.
 func ValidKeyPrefix(prefix string) bool {
-	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession && prefix != PrefixClient && prefix != PrefixCode
+	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession && prefix != PrefixClient && prefix != PrefixCode && prefix != PrefixDevice
 }
 
 func validPrefix(s string) bool {

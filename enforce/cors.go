@@ -3,9 +3,6 @@ package enforce
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -55,7 +52,7 @@ func (c *CORS) Validate() error {
 		add("it names no origin")
 	}
 	for _, o := range c.Origins {
-		switch meant, ok := exactOrigin(o); {
+		switch meant, ok := web.Origin(o); {
 		case o == "*" && c.Credentials:
 			add("every origin with credentials would let any site act as the user")
 		case o == "*" || ok:
@@ -89,46 +86,4 @@ func (c *CORS) validateNames(what string, names []string, add func(format string
 			add("%s: %q is no name of a header", what, name)
 		}
 	}
-}
-
-// exactOrigin reports whether s is an origin of http or https as browsers write it
-// (WHATWG HTML, serialization of an origin): scheme and host in lower case, a port
-// where it is not the scheme's own, and nothing behind. Else meant is the origin that
-// s seems to mean, or "".
-func exactOrigin(s string) (meant string, ok bool) {
-	u, err := url.Parse(s)
-	if err != nil || u.User != nil || u.Opaque != "" || u.Scheme != "https" && u.Scheme != "http" {
-		return "", false
-	}
-	host := strings.ToLower(u.Hostname())
-	if strings.HasPrefix(u.Host, "[") {
-		a, err := netip.ParseAddr(host)
-		if err != nil || a.Zone() != "" {
-			return "", false
-		}
-		host = "[" + a.String() + "]"
-	} else if !plainHostName(host) {
-		return "", false
-	}
-	meant = u.Scheme + "://" + host
-	if port := u.Port(); port != "" {
-		n, err := strconv.ParseUint(port, 10, 16)
-		if err != nil || n == 0 {
-			return "", false
-		}
-		if own := map[string]uint64{"http": 80, "https": 443}; own[u.Scheme] != n {
-			meant += ":" + strconv.FormatUint(n, 10)
-		}
-	}
-	return meant, meant == s
-}
-
-// plainHostName is of [a-z0-9._-]: other scripts stand in an origin as "xn--…".
-func plainHostName(host string) bool {
-	for _, c := range []byte(host) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return host != "" && host[0] != '.'
 }

@@ -3,9 +3,7 @@ package gateway
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
@@ -41,14 +39,7 @@ func setCORS(h http.Header, c *enforce.CORS, r *http.Request) {
 	if origin == "" || r.Header.Get("Origin") == "" {
 		return
 	}
-	h["Access-Control-Allow-Origin"] = []string{origin}
-	if c.Credentials {
-		h["Access-Control-Allow-Credentials"] = []string{"true"}
-	}
-	expose := append([]string{headerRequestID, "RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate", "DPoP-Nonce"}, c.Expose...)
-	h["Access-Control-Expose-Headers"] = []string{strings.Join(expose, ", ")}
-	// The page of an allowed origin may read it; APIHeaders says same-origin.
-	delete(h, "Cross-Origin-Resource-Policy")
+	web.Readable(h, origin, c.Credentials, c.Expose...)
 }
 
 // preflight answers a CORS preflight (Fetch §4.8) for a route that has a rule,
@@ -56,9 +47,8 @@ func setCORS(h http.Header, c *enforce.CORS, r *http.Request) {
 // the pipeline would refuse them all; nothing is forwarded. It says no more than
 // the rule: an origin that is not allowed gets the same answer without the lines.
 func preflight(w http.ResponseWriter, r *http.Request, enforcer Enforcer, proxies *web.Proxies, id string) bool {
-	method := r.Header.Get("Access-Control-Request-Method")
-	origin := r.Header.Get("Origin")
-	if r.Method != http.MethodOptions || method == "" || origin == "" {
+	method, origin, ok := web.Preflight(r)
+	if !ok {
 		return false
 	}
 	asked := r.Clone(r.Context())
@@ -72,22 +62,11 @@ func preflight(w http.ResponseWriter, r *http.Request, enforcer Enforcer, proxie
 	if id != "" {
 		h[headerRequestID] = []string{id}
 	}
-	h["Vary"] = []string{"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
-	if allow := allowedOrigin(c, origin); allow != "" && allowedMethod(c, method) {
-		h["Access-Control-Allow-Origin"] = []string{allow}
-		h["Access-Control-Allow-Methods"] = []string{method}
-		if c.Credentials {
-			h["Access-Control-Allow-Credentials"] = []string{"true"}
-		}
-		if len(c.Headers) > 0 {
-			h["Access-Control-Allow-Headers"] = []string{strings.Join(c.Headers, ", ")}
-		}
-		if c.MaxAge > 0 {
-			h["Access-Control-Max-Age"] = []string{strconv.Itoa(int(c.MaxAge / time.Second))}
-		}
-		delete(h, "Cross-Origin-Resource-Policy")
+	allow := allowedOrigin(c, origin)
+	if !allowedMethod(c, method) {
+		allow = ""
 	}
-	w.WriteHeader(http.StatusNoContent)
+	web.AnswerPreflight(w, allow, method, c.Credentials, c.Headers, c.MaxAge)
 	return true
 }
 

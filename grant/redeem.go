@@ -9,7 +9,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/credential"
-	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
@@ -29,7 +28,7 @@ func (s *Service) Redeem(ctx context.Context, o Order, r Redemption) (Tokens, er
 		return Tokens{}, errInvalidGrant
 	}
 	key := credential.HashKey(r.Code.Reveal())
-	c, err := s.find(ctx, s.c.Find, key)
+	c, err := s.find(ctx, s.c.Find, byBrowser(), key)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -40,14 +39,16 @@ func (s *Service) Redeem(ctx context.Context, o Order, r Redemption) (Tokens, er
 		return Tokens{}, s.reused(ctx, c)
 	}
 	o.Scopes = nil // the person decided
-	return s.run(ctx, o, &redemption{s: s, key: key, code: c.Code})
+	return s.run(ctx, o, &redemption{s: s, way: byBrowser(), key: key, code: c.Code, ends: c.IssuedAt.Add(CodeLife)})
 }
 
-// redemption is the kind of grant that an authorization code begins.
+// redemption is the kind of grant that begins with what a person allowed in a browser.
 type redemption struct {
 	s    *Service
+	way  way
 	key  []byte
 	code Code
+	ends time.Time
 }
 
 func (k *redemption) who() string  { return k.code.User }
@@ -57,7 +58,7 @@ func (k *redemption) begins() bool { return true }
 func (k *redemption) origin(ctx context.Context, tx Tx, i *issue) (err error) {
 	c, settings := k.code, i.realm.Settings.Defaults()
 	m := i.client.Metadata
-	if !m.May(client.GrantAuthorizationCode) || !m.Redirects(c.RedirectURI) || !i.now.Before(c.IssuedAt.Add(CodeLife)) {
+	if !m.May(k.way.grantType) || k.way == byBrowser() && !m.Redirects(c.RedirectURI) || !i.now.Before(k.ends) {
 		i.refused = true
 		return nil
 	}
@@ -103,7 +104,7 @@ func both(a, b []string) []string {
 
 // issue uses up the code and stores what begins, or finds out that the code was used already.
 func (k *redemption) issue(ctx context.Context, tx Tx, i *issue) error {
-	_, err := tx.TakeOnce(ctx, once.KindCode, k.key, i.now)
+	_, err := tx.TakeOnce(ctx, k.way.unused, k.key, i.now)
 	if errors.Is(err, gatehouse.NotFound) {
 		return k.again(ctx, tx, i)
 	}
@@ -111,7 +112,7 @@ func (k *redemption) issue(ctx context.Context, tx Tx, i *issue) error {
 		return err
 	}
 	i.grant.Scopes, i.grant.Audience = i.scopes, i.audiences
-	used, err := k.s.sealed(once.KindSpentCode, k.key, i.now.Add(keepUsed), spent{k.code, i.grant.ID})
+	used, err := k.s.sealed(k.way.used, k.key, i.now.Add(keepUsed), spent{Code: k.code, Grant: i.grant.ID})
 	if err == nil {
 		err = tx.PutOnce(ctx, used)
 	}
@@ -131,11 +132,11 @@ func (k *redemption) issue(ctx context.Context, tx Tx, i *issue) error {
 // again is a second use of the code, at the moment of the first.
 func (k *redemption) again(ctx context.Context, tx Tx, i *issue) error {
 	i.refused = true
-	c, err := k.s.find(ctx, tx.Once, k.key)
+	c, err := k.s.find(ctx, tx.Once, k.way, k.key)
 	if err == error(errInvalidGrant) { // it is over, and nobody used it
 		return nil
 	}
-	if err != nil {
+	if err != nil || c.Grant == "" {
 		return err
 	}
 	return c.end(ctx, tx, i.now)

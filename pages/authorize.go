@@ -49,9 +49,6 @@ func (v *visit) authorize() error {
 	if err != nil || r == nil {
 		return err
 	}
-	if begun := r.Begun(v.who); need == authorize.Consent && begun != "" { // so that the page can be loaded again
-		return v.redirect(v.to(pageAuthorize) + "?" + begun)
-	}
 	if need == authorize.Consent {
 		return v.askConsent(http.StatusOK, query, r)
 	}
@@ -129,15 +126,21 @@ func (v *visit) askConsent(status int, query string, r *authorize.Request) error
 			view.Host = u.Scheme
 		}
 	}
-	for _, name := range r.Scopes {
+	view.Scopes = v.scopeLines(r.Scopes)
+	v.formsLeadTo(r.Forms())
+	return v.showConsent(status, view)
+}
+
+// scopeLines are scopes in words.
+func (v *visit) scopeLines(names []string) (lines []scopeLine) {
+	for _, name := range names {
 		line := scopeLine{Name: name, Text: v.realm.Settings.Scopes[name]}
 		if text, err := v.language.text("scope." + name); err == nil && line.Text == "" {
 			line.Text = text
 		}
-		view.Scopes = append(view.Scopes, line)
+		lines = append(lines, line)
 	}
-	v.formsLeadTo(r.Forms())
-	return v.showConsent(status, view)
+	return lines
 }
 
 func (v *visit) showConsent(status int, view consentView) (err error) {

@@ -33,6 +33,7 @@ func gallery() []exhibit {
 		{"terms", termsStates()},
 		{"consent", consentStates()},
 		{"formpost", postStates()},
+		{"devicecode", deviceStates()},
 		{"signout", signOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},

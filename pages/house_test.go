@@ -21,7 +21,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
-	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -63,8 +62,7 @@ type house struct {
 	providers   elsewhere
 	first       firsts
 	codes       codes
-	pushed      pushed
-	requests    *authorize.Service
+	devices     devices
 	settings    gatehouse.RealmSettings // of main
 	demands     bool                    // amy has no second factor, and must have one
 }
@@ -93,7 +91,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Data: &h.belongings, Keys: &h.keyring, Resets: &h.resets, Replacements: &h.lost, Providers: &h.providers, First: &h.first, Authorizations: h.authorizations(), Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Data: &h.belongings, Keys: &h.keyring, Resets: &h.resets, Replacements: &h.lost, Providers: &h.providers, First: &h.first, Authorizations: h.authorizations(), Devices: h.authorizations(), AllowUserCode: h.devices.allow, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:             func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		AllowRegistration: func(context.Context, string) (time.Duration, bool) { return time.Hour, !h.invitations.limited },
 		Proxies:           func() *web.Proxies { return proxies }, Issuer: h.issuer, Problems: &web.Problems{}})

@@ -33,7 +33,7 @@ type termsView struct {
 func (v *visit) owesTerms() (bool, error) {
 	version, page := v.realm.Settings.TermsVersion, strings.TrimPrefix(v.r.URL.Path, v.site.routed)
 	if version == "" || v.who == nil || v.who.Kind != gatehouse.KindUser ||
-		page != "/handover" && page != pageAuthorize && page != pageConsent && page != pageAccount && !strings.HasPrefix(page, pageAccount+"/") {
+		page != "/handover" && page != pageAuthorize && page != pageConsent && page != Device && page != pageDeviceSay && page != pageAccount && !strings.HasPrefix(page, pageAccount+"/") {
 		return false, nil
 	}
 	u, err := v.h.c.Users.User(v.r.Context(), v.who.Realm, v.who.ID)

@@ -13,14 +13,22 @@ import (
 // clientMemory finds registered clients, those in use without the database. What is issued is judged again by the
 // record that the transaction reads.
 type clientMemory struct {
-	known  *authn.Memory[client.Client]
-	realms *realmCache
+	known   *authn.Memory[client.Client]
+	origins *authn.Memory[struct{}] // of which some client has pages
+	realms  *realmCache
 }
 
 func newClientMemory(a *authn.Authenticator, db *store.DB) *clientMemory {
 	m := &clientMemory{realms: newRealmCache(db), known: authn.NewMemory(a, func(ctx context.Context, name string) (client.Client, error) {
 		realm, id, _ := strings.Cut(name, "\x00")
 		return db.Client(ctx, realm, id)
+	}), origins: authn.NewMemory(a, func(ctx context.Context, name string) (struct{}, error) {
+		realm, origin, _ := strings.Cut(name, "\x00")
+		has, err := db.HasClientOrigin(ctx, realm, origin)
+		if err == nil && !has {
+			err = gatehouse.ErrNotFound
+		}
+		return struct{}{}, err
 	})}
 	db.Subscribe(m.apply)
 	return m
@@ -30,8 +38,11 @@ func newClientMemory(a *authn.Authenticator, db *store.DB) *clientMemory {
 func clientName(realm, id string) string { return realm + "\x00" + id }
 
 func (m *clientMemory) apply(c gatehouse.Change) {
+	if c.Topic != gatehouse.TopicClient {
+		return
+	}
+	m.origins.Drop("") // of which it had pages, and has now, the change does not say
 	switch {
-	case c.Topic != gatehouse.TopicClient:
 	case c.ID == "":
 		m.known.Drop("")
 	default:
@@ -48,6 +59,15 @@ func (m *clientMemory) Client(ctx context.Context, realm, id string) (client.Cli
 		return client.Client{}, gatehouse.ErrNotFound
 	}
 	return m.known.Get(ctx, clientName(realm, id))
+}
+
+// HasOrigin implements oauth.PageOrigins.
+func (m *clientMemory) HasOrigin(ctx context.Context, realm, origin string) bool {
+	if len(origin) > maxClientID || strings.ContainsRune(realm+origin, 0) {
+		return false
+	}
+	_, err := m.origins.Get(ctx, clientName(realm, origin))
+	return err == nil
 }
 
 // Realm implements client.Reader.

@@ -263,13 +263,14 @@ func (h *house) people(t *testing.T, key string) {
 // clients registers a client, changes it, lets it show a wrong secret, and removes it.
 func (h *house) clients(t *testing.T, key string) {
 	const all = "/admin/v1/realms/main/clients"
-	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"],"introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`]}`, 201)
+	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"],"allowed_cors_origins":["https://app.example"],"introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`]}`, 201)
 	id, secret := fmt.Sprint(made["client_id"]), fmt.Sprint(made["client_secret"])
 	one := all + "/" + id
 	h.want("change", "PATCH", one, key, `{"client_name":"R"}`, 200)
 	next := h.want("another secret", "POST", one+"/rotate", key, `{"overlap":"0"}`, 201)
 	h.want("leaked", "POST", "/admin/v1/keys/leaked", "", fmt.Sprintf(`{"key":%q}`, next["client_secret"]), 204)
 	h.codes(t, key)
+	h.device(t, key)
 	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 	if err != nil || r.StatusCode != 401 {
 		t.Errorf("the secret before: %v %v", r, err)
@@ -304,6 +305,19 @@ func (h *house) codes(t *testing.T, key string) {
 			t.Fatalf("%v %v", r, err)
 		}
 		_ = r.Body.Close()
+	}
+}
+
+// device has a program wait for a person, and somebody type another code.
+func (h *house) device(t *testing.T, key string) {
+	made := h.want("a program", "POST", "/admin/v1/realms/main/clients", key, `{"client_name":"Set","token_endpoint_auth_method":"none","grant_types":["urn:ietf:params:oauth:grant-type:device_code"]}`, 201)
+	r, err := http.PostForm(h.s.AuthURL()+"/device_authorization", url.Values{"client_id": {fmt.Sprint(made["client_id"])}})
+	if err != nil || r.StatusCode != 200 {
+		t.Fatalf("%v %v", r, err)
+	}
+	_ = r.Body.Close()
+	if _, err := h.s.grants.Find(t.Context(), &gatehouse.Principal{Realm: gatehouse.MainRealm, Kind: gatehouse.KindUser, ID: "usr_1"}, "BBBB-BBBB"); gatehouse.CodeOf(err) != "user_code_wrong" {
+		t.Fatal(err)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	oauthtoken "github.com/gatehouse-auth/gatehouse/oauth/token"
+	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -38,16 +39,14 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	s.clients = newClientMemory(s.auth, s.db)
-	if err := s.wireAuthorizations(ctx); err != nil {
-		return nil, err
-	}
 	clients, err := s.clientAuthenticator()
 	if err != nil {
 		return nil, err
 	}
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Inspect: s.auth.Inspect, Proofs: s.proofs, URL: s.calledAt,
-		Clients: clients, Requests: s.authorizations, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
-		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
+		Clients: clients, Pages: s.clients, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
+		DevicePage: func(realm string) string { return s.realmIssuer(realm) + pages.Device },
+		Allow:      s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}

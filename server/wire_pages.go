@@ -4,18 +4,20 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/users"
 	"github.com/gatehouse-auth/gatehouse/authn"
+	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
-	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // settingAuthorizeKey names the key by which authorization requests are marked.
@@ -28,26 +30,20 @@ func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Contex
 		AllowRegistration: s.allow("registrations", func(l config.Limits) limit.Rate { return l.Registrations }),
 		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Issuer: s.realmIssuer, Problems: s.problems}
 	c.Providers, c.First = s.providers, firstAdministrator{s}
-	c.Authorizations = s.authorizations
+	key, err := s.secret(ctx, settingAuthorizeKey, authorize.KeySize)
+	if err != nil {
+		return nil, err
+	}
+	answers, err := authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Devices: s.grants, Issuer: s.realmIssuer})
+	if err != nil {
+		return nil, err
+	}
+	c.Authorizations, c.Devices, c.AllowUserCode = answers, answers, s.allowUserCode
 	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {
 		c.Passkeys, c.OwnKeys = s.passkeys, s.passkeys
 	}
 	c.Data = ownAccount{s.admin}
 	return pages.New(c)
-}
-
-// wireAuthorizations makes what judges and answers authorization requests.
-func (s *Server) wireAuthorizations(ctx context.Context) error {
-	key, err := s.secret(ctx, settingAuthorizeKey, authorize.KeySize)
-	if err != nil {
-		return err
-	}
-	run, err := store.Run[authorize.Tx](s.db)
-	if err != nil {
-		return err
-	}
-	s.authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Issuer: s.realmIssuer, Run: run, Find: s.db.Once, Box: s.box, Now: s.now})
-	return err
 }
 
 // browserSession finds out whose session a browser brings.
@@ -65,4 +61,15 @@ type resets struct {
 func (r resets) AskReset(ctx context.Context, realm, username string) error {
 	r.people.ResetAsked(ctx, realm, username)
 	return r.Service.AskReset(ctx, realm, username)
+}
+
+// allowUserCode counts the codes of devices that somebody shows, by the account and by the address: of twenty thousand million there
+// are, nobody tries more than some.
+func (s *Server) allowUserCode(ctx context.Context, who *gatehouse.Principal) (time.Duration, bool) {
+	addr, _ := netip.ParseAddr(gatehouse.AddressFrom(ctx))
+	res := s.limiter.AllowAddress("user codes", addr, limit.Rate{Limit: 60, Window: grant.DeviceLife})
+	if res.OK {
+		res = s.limiter.AllowIn("user codes", who.Realm+" "+who.ID, limit.Rate{Limit: 20, Window: grant.DeviceLife})
+	}
+	return res.RetryAfter, res.OK
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -56,5 +57,45 @@ func TestClients(t *testing.T) {
 		remove := func(ctx context.Context, tx *store.Tx) error { return tx.DeleteClient(ctx, "main", "cli_1") }
 		do(t, db, remove)
 		wantKind(t, db.Update(ctx, remove), gatehouse.NotFound)
+	})
+}
+
+// TestClientOrigins: of which origins clients have pages follows each change of a client, and a disabled one has none.
+func TestClientOrigins(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		c := exampleClient()
+		c.Metadata.Origins = []string{"https://a.example", "https://b.example"}
+		has := func(when string, want ...string) {
+			t.Helper()
+			for _, origin := range []string{"https://a.example", "https://b.example", "https://c.example", "https://d.example"} {
+				if got := must(db.HasClientOrigin(ctx, "main", origin))(t); got != slices.Contains(want, origin) {
+					t.Errorf("%s: %s %v", when, origin, got)
+				}
+				if must(db.HasClientOrigin(ctx, "other", origin))(t) {
+					t.Errorf("%s: %s in another realm", when, origin)
+				}
+			}
+		}
+		change := func(fn func(context.Context, *store.Tx) error) { t.Helper(); do(t, db, fn) }
+		has("nobody")
+		change(func(ctx context.Context, tx *store.Tx) error { return tx.InsertClient(ctx, c) })
+		has("two", "https://a.example", "https://b.example")
+		c.Metadata.AuthMethod, c.Metadata.Origins, c.Metadata.RedirectURIs = client.AuthNone, []string{"https://b.example"}, []string{"https://c.example/back"}
+		change(func(ctx context.Context, tx *store.Tx) error { return tx.UpdateClient(ctx, c) })
+		has("changed", "https://b.example", "https://c.example")
+		second := exampleClient()
+		second.ID, second.Metadata.Origins = "cli_2", []string{"https://b.example", "https://d.example"}
+		change(func(ctx context.Context, tx *store.Tx) error { return tx.InsertClient(ctx, second) })
+		change(func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.DisableClient(ctx, "main", "cli_1", moment(4))
+			return err
+		})
+		has("one is disabled", "https://b.example", "https://d.example")
+		change(func(ctx context.Context, tx *store.Tx) error { return tx.DeleteClient(ctx, "main", "cli_2") })
+		has("the other is removed")
+		c.Version = 3
+		change(func(ctx context.Context, tx *store.Tx) error { return tx.UpdateClient(ctx, c) })
+		has("enabled", "https://b.example", "https://c.example")
 	})
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -37,11 +38,37 @@ func (q Queries) Clients(ctx context.Context, realm, after string, limit int) ([
 	return many(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE realm=$1 AND id>$2 ORDER BY id LIMIT $3`+q.own, realm, after, limit)
 }
 
+// HasClientOrigin reports whether a client of the realm that is not disabled has pages of an origin.
+func (q Queries) HasClientOrigin(ctx context.Context, realm, origin string) (bool, error) {
+	_, err := one(ctx, q.c, func(r row) (v string, err error) { return v, r.Scan(&v) }, `SELECT c.id FROM client_origins o JOIN clients c ON c.realm=o.realm AND c.id=o.client
+		WHERE o.realm=$1 AND o.origin=$2 AND c.disabled=FALSE LIMIT 1`, realm, origin)
+	if errors.Is(err, gatehouse.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// putOrigins replaces what HasClientOrigin knows of a client.
+func (t *Tx) putOrigins(ctx context.Context, realm, id string, origins []string) error {
+	if _, err := exec(ctx, t.c, `DELETE FROM client_origins WHERE realm=$1 AND client=$2`, realm, id); err != nil {
+		return err
+	}
+	for _, origin := range origins {
+		if err := insert(ctx, t.c, `INSERT INTO client_origins (realm, origin, client) VALUES ($1,$2,$3) ON CONFLICT DO NOTHING`, realm, origin, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // InsertClient adds a client; an id in use is Conflict.
 func (t *Tx) InsertClient(ctx context.Context, c client.Client) error {
 	err := insert(ctx, t.c, `INSERT INTO clients (`+clientColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT DO NOTHING`,
 		c.Realm, c.ID, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt, c.Disabled,
 		c.CreatedAt, c.UpdatedAt, c.Version)
+	if err == nil {
+		err = t.putOrigins(ctx, c.Realm, c.ID, c.Metadata.PageOrigins())
+	}
 	return t.changed(err, gatehouse.TopicClient, c.Realm, c.ID, nil)
 }
 
@@ -53,6 +80,9 @@ func (t *Tx) UpdateClient(ctx context.Context, c client.Client) error {
 		WHERE realm=$1 AND id=$2 AND version=$3 RETURNING `+clientColumns,
 		c.Realm, c.ID, c.Version, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt,
 		c.Disabled, c.UpdatedAt)
+	if err == nil {
+		err = t.putOrigins(ctx, c.Realm, c.ID, c.Metadata.PageOrigins())
+	}
 	return t.changed(err, gatehouse.TopicClient, c.Realm, c.ID, nil)
 }
 
@@ -65,5 +95,8 @@ func (t *Tx) DisableClient(ctx context.Context, realm, id string, now time.Time)
 // DeleteClient removes a client.
 func (t *Tx) DeleteClient(ctx context.Context, realm, id string) error {
 	err := remove(ctx, t.c, `DELETE FROM clients WHERE realm=$1 AND id=$2`, realm, id)
+	if err == nil {
+		err = t.putOrigins(ctx, realm, id, nil)
+	}
 	return t.changed(err, gatehouse.TopicClient, realm, id, nil)
 }

@@ -127,6 +127,9 @@ func (s *Service) event(ctx context.Context, actor *gatehouse.Principal, c clien
 	e.Detail = kernel.Changes(e.Detail)
 	e.Detail["name"], e.Detail["grant_types"], e.Detail["scopes"] = c.Metadata.Name, strings.Join(c.Metadata.GrantTypes, " "), strings.Join(c.Metadata.Scopes(), " ")
 	e.Detail["redirect_uris"], e.Detail["first_party"] = strings.Join(c.Metadata.RedirectURIs, " "), strconv.FormatBool(c.Metadata.FirstParty)
+	if o := c.Metadata.Origins; len(o) > 0 {
+		e.Detail["allowed_cors_origins"] = strings.Join(o, " ")
+	}
 	if a := c.Metadata.Audiences; len(a) > 0 {
 		e.Detail["introspection_audiences"] = strings.Join(a, " ")
 	}
@@ -231,7 +234,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.GrantTypes, in.GrantTypes)
 	set(&m.Scope, in.Scope)
 	set(&m.RedirectURIs, in.RedirectURIs)
-	set(&m.RequirePushed, in.RequirePushed)
+	set(&m.Origins, in.Origins)
 	set(&m.FirstParty, in.FirstParty)
 	if in.RequirePKCE != nil {
 		m.RequirePKCE = in.RequirePKCE

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // clientCommand is about the programs that may ask for tokens.
@@ -35,8 +37,8 @@ type clientMetadata struct {
 	grants                     []string
 	scopes                     []string
 	redirects                  []string
+	origins                    []string
 	requirePKCE                bool
-	requirePushed              bool
 	firstParty                 bool
 	serves                     []string
 }
@@ -48,11 +50,11 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri lead to loopback and private addresses")
-	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, refresh_token; may be repeated (default client_credentials; with --redirect-uri, the other two)")
+	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, device_code, refresh_token; may be repeated (default client_credentials; with --redirect-uri, the other two)")
 	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue, or offline_access; may be repeated")
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
+	c.Flags().StringSliceVar(&m.origins, "cors-origin", nil, "origin whose pages may call the token endpoint, beside those of a public client's redirect URIs; may be repeated")
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
-	c.Flags().BoolVar(&m.requirePushed, "require-pushed", false, "refuse authorization requests that it did not push before (PAR)")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
@@ -102,6 +104,11 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 			m.grants = []string{"authorization_code", "refresh_token"}
 		}
 	}
+	for i, name := range m.grants {
+		if name == "device_code" { // nobody types the whole of it
+			m.grants[i] = client.GrantDeviceCode
+		}
+	}
 	if all || given("auth-method") || m.public {
 		body["token_endpoint_auth_method"] = m.method
 	}
@@ -120,11 +127,11 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	if given("redirect-uri") {
 		body["redirect_uris"] = append([]string{}, m.redirects...)
 	}
+	if given("cors-origin") {
+		body["allowed_cors_origins"] = append([]string{}, m.origins...)
+	}
 	if given("require-pkce") {
 		body["require_pkce"] = m.requirePKCE
-	}
-	if given("require-pushed") {
-		body["require_pushed_authorization_requests"] = m.requirePushed
 	}
 	if given("first-party") {
 		body["first_party"] = m.firstParty
@@ -156,7 +163,8 @@ func (a *app) clientCreate() *cobra.Command {
 		Example: `  gatehouse client create "nightly export" --scope documents:read
   gatehouse client create "nightly export" --scope documents:read --auth-method private_key_jwt --jwks public.json
   gatehouse client create app --redirect-uri https://app.example/back --scope documents:read
-  gatehouse client create desk --public --redirect-uri http://127.0.0.1/back --scope documents:read`,
+  gatehouse client create desk --public --redirect-uri http://127.0.0.1/back --scope documents:read
+  gatehouse client create television --public --grant-type device_code --grant-type refresh_token --scope documents:read --scope offline_access`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := object{"client_name": args[0]}
@@ -193,7 +201,7 @@ func (a *app) clientUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --require-pkce, --first-party, --dpop-bound, --dpop-nonce or --introspects")
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --cors-origin, --require-pkce, --first-party, --dpop-bound, --dpop-nonce or --introspects")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

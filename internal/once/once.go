@@ -86,9 +86,19 @@ const KindCode Kind = "code"
 // KindSpentCode is for those that were redeemed: the value is the grant that came of it, sealed, which a second use ends.
 const KindSpentCode Kind = "spent code"
 
-// KindRequest is for authorization requests that clients pushed (package oauth/authorize): the key is the hash of the
-// request_uri, the value what is asked for, sealed.
-const KindRequest Kind = "authorization request"
+// KindDevice is for devices that wait for a person (package grant): the key is the hash of the device's code, the value what it
+// asks for and how often it may ask, sealed.
+const KindDevice Kind = "device"
+
+// KindUserCode is for what people type to let such a device go on: the key is a keyed hash of it, the value what the device
+// asks for, sealed.
+const KindUserCode Kind = "user code"
+
+// KindDeviceAnswer is for what a person said: the key is that of the device, the value what it may have, sealed.
+const KindDeviceAnswer Kind = "device answer"
+
+// KindSpentDevice is for those that got their tokens: the value is the grant, sealed, which a second use ends.
+const KindSpentDevice Kind = "spent device"
 
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32

@@ -14,8 +14,8 @@ type Flow struct {
 	ResponseTypes []string `json:"response_types,omitempty" doc:"What the authorization endpoint answers with: code, which it is without this member, too"`
 	// RequirePKCE nil is true: a request without a challenge is refused (RFC 7636, RFC 9700 §2.1.1).
 	RequirePKCE *bool `json:"require_pkce,omitempty" doc:"Refuse requests without a code_challenge; true by default, and false only for clients with a secret or keys"`
-	// RequirePushed refuses requests that come in the address of a browser (RFC 9126 §6).
-	RequirePushed bool `json:"require_pushed_authorization_requests,omitempty" doc:"Refuse authorization requests that were not pushed before (PAR)"`
+	// Origins are those of further pages that may call the endpoints of tokens ([Metadata.PageOrigins]).
+	Origins []string `json:"allowed_cors_origins,omitempty" maxItems:"20" doc:"Origins whose pages may call the token endpoint by a script, beside those of the redirect_uris of a public client: https://app.example"`
 	// FirstParty clients are the realm's own. Nothing but an administrator's registration makes one.
 	FirstParty bool `json:"first_party,omitempty" doc:"The client belongs to whoever runs the realm: people are not asked whether it may"`
 }
@@ -91,11 +91,12 @@ func (m Metadata) checkFlow(fault func(member, text string)) {
 			break
 		}
 	}
+	m.checkOrigins(fault)
 	if len(m.ResponseTypes) > 0 && (!code || !slices.Equal(m.ResponseTypes, []string{"code"})) {
 		fault("response_types", `must be ["code"], with the grant type authorization_code`)
 	}
-	if m.May(GrantRefreshToken) && !code {
-		fault("grant_types", "must have authorization_code beside refresh_token: nothing else gives refresh tokens")
+	if m.May(GrantRefreshToken) && !code && !m.May(GrantDeviceCode) {
+		fault("grant_types", "must have authorization_code or "+GrantDeviceCode+" beside refresh_token: nothing else gives refresh tokens")
 	}
 	if slices.Contains(m.Scopes(), ScopeOffline) && !m.May(GrantRefreshToken) {
 		fault("scope", "must not have offline_access without the grant type refresh_token")

@@ -33,7 +33,7 @@ type Secret struct {
 type Metadata struct {
 	Name       string   `json:"client_name" doc:"What people know it by"`
 	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
-	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials, authorization_code, refresh_token"`
+	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, refresh_token"`
 	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	Flow
@@ -61,6 +61,8 @@ const (
 	GrantClientCredentials = "client_credentials" // for itself (RFC 6749 §4.4)
 	GrantAuthorizationCode = "authorization_code" // for a person who allowed it in a browser (RFC 6749 §4.1)
 	GrantRefreshToken      = "refresh_token"      // anew, by what it was given for a person (RFC 6749 §6)
+	// GrantDeviceCode is for a device without a browser, for a person who allowed it in a browser elsewhere (RFC 8628 §3.4).
+	GrantDeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
 )
 
 // AuthMethods are those that a registration can name.
@@ -68,7 +70,7 @@ func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKe
 
 // GrantTypes are those that a registration can name.
 func GrantTypes() []string {
-	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantRefreshToken}
+	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantDeviceCode, GrantRefreshToken}
 }
 
 // Public reports whether the client proves nothing: its client_id is a name and no more (RFC 6749 §2.1).

@@ -3,11 +3,13 @@ package token
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/credential"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -35,6 +37,8 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 		return x.goThrough(clientCredentials{h})
 	case client.GrantAuthorizationCode:
 		return x.goThrough(authorizationCode{h})
+	case client.GrantDeviceCode:
+		return x.goThrough(deviceCode{h})
 	case client.GrantRefreshToken:
 		return x.goThrough(refreshToken{h})
 	case "":
@@ -61,6 +65,9 @@ func (h *Handler) proved(x *request) (client.Client, error) {
 	c, who, err := h.c.Clients.Authenticate(x.r.Context(), x.order.Realm, p)
 	if err != nil {
 		return client.Client{}, h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
+	}
+	if origin := x.r.Header.Get("Origin"); origin != "" && !slices.Contains(c.Metadata.PageOrigins(), origin) {
+		web.Unreadable(x.w.Header()) // the pages of another client
 	}
 	x.principal, x.client, x.order.Client, x.order.By, x.order.Public = who, c.Metadata, c.ID, who, c.Metadata.Public()
 	return c, nil
