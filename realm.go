@@ -60,6 +60,8 @@ type RealmSettings struct {
 	// AccessTokenType is the typ of signed access tokens: "at+jwt" (RFC 9068), or
 	// "JWT" for checkers that refuse the other.
 	AccessTokenType string `json:"access_token_type,omitempty"`
+	// RequirePushed refuses authorization requests that clients did not push before (RFC 9126 §5).
+	RequirePushed bool `json:"require_pushed_authorization_requests,omitempty"`
 	// Scopes is the catalogue: name → meaning. Only these can be asked for.
 	Scopes map[string]string `json:"scopes,omitempty"`
 	// PasswordMinLength is 15 by default (NIST 800-63B-4 single factor), and never made

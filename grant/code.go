@@ -43,6 +43,8 @@ type Code struct {
 	AMR         []string  `json:"m,omitempty"`
 	ACR         string    `json:"l,omitempty"`
 	Nonce       string    `json:"o,omitempty"` // of OpenID Connect
+	JKT         string    `json:"k,omitempty"` // thumbprint of the one key by which it can be redeemed (RFC 9449 §10); "" for any
+	Request     []byte    `json:"-"`           // key of the pushed request that it answers, which that uses up (RFC 9126 §4)
 	IssuedAt    time.Time `json:"b"`
 }
 
@@ -65,8 +67,12 @@ func byDevice() way  { return way{once.KindDeviceAnswer, once.KindSpentDevice, c
 
 var (
 	errVerifier = gatehouse.E(gatehouse.Invalid, "code_verifier_wrong", "The code_verifier is not the one of the code_challenge of the authorization request: it is another one, is missing, or is there although no challenge was.")
+	errCodeKey  = gatehouse.E(gatehouse.Invalid, "code_key_mismatch", "The code was asked for with a key (dpop_jkt, or a DPoP proof with the pushed request), and is redeemed without a DPoP proof by that key.")
 	errRedirect = gatehouse.E(gatehouse.Invalid, "redirect_uri_mismatch", "The redirect_uri is not the one of the authorization request, which has to be repeated.")
 )
+
+// ErrRequestOver refuses a request that a client pushed (RFC 9126) and that counts no more.
+var ErrRequestOver = gatehouse.E(gatehouse.Invalid, "request_over", "The request of the program that sent you here is not known here any more: it was answered, or it took too long. Go back to the program, and begin there again.")
 
 // codePlace binds what is sealed of a code to the code itself.
 func codePlace(kind once.Kind, key []byte) seal.Place {
@@ -83,6 +89,9 @@ func (s *Service) Authorize(ctx context.Context, c Code) (gatehouse.Secret, erro
 		return "", err
 	}
 	return m.text, s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		if err := c.answers(ctx, tx, now); err != nil {
+			return err
+		}
 		if err := tx.PutOnce(ctx, record); err != nil {
 			return err
 		}
@@ -92,9 +101,25 @@ func (s *Service) Authorize(ctx context.Context, c Code) (gatehouse.Secret, erro
 
 // Deny records that the person did not allow what c says.
 func (s *Service) Deny(ctx context.Context, c Code) error {
+	now := s.c.Now()
 	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
-		return tx.AppendEvents(ctx, c.event(ctx, s.c.Now(), audit.KindAuthorizationDeny))
+		if err := c.answers(ctx, tx, now); err != nil {
+			return err
+		}
+		return tx.AppendEvents(ctx, c.event(ctx, now, audit.KindAuthorizationDeny))
 	})
+}
+
+// answers uses up the request that c answers, where it was pushed: of all answers to one, one is given.
+func (c Code) answers(ctx context.Context, tx Tx, now time.Time) error {
+	if len(c.Request) == 0 {
+		return nil
+	}
+	_, err := tx.TakeOnce(ctx, once.KindRequest, c.Request, now)
+	if errors.Is(err, gatehouse.NotFound) {
+		return ErrRequestOver
+	}
+	return err
 }
 
 // event is what a person decided about a client.
@@ -153,6 +178,8 @@ func (c Code) shownBy(o Order, r Redemption) error {
 		return errInvalidGrant
 	case !verifies(c.Challenge, r.Verifier): // RFC 7636 §4.6, RFC 9700 §4.8
 		return errVerifier
+	case c.JKT != "" && c.JKT != o.Confirmation.JKT: // RFC 9449 §10: a thief has the code, and not the key
+		return errCodeKey
 	case r.RedirectURI != "" && r.RedirectURI != c.RedirectURI, // RFC 6749 §4.1.3
 		r.RedirectURI == "" && c.Named && c.Challenge == "": // OAuth 2.1 leaves it out where PKCE does its work
 		return errRedirect

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
@@ -71,6 +72,7 @@ type setupTx interface {
 	UpdateClient(ctx context.Context, c client.Client) error
 	DeleteClient(ctx context.Context, realm, id string) error
 	InsertSession(ctx context.Context, s gatehouse.Session) error
+	PutOnce(ctx context.Context, r once.Record) error
 	EndSession(ctx context.Context, realm, user, id string, when time.Time, reason string) (gatehouse.Session, bool, error)
 }
 

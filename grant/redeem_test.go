@@ -1,7 +1,9 @@
 package grant_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 )
@@ -86,6 +89,10 @@ func TestRedeem(t *testing.T) {
 		"another verifier":         {show: func(_ *app, _ *grant.Order, r *grant.Redemption) { r.Verifier = verifier + "x" }, want: "code_verifier_wrong"},
 		"the challenge itself":     {show: func(_ *app, _ *grant.Order, r *grant.Redemption) { r.Verifier = challenge }, want: "code_verifier_wrong"},
 		"a verifier, no challenge": {before: func(a *app) { a.code.Challenge = "" }, want: "code_verifier_wrong"},
+		"the key that was named":   {before: func(a *app) { a.code.JKT = "k1" }, show: func(_ *app, o *grant.Order, _ *grant.Redemption) { o.Confirmation.JKT = "k1" }},
+		"another key":              {before: func(a *app) { a.code.JKT = "k1" }, show: func(_ *app, o *grant.Order, _ *grant.Redemption) { o.Confirmation.JKT = "k2" }, want: "code_key_mismatch"},
+		"no key":                   {before: func(a *app) { a.code.JKT = "k1" }, want: "code_key_mismatch"},
+		"a certificate":            {before: func(a *app) { a.code.JKT = "k1" }, show: func(_ *app, o *grant.Order, _ *grant.Redemption) { o.Confirmation.X5T = "k1" }, want: "code_key_mismatch"},
 		"another client":           {show: func(a *app, o *grant.Order, _ *grant.Redemption) { a.another(o) }, want: "invalid_grant"},
 		"another client's name":    {show: func(a *app, o *grant.Order, _ *grant.Redemption) { o.By = a.robot("main", "") }, want: "invalid_client"},
 		"nobody's proof":           {show: func(_ *app, o *grant.Order, _ *grant.Redemption) { o.By = nil }, want: "invalid_grant"},
@@ -264,4 +271,53 @@ func (a *app) another(o *grant.Order) {
 	by := *o.By
 	by.ID = c.ID
 	o.Client, o.By = c.ID, &by
+}
+
+// TestAnsweredOnce: a request that was pushed is answered once, by one code or by none.
+func TestAnsweredOnce(t *testing.T) {
+	a := newApp(t, codeSettings)
+	push := func(key byte, ends time.Duration) {
+		a.code.Request = bytes.Repeat([]byte{key}, once.KeySize)
+		a.setup(func(ctx context.Context, tx setupTx) error {
+			return tx.PutOnce(ctx, once.Record{Kind: once.KindRequest, Key: a.code.Request, Sealed: []byte{1}, ExpiresAt: a.now().Add(ends)})
+		})
+	}
+	over := func(name string, err error) {
+		t.Helper()
+		if !errors.Is(err, grant.ErrRequestOver) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	authorize := func() error { _, err := a.svc.Authorize(t.Context(), a.code); return err }
+	deny := func() error { return a.svc.Deny(t.Context(), a.code) }
+	push(1, time.Minute)
+	a.allow()
+	over("allowed twice", authorize())
+	over("denied after that", deny())
+	push(2, time.Minute)
+	if err := deny(); err != nil {
+		t.Fatal(err)
+	}
+	over("denied twice", deny())
+	over("allowed after that", authorize())
+	push(3, time.Minute)
+	a.pass(time.Minute)
+	over("after its end", authorize())
+	push(4, time.Minute)
+	won := make(chan error, 8)
+	for range cap(won) {
+		go func() { won <- authorize() }()
+	}
+	good := 0
+	for range cap(won) {
+		switch err := <-won; {
+		case err == nil:
+			good++
+		case !errors.Is(err, grant.ErrRequestOver):
+			t.Error(err)
+		}
+	}
+	if good != 1 {
+		t.Errorf("%d codes for one request", good)
+	}
 }

@@ -59,15 +59,16 @@ func errorForm(p web.Problem) (contentType string, body any) {
 	return "application/json", errorBody{Error: errorName(p), Description: description(p.Detail), Problem: p}
 }
 
-// errorName is the name that RFC 6749 §5.2, RFC 8707 §2, RFC 9449 and RFC 8628 have for a problem. Ours
+// errorName is the name that RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 9101 §8, RFC 9449 and RFC 8628 §3.5 have for a problem. Ours
 // that are not among them fall under one by their status.
 func errorName(p web.Problem) string {
 	switch p.Code {
 	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
-		"invalid_target", "temporarily_unavailable", "invalid_dpop_proof", "use_dpop_nonce",
-		"authorization_pending", "slow_down", "expired_token": // RFC 8628 §3.5
+		"invalid_target", "temporarily_unavailable", "invalid_dpop_proof", "use_dpop_nonce", "unsupported_response_type",
+		"request_not_supported", "request_uri_not_supported", "registration_not_supported",
+		"authorization_pending", "slow_down", "expired_token":
 		return p.Code
-	case "second_factor_required", "second_factor_missing", "second_factor_invalid", "code_verifier_wrong", "redirect_uri_mismatch":
+	case "second_factor_required", "second_factor_missing", "second_factor_invalid", "code_verifier_wrong", "redirect_uri_mismatch", "code_key_mismatch":
 		return "invalid_grant"
 	case "device_denied":
 		return "access_denied"

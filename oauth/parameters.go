@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 )
@@ -21,23 +22,33 @@ func HasBody(r *http.Request) bool {
 // ReadForm reads an urlencoded body in which no parameter is given twice (RFC
 // 6749 §3.2).
 func ReadForm(w http.ResponseWriter, r *http.Request) (Parameters, error) {
+	out, _, err := ReadValues(w, r)
+	return out, err
+}
+
+// ReadValues is [ReadForm] for a form in which some parameters may be repeated (RFC 8707 §2): values has them all, and
+// Parameters the others.
+func ReadValues(w http.ResponseWriter, r *http.Request, repeated ...string) (Parameters, url.Values, error) {
 	if err := web.ContentType(r, "application/x-www-form-urlencoded"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	body, err := web.ReadBody(w, r, MaxBody)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, errRequest // its text would quote the input
+		return nil, nil, errRequest // its text would quote the input
 	}
 	out := make(Parameters, len(form))
 	for name, values := range form {
+		if slices.Contains(repeated, name) {
+			continue
+		}
 		if len(values) > 1 {
-			return nil, errRequest
+			return nil, nil, errRequest
 		}
 		out[name] = values[0]
 	}
-	return out, nil
+	return out, form, nil
 }

@@ -49,6 +49,9 @@ func (v *visit) authorize() error {
 	if err != nil || r == nil {
 		return err
 	}
+	if begun := r.Begun(v.who); need == authorize.Consent && begun != "" { // so that the page can be loaded again
+		return v.redirect(v.to(pageAuthorize) + "?" + begun)
+	}
 	if need == authorize.Consent {
 		return v.askConsent(http.StatusOK, query, r)
 	}

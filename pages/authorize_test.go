@@ -6,9 +6,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
@@ -35,6 +38,22 @@ func (c *codes) Deny(_ context.Context, code grant.Code) error {
 
 func (c *codes) Audiences(gatehouse.Realm) []string { return []string{"https://id.example"} }
 
+// pushed is what clients pushed.
+type pushed struct{ kept sync.Map }
+
+func (p *pushed) PutOnce(_ context.Context, r once.Record) error {
+	p.kept.Store(string(r.Key), r)
+	return nil
+}
+
+func (p *pushed) find(_ context.Context, _ once.Kind, key []byte) (once.Record, error) {
+	r, ok := p.kept.Load(string(key))
+	if !ok {
+		return once.Record{}, gatehouse.ErrNotFound
+	}
+	return r.(once.Record), nil
+}
+
 // clientsOf are the clients of the house.
 type clientsOf map[string]client.Client
 
@@ -48,15 +67,26 @@ func (c clientsOf) Client(_ context.Context, realm, id string) (client.Client, e
 
 func (h *house) authorizations() *authorize.Service {
 	h.t.Helper()
+	if h.requests != nil {
+		return h.requests
+	}
 	flow := client.Flow{RedirectURIs: []string{"https://app.example/back"}}
 	app := client.Metadata{Name: "App <b>", AuthMethod: client.AuthNone, GrantTypes: []string{client.GrantAuthorizationCode}, Scope: "offline_access", Flow: flow}
 	own := app
 	own.FirstParty = true
+	box, err := seal.NewBox(seal.GenerateMasterKey(time.Now()))
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	s, err := authorize.New(authorize.Config{Key: make([]byte, authorize.KeySize), Codes: &h.codes, Devices: &h.devices, Issuer: func(string) string { return "https://id.example" },
+		Run: func(ctx context.Context, fn func(context.Context, authorize.Tx) error) error {
+			return fn(ctx, &h.pushed)
+		}, Find: h.pushed.find, Box: box, Now: time.Now,
 		Clients: clientsOf{"main cli_app": {Realm: "main", ID: "cli_app", Metadata: app}, "main cli_own": {Realm: "main", ID: "cli_own", Metadata: own}}})
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.requests = s
 	return s
 }
 
@@ -183,4 +213,31 @@ func TestFormPost(t *testing.T) {
 		t.Errorf("%v", p.header)
 	}
 	b.get(request("cli_own", "response_mode", "fragment")).want(t, "fragment", 303, "https://app.example/back#code=gha_made_up&")
+}
+
+// TestPushedPages: a person who comes with a request that was pushed is asked what was pushed, at an address at which the page can be
+// loaded again for as long as the decision takes.
+func TestPushedPages(t *testing.T) {
+	h := newHouse(t, true)
+	q, err := url.ParseQuery(strings.TrimPrefix(request("cli_app"), pageAuthorize+"?"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	uri, _, err := h.requests.Push(t.Context(), gatehouse.Realm{Name: "main"}, client.Client{Realm: "main", ID: "cli_app"}, q, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := pageAuthorize + "?" + url.Values{"client_id": {"cli_app"}, "request_uri": {uri}}.Encode()
+	b := h.browser()
+	b.get(at).want(t, "nobody is signed in", 303, "/signin?return=", "gatehouse_after")
+	b.signIn("")
+	sent := b.get(at)
+	sent.want(t, "sent on", 303, pageAuthorize+"?", "gatehouse_after=")
+	ask := b.get(sent.header.Get("Location"))
+	ask.want(t, "asked", 200, "App &lt;b&gt;", "Act for you while you are away", `id="allow"`)
+	b.send(pageConsent, ask.fields("do", "allow").Encode()).want(t, "allowed", 303, toApp+"code=gha_made_up&state=1&iss=")
+	if len(h.codes.allowed) != 1 || len(h.codes.allowed[0].Request) == 0 {
+		t.Errorf("%+v", h.codes.allowed)
+	}
+	b.get(at+"x").want(t, "nobody's", 400, "request_over", "begin there again")
 }

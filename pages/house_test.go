@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -63,6 +64,8 @@ type house struct {
 	first       firsts
 	codes       codes
 	devices     devices
+	pushed      pushed
+	requests    *authorize.Service
 	settings    gatehouse.RealmSettings // of main
 	demands     bool                    // amy has no second factor, and must have one
 }

@@ -39,6 +39,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/proof"
@@ -68,45 +69,46 @@ type Server struct {
 	metrics  *telemetry.Metrics
 	problems *web.Problems
 
-	auditKey  ed25519.PrivateKey
-	persons   *personal.Keeper
-	recorder  *audit.Recorder
-	refusals  *audit.Refusals
-	auditFile *audit.FileSink // nil without audit.file
-	record    *telemetry.Events
-	sequencer *audit.Sequencer
-	disk      *diskspace.Watch
-	view      *revocation.View
-	journal   *revocation.Journal
-	staleness *staleness.Watch // nil where no other process can change anything
-	sole      *staleness.Sole  // likewise
-	asking    *asking          // likewise
-	ring      *keyring.Ring
-	foreign   *foreignKeys
-	people    *identity.Service
-	online    *breached.Online
-	pages     *pages.Handler
-	factors   *factor.Service
-	passkeys  *passkey.Service
-	providers *provider.Service
-	vault     factor.Vault
-	directory *identity.Directory
-	decider   *authz.Decider
-	limiter   *limit.Limiter
-	counters  *counters.Server // nil where each node counts its share
-	auth      *authn.Authenticator
-	proofs    *proof.Verifier
-	clients   *clientMemory
-	grants    *grant.Service
-	sessions  *session.Service
-	halfDone  *session.HalfDone
-	handOver  *session.HandOver
-	mail      *mail.Queue
-	sender    *mail.Sender
-	asserter  *gateway.Asserter
-	resolver  *gateway.Resolver
-	pipeline  *enforce.Pipeline
-	admin     *admin.Service
+	auditKey       ed25519.PrivateKey
+	persons        *personal.Keeper
+	recorder       *audit.Recorder
+	refusals       *audit.Refusals
+	auditFile      *audit.FileSink // nil without audit.file
+	record         *telemetry.Events
+	sequencer      *audit.Sequencer
+	disk           *diskspace.Watch
+	view           *revocation.View
+	journal        *revocation.Journal
+	staleness      *staleness.Watch // nil where no other process can change anything
+	sole           *staleness.Sole  // likewise
+	asking         *asking          // likewise
+	ring           *keyring.Ring
+	foreign        *foreignKeys
+	people         *identity.Service
+	online         *breached.Online
+	pages          *pages.Handler
+	factors        *factor.Service
+	passkeys       *passkey.Service
+	providers      *provider.Service
+	vault          factor.Vault
+	directory      *identity.Directory
+	decider        *authz.Decider
+	limiter        *limit.Limiter
+	counters       *counters.Server // nil where each node counts its share
+	auth           *authn.Authenticator
+	proofs         *proof.Verifier
+	clients        *clientMemory
+	grants         *grant.Service
+	authorizations *authorize.Service
+	sessions       *session.Service
+	halfDone       *session.HalfDone
+	handOver       *session.HandOver
+	mail           *mail.Queue
+	sender         *mail.Sender
+	asserter       *gateway.Asserter
+	resolver       *gateway.Resolver
+	pipeline       *enforce.Pipeline
+	admin          *admin.Service
 
 	tokensAndAdmin http.Handler // what the auth listener serves
 	gatewayPage    http.Handler // what a browser sees at the gateway

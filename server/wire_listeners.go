@@ -39,12 +39,15 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	s.clients = newClientMemory(s.auth, s.db)
+	if err := s.wireAuthorizations(ctx); err != nil {
+		return nil, err
+	}
 	clients, err := s.clientAuthenticator()
 	if err != nil {
 		return nil, err
 	}
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Inspect: s.auth.Inspect, Proofs: s.proofs, URL: s.calledAt,
-		Clients: clients, Pages: s.clients, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
+		Clients: clients, Pages: s.clients, Requests: s.authorizations, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		DevicePage: func(realm string) string { return s.realmIssuer(realm) + pages.Device },
 		Allow:      s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {

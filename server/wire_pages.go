@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
+	"github.com/gatehouse-auth/gatehouse/store"
 )
 
 // settingAuthorizeKey names the key by which authorization requests are marked.
@@ -30,20 +31,26 @@ func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Contex
 		AllowRegistration: s.allow("registrations", func(l config.Limits) limit.Rate { return l.Registrations }),
 		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Issuer: s.realmIssuer, Problems: s.problems}
 	c.Providers, c.First = s.providers, firstAdministrator{s}
-	key, err := s.secret(ctx, settingAuthorizeKey, authorize.KeySize)
-	if err != nil {
-		return nil, err
-	}
-	answers, err := authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Devices: s.grants, Issuer: s.realmIssuer})
-	if err != nil {
-		return nil, err
-	}
-	c.Authorizations, c.Devices, c.AllowUserCode = answers, answers, s.allowUserCode
+	c.Authorizations, c.Devices, c.AllowUserCode = s.authorizations, s.authorizations, s.allowUserCode
 	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {
 		c.Passkeys, c.OwnKeys = s.passkeys, s.passkeys
 	}
 	c.Data = ownAccount{s.admin}
 	return pages.New(c)
+}
+
+// wireAuthorizations makes what judges and answers authorization requests.
+func (s *Server) wireAuthorizations(ctx context.Context) error {
+	key, err := s.secret(ctx, settingAuthorizeKey, authorize.KeySize)
+	if err != nil {
+		return err
+	}
+	run, err := store.Run[authorize.Tx](s.db)
+	if err != nil {
+		return err
+	}
+	s.authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Devices: s.grants, Issuer: s.realmIssuer, Run: run, Find: s.db.Once, Box: s.box, Now: s.now})
+	return err
 }
 
 // browserSession finds out whose session a browser brings.

@@ -235,6 +235,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.Scope, in.Scope)
 	set(&m.RedirectURIs, in.RedirectURIs)
 	set(&m.Origins, in.Origins)
+	set(&m.RequirePushed, in.RequirePushed)
 	set(&m.FirstParty, in.FirstParty)
 	if in.RequirePKCE != nil {
 		m.RequirePKCE = in.RequirePKCE

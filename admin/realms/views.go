@@ -30,6 +30,7 @@ type RealmSettings struct {
 	Audience            string                             `json:"audience,omitempty" doc:"Audience of access tokens; the issuer by default"`
 	Audiences           map[string]gatehouse.AudienceRules `json:"audiences,omitempty" doc:"Further audiences that tokens can be asked for by resource, and the claims about the user that tokens for an audience carry: preferred_username, name, email, roles, groups"`
 	AccessTokenType     string                             `json:"access_token_type,omitempty" enum:"at+jwt,JWT" doc:"typ of signed access tokens; at+jwt by default, JWT for checkers that refuse it"`
+	RequirePushed       bool                               `json:"require_pushed_authorization_requests,omitzero" doc:"Refuse authorization requests that clients did not push before (PAR)"`
 	Scopes              map[string]string                  `json:"scopes,omitempty" doc:"Catalogue: scope name to meaning"`
 	PasswordMinLength   int                                `json:"password_min_length,omitzero" doc:"15 to 128, 15 by default; from 8 on where mfa is required; a realm that has less keeps it, and cannot lower it"`
 	BannedWords         []string                           `json:"banned_words,omitempty"`

@@ -39,6 +39,7 @@ type clientMetadata struct {
 	redirects                  []string
 	origins                    []string
 	requirePKCE                bool
+	requirePushed              bool
 	firstParty                 bool
 	serves                     []string
 }
@@ -55,6 +56,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
 	c.Flags().StringSliceVar(&m.origins, "cors-origin", nil, "origin whose pages may call the token endpoint, beside those of a public client's redirect URIs; may be repeated")
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
+	c.Flags().BoolVar(&m.requirePushed, "require-pushed", false, "refuse authorization requests that it did not push before (PAR)")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
@@ -132,6 +134,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if given("require-pkce") {
 		body["require_pkce"] = m.requirePKCE
+	}
+	if given("require-pushed") {
+		body["require_pushed_authorization_requests"] = m.requirePushed
 	}
 	if given("first-party") {
 		body["first_party"] = m.firstParty

@@ -100,6 +100,10 @@ const KindDeviceAnswer Kind = "device answer"
 // KindSpentDevice is for those that got their tokens: the value is the grant, sealed, which a second use ends.
 const KindSpentDevice Kind = "spent device"
 
+// KindRequest is for authorization requests that clients pushed (package oauth/authorize): the key is the hash of the
+// request_uri, the value what is asked for, sealed.
+const KindRequest Kind = "authorization request"
+
 // KeySize is the length of a key in bytes, that of SHA-256.
 const KeySize = 32
 

@@ -85,6 +85,7 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		MaxSessions: rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "max_sessions"),
 		Audience:    rapid.SampledFrom(append([]string{""}, names...)).Draw(t, "audience"),
 	}
+	s.RequirePushed = rapid.Bool().Draw(t, "require_pushed_authorization_requests")
 	if s.TermsURL != "" {
 		s.TermsVersion = rapid.SampledFrom([]string{"", "2026-11"}).Draw(t, "terms_version")
 	}

@@ -22,7 +22,7 @@ const paramAfter = "gatehouse_after"
 
 // Again is the query of r for whoever is sent to sign in now, and comes back with it.
 func (r *Request) Again(now time.Time) string {
-	v := maps.Clone(r.values)
+	v := maps.Clone(r.query)
 	v.Set(paramAfter, r.mark(strconv.FormatInt(now.UnixMilli(), 10)))
 	return v.Encode()
 }
@@ -30,7 +30,7 @@ func (r *Request) Again(now time.Time) string {
 // mark is a time in milliseconds, with what binds it to r.
 func (r *Request) mark(millis string) string {
 	others := url.Values{}
-	for name, values := range r.values {
+	for name, values := range r.query {
 		if !slices.Contains([]string{paramAfter, "lang", "theme"}, name) { // how the pages look, people may change on the way
 			others[name] = values
 		}
@@ -42,7 +42,7 @@ func (r *Request) mark(millis string) string {
 
 // marked is the time of r's mark; zero where it has none that is ours.
 func (r *Request) marked() time.Time {
-	given := r.values.Get(paramAfter)
+	given := r.query.Get(paramAfter)
 	millis, _, _ := strings.Cut(given, ".")
 	n, err := strconv.ParseInt(millis, 10, 64)
 	if err != nil || !hmac.Equal([]byte(given), []byte(r.mark(millis))) {

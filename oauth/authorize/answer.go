@@ -21,12 +21,13 @@ func modes() []string { return []string{modeQuery, modeFragment, modeFormPost} }
 const methodS256 = "S256"
 
 // Describe adds to a realm's metadata what the authorization endpoint is and takes (RFC 8414 §2, RFC 9207 §3).
-func Describe(m map[string]any, _ gatehouse.Realm, base string) {
+func Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["authorization_endpoint"] = base + "/authorize"
 	m["response_types_supported"] = []string{"code"}
 	m["response_modes_supported"] = modes()
 	m["code_challenge_methods_supported"] = []string{methodS256}
 	m["authorization_response_iss_parameter_supported"] = true
+	m["require_pushed_authorization_requests"] = r.Settings.RequirePushed                 // RFC 9126 §5
 	m["request_parameter_supported"], m["request_uri_parameter_supported"] = false, false // what is left out means something else
 }
 
@@ -111,11 +112,12 @@ type Refusal struct {
 	// Silent: nobody is to be asked for anything first.
 	Silent bool
 	code   string
+	text   string // what to mend
 }
 
 func (r *Refusal) Error() string { return "the authorization request is refused: " + r.code }
 
 // refusal refuses r. The text says what to mend.
 func (r *Request) refusal(code, text string) *Refusal {
-	return &Refusal{Answer: r.answer("error", code, "error_description", text), Silent: r.silent(), code: code}
+	return &Refusal{Answer: r.answer("error", code, "error_description", text), Silent: r.silent(), code: code, text: text}
 }

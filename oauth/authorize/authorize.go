@@ -9,6 +9,8 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/internal/once"
+	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
@@ -32,6 +34,11 @@ type Config struct {
 	Codes   Codes
 	Devices Devices
 	Issuer  func(realm string) string
+	// Run keeps requests that clients push, Find reads one: invented ones must not cost a write. Box seals them.
+	Run  gatehouse.Runner[Tx]
+	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
+	Box  *seal.Box
+	Now  func() time.Time
 }
 
 // Service judges and answers authorization requests.
@@ -39,8 +46,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize {
-		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer and a Key are required")
+	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil {
+		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box and Now are required")
 	}
 	return &Service{c}, nil
 }
@@ -64,7 +71,10 @@ type Request struct {
 	maxAge    time.Duration
 	hasMaxAge bool
 	after     time.Time
-	values    url.Values
+	query     url.Values // as it stands in the address
+	values    url.Values // what counts: the same, or what the client pushed
+	pushed    []byte     // key of that; nil for a request that came in the address
+	jkt       string     // of the key that the code will be bound to
 }
 
 // Need is what has to happen before a request is answered.
@@ -110,7 +120,7 @@ func (r *Request) silent() bool { return slices.Contains(r.prompt, "none") }
 func (r *Request) code(who *gatehouse.Principal) grant.Code {
 	return grant.Code{Realm: r.realm.Name, Client: r.Client.ID, RedirectURI: r.RedirectURI, Named: r.named, Challenge: r.challenge,
 		Scopes: r.Scopes, Resources: r.Resources, User: who.ID, Username: who.Name, Session: who.SessionID, SessionEnds: who.ExpiresAt,
-		AuthTime: who.AuthTime, AMR: who.AMR, ACR: who.ACR, Nonce: r.nonce}
+		AuthTime: who.AuthTime, AMR: who.AMR, ACR: who.ACR, Nonce: r.nonce, JKT: r.jkt, Request: r.pushed}
 }
 
 // Allow gives the client what it asks for: who, a person by a session, says so, or need not be asked. The code is in the answer.

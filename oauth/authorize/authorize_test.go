@@ -60,7 +60,8 @@ func newBooks(t *testing.T) (*books, *Service) {
 		"main app": {Realm: "main", ID: "app", Metadata: app}, "main old": {Realm: "main", ID: "old", Metadata: old}, "main own": {Realm: "main", ID: "own", Metadata: own},
 		"main two": {Realm: "main", ID: "two", Metadata: two}, "main off": {Realm: "main", ID: "off", Metadata: app, Disabled: true}, "acme else": {Realm: "acme", ID: "else", Metadata: app},
 	}}
-	s, err := New(Config{Key: make([]byte, KeySize), Clients: b, Codes: b, Devices: b, Issuer: func(string) string { return issuer }})
+	c, _ := shelved(Config{Key: make([]byte, KeySize), Clients: b, Codes: b, Devices: b, Issuer: func(string) string { return issuer }})
+	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

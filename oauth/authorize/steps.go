@@ -31,9 +31,10 @@ var (
 // reading is a request on its way through the steps.
 type reading struct {
 	Request
-	ctx context.Context
-	s   *Service
-	raw string
+	ctx     context.Context
+	s       *Service
+	raw     string
+	pushing bool // it is not in a browser yet: the client has proved who it is, and pushes it
 }
 
 // step is one check of a request. What it refuses is an error that is shown, or a fault, which goes to the client.
@@ -52,6 +53,7 @@ func identify() []step {
 	return []step{
 		{"RFC 6749 §3.1", (*reading).parse},
 		{"RFC 6749 §2.2", (*reading).client},
+		{"RFC 9126 §4", (*reading).pushedBefore},
 		{"RFC 6749 §3.1.2, RFC 9700 §2.1", (*reading).redirectURI},
 	}
 }
@@ -61,11 +63,13 @@ func judge() []step {
 	return []step{
 		{"OAuth 2.0 Multiple Response Types §2.1", (*reading).responseMode},
 		{"RFC 6749 §3.1", (*reading).once},
+		{"RFC 9126 §2.1, §5", (*reading).pushes},
 		{"OpenID Connect Core §6, RFC 9101 §6", (*reading).objects},
 		{"RFC 6749 §3.1.1", (*reading).responseType},
 		{"RFC 6749 §3.3", (*reading).scope},
 		{"RFC 7636 §4.4.1, RFC 9700 §2.1.1", (*reading).pkce},
 		{"RFC 8707 §2", (*reading).resource},
+		{"RFC 9449 §10", (*reading).proofKey},
 		{"OpenID Connect Core §3.1.2.1", (*reading).interaction},
 	}
 }
@@ -73,7 +77,17 @@ func judge() []step {
 // Read judges the query of a request to the authorization endpoint of realm. An error of type *[Refusal] goes to the client,
 // every other one is shown.
 func (s *Service) Read(ctx context.Context, realm gatehouse.Realm, query string) (*Request, error) {
-	in := &reading{Request: Request{realm: realm, issuer: s.c.Issuer(realm.Name), key: s.c.Key, mode: modeQuery}, ctx: ctx, s: s, raw: query}
+	in := s.reading(ctx, realm)
+	in.raw = query
+	return in.judged()
+}
+
+func (s *Service) reading(ctx context.Context, realm gatehouse.Realm) *reading {
+	return &reading{Request: Request{realm: realm, issuer: s.c.Issuer(realm.Name), key: s.c.Key, mode: modeQuery}, ctx: ctx, s: s}
+}
+
+// judged takes a request through all steps.
+func (in *reading) judged() (*Request, error) {
 	for _, st := range identify() {
 		if err := st.check(in); err != nil {
 			return nil, err
@@ -101,8 +115,11 @@ func (in *reading) parse() (err error) {
 	if len(in.raw) > MaxQuery {
 		return errRequest
 	}
-	if in.values, err = url.ParseQuery(in.raw); err != nil {
-		return errRequest
+	if !in.pushing {
+		if in.query, err = url.ParseQuery(in.raw); err != nil {
+			return errRequest
+		}
+		in.values = in.query
 	}
 	for name, values := range in.values {
 		if slices.ContainsFunc(append(values, name), func(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }) {
@@ -219,10 +236,16 @@ func (in *reading) pkce() error {
 	case method != methodS256:
 		return fault{"invalid_request", "code_challenge_method must be S256."}
 	}
-	if b, err := base64.RawURLEncoding.Strict().DecodeString(in.challenge); err != nil || len(b) != 32 {
+	if !sha256Text(in.challenge) {
 		return fault{"invalid_request", "code_challenge must be the SHA-256 of the verifier in base64url, 43 characters."}
 	}
 	return nil
+}
+
+// sha256Text reports whether s is a SHA-256 in base64url, in its one form.
+func sha256Text(s string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == 32 && len(s) == 43
 }
 
 func (in *reading) resource() error {

@@ -16,6 +16,8 @@ type Flow struct {
 	RequirePKCE *bool `json:"require_pkce,omitempty" doc:"Refuse requests without a code_challenge; true by default, and false only for clients with a secret or keys"`
 	// Origins are those of further pages that may call the endpoints of tokens ([Metadata.PageOrigins]).
 	Origins []string `json:"allowed_cors_origins,omitempty" maxItems:"20" doc:"Origins whose pages may call the token endpoint by a script, beside those of the redirect_uris of a public client: https://app.example"`
+	// RequirePushed refuses requests that come in the address of a browser (RFC 9126 §6).
+	RequirePushed bool `json:"require_pushed_authorization_requests,omitempty" doc:"Refuse authorization requests that were not pushed before (PAR)"`
 	// FirstParty clients are the realm's own. Nothing but an administrator's registration makes one.
 	FirstParty bool `json:"first_party,omitempty" doc:"The client belongs to whoever runs the realm: people are not asked whether it may"`
 }

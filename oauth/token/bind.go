@@ -16,12 +16,16 @@ func bind(x *request) error {
 	if x.order.Client == "" {
 		return client.ErrInvalid
 	}
-	lines := x.r.Header["Dpop"]
-	if len(lines) == 0 && !x.client.DPoPBound {
+	if len(x.r.Header["Dpop"]) == 0 && !x.client.DPoPBound {
 		return nil
 	}
+	return prove(x)
+}
+
+// prove verifies the DPoP proof of x, and has the order be for its key.
+func prove(x *request) error {
 	proofs := x.h.c.Proofs
-	found, err := proofs.Verify(x.r.Context(), lines, proof.Request{Method: x.r.Method, URL: x.h.c.URL(x.r), Nonce: x.client.DPoPNonce})
+	found, err := proofs.Verify(x.r.Context(), x.r.Header["Dpop"], proof.Request{Method: x.r.Method, URL: x.h.c.URL(x.r), Nonce: x.client.DPoPNonce})
 	if found.Aging {
 		x.w.Header()["Dpop-Nonce"] = []string{proofs.Nonce()}
 	}

@@ -36,6 +36,8 @@ type Config struct {
 	Inspect func(ctx context.Context, realm string, text gatehouse.Secret, from netip.Addr) (authn.Inspected, error)
 	// Clients checks which registered client asks.
 	Clients client.Authenticator
+	// Requests keeps what clients push.
+	Requests Requests
 	// Secure reports whether nobody on the way could read r; secrets of clients are not taken from others.
 	Secure func(r *http.Request) bool
 	// Proofs verifies DPoP proofs, which name the address of the endpoint; URL gives that, as clients know it.
@@ -56,8 +58,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Secure == nil || c.Pages == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, DevicePage, Clients, Secure, Pages and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Requests == nil || c.Secure == nil || c.Pages == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, DevicePage, Clients, Requests, Secure, Pages and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -83,14 +85,14 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		}
 		return h.answer(w, r, refresh{h})
 	})
-	for path, fn := range map[string]web.HandlerFunc{"token": h.ask, "introspect": h.introspect, "revoke": h.revoke, "device_authorization": h.device} {
+	for path, fn := range map[string]web.HandlerFunc{"token": h.ask, "par": h.push, "introspect": h.introspect, "revoke": h.revoke, "device_authorization": h.device} {
 		standard := oauth.Standard(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
 			if r.Method != http.MethodPost {
 				return web.MethodNotAllowed(http.MethodPost)
 			}
 			return fn(w, r)
 		})
-		if path == "token" || path == "revoke" { // the others are for APIs and devices, which are no pages
+		if path == "token" || path == "par" || path == "revoke" { // the others are for APIs and devices, which are no pages
 			standard = oauth.ForPages(h.c.Pages, http.MethodPost, standard)
 		}
 		mux.Handle("/"+path, standard)
@@ -106,6 +108,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["device_authorization_endpoint"] = base + "/device_authorization"
 	m["token_endpoint"], m["introspection_endpoint"], m["revocation_endpoint"] = base+"/token", base+"/introspect", base+"/revoke"
+	m["pushed_authorization_request_endpoint"] = base + "/par" // RFC 9126 §5
 	for _, endpoint := range []string{"token", "introspection", "revocation"} {
 		m[endpoint+"_endpoint_auth_methods_supported"] = client.AuthMethods()
 		m[endpoint+"_endpoint_auth_signing_alg_values_supported"] = client.Metadata{}.Algorithms() // of private_key_jwt

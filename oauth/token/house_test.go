@@ -25,13 +25,14 @@ const issuer = "https://id.example"
 
 // house is the grants of a realm over a real SQLite store.
 type house struct {
-	db   *store.DB
-	away bool // what a request came by could be read
-	svc  *grant.Service
-	view *revocation.View
-	auth *authn.Authenticator
-	user identity.User
-	key  *token.Key
+	db     *store.DB
+	pushed pushed
+	away   bool // what a request came by could be read
+	svc    *grant.Service
+	view   *revocation.View
+	auth   *authn.Authenticator
+	user   identity.User
+	key    *token.Key
 }
 
 // noMisses counts no unknown tokens.

@@ -1,0 +1,127 @@
+package server_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gatehouse-auth/gatehouse/enforce"
+	"github.com/gatehouse-auth/gatehouse/internal/testdpop"
+	"github.com/gatehouse-auth/gatehouse/server"
+)
+
+// pushes sends a request of the program before there is a browser, and returns the query with which that comes.
+func (p *program) pushes(node, query string) (string, answer) {
+	p.t.Helper()
+	opts := []string{"Content-Type", "application/x-www-form-urlencoded", "body", query}
+	if p.secret != "" {
+		opts = append(opts, "basic", p.id+":"+p.secret)
+	}
+	a := call(p.t, "POST", node+"/par", opts...)
+	return url.Values{"client_id": {p.id}, "request_uri": {a.text("request_uri")}}.Encode(), a
+}
+
+// TestPushedRequests: a program pushes what it asks for, the browser brings a reference, which one answer uses up; the code is good for the
+// key that the program proved to have and no other.
+func TestPushedRequests(t *testing.T) { onBoth(t, pushedRequests) }
+
+func pushedRequests(t *testing.T, d *server.Demo) {
+	if err := d.AddRoutes(enforce.Route{Pattern: "GET /read", Scopes: []string{"documents:read"}}); err != nil {
+		t.Fatal(err)
+	}
+	p := registers(t, d, `,"token_endpoint_auth_method":"client_secret_basic","require_pushed_authorization_requests":true`)
+	key, other := &prover{t: t, key: testdpop.New()}, &prover{t: t, key: testdpop.New()}
+	basic := []string{"Content-Type", "application/x-www-form-urlencoded", "basic", p.id + ":" + p.secret}
+	a := key.send("POST", d.Issuer+"/par", d.Issuer+"/par", "", append(basic, "body", p.query())...)
+	query := url.Values{"client_id": {p.id}, "request_uri": {a.text("request_uri")}}.Encode()
+	if a.want(t, "pushed", 201); a.json["expires_in"] != 90.0 {
+		t.Error(a.body)
+	}
+	v := newVisitor(t)
+	status, to := v.get(d.Issuer + "/authorize?" + query)
+	at, err := url.Parse(to)
+	if status != 303 || err != nil || at.Path != "/signin" {
+		t.Fatalf("nobody is signed in: %d %s", status, to)
+	}
+	v.get(d.Issuer + to)
+	if status, to = v.send(d.Issuer+"/signin", url.Values{"identifier": {"bob"}, "password": {d.Users["bob"].Password}, "step": {"password"}, "return": at.Query()["return"]}); status != 303 {
+		t.Fatalf("%d %s", status, to)
+	}
+	if status, page := v.get(d.Issuer + to); status != 200 || !strings.Contains(page, "documents:read") || strings.Contains(page, "documents:write") {
+		t.Fatalf("%d %s", status, page)
+	}
+	status, to = v.send(d.Issuer+"/authorize/consent", url.Values{"request": {strings.TrimPrefix(to, "/authorize?")}, "do": {"allow"}})
+	q := p.answers(status, to)
+	code := q.Get("code")
+	if code == "" || q.Get("state") != "a b&c" {
+		t.Fatalf("%v", q)
+	}
+	if status, page := v.get(d.Issuer + "/authorize?" + query); status != 400 || !strings.Contains(page, "request_over") {
+		t.Errorf("answered, and asked again: %d %s", status, page)
+	}
+	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {back}, "code_verifier": {p.verifier}}.Encode()
+	redeem := func(k *prover) answer {
+		t.Helper()
+		return k.send("POST", d.Issuer+"/token", d.Issuer+"/token", "", append(basic, "body", form)...)
+	}
+	if a := p.redeems(d.Issuer, code); a.status != 400 || a.text("error") != "invalid_grant" || a.code() != "code_key_mismatch" {
+		t.Errorf("without a proof: %d %s", a.status, a.body)
+	}
+	if a := redeem(other); a.text("error") != "invalid_grant" {
+		t.Errorf("with another key: %d %s", a.status, a.body)
+	}
+	got := redeem(key).want(t, "redeemed", 200)
+	if got.text("token_type") != "DPoP" {
+		t.Error(got.body)
+	}
+	key.get(d.Gateway+"/read", got.text("access_token")).want(t, "the API", 404)
+
+	// What is not pushed is refused, and so is what another client pushed.
+	status, to = v.get(d.Issuer + "/authorize?" + p.query())
+	if q := p.answers(status, to); q.Get("error") != "invalid_request" || !strings.Contains(q.Get("error_description"), "pushed") {
+		t.Errorf("in the address: %v", q)
+	}
+	query, _ = p.pushes(d.Issuer, p.query())
+	thief := registers(t, d, "")
+	if status, page := v.get(d.Issuer + "/authorize?" + strings.Replace(query, p.id, thief.id, 1)); status != 400 || !strings.Contains(page, "request_over") {
+		t.Errorf("another client's: %d %s", status, page)
+	}
+	if _, a := thief.pushes(d.Issuer, thief.query("client_id", p.id)); a.status != 401 || a.text("error") != "invalid_client" {
+		t.Errorf("in another one's name: %d %s", a.status, a.body)
+	}
+	if _, a := p.pushes(d.Issuer, p.query("redirect_uri", "https://evil.example")); a.status != 400 || a.text("error") != "invalid_request" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	m := call(t, "GET", d.Issuer+"/.well-known/oauth-authorization-server").want(t, "metadata", 200)
+	if m.text("pushed_authorization_request_endpoint") != d.Issuer+"/par" || m.json["require_pushed_authorization_requests"] != false {
+		t.Error(m.body)
+	}
+	call(t, "PATCH", d.Issuer+"/admin/v1/realms/main", "bearer", d.AdminToken, "body", `{"settings":{"require_pushed_authorization_requests":true}}`).want(t, "the realm", 200)
+	if m := call(t, "GET", d.Issuer+"/.well-known/oauth-authorization-server"); m.json["require_pushed_authorization_requests"] != true {
+		t.Error(m.body)
+	}
+	// Two say yes at once.
+	query, _ = p.pushes(d.Issuer, p.query())
+	status, to = v.get(d.Issuer + "/authorize?" + query)
+	if status != 303 {
+		t.Fatalf("%d %s", status, to)
+	}
+	v.get(d.Issuer + to)
+	count := map[string]int{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			status, page := v.send(d.Issuer+"/authorize/consent", url.Values{"request": {strings.TrimPrefix(to, "/authorize?")}, "do": {"allow"}})
+			mu.Lock()
+			defer mu.Unlock()
+			count[fmt.Sprint(status, " ", strings.Contains(page, "code=gha_"), strings.Contains(page, "request_over"))]++
+		})
+	}
+	all.Wait()
+	if count["303 true false"] != 1 || count["400 false true"] != 7 {
+		t.Errorf("%v", count)
+	}
+}
