@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/internal/once"
@@ -37,6 +39,13 @@ func (c *codes) Deny(_ context.Context, code grant.Code) error {
 }
 
 func (c *codes) Audiences(gatehouse.Realm) []string { return []string{"https://id.example"} }
+
+// unsigned has no client sign anything.
+type unsigned struct{}
+
+func (unsigned) VerifyRequest(client.Client, string) (jsontext.Value, error) {
+	return nil, gatehouse.E(gatehouse.Unauthenticated, "forged", "")
+}
 
 // pushed is what clients pushed.
 type pushed struct{ kept sync.Map }
@@ -81,7 +90,7 @@ func (h *house) authorizations() *authorize.Service {
 	s, err := authorize.New(authorize.Config{Key: make([]byte, authorize.KeySize), Codes: &h.codes, Devices: &h.devices, Issuer: func(string) string { return "https://id.example" },
 		Run: func(ctx context.Context, fn func(context.Context, authorize.Tx) error) error {
 			return fn(ctx, &h.pushed)
-		}, Find: h.pushed.find, Box: box, Now: time.Now,
+		}, Find: h.pushed.find, Box: box, Now: time.Now, Objects: unsigned{},
 		Clients: clientsOf{"main cli_app": {Realm: "main", ID: "cli_app", Metadata: app}, "main cli_own": {Realm: "main", ID: "cli_own", Metadata: own}}})
 	if err != nil {
 		h.t.Fatal(err)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -40,8 +41,8 @@ const clientKeysBytes = 64 << 10
 // source is that of c: one for an address however often it is asked for, since it knows when it asked last.
 func (k *clientKeys) source(c client.Client) (token.KeySource, error) {
 	m := c.Metadata
-	name := strings.Join([]string{c.Realm, c.ID, m.SigningAlg, m.JWKSURI}, "\x00")
-	cfg := jwks.Config{Issuer: c.ID, URL: m.JWKSURI, Fetcher: k.guarded, Algorithms: m.Algorithms(), Logger: k.s.log, Now: k.s.now}
+	name := strings.Join([]string{c.Realm, c.ID, fmt.Sprint(m.KeyAlgorithms()), m.JWKSURI}, "\x00")
+	cfg := jwks.Config{Issuer: c.ID, URL: m.JWKSURI, Fetcher: k.guarded, Algorithms: m.KeyAlgorithms(), Logger: k.s.log, Now: k.s.now}
 	if m.AllowPrivateAddress {
 		name, cfg.Fetcher = name+"\x00private", k.private
 	}

@@ -1,15 +1,18 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/testdpop"
 	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // pushes sends a request of the program before there is a browser, and returns the query with which that comes.
@@ -123,5 +126,58 @@ func pushedRequests(t *testing.T, d *server.Demo) {
 	all.Wait()
 	if count["303 true false"] != 1 || count["400 false true"] != 7 {
 		t.Errorf("%v", count)
+	}
+}
+
+// TestSignedRequests: a program signs what it asks for, in the address or pushed, by a key of its registration; that counts and nothing
+// beside it.
+func TestSignedRequests(t *testing.T) {
+	d := demo(t)
+	key, err := token.GenerateKey(token.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := registers(t, d, `,"token_endpoint_auth_method":"client_secret_basic","require_signed_request_object":true,"request_object_signing_alg":"ES256","jwks":`+string(token.MarshalJWKSet([]*token.Key{key})))
+	sign := func(change ...any) string {
+		t.Helper()
+		q, err := url.ParseQuery(p.query("state", "signed"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := map[string]any{"iss": p.id, "aud": d.Issuer, "nbf": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix()}
+		for name := range q {
+			claims[name] = q.Get(name)
+		}
+		for i := 0; i+1 < len(change); i += 2 {
+			claims[change[i].(string)] = change[i+1]
+		}
+		b, err := json.Marshal(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := key.Sign(token.TypeRequest, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	v := signedIn(t, d)
+	query := url.Values{"client_id": {p.id}, "request": {sign()}, "scope": {"documents:write"}, "state": {"x"}}.Encode()
+	p.redeems(d.Issuer, p.allows(v, d.Issuer, query)).want(t, "redeemed", 200)
+	_, a := p.pushes(d.Issuer, url.Values{"request": {sign()}, "redirect_uri": {"https://evil.example"}}.Encode())
+	a.want(t, "pushed", 201)
+	if _, a := p.pushes(d.Issuer, url.Values{"request": {sign("aud", d.Issuer+"/par")}}.Encode()); a.status != 400 || a.text("error") != "invalid_request_object" || !strings.Contains(a.text("error_description"), "audience") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if status, page := v.get(d.Issuer + "/authorize?" + url.Values{"client_id": {p.id}, "request": {sign("aud", "https://other.example")}}.Encode()); status != 400 || !strings.Contains(page, "invalid_request_object") {
+		t.Errorf("%d %s", status, page)
+	}
+	status, to := v.get(d.Issuer + "/authorize?" + p.query())
+	if q := p.answers(status, to); q.Get("error") != "invalid_request" || !strings.Contains(q.Get("error_description"), "signed") {
+		t.Errorf("unsigned: %v", q)
+	}
+	m := call(t, "GET", d.Issuer+"/.well-known/oauth-authorization-server").want(t, "metadata", 200)
+	if m.json["request_parameter_supported"] != true || m.json["request_uri_parameter_supported"] != false || !strings.Contains(m.body, `"request_object_signing_alg_values_supported":["`) {
+		t.Error(m.body)
 	}
 }

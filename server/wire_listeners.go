@@ -31,7 +31,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 		return err
 	}
 	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Proofs: s.proofs, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, View: s.enforcedView(), Asking: s.enforcedAsking(),
-		Issuer: s.realmIssuer, Audience: s.defaultAudience(), Now: s.now})
+		Now: s.now})
 	return err
 }
 
@@ -39,11 +39,11 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	s.clients = newClientMemory(s.auth, s.db)
-	if err := s.wireAuthorizations(ctx); err != nil {
-		return nil, err
-	}
 	clients, err := s.clientAuthenticator()
 	if err != nil {
+		return nil, err
+	}
+	if err := s.wireAuthorizations(ctx, clients.Assertions); err != nil {
 		return nil, err
 	}
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Inspect: s.auth.Inspect, Proofs: s.proofs, URL: s.calledAt,

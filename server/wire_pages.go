@@ -40,7 +40,7 @@ func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Contex
 }
 
 // wireAuthorizations makes what judges and answers authorization requests.
-func (s *Server) wireAuthorizations(ctx context.Context) error {
+func (s *Server) wireAuthorizations(ctx context.Context, objects authorize.Objects) error {
 	key, err := s.secret(ctx, settingAuthorizeKey, authorize.KeySize)
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (s *Server) wireAuthorizations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Devices: s.grants, Issuer: s.realmIssuer, Run: run, Find: s.db.Once, Box: s.box, Now: s.now})
+	s.authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Devices: s.grants, Issuer: s.realmIssuer, Run: run, Find: s.db.Once, Box: s.box, Now: s.now, Objects: objects})
 	return err
 }
 

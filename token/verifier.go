@@ -52,6 +52,8 @@ type Verifier struct {
 	now      func() time.Time
 	// once: the token counts once, so that no cut-off is asked about it and iat may be missing.
 	once bool
+	// ofNobody: sub may be missing, since the token speaks of nobody but its issuer.
+	ofNobody bool
 }
 
 // NewVerifier refuses a configuration that leaves anything open.
@@ -122,7 +124,7 @@ func (v *Verifier) check(c *Claims) error {
 	for _, claim := range [...]struct {
 		name    string
 		present bool
-	}{{"iss", c.Issuer != ""}, {"sub", c.Subject != ""}, {"aud", len(c.Audience) > 0},
+	}{{"iss", c.Issuer != ""}, {"sub", v.ofNobody || c.Subject != ""}, {"aud", len(c.Audience) > 0},
 		{"exp", !c.ExpiresAt.IsZero()}, {"iat", v.once || !c.IssuedAt.IsZero()}} {
 		if !claim.present {
 			return errClaimMissing.With(errors.New(claim.name))

@@ -212,7 +212,7 @@ func settle(c *client.Client, before client.Metadata, now time.Time) bool {
 	case keys && !before.HasKeys(), c.Metadata.Public() != before.Public():
 		c.Secret, c.Former = client.NoSecret(now), client.Secret{} // what is not asked for any more must not come back
 		return true
-	case keys && !bytes.Equal(c.Metadata.JWKS, before.JWKS), c.Metadata.JWKSURI != before.JWKSURI, keys != before.HasKeys():
+	case keys && !bytes.Equal(c.Metadata.JWKS, before.JWKS), keys && c.Metadata.JWKSURI != before.JWKSURI, keys != before.HasKeys():
 		c.Secret.SetAt = now
 	}
 	return c.Metadata.LacksKeysOf(before)
@@ -241,8 +241,13 @@ func (in ClientPatch) apply(c *client.Client) {
 		m.RequirePKCE = in.RequirePKCE
 	}
 	set(&m.Audiences, in.Audiences)
+	set(&m.RequestAlg, in.RequestAlg)
+	set(&m.RequireSignedRequest, in.RequireSigned)
 	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
-		m.JWKS, m.JWKSURI, m.SigningAlg, m.AllowPrivateAddress = nil, "", "", false
+		m.SigningAlg = ""
+	}
+	if (in.AuthMethod != nil || in.RequestAlg != nil || in.RequireSigned != nil) && !m.KeepsKeys() {
+		m.JWKS, m.JWKSURI, m.AllowPrivateAddress = nil, "", false
 	}
 	if in.JWKS != nil || in.JWKSURI != nil { // one in place of the other; private addresses were allowed for that address
 		m.JWKS, m.JWKSURI, m.AllowPrivateAddress = nil, "", false

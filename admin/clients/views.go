@@ -52,6 +52,8 @@ type ClientPatch struct {
 	JWKS                *json.RawMessage `json:"jwks,omitempty" doc:"Its public keys; what it has by keys that are not among them ends at once. null takes them away"`
 	JWKSURI             *string          `json:"jwks_uri,omitempty"`
 	SigningAlg          *string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	RequestAlg          *string          `json:"request_object_signing_alg,omitempty"`
+	RequireSigned       *bool            `json:"require_signed_request_object,omitempty"`
 	AllowPrivateAddress *bool            `json:"allow_private_address,omitempty"`
 	DPoPBound           *bool            `json:"dpop_bound_access_tokens,omitempty"`
 	DPoPNonce           *bool            `json:"require_dpop_nonce,omitempty"`

@@ -32,6 +32,8 @@ func (a *app) clientCommand() *cobra.Command {
 // clientMetadata are the flags for what a registration says, the same for a new client and for one that is changed.
 type clientMetadata struct {
 	method, keys, keysURI, alg string
+	requestAlg                 string
+	requireSigned              bool
 	private, bound, nonce      bool
 	public                     bool
 	grants                     []string
@@ -47,7 +49,7 @@ type clientMetadata struct {
 func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic, client_secret_post, private_key_jwt, or none")
 	c.Flags().BoolVar(&m.public, "public", false, "the same as --auth-method none: whoever has the program has all that is in it, so it gets no secret")
-	c.Flags().StringVar(&m.keys, "jwks", "", "file with its public keys, for private_key_jwt (- is standard input)")
+	c.Flags().StringVar(&m.keys, "jwks", "", "file with its public keys, for private_key_jwt and signed requests (- is standard input)")
 	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri lead to loopback and private addresses")
@@ -56,6 +58,8 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
 	c.Flags().StringSliceVar(&m.origins, "cors-origin", nil, "origin whose pages may call the token endpoint, beside those of a public client's redirect URIs; may be repeated")
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
+	c.Flags().StringVar(&m.requestAlg, "request-alg", "", "the one algorithm by which it signs authorization requests (JAR), with a key of --jwks or --jwks-uri")
+	c.Flags().BoolVar(&m.requireSigned, "require-signed", false, "refuse authorization requests that it did not sign (JAR)")
 	c.Flags().BoolVar(&m.requirePushed, "require-pushed", false, "refuse authorization requests that it did not push before (PAR)")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
@@ -134,6 +138,12 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if given("require-pkce") {
 		body["require_pkce"] = m.requirePKCE
+	}
+	if given("request-alg") {
+		body["request_object_signing_alg"] = m.requestAlg
+	}
+	if given("require-signed") {
+		body["require_signed_request_object"] = m.requireSigned
 	}
 	if given("require-pushed") {
 		body["require_pushed_authorization_requests"] = m.requirePushed

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // Response modes: how an answer gets to the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
@@ -27,8 +28,9 @@ func Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["response_modes_supported"] = modes()
 	m["code_challenge_methods_supported"] = []string{methodS256}
 	m["authorization_response_iss_parameter_supported"] = true
-	m["require_pushed_authorization_requests"] = r.Settings.RequirePushed                 // RFC 9126 §5
-	m["request_parameter_supported"], m["request_uri_parameter_supported"] = false, false // what is left out means something else
+	m["require_pushed_authorization_requests"] = r.Settings.RequirePushed                // RFC 9126 §5
+	m["request_parameter_supported"], m["request_uri_parameter_supported"] = true, false // what is left out means something else
+	m["request_object_signing_alg_values_supported"] = client.Metadata{}.RequestAlgorithms()
 }
 
 // Answer is what the browser of a person brings to a client.

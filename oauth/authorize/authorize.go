@@ -39,6 +39,8 @@ type Config struct {
 	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
 	Box  *seal.Box
 	Now  func() time.Time
+	// Objects verifies what clients sign.
+	Objects Objects
 }
 
 // Service judges and answers authorization requests.
@@ -46,8 +48,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil {
-		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box and Now are required")
+	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil || c.Objects == nil {
+		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box, Now and Objects are required")
 	}
 	return &Service{c}, nil
 }
@@ -74,6 +76,7 @@ type Request struct {
 	query     url.Values // as it stands in the address
 	values    url.Values // what counts: the same, or what the client pushed
 	pushed    []byte     // key of that; nil for a request that came in the address
+	signed    bool       // the client signed it (RFC 9101)
 	jkt       string     // of the key that the code will be bound to
 }
 

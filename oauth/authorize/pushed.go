@@ -41,6 +41,7 @@ type pushed struct {
 	Client string     `json:"c"`
 	Values url.Values `json:"v"`
 	JKT    string     `json:"k,omitempty"` // of the key that the client proved to have when it pushed it (RFC 9449 §10.1)
+	Signed bool       `json:"s,omitempty"` // by the client, as a request object
 	Begin  time.Time  `json:"b"`           // until when a browser has to come with it
 }
 
@@ -61,7 +62,7 @@ func (s *Service) Push(ctx context.Context, realm gatehouse.Realm, c client.Clie
 	}
 	uri = pushedURI + rand.Text() // 130 bits (§7.1)
 	now, key := s.c.Now(), credential.HashKey(uri)
-	plain, err := json.Marshal(pushed{Client: c.ID, Values: in.values, JKT: jkt, Begin: now.Add(pushedLife)})
+	plain, err := json.Marshal(pushed{Client: c.ID, Values: in.values, JKT: jkt, Signed: in.signed, Begin: now.Add(pushedLife)})
 	if err != nil {
 		return "", 0, err
 	}
@@ -77,6 +78,10 @@ func forClient(err error) error {
 	var refused *Refusal
 	if errors.As(err, &refused) {
 		return &gatehouse.Error{Kind: gatehouse.Invalid, Code: refused.code, Public: refused.text}
+	}
+	var object objectFault
+	if errors.As(err, &object) {
+		return (&gatehouse.Error{Kind: gatehouse.Invalid, Code: errObject.Code, Public: "The request object is refused. " + object.text}).With(object.cause)
 	}
 	var e *gatehouse.Error
 	if errors.As(err, &e) && e.Code == errRedirectURI.Code {
@@ -116,7 +121,7 @@ func (in *reading) pushedBefore() error {
 	case !now.Before(r.ExpiresAt), !now.Before(p.Begin) && in.marked().IsZero(): // a mark of ours says that the browser came in time
 		return grant.ErrRequestOver
 	}
-	in.values, in.jkt, in.pushed = p.Values, p.JKT, key
+	in.values, in.jkt, in.signed, in.pushed = p.Values, p.JKT, p.Signed, key
 	return nil
 }
 

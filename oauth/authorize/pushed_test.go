@@ -44,7 +44,7 @@ func shelved(c Config) (Config, *shelf) {
 		panic(err)
 	}
 	c.Run = func(ctx context.Context, fn func(context.Context, Tx) error) error { return fn(ctx, s) }
-	c.Find, c.Box, c.Now = s.find, box, s.now
+	c.Find, c.Box, c.Now, c.Objects = s.find, box, s.now, signed{}
 	return c, s
 }
 

@@ -54,6 +54,7 @@ func identify() []step {
 		{"RFC 6749 §3.1", (*reading).parse},
 		{"RFC 6749 §2.2", (*reading).client},
 		{"RFC 9126 §4", (*reading).pushedBefore},
+		{"RFC 9101 §6", (*reading).object},
 		{"RFC 6749 §3.1.2, RFC 9700 §2.1", (*reading).redirectURI},
 	}
 }
@@ -64,7 +65,8 @@ func judge() []step {
 		{"OAuth 2.0 Multiple Response Types §2.1", (*reading).responseMode},
 		{"RFC 6749 §3.1", (*reading).once},
 		{"RFC 9126 §2.1, §5", (*reading).pushes},
-		{"OpenID Connect Core §6, RFC 9101 §6", (*reading).objects},
+		{"RFC 9101 §10.5", (*reading).signs},
+		{"OpenID Connect Core §6", (*reading).elsewhere},
 		{"RFC 6749 §3.1.1", (*reading).responseType},
 		{"RFC 6749 §3.3", (*reading).scope},
 		{"RFC 7636 §4.4.1, RFC 9700 §2.1.1", (*reading).pkce},
@@ -121,6 +123,11 @@ func (in *reading) parse() (err error) {
 		}
 		in.values = in.query
 	}
+	return in.text()
+}
+
+// text refuses parameters that are no text, and forgets those without a value.
+func (in *reading) text() error {
 	for name, values := range in.values {
 		if slices.ContainsFunc(append(values, name), func(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }) {
 			return errRequest
@@ -179,9 +186,9 @@ func (in *reading) once() error {
 	return nil
 }
 
-// objects refuses parameters that would change the meaning of all others, and that are not read here.
-func (in *reading) objects() error {
-	for _, f := range []struct{ name, code string }{{"request", "request_not_supported"}, {"request_uri", "request_uri_not_supported"}, {"registration", "registration_not_supported"}} {
+// elsewhere refuses parameters that would change the meaning of all others, and that are not read here.
+func (in *reading) elsewhere() error {
+	for _, f := range []struct{ name, code string }{{"request_uri", "request_uri_not_supported"}, {"registration", "registration_not_supported"}} {
 		if in.values.Has(f.name) {
 			return fault{f.code, "The parameter " + f.name + " is not supported here."}
 		}

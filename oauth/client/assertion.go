@@ -47,10 +47,12 @@ type AssertionsConfig struct {
 	Now     func() time.Time
 }
 
-// Assertions verify what clients sign to prove who they are (RFC 7523 §2.2). It is safe for concurrent use.
+// Assertions verify what clients sign: to prove who they are (RFC 7523 §2.2), and what they ask for (RFC 9101). It is safe for
+// concurrent use.
 type Assertions struct {
 	c         AssertionsConfig
 	verifiers *cache.Cache[verifierOf, *token.AssertionVerifier]
+	requests  *cache.Cache[verifierOf, *token.RequestVerifier]
 }
 
 // verifierOf names a client as it is registered now.
@@ -64,7 +66,8 @@ func NewAssertions(c AssertionsConfig) (*Assertions, error) {
 	if c.Issuer == nil || c.Fetched == nil || c.Run == nil || c.Now == nil {
 		return nil, errors.New("oauth/client: Issuer, Fetched, Run and Now of assertions are required")
 	}
-	return &Assertions{c: c, verifiers: cache.New[verifierOf, *token.AssertionVerifier](maxVerifiers)}, nil
+	return &Assertions{c: c, verifiers: cache.New[verifierOf, *token.AssertionVerifier](maxVerifiers),
+		requests: cache.New[verifierOf, *token.RequestVerifier](maxVerifiers)}, nil
 }
 
 // verify checks an assertion of c, all but whether it was used before. The error is of kind Unavailable where the

@@ -106,6 +106,9 @@ func (m Metadata) checkFlow(fault func(member, text string)) {
 	if m.Public() && m.May(GrantClientCredentials) {
 		fault("grant_types", "must not have client_credentials: a public client cannot prove that it asks for itself")
 	}
+	if (m.RequestAlg != "" || m.RequireSignedRequest) && !code {
+		fault("request_object_signing_alg", "and require_signed_request_object are for clients with the grant type authorization_code")
+	}
 	if m.Public() && m.sparesPKCE() {
 		fault("require_pkce", "must not be false for a public client")
 	}

@@ -29,12 +29,39 @@ func (m Metadata) Algorithms() []token.Algorithm {
 	return slices.DeleteFunc(token.Algorithms(), token.Algorithm.Symmetric)
 }
 
+// KeepsKeys reports whether a client with m is registered with keys: it proves itself by them, or signs its requests.
+func (m Metadata) KeepsKeys() bool {
+	return m.HasKeys() || m.RequestAlg != "" || m.RequireSignedRequest
+}
+
+// RequestAlgorithms are those by which request objects of the client may be signed.
+func (m Metadata) RequestAlgorithms() []token.Algorithm {
+	if m.RequestAlg != "" {
+		return []token.Algorithm{token.Algorithm(m.RequestAlg)}
+	}
+	return m.Algorithms()
+}
+
+// KeyAlgorithms are those for which keys of the client are kept.
+func (m Metadata) KeyAlgorithms() []token.Algorithm {
+	all := m.RequestAlgorithms()
+	if !m.HasKeys() {
+		return all
+	}
+	for _, a := range m.Algorithms() {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
 // keySet are the keys of m that its registration holds.
 func (m Metadata) keySet() (*token.KeySet, error) {
 	if len(m.JWKS) > maxJWKS {
 		return nil, errors.New("it is longer than 32 KiB")
 	}
-	return token.ParseJWKSet(m.JWKS, token.ParseOptions{Algorithms: m.Algorithms()})
+	return token.ParseJWKSet(m.JWKS, token.ParseOptions{Algorithms: m.KeyAlgorithms()})
 }
 
 // Tidy returns m with the keys as they are kept: what a key is made of, and nothing that came beside it.
@@ -71,18 +98,22 @@ func (m Metadata) LacksKeysOf(was Metadata) bool {
 
 // checkKeys gives fault what is wrong with the keys of m.
 func (m Metadata) checkKeys(fault func(member, text string)) {
-	if !m.HasKeys() {
-		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != "",
-			"token_endpoint_auth_signing_alg": m.SigningAlg != "", "allow_private_address": m.AllowPrivateAddress} {
+	if !m.HasKeys() && m.SigningAlg != "" {
+		fault("token_endpoint_auth_signing_alg", "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
+	}
+	if !m.KeepsKeys() {
+		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != "", "allow_private_address": m.AllowPrivateAddress} {
 			if given {
-				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
+				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey+", or that sign their requests (request_object_signing_alg)")
 			}
 		}
 		return
 	}
-	if a, ok := token.ParseAlgorithm(m.SigningAlg); m.SigningAlg != "" && (!ok || a.Symmetric()) {
-		fault("token_endpoint_auth_signing_alg", "must be an asymmetric algorithm such as ES256")
-		return
+	for member, name := range map[string]string{"token_endpoint_auth_signing_alg": m.SigningAlg, "request_object_signing_alg": m.RequestAlg} {
+		if a, ok := token.ParseAlgorithm(name); name != "" && (!ok || a.Symmetric()) {
+			fault(member, "must be an asymmetric algorithm such as ES256")
+			return
+		}
 	}
 	switch {
 	case (m.JWKS != nil) == (m.JWKSURI != ""): // RFC 7591 §2
@@ -100,6 +131,8 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 			fault("jwks", "must have at most 10 keys")
 		case m.SigningAlg != "" && !set.Has(token.Algorithm(m.SigningAlg)):
 			fault("jwks", "has no key for the algorithm "+m.SigningAlg)
+		case m.RequestAlg != "" && !set.Has(token.Algorithm(m.RequestAlg)):
+			fault("jwks", "has no key for the algorithm "+m.RequestAlg)
 		}
 	}
 }

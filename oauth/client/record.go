@@ -38,9 +38,12 @@ type Metadata struct {
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	Flow
 	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
-	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt"`
+	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt and signed requests"`
 	JWKSURI    string          `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where its public keys are, in place of jwks"`
 	SigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs; without it, that of its key"`
+	// RequestAlg is that of request objects (RFC 9101 §10.5).
+	RequestAlg           string `json:"request_object_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs authorization requests (JAR); without it, that of its key"`
+	RequireSignedRequest bool   `json:"require_signed_request_object,omitempty" doc:"Refuse authorization requests that it did not sign (JAR)"`
 	// AllowPrivateAddress lets JWKSURI lead to loopback and private addresses. Who may administer all realms may set it.
 	AllowPrivateAddress bool `json:"allow_private_address,omitzero" doc:"Let jwks_uri lead to loopback and private addresses; for administrators of all realms"`
 	DPoPBound           bool `json:"dpop_bound_access_tokens,omitempty" doc:"It gets only tokens that are bound to a key, and always sends a DPoP proof"`
