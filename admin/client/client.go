@@ -75,6 +75,9 @@ func loopback(host string) bool {
 
 var errUnreachable = gatehouse.E(gatehouse.Unavailable, "server_unreachable", "The server cannot be reached.")
 
+// Unreachable is the error of a server that cannot be reached, for the operator with its cause.
+func Unreachable(cause error) error { return errUnreachable.With(cause) }
+
 // Do sends in (nil for no body) as JSON to a path below /admin/v1 and decodes
 // the answer into out (nil to ignore it), numbers exactly: in an any they are int64
 // or decimal.Number, and a float64 is an error. A refusal is a *gatehouse.Error with

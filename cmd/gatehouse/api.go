@@ -83,8 +83,10 @@ func (a *app) token() (gatehouse.Secret, error) {
 		}
 		return gatehouse.Secret(l.Token), nil
 	}
-	return "", gatehouse.E(gatehouse.Unauthenticated, "not_logged_in", "No credential: run `gatehouse login`, or set GATEHOUSE_TOKEN.")
+	return "", errNotLoggedIn
 }
+
+var errNotLoggedIn = gatehouse.E(gatehouse.Unauthenticated, "not_logged_in", "No credential, or it has ended: run `gatehouse login`, or set GATEHOUSE_TOKEN.")
 
 // credentialText refuses what no header can carry, without repeating it.
 func credentialText(t string) (gatehouse.Secret, error) {

@@ -24,9 +24,10 @@ const askCode = "Code of the authenticator app, or a recovery code"
 func (a *app) loginCommand() *cobra.Command {
 	var bootstrap bool
 	var username string
+	var at signInFlags
 	c := &cobra.Command{
-		Use:   "login",
-		Short: "Save a key for the other commands; --bootstrap makes the first administrator",
+		Use:   "login [ISSUER]",
+		Short: "Save a key for the other commands; with ISSUER, sign in there in a browser; --bootstrap makes the first administrator",
 		Long: `Reads an API key from the terminal or standard input, checks it, and saves it readable by you only.
 
 With --username it reads that person's password instead (realm main), and a code where the account has a second factor,
@@ -35,9 +36,20 @@ makes an API key that lasts 30 days, and saves the key; the password is kept now
 With --bootstrap it reads the one-time secret that the first start of the server printed, then the password that the
 first administrator shall have, and saves the key that the server made for that administrator.
 
+With ISSUER, which is the address of a Gatehouse or of a realm, it opens your browser to sign in there, or shows a code to type in one elsewhere, and
+keeps the tokens for ` + "`gatehouse token get`" + `; ` + "`gatehouse logout`" + ` ends them. The other commands go on with the key that they have.
+
 Whoever lost every administrator's credentials gets one back on the server's machine: gatehouse admin recover.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return a.signIn(c.Context(), args[0], at)
+			}
+			for _, name := range []string{"client", "scope", "device"} {
+				if c.Flags().Changed(name) {
+					return usagef("--%s goes with ISSUER: %s login ISSUER --%[1]s …", name, a.name())
+				}
+			}
 			key, err := a.keyToSave(c.Context(), bootstrap, username)
 			if err != nil {
 				return err
@@ -67,6 +79,7 @@ Whoever lost every administrator's credentials gets one back on the server's mac
 			return a.done("%s", message)
 		},
 	}
+	at.add(c)
 	c.Flags().BoolVar(&bootstrap, "bootstrap", false, "make the first administrator with the one-time secret")
 	c.Flags().StringVar(&username, "username", "", "log in with this person's password; with --bootstrap, the first administrator's name (admin)")
 	return c
@@ -140,24 +153,29 @@ func (a *app) saveLogin(l login) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return "", err
-	}
 	b, err := json.Marshal(l)
 	if err != nil {
 		return "", err
 	}
+	return path, writePrivate(path, b)
+}
+
+// writePrivate writes a file of credentials, see [app.saveLogin].
+func writePrivate(path string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".login-*") // 0600
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer os.Remove(f.Name())
 	if _, err := f.Write(append(b, '\n')); err != nil {
 		f.Close()
-		return "", err
+		return err
 	}
 	if err := f.Close(); err != nil {
-		return "", err
+		return err
 	}
-	return path, os.Rename(f.Name(), path)
+	return os.Rename(f.Name(), path)
 }

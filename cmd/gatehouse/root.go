@@ -70,7 +70,7 @@ is; 6 the server cannot be reached or has no time. With --wait: 7 done, and a no
 			root.AddCommand(c)
 		}
 	}
-	add("start", a.demoCommand(), a.protectCommand(), a.initCommand(), a.serveCommand(), a.configCommand(), a.loginCommand())
+	add("start", a.demoCommand(), a.protectCommand(), a.initCommand(), a.serveCommand(), a.configCommand(), a.loginCommand(), a.logoutCommand())
 	add("manage", a.userCommand(), a.roleCommand(), a.keyCommand(), a.clientCommand(), a.realmCommand(), a.providerCommand(), a.policyCommand(), a.panicCommand(), a.breachedCommand(), a.backupCommand(), a.restoreCommand(), a.moveCommand(), a.nodeCommand(), a.mailCommand(), a.adminCommand())
 	add("inspect", a.tokenCommand(), a.auditCommand(), a.explainCommand(), a.joseCommand(), a.uiCommand(), a.versionCommand())
 	a.requireSubcommands(root)

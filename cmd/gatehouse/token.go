@@ -8,7 +8,7 @@ import (
 )
 
 func (a *app) tokenCommand() *cobra.Command {
-	c := &cobra.Command{Use: "token", Short: "Look into a token, check it, end it"}
+	c := &cobra.Command{Use: "token", Short: "Look into a token, check it, end it; get one of your sign-in"}
 	c.PersistentFlags().SortFlags = false
 	verb := func(use, short, long string, do func(c *cobra.Command, out object) error) *cobra.Command {
 		return &cobra.Command{Use: use + " [FILE]", Short: short, Long: long + "\n\nThe token is read from FILE or standard input, never from the command line.",
@@ -32,7 +32,7 @@ func (a *app) tokenCommand() *cobra.Command {
 				return do(c, out)
 			}}
 	}
-	c.AddCommand(
+	c.AddCommand(a.tokenGet(),
 		verb("inspect", "Show what a token says, without believing it", "Decodes the token. Nothing is verified: what it says may be a lie.",
 			func(_ *cobra.Command, out object) error { return a.show(out) }),
 		verb("verify", "Check a token as the gateway would; exit code 3 when it is refused", "Checks the token through the verifier that guards requests, revocation included.",
