@@ -18,12 +18,14 @@ type Grant struct {
 	ACR       string
 	// Confirmation is what the refresh tokens are bound to: those of clients that cannot prove otherwise who they are.
 	Confirmation Confirmation
-	StatusList   int64 // revocation status list
-	StatusIdx    int64
-	CreatedAt    time.Time
-	ExpiresAt    time.Time // absolute end
-	EndedAt      time.Time
-	EndReason    string
+	// Claims are those that the client asked for one by one.
+	Claims     Claims
+	StatusList int64 // revocation status list
+	StatusIdx  int64
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // absolute end
+	EndedAt    time.Time
+	EndReason  string
 }
 
 // OfClient reports whether the grant is a client's own, without a user.
@@ -36,3 +38,12 @@ func (g Grant) SubjectKind() PrincipalKind {
 	}
 	return KindUser
 }
+
+// Claims are what a client asked to be told of a person, one by one (OpenID Connect Core §5.5), and may be told.
+type Claims struct {
+	IDToken  []string `json:"id_token,omitempty"`
+	UserInfo []string `json:"userinfo,omitempty"`
+}
+
+// None reports whether nothing was asked for.
+func (c Claims) None() bool { return len(c.IDToken) == 0 && len(c.UserInfo) == 0 }

@@ -93,6 +93,11 @@ func (rd *Reader) ProofChallenges(realm string, schemes []gatehouse.Scheme, err 
 	return lines
 }
 
+// ProofChallenges is [Challenges] for whoever is to present a token with a DPoP proof.
+func ProofChallenges(realm string, schemes []gatehouse.Scheme, err error, scopes ...string) []string {
+	return standard.ProofChallenges(realm, schemes, err, scopes...)
+}
+
 // proofAlgorithms is the parameter algs of a DPoP challenge (RFC 9449 §7.1).
 func proofAlgorithms() string {
 	list := ""

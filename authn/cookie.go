@@ -39,9 +39,9 @@ func (rd *Reader) besideCookie(p Presented, r *http.Request, https bool) (Presen
 	case n == 0:
 		return p, nil
 	case n > 1:
-		return Presented{Scheme: gatehouse.SchemeSession, By: ByCookie}, errConflict.With(errors.New("the cookie " + name + " is there more than once"))
+		return Presented{Scheme: gatehouse.SchemeSession, By: ByCookie}, ErrConflict.With(errors.New("the cookie " + name + " is there more than once"))
 	case !p.None():
-		return p, errConflict.With(errors.New("the cookie " + name + " stands beside another credential"))
+		return p, ErrConflict.With(errors.New("the cookie " + name + " stands beside another credential"))
 	}
 	p = Presented{Scheme: gatehouse.SchemeSession, By: ByCookie}
 	if len(value) > MaxCookieBytes {

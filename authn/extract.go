@@ -38,7 +38,6 @@ func (p Presented) None() bool { return p.Scheme == gatehouse.SchemeNone }
 
 var (
 	errRepeated   = gatehouse.E(gatehouse.Invalid, "authorization_repeated", "The Authorization field must occur once.")
-	errConflict   = gatehouse.E(gatehouse.Invalid, "credentials_conflict", "The request must carry exactly one credential.")
 	errInURL      = gatehouse.E(gatehouse.Invalid, "credential_in_url", "A credential must not be part of the URL. Treat it as exposed and replace it.")
 	errMalformed  = gatehouse.E(gatehouse.Invalid, "authorization_malformed", "The Authorization field is not well formed.")
 	errScheme     = gatehouse.E(gatehouse.Unauthenticated, "scheme_unsupported", "This authentication scheme is not supported.")
@@ -47,6 +46,9 @@ var (
 	errTicketForm = gatehouse.E(gatehouse.Unauthenticated, "ticket_malformed", "The ticket is not in the form of a ticket.")
 	errKeyAddress = gatehouse.E(gatehouse.Unauthenticated, "key_address_not_allowed", "The key may not be used from this address.")
 )
+
+// ErrConflict refuses a request with two credentials: of two, two readers take different ones.
+var ErrConflict = gatehouse.E(gatehouse.Invalid, "credentials_conflict", "The request must carry exactly one credential.")
 
 // Extract returns the one credential that r presents, or the zero Presented.
 //
@@ -120,7 +122,7 @@ func (rd *Reader) parseBasic(value string) (Presented, error) {
 	p := Presented{Scheme: gatehouse.SchemeBasic}
 	if strings.ContainsRune(value, ',') {
 		// A proxy joins repeated fields with a comma (RFC 9110 §5.3).
-		return p, errConflict
+		return p, ErrConflict
 	}
 	user, password, err := credential.ParseBasic(value)
 	if err != nil {
@@ -146,14 +148,14 @@ func (rd *Reader) keyInName(user string, password gatehouse.Secret) (Presented, 
 	case !rd.keyAsUser:
 		err = ErrNotAccepted.With(errors.New("a key stands in place of the user name, and the route has no key_as_user"))
 	case password != "":
-		err = errConflict // two secrets
+		err = ErrConflict // two secrets
 	}
 	return p, err // by() looks at its kind
 }
 
 func (rd *Reader) parseBearer(value string) (Presented, error) {
 	if strings.ContainsRune(value, ',') {
-		return Presented{}, errConflict
+		return Presented{}, ErrConflict
 	}
 	switch bearerForm(value) {
 	case formNone:
@@ -188,7 +190,7 @@ func classifyKey(value string) (Presented, error) {
 // parseAPIKey reads X-API-Key, which carries API keys and nothing else.
 func (rd *Reader) parseAPIKey(value string) (Presented, error) {
 	if strings.ContainsRune(value, ',') {
-		return Presented{Scheme: gatehouse.SchemeAPIKey}, errConflict
+		return Presented{Scheme: gatehouse.SchemeAPIKey}, ErrConflict
 	}
 	p, err := rd.classify(value)
 	switch {

@@ -210,16 +210,16 @@ func (rd *Reader) read(r *http.Request) (Presented, error) {
 		case len(lines) > 1 && f == FieldAuthorization:
 			return Presented{}, errRepeated
 		case len(lines) > 1:
-			return Presented{}, errConflict.With(errors.New(f + " occurs more than once"))
+			return Presented{}, ErrConflict.With(errors.New(f + " occurs more than once"))
 		case field != "":
-			return Presented{}, errConflict.With(errors.New("there are both " + field + " and " + f))
+			return Presented{}, ErrConflict.With(errors.New("there are both " + field + " and " + f))
 		}
 		field, value = f, lines[0]
 	}
 	if rd.subprotocol != "" || rd.ticket != "" {
 		if p, err := rd.readElsewhere(r); !p.None() || err != nil {
 			if field != "" {
-				err = errConflict.With(errors.New(field + " stands beside another carrier"))
+				err = ErrConflict.With(errors.New(field + " stands beside another carrier"))
 			}
 			return p, err
 		}
@@ -251,7 +251,7 @@ func (rd *Reader) readElsewhere(r *http.Request) (Presented, error) {
 	case ticket.None():
 		return offered, nil
 	case !offered.None():
-		return ticket, errConflict
+		return ticket, ErrConflict
 	}
 	return ticket, nil
 }

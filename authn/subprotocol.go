@@ -48,7 +48,7 @@ func (rd *Reader) readSubprotocol(h http.Header) (Presented, error) {
 		return Presented{}, nil
 	case 1:
 	default:
-		return Presented{}, errConflict
+		return Presented{}, ErrConflict
 	}
 	text := list[0][len(rd.subprotocol)+1:]
 	if len(text) > MaxTokenBytes {

@@ -187,7 +187,7 @@ func (rd *Reader) readTicket(r *http.Request) (Presented, error) {
 		return Presented{}, nil
 	case 1:
 	default:
-		return Presented{}, errConflict
+		return Presented{}, ErrConflict
 	}
 	p := Presented{Scheme: gatehouse.SchemeTicket, By: ByQuery}
 	k, err := credential.ParseKey(found[0])

@@ -45,7 +45,9 @@ type Code struct {
 	Nonce       string    `json:"o,omitempty"` // of OpenID Connect
 	JKT         string    `json:"k,omitempty"` // thumbprint of the one key by which it can be redeemed (RFC 9449 §10); "" for any
 	Request     []byte    `json:"-"`           // key of the pushed request that it answers, which that uses up (RFC 9126 §4)
-	IssuedAt    time.Time `json:"b"`
+	// Claims are those that the client asked for one by one.
+	Claims   gatehouse.Claims `json:"q,omitzero"`
+	IssuedAt time.Time        `json:"b"`
 }
 
 // spent is a code that was redeemed, with the grant that it gave.

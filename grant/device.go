@@ -61,8 +61,8 @@ var (
 	errTooLate  = gatehouse.E(gatehouse.Invalid, "expired_token", "The person did not decide in time. Begin anew.")
 )
 
-// Ask has a device wait for a person: o is what it wants, without scopes all that its client may have but to go on
-// without the person.
+// Ask has a device wait for a person: o is what it wants, without scopes all that its client may have but what is said of
+// the person, and to go on without it.
 func (s *Service) Ask(ctx context.Context, o Order) (Waiting, error) {
 	now := s.c.Now()
 	for range 5 { // a code that another device has is as good as impossible
@@ -93,7 +93,7 @@ func (s *Service) asked(ctx context.Context, tx Tx, o Order, now time.Time) (d D
 	}
 	i.available = i.client.Metadata.ScopesOf(i.realm.Settings)
 	if len(o.Scopes) == 0 {
-		i.available = slices.DeleteFunc(i.available, func(name string) bool { return name == client.ScopeOffline })
+		i.available = i.client.Metadata.OwnScopes(i.realm.Settings)
 	}
 	if err := chooseScopes(ctx, tx, &i); err != nil {
 		return d, err

@@ -432,6 +432,7 @@ func TestNewRefusesMissingParts(t *testing.T) {
 		return grant.Config{
 			Run:          func(context.Context, func(context.Context, grant.Tx) error) error { return nil },
 			Sign:         func(context.Context, string, *token.Access) (string, error) { return "", nil },
+			SignID:       func(context.Context, string, token.Algorithm, *token.ID) (string, error) { return "", nil },
 			Issuer:       func(string) string { return issuer },
 			NewStatus:    func(time.Time) (int64, int64) { return 0, 0 },
 			SuccessorKey: make([]byte, 32),
@@ -444,7 +445,7 @@ func TestNewRefusesMissingParts(t *testing.T) {
 	}
 	for part, remove := range map[string]func(*grant.Config){
 		"everything": func(c *grant.Config) { *c = grant.Config{} }, "Run": func(c *grant.Config) { c.Run = nil },
-		"Sign": func(c *grant.Config) { c.Sign = nil }, "Issuer": func(c *grant.Config) { c.Issuer = nil },
+		"Sign": func(c *grant.Config) { c.Sign = nil }, "SignID": func(c *grant.Config) { c.SignID = nil }, "Issuer": func(c *grant.Config) { c.Issuer = nil },
 		"NewStatus": func(c *grant.Config) { c.NewStatus = nil }, "Find": func(c *grant.Config) { c.Find = nil }, "Box": func(c *grant.Config) { c.Box = nil },
 		"SuccessorKey": func(c *grant.Config) { c.SuccessorKey = nil }, "a byte of it": func(c *grant.Config) { c.SuccessorKey = make([]byte, 31) },
 	} {

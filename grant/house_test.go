@@ -119,7 +119,10 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 			}
 			return list, index
 		},
-		Sign:         func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
+		Sign: func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
+		SignID: func(_ context.Context, _ string, _ token.Algorithm, t *token.ID) (string, error) {
+			return h.key.SignID(t)
+		},
 		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: h.db.Once, Box: must(seal.NewBox(seal.GenerateMasterKey(h.clock)))}
 	h.svc = must(grant.New(h.config))
 	return h

@@ -51,14 +51,21 @@ func (s *Service) store(ctx context.Context, tx Tx, i *issue, made Issued) error
 func (s *Service) answer(ctx context.Context, i *issue) (Tokens, error) {
 	t := Tokens{TokenType: tokenType(i.order.Confirmation), ExpiresIn: i.expiry().Sub(i.now), RefreshToken: i.refresh,
 		AccessToken: i.opaque, Scopes: i.scopes, GrantID: i.grant.ID}
-	if i.opaque != "" {
+	if i.opaque == "" {
+		compact, err := s.c.Sign(ctx, i.realm.Name, s.claims(i))
+		if err != nil {
+			return Tokens{}, err
+		}
+		t.AccessToken = gatehouse.Secret(compact)
+	}
+	if !i.openID() {
 		return t, nil
 	}
-	compact, err := s.c.Sign(ctx, i.realm.Name, s.claims(i))
+	compact, err := s.c.SignID(ctx, i.realm.Name, i.client.Metadata.SignsID(), s.idToken(i, t.AccessToken))
 	if err != nil {
 		return Tokens{}, err
 	}
-	t.AccessToken = gatehouse.Secret(compact)
+	t.IDToken = gatehouse.Secret(compact)
 	return t, nil
 }
 

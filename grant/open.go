@@ -61,7 +61,7 @@ func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 	}
 	if i.grant.OfClient() { // it ends with its one token: the client asks again
 		i.grant.ExpiresAt = i.now.Add(settings.AccessTokenTTL)
-		i.available = i.client.Metadata.ScopesOf(i.realm.Settings)
+		i.available = i.client.Metadata.OwnScopes(i.realm.Settings)
 	}
 	if i.grant.AuthTime.IsZero() {
 		i.grant.AuthTime = i.now

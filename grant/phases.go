@@ -60,6 +60,8 @@ type issue struct {
 	audiences []string      // that it can name, the default one first
 	audience  string
 	scopes    []string // of the access token
+	nonce     string   // of the ID token
+	sid       string   // the session of the ID token; "" where it is not known
 
 	refresh gatehouse.Secret
 	opaque  gatehouse.Secret // set when the realm's tokens are opaque

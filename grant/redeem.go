@@ -90,6 +90,9 @@ func (k *redemption) origin(ctx context.Context, tx Tx, i *issue) (err error) {
 	if m.May(client.GrantRefreshToken) {
 		i.grant.ExpiresAt = i.now.Add(settings.GrantTTL)
 	}
+	if i.grant.Claims = c.Claims; i.openID() {
+		i.nonce, i.sid = c.Nonce, c.Session
+	}
 	if !slices.Contains(i.available, client.ScopeOffline) { // it ends with the session (OpenID Connect Core §11)
 		i.grant.SessionID, i.grant.ExpiresAt = c.Session, earlier(i.grant.ExpiresAt, c.SessionEnds)
 	}

@@ -79,6 +79,8 @@ type Config struct {
 	Run gatehouse.Runner[Tx]
 	// Sign signs an access token with the realm's active key.
 	Sign func(ctx context.Context, realm string, a *token.Access) (string, error)
+	// SignID signs an ID token with a key of the realm for alg.
+	SignID func(ctx context.Context, realm string, alg token.Algorithm, t *token.ID) (string, error)
 	// Issuer gives the issuer identifier of a realm.
 	Issuer func(realm string) string
 	// NewStatus allocates a random status list index that lives until expires.
@@ -100,8 +102,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || c.Sign == nil || c.Issuer == nil || c.NewStatus == nil || c.Find == nil || c.Box == nil {
-		return nil, errors.New("grant: Run, Sign, Issuer, NewStatus, Find and Box are required")
+	if c.Run == nil || c.Sign == nil || c.SignID == nil || c.Issuer == nil || c.NewStatus == nil || c.Find == nil || c.Box == nil {
+		return nil, errors.New("grant: Run, Sign, SignID, Issuer, NewStatus, Find and Box are required")
 	}
 	if len(c.SuccessorKey) < 32 {
 		return nil, errors.New("grant: SuccessorKey must have 32 bytes or more")
@@ -118,6 +120,7 @@ type Tokens struct {
 	TokenType    string // "Bearer" or "DPoP"
 	ExpiresIn    time.Duration
 	RefreshToken gatehouse.Secret // "" for a client's own grant, which needs none (RFC 6749 §4.4.3)
+	IDToken      gatehouse.Secret // of OpenID Connect; "" where that was not asked for
 	Scopes       []string
 	GrantID      string
 }

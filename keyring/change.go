@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ var (
 
 // maxAttempts bounds how often a change is planned anew because the keys changed
 // between planning and transaction.
-const maxAttempts = 3
+const maxAttempts = 8 // keys of several algorithms may be due at once
 
 // EnsureRealm does what is due for a realm; a new realm gets its first key.
 func (r *Ring) EnsureRealm(ctx context.Context, realm string) error {
@@ -47,7 +48,7 @@ func (r *Ring) EnsureRealm(ctx context.Context, realm string) error {
 func (r *Ring) Rotate(ctx context.Context, cmd Command) (kid string, err error) {
 	return r.change(ctx, cmd, func(c *changeset) (err error) {
 		next := c.find(func(k *token.StoredKey) bool {
-			return k.State == token.KeyPublished && k.Algorithm == string(c.schedule.Algorithm)
+			return k.State == token.KeyPublished && k.Use == token.UseAll && k.Algorithm == string(c.schedule.Algorithm)
 		})
 		if cmd.Now {
 			if err := c.retireActive(); err != nil {
@@ -56,9 +57,9 @@ func (r *Ring) Rotate(ctx context.Context, cmd Command) (kid string, err error) 
 		}
 		switch {
 		case next == nil && cmd.Now:
-			next, err = c.generate(token.KeyActive)
+			next, err = c.generate(token.KeyActive, token.UseAll, c.schedule.Algorithm)
 		case next == nil:
-			next, err = c.generate(token.KeyPublished)
+			next, err = c.generate(token.KeyPublished, token.UseAll, c.schedule.Algorithm)
 		case cmd.Now:
 			err = c.activate(next)
 		}
@@ -114,7 +115,7 @@ func (r *Ring) Remove(ctx context.Context, cmd Command) error {
 // change runs do in a transaction. A new key is made before the transaction,
 // since it may take a second (RSA) and writers wait for each other.
 func (r *Ring) change(ctx context.Context, cmd Command, do func(*changeset) error) (string, error) {
-	var ready *token.Key
+	ready := map[token.Algorithm]*token.Key{}
 	for range maxAttempts {
 		var kid string
 		var alg token.Algorithm
@@ -123,8 +124,8 @@ func (r *Ring) change(ctx context.Context, cmd Command, do func(*changeset) erro
 			if err != nil {
 				return err
 			}
-			alg = c.schedule.Algorithm
-			if err := do(c); err != nil {
+			err = do(c)
+			if alg = c.lacks; err != nil {
 				return err
 			}
 			kid = c.kid
@@ -134,7 +135,7 @@ func (r *Ring) change(ctx context.Context, cmd Command, do func(*changeset) erro
 			return tx.AppendEvents(ctx, c.events...)
 		})
 		if errors.Is(err, errNeedKey) {
-			if ready, err = token.GenerateKey(alg); err != nil {
+			if ready[alg], err = token.GenerateKey(alg); err != nil {
 				return "", err
 			}
 			continue
@@ -158,12 +159,13 @@ type changeset struct {
 	schedule token.Schedule
 	now      time.Time
 	keys     []token.StoredKey
-	ready    *token.Key
+	ready    map[token.Algorithm]*token.Key
+	lacks    token.Algorithm // of the key with which to try again, see errNeedKey
 	events   []gatehouse.Event
 	kid      string
 }
 
-func (r *Ring) begin(ctx context.Context, tx Tx, cmd Command, ready *token.Key) (*changeset, error) {
+func (r *Ring) begin(ctx context.Context, tx Tx, cmd Command, ready map[token.Algorithm]*token.Key) (*changeset, error) {
 	realm, err := tx.HoldRealm(ctx, cmd.Realm)
 	if err != nil {
 		return nil, err
@@ -177,7 +179,7 @@ func (r *Ring) begin(ctx context.Context, tx Tx, cmd Command, ready *token.Key) 
 		return nil, err
 	}
 	return &changeset{ring: r, ctx: ctx, tx: tx, cmd: cmd, schedule: schedule, now: r.cfg.Now(),
-		keys: slices.Clone(keys), ready: ready}, nil
+		keys: slices.Clone(keys), ready: maps.Clone(ready)}, nil
 }
 
 // schedule reads the times and the algorithm out of a realm's settings.
@@ -198,9 +200,9 @@ func (c *changeset) plan() error {
 		var err error
 		switch step.Action {
 		case token.ActionGenerate:
-			_, err = c.generate(token.KeyPublished)
+			_, err = c.generate(token.KeyPublished, step.Use, step.Algorithm)
 		case token.ActionGenerateActive:
-			_, err = c.generate(token.KeyActive)
+			_, err = c.generate(token.KeyActive, step.Use, step.Algorithm)
 		case token.ActionActivate:
 			err = c.activate(c.byKID(step.KID))
 		case token.ActionRetire:
@@ -228,12 +230,13 @@ func (c *changeset) byKID(kid string) *token.StoredKey {
 	return c.find(func(k *token.StoredKey) bool { return k.KID == kid })
 }
 
-func (c *changeset) generate(state token.KeyState) (*token.StoredKey, error) {
-	k := c.ready
-	if k == nil || k.Algorithm != c.schedule.Algorithm {
+func (c *changeset) generate(state token.KeyState, use token.KeyUse, alg token.Algorithm) (*token.StoredKey, error) {
+	k := c.ready[alg]
+	if k == nil {
+		c.lacks = alg
 		return nil, errNeedKey
 	}
-	c.ready = nil // one key, one row
+	delete(c.ready, alg) // one key, one row
 	raw, err := k.MarshalPrivate()
 	if err != nil {
 		return nil, err
@@ -244,7 +247,7 @@ func (c *changeset) generate(state token.KeyState) (*token.StoredKey, error) {
 		return nil, err
 	}
 	sk := token.StoredKey{Realm: c.cmd.Realm, KID: k.KID, Algorithm: string(k.Algorithm), PublicJWK: k.PublicJWK(),
-		Private: sealed, State: state, CreatedAt: c.now}
+		Private: sealed, State: state, Use: use, CreatedAt: c.now}
 	if state == token.KeyActive {
 		sk.ActivatedAt = c.now
 	}
@@ -288,10 +291,10 @@ func (c *changeset) remove(k *token.StoredKey) error {
 	return nil
 }
 
-// retireActive retires every key that signs; the caller puts another in place.
+// retireActive retires every key that signs all; the caller puts another in place.
 func (c *changeset) retireActive() error {
 	for i := range c.keys {
-		if c.keys[i].State == token.KeyActive {
+		if c.keys[i].State == token.KeyActive && c.keys[i].Use == token.UseAll {
 			if err := c.retire(&c.keys[i]); err != nil {
 				return err
 			}

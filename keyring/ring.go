@@ -76,11 +76,13 @@ type Ring struct {
 	realms atomic.Pointer[map[string]*snapshot]
 	mu     sync.Mutex    // held while realms is rebuilt, so that the newest read wins
 	turns  chan struct{} // holds one for each who waits to catch up
+	making sync.Mutex    // held while a key is made that somebody waits for
 }
 
 // snapshot is what one realm's keys look like at one time.
 type snapshot struct {
-	active *token.Key
+	active *token.Key                     // signs all
+	forID  map[token.Algorithm]*token.Key // sign ID tokens
 	byKID  map[string]*token.Key
 	stored map[string]token.StoredKey
 	jwks   []byte
@@ -170,7 +172,8 @@ func (r *Ring) read(ctx context.Context, realm string, old *snapshot) (*snapshot
 	}
 	s := &snapshot{byKID: make(map[string]*token.Key, len(stored)), stored: make(map[string]token.StoredKey, len(stored))}
 	var published []*token.Key
-	var newest time.Time
+	s.forID = map[token.Algorithm]*token.Key{}
+	newest := map[token.Algorithm]time.Time{} // "" for those that sign all
 	for _, sk := range stored {
 		k, err := r.open(sk, old)
 		if err != nil {
@@ -178,8 +181,17 @@ func (r *Ring) read(ctx context.Context, realm string, old *snapshot) (*snapshot
 		}
 		s.byKID[sk.KID], s.stored[sk.KID] = k, sk
 		published = append(published, k)
-		if sk.State == token.KeyActive && (s.active == nil || sk.ActivatedAt.After(newest)) {
-			s.active, newest = k, sk.ActivatedAt
+		of := token.Algorithm("")
+		if sk.Use == token.UseID {
+			of = k.Algorithm
+		}
+		if at, some := newest[of]; sk.State != token.KeyActive || some && !sk.ActivatedAt.After(at) {
+			continue
+		}
+		if newest[of] = sk.ActivatedAt; sk.Use == token.UseID {
+			s.forID[of] = k
+		} else {
+			s.active = k
 		}
 	}
 	s.jwks = token.MarshalJWKSet(published)
@@ -291,6 +303,7 @@ type Info struct {
 	KID         string         `json:"kid"`
 	Algorithm   string         `json:"algorithm"`
 	State       token.KeyState `json:"state"`
+	Use         token.KeyUse   `json:"use,omitempty"`
 	CreatedAt   time.Time      `json:"created_at"`
 	ActivatedAt time.Time      `json:"activated_at,omitzero"`
 	RetiredAt   time.Time      `json:"retired_at,omitzero"`
@@ -307,7 +320,7 @@ func (r *Ring) List(ctx context.Context, realm string) ([]Info, error) {
 	}
 	out := make([]Info, len(stored))
 	for i, k := range stored {
-		out[i] = Info{KID: k.KID, Algorithm: k.Algorithm, State: k.State,
+		out[i] = Info{KID: k.KID, Algorithm: k.Algorithm, State: k.State, Use: k.Use,
 			CreatedAt: k.CreatedAt, ActivatedAt: k.ActivatedAt, RetiredAt: k.RetiredAt}
 	}
 	return out, nil

@@ -3,6 +3,8 @@ package oauth
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -18,19 +20,19 @@ type PageOrigins interface {
 // preflightAge is how long a browser remembers what it was told: an origin that is registered no more is out soon.
 const preflightAge = 10 * time.Minute
 
-// ForPages lets the scripts of pages call next by method, where a client of the realm has pages of their origin. Nothing
+// ForPages lets the scripts of pages call next by methods, where a client of the realm has pages of their origin. Nothing
 // that browsers add by themselves counts at such an endpoint, so credentials are never allowed.
-func ForPages(of PageOrigins, method string, next http.Handler) http.Handler {
+func ForPages(of PageOrigins, next http.Handler, methods ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if origin := r.Header.Get("Origin"); origin != "" {
 			if _, exact := web.Origin(origin); !exact || !of.HasOrigin(r.Context(), realmOf(r), origin) {
 				origin = ""
 			}
 			if asked, _, ok := web.Preflight(r); ok {
-				if asked != method {
+				if !slices.Contains(methods, asked) {
 					origin = ""
 				}
-				web.AnswerPreflight(w, origin, method, false, []string{"Authorization", "Content-Type", "DPoP"}, preflightAge)
+				web.AnswerPreflight(w, origin, strings.Join(methods, ", "), false, []string{"Authorization", "Content-Type", "DPoP"}, preflightAge)
 				return
 			}
 			if origin != "" {

@@ -94,6 +94,30 @@ func (v *visit) signInFor(query string) string {
 	return v.to(SignIn) + "?" + url.Values{"return": {v.to(pageAuthorize) + "?" + query}}.Encode()
 }
 
+// asked is a parameter of the request to which a sign-in leads, if it leads to one: the person has not agreed to anything of it, so it is good
+// for what is shown, and nothing else.
+func (v *visit) asked(to, name string) string {
+	query, ok := strings.CutPrefix(to, v.to(pageAuthorize)+"?")
+	if !ok {
+		return ""
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil || len(q[name]) != 1 || len(q.Get(name)) > maxIdentifier {
+		return ""
+	}
+	return q.Get(name)
+}
+
+// demandsMore reports whether the request to which to leads, if it is one, demands more than p has proved (acr, OpenID Connect Core §5.5.1.1).
+func (v *visit) demandsMore(p *gatehouse.Principal, to string) bool {
+	query, ok := strings.CutPrefix(to, v.to(pageAuthorize)+"?")
+	if !ok {
+		return false
+	}
+	r, err := v.h.c.Authorizations.Read(v.r.Context(), v.realm, query)
+	return err == nil && r.DemandsMore(p)
+}
+
 // answerClient sends the browser to a client.
 func (v *visit) answerClient(a authorize.Answer) error {
 	if a.Posted() {
@@ -129,7 +153,7 @@ func (v *visit) askConsent(status int, query string, r *authorize.Request) error
 			view.Host = u.Scheme
 		}
 	}
-	view.Scopes = v.scopeLines(r.Scopes)
+	view.Scopes = v.scopeLines(r.Shown())
 	v.formsLeadTo(r.Forms())
 	return v.showConsent(status, view)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // codes is what people decided.
@@ -91,6 +92,7 @@ func (h *house) authorizations() *authorize.Service {
 		Run: func(ctx context.Context, fn func(context.Context, authorize.Tx) error) error {
 			return fn(ctx, &h.pushed)
 		}, Find: h.pushed.find, Box: box, Now: time.Now, Objects: unsigned{},
+		Keys:    func(string) token.KeySource { return &token.KeySet{} },
 		Clients: clientsOf{"main cli_app": {Realm: "main", ID: "cli_app", Metadata: app}, "main cli_own": {Realm: "main", ID: "cli_own", Metadata: own}}})
 	if err != nil {
 		h.t.Fatal(err)

@@ -77,7 +77,7 @@ func (v *visit) way(q url.Values) (to, browser, origin string, ok bool) {
 func (v *visit) asksForTwo(p *gatehouse.Principal, to string) bool {
 	query, ok := strings.CutPrefix(to, v.to(pageHandOver)+"?")
 	if !ok {
-		return false
+		return v.demandsMore(p, to)
 	}
 	q, err := url.ParseQuery(query)
 	if err != nil {

@@ -133,6 +133,9 @@ func (v *visit) prefer() {
 		v.setCookie(cookieLanguage, l.Tag, aYear)
 	}
 	if v.language == nil {
+		v.language = v.dress.wanted(v.uiLocales())
+	}
+	if v.language == nil {
 		v.language = v.dress.choose(v.r.Header.Get("Accept-Language"))
 	}
 	v.theme = v.cookie(cookieTheme)
@@ -147,6 +150,26 @@ func (v *visit) prefer() {
 	if !knownTheme(v.theme) {
 		v.theme = ""
 	}
+}
+
+// uiLocales are the languages in which a client would have the person asked (OpenID Connect Core §3.1.2.1): those of its request, and on
+// the way to it.
+func (v *visit) uiLocales() string {
+	if given := oneOf(v.r, "ui_locales", maxAcceptLanguage); given != "" {
+		return given
+	}
+	return v.asked(returnOf(v.r), "ui_locales")
+}
+
+// wanted is the first of these languages that there is, by the first part of their tags; nil for none.
+func (d *dress) wanted(locales string) *language {
+	for _, tag := range strings.Fields(locales) {
+		primary, _, _ := strings.Cut(tag, "-")
+		if l := d.language(strings.ToLower(primary)); l != nil {
+			return l
+		}
+	}
+	return nil
 }
 
 func knownTheme(t string) bool { return t == "light" || t == "dark" }

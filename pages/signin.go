@@ -50,7 +50,7 @@ func (v *visit) signIn() error {
 	case v.who != nil:
 		return v.redirect(v.orAccount(to))
 	}
-	return v.ask(http.StatusOK, signInView{Return: to})
+	return v.ask(http.StatusOK, signInView{Return: to, Identifier: v.asked(to, "login_hint")}) // OpenID Connect Core §3.1.2.1
 }
 
 // ownReturn is where somebody wants to go after signing in, or "" when a browser that is

@@ -34,6 +34,9 @@ func registers(t *testing.T, d *server.Demo, members string) *program {
 	if strings.Contains(members, "token_endpoint_auth_method") {
 		body = strings.Replace(body, `"token_endpoint_auth_method":"none",`, "", 1)
 	}
+	if strings.Contains(members, `"scope"`) {
+		body = strings.Replace(body, `"scope":"offline_access documents:read documents:write",`, "", 1)
+	}
 	made := call(t, "POST", d.Issuer+"/admin/v1/realms/main/clients", "bearer", d.AdminToken, "body", body).want(t, "client", 201)
 	p := &program{t: t, issuer: d.Issuer, id: made.text("client_id"), secret: made.text("client_secret"), redirect: back}
 	p.verifier = strings.Repeat(p.id[len(p.id)-8:], 6)

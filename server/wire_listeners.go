@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/oauth/endpoint"
 	oauthtoken "github.com/gatehouse-auth/gatehouse/oauth/token"
+	"github.com/gatehouse-auth/gatehouse/oauth/userinfo"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -54,6 +55,12 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	tokens.Register(mux)
+	about, err := userinfo.New(userinfo.Config{Authenticate: s.authenticate, User: s.directory.User, Grant: s.db.Grant, Client: s.clients.Client, Signer: s.ring.SignerOf, Issuer: s.realmIssuer, Pages: s.clients,
+		Allow: s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
+	if err != nil {
+		return nil, err
+	}
+	about.Register(mux)
 	copies, err := store.Run[endpoint.StatusTx](s.db)
 	if err != nil {
 		return nil, err
@@ -66,7 +73,7 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	s.db.Subscribe(lists.Apply)
 	realm := newRealmCache(s.db).Realm
 	published, err := endpoint.New(endpoint.Config{Realm: realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
-		StatusList: lists.Get, Describe: []func(map[string]any, gatehouse.Realm, string){tokens.Describe, authorize.Describe}, Problems: s.problems})
+		StatusList: lists.Get, Describe: []func(map[string]any, gatehouse.Realm, string){tokens.Describe, authorize.Describe, userinfo.Describe}, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}

@@ -146,6 +146,13 @@ func (s *Server) wireGrants(ctx context.Context) error {
 				return "", err
 			}
 			return key.SignAccess(a)
+		},
+		SignID: func(ctx context.Context, realm string, alg token.Algorithm, t *token.ID) (string, error) {
+			key, err := s.ring.SignerOf(ctx, realm, alg)
+			if err != nil {
+				return "", err
+			}
+			return key.SignID(t)
 		}, Now: s.now})
 	if err != nil {
 		return err

@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -136,9 +139,36 @@ func (t *Tx) DeleteEntity(ctx context.Context, realm, typ, id string) error {
 const signingColumns = `realm, kid, algorithm, public_jwk, private, state, created_at, activated_at, retired_at, version`
 
 func scanSigningKey(r row) (v token.StoredKey, err error) {
-	err = r.Scan(&v.Realm, &v.KID, &v.Algorithm, blob(&v.PublicJWK), blob(&v.Private), enum(&v.State), at(&v.CreatedAt),
+	err = r.Scan(&v.Realm, &v.KID, &v.Algorithm, blob(&v.PublicJWK), blob(&v.Private), keyState(&v), at(&v.CreatedAt),
 		at(&v.ActivatedAt), at(&v.RetiredAt), &v.Version)
 	return v, err
+}
+
+// stateText is how the state of a key is stored: with its use before it, where it does not sign all. A process of a version that knew one
+// use alone leaves such a key as it is, and would else retire it.
+func stateText(k token.StoredKey) string {
+	if k.Use == token.UseAll {
+		return string(k.State)
+	}
+	return string(k.Use) + ":" + string(k.State)
+}
+
+// keyState scans what stateText wrote.
+func keyState(k *token.StoredKey) sql.Scanner { return (*storedKeyState)(k) }
+
+type storedKeyState token.StoredKey
+
+func (k *storedKeyState) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return errors.New("store: the state of a key is not text")
+	}
+	use, state, found := strings.Cut(text, ":")
+	if !found {
+		use, state = string(token.UseAll), text
+	}
+	k.Use, k.State = token.KeyUse(use), token.KeyState(state)
+	return nil
 }
 
 // SigningKeys returns the signing keys of a realm, oldest first.
@@ -149,7 +179,7 @@ func (q Queries) SigningKeys(ctx context.Context, realm string) ([]token.StoredK
 // InsertSigningKey adds a signing key; a kid in use in the realm is Conflict.
 func (t *Tx) InsertSigningKey(ctx context.Context, k token.StoredKey) error {
 	err := insert(ctx, t.c, `INSERT INTO signing_keys (`+signingColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10) ON CONFLICT DO NOTHING`,
-		k.Realm, k.KID, k.Algorithm, k.PublicJWK, k.Private, string(k.State), k.CreatedAt, k.ActivatedAt, k.RetiredAt, k.Version)
+		k.Realm, k.KID, k.Algorithm, k.PublicJWK, k.Private, stateText(k), k.CreatedAt, k.ActivatedAt, k.RetiredAt, k.Version)
 	return t.changed(err, gatehouse.TopicSigningKey, k.Realm, k.KID, k)
 }
 
@@ -159,7 +189,7 @@ func (t *Tx) InsertSigningKey(ctx context.Context, k token.StoredKey) error {
 func (t *Tx) UpdateSigningKey(ctx context.Context, k token.StoredKey) error {
 	stored, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanSigningKey, `UPDATE signing_keys SET private=$4, state=$5,
 		activated_at=$6, retired_at=$7, version=version+1 WHERE realm=$1 AND kid=$2 AND version=$3 RETURNING `+signingColumns,
-		k.Realm, k.KID, k.Version, k.Private, string(k.State), k.ActivatedAt, k.RetiredAt)
+		k.Realm, k.KID, k.Version, k.Private, stateText(k), k.ActivatedAt, k.RetiredAt)
 	return t.changed(err, gatehouse.TopicSigningKey, k.Realm, k.KID, stored)
 }
 

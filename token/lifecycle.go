@@ -34,21 +34,50 @@ const (
 	ActionRemove         KeyAction = "remove"
 )
 
-// KeyStep is an action on one key. KID is "" for the generating actions.
+// KeyStep is an action on one key. KID is "" for the generating actions, which make a key of an algorithm for a use.
 type KeyStep struct {
-	Action KeyAction
-	KID    string
+	Action    KeyAction
+	KID       string
+	Algorithm Algorithm
+	Use       KeyUse
 }
 
 // PlanKeys says what is due at now for the keys of one realm, in the order in
 // which to do it. It depends on its arguments alone, so any node may run it any
-// number of times. After the steps there is exactly one active key.
+// number of times. After the steps there is exactly one active key that signs all,
+// and one of each algorithm that signs ID tokens ([UseID]).
 //
 // A key published for Propagate replaces the active one. Publishing a key is
 // therefore all that a rotation by hand has to do.
 func PlanKeys(keys []StoredKey, now time.Time, s Schedule) []KeyStep {
+	ofUse := func(use KeyUse, alg Algorithm) (out []StoredKey) {
+		for _, k := range keys {
+			if k.Use == use && (use == UseAll || k.Algorithm == string(alg)) {
+				out = append(out, k)
+			}
+		}
+		return out
+	}
+	plan := planUse(ofUse(UseAll, ""), now, s)
+	for _, alg := range IDAlgorithms() {
+		if of := ofUse(UseID, alg); len(of) > 0 { // never at first: who needs one makes it
+			s.Algorithm = alg
+			for _, step := range planUse(of, now, s) {
+				step.Use = UseID
+				plan = append(plan, step)
+			}
+		}
+	}
+	return plan
+}
+
+// planUse is [PlanKeys] for keys that sign the same.
+func planUse(keys []StoredKey, now time.Time, s Schedule) []KeyStep {
 	var active, published []StoredKey
 	var plan []KeyStep
+	do := func(action KeyAction, kid string) {
+		plan = append(plan, KeyStep{Action: action, KID: kid, Algorithm: s.Algorithm})
+	}
 	for _, k := range keys {
 		switch k.State {
 		case KeyActive:
@@ -57,11 +86,11 @@ func PlanKeys(keys []StoredKey, now time.Time, s Schedule) []KeyStep {
 			if k.Algorithm == string(s.Algorithm) {
 				published = append(published, k)
 			} else { // made before the realm's algorithm changed; it never signed
-				plan = append(plan, KeyStep{ActionRemove, k.KID})
+				do(ActionRemove, k.KID)
 			}
 		case KeyRetired:
 			if !now.Before(k.RetiredAt.Add(s.TokenTTL + MaxLeeway)) {
-				plan = append(plan, KeyStep{ActionRemove, k.KID})
+				do(ActionRemove, k.KID)
 			}
 		}
 	}
@@ -73,23 +102,26 @@ func PlanKeys(keys []StoredKey, now time.Time, s Schedule) []KeyStep {
 
 	if len(active) == 0 {
 		if len(published) > 0 {
-			return append(plan, KeyStep{ActionActivate, published[0].KID})
+			do(ActionActivate, published[0].KID)
+		} else {
+			do(ActionGenerateActive, "")
 		}
-		return append(plan, KeyStep{Action: ActionGenerateActive})
+		return plan
 	}
 	current := active[len(active)-1]
 	for _, k := range active[:len(active)-1] {
-		plan = append(plan, KeyStep{ActionRetire, k.KID})
+		do(ActionRetire, k.KID)
 	}
 	if len(published) > 0 {
 		if next := published[0]; !now.Before(next.CreatedAt.Add(s.Propagate)) {
-			plan = append(plan, KeyStep{ActionActivate, next.KID}, KeyStep{ActionRetire, current.KID})
+			do(ActionActivate, next.KID)
+			do(ActionRetire, current.KID)
 		}
 		return plan
 	}
 	due := s.Rotate > 0 && !now.Before(current.ActivatedAt.Add(s.Rotate-s.Propagate))
 	if due || current.Algorithm != string(s.Algorithm) {
-		plan = append(plan, KeyStep{Action: ActionGenerate})
+		do(ActionGenerate, "")
 	}
 	return plan
 }

@@ -23,6 +23,7 @@ func TestPlanKeys(t *testing.T) {
 		return token.StoredKey{KID: kid, Algorithm: "ES256", State: token.KeyRetired, RetiredAt: ago(since)}
 	}
 	other := func(k token.StoredKey) token.StoredKey { k.Algorithm = "Ed25519"; return k }
+	id := func(k token.StoredKey) token.StoredKey { k.Use, k.Algorithm = token.UseID, "RS256"; return k }
 	created := func(k token.StoredKey, ago time.Duration) token.StoredKey { k.CreatedAt = clock.Add(-ago); return k }
 	keep := 10*time.Minute + token.MaxLeeway
 	for name, c := range map[string]struct {
@@ -54,6 +55,11 @@ func TestPlanKeys(t *testing.T) {
 		"no active, all changed":   {[]token.StoredKey{other(published("a", day)), other(published("b", day))}, []string{"remove a", "remove b", "generate_active"}},
 		"no active, oldest first":  {[]token.StoredKey{published("a", time.Minute), published("b", time.Hour)}, []string{"activate b"}},
 		"retired of another kind":  {[]token.StoredKey{active("b", day), other(retired("a", keep-1)), other(retired("c", keep))}, []string{"remove c"}},
+		"another for ID tokens":    {[]token.StoredKey{active("a", day), id(active("b", time.Minute))}, nil},
+		"it rotates by itself":     {[]token.StoredKey{active("a", day), id(active("b", 30*day)), id(published("c", time.Hour))}, []string{"activate c", "retire b"}},
+		"it is replaced":           {[]token.StoredKey{active("a", day), id(retired("b", keep))}, []string{"remove b", "generate_active id RS256"}},
+		"it signs nothing else":    {[]token.StoredKey{id(active("b", day))}, []string{"generate_active"}},
+		"the other changes":        {[]token.StoredKey{other(active("a", day)), id(active("b", day)), published("c", time.Hour)}, []string{"activate c", "retire a"}},
 		"retired, then generate":   {[]token.StoredKey{retired("c", keep), retired("d", keep)}, []string{"remove c", "remove d", "generate_active"}},
 	} {
 		var got []string
@@ -61,6 +67,8 @@ func TestPlanKeys(t *testing.T) {
 			text := string(step.Action)
 			if step.KID != "" {
 				text = fmt.Sprint(step.Action, " ", step.KID)
+			} else if step.Use != token.UseAll {
+				text = fmt.Sprint(step.Action, " ", step.Use, " ", step.Algorithm)
 			}
 			got = append(got, text)
 		}

@@ -85,7 +85,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	if err := s.mayReachInside(ctx, actor, realm, in.AllowPrivateAddress); err != nil {
 		return CreatedClient{}, err
 	}
-	if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", given(in.Scopes())); err != nil {
+	if err := s.mayGive(ctx, actor, realm, in.Scopes()); err != nil {
 		return CreatedClient{}, err
 	}
 	c := client.Client{Realm: realm, ID: gatehouse.NewID("cli", now), Metadata: in.Tidy(), Secret: client.NoSecret(now), CreatedAt: now, UpdatedAt: now, Version: 1}
@@ -106,9 +106,17 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	return CreatedClient{Client: view(c), Secret: text}, err
 }
 
-// given are the scopes that somebody gives by a registration: for how long a grant goes on is up to whoever allows it.
-func given(scopes []string) []string {
-	return slices.DeleteFunc(scopes, func(name string) bool { return name == client.ScopeOffline })
+// mayGive refuses scopes that actor does not hold. What a client is told of people, and for how long, is up to whoever allows it; but
+// what has such a name in the catalogue is a scope of an API as well.
+func (s *Service) mayGive(ctx context.Context, actor *gatehouse.Principal, realm string, scopes []string) error {
+	r, err := s.k.Realm(ctx, realm)
+	if err != nil {
+		return err
+	}
+	return s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", slices.DeleteFunc(slices.Clone(scopes), func(name string) bool {
+		_, known := r.Settings.Scopes[name]
+		return client.IsPersonal(name) && !known
+	}))
 }
 
 // hasSecret reports whether a client proves itself by a secret that is made here.
@@ -184,7 +192,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 		return Client{}, err
 	}
 	if in.Scope != nil {
-		if err := s.k.MayGive(ctx, actor, policy.AdminClient, realm, "scope", given(strings.Fields(*in.Scope))); err != nil {
+		if err := s.mayGive(ctx, actor, realm, strings.Fields(*in.Scope)); err != nil {
 			return Client{}, err
 		}
 	}
@@ -256,6 +264,8 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.JWKSURI, in.JWKSURI)
 	set(&m.SigningAlg, in.SigningAlg)
 	set(&m.AllowPrivateAddress, in.AllowPrivateAddress)
+	set(&m.IDTokenAlg, in.IDTokenAlg)
+	set(&m.UserInfoAlg, in.UserInfoAlg)
 	set(&m.DPoPBound, in.DPoPBound)
 	set(&m.DPoPNonce, in.DPoPNonce)
 	set(&c.Secret.ExpiresAt, in.SecretExpiresAt)

@@ -55,6 +55,8 @@ type ClientPatch struct {
 	RequestAlg          *string          `json:"request_object_signing_alg,omitempty"`
 	RequireSigned       *bool            `json:"require_signed_request_object,omitempty"`
 	AllowPrivateAddress *bool            `json:"allow_private_address,omitempty"`
+	IDTokenAlg          *string          `json:"id_token_signed_response_alg,omitempty"`
+	UserInfoAlg         *string          `json:"userinfo_signed_response_alg,omitempty"`
 	DPoPBound           *bool            `json:"dpop_bound_access_tokens,omitempty"`
 	DPoPNonce           *bool            `json:"require_dpop_nonce,omitempty"`
 	Disabled            *bool            `json:"disabled,omitempty" doc:"Give it no tokens until it is enabled again; what it has ends at once"`

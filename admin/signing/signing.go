@@ -36,7 +36,7 @@ type Service struct {
 }
 
 func signingKeyView(k keyring.Info) SigningKey {
-	return SigningKey{KID: k.KID, Algorithm: k.Algorithm, State: string(k.State), CreatedAt: k.CreatedAt,
+	return SigningKey{KID: k.KID, Algorithm: k.Algorithm, State: string(k.State), Use: string(k.Use), CreatedAt: k.CreatedAt,
 		ActivatedAt: k.ActivatedAt, RetiredAt: k.RetiredAt}
 }
 

@@ -9,6 +9,7 @@ type SigningKey struct {
 	KID         string    `json:"kid"`
 	Algorithm   string    `json:"algorithm"`
 	State       string    `json:"state" enum:"published,active,retired"`
+	Use         string    `json:"use,omitempty" enum:"id" doc:"id: it signs ID tokens alone, for clients that want this algorithm; absent: everything"`
 	CreatedAt   time.Time `json:"created_at"`
 	ActivatedAt time.Time `json:"activated_at,omitzero"`
 	RetiredAt   time.Time `json:"retired_at,omitzero"`

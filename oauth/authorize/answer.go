@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/openid"
 )
 
 // Response modes: how an answer gets to the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
@@ -27,6 +28,9 @@ func Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["response_types_supported"] = []string{"code"}
 	m["response_modes_supported"] = modes()
 	m["code_challenge_methods_supported"] = []string{methodS256}
+	m["claims_parameter_supported"], m["claims_supported"] = true, append([]string{"sub", "auth_time", "acr", "amr"}, openid.Claims()...)
+	m["acr_values_supported"] = levels()
+	m["prompt_values_supported"], m["display_values_supported"] = prompts(), []string{"page"}
 	m["authorization_response_iss_parameter_supported"] = true
 	m["require_pushed_authorization_requests"] = r.Settings.RequirePushed                // RFC 9126 §5
 	m["request_parameter_supported"], m["request_uri_parameter_supported"] = true, false // what is left out means something else

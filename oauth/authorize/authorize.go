@@ -12,6 +12,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/openid"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // Clients finds registered clients. An unknown one is [gatehouse.NotFound].
@@ -41,6 +43,8 @@ type Config struct {
 	Now  func() time.Time
 	// Objects verifies what clients sign.
 	Objects Objects
+	// Keys verify what the realm signed.
+	Keys func(realm string) token.KeySource
 }
 
 // Service judges and answers authorization requests.
@@ -48,8 +52,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil || c.Objects == nil {
-		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box, Now and Objects are required")
+	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil || c.Objects == nil || c.Keys == nil {
+		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box, Now, Objects and Keys are required")
 	}
 	return &Service{c}, nil
 }
@@ -69,6 +73,7 @@ type Request struct {
 	state     string
 	challenge string
 	nonce     string
+	asked     openid.Asked
 	prompt    []string
 	maxAge    time.Duration
 	hasMaxAge bool
@@ -97,6 +102,8 @@ func (r *Request) Next(who *gatehouse.Principal, now time.Time) (Need, *Refusal)
 	switch {
 	case who == nil:
 		need, refused = SignIn, "login_required"
+	case r.unmet(who) != "" && r.signedInFor(who): // and it is no more than that
+		return SignInAgain, r.refusal(r.unmet(who), "The person signed in for this request, and is not the one, or not by the means, that it demands.")
 	case r.proveAgain(who, now):
 		need, refused = SignInAgain, "login_required"
 	case !r.Client.Metadata.SkipsConsent(r.RedirectURI) || slices.Contains(r.prompt, "consent"):
@@ -110,11 +117,16 @@ func (r *Request) Next(who *gatehouse.Principal, now time.Time) (Need, *Refusal)
 
 // proveAgain reports whether who signed in too long ago for the request.
 func (r *Request) proveAgain(who *gatehouse.Principal, now time.Time) bool {
-	if !r.after.IsZero() && !who.AuthTime.Before(r.after) {
+	if r.signedInFor(who) {
 		return false
 	}
-	return slices.Contains(r.prompt, "login") || slices.Contains(r.prompt, "select_account") ||
+	return r.unmet(who) != "" || r.below(who) || slices.Contains(r.prompt, "login") || slices.Contains(r.prompt, "select_account") ||
 		r.hasMaxAge && now.Sub(who.AuthTime) >= r.maxAge
+}
+
+// signedInFor reports whether who signed in because r asked for that.
+func (r *Request) signedInFor(who *gatehouse.Principal) bool {
+	return !r.after.IsZero() && !who.AuthTime.Before(r.after)
 }
 
 func (r *Request) silent() bool { return slices.Contains(r.prompt, "none") }
@@ -123,7 +135,7 @@ func (r *Request) silent() bool { return slices.Contains(r.prompt, "none") }
 func (r *Request) code(who *gatehouse.Principal) grant.Code {
 	return grant.Code{Realm: r.realm.Name, Client: r.Client.ID, RedirectURI: r.RedirectURI, Named: r.named, Challenge: r.challenge,
 		Scopes: r.Scopes, Resources: r.Resources, User: who.ID, Username: who.Name, Session: who.SessionID, SessionEnds: who.ExpiresAt,
-		AuthTime: who.AuthTime, AMR: who.AMR, ACR: who.ACR, Nonce: r.nonce, JKT: r.jkt, Request: r.pushed}
+		AuthTime: who.AuthTime, AMR: who.AMR, ACR: who.ACR, Nonce: r.nonce, Claims: r.asked.Claims, JKT: r.jkt, Request: r.pushed}
 }
 
 // Allow gives the client what it asks for: who, a person by a session, says so, or need not be asked. The code is in the answer.

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 const (
@@ -24,6 +25,7 @@ type books struct {
 	clients       map[string]client.Client
 	allowed, said []grant.Code
 	away          error
+	keys          *token.KeySet
 }
 
 func (b *books) Client(_ context.Context, realm, id string) (client.Client, error) {
@@ -56,11 +58,15 @@ func newBooks(t *testing.T) (*books, *Service) {
 	no := false
 	old, own, two := app, app, app
 	old.RequirePKCE, own.FirstParty, two.RedirectURIs = &no, true, []string{back, "https://app.example/other"}
-	b := &books{clients: map[string]client.Client{
+	keys, err := token.NewKeySet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &books{keys: keys, clients: map[string]client.Client{
 		"main app": {Realm: "main", ID: "app", Metadata: app}, "main old": {Realm: "main", ID: "old", Metadata: old}, "main own": {Realm: "main", ID: "own", Metadata: own},
 		"main two": {Realm: "main", ID: "two", Metadata: two}, "main off": {Realm: "main", ID: "off", Metadata: app, Disabled: true}, "acme else": {Realm: "acme", ID: "else", Metadata: app},
 	}}
-	c, _ := shelved(Config{Key: make([]byte, KeySize), Clients: b, Codes: b, Devices: b, Issuer: func(string) string { return issuer }})
+	c, _ := shelved(Config{Key: make([]byte, KeySize), Clients: b, Codes: b, Devices: b, Issuer: func(string) string { return issuer }, Keys: func(string) token.KeySource { return b.keys }})
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)

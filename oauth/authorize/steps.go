@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // MaxQuery bounds a request, in bytes as they stand in an address.
@@ -73,6 +72,8 @@ func judge() []step {
 		{"RFC 8707 §2", (*reading).resource},
 		{"RFC 9449 §10", (*reading).proofKey},
 		{"OpenID Connect Core §3.1.2.1", (*reading).interaction},
+		{"OpenID Connect Core §5.5", (*reading).claims},
+		{"OpenID Connect Core §3.1.2.2", (*reading).hint},
 	}
 }
 
@@ -206,13 +207,13 @@ func (in *reading) responseType() error {
 	return fault{"unsupported_response_type", "The response_type is code: tokens are never in an address (RFC 9700 2.1.2)."}
 }
 
-// scope takes what the client is registered for, or all of that where it asks for nothing by name. That it
-// goes on without the person has to be asked for by name.
+// scope takes what the client is registered for, or all of that where it asks for nothing by name. What it is told of the person, and
+// that it goes on without it, has to be asked for by name.
 func (in *reading) scope() error {
 	may := in.Client.Metadata.ScopesOf(in.realm.Settings)
 	asked := strings.Fields(in.values.Get("scope"))
 	if len(asked) == 0 {
-		in.Scopes = slices.DeleteFunc(may, func(name string) bool { return name == client.ScopeOffline })
+		in.Scopes = in.Client.Metadata.OwnScopes(in.realm.Settings)
 		return nil
 	}
 	if len(asked) > maxScopes {
@@ -268,12 +269,15 @@ func (in *reading) resource() error {
 	return nil
 }
 
+// prompts are the values of prompt (OpenID Connect Core §3.1.2.1).
+func prompts() []string { return []string{"none", "login", "consent", "select_account"} }
+
 // maxAgeLimit bounds max_age, so that no arithmetic overflows: a hundred years.
 const maxAgeLimit = 100 * 365 * 24 * 60 * 60
 
 func (in *reading) interaction() error {
 	for _, p := range in.prompt {
-		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, p) || p == "none" && len(in.prompt) > 1 {
+		if !slices.Contains(prompts(), p) || p == "none" && len(in.prompt) > 1 {
 			return fault{"invalid_request", "prompt must be none, or of login, consent and select_account."}
 		}
 	}

@@ -121,8 +121,13 @@ func TestFlowDefaults(t *testing.T) {
 		}
 	}
 	scopes := web(func(m *client.Metadata) { m.Scope = "read offline_access openid gone" }).ScopesOf(gatehouse.RealmSettings{Scopes: map[string]string{"read": ""}})
-	if strings.Join(scopes, " ") != "read offline_access" {
+	if strings.Join(scopes, " ") != "read offline_access openid" {
 		t.Errorf("%q", scopes)
+	}
+	// For itself a client has none that says something of a person, but what the realm made a scope of an API.
+	itself := web(func(m *client.Metadata) { m.Scope = "read offline_access openid email gone" }).OwnScopes(gatehouse.RealmSettings{Scopes: map[string]string{"read": "", "email": ""}})
+	if strings.Join(itself, " ") != "read email" {
+		t.Errorf("%q", itself)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/oauth/openid"
 )
 
 // Client is a program that is registered with a realm.
@@ -37,6 +38,7 @@ type Metadata struct {
 	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	Flow
+	OpenID
 	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
 	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt and signed requests"`
 	JWKSURI    string          `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where its public keys are, in place of jwks"`
@@ -82,16 +84,28 @@ func (m Metadata) Public() bool { return m.AuthMethod == AuthNone }
 // Scopes are those of m, one by one.
 func (m Metadata) Scopes() []string { return strings.Fields(m.Scope) }
 
-// ScopesOf are those of m that the realm has in its catalogue now, and [ScopeOffline], which means the same in every realm.
+// ScopesOf are those of m that the realm has in its catalogue now, and what [IsPersonal], which means the same in every realm.
 func (m Metadata) ScopesOf(s gatehouse.RealmSettings) []string {
 	return slices.DeleteFunc(m.Scopes(), func(name string) bool {
 		_, known := s.Scopes[name]
-		return !known && name != ScopeOffline
+		return !known && !IsPersonal(name)
 	})
 }
 
 // ScopeOffline is the scope by which what a person allowed outlives the session in which that was (OpenID Connect Core §11).
 const ScopeOffline = "offline_access"
+
+// OwnScopes are those that the client can have for itself: what says something of a person is of no API, unless the realm has it in its
+// catalogue, too.
+func (m Metadata) OwnScopes(s gatehouse.RealmSettings) []string {
+	return slices.DeleteFunc(m.ScopesOf(s), func(name string) bool {
+		_, known := s.Scopes[name]
+		return !known
+	})
+}
+
+// IsPersonal reports whether a scope says something of a person and no API: who it is, or that what was allowed outlives its session.
+func IsPersonal(scope string) bool { return scope == ScopeOffline || openid.IsScope(scope) }
 
 // May reports whether the client may ask by a type of grant.
 func (m Metadata) May(grantType string) bool { return slices.Contains(m.GrantTypes, grantType) }
@@ -143,4 +157,5 @@ func (m Metadata) Check(fault func(member, text string)) {
 		}
 	}
 	m.checkFlow(fault)
+	m.checkOpenID(fault)
 }

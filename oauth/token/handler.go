@@ -17,7 +17,9 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/oauth"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/openid"
 	"github.com/gatehouse-auth/gatehouse/proof"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // Config is what the handlers need. Every field without a remark is required.
@@ -93,7 +95,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 			return fn(w, r)
 		})
 		if path == "token" || path == "par" || path == "revoke" { // the others are for APIs and devices, which are no pages
-			standard = oauth.ForPages(h.c.Pages, http.MethodPost, standard)
+			standard = oauth.ForPages(h.c.Pages, standard, http.MethodPost)
 		}
 		mux.Handle("/"+path, standard)
 		mux.Handle("/realms/{realm}/"+path, standard)
@@ -118,7 +120,10 @@ func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	})
 	m["dpop_signing_alg_values_supported"] = proof.Algorithms()
 	m["grant_types_supported"] = client.GrantTypes()
-	m["scopes_supported"] = append(slices.Sorted(maps.Keys(r.Settings.Scopes)), client.ScopeOffline)
+	scopes := append(slices.Collect(maps.Keys(r.Settings.Scopes)), append(openid.Scopes(), client.ScopeOffline)...)
+	slices.Sort(scopes)
+	m["scopes_supported"] = slices.Compact(scopes)
+	m["id_token_signing_alg_values_supported"] = token.IDAlgorithms()
 	m["gatehouse_tokens_endpoint"], m["gatehouse_tokens_refresh_endpoint"] = base+"/tokens", base+"/tokens/refresh"
 }
 
@@ -223,6 +228,7 @@ type answerBody struct {
 	TokenType    string `json:"token_type"`
 	ExpiresIn    int64  `json:"expires_in"` // seconds
 	RefreshToken string `json:"refresh_token,omitempty"`
+	IDToken      string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
 	Scope        string `json:"scope"`
 }
 
@@ -230,7 +236,7 @@ func writeTokens(x *request) error {
 	t := x.tokens
 	return web.WriteJSON(x.w, http.StatusOK, answerBody{
 		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn / time.Second),
-		RefreshToken: t.RefreshToken.Reveal(), Scope: strings.Join(t.Scopes, " "),
+		RefreshToken: t.RefreshToken.Reveal(), IDToken: t.IDToken.Reveal(), Scope: strings.Join(t.Scopes, " "),
 	})
 }
 

@@ -86,8 +86,11 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 		t.Fatal(err)
 	}
 	h.svc = must(grant.New(grant.Config{Run: must(store.Run[grant.Tx](db)), NewStatus: revocation.NewStatus,
-		Issuer:       issuerOf,
-		Sign:         func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
+		Issuer: issuerOf,
+		Sign:   func(_ context.Context, _ string, a *token.Access) (string, error) { return h.key.SignAccess(a) },
+		SignID: func(_ context.Context, _ string, _ token.Algorithm, t *token.ID) (string, error) {
+			return h.key.SignID(t)
+		},
 		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Box: must(seal.NewBox(seal.GenerateMasterKey(now)))}))
 	h.auth = must(authn.New(authn.Config{Store: db, Revocations: h.view, Grant: db.Grant, Issuer: issuerOf, Misses: noMisses{},
 		Keys: func(string) token.KeySource { return must(token.NewKeySet(h.key)) },

@@ -1,0 +1,36 @@
+package client
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// OpenID is what a registration says of how the client is told of people (OpenID Connect Registration §2).
+type OpenID struct {
+	// IDTokenAlg is by what its ID tokens are signed; "" is RS256.
+	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty" maxLength:"16" doc:"By what its ID tokens are signed: RS256 (default), PS256, ES256, ES384 or EdDSA"`
+	// UserInfoAlg is by what answers of userinfo are signed; "" leaves them plain JSON.
+	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of userinfo are signed; without it they are plain JSON"`
+}
+
+// SignsID is by what ID tokens for the client are signed.
+func (m Metadata) SignsID() token.Algorithm {
+	if m.IDTokenAlg == "" {
+		return token.RS256
+	}
+	return token.Algorithm(m.IDTokenAlg)
+}
+
+func (m Metadata) checkOpenID(fault func(member, text string)) {
+	for member, alg := range map[string]string{"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg} {
+		if alg != "" && !slices.Contains(token.IDAlgorithms(), token.Algorithm(alg)) {
+			var names []string
+			for _, a := range token.IDAlgorithms() {
+				names = append(names, string(a))
+			}
+			fault(member, "must be one of "+strings.Join(names, ", "))
+		}
+	}
+}
