@@ -5,9 +5,9 @@ package testadmin
 import (
 	"bytes"
 	"context"
-	"errors"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -153,9 +153,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	db.Subscribe(h.auth.Apply)
 	h.Grants = Must(grant.New(grant.Config{Run: Must(store.Run[grant.Tx](db)), Issuer: realmIssuer, NewStatus: revocation.NewStatus,
 		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Box: box,
-		SignID: func(context.Context, string, token.Algorithm, *token.ID) (string, error) {
-			return "", errors.New("no client of these tests asks who somebody is")
-		},
+		SignID: signNoID,
 		Sign: func(_ context.Context, realm string, a *token.Access) (string, error) {
 			k, err := ring.Signer(realm)
 			if err != nil {
@@ -447,3 +445,8 @@ type unlimited struct{}
 
 func (unlimited) Spent(netip.Addr) bool { return false }
 func (unlimited) Count(netip.Addr)      {}
+
+// signNoID fails: no client of these tests asks who somebody is.
+func signNoID(context.Context, string, token.Algorithm, *token.ID) (string, error) {
+	return "", errors.New("testadmin: an ID token")
+}

@@ -64,9 +64,6 @@ func Describe(m map[string]any, _ gatehouse.Realm, base string) {
 	m["subject_types_supported"] = []string{"public"}
 }
 
-// errScope refuses a token by which nobody said that the client may know who it is.
-var errScope = gatehouse.E(gatehouse.Denied, "insufficient_scope", "This takes a token with the scope openid.")
-
 // schemes are those that are taken.
 var schemes = []gatehouse.Scheme{gatehouse.SchemeJWT, gatehouse.SchemeOpaque}
 
@@ -116,7 +113,7 @@ func (h *Handler) bearer(r *http.Request, realm string) (*gatehouse.Principal, e
 	case !p.Authenticated() || p.Realm != realm || p.Foreign:
 		return nil, authn.ErrNone
 	case p.Kind != gatehouse.KindUser || !slices.Contains(p.Scopes, openid.ScopeOpenID): // "*" is a person's own, and tells no client
-		return nil, errScope
+		return nil, gatehouse.ErrInsufficientScope
 	}
 	return p, nil
 }
