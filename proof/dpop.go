@@ -53,6 +53,8 @@ type Request struct {
 	Key   string
 	// Nonce: the proof must hold a nonce of ours.
 	Nonce bool
+	// Algorithms by which it may be signed; nil for all of [Algorithms].
+	Algorithms []token.Algorithm
 }
 
 // Proof is a proof that was verified.
@@ -102,7 +104,11 @@ func (v *Verifier) Verify(ctx context.Context, lines []string, r Request) (Proof
 	if len(lines) != 1 { // 1
 		return Proof{}, ErrInvalid.With(fmt.Errorf("there must be one line DPoP, and there are %d", len(lines)))
 	}
-	raw, key, err := token.OpenPossession(lines[0], Type, Algorithms()...) // 2, 4 to 7
+	allowed := r.Algorithms
+	if allowed == nil {
+		allowed = Algorithms()
+	}
+	raw, key, err := token.OpenPossession(lines[0], Type, allowed...) // 2, 4 to 7
 	if err != nil {
 		return Proof{}, ErrInvalid.With(err)
 	}

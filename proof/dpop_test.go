@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/testdpop"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
@@ -87,17 +88,21 @@ func TestEveryRefusal(t *testing.T) {
 	}
 	other := testdpop.New()
 	for what, c := range map[string]change{
-		"none":                          func(_, _ map[string]any, _ *Request) []string { return []string{} },
-		"two":                           func(h, c map[string]any, _ *Request) []string { return []string{k.Sign(h, c), k.Sign(h, c)} },
-		"no token":                      func(_, _ map[string]any, _ *Request) []string { return []string{"proof"} },
-		"two in a line":                 func(h, c map[string]any, _ *Request) []string { return []string{k.Sign(h, c) + ", " + k.Sign(h, c)} },
-		"too long":                      claim("more", strings.Repeat("a", 8<<10)),
-		"typ of another token":          header("typ", "at+jwt"),
-		"no typ":                        header("typ", nil),
-		"alg none":                      header("alg", "none"),
-		"alg of a shared secret":        header("alg", "HS256"),
-		"alg of another curve":          header("alg", "ES384"),
-		"alg that FAPI forbids":         header("alg", "RS256"),
+		"none":                   func(_, _ map[string]any, _ *Request) []string { return []string{} },
+		"two":                    func(h, c map[string]any, _ *Request) []string { return []string{k.Sign(h, c), k.Sign(h, c)} },
+		"no token":               func(_, _ map[string]any, _ *Request) []string { return []string{"proof"} },
+		"two in a line":          func(h, c map[string]any, _ *Request) []string { return []string{k.Sign(h, c) + ", " + k.Sign(h, c)} },
+		"too long":               claim("more", strings.Repeat("a", 8<<10)),
+		"typ of another token":   header("typ", "at+jwt"),
+		"no typ":                 header("typ", nil),
+		"alg none":               header("alg", "none"),
+		"alg of a shared secret": header("alg", "HS256"),
+		"alg of another curve":   header("alg", "ES384"),
+		"alg that FAPI forbids":  header("alg", "RS256"),
+		"alg that is not for this client": func(_, _ map[string]any, r *Request) []string {
+			r.Algorithms = []token.Algorithm{token.PS256}
+			return nil
+		},
 		"no alg":                        header("alg", nil),
 		"no key":                        header("jwk", nil),
 		"the private key":               header("jwk", k.Private()),

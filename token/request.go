@@ -21,6 +21,7 @@ type RequestConfig struct {
 	Algorithms []Algorithm
 	Keys       KeySource
 	Leeway     time.Duration    // may be 0
+	Begins     bool             // nbf must be there (FAPI 2.0 Message Signing §5.3.1)
 	Now        func() time.Time // nil: time.Now
 }
 
@@ -32,8 +33,12 @@ type RequestVerifier struct {
 
 // NewRequestVerifier refuses a configuration that leaves anything open.
 func NewRequestVerifier(c RequestConfig) (*RequestVerifier, error) {
+	require := []string{"client_id"}
+	if c.Begins {
+		require = append(require, "nbf")
+	}
 	v, err := NewVerifier(VerifierConfig{Issuer: c.Client, Audience: []string{c.Audience}, Algorithms: c.Algorithms, Types: []string{TypeRequest, ""}, Keys: c.Keys,
-		Leeway: c.Leeway, RequireClaims: []string{"client_id"}, Now: c.Now})
+		Leeway: c.Leeway, RequireClaims: require, Now: c.Now})
 	if err != nil {
 		return nil, err
 	}

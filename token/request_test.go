@@ -79,6 +79,19 @@ func TestRequestObject(t *testing.T) {
 	if _, err := v.Verify("eyJhbGciOiJub25lIn0.e30."); err == nil {
 		t.Error("by no key")
 	}
+	begins := config
+	begins.Begins = true
+	strict, err := token.NewRequestVerifier(begins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := strict.Verify(sign(key, "", good)); err != nil {
+		t.Error(err)
+	}
+	delete(good, "nbf")
+	if _, err := strict.Verify(sign(key, "", good)); gatehouse.CodeOf(err) != "token_claim_missing" {
+		t.Errorf("without nbf: %v", err)
+	}
 	for name, change := range map[string]func(c *token.RequestConfig){"of nobody": func(c *token.RequestConfig) { c.Client = "" }, "for nobody": func(c *token.RequestConfig) { c.Audience = "" }, "no keys": func(c *token.RequestConfig) { c.Keys = nil }} {
 		open := config
 		change(&open)

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 const aDay = 24 * time.Hour
@@ -176,6 +177,9 @@ func (s *Service) fits(ctx context.Context, tx Tx, c client.Client) error {
 			break
 		}
 	}
+	if strong := c.Metadata.ProofAlgorithms(); strong != nil && !slices.Contains(strong, token.Algorithm(r.Settings.Defaults().SigningAlgorithm)) {
+		f.Add("profile", "fapi2 needs a realm whose signing_algorithm is PS256, ES256 or EdDSA")
+	}
 	audiences := r.Settings.AudiencesOf(s.c.Issuer(c.Realm))
 	for _, name := range c.Metadata.Audiences {
 		if !slices.Contains(audiences, name) {
@@ -243,6 +247,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.Scope, in.Scope)
 	set(&m.RedirectURIs, in.RedirectURIs)
 	set(&m.Origins, in.Origins)
+	set(&m.Profile, in.Profile)
 	set(&m.RequirePushed, in.RequirePushed)
 	set(&m.FirstParty, in.FirstParty)
 	if in.RequirePKCE != nil {
@@ -280,7 +285,7 @@ func set[T any](member, to *T) {
 
 // lost reports whether a client may less than before.
 func lost(before, now client.Metadata) bool {
-	if now.DPoPBound && !before.DPoPBound { // what is bound to nothing
+	if now.MustBind() && !before.MustBind() { // what is bound to nothing
 		return true
 	}
 	for _, g := range before.GrantTypes {
@@ -357,7 +362,7 @@ func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm,
 		if err != nil {
 			return err
 		}
-		if c.Metadata.Scope != before.Scope || !slices.Equal(c.Metadata.Audiences, before.Audiences) {
+		if c.Metadata.Scope != before.Scope || c.Metadata.Profile != before.Profile || !slices.Equal(c.Metadata.Audiences, before.Audiences) {
 			if err := s.fits(ctx, tx, c); err != nil {
 				return err
 			}

@@ -45,6 +45,7 @@ type ClientPatch struct {
 	RedirectURIs        *[]string        `json:"redirect_uris,omitempty"`
 	Origins             *[]string        `json:"allowed_cors_origins,omitempty"`
 	RequirePKCE         *bool            `json:"require_pkce,omitempty"`
+	Profile             *string          `json:"profile,omitempty"`
 	RequirePushed       *bool            `json:"require_pushed_authorization_requests,omitempty"`
 	FirstParty          *bool            `json:"first_party,omitempty"`
 	Audiences           *[]string        `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API"`

@@ -34,6 +34,7 @@ type clientMetadata struct {
 	method, keys, keysURI, alg string
 	requestAlg                 string
 	requireSigned              bool
+	profile                    string
 	private, bound, nonce      bool
 	public                     bool
 	grants                     []string
@@ -60,6 +61,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
 	c.Flags().StringVar(&m.requestAlg, "request-alg", "", "the one algorithm by which it signs authorization requests (JAR), with a key of --jwks or --jwks-uri")
 	c.Flags().BoolVar(&m.requireSigned, "require-signed", false, "refuse authorization requests that it did not sign (JAR)")
+	c.Flags().StringVar(&m.profile, "profile", "", "hold it to a profile of OAuth: fapi2 (FAPI 2.0 Security Profile)")
 	c.Flags().BoolVar(&m.requirePushed, "require-pushed", false, "refuse authorization requests that it did not push before (PAR)")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
@@ -144,6 +146,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if given("require-signed") {
 		body["require_signed_request_object"] = m.requireSigned
+	}
+	if given("profile") {
+		body["profile"] = m.profile
 	}
 	if given("require-pushed") {
 		body["require_pushed_authorization_requests"] = m.requirePushed

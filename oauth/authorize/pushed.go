@@ -141,8 +141,10 @@ func (in *reading) pushes() error {
 	switch {
 	case in.pushing && in.values.Has("request_uri"):
 		return fault{"invalid_request", "A request that is pushed has no request_uri."}
+	case in.pushing && !in.named && in.Client.Metadata.FAPI2(): // FAPI 2.0 §5.3.2.2
+		return fault{"invalid_request", "The parameter redirect_uri is required (FAPI 2.0)."}
 	case in.pushing, in.pushed != nil:
-	case in.Client.Metadata.RequirePushed, in.realm.Settings.RequirePushed:
+	case in.Client.Metadata.MustPush(), in.realm.Settings.RequirePushed:
 		return fault{"invalid_request", "Requests of this client have to be pushed (PAR, RFC 9126)."}
 	}
 	return nil

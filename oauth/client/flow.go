@@ -18,6 +18,8 @@ type Flow struct {
 	Origins []string `json:"allowed_cors_origins,omitempty" maxItems:"20" doc:"Origins whose pages may call the token endpoint by a script, beside those of the redirect_uris of a public client: https://app.example"`
 	// RequirePushed refuses requests that come in the address of a browser (RFC 9126 §6).
 	RequirePushed bool `json:"require_pushed_authorization_requests,omitempty" doc:"Refuse authorization requests that were not pushed before (PAR)"`
+	// Profile holds the client to a profile of OAuth: ProfileFAPI2, or "".
+	Profile string `json:"profile,omitempty" enum:"fapi2" doc:"fapi2: it is held to the FAPI 2.0 Security Profile: pushed requests, PKCE, private_key_jwt, bound tokens, strong algorithms"`
 	// FirstParty clients are the realm's own. Nothing but an administrator's registration makes one.
 	FirstParty bool `json:"first_party,omitempty" doc:"The client belongs to whoever runs the realm: people are not asked whether it may"`
 }
@@ -29,7 +31,7 @@ const (
 )
 
 // NeedsPKCE reports whether a request of the client must come with a challenge. A public client always has to.
-func (m Metadata) NeedsPKCE() bool { return m.Public() || !m.sparesPKCE() }
+func (m Metadata) NeedsPKCE() bool { return m.Public() || m.FAPI2() || !m.sparesPKCE() }
 
 // sparesPKCE is what the registration itself says.
 func (m Metadata) sparesPKCE() bool { return m.RequirePKCE != nil && !*m.RequirePKCE }

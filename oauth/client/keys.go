@@ -26,6 +26,9 @@ func (m Metadata) Algorithms() []token.Algorithm {
 	if m.SigningAlg != "" {
 		return []token.Algorithm{token.Algorithm(m.SigningAlg)}
 	}
+	if m.FAPI2() {
+		return fapiAlgorithms()
+	}
 	return slices.DeleteFunc(token.Algorithms(), token.Algorithm.Symmetric)
 }
 

@@ -9,7 +9,7 @@ import (
 
 // OpenID is what a registration says of how the client is told of people (OpenID Connect Registration §2).
 type OpenID struct {
-	// IDTokenAlg is by what its ID tokens are signed; "" is RS256.
+	// IDTokenAlg is by what its ID tokens are signed; "" is RS256, or ES256 with ProfileFAPI2.
 	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty" maxLength:"16" doc:"By what its ID tokens are signed: RS256 (default), PS256, ES256, ES384 or EdDSA"`
 	// UserInfoAlg is by what answers of userinfo are signed; "" leaves them plain JSON.
 	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of userinfo are signed; without it they are plain JSON"`
@@ -17,7 +17,10 @@ type OpenID struct {
 
 // SignsID is by what ID tokens for the client are signed.
 func (m Metadata) SignsID() token.Algorithm {
-	if m.IDTokenAlg == "" {
+	switch {
+	case m.IDTokenAlg == "" && m.FAPI2(): // which RS256 is not for
+		return token.ES256
+	case m.IDTokenAlg == "":
 		return token.RS256
 	}
 	return token.Algorithm(m.IDTokenAlg)

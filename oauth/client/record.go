@@ -158,4 +158,5 @@ func (m Metadata) Check(fault func(member, text string)) {
 	}
 	m.checkFlow(fault)
 	m.checkOpenID(fault)
+	m.checkProfile(fault)
 }

@@ -24,7 +24,7 @@ func (a *Assertions) VerifyRequest(c Client, compact string) (jsontext.Value, er
 			return nil, err
 		}
 		v, err = token.NewRequestVerifier(token.RequestConfig{Client: c.ID, Audience: a.c.Issuer(c.Realm), Algorithms: c.Metadata.RequestAlgorithms(), Keys: keys,
-			Leeway: assertionLeeway, Now: a.c.Now})
+			Leeway: assertionLeeway, Begins: c.Metadata.FAPI2(), Now: a.c.Now})
 		if err != nil {
 			return nil, err
 		}

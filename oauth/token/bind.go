@@ -16,7 +16,7 @@ func bind(x *request) error {
 	if x.order.Client == "" {
 		return client.ErrInvalid
 	}
-	if len(x.r.Header["Dpop"]) == 0 && !x.client.DPoPBound {
+	if len(x.r.Header["Dpop"]) == 0 && !x.client.MustBind() {
 		return nil
 	}
 	return prove(x)
@@ -25,7 +25,7 @@ func bind(x *request) error {
 // prove verifies the DPoP proof of x, and has the order be for its key.
 func prove(x *request) error {
 	proofs := x.h.c.Proofs
-	found, err := proofs.Verify(x.r.Context(), x.r.Header["Dpop"], proof.Request{Method: x.r.Method, URL: x.h.c.URL(x.r), Nonce: x.client.DPoPNonce})
+	found, err := proofs.Verify(x.r.Context(), x.r.Header["Dpop"], proof.Request{Method: x.r.Method, URL: x.h.c.URL(x.r), Nonce: x.client.DPoPNonce, Algorithms: x.client.ProofAlgorithms()})
 	if found.Aging {
 		x.w.Header()["Dpop-Nonce"] = []string{proofs.Nonce()}
 	}
