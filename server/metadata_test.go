@@ -119,7 +119,7 @@ func TestMetadataPromises(t *testing.T) {
 	before := call(t, "GET", path).header.Get("ETag")
 	admin("PATCH", "/realms/shop", `{"settings":{"scopes":{"read":"Read","write":"Write"}}}`, 200)
 	after := call(t, "GET", path, "If-None-Match", before).want(t, "after a change", 200)
-	if scopes, _ := after.json["scopes_supported"].([]any); !slices.Equal(scopes, []any{"read", "write", "offline_access"}) || after.header.Get("ETag") == before {
+	if scopes, _ := after.json["scopes_supported"].([]any); !slices.Equal(scopes, []any{"address", "email", "offline_access", "openid", "phone", "profile", "read", "write"}) || after.header.Get("ETag") == before {
 		t.Errorf("%v %s", after.header, after.body)
 	}
 }
