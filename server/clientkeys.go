@@ -29,7 +29,7 @@ type clientKeys struct {
 }
 
 func (s *Server) newClientKeys() *clientKeys {
-	k := &clientKeys{s: s, guarded: egress.New(egress.Config{MaxBytes: clientKeysBytes}),
+	k := &clientKeys{s: s, guarded: egress.New(egress.Config{MaxBytes: clientKeysBytes, AllowPrivate: s.cfg.Fetches.AllowPrivate, RootCAs: s.cfg.Fetches.RootCAs}),
 		private: egress.New(egress.Config{AllowPrivate: true, MaxBytes: clientKeysBytes}), sources: map[string]*jwks.Source{}}
 	s.closers = append(s.closers, func(context.Context) { k.close() })
 	return k

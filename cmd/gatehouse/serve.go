@@ -100,6 +100,8 @@ func (a *app) announce(s *server.Server) error {
 
 func (a *app) demoCommand() *cobra.Command {
 	var cfg server.DemoConfig
+	var conformance bool
+	suite := server.ConformanceConfig{}
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Start everything with a demo API behind it, and print lines to paste",
@@ -108,6 +110,10 @@ start. With --json it prints exactly one line when it is ready.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg.Log = server.LogConfig{Level: "warn", Format: "text"}
+			if conformance {
+				suite.Data, suite.Log = cfg.Data, cfg.Log
+				return a.conformanceDemo(c, suite)
+			}
 			cfg.OutboxElsewhere = !c.Flags().Changed("outbox")
 			d, err := server.StartDemo(c.Context(), cfg)
 			if err != nil {
@@ -129,7 +135,29 @@ start. With --json it prints exactly one line when it is ready.`,
 	c.Flags().StringVar(&cfg.Gateway, "gateway", "127.0.0.1:8081", "address of the gateway")
 	c.Flags().StringVar(&cfg.Outbox, "outbox", "127.0.0.1:8082", "address, of this machine, of the page of what would be sent by mail; without this flag, any other where that one is taken")
 	c.Flags().StringVar(&cfg.Upstream, "upstream", "", "a documents API that runs already; the example when empty")
+	c.Flags().BoolVar(&conformance, "conformance", false, "start an issuer over TLS for the OpenID Foundation's conformance suite instead, and print the configuration of its plans")
+	c.Flags().StringVar(&suite.Listen, "issuer", "127.0.0.1:9443", "with --conformance: address, of this machine, of the issuer")
+	c.Flags().StringVar(&suite.Suite, "suite", "https://localhost.emobix.co.uk:8443/", "with --conformance: where the suite is")
+	c.Flags().StringVar(&suite.SuiteCA, "suite-ca", "", "with --conformance: file with the suite's certificate, or its authority's (PEM); those that the system trusts when empty")
+	c.Flags().StringVar(&suite.Alias, "alias", "gatehouse", "with --conformance: the alias of the plans")
 	return c
+}
+
+// conformanceDemo prints the suite's configuration when the issuer is ready.
+func (a *app) conformanceDemo(c *cobra.Command, cfg server.ConformanceConfig) error {
+	d, err := server.StartConformance(c.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		hurry, stop := again(c.Context())
+		defer stop()
+		d.Close(hurry)
+	}()
+	if err := a.printLine(d.Configuration); err != nil {
+		return err
+	}
+	return d.Wait(c.Context())
 }
 
 func (a *app) announceDemo(d *server.Demo) error {

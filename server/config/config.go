@@ -20,6 +20,7 @@
 package config
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -68,9 +69,18 @@ type Config struct {
 
 	// Now is the clock; time.Now when nil. It is no setting: no file names it.
 	Now func() time.Time `json:"-"`
+	// Fetches widens what is fetched at addresses that clients name. It is no setting: the demo for the conformance suite
+	// alone has its clients on this machine.
+	Fetches Fetches `json:"-"`
 	// Version is that of the program, for the record: what the build noted when empty.
 	// It is no setting either.
 	Version string `json:"-"`
+}
+
+// Fetches says where fetches at addresses of clients may lead; the zero value is public addresses that the system's authorities vouch for.
+type Fetches struct {
+	AllowPrivate bool
+	RootCAs      *x509.CertPool // nil: those of the system
 }
 
 // HelloHide is the HelloPage that shows none.
