@@ -152,6 +152,7 @@ type Passwords interface {
 // Signing is the key ring's side of administration; *keyring.Ring has it.
 type Signing interface {
 	realms.Signing
+	clients.Signing
 	signing.Ring
 }
 
@@ -195,7 +196,7 @@ func New(c Config) (*Service, error) {
 	people := users.New(forUsers)
 	forRules := rules.Config{Kernel: k, Rules: c.Stored.Rules, Entities: c.Stored.Entities, Users: people,
 		Prepare: c.Prepare, Explain: c.Explain, Run: part(c.Run, func(tx Tx) rules.Tx { return tx.Rules })}
-	programs := clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Issuer: c.Issuer, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })})
+	programs := clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Issuer: c.Issuer, Signing: c.Signing, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })})
 	apiKeys := keys.New(keys.Config{Kernel: k, Clients: programs, Keys: c.Stored.Keys, Owners: people, Mail: c.Mail, Prefix: c.KeyPrefix,
 		Run: part(c.Run, func(tx Tx) keys.Tx { return tx.Keys })})
 	endKey := func(ctx context.Context, actor *gatehouse.Principal, realm, id string) error {

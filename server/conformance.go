@@ -158,6 +158,14 @@ func (cfg ConformanceConfig) certify() (*x509.CertPool, error) {
 // conformancePerson is who the suite signs in as.
 const conformancePerson = "alice"
 
+// conformanceClaims are all that clients can be told of a person (OpenID Connect Core §5.1): the suite looks for each.
+func conformanceClaims() map[string]any {
+	return map[string]any{"given_name": "Alice", "family_name": "Example", "middle_name": "B.", "nickname": "Ali", "profile": "https://example.com/alice",
+		"picture": "https://example.com/alice.png", "website": "https://alice.example.com", "gender": "female", "birthdate": "1990-04-01", "zoneinfo": "Europe/Berlin",
+		"locale": "en-GB", "phone_number": "+49 30 1234567", "phone_number_verified": true,
+		"address": map[string]any{"formatted": "Hauptstr. 1, 10115 Berlin", "street_address": "Hauptstr. 1", "locality": "Berlin", "postal_code": "10115", "country": "DE"}}
+}
+
 // fill makes the person and the clients, through the management API, as anybody would.
 func (c *Conformance) fill(ctx context.Context, roots *x509.CertPool) error {
 	boot, err := client.New(c.server.AuthURL(), "")
@@ -179,7 +187,7 @@ func (c *Conformance) fill(ctx context.Context, roots *x509.CertPool) error {
 	api.Trust(roots)
 	password := demoPassword()
 	err = api.Do(ctx, "POST", "/realms/main/users", map[string]any{"username": conformancePerson, "password": password,
-		"display_name": "Alice Example", "email": conformancePerson + "@example.com", "roles": []string{}}, nil)
+		"display_name": "Alice Example", "email": conformancePerson + "@example.com", "roles": []string{}, "attributes": conformanceClaims()}, nil)
 	if err != nil {
 		return fmt.Errorf("conformance: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 type SuiteConfiguration struct {
 	Alias       string                    `json:"alias"`
 	Description string                    `json:"description"`
-	Server      map[string]string         `json:"server"`
+	Server      map[string]any            `json:"server"`
 	Client      suiteClient               `json:"client"`
 	Post        suiteClient               `json:"client_secret_post"`
 	Client2     suiteClient               `json:"client2"`
@@ -68,7 +68,9 @@ func (c *Conformance) suite(password string, made map[string]suiteClient) SuiteC
 	again, shown := signIn, suiteTask{Task: "The page says what is wrong", Match: c.Issuer + "/authorize*", Commands: seen("phrase")}
 	again.Commands = append(seen("signin"), signIn.Commands...)
 	out := SuiteConfiguration{
-		Alias: c.cfg.Alias, Description: "Gatehouse", Server: map[string]string{"discoveryUrl": c.Issuer + "/.well-known/openid-configuration"},
+		Alias: c.cfg.Alias, Description: "Gatehouse", Server: map[string]any{"discoveryUrl": c.Issuer + "/.well-known/openid-configuration",
+			// Of our own, beside those that specifications name.
+			"allow_unexpected_metadata_fields": []string{"gatehouse_tokens_endpoint", "gatehouse_tokens_refresh_endpoint"}},
 		Client: made["client"], Post: made["client_secret_post"], Client2: made["client2"],
 		Browser:  []suiteBrowser{{Match: c.Issuer + "/authorize*", Tasks: []suiteTask{signIn, c.consent(), arrived()}}},
 		Override: map[string]map[string]any{},
@@ -77,7 +79,7 @@ func (c *Conformance) suite(password string, made map[string]suiteClient) SuiteC
 		out.Override[module] = walk(again, c.consent(), arrived())
 	}
 	for _, module := range []string{"oidcc-ensure-registered-redirect-uri", "oidcc-ensure-redirect-uri-in-authorization-request",
-		"oidcc-redirect-uri-query-added", "oidcc-redirect-uri-query-mismatch"} {
+		"oidcc-redirect-uri-query-added", "oidcc-redirect-uri-query-mismatch", "oidcc-ensure-request-object-with-redirect-uri"} {
 		out.Override[module] = walk(shown)
 	}
 	return out

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/openid"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -95,6 +96,9 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		text, c.Secret = client.NewSecret(now)
 		c.Secret.ExpiresAt = in.SecretExpiresAt
 	}
+	if err := s.publishKey(ctx, c); err != nil { // before its secret is made: it would be lost
+		return CreatedClient{}, err
+	}
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		if err := s.fits(ctx, tx, c); err != nil {
 			return err
@@ -105,6 +109,16 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		return tx.AppendEvents(ctx, s.event(ctx, actor, c, audit.KindClientCreate))
 	})
 	return CreatedClient{Client: view(c), Secret: text}, err
+}
+
+// publishKey has the realm publish by what ID tokens of c will be signed, before the first of them: who has fetched the key set
+// until then can verify it.
+func (s *Service) publishKey(ctx context.Context, c client.Client) error {
+	if !slices.Contains(c.Metadata.Scopes(), openid.ScopeOpenID) {
+		return nil
+	}
+	_, err := s.c.Signing.SignerOf(ctx, c.Realm, c.Metadata.SignsID())
+	return err
 }
 
 // mayGive refuses scopes that actor does not hold. What a client is told of people, and for how long, is up to whoever allows it; but
@@ -377,6 +391,9 @@ func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm,
 		e.Detail["disabled"] = map[bool]string{true: "true", false: "false"}[c.Disabled]
 		return s.finish(ctx, tx, c, e, ends)
 	})
+	if err == nil {
+		err = s.publishKey(ctx, out)
+	}
 	return view(out), err
 }
 

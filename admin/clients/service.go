@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // Config is what a [Service] needs. Every field is required.
@@ -15,7 +16,13 @@ type Config struct {
 	Kernel  *kernel.Kernel
 	Clients Reader
 	Issuer  func(realm string) string
+	Signing Signing
 	Run     gatehouse.Runner[Tx]
+}
+
+// Signing has a realm publish a key that signs ID tokens by alg; *keyring.Ring does.
+type Signing interface {
+	SignerOf(ctx context.Context, realm string, alg token.Algorithm) (*token.Key, error)
 }
 
 // Reader reads clients.
