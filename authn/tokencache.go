@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"context"
 	"crypto/sha256"
 	"time"
 
@@ -28,11 +27,10 @@ type tokenEntry struct {
 	principal *gatehouse.Principal
 	ref       revocation.Ref
 	expires   time.Time
-	audience  []string
 }
 
 func newTokenEntry(t *trust, p *gatehouse.Principal, c *token.Claims) *tokenEntry {
-	return &tokenEntry{trust: t, principal: p, expires: c.ExpiresAt, audience: c.Audience, ref: revocation.Ref{Realm: t.realm.Name, Subject: p.ID, Client: c.ClientID,
+	return &tokenEntry{trust: t, principal: p, expires: c.ExpiresAt, ref: revocation.Ref{Realm: t.realm.Name, Subject: p.ID, Client: c.ClientID,
 		Session: c.SessionID, KeyID: c.KeyID, IssuedAt: p.IssuedAt}}
 }
 
@@ -44,21 +42,4 @@ func newTokenCache(size int) *tokenCache {
 func keyOfToken(realm, text string) tokenKey {
 	var buf [2048]byte // on the stack: tokens are some hundred bytes
 	return tokenKey{sha256.Sum256(append(buf[:0], text...)), realm}
-}
-
-// verified finds a signed token in memory, or verifies it.
-func (a *Authenticator) verified(ctx context.Context, t *trust, text string) (*tokenEntry, error) {
-	key := keyOfToken(t.realm.Name, text)
-	e, ok := a.tokens.entries.Get(key)
-	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
-		var err error
-		if e, err = a.verifyToken(ctx, t, text); err != nil {
-			if ok {
-				a.tokens.entries.Forget(key)
-			}
-			return nil, err
-		}
-		a.tokens.entries.Set(key, e)
-	}
-	return e, nil
 }

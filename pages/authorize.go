@@ -23,6 +23,7 @@ type Authorizations interface {
 	Read(ctx context.Context, realm gatehouse.Realm, query string) (*authorize.Request, error)
 	Allow(ctx context.Context, r *authorize.Request, who *gatehouse.Principal) (authorize.Answer, error)
 	Deny(ctx context.Context, r *authorize.Request, who *gatehouse.Principal) (authorize.Answer, error)
+	Finish(ctx context.Context, a authorize.Answer) (authorize.Answer, error)
 }
 
 // registerAuthorize adds the authorization endpoint (RFC 6749 §3.1). The CSRF defence guards our form and not the endpoint, which
@@ -120,6 +121,10 @@ func (v *visit) demandsMore(p *gatehouse.Principal, to string) bool {
 
 // answerClient sends the browser to a client.
 func (v *visit) answerClient(a authorize.Answer) error {
+	a, err := v.h.c.Authorizations.Finish(v.r.Context(), a)
+	if err != nil {
+		return err
+	}
 	if a.Posted() {
 		return v.postToClient(a)
 	}

@@ -91,7 +91,9 @@ func (h *house) authorizations() *authorize.Service {
 	s, err := authorize.New(authorize.Config{Key: make([]byte, authorize.KeySize), Codes: &h.codes, Devices: &h.devices, Issuer: func(string) string { return "https://id.example" },
 		Run: func(ctx context.Context, fn func(context.Context, authorize.Tx) error) error {
 			return fn(ctx, &h.pushed)
-		}, Find: h.pushed.find, Box: box, Now: time.Now, Objects: unsigned{},
+		}, Find: h.pushed.find, Box: box, Now: time.Now, Objects: unsigned{}, Signer: func(context.Context, string, token.Algorithm) (*token.Key, error) {
+			return token.GenerateKey(token.ES256)
+		},
 		Keys:    func(string) token.KeySource { return &token.KeySet{} },
 		Clients: clientsOf{"main cli_app": {Realm: "main", ID: "cli_app", Metadata: app}, "main cli_own": {Realm: "main", ID: "cli_own", Metadata: own}}})
 	if err != nil {

@@ -181,3 +181,37 @@ func TestSignedRequests(t *testing.T) {
 		t.Error(m.body)
 	}
 }
+
+// TestSignedAnswers: a program that asks for it gets its answer signed by a key that the realm publishes (JARM).
+func TestSignedAnswers(t *testing.T) {
+	d := demo(t)
+	v := signedIn(t, d)
+	for _, alg := range []string{"RS256", "EdDSA"} {
+		p := registers(t, d, `,"first_party":true,"token_endpoint_auth_method":"client_secret_basic","authorization_signed_response_alg":"`+alg+`"`)
+		status, to := v.get(d.Issuer + "/authorize?" + p.query("response_mode", "jwt"))
+		query, ok := strings.CutPrefix(to, p.redirect+"&response=")
+		jws, err := url.QueryUnescape(query)
+		if status != 303 || !ok || err != nil {
+			t.Fatalf("%d %s", status, to)
+		}
+		line, err := json.Marshal(map[string]any{"jwks": json.RawMessage(call(t, "GET", d.Issuer+"/.well-known/jwks.json").body), "jws": jws})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if valid, reason := token.VerifyVector(line); !valid {
+			t.Errorf("%s: %s", alg, reason)
+		}
+		shown, err := token.Peek(jws)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var says map[string]any
+		if err := json.Unmarshal(shown.Claims, &says); err != nil || !strings.Contains(string(shown.Header), `"alg":"`+alg+`"`) || says["iss"] != d.Issuer || says["aud"] != p.id || says["state"] != "a b&c" {
+			t.Fatalf("%s %s %v", shown.Header, shown.Claims, err)
+		}
+		p.redeems(d.Issuer, says["code"].(string)).want(t, alg, 200)
+	}
+	if m := call(t, "GET", d.Issuer+"/.well-known/oauth-authorization-server").body; !strings.Contains(m, `"form_post.jwt"`) || !strings.Contains(m, `"authorization_signing_alg_values_supported":["`) {
+		t.Error(m)
+	}
+}

@@ -111,14 +111,22 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	return CreatedClient{Client: view(c), Secret: text}, err
 }
 
-// publishKey has the realm publish by what ID tokens of c will be signed, before the first of them: who has fetched the key set
+// publishKey has the realm publish by what ID tokens of c, and answers to it, will be signed, before the first of them: who has fetched the key set
 // until then can verify it.
 func (s *Service) publishKey(ctx context.Context, c client.Client) error {
-	if !slices.Contains(c.Metadata.Scopes(), openid.ScopeOpenID) {
-		return nil
+	var needed []token.Algorithm
+	if slices.Contains(c.Metadata.Scopes(), openid.ScopeOpenID) {
+		needed = append(needed, c.Metadata.SignsID())
 	}
-	_, err := s.c.Signing.SignerOf(ctx, c.Realm, c.Metadata.SignsID())
-	return err
+	if c.Metadata.AnswerAlg != "" {
+		needed = append(needed, c.Metadata.SignsAnswers())
+	}
+	for _, alg := range needed {
+		if _, err := s.c.Signing.SignerOf(ctx, c.Realm, alg); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // mayGive refuses scopes that actor does not hold. What a client is told of people, and for how long, is up to whoever allows it; but
@@ -283,6 +291,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.JWKSURI, in.JWKSURI)
 	set(&m.SigningAlg, in.SigningAlg)
 	set(&m.AllowPrivateAddress, in.AllowPrivateAddress)
+	set(&m.AnswerAlg, in.AnswerAlg)
 	set(&m.IDTokenAlg, in.IDTokenAlg)
 	set(&m.UserInfoAlg, in.UserInfoAlg)
 	set(&m.DPoPBound, in.DPoPBound)

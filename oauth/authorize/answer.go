@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/oauth/openid"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // Response modes: how an answer gets to the client (OAuth 2.0 Multiple Response Types §2.1, Form Post Response Mode §2).
@@ -17,7 +18,9 @@ const (
 	modeFormPost = "form_post"
 )
 
-func modes() []string { return []string{modeQuery, modeFragment, modeFormPost} }
+func modes() []string {
+	return []string{modeQuery, modeFragment, modeFormPost, modeJWT, modeQuery + "." + modeJWT, modeFragment + "." + modeJWT, modeFormPost + "." + modeJWT}
+}
 
 // methodS256 is the one way in which a challenge is made (RFC 7636 §4.2).
 const methodS256 = "S256"
@@ -27,6 +30,7 @@ func Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["authorization_endpoint"] = base + "/authorize"
 	m["response_types_supported"] = []string{"code"}
 	m["response_modes_supported"] = modes()
+	m["authorization_signing_alg_values_supported"] = token.IDAlgorithms() // JARM §3
 	m["code_challenge_methods_supported"] = []string{methodS256}
 	m["claims_parameter_supported"], m["claims_supported"] = true, append([]string{"sub", "auth_time", "acr", "amr"}, openid.Claims()...)
 	m["acr_values_supported"] = levels()
@@ -43,6 +47,7 @@ type Answer struct {
 	Forms  string // where the forms of a page that leads there may end, for its content policy (form-action)
 	Params []Param
 	mode   string
+	sign   *signing // nil for an answer that is not signed
 }
 
 // Param is a parameter of an answer.
@@ -101,7 +106,11 @@ func (r *Request) Forms() string { return targets(r.Client.Metadata.RedirectURIs
 
 // answer is the successful one (RFC 6749 §4.1.2), with the issuer (RFC 9207 §2).
 func (r *Request) answer(params ...string) Answer {
-	a := Answer{To: r.RedirectURI, Forms: r.Forms(), mode: r.mode}
+	a := Answer{To: r.RedirectURI, Forms: r.Forms()}
+	var signed bool
+	if a.mode, signed = signedMode(r.mode); signed {
+		a.sign = &signing{realm: r.realm.Name, client: r.Client.ID, alg: r.Client.Metadata.SignsAnswers()}
+	}
 	if r.state != "" {
 		params = append(params, "state", r.state)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // shelf is what clients pushed, and a clock.
@@ -44,6 +45,7 @@ func shelved(c Config) (Config, *shelf) {
 		panic(err)
 	}
 	c.Run = func(ctx context.Context, fn func(context.Context, Tx) error) error { return fn(ctx, s) }
+	c.Signer = func(context.Context, string, token.Algorithm) (*token.Key, error) { return nil, gatehouse.ErrInternal }
 	c.Find, c.Box, c.Now, c.Objects = s.find, box, s.now, signed{}
 	return c, s
 }

@@ -172,7 +172,7 @@ func (in *reading) responseMode() error {
 	case len(given) == 1 && slices.Contains(modes(), given[0]):
 		in.mode = given[0]
 	default:
-		return fault{"invalid_request", "response_mode must be query, fragment or form_post."}
+		return fault{"invalid_request", "response_mode must be query, fragment, form_post, jwt, query.jwt, fragment.jwt or form_post.jwt."}
 	}
 	return nil
 }

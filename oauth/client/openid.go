@@ -11,23 +11,31 @@ import (
 type OpenID struct {
 	// IDTokenAlg is by what its ID tokens are signed; "" is RS256, or ES256 with ProfileFAPI2.
 	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty" maxLength:"16" doc:"By what its ID tokens are signed: RS256 (default), PS256, ES256, ES384 or EdDSA"`
+	// AnswerAlg is by what answers of the authorization endpoint are signed in the response modes of JARM; the default is that of IDTokenAlg.
+	AnswerAlg string `json:"authorization_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of the authorization endpoint are signed, in a response_mode with jwt: RS256 (default), PS256, ES256, ES384 or EdDSA"`
 	// UserInfoAlg is by what answers of userinfo are signed; "" leaves them plain JSON.
 	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of userinfo are signed; without it they are plain JSON"`
 }
 
+// SignsAnswers is by what answers of the authorization endpoint are signed for the client, where it asks for that (JARM §3).
+func (m Metadata) SignsAnswers() token.Algorithm { return m.orDefault(m.AnswerAlg) }
+
 // SignsID is by what ID tokens for the client are signed.
-func (m Metadata) SignsID() token.Algorithm {
+func (m Metadata) SignsID() token.Algorithm { return m.orDefault(m.IDTokenAlg) }
+
+func (m Metadata) orDefault(alg string) token.Algorithm {
 	switch {
-	case m.IDTokenAlg == "" && m.FAPI2(): // which RS256 is not for
+	case alg == "" && m.FAPI2(): // which RS256 is not for
 		return token.ES256
-	case m.IDTokenAlg == "":
+	case alg == "":
 		return token.RS256
 	}
-	return token.Algorithm(m.IDTokenAlg)
+	return token.Algorithm(alg)
 }
 
 func (m Metadata) checkOpenID(fault func(member, text string)) {
-	for member, alg := range map[string]string{"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg} {
+	for member, alg := range map[string]string{"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg,
+		"authorization_signed_response_alg": m.AnswerAlg} {
 		if alg != "" && !slices.Contains(token.IDAlgorithms(), token.Algorithm(alg)) {
 			var names []string
 			for _, a := range token.IDAlgorithms() {

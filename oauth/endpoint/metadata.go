@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 )
 
@@ -41,7 +40,7 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return web.Publish(w, r, "application/json", d.etag, keyring.KeySetMaxAge, d.body)
+	return serve(w, r, "application/json", d.etag, keyring.KeySetMaxAge, d.body)
 }
 
 // document is rendered once for each state of a realm: its last change tells one from another.
@@ -62,7 +61,7 @@ func (h *Handler) document(r gatehouse.Realm, issuer string) (*document, error) 
 	if err != nil {
 		return nil, err
 	}
-	d = &document{of: r, issuer: issuer, body: body, etag: web.TagOf(body)}
+	d = &document{of: r, issuer: issuer, body: body, etag: tagOf(body)}
 	h.docs.mu.Lock()
 	defer h.docs.mu.Unlock()
 	if h.docs.made == nil {
