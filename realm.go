@@ -83,6 +83,9 @@ type RealmSettings struct {
 	// MaxSessions is how many sessions a user has at once: 20. One more ends the one that
 	// was used least recently.
 	MaxSessions int `json:"max_sessions,omitempty"`
+	// ConsentTTL is how long people are not asked again for what they allowed a client: 180 days.
+	// Negative: they are asked each time.
+	ConsentTTL time.Duration `json:"consent_ttl,omitempty"`
 	// MFA says who must have a second factor: "optional" (default), whoever wants one;
 	// "required", everybody who has a password.
 	MFA string `json:"mfa,omitempty"`
@@ -191,6 +194,7 @@ func (s RealmSettings) Defaults() RealmSettings {
 	s.KeyPropagation = cmp.Or(s.KeyPropagation, time.Hour)
 	s.SessionIdle, s.SessionTTL = cmp.Or(s.SessionIdle, 30*time.Minute), cmp.Or(s.SessionTTL, 24*time.Hour)
 	s.MaxSessions = cmp.Or(s.MaxSessions, 20)
+	s.ConsentTTL = cmp.Or(s.ConsentTTL, 180*24*time.Hour)
 	s.PasswordMinLength = cmp.Or(s.PasswordMinLength, 15)
 	return s
 }

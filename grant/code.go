@@ -48,6 +48,8 @@ type Code struct {
 	// Claims are those that the client asked for one by one.
 	Claims   gatehouse.Claims `json:"q,omitzero"`
 	IssuedAt time.Time        `json:"b"`
+	// Consent is the one by which it is given.
+	Consent string `json:"f"`
 }
 
 // spent is a code that was redeemed, with the grant that it gave.
@@ -81,23 +83,30 @@ func codePlace(kind once.Kind, key []byte) seal.Place {
 	return seal.Place{Purpose: "authorization code, " + string(kind), ID: hex.EncodeToString(key)}
 }
 
-// Authorize makes the code that lets a client have what c says, once, and records that the person allowed it.
-func (s *Service) Authorize(ctx context.Context, c Code) (gatehouse.Secret, error) {
+// Authorize makes the code that lets a client have what c says, once, of what it wished, and records that the person allowed it,
+// and remembers it. An answer of before has to cover the wish as it is now.
+func (s *Service) Authorize(ctx context.Context, c Code, w Wish, how Asking) (gatehouse.Secret, error) {
 	now := s.c.Now()
 	c.IssuedAt = now
 	m := mint(credential.PrefixCode)
-	record, err := s.sealed(once.KindCode, m.hash, now.Add(CodeLife), c)
-	if err != nil {
-		return "", err
-	}
-	return m.text, s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+	return m.text, s.c.Run(ctx, func(ctx context.Context, tx Tx) (err error) {
 		if err := c.answers(ctx, tx, now); err != nil {
 			return err
 		}
-		if err := tx.PutOnce(ctx, record); err != nil {
+		c := c
+		if c.Consent, err = c.consents(ctx, tx, w, how, now); err != nil {
 			return err
 		}
-		return tx.AppendEvents(ctx, c.event(ctx, now, audit.KindAuthorizationGrant))
+		record, err := s.sealed(once.KindCode, m.hash, now.Add(CodeLife), c)
+		if err == nil {
+			err = tx.PutOnce(ctx, record)
+		}
+		if err != nil {
+			return err
+		}
+		e := c.event(ctx, now, audit.KindAuthorizationGrant)
+		e.Detail["consent"] = askings[how]
+		return tx.AppendEvents(ctx, e)
 	})
 }
 

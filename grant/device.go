@@ -191,6 +191,11 @@ func (s *Service) Decide(ctx context.Context, c Code, typed string, allow bool) 
 		}
 		c := c
 		c.Client, c.Scopes, c.Resources, c.IssuedAt = d.Client, d.Scopes, d.Resources, now
+		if allow { // it stands until it is taken back, and is no answer to another question: each device is asked for
+			if c.Consent, err = c.consents(ctx, tx, Wish{}, Spared, now); err != nil {
+				return err
+			}
+		}
 		said, err := s.sealed(once.KindDeviceAnswer, d.Key, d.AskedAt.Add(DeviceLife), spent{Code: c, Denied: !allow})
 		if err == nil {
 			err = tx.PutOnce(ctx, said)
@@ -198,11 +203,11 @@ func (s *Service) Decide(ctx context.Context, c Code, typed string, allow bool) 
 		if err != nil {
 			return err
 		}
-		kind := audit.KindAuthorizationDeny
+		e := c.event(ctx, now, audit.KindAuthorizationDeny)
 		if allow {
-			kind = audit.KindAuthorizationGrant
+			e.Kind, e.Detail["consent"] = audit.KindAuthorizationGrant, askings[Asked]
 		}
-		return tx.AppendEvents(ctx, c.event(ctx, now, kind))
+		return tx.AppendEvents(ctx, e)
 	})
 }
 

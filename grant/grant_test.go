@@ -437,6 +437,7 @@ func TestNewRefusesMissingParts(t *testing.T) {
 			NewStatus:    func(time.Time) (int64, int64) { return 0, 0 },
 			SuccessorKey: make([]byte, 32),
 			Find:         func(context.Context, once.Kind, []byte) (once.Record, error) { return once.Record{}, nil },
+			Consent:      func(context.Context, string, string, string) (grant.Consent, error) { return grant.Consent{}, nil },
 			Box:          new(seal.Box),
 		}
 	}
@@ -446,7 +447,7 @@ func TestNewRefusesMissingParts(t *testing.T) {
 	for part, remove := range map[string]func(*grant.Config){
 		"everything": func(c *grant.Config) { *c = grant.Config{} }, "Run": func(c *grant.Config) { c.Run = nil },
 		"Sign": func(c *grant.Config) { c.Sign = nil }, "SignID": func(c *grant.Config) { c.SignID = nil }, "Issuer": func(c *grant.Config) { c.Issuer = nil },
-		"NewStatus": func(c *grant.Config) { c.NewStatus = nil }, "Find": func(c *grant.Config) { c.Find = nil }, "Box": func(c *grant.Config) { c.Box = nil },
+		"NewStatus": func(c *grant.Config) { c.NewStatus = nil }, "Find": func(c *grant.Config) { c.Find = nil }, "Consent": func(c *grant.Config) { c.Consent = nil }, "Box": func(c *grant.Config) { c.Box = nil },
 		"SuccessorKey": func(c *grant.Config) { c.SuccessorKey = nil }, "a byte of it": func(c *grant.Config) { c.SuccessorKey = make([]byte, 31) },
 	} {
 		c := whole()

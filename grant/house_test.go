@@ -123,7 +123,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 		SignID: func(_ context.Context, _ string, _ token.Algorithm, t *token.ID) (string, error) {
 			return h.key.SignID(t)
 		},
-		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: h.db.Once, Box: must(seal.NewBox(seal.GenerateMasterKey(h.clock)))}
+		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: h.db.Once, Consent: h.db.Consent, Box: must(seal.NewBox(seal.GenerateMasterKey(h.clock)))}
 	h.svc = must(grant.New(h.config))
 	return h
 }
@@ -134,7 +134,7 @@ func (h *house) run(next gatehouse.Runner[grant.Tx]) gatehouse.Runner[grant.Tx] 
 	taken := map[[2]int64]bool{}
 	return func(ctx context.Context, fn func(context.Context, grant.Tx) error) error {
 		return next(ctx, func(ctx context.Context, tx grant.Tx) error {
-			return fn(ctx, grant.Tx{Parties: tx.Parties, Families: houseTx{tx.Families, h, taken}, Codes: tx.Codes})
+			return fn(ctx, grant.Tx{Parties: tx.Parties, Families: houseTx{tx.Families, h, taken}, Codes: tx.Codes, Consents: tx.Consents})
 		})
 	}
 }

@@ -70,6 +70,14 @@ func (k *redemption) origin(ctx context.Context, tx Tx, i *issue) (err error) {
 		i.refused = true
 		return nil
 	}
+	stands, err := tx.Consent(ctx, c.Realm, c.User, c.Client)
+	if err != nil && !errors.Is(err, gatehouse.NotFound) {
+		return err
+	}
+	if err != nil || c.Consent == "" || stands.ID != c.Consent { // the person took it back since, and may have begun anew
+		i.refused = true
+		return nil
+	}
 	if i.cutOff, err = tx.CutOff(ctx, c.Realm, c.User, c.Client, c.Session); err != nil {
 		return err
 	}

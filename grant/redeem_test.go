@@ -52,9 +52,18 @@ func (a *app) order() grant.Order {
 	return grant.Order{Realm: "main", Client: a.c.ID, By: &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindClient, ID: a.c.ID, IssuedAt: a.c.Secret.SetAt}}
 }
 
+// wish is what the client asks for where it asks for all that the person allows.
+func (a *app) wish() grant.Wish {
+	w := grant.Wish{Print: a.c.Metadata.Print(), Scopes: a.code.Scopes, Allowed: a.code.Scopes, Resources: a.code.Resources, For: time.Hour}
+	if len(w.Resources) == 0 {
+		w.Resources = []string{issuer}
+	}
+	return w
+}
+
 func (a *app) allow() gatehouse.Secret {
 	a.t.Helper()
-	code, err := a.svc.Authorize(a.t.Context(), a.code)
+	code, err := a.svc.Authorize(a.t.Context(), a.code, a.wish(), grant.Asked)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -288,7 +297,7 @@ func TestAnsweredOnce(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	authorize := func() error { _, err := a.svc.Authorize(t.Context(), a.code); return err }
+	authorize := func() error { _, err := a.svc.Authorize(t.Context(), a.code, a.wish(), grant.Asked); return err }
 	deny := func() error { return a.svc.Deny(t.Context(), a.code) }
 	push(1, time.Minute)
 	a.allow()

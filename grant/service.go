@@ -34,6 +34,7 @@ type Tx struct {
 	Parties
 	Families
 	Codes
+	Consents
 }
 
 // Codes reads and uses up authorization codes, and the sessions in which people gave them.
@@ -92,6 +93,8 @@ type Config struct {
 	SuccessorKey []byte
 	// Find reads an authorization code without using it: invented ones must not cost a write.
 	Find func(ctx context.Context, kind once.Kind, key []byte) (once.Record, error)
+	// Consent reads what a user lets a client have; nothing is gatehouse.NotFound.
+	Consent func(ctx context.Context, realm, user, client string) (Consent, error)
 	// Box seals what codes stand for.
 	Box *seal.Box
 	Now func() time.Time // nil is time.Now
@@ -102,8 +105,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Run == nil || c.Sign == nil || c.SignID == nil || c.Issuer == nil || c.NewStatus == nil || c.Find == nil || c.Box == nil {
-		return nil, errors.New("grant: Run, Sign, SignID, Issuer, NewStatus, Find and Box are required")
+	if c.Run == nil || c.Sign == nil || c.SignID == nil || c.Issuer == nil || c.NewStatus == nil || c.Find == nil || c.Consent == nil || c.Box == nil {
+		return nil, errors.New("grant: Run, Sign, SignID, Issuer, NewStatus, Find, Consent and Box are required")
 	}
 	if len(c.SuccessorKey) < 32 {
 		return nil, errors.New("grant: SuccessorKey must have 32 bytes or more")

@@ -6,7 +6,10 @@ import (
 	"html"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
@@ -21,7 +24,9 @@ const (
 // Authorizations judges and answers what clients ask for in a person's browser; *authorize.Service does.
 type Authorizations interface {
 	Read(ctx context.Context, realm gatehouse.Realm, query string) (*authorize.Request, error)
+	Next(ctx context.Context, r *authorize.Request, who *gatehouse.Principal, now time.Time) (authorize.Need, *authorize.Refusal, error)
 	Allow(ctx context.Context, r *authorize.Request, who *gatehouse.Principal) (authorize.Answer, error)
+	AllowSome(ctx context.Context, r *authorize.Request, who *gatehouse.Principal, ticked []string) (authorize.Answer, error)
 	Deny(ctx context.Context, r *authorize.Request, who *gatehouse.Principal) (authorize.Answer, error)
 	Finish(ctx context.Context, a authorize.Answer) (authorize.Answer, error)
 }
@@ -78,8 +83,10 @@ func (v *visit) next(query string) (*authorize.Request, authorize.Need, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	need, refused := r.Next(v.who, v.h.c.Now())
+	need, refused, err := v.h.c.Authorizations.Next(v.r.Context(), r, v.who, v.h.c.Now())
 	switch {
+	case err != nil:
+		return nil, 0, err
 	case refused != nil:
 		return nil, 0, v.answerClient(refused.Answer)
 	case need == authorize.SignIn:
@@ -139,19 +146,31 @@ type consentView struct {
 	Client                string // its name
 	Host                  string // where the browser will be sent: "app.example"
 	Local                 bool   // to a program on this device
+	Unproved              bool   // that it is this program, nothing proves
 	Scopes                []scopeLine
 	Resources             []string
+	Ends, Again           string // when what it gets ends at the latest; when the person is asked again: "" for each time
+	WithSession           bool   // it ends with the session, if that is earlier
 	Username, Initials    string
 	Other                 string // to sign in as somebody else
 }
 
-// scopeLine is a scope in words.
-type scopeLine struct{ Name, Text string }
+// scopeLine is a scope in words. Field is that of the form by which the person lets the client have it; "": it is not to be chosen.
+type scopeLine struct{ Name, Text, Field, ID string }
+
+// fieldScope is how the name of such a field begins.
+const fieldScope = "scope:"
 
 // askConsent asks whether a client may. What is shown is bound to the form that answers it: the request, the browser and the
 // session, so that nobody answers for somebody else who signed in meanwhile.
 func (v *visit) askConsent(status int, query string, r *authorize.Request) error {
-	view := consentView{Request: query, Client: r.Client.Metadata.Name, Resources: r.Resources}
+	now := v.h.c.Now()
+	view := consentView{Request: query, Client: r.Client.Metadata.Name, Resources: r.Audiences(), Unproved: !r.Client.Metadata.Proves(r.RedirectURI)}
+	ends, withSession := r.Ends(now)
+	view.Ends, view.WithSession = moment(ends), withSession
+	if again := r.AsksAgain(now); !again.IsZero() {
+		view.Again = moment(again)
+	}
 	if u, err := url.Parse(r.RedirectURI); err == nil { // it is registered, so it is one
 		view.Host, view.Local = u.Hostname(), u.Scheme == "http"
 		if view.Host == "" {
@@ -159,6 +178,11 @@ func (v *visit) askConsent(status int, query string, r *authorize.Request) error
 		}
 	}
 	view.Scopes = v.scopeLines(r.Shown())
+	for i, line := range view.Scopes {
+		if r.Optional(line.Name) {
+			view.Scopes[i].Field, view.Scopes[i].ID = fieldScope+line.Name, "scope-"+strconv.Itoa(i+1)
+		}
+	}
 	v.formsLeadTo(r.Forms())
 	return v.showConsent(status, view)
 }
@@ -195,6 +219,7 @@ func consentOf(query string) string { return pageConsent + " " + query }
 // consentSent takes what the person says. The request is judged anew: the client may have lost what it was shown with.
 func (v *visit) consentSent() error {
 	query := v.form["request"]
+	ticked := v.ticked()
 	if err := v.sentFrom(consentOf(query), "request", "do"); err != nil {
 		return err
 	}
@@ -205,19 +230,33 @@ func (v *visit) consentSent() error {
 	if err != nil || r == nil {
 		return err
 	}
-	decide := v.h.c.Authorizations.Deny
+	if slices.ContainsFunc(ticked, func(name string) bool { return !r.Optional(name) }) {
+		return errForm // what was not asked cannot be allowed
+	}
+	var answer authorize.Answer
 	switch v.form["do"] {
 	case "allow":
-		decide = v.h.c.Authorizations.Allow
+		answer, err = v.h.c.Authorizations.AllowSome(v.r.Context(), r, v.who, ticked)
 	case "deny":
+		answer, err = v.h.c.Authorizations.Deny(v.r.Context(), r, v.who)
 	default:
 		return errForm
 	}
-	answer, err := decide(v.r.Context(), r, v.who)
 	if err != nil {
 		return err
 	}
 	return v.answerClient(answer)
+}
+
+// ticked takes the scopes that the person lets a client have out of the form.
+func (v *visit) ticked() (names []string) {
+	for field, value := range v.form {
+		if name, ok := strings.CutPrefix(field, fieldScope); ok && value == "yes" {
+			names = append(names, name)
+			delete(v.form, field)
+		}
+	}
+	return names
 }
 
 // formsLeadTo lets the forms of this page end at a client.
@@ -226,7 +265,7 @@ func (v *visit) formsLeadTo(targets string) {
 	h["Content-Security-Policy"] = []string{strings.Replace(h.Get("Content-Security-Policy"), "form-action 'self'", "form-action 'self' "+targets, 1)}
 }
 
-// authorizes finds where the forms may end on a way to a client that begins at to, a page of ours, and on which nothing more is asked.
+// authorizes finds where the forms may end on a way to a client that begins at to, a page of ours, and on which perhaps nothing more is asked.
 func (v *visit) authorizes(to string) (targets string, ok bool) {
 	query, ok := strings.CutPrefix(to, v.to(pageAuthorize)+"?")
 	if !ok {
@@ -236,7 +275,7 @@ func (v *visit) authorizes(to string) (targets string, ok bool) {
 	var refused *authorize.Refusal
 	switch {
 	case err == nil:
-		return r.Forms(), r.Client.Metadata.SkipsConsent(r.RedirectURI)
+		return r.Forms(), r.AtOnce()
 	case errors.As(err, &refused):
 		return refused.Answer.Forms, true
 	}
@@ -276,17 +315,17 @@ func postForm(args ...any) (any, error) {
 
 // consentStates are those of consent.html.
 func consentStates() []state {
-	whole := consentView{Client: "Saffron Mail", Host: "mail.saffron.example", Scopes: []scopeLine{{"documents:read", "Read your documents"}, {"offline_access", "Act for you while you are away"}},
-		Resources: []string{"https://api.saffron.example"}}
+	whole := consentView{Client: "Saffron Mail", Host: "mail.saffron.example", Scopes: []scopeLine{{"documents:read", "Read your documents", "scope:documents:read", "scope-1"}, {"offline_access", "Act for you while you are away", "scope:offline_access", "scope-2"}},
+		Resources: []string{"https://api.saffron.example"}, Ends: "2026-12-28 08:12 UTC", Again: "2027-05-27 08:12 UTC"}
 	show := func(view consentView) func(*visit) error {
 		return func(v *visit) error { return v.showConsent(http.StatusOK, view) }
 	}
 	return []state{
 		{"ask", show(whole)},
-		{"who-you-are", show(consentView{Client: "Saffron", Host: "saffron.example"})},
-		{"local", show(consentView{Client: "Saffron on the command line", Host: "127.0.0.1", Local: true, Scopes: whole.Scopes[:1]})},
+		{"who-you-are", show(consentView{Client: "Saffron", Host: "saffron.example", Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
+		{"local", show(consentView{Client: "Saffron on the command line", Host: "127.0.0.1", Local: true, Unproved: true, Scopes: append([]scopeLine{{"openid", "Know who you are", "", ""}}, whole.Scopes[0]), Resources: whole.Resources, Ends: whole.Ends, WithSession: true})},
 		{"long", show(consentView{Client: "Wilhelmina Featherstonehaugh-Cholmondeley's assistant for everything", Host: "a-very-long-name-of-a-host.subsidiary.saffron-of-the-world.example",
-			Scopes: whole.Scopes, Resources: []string{"https://a-very-long-name-of-an-api.subsidiary.saffron-of-the-world.example/v1/documents"}})},
+			Scopes: whole.Scopes, Resources: []string{"https://a-very-long-name-of-an-api.subsidiary.saffron-of-the-world.example/v1/documents"}, Ends: whole.Ends, Again: whole.Again})},
 	}
 }
 

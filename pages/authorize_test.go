@@ -23,12 +23,26 @@ import (
 type codes struct {
 	mu            sync.Mutex
 	allowed, said []grant.Code
+	how           []grant.Asking
+	consents      map[string]grant.Consent // by user and client
 }
 
-func (c *codes) Authorize(_ context.Context, code grant.Code) (gatehouse.Secret, error) {
+func (c *codes) Consent(_ context.Context, _, user, client string) (grant.Consent, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.allowed = append(c.allowed, code)
+	return c.consents[user+client], nil
+}
+
+func (c *codes) Authorize(_ context.Context, code grant.Code, w grant.Wish, how grant.Asking) (gatehouse.Secret, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.allowed, c.how = append(c.allowed, code), append(c.how, how)
+	if how == grant.Asked {
+		if c.consents == nil {
+			c.consents = map[string]grant.Consent{}
+		}
+		c.consents[code.User+code.Client] = grant.Consent{ID: "con_1", Print: w.Print, Allowed: []grant.Allowed{{Resource: w.Resources[0], Scopes: code.Scopes, At: time.Now()}}}
+	}
 	return "gha_made_up", nil
 }
 
@@ -141,6 +155,7 @@ func TestConsent(t *testing.T) {
 	b.send(pageConsent, answer("request", other)).want(t, "another request", 403)
 	b.send(pageConsent, answer("do", "maybe")).want(t, "neither", 400)
 	b.send(pageConsent, answer("scope", "x")).want(t, "one field more", 400)
+	b.send(pageConsent, answer("scope:x", "yes")).want(t, "a scope that was not asked for", 400)
 	stranger := h.browser()
 	stranger.signIn("")
 	stranger.send(pageConsent, answer()).want(t, "another browser", 403)
@@ -156,7 +171,7 @@ func TestConsent(t *testing.T) {
 	ask = b.get(request("cli_app"))
 	got := b.send(pageConsent, ask.fields("do", "deny").Encode())
 	got.want(t, "no", 303, toApp+"error=access_denied&", "&state=1&iss=https%3A%2F%2Fid.example")
-	got = b.send(pageConsent, ask.fields("do", "allow").Encode())
+	got = b.send(pageConsent, ask.fields("do", "allow", "scope:offline_access", "yes").Encode())
 	got.want(t, "yes", 303, toApp+"code=gha_made_up&state=1&iss=https%3A%2F%2Fid.example")
 	if got.header.Get("Referrer-Policy") != "no-referrer" || got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%v", got.header)
@@ -164,6 +179,18 @@ func TestConsent(t *testing.T) {
 	if len(h.codes.allowed) != 1 || len(h.codes.said) != 1 || h.codes.allowed[0].User != "usr_bob" || h.codes.allowed[0].Session == "" {
 		t.Errorf("%+v", h.codes.allowed)
 	}
+	if strings.Join(h.codes.allowed[0].Scopes, " ") != "offline_access" || h.codes.how[0] != grant.Asked {
+		t.Errorf("%+v", h.codes.allowed)
+	}
+	b.get(request("cli_app")).want(t, "remembered", 303, toApp+"code=gha_made_up&")
+	b.get(request("cli_app", "prompt", "none")).want(t, "remembered, and nobody is to be asked", 303, toApp+"code=gha_made_up&")
+	ask = b.get(request("cli_app", "prompt", "consent"))
+	ask.want(t, "asked all the same", 200, `name="scope:offline_access" value="yes" id="scope-1" checked`, `id="lasts"`)
+	b.send(pageConsent, ask.fields("do", "allow").Encode()).want(t, "and unticked", 303, toApp+"code=gha_made_up&")
+	if last := h.codes.allowed[len(h.codes.allowed)-1]; len(last.Scopes) != 0 {
+		t.Errorf("allowed: %q", last.Scopes)
+	}
+	b.get(request("cli_app")).want(t, "what was not allowed is asked for again", 200, `id="allow"`)
 	b.get(request("cli_own")).want(t, "the realm's own program", 303, toApp+"code=gha_made_up&")
 }
 
@@ -199,7 +226,7 @@ func TestAuthorizeEndpoint(t *testing.T) {
 	door = b.get(again.header.Get("Location"))
 	in = b.send("/signin", door.fields("identifier", "bob", "password", rightPassword, "step", "password").Encode())
 	b.get(in.header.Get("Location")).want(t, "proved", 303, toApp+"code=gha_made_up&")
-	if other := b.get("/signin?again=1&return=" + url.QueryEscape(request("cli_app"))).header.Get("Content-Security-Policy"); !strings.Contains(other, "form-action 'self';") {
+	if other := b.get("/signin?again=1&return=" + url.QueryEscape(request("cli_app", "prompt", "consent"))).header.Get("Content-Security-Policy"); !strings.Contains(other, "form-action 'self';") {
 		t.Errorf("a form may end elsewhere, and there is a question between: %s", other)
 	}
 	if other := b.get("/signin?again=1&return=%2Fauthorize%3Fclient_id%3Dcli_none").header.Get("Content-Security-Policy"); !strings.Contains(other, "form-action 'self';") {

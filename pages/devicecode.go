@@ -188,7 +188,7 @@ func deviceStates() []state {
 		}
 	}
 	asked := deviceView{Asked: true, Code: "WDJB-MJHT", Client: "Saffron on the television", From: "203.0.113.9", At: "2026-11-30 09:12 UTC", AtISO: "2026-11-30T09:12:00Z",
-		Scopes: []scopeLine{{"documents:read", "Read your documents"}, {"offline_access", "Act for you while you are away"}}}
+		Scopes: []scopeLine{{Name: "documents:read", Text: "Read your documents"}, {Name: "offline_access", Text: "Act for you while you are away"}}}
 	away := asked
 	away.Client, away.From, away.Here, away.Resources = "Wilhelmina Featherstonehaugh-Cholmondeley's television set in the living room", "2001:db8:85a3:8d3:1319:8a2e:370:7348", "198.51.100.7",
 		[]string{"https://a-very-long-name-of-an-api.subsidiary.saffron-of-the-world.example/v1/documents"}

@@ -9,6 +9,7 @@ import (
 // icons are the drawings of the look, on a grid of 20, without what is around them.
 var icons = map[string]string{
 	"alert": `<path d="M10 3.2 1.9 16.8h16.2zM10 8.3v4M10 14.5h.01"/>`,
+	"check": `<path d="m4 10.7 4 4 8.2-9"/>`,
 	"clock": `<circle cx="10" cy="10" r="7.3"/><path d="M10 5.6V10l3 2"/>`,
 	"code":  `<path d="m6.8 6-4 4 4 4M13.2 6l4 4-4 4M11.4 4.2 8.6 15.8"/>`,
 	"down":  `<path d="m5.5 7.8 4.5 4.5 4.5-4.5"/>`,

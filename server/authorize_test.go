@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,13 +69,28 @@ func (p *program) answers(status int, to string) url.Values {
 	return q
 }
 
-// allows has v, who is signed in, allow what query asks for, and returns the code.
-func (p *program) allows(v *visitor, node, query string) string {
-	p.t.Helper()
-	if status, page := v.get(node + "/authorize?" + query); status != 200 || !strings.Contains(page, `id="allow"`) {
-		p.t.Fatalf("not asked: %d %s", status, page)
+// ticks is the form that allows all that a page asks for, but the scopes that are named.
+func ticks(query, page string, not ...string) url.Values {
+	form := url.Values{"request": {query}, "do": {"allow"}}
+	for _, m := range regexp.MustCompile(`type="checkbox" name="scope:([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		if !slices.Contains(not, m[1]) {
+			form.Set("scope:"+m[1], "yes")
+		}
 	}
-	status, to := v.send(node+"/authorize/consent", url.Values{"request": {query}, "do": {"allow"}})
+	return form
+}
+
+// allows has v, who is signed in, allow what query asks for, but the scopes that are named, and returns the code. Who allowed it
+// before is not asked.
+func (p *program) allows(v *visitor, node, query string, not ...string) string {
+	p.t.Helper()
+	status, to := v.get(node + "/authorize?" + query)
+	if status != 303 {
+		if status != 200 || !strings.Contains(to, `id="allow"`) {
+			p.t.Fatalf("not asked: %d %s", status, to)
+		}
+		status, to = v.send(node+"/authorize/consent", ticks(query, to, not...))
+	}
 	code := p.answers(status, to).Get("code")
 	if code == "" {
 		p.t.Fatalf("no code: %s", to)
@@ -156,7 +173,7 @@ func authorizationCode(t *testing.T, d *server.Demo) {
 	if q := p.answers(status, to); q.Get("error") != "access_denied" || q.Get("state") != "a b&c" || q.Has("code") {
 		t.Errorf("denied: %v", q)
 	}
-	status, to = v.send(d.Issuer+"/authorize/consent", url.Values{"request": {asked}, "do": {"allow"}})
+	status, to = v.send(d.Issuer+"/authorize/consent", ticks(asked, page))
 	q := p.answers(status, to)
 	if q.Get("state") != "a b&c" || q.Has("error") {
 		t.Fatalf("allowed: %v", q)

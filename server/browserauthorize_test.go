@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"html"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -37,12 +38,23 @@ func TestAuthorizeInTheBrowser(t *testing.T) {
 				if got := p.Text("client"); got != "App" || !strings.HasPrefix(p.URL(), d.Issuer+"/authorize?") {
 					t.Fatalf("%q at %s", got, p.URL())
 				}
+				p.Press("scope-1") // which is ticked, and is not then
 				p.Follow("allow")
 				if mode == "form_post" && view.NoScript {
 					p.Follow("continue")
 				}
 				p.Wait("who")
-				if got := p.Text("who"); got != "200" || !strings.HasPrefix(p.URL(), app.end) {
+				if got := p.Text("who"); got != "200 offline_access" || !strings.HasPrefix(p.URL(), app.end) {
+					t.Errorf("%q at %s", got, p.URL())
+				}
+				// What was allowed is not asked for again.
+				p.Go(app.home)
+				p.Follow("less")
+				if mode == "form_post" && view.NoScript {
+					p.Follow("continue")
+				}
+				p.Wait("who")
+				if got := p.Text("who"); got != "200 offline_access" {
 					t.Errorf("%q at %s", got, p.URL())
 				}
 				// Denied, and the program is told.
@@ -85,7 +97,9 @@ func startApp(t *testing.T, d *server.Demo, mode string) relyingSite {
 		fmt.Fprintf(w, `<!doctype html><link rel="icon" href="data:,"><title>App</title>%s`, text)
 	}
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		page(w, `<a id="sign-in" href="`+strings.ReplaceAll(d.Issuer+"/authorize?"+p.query("response_mode", mode), "&", "&amp;")+`">Sign in</a>`)
+		for id, query := range map[string]string{"sign-in": p.query("response_mode", mode), "less": p.query("response_mode", mode, "scope", "offline_access")} {
+			page(w, `<a id="`+id+`" href="`+strings.ReplaceAll(d.Issuer+"/authorize?"+query, "&", "&amp;")+`">Sign in</a>`)
+		}
 	})
 	mux.HandleFunc("/back", func(w http.ResponseWriter, r *http.Request) {
 		if r.ParseForm() != nil || (r.Method == http.MethodPost) != (mode == "form_post") || r.Form.Get("state") != "a b&c" || r.Form.Get("iss") != d.Issuer {
@@ -94,12 +108,13 @@ func startApp(t *testing.T, d *server.Demo, mode string) relyingSite {
 		}
 		said := r.Form.Get("error")
 		if code := r.Form.Get("code"); code != "" {
-			said = fmt.Sprint(p.redeems(d.Issuer, code).status)
+			tokens := p.redeems(d.Issuer, code)
+			said = fmt.Sprint(tokens.status, " ", tokens.text("scope"))
 		}
 		http.Redirect(w, r, s.URL+"/end?said="+url.QueryEscape(said), http.StatusSeeOther)
 	})
 	mux.HandleFunc("GET /end", func(w http.ResponseWriter, r *http.Request) {
-		page(w, `<p id="who">`+url.QueryEscape(r.URL.Query().Get("said"))+`</p>`)
+		page(w, `<p id="who">`+html.EscapeString(r.URL.Query().Get("said"))+`</p>`)
 	})
 	return relyingSite{here + "/", s.URL + "/end"}
 }

@@ -294,7 +294,7 @@ func (h *house) codes(t *testing.T, key string) {
 	}
 	var code gatehouse.Secret
 	if err == nil {
-		code, err = h.s.grants.Authorize(t.Context(), c)
+		code, err = h.s.grants.Authorize(t.Context(), c, grant.Wish{}, grant.Spared)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -139,7 +139,7 @@ func (s *Server) wireGrants(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.grants, err = grant.New(grant.Config{Run: run, Issuer: s.realmIssuer, NewStatus: revocation.NewStatus, SuccessorKey: successor, Find: s.db.Once, Box: s.box,
+	s.grants, err = grant.New(grant.Config{Run: run, Issuer: s.realmIssuer, NewStatus: revocation.NewStatus, SuccessorKey: successor, Find: s.db.Once, Consent: s.db.Consent, Box: s.box,
 		Sign: func(_ context.Context, realm string, a *token.Access) (string, error) {
 			key, err := s.ring.Signer(realm)
 			if err != nil {

@@ -79,7 +79,7 @@ func newRacer(db *store.DB, masterKey string) (*racer, error) {
 		NewStatus:    func(time.Time) (list, index int64) { return 21000, time.Now().UnixNano() },
 		Sign:         func(context.Context, string, *token.Access) (string, error) { return "signed", nil },
 		SignID:       func(context.Context, string, token.Algorithm, *token.ID) (string, error) { return "signed", nil },
-		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Box: box})
+		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Consent: db.Consent, Box: box})
 	if err != nil {
 		return nil, err
 	}

@@ -92,11 +92,14 @@ func (t *Tx) DisableClient(ctx context.Context, realm, id string, now time.Time)
 	return n > 0, t.changed(err, gatehouse.TopicClient, realm, id, nil)
 }
 
-// DeleteClient removes a client.
+// DeleteClient removes a client, and what people let it have.
 func (t *Tx) DeleteClient(ctx context.Context, realm, id string) error {
 	err := remove(ctx, t.c, `DELETE FROM clients WHERE realm=$1 AND id=$2`, realm, id)
 	if err == nil {
 		err = t.putOrigins(ctx, realm, id, nil)
+	}
+	if err == nil {
+		_, err = exec(ctx, t.c, `DELETE FROM consents WHERE realm=$1 AND client_id=$2`, realm, id)
 	}
 	return t.changed(err, gatehouse.TopicClient, realm, id, nil)
 }

@@ -42,6 +42,9 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	}
 	in("session_idle", d.SessionIdle, 5*time.Minute, 30*day) // at AAL1 NIST SP 800-63B-4 asks for 30 days at most
 	in("session_ttl", d.SessionTTL, 5*time.Minute, 30*day)
+	if d.ConsentTTL > 0 {
+		in("consent_ttl", d.ConsentTTL, time.Minute, 400*day)
+	}
 	if d.MaxSessions < 1 || d.MaxSessions > 100 {
 		f.Add(at+".max_sessions", "must be from 1 to 100")
 	}

@@ -39,6 +39,7 @@ type RealmSettings struct {
 	SessionIdle         kernel.Duration                    `json:"session_idle,omitzero" doc:"End of a browser session that nobody uses, 5m to 720h, 30m by default"`
 	SessionTTL          kernel.Duration                    `json:"session_ttl,omitzero" doc:"End of a browser session however much it is used, 5m to 720h, 24h by default"`
 	MaxSessions         int                                `json:"max_sessions,omitzero" doc:"Browser sessions of one user at once, 1 to 100, 20 by default; one more ends the one that was used least recently"`
+	ConsentTTL          kernel.Duration                    `json:"consent_ttl,omitzero" doc:"How long people are not asked again for what they allowed a client, 1m to 9600h, 4320h by default; negative: they are asked each time"`
 	MFA                 string                             `json:"mfa,omitempty" enum:"optional,required" doc:"Who must have a second factor: whoever wants one (by default), or everybody with a password"`
 	MFARoles            []string                           `json:"mfa_roles,omitempty" doc:"Roles whose holders must have a second factor, as assigned to them, whatever mfa says"`
 	AdminMFA            string                             `json:"admin_mfa,omitempty" enum:"optional,required" doc:"What is asked of people of this realm who administer: what is asked of everybody (by default), or a second factor, and a sign-in with both for each call of the management API. API keys go on"`

@@ -152,7 +152,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	}))
 	db.Subscribe(h.auth.Apply)
 	h.Grants = Must(grant.New(grant.Config{Run: Must(store.Run[grant.Tx](db)), Issuer: realmIssuer, NewStatus: revocation.NewStatus,
-		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Box: box, SignID: signNoID,
+		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Consent: db.Consent, Box: box, SignID: signNoID,
 		Sign: func(_ context.Context, realm string, a *token.Access) (string, error) {
 			k, err := ring.Signer(realm)
 			if err != nil {

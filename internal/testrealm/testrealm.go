@@ -73,6 +73,7 @@ func settings(t *rapid.T) *realms.RealmSettings {
 		AccessTokenType:   rapid.SampledFrom([]string{"", "at+jwt", "JWT"}).Draw(t, "access_token_type"),
 		PasswordMinLength: rapid.SampledFrom([]int{0, 15, 128}).Draw(t, "password_min_length"),
 		SessionIdle:       kernel.Duration(rapid.SampledFrom([]int64{0, 300e9, 5400e9}).Draw(t, "session_idle")),
+		ConsentTTL:        kernel.Duration(rapid.SampledFrom([]int64{0, -1, 60e9, 86400e9}).Draw(t, "consent_ttl")),
 		MFA:               rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "mfa"),
 		MFARoles:          some(t, names, 2, "mfa_roles"),
 		AdminMFA:          rapid.SampledFrom([]string{"", "optional", "required"}).Draw(t, "admin_mfa"),

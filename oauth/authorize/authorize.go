@@ -21,9 +21,10 @@ type Clients interface {
 	Client(ctx context.Context, realm, id string) (client.Client, error)
 }
 
-// Codes makes authorization codes and records what people decide; *grant.Service does.
+// Codes makes authorization codes, and records and remembers what people decide; *grant.Service does.
 type Codes interface {
-	Authorize(ctx context.Context, c grant.Code) (gatehouse.Secret, error)
+	Authorize(ctx context.Context, c grant.Code, w grant.Wish, how grant.Asking) (gatehouse.Secret, error)
+	Consent(ctx context.Context, realm, user, client string) (grant.Consent, error)
 	Deny(ctx context.Context, c grant.Code) error
 	Audiences(realm gatehouse.Realm) []string
 }
@@ -67,6 +68,7 @@ type Request struct {
 	Scopes      []string // what it will have, in the order in which it asked
 	Resources   []string // for whom its tokens shall be (RFC 8707); none: the realm's default
 
+	audience  string // that default
 	realm     gatehouse.Realm
 	issuer    string
 	key       []byte
@@ -99,22 +101,28 @@ const (
 )
 
 // Next says what who, nil for nobody, has to do. Where the client wants nobody to be asked (prompt=none), that is an answer.
-func (r *Request) Next(who *gatehouse.Principal, now time.Time) (Need, *Refusal) {
+func (s *Service) Next(ctx context.Context, r *Request, who *gatehouse.Principal, now time.Time) (Need, *Refusal, error) {
 	need, refused := Nothing, ""
 	switch {
 	case who == nil:
 		need, refused = SignIn, "login_required"
 	case r.unmet(who) != "" && r.signedInFor(who): // and it is no more than that
-		return SignInAgain, r.refusal(r.unmet(who), "The person signed in for this request, and is not the one, or not by the means, that it demands.")
+		return SignInAgain, r.refusal(r.unmet(who), "The person signed in for this request, and is not the one, or not by the means, that it demands."), nil
 	case r.proveAgain(who, now):
 		need, refused = SignInAgain, "login_required"
-	case !r.Client.Metadata.SkipsConsent(r.RedirectURI) || slices.Contains(r.prompt, "consent"):
-		need, refused = Consent, "consent_required"
+	default:
+		asks, err := s.asks(ctx, r, who, now)
+		if err != nil {
+			return SignIn, nil, err
+		}
+		if asks {
+			need, refused = Consent, "consent_required"
+		}
 	}
 	if need != Nothing && r.silent() {
-		return need, r.refusal(refused, "The person would have to be asked, and prompt=none is set.")
+		return need, r.refusal(refused, "The person would have to be asked, and prompt=none is set."), nil
 	}
-	return need, nil
+	return need, nil, nil
 }
 
 // proveAgain reports whether who signed in too long ago for the request.
@@ -140,12 +148,21 @@ func (r *Request) code(who *gatehouse.Principal) grant.Code {
 		AuthTime: who.AuthTime, AMR: who.AMR, ACR: who.ACR, Nonce: r.nonce, Claims: r.asked.Claims, JKT: r.jkt, Request: r.pushed}
 }
 
-// Allow gives the client what it asks for: who, a person by a session, says so, or need not be asked. The code is in the answer.
+// Allow gives the client what it asks for: nobody need be asked, or the person said so before. The code is in the answer.
 func (s *Service) Allow(ctx context.Context, r *Request, who *gatehouse.Principal) (Answer, error) {
+	how := grant.Remembered
+	if r.spared() {
+		how = grant.Spared
+	}
+	return s.give(ctx, r, who, r.code(who), r.wish(), how)
+}
+
+// give gives c, which answers r, to a person by a session.
+func (s *Service) give(ctx context.Context, r *Request, who *gatehouse.Principal, c grant.Code, w grant.Wish, how grant.Asking) (Answer, error) {
 	if !decides(who) || who.Realm != r.realm.Name {
 		return Answer{}, gatehouse.ErrInternal // whoever calls has looked
 	}
-	code, err := s.c.Codes.Authorize(ctx, r.code(who))
+	code, err := s.c.Codes.Authorize(ctx, c, w, how)
 	if err != nil {
 		return Answer{}, err
 	}

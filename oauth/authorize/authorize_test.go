@@ -24,6 +24,9 @@ const (
 type books struct {
 	clients       map[string]client.Client
 	allowed, said []grant.Code
+	wished        grant.Wish
+	how           grant.Asking
+	consent       grant.Consent // of everybody, for every client
 	away          error
 	keys          *token.KeySet
 }
@@ -39,8 +42,12 @@ func (b *books) Client(_ context.Context, realm, id string) (client.Client, erro
 	return c, nil
 }
 
-func (b *books) Authorize(_ context.Context, c grant.Code) (gatehouse.Secret, error) {
-	b.allowed = append(b.allowed, c)
+func (b *books) Consent(context.Context, string, string, string) (grant.Consent, error) {
+	return b.consent, b.away
+}
+
+func (b *books) Authorize(_ context.Context, c grant.Code, w grant.Wish, how grant.Asking) (gatehouse.Secret, error) {
+	b.allowed, b.wished, b.how = append(b.allowed, c), w, how
 	return "gha_made_up", b.away
 }
 
@@ -62,9 +69,11 @@ func newBooks(t *testing.T) (*books, *Service) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	native := app
+	native.AuthMethod, native.RedirectURIs = client.AuthNone, []string{"com.example.app:/back"}
 	b := &books{keys: keys, clients: map[string]client.Client{
 		"main app": {Realm: "main", ID: "app", Metadata: app}, "main old": {Realm: "main", ID: "old", Metadata: old}, "main own": {Realm: "main", ID: "own", Metadata: own},
-		"main two": {Realm: "main", ID: "two", Metadata: two}, "main off": {Realm: "main", ID: "off", Metadata: app, Disabled: true}, "acme else": {Realm: "acme", ID: "else", Metadata: app},
+		"main two": {Realm: "main", ID: "two", Metadata: two}, "main native": {Realm: "main", ID: "native", Metadata: native}, "main off": {Realm: "main", ID: "off", Metadata: app, Disabled: true}, "acme else": {Realm: "acme", ID: "else", Metadata: app},
 	}}
 	c, _ := shelved(Config{Key: make([]byte, KeySize), Clients: b, Codes: b, Devices: b, Issuer: func(string) string { return issuer }, Keys: func(string) token.KeySource { return b.keys }})
 	s, err := New(c)
@@ -230,8 +239,8 @@ func TestNext(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		need, refused := r.Next(c.who, now)
-		if need != c.want || (refused != nil) != (c.sent != "") || refused != nil && (refused.code != c.sent || !refused.Silent) {
+		need, refused, err := s.Next(t.Context(), r, c.who, now)
+		if err != nil || need != c.want || (refused != nil) != (c.sent != "") || refused != nil && (refused.code != c.sent || !refused.Silent) {
 			t.Errorf("%s: %v %v", c.query, need, refused)
 		}
 		if need == SignInAgain && c.sent == "" { // and whoever did comes back with this
@@ -239,10 +248,10 @@ func TestNext(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if need, _ := again.Next(before, now); need != SignInAgain {
+			if need, _, _ := s.Next(t.Context(), again, before, now); need != SignInAgain {
 				t.Errorf("%s: who did not sign in again goes on", c.query)
 			}
-			if need, _ := again.Next(just, now.Add(time.Hour)); need == SignInAgain || need == SignIn {
+			if need, _, _ := s.Next(t.Context(), again, just, now.Add(time.Hour)); need == SignInAgain || need == SignIn {
 				t.Errorf("%s: asked for ever", c.query)
 			}
 		}
@@ -266,11 +275,11 @@ func TestMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if need, _ := read(again.Encode()).Next(since, now); need != Consent {
+	if need, _, _ := s.Next(t.Context(), read(again.Encode()), since, now); need != Consent {
 		t.Fatalf("who signed in as asked has to %v", need)
 	}
 	mark := again.Get(paramAfter)
-	if need, _ := read(with("prompt=login", "nonce=1", "lang=de", "theme=dark", paramAfter+"="+mark)).Next(since, now); need != Consent {
+	if need, _, _ := s.Next(t.Context(), read(with("prompt=login", "nonce=1", "lang=de", "theme=dark", paramAfter+"="+mark)), since, now); need != Consent {
 		t.Errorf("who reads the question in another language has to %v", need)
 	}
 	for name, query := range map[string]string{
@@ -279,7 +288,7 @@ func TestMark(t *testing.T) {
 		"another request": with("prompt=login", "nonce=2", paramAfter+"="+mark),
 		"one more demand": with("prompt=login", "nonce=1", "max_age=5", paramAfter+"="+mark),
 	} {
-		if need, _ := read(query).Next(since, now); need != SignInAgain {
+		if need, _, _ := s.Next(t.Context(), read(query), since, now); need != SignInAgain {
 			t.Errorf("%s: nobody has to sign in again, but %v", name, need)
 		}
 	}

@@ -73,7 +73,7 @@ func TestOpenIDRequest(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		need, refused := r.Next(c.who, now.Add(time.Hour))
+		need, refused, _ := s.Next(t.Context(), r, c.who, now.Add(time.Hour))
 		if need != c.want || (refused != nil) != (c.sent != "") || refused != nil && refused.code != c.sent {
 			t.Errorf("%s: %v %v", c.name, need, refused)
 		}

@@ -177,16 +177,16 @@ func TestPushedPrompt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if need, _ := r.Next(fresh, now); need != Consent {
+	if need, _, _ := s.Next(t.Context(), r, fresh, now); need != Consent {
 		t.Fatal(need)
 	}
 	if r, err = s.Read(t.Context(), realm, r.Begun(fresh)); err != nil {
 		t.Fatal(err)
 	}
-	if need, _ := r.Next(fresh, now.Add(time.Minute)); need != Consent {
+	if need, _, _ := s.Next(t.Context(), r, fresh, now.Add(time.Minute)); need != Consent {
 		t.Errorf("who was asked in time: %v", need)
 	}
-	if need, _ := r.Next(stale, now); need != SignInAgain {
+	if need, _, _ := s.Next(t.Context(), r, stale, now); need != SignInAgain {
 		t.Errorf("whoever is at the browser: %v", need)
 	}
 	plain, err := s.Read(t.Context(), realm, with())

@@ -258,6 +258,7 @@ func sha256Text(s string) bool {
 
 func (in *reading) resource() error {
 	have := in.s.c.Codes.Audiences(in.realm)
+	in.audience = have[0]
 	for _, r := range in.values["resource"] {
 		if !slices.Contains(have, r) {
 			return fault{"invalid_target", "A resource is asked for that is none of the realm's audiences."}

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"crypto/sha256"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,7 +41,23 @@ func (m Metadata) sparesPKCE() bool { return m.RequirePKCE != nil && !*m.Require
 // SkipsConsent reports whether people are not asked before a browser is sent to redirectURI. Of a client that is public,
 // anybody can say to be it where the address proves nothing: a port of the own machine, a scheme (RFC 8252 §8.6).
 func (m Metadata) SkipsConsent(redirectURI string) bool {
-	return m.FirstParty && (!m.Public() || strings.HasPrefix(redirectURI, "https://"))
+	return m.FirstParty && m.Proves(redirectURI)
+}
+
+// Remembers reports whether people are not asked each time before a browser is sent to redirectURI. Where nothing proves which
+// program it is, only the person can tell (RFC 8252 §8.6), but for those that the realm calls its own.
+func (m Metadata) Remembers(redirectURI string) bool { return m.FirstParty || m.Proves(redirectURI) }
+
+// Proves reports whether it is sure that what a browser brings to redirectURI gets to the client: it proves itself, or has the host.
+func (m Metadata) Proves(redirectURI string) bool {
+	return !m.Public() || strings.HasPrefix(redirectURI, "https://")
+}
+
+// Print is of what people are shown of the client, and by which they know it: where it is another one, an answer of before says nothing.
+func (m Metadata) Print() []byte {
+	uris := slices.Sorted(slices.Values(m.RedirectURIs))
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{m.Name, strconv.FormatBool(m.Public())}, uris...), "\x00"))) // no name or address holds a NUL
+	return sum[:]
 }
 
 // Redirects reports whether uri is registered, byte for byte (RFC 9700 §2.1). Of a loopback address the port is the

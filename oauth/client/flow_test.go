@@ -112,13 +112,21 @@ func TestFlowDefaults(t *testing.T) {
 	own := web(func(m *client.Metadata) { m.FirstParty = true })
 	device := web(func(m *client.Metadata) { public(m); m.FirstParty = true })
 	for _, c := range []struct {
-		m    client.Metadata
-		uri  string
-		want bool
-	}{{web(func(*client.Metadata) {}), site, false}, {own, site, true}, {own, local, true}, {device, site, true}, {device, local, false}, {device, scheme, false}} {
-		if c.m.SkipsConsent(c.uri) != c.want {
-			t.Errorf("%s of %+v: %v", c.uri, c.m, !c.want)
+		m                 client.Metadata
+		uri               string
+		skips, remembered bool
+	}{{web(func(*client.Metadata) {}), site, false, true}, {web(func(*client.Metadata) {}), local, false, true}, {web(public), site, false, true}, {web(public), local, false, false},
+		{web(public), scheme, false, false}, {own, site, true, true}, {own, local, true, true}, {device, site, true, true}, {device, local, false, true}, {device, scheme, false, true}} {
+		if c.m.SkipsConsent(c.uri) != c.skips || c.m.Remembers(c.uri) != c.remembered {
+			t.Errorf("%s of %+v: %v %v", c.uri, c.m, !c.skips, !c.remembered)
 		}
+	}
+	prints := map[string]bool{}
+	for _, m := range []client.Metadata{web(func(*client.Metadata) {}), web(public), web(func(m *client.Metadata) { m.Name += "!" }), web(func(m *client.Metadata) { m.RedirectURIs = []string{site + "2"} })} {
+		prints[string(m.Print())] = true
+	}
+	if len(prints) != 4 || string(web(func(m *client.Metadata) { m.Scope = "x"; m.JWKSURI = "y" }).Print()) != string(web(func(*client.Metadata) {}).Print()) {
+		t.Error("people know a client by something else")
 	}
 	scopes := web(func(m *client.Metadata) { m.Scope = "read offline_access openid gone" }).ScopesOf(gatehouse.RealmSettings{Scopes: map[string]string{"read": ""}})
 	if strings.Join(scopes, " ") != "read offline_access openid" {

@@ -91,7 +91,7 @@ func newHouse(t *testing.T, settings gatehouse.RealmSettings) *house {
 		SignID: func(_ context.Context, _ string, _ token.Algorithm, t *token.ID) (string, error) {
 			return h.key.SignID(t)
 		},
-		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Box: must(seal.NewBox(seal.GenerateMasterKey(now)))}))
+		SuccessorKey: bytes.Repeat([]byte{7}, 32), Find: db.Once, Consent: db.Consent, Box: must(seal.NewBox(seal.GenerateMasterKey(now)))}))
 	h.auth = must(authn.New(authn.Config{Store: db, Revocations: h.view, Grant: db.Grant, Issuer: issuerOf, Misses: noMisses{},
 		Keys: func(string) token.KeySource { return must(token.NewKeySet(h.key)) },
 		Subject: func(ctx context.Context, realm, id string) (gatehouse.Subject, error) {
