@@ -193,8 +193,7 @@ func (s RealmSettings) Defaults() RealmSettings {
 	s.KeyRotation = cmp.Or(s.KeyRotation, 30*24*time.Hour)
 	s.KeyPropagation = cmp.Or(s.KeyPropagation, time.Hour)
 	s.SessionIdle, s.SessionTTL = cmp.Or(s.SessionIdle, 30*time.Minute), cmp.Or(s.SessionTTL, 24*time.Hour)
-	s.MaxSessions = cmp.Or(s.MaxSessions, 20)
-	s.ConsentTTL = cmp.Or(s.ConsentTTL, 180*24*time.Hour)
+	s.MaxSessions, s.ConsentTTL = cmp.Or(s.MaxSessions, 20), cmp.Or(s.ConsentTTL, 180*24*time.Hour)
 	s.PasswordMinLength = cmp.Or(s.PasswordMinLength, 15)
 	return s
 }
