@@ -52,10 +52,11 @@ func pushedRequests(t *testing.T, d *server.Demo) {
 	if status, to = v.send(d.Issuer+"/signin", url.Values{"identifier": {"bob"}, "password": {d.Users["bob"].Password}, "step": {"password"}, "return": at.Query()["return"]}); status != 303 {
 		t.Fatalf("%d %s", status, to)
 	}
-	if status, page := v.get(d.Issuer + to); status != 200 || !strings.Contains(page, "documents:read") || strings.Contains(page, "documents:write") {
+	status, page := v.get(d.Issuer + to)
+	if status != 200 || !strings.Contains(page, "documents:read") || strings.Contains(page, "documents:write") {
 		t.Fatalf("%d %s", status, page)
 	}
-	status, to = v.send(d.Issuer+"/authorize/consent", url.Values{"request": {strings.TrimPrefix(to, "/authorize?")}, "do": {"allow"}})
+	status, to = v.send(d.Issuer+"/authorize/consent", ticks(strings.TrimPrefix(to, "/authorize?"), page))
 	q := p.answers(status, to)
 	code := q.Get("code")
 	if code == "" || q.Get("state") != "a b&c" {

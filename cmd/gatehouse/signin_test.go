@@ -162,7 +162,7 @@ func TestSignIn(t *testing.T) {
 	})
 	page := bob.read(bob.client.Get(to))
 	_, query, _ := strings.Cut(to, "?")
-	back := bob.send(page, "/authorize/consent", url.Values{"request": {query}, "do": {"allow"}})
+	back := bob.send(page, "/authorize/consent", url.Values{"request": {query}, "do": {"allow"}, "scope:documents:read": {"yes"}, "scope:offline_access": {"yes"}})
 	at := back[strings.LastIndex(back, "http://127.0.0.1"):]
 	for name, wrong := range map[string]string{"another state": strings.Replace(at, "state=", "state=x", 1), "another issuer": strings.Replace(at, "iss=", "iss=x", 1), "another page": strings.Replace(at, "/back", "/", 1)} {
 		res, err := http.Get(wrong)
