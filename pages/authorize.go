@@ -29,6 +29,8 @@ type Authorizations interface {
 	AllowSome(ctx context.Context, r *authorize.Request, who *gatehouse.Principal, ticked []string) (authorize.Answer, error)
 	Deny(ctx context.Context, r *authorize.Request, who *gatehouse.Principal) (authorize.Answer, error)
 	Finish(ctx context.Context, a authorize.Answer) (authorize.Answer, error)
+	// Leave judges what a client wants that has a person sign out.
+	Leave(ctx context.Context, realm gatehouse.Realm, query string) (authorize.Leaving, error)
 }
 
 // registerAuthorize adds the authorization endpoint (RFC 6749 §3.1). The CSRF defence guards our form and not the endpoint, which
@@ -38,6 +40,9 @@ func (h *Handler) registerAuthorize(mux *http.ServeMux) {
 		mux.Handle("GET "+prefix+pageAuthorize, h.page((*visit).authorize))
 		mux.Handle("POST "+prefix+pageAuthorize, h.pageFromElsewhere((*visit).authorizePosted))
 		mux.Handle("POST "+prefix+pageConsent, h.page((*visit).consentSent))
+		mux.Handle("GET "+prefix+pageLogout, h.page((*visit).logOut))
+		mux.Handle("POST "+prefix+pageLogout, h.pageFromElsewhere((*visit).logOutPosted))
+		mux.Handle("POST "+prefix+pageLogoutSure, h.page((*visit).logOutSent))
 	}
 }
 

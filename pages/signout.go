@@ -14,6 +14,8 @@ type signOutView struct {
 	frame
 	Action string
 	Form   string // the token of the form
+	// Request is what a client asked for, "" where the person does.
+	Request string
 }
 
 // signOut asks: a link alone ends nothing, or any page could sign people out.
@@ -29,7 +31,7 @@ func (v *visit) askSignOut() error {
 	if err != nil {
 		return err
 	}
-	return v.show(http.StatusOK, "signout.html", signOutView{f, v.to(pageSignOut), v.token(pageSignOut)})
+	return v.show(http.StatusOK, "signout.html", signOutView{frame: f, Action: v.to(pageSignOut), Form: v.token(pageSignOut)})
 }
 
 // signOutSent ends the session on all nodes, and takes its cookie away.
@@ -45,19 +47,31 @@ func (v *visit) signOutSent() error {
 
 // endOwn ends the session of this browser, and the visit.
 func (v *visit) endOwn(reason string) error {
-	err := v.h.c.Sessions.End(v.r.Context(), v.who.Realm, v.who.ID, v.who.SessionID, reason)
-	if err != nil && !errors.Is(err, gatehouse.NotFound) {
+	if err := v.endSession(reason); err != nil {
 		return err
 	}
 	return v.leave()
 }
 
+func (v *visit) endSession(reason string) error {
+	err := v.h.c.Sessions.End(v.r.Context(), v.who.Realm, v.who.ID, v.who.SessionID, reason)
+	if errors.Is(err, gatehouse.NotFound) {
+		return nil
+	}
+	return err
+}
+
 // leave ends a visit whose session has ended.
 func (v *visit) leave() error {
+	v.forget()
+	return v.redirect(v.to("/signedout"))
+}
+
+// forget has the browser forget the session.
+func (v *visit) forget() {
 	v.setCookie(cookieSession+v.realm.Name, "", -1)
 	// Nothing that was shown is to be found by who comes next to this browser (ASVS 14.3.1).
 	v.w.Header()["Clear-Site-Data"] = []string{`"cache", "storage"`}
-	return v.redirect(v.to("/signedout"))
 }
 
 func (v *visit) signedOut() error {

@@ -100,6 +100,22 @@ func (k *Key) halfHash(text string) string {
 	return b64.EncodeToString(sum[:len(sum)/2])
 }
 
+// HintClient is the client that an ID token says it is for; nobody has verified that. Its only use is to choose what [OpenHint] insists on.
+func HintClient(compact string) string {
+	_, body, err := split(compact)
+	if err != nil {
+		return ""
+	}
+	raw, ok := decodeSegment(body)
+	var w struct {
+		Audience string `json:"aud"`
+	}
+	if !ok || !shallow(raw) || json.Unmarshal(raw, &w) != nil {
+		return ""
+	}
+	return w.Audience
+}
+
 // OpenHint verifies an ID token that a client sends along as a hint at whom it means (id_token_hint, OpenID Connect Core §3.1.2.1): that
 // issuer made it for that client. It may have expired; whoever is named is not signed in by it. Errors are those of [Verifier.Verify].
 func OpenHint(compact, issuer, client string, keys KeySource, now func() time.Time) (*Claims, error) {

@@ -268,6 +268,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.GrantTypes, in.GrantTypes)
 	set(&m.Scope, in.Scope)
 	set(&m.RedirectURIs, in.RedirectURIs)
+	set(&m.PostLogoutURIs, in.PostLogoutURIs)
 	set(&m.Origins, in.Origins)
 	set(&m.Profile, in.Profile)
 	set(&m.RequirePushed, in.RequirePushed)

@@ -43,6 +43,7 @@ type ClientPatch struct {
 	GrantTypes          *[]string        `json:"grant_types,omitempty"`
 	Scope               *string          `json:"scope,omitempty" doc:"Separated by spaces"`
 	RedirectURIs        *[]string        `json:"redirect_uris,omitempty"`
+	PostLogoutURIs      *[]string        `json:"post_logout_redirect_uris,omitempty"`
 	Origins             *[]string        `json:"allowed_cors_origins,omitempty"`
 	RequirePKCE         *bool            `json:"require_pkce,omitempty"`
 	Profile             *string          `json:"profile,omitempty"`

@@ -39,7 +39,7 @@ type clientMetadata struct {
 	public                     bool
 	grants                     []string
 	scopes                     []string
-	redirects                  []string
+	redirects, leads           []string
 	origins                    []string
 	requirePKCE                bool
 	requirePushed              bool
@@ -57,6 +57,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, device_code, refresh_token; may be repeated (default client_credentials; with --redirect-uri, the other two)")
 	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue, or offline_access; may be repeated")
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
+	c.Flags().StringArrayVar(&m.leads, "post-logout-redirect-uri", nil, "where browsers may be sent after the program had a person sign out; may be repeated")
 	c.Flags().StringSliceVar(&m.origins, "cors-origin", nil, "origin whose pages may call the token endpoint, beside those of a public client's redirect URIs; may be repeated")
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
 	c.Flags().StringVar(&m.requestAlg, "request-alg", "", "the one algorithm by which it signs authorization requests (JAR), with a key of --jwks or --jwks-uri")
@@ -125,6 +126,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if all || given("scope") {
 		body["scope"] = strings.Join(m.scopes, " ")
+	}
+	if given("post-logout-redirect-uri") {
+		body["post_logout_redirect_uris"] = m.leads
 	}
 	if c.Flags().Changed("dpop-bound") {
 		body["dpop_bound_access_tokens"] = m.bound

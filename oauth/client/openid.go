@@ -15,6 +15,8 @@ type OpenID struct {
 	AnswerAlg string `json:"authorization_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of the authorization endpoint are signed, in a response_mode with jwt: RS256 (default), PS256, ES256, ES384 or EdDSA"`
 	// UserInfoAlg is by what answers of userinfo are signed; "" leaves them plain JSON.
 	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of userinfo are signed; without it they are plain JSON"`
+	// PostLogoutURIs are where browsers may be sent when the client has had a person sign out, byte for byte.
+	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty" maxItems:"20" doc:"Where browsers may be sent after the client had a person sign out, as redirect_uris"`
 }
 
 // SignsAnswers is by what answers of the authorization endpoint are signed for the client, where it asks for that (JARM §3).
@@ -34,6 +36,15 @@ func (m Metadata) orDefault(alg string) token.Algorithm {
 }
 
 func (m Metadata) checkOpenID(fault func(member, text string)) {
+	if len(m.PostLogoutURIs) > maxRedirects {
+		fault("post_logout_redirect_uris", "must be at most 20")
+	}
+	for _, uri := range m.PostLogoutURIs {
+		if wrong := wrongRedirect(uri); wrong != "" {
+			fault("post_logout_redirect_uris", wrong)
+			break
+		}
+	}
 	for member, alg := range map[string]string{"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg,
 		"authorization_signed_response_alg": m.AnswerAlg} {
 		if alg != "" && !slices.Contains(token.IDAlgorithms(), token.Algorithm(alg)) {
