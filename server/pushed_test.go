@@ -107,7 +107,7 @@ func pushedRequests(t *testing.T, d *server.Demo) {
 		t.Error(m.body)
 	}
 	// Two say yes at once.
-	query, _ = p.pushes(d.Issuer, p.query())
+	query, _ = p.pushes(d.Issuer, p.query("prompt", "consent"))
 	status, to = v.get(d.Issuer + "/authorize?" + query)
 	if status != 303 {
 		t.Fatalf("%d %s", status, to)
