@@ -16,7 +16,7 @@ var doors = []struct {
 }{
 	{"programs import guard and call it: examples/go-guard is one", []string{
 		"guard.New", "guard.NewRemote", "guard.Principal", "guard.Allowed", "guard.Config", "guard.RemoteConfig", "guard.Follow", "guard.Decider",
-		"guard.Guard", "guard.Guard.Handler", "guard.Guard.Protect", "guard.Guard.Close",
+		"guard.Guard", "guard.Guard.Handler", "guard.Guard.Protect", "guard.Guard.Metadata", "guard.Guard.Close",
 	}},
 	{"one turn of a job that runs by itself in the program; tests take the turn by hand instead of waiting for a clock", []string{
 		"audit.Sequencer.Sequence", "audit.Sequencer.Size", "audit.Forwarder.Forward", "audit.HeadFile.Keep", "grant.Expiry.Purge",

@@ -221,8 +221,12 @@ func (a *Authenticator) verifyOpaque(ctx context.Context, t *trust, p Presented,
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(e.audience, func(s string) bool { return slices.Contains(t.audience, s) }) {
-		return nil, token.ErrWrongAudience.With(errors.New(audiences(e.audience, t.audience)))
+	ours := t.audience
+	if rule.Audience != "" {
+		ours = []string{rule.Audience}
+	}
+	if !slices.ContainsFunc(e.audience, func(s string) bool { return slices.Contains(ours, s) }) {
+		return nil, token.ErrWrongAudience.With(errors.New(audiences(e.audience, ours)))
 	}
 	return a.standingOpaque(ctx, e)
 }

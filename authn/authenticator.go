@@ -28,6 +28,9 @@ type Rule struct {
 	Secure bool
 	// Address of the client; invalid when unknown.
 	Address netip.Addr
+	// Audience is for whom a token must be, one of the realm's; "": the issuer, or the realm's default. What is no token is for nobody
+	// in particular.
+	Audience string
 	// Target of the request, see [TicketTarget]; it is needed for tickets alone.
 	Target string
 	// Uncounted: the credential is looked at, not used anew: a request that is judged

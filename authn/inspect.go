@@ -24,8 +24,7 @@ type Inspected struct {
 // inspectedEntry is a signed token that was verified for whichever audience.
 type inspectedEntry struct {
 	*tokenEntry
-	audience []string
-	claims   []byte
+	claims []byte
 }
 
 // inspections remembers them, apart from tokenCache: what is in there is for our own gateway.
@@ -76,7 +75,7 @@ func (a *Authenticator) inspectSigned(ctx context.Context, t *trust, text string
 		if err != nil {
 			return Inspected{}, err
 		}
-		e = &inspectedEntry{own, claims.Audience, claims.Raw}
+		e = &inspectedEntry{own, claims.Raw}
 		a.inspected.Set(key, e)
 	}
 	if !a.cfg.Now().Before(e.expires) { // without leeway: the answer says exp

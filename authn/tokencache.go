@@ -27,10 +27,11 @@ type tokenEntry struct {
 	principal *gatehouse.Principal
 	ref       revocation.Ref
 	expires   time.Time
+	audience  []string
 }
 
 func newTokenEntry(t *trust, p *gatehouse.Principal, c *token.Claims) *tokenEntry {
-	return &tokenEntry{trust: t, principal: p, expires: c.ExpiresAt, ref: revocation.Ref{Realm: t.realm.Name, Subject: p.ID, Client: c.ClientID,
+	return &tokenEntry{trust: t, principal: p, expires: c.ExpiresAt, audience: c.Audience, ref: revocation.Ref{Realm: t.realm.Name, Subject: p.ID, Client: c.ClientID,
 		Session: c.SessionID, KeyID: c.KeyID, IssuedAt: p.IssuedAt}}
 }
 

@@ -81,6 +81,7 @@ func (p *Pipeline) authenticate(x *Exchange, _ *http.Request) error {
 		Uncounted: x.before != nil, // whoever keeps a stream open has used the credential once
 		Proves:    true,
 	}
+	rule.Audience = x.route.Audience
 	principal, err := p.cfg.Authenticator.Authenticate(x.ctx, x.route.Realm, x.presented, rule)
 	if err == nil && x.asks {
 		principal, err = p.ask(x, rule)

@@ -142,7 +142,7 @@ func (p *Pipeline) compileRoute(r Route) (*compiled, error) {
 	if r.Host != "" && (c.Host == "" || strings.ContainsAny(c.Host, "/* ,@")) {
 		return nil, errors.New("the host must be one host name, without wildcards")
 	}
-	for _, check := range []func(*compiled) error{p.checkAccess, checkAssurance, p.checkCarriers, p.checkResource, checkLimits, checkProof, checkStale, checkCORS, checkFilter} {
+	for _, check := range []func(*compiled) error{p.checkAccess, checkAssurance, checkAudience, p.checkCarriers, p.checkResource, checkLimits, checkProof, checkStale, checkCORS, checkFilter} {
 		if err := check(c); err != nil {
 			return nil, err
 		}

@@ -61,6 +61,10 @@ type Config struct {
 	// Asking verifies credentials by the database alone, and nothing by the view; nil: routes
 	// that ask refuse.
 	Asking Authenticator
+	// Issuer and Audience say who issues the tokens of a realm, and for whom they are where nobody is named ("" for what is no address): for
+	// the metadata of protected resources, of which there are none where either is nil.
+	Issuer   func(realm string) string
+	Audience func(ctx context.Context, realm string) string
 	// Resolver is needed by routes whose resource comes from the upstream;
 	// without it SetRoutes refuses them.
 	Resolver Resolver
@@ -191,7 +195,7 @@ func (p *Pipeline) Check(x *Exchange, r *http.Request) (v Verdict) {
 		if err := steps[i].run(p, x, r); err != nil {
 			e := web.Classify(err)
 			x.fail(steps[i].name, e)
-			p.challenge(x, e)
+			p.challenge(x, r, e)
 			return x.verdict(e)
 		}
 	}
@@ -210,7 +214,7 @@ func (p *Pipeline) Match(r *http.Request) *Route { return p.routes.Load().match(
 
 // challenge adds the WWW-Authenticate lines that a 401 must have and a 403 for
 // missing scopes should have (RFC 6750 §3).
-func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {
+func (p *Pipeline) challenge(x *Exchange, r *http.Request, e *gatehouse.Error) {
 	if x.route == nil {
 		return
 	}
@@ -226,6 +230,7 @@ func (p *Pipeline) challenge(x *Exchange, e *gatehouse.Error) {
 		lines = challenges(p.cfg.Title(x.route.Realm), x.route.accepts, e, x.route.scopesAsked(x.principal)...)
 	}
 	if len(lines) > 0 {
+		p.pointTo(x, r, e, lines)
 		x.setHeader("Www-Authenticate", lines...)
 	}
 }

@@ -20,6 +20,7 @@ type Route struct {
 	Realm    string `json:"realm,omitempty" default:"main" doc:"Realm whose credentials count."`
 
 	Schemes     []gatehouse.Scheme    `json:"schemes,omitempty" doc:"Accepted kinds of credentials: basic, api_key, jwt, opaque, session; all but session when empty."`
+	Audience    string                `json:"audience,omitempty" doc:"For whom tokens must be, one of the realm's audiences: 'https://api.example/mcp'; its issuer or its default audience when empty. Where it is the address of the API, its metadata is published there (RFC 9728)."`
 	Credentials []string              `json:"credentials,omitempty" doc:"Header lines that carry a credential: 'Authorization', and of any other name an API key; both Authorization and X-API-Key when empty, 'none' on an anonymous route reads none. Lines that are not read go on to the API, unless they hold a credential of Gatehouse."`
 	KeyScheme   string                `json:"key_scheme,omitempty" doc:"Auth-scheme in Authorization whose value is an API key, beside Bearer: 'ApiKey'."`
 	KeyAsUser   bool                  `json:"key_as_user,omitempty" doc:"Accept an API key as user name of Basic with an empty password: 'curl -u KEY:'."`

@@ -119,7 +119,7 @@ func (c *compiled) asksAsMuchAs(o *compiled) bool {
 	case o.Anonymous:
 		return true
 	}
-	if c.Anonymous || c.Realm != o.Realm || c.Environment != o.Environment ||
+	if c.Anonymous || c.Realm != o.Realm || c.Audience != o.Audience || c.Environment != o.Environment ||
 		len(o.Roles) > 0 && (len(c.Roles) == 0 || !containsAll(o.Roles, c.Roles)) {
 		return false
 	}

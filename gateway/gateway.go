@@ -72,6 +72,8 @@ type Config struct {
 	// Resolver, when there is one, is told of writes so that it forgets.
 	Resolver *Resolver
 	Proxies  *web.Proxies // nil trusts nobody
+	// Metadata gives what the API whose metadata r asks for says of itself (RFC 9728), nil where none of this gateway does. Nil: none do.
+	Metadata func(r *http.Request) ([]byte, error)
 	// SignIn is where browsers are sent that come without a session to a route that accepts
 	// one, and from where they come back; nil: nowhere, and they are refused as programs are.
 	SignIn   SignIn
@@ -185,6 +187,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if len(g.cfg.Origins) > 0 && strings.HasPrefix(r.URL.Path, ArrivalPath+"/") {
 		g.arrivals.ServeHTTP(w, r)
+		return
+	}
+	if g.cfg.Metadata != nil && strings.HasPrefix(r.URL.Path, enforce.WellKnownResource) && g.publish(w, r) {
 		return
 	}
 	at := enforce.AtGateway

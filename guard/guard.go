@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/enforce"
@@ -184,6 +185,24 @@ func ours(name string) bool {
 	const prefix = "x-gatehouse-"
 	return len(name) >= len(prefix) && strings.EqualFold(strings.ReplaceAll(name[:len(prefix)], "_", "-"), prefix)
 }
+
+// Metadata answers with what the API says of itself to those who want tokens for it (RFC 9728), where the audience of its routes is
+// its address. It belongs at /.well-known/oauth-protected-resource, with the path of the API behind it, for everybody.
+func (g *Guard) Metadata() http.Handler {
+	return g.problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
+		body, err := g.pipeline.Metadata(r)
+		if err == nil && body == nil {
+			err = gatehouse.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return web.Publish(w, r, "application/json", "", metadataAge, body)
+	})
+}
+
+// metadataAge is how long metadata may be kept.
+const metadataAge = 5 * time.Minute
 
 type guardKey struct{}
 

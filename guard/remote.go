@@ -223,9 +223,14 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 		if routes[i].Realm == "" {
 			routes[i].Realm = realm
 		}
+		if routes[i].Audience == "" && !cfg.Assertions && !routes[i].Closed {
+			routes[i].Audience = cfg.Audience
+		}
 		switch r := &routes[i]; {
 		case r.Realm != realm:
 			return nil, errors.New("guard: the routes of a remote guard are of one realm")
+		case r.Audience != "" && r.Audience != cfg.Audience:
+			return nil, errors.New("guard: route " + r.Pattern + ": the audience of a remote guard is that of its tokens")
 		case r.CORS != nil || r.Filter != nil:
 			return nil, errors.New("guard: route " + r.Pattern + ": CORS and Filter are the gateway's")
 		case cfg.Assertions && len(r.Credentials) > 0:
@@ -261,7 +266,8 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 		}
 	}
 	pipeline, err := enforce.New(enforce.Config{Authenticator: callers, Proofs: cfg.Proofs,
-		Decider: decider, Recorder: record, Limiter: limit.New(limit.Config{Now: cfg.Now}), Proxies: proxies, Now: cfg.Now})
+		Decider: decider, Recorder: record, Limiter: limit.New(limit.Config{Now: cfg.Now}), Proxies: proxies, Now: cfg.Now,
+		Issuer: func(string) string { return cfg.Issuer }, Audience: func(context.Context, string) string { return "" }})
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (s *Server) makeLive(cfg Config, p parts) (*live, error) {
 	}
 	enforcer := gateway.Pipeline(l.rules)
 	proxy, err := gateway.New(gateway.Config{Enforcer: enforcer, Upstreams: p.upstreams, Asserter: s.asserter, Resolver: resolver,
-		SignIn: handOvers{s}, Proxies: p.proxies, Problems: s.problems, Logger: s.log, Options: cfg.Gateway.Options, Now: s.now})
+		Metadata: l.rules.Metadata, SignIn: handOvers{s}, Proxies: p.proxies, Problems: s.problems, Logger: s.log, Options: cfg.Gateway.Options, Now: s.now})
 	if err != nil {
 		return nil, err
 	}

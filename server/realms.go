@@ -24,6 +24,18 @@ func newRealmCache(db *store.DB) *realmCache {
 	return c
 }
 
+// defaultAudience gives for whom the tokens of a realm are where nobody is named; "" where that cannot be told.
+func (s *Server) defaultAudience() func(ctx context.Context, realm string) string {
+	realms := newRealmCache(s.db)
+	return func(ctx context.Context, realm string) string {
+		r, err := realms.Realm(ctx, realm)
+		if err != nil {
+			return ""
+		}
+		return r.Settings.Audience
+	}
+}
+
 // apply forgets what a change touches; the next question reads it again.
 func (c *realmCache) apply(ch gatehouse.Change) {
 	if ch.Topic != gatehouse.TopicRealm {

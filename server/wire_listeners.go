@@ -32,7 +32,7 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 		return err
 	}
 	s.pipeline, err = enforce.New(enforce.Config{Authenticator: s.auth, Proofs: s.proofs, Decider: s.decider, Limiter: s.limiter, Recorder: s.record, View: s.enforcedView(), Asking: s.enforcedAsking(),
-		Now: s.now})
+		Issuer: s.realmIssuer, Audience: s.defaultAudience(), Now: s.now})
 	return err
 }
 

@@ -46,23 +46,9 @@ func New(c Config) (*Handler, error) {
 	return &Handler{c: c}, nil
 }
 
-// preflightAge is how long browsers remember that every page may read what is published.
-const preflightAge = 24 * time.Hour
-
 // Register adds the paths of package endpoint to mux.
 func (h *Handler) Register(mux *http.ServeMux) {
-	get := func(pattern string, fn web.HandlerFunc) {
-		mux.Handle(pattern, h.c.Problems.Handler(func(w http.ResponseWriter, r *http.Request) error {
-			if asked, _, ok := web.Preflight(r); ok && asked == http.MethodGet { // some scripts add lines of their own
-				web.AnswerPreflight(w, "*", asked, false, []string{"*"}, preflightAge)
-				return nil
-			}
-			if r.Method != http.MethodGet && r.Method != http.MethodHead {
-				return web.MethodNotAllowed(http.MethodGet, http.MethodHead)
-			}
-			return fn(w, r)
-		}))
-	}
+	get := func(pattern string, fn web.HandlerFunc) { mux.Handle(pattern, h.c.Problems.Handler(fn)) }
 	get("/.well-known/jwks.json", h.jwks)
 	get("/realms/{realm}/.well-known/jwks.json", h.jwks)
 	get("/.well-known/oauth-authorization-server", h.metadata)
@@ -102,7 +88,7 @@ func (h *Handler) jwks(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serve(w, r, "application/jwk-set+json", etag, maxAge, body)
+	return web.Publish(w, r, "application/jwk-set+json", etag, maxAge, body)
 }
 
 func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
@@ -122,5 +108,5 @@ func (h *Handler) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serve(w, r, "application/statuslist+jwt", "", ttl, []byte(token))
+	return web.Publish(w, r, "application/statuslist+jwt", "", ttl, []byte(token))
 }

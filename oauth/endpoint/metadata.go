@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 )
 
@@ -40,7 +41,7 @@ func (h *Handler) metadata(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return serve(w, r, "application/json", d.etag, keyring.KeySetMaxAge, d.body)
+	return web.Publish(w, r, "application/json", d.etag, keyring.KeySetMaxAge, d.body)
 }
 
 // document is rendered once for each state of a realm: its last change tells one from another.
@@ -61,7 +62,7 @@ func (h *Handler) document(r gatehouse.Realm, issuer string) (*document, error) 
 	if err != nil {
 		return nil, err
 	}
-	d = &document{of: r, issuer: issuer, body: body, etag: tagOf(body)}
+	d = &document{of: r, issuer: issuer, body: body, etag: web.TagOf(body)}
 	h.docs.mu.Lock()
 	defer h.docs.mu.Unlock()
 	if h.docs.made == nil {

@@ -1,4 +1,4 @@
-package endpoint
+package web
 
 import (
 	"crypto/sha256"
@@ -9,13 +9,20 @@ import (
 	"time"
 )
 
-// serve answers a public document: cacheable for maxAge, revalidated by entity
+// Publish answers a GET of a public document: cacheable for maxAge, revalidated by entity
 // tag (RFC 9110 §8.8.3, §13.1.2). An empty tag is computed from the body. Any
-// origin may read it: it holds nothing that depends on who asks, nor on a query,
+// origin may read it, and ask first whether it may: it holds nothing that depends on who asks, nor on a query,
 // which some clients add (?kid=…, ?v=2) and which is ignored.
-func serve(w http.ResponseWriter, r *http.Request, contentType, etag string, maxAge time.Duration, body []byte) error {
+func Publish(w http.ResponseWriter, r *http.Request, contentType, etag string, maxAge time.Duration, body []byte) error {
+	if asked, _, ok := Preflight(r); ok && asked == http.MethodGet { // some scripts add lines of their own
+		AnswerPreflight(w, "*", asked, false, everyLine, publicPreflightAge)
+		return nil
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return MethodNotAllowed(http.MethodGet, http.MethodHead)
+	}
 	if etag == "" {
-		etag = tagOf(body)
+		etag = TagOf(body)
 	}
 	if !strings.HasPrefix(etag, `"`) {
 		etag = `"` + etag + `"`
@@ -26,7 +33,7 @@ func serve(w http.ResponseWriter, r *http.Request, contentType, etag string, max
 	h["Cache-Control"] = []string{"public, max-age=" + strconv.Itoa(int(maxAge/time.Second)) + ", must-revalidate"}
 	h["Access-Control-Allow-Origin"] = anybody
 	h["Cross-Origin-Resource-Policy"] = crossOrigin
-	h["X-Content-Type-Options"] = nosniff
+	h["X-Content-Type-Options"] = nosniff.values
 	if matches(r.Header.Values("If-None-Match"), etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -42,8 +49,8 @@ func serve(w http.ResponseWriter, r *http.Request, contentType, etag string, max
 	return nil
 }
 
-// tagOf is an entity tag that follows from the body alone, the same on all nodes.
-func tagOf(body []byte) string {
+// TagOf is an entity tag that follows from the body alone, the same on all nodes.
+func TagOf(body []byte) string {
 	sum := sha256.Sum256(body)
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:18]) + `"`
 }
@@ -56,7 +63,7 @@ const counted = 2048
 var (
 	anybody     = []string{"*"}
 	crossOrigin = []string{"cross-origin"}
-	nosniff     = []string{"nosniff"}
+	everyLine   = []string{"*"}
 )
 
 // matches compares weakly, as If-None-Match asks (RFC 9110 §13.1.2).
@@ -71,3 +78,6 @@ func matches(lines []string, etag string) bool {
 	}
 	return false
 }
+
+// publicPreflightAge is how long browsers remember that every page may read what is published.
+const publicPreflightAge = 24 * time.Hour
