@@ -45,7 +45,7 @@ func TestResourceMetadata(t *testing.T) {
 		"http://api.test" + at + "/mcp":    whole("https://API.test/mcp", `"scopes_supported":["a","mcp:admin","mcp:use"],`, `,"dpop_bound_access_tokens_required":true`),
 		"http://Api.Test" + at + "/slash/": whole("https://api.test/slash/", "", ""),
 		"http://api.test" + at:             whole("https://api.test", `"scopes_supported":["rest"],`, ""),
-		"http://api.test" + at + "/slash": "", "http://api.test" + at + "/mcp/": "", "http://api.test" + at + "/": "", "http://api.test" + at + "/mcp/admin": "", "http://api.test" + at + "/urn": "",
+		"http://api.test" + at + "/slash":  "", "http://api.test" + at + "/mcp/": "", "http://api.test" + at + "/": "", "http://api.test" + at + "/mcp/admin": "", "http://api.test" + at + "/urn": "",
 		"http://api.test" + at + "/q": "", "http://other.test" + at: "", "http://other.test" + at + "/mcp": "", "http://api.test:8080" + at + "/mcp": "", "http://api.test" + at + "x": "",
 	} {
 		if got, err := p.Metadata(request("GET", target, "")); err != nil || string(got) != want {
