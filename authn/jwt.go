@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -125,51 +124,6 @@ func (a *Authenticator) verifyJWT(ctx context.Context, t *trust, p Presented, ru
 		return nil, err
 	}
 	return a.standing(ctx, e)
-}
-
-// verifyFor checks a signed access token that must be for one audience.
-func (a *Authenticator) verifyFor(ctx context.Context, t *trust, text, audience string) (*gatehouse.Principal, error) {
-	ti, err := t.issuerOf(text)
-	if err != nil {
-		return nil, err
-	}
-	var p *gatehouse.Principal
-	var theirs []string
-	if ti.foreign == nil {
-		var in Inspected
-		in, err = a.inspectSigned(ctx, t, text)
-		p, theirs = in.Principal, in.Audience
-	} else {
-		var e *tokenEntry
-		if e, err = a.verified(ctx, t, text); err == nil {
-			theirs = e.audience
-			p, err = a.standing(ctx, e)
-		}
-	}
-	switch {
-	case err != nil:
-		return nil, err
-	case !slices.Contains(theirs, audience):
-		return nil, token.ErrWrongAudience.With(errors.New(audiences(theirs, []string{audience})))
-	}
-	return p, nil
-}
-
-// verified finds a signed token in memory, or verifies it.
-func (a *Authenticator) verified(ctx context.Context, t *trust, text string) (*tokenEntry, error) {
-	key := keyOfToken(t.realm.Name, text)
-	e, ok := a.tokens.entries.Get(key)
-	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
-		var err error
-		if e, err = a.verifyToken(ctx, t, text); err != nil {
-			if ok {
-				a.tokens.entries.Forget(key)
-			}
-			return nil, err
-		}
-		a.tokens.entries.Set(key, e)
-	}
-	return e, nil
 }
 
 // standing returns the principal of a verified token as it is now.

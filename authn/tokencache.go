@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"context"
 	"crypto/sha256"
 	"time"
 
@@ -43,4 +44,21 @@ func newTokenCache(size int) *tokenCache {
 func keyOfToken(realm, text string) tokenKey {
 	var buf [2048]byte // on the stack: tokens are some hundred bytes
 	return tokenKey{sha256.Sum256(append(buf[:0], text...)), realm}
+}
+
+// verified finds a signed token in memory, or verifies it.
+func (a *Authenticator) verified(ctx context.Context, t *trust, text string) (*tokenEntry, error) {
+	key := keyOfToken(t.realm.Name, text)
+	e, ok := a.tokens.entries.Get(key)
+	if !ok || e.trust != t || !a.cfg.Now().Before(e.expires) {
+		var err error
+		if e, err = a.verifyToken(ctx, t, text); err != nil {
+			if ok {
+				a.tokens.entries.Forget(key)
+			}
+			return nil, err
+		}
+		a.tokens.entries.Set(key, e)
+	}
+	return e, nil
 }
