@@ -48,7 +48,8 @@ func (c *Conformance) register(ctx context.Context, api *client.Client) (map[str
 		in := map[string]any{"client_name": "Suite " + name, "token_endpoint_auth_method": method,
 			"grant_types": []string{"authorization_code", "refresh_token"}, "scope": "openid profile email address phone offline_access",
 			// The suite's plans for OpenID Connect send no challenge, as many clients of that kind do not.
-			"require_pkce": false, "redirect_uris": []string{c.at("/callback"), c.at("/callback?dummy1=lorem&dummy2=ipsum")}}
+			"require_pkce": false, "redirect_uris": []string{c.at("/callback"), c.at("/callback?dummy1=lorem&dummy2=ipsum")},
+			"post_logout_redirect_uris": []string{c.at("/post_logout_redirect")}}
 		var made suiteClient
 		if err := api.Do(ctx, "POST", "/realms/main/clients", in, &made); err != nil {
 			return nil, err
@@ -72,11 +73,21 @@ func (c *Conformance) suite(password string, made map[string]suiteClient) SuiteC
 			// Of our own, beside those that specifications name.
 			"allow_unexpected_metadata_fields": []string{"gatehouse_tokens_endpoint", "gatehouse_tokens_refresh_endpoint"}},
 		Client: made["client"], Post: made["client_secret_post"], Client2: made["client2"],
-		Browser:  []suiteBrowser{{Match: c.Issuer + "/authorize*", Tasks: []suiteTask{signIn, c.consent(), arrived()}}},
+		Browser: []suiteBrowser{{Match: c.Issuer + "/authorize*", Tasks: []suiteTask{signIn, c.consent(), c.post(), arrived()}},
+			{Match: c.Issuer + "/logout*", Tasks: []suiteTask{c.leave(), {Task: "Back at the client", Match: "*/test/*/post_logout*"}}}},
 		Override: map[string]map[string]any{},
 	}
 	for _, module := range []string{"oidcc-prompt-login", "oidcc-max-age-1"} {
-		out.Override[module] = walk(again, c.consent(), arrived())
+		out.Override[module] = walk(again, c.consent(), c.post(), arrived())
+	}
+	leaves := func(last suiteTask) map[string]any {
+		return map[string]any{"browser": []suiteBrowser{out.Browser[0], {Match: c.Issuer + "/logout*", Tasks: []suiteTask{c.leave(), last}}}}
+	}
+	for _, module := range []string{"no-params", "no-post-logout-redirect-uri", "only-state"} {
+		out.Override["oidcc-rp-initiated-logout-"+module] = leaves(suiteTask{Task: "Signed out", Match: c.Issuer + "/signedout*", Commands: seen("again")})
+	}
+	for _, module := range []string{"bad-post-logout-redirect-uri", "query-added-to-post-logout-redirect-uri", "modified-id-token-hint", "bad-id-token-hint", "no-id-token-hint"} {
+		out.Override["oidcc-rp-initiated-logout-"+module] = leaves(suiteTask{Task: "The page says what is wrong", Match: c.Issuer + "/logout*", Commands: seen("phrase")})
 	}
 	for _, module := range []string{"oidcc-ensure-registered-redirect-uri", "oidcc-ensure-redirect-uri-in-authorization-request",
 		"oidcc-redirect-uri-query-added", "oidcc-redirect-uri-query-mismatch", "oidcc-ensure-request-object-with-redirect-uri"} {
@@ -102,7 +113,17 @@ func (c *Conformance) signIn(password string) suiteTask {
 }
 
 func (c *Conformance) consent() suiteTask {
-	return suiteTask{Task: "Allow", Match: c.Issuer + "/authorize*", Optional: true, Commands: [][]any{{"click", "id", "allow"}}}
+	return suiteTask{Task: "Allow", Match: c.Issuer + "/authorize*", Optional: true, Commands: [][]any{{"click", "id", "allow", "optional"}}}
+}
+
+// post sends the form in which an answer is (OAuth 2.0 Form Post Response Mode), since no script does.
+func (c *Conformance) post() suiteTask {
+	return suiteTask{Task: "Go on to the client", Match: c.Issuer + "/authorize*", Optional: true, Commands: [][]any{{"click", "id", "continue", "optional"}}}
+}
+
+// leave says that the person means to sign out, where that is asked.
+func (c *Conformance) leave() suiteTask {
+	return suiteTask{Task: "Sign out", Match: c.Issuer + "/logout*", Optional: true, Commands: [][]any{{"click", "id", "submit", "optional"}}}
 }
 
 func arrived() suiteTask {
