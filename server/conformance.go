@@ -30,6 +30,7 @@ type ConformanceConfig struct {
 	Listen string // an address of this machine alone
 	Suite  string // base URL of the suite, as its pages show it
 	Alias  string // of the plans' configuration: it is part of the addresses that the suite is called at
+	FAPI2  bool   // for the plans of FAPI 2.0; else for those of OpenID Connect
 	// SuiteCA is a file with the certificate that the suite shows, or that of who signed it (PEM); "" trusts those that the
 	// system does.
 	SuiteCA string

@@ -2,8 +2,11 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/admin/client"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // SuiteConfiguration is the configuration of the conformance suite's plans, in the suite's own words.
@@ -11,8 +14,9 @@ type SuiteConfiguration struct {
 	Alias       string                    `json:"alias"`
 	Description string                    `json:"description"`
 	Server      map[string]any            `json:"server"`
+	Resource    map[string]string         `json:"resource,omitempty"`
 	Client      suiteClient               `json:"client"`
-	Post        suiteClient               `json:"client_secret_post"`
+	Post        suiteClient               `json:"client_secret_post,omitzero"`
 	Client2     suiteClient               `json:"client2"`
 	Browser     []suiteBrowser            `json:"browser"`
 	Override    map[string]map[string]any `json:"override,omitempty"`
@@ -20,9 +24,12 @@ type SuiteConfiguration struct {
 
 // suiteClient is a client in the suite's configuration; of one that registers itself the name alone counts.
 type suiteClient struct {
-	ID     string `json:"client_id"`
-	Secret string `json:"client_secret,omitempty"`
-	Name   string `json:"client_name,omitempty"`
+	ID     string          `json:"client_id"`
+	Secret string          `json:"client_secret,omitempty"`
+	Name   string          `json:"client_name,omitempty"`
+	Keys   json.RawMessage `json:"jwks,omitempty"` // private: the suite signs by them
+	Scope  string          `json:"scope,omitempty"`
+	DPoP   string          `json:"dpop_signing_alg,omitempty"`
 }
 
 // suiteBrowser tells the suite's browser what to do at addresses that match.
@@ -44,20 +51,64 @@ func (c *Conformance) at(path string) string { return c.cfg.Suite + "test/a/" + 
 // register makes the clients that do not register themselves.
 func (c *Conformance) register(ctx context.Context, api *client.Client) (map[string]suiteClient, error) {
 	out := map[string]suiteClient{}
-	for name, method := range map[string]string{"client": "client_secret_basic", "client_secret_post": "client_secret_post", "client2": "client_secret_basic"} {
-		in := map[string]any{"client_name": "Suite " + name, "token_endpoint_auth_method": method,
-			"grant_types": []string{"authorization_code", "refresh_token"}, "scope": "openid profile email address phone offline_access",
-			// The suite's plans for OpenID Connect send no challenge, as many clients of that kind do not.
-			"require_pkce": false, "redirect_uris": []string{c.at("/callback"), c.at("/callback?dummy1=lorem&dummy2=ipsum")},
-			"post_logout_redirect_uris": []string{c.at("/post_logout_redirect")}}
-		var made suiteClient
-		if err := api.Do(ctx, "POST", "/realms/main/clients", in, &made); err != nil {
+	var err error
+	for _, name := range []string{"client", "client2", "client_secret_post"} {
+		if c.cfg.FAPI2 {
+			out[name], err = c.registerFAPI2(ctx, api, name)
+		} else {
+			out[name], err = c.registerOpenID(ctx, api, name)
+		}
+		if err != nil {
 			return nil, err
 		}
-		made.Name = ""
-		out[name] = made
 	}
 	return out, nil
+}
+
+func (c *Conformance) registerOpenID(ctx context.Context, api *client.Client, name string) (suiteClient, error) {
+	in := c.metadata(name)
+	in["scope"] = "openid profile email address phone offline_access"
+	in["require_pkce"] = false // the suite's plans for OpenID Connect send no challenge, as many clients of that kind do not
+	if in["token_endpoint_auth_method"] = "client_secret_basic"; name == "client_secret_post" {
+		in["token_endpoint_auth_method"] = name
+	}
+	return c.create(ctx, api, in)
+}
+
+// suiteFAPI2 is by what clients that are held to FAPI 2.0 sign, and what they ask for.
+const suiteFAPI2, suiteScope = token.ES256, "openid offline_access"
+
+func (c *Conformance) registerFAPI2(ctx context.Context, api *client.Client, name string) (suiteClient, error) {
+	key, err := token.GenerateKey(suiteFAPI2)
+	if err != nil {
+		return suiteClient{}, err
+	}
+	private, err := key.MarshalPrivate()
+	if err != nil {
+		return suiteClient{}, err
+	}
+	in := c.metadata(name)
+	in["profile"], in["token_endpoint_auth_method"], in["scope"] = "fapi2", "private_key_jwt", suiteScope
+	in["jwks"], in["id_token_signed_response_alg"] = json.RawMessage(token.MarshalJWKSet([]*token.Key{key})), suiteFAPI2
+	made, err := c.create(ctx, api, in)
+	made.Keys, made.Scope, made.DPoP = slices.Concat([]byte(`{"keys":[`), private, []byte(`]}`)), suiteScope, string(suiteFAPI2)
+	return made, err
+}
+
+// metadata is what all clients of the suite have.
+func (c *Conformance) metadata(name string) map[string]any {
+	return map[string]any{"client_name": "Suite " + name, "grant_types": []string{"authorization_code", "refresh_token"},
+		"redirect_uris":             []string{c.at("/callback"), c.at("/callback?dummy1=lorem&dummy2=ipsum")},
+		"post_logout_redirect_uris": []string{c.at("/post_logout_redirect")}}
+}
+
+func (c *Conformance) create(ctx context.Context, api *client.Client, in map[string]any) (made suiteClient, err error) {
+	var out struct {
+		ID     string `json:"client_id"`
+		Secret string `json:"client_secret"`
+	}
+	err = api.Do(ctx, "POST", "/realms/main/clients", in, &out)
+	return suiteClient{ID: out.ID, Secret: out.Secret}, err
 }
 
 // suite is the configuration: how the suite's browser goes through our pages, by the ids of their parts.
@@ -72,10 +123,15 @@ func (c *Conformance) suite(password string, made map[string]suiteClient) SuiteC
 		Alias: c.cfg.Alias, Description: "Gatehouse", Server: map[string]any{"discoveryUrl": c.Issuer + "/.well-known/openid-configuration",
 			// Of our own, beside those that specifications name.
 			"allow_unexpected_metadata_fields": []string{"gatehouse_tokens_endpoint", "gatehouse_tokens_refresh_endpoint"}},
-		Client: made["client"], Post: made["client_secret_post"], Client2: made["client2"],
+		Client: made["client"], Client2: made["client2"],
 		Browser: []suiteBrowser{{Match: c.Issuer + "/authorize*", Tasks: []suiteTask{signIn, c.consent(), c.post(), arrived()}},
 			{Match: c.Issuer + "/logout*", Tasks: []suiteTask{c.leave(), {Task: "Back at the client", Match: "*/test/*/post_logout*"}}}},
 		Override: map[string]map[string]any{},
+	}
+	if c.cfg.FAPI2 {
+		out.Resource = map[string]string{"resourceUrl": c.Issuer + "/userinfo"}
+	} else {
+		out.Post = made["client_secret_post"]
 	}
 	for _, module := range []string{"oidcc-prompt-login", "oidcc-max-age-1"} {
 		out.Override[module] = walk(again, c.consent(), c.post(), arrived())
