@@ -36,8 +36,10 @@ type DemoConfig struct {
 	Outbox string
 	// OutboxElsewhere has any free port do where the one of Outbox is taken: nobody asked for that one.
 	OutboxElsewhere bool
-	Log             LogConfig
-	Store           StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
+	// Program starts a small program that people sign in at.
+	Program bool
+	Log     LogConfig
+	Store   StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
 
 	clock func() time.Time
 }
@@ -55,7 +57,8 @@ type Demo struct {
 	Issuer     string                `json:"issuer"`
 	Gateway    string                `json:"gateway"`
 	Upstream   string                `json:"upstream"`
-	Outbox     string                `json:"outbox,omitempty"` // where its mail is shown
+	Outbox     string                `json:"outbox,omitempty"`  // where its mail is shown
+	Program    string                `json:"program,omitempty"` // a program that acts for people, and begins where it is opened
 	AdminToken string                `json:"admin_token"`
 	Users      map[string]DemoPerson `json:"users"`
 
@@ -110,7 +113,13 @@ func StartDemo(ctx context.Context, cfg DemoConfig) (_ *Demo, err error) {
 			return nil, err
 		}
 	}
-	return d, d.fill(ctx)
+	if err := d.fill(ctx); err != nil {
+		return nil, err
+	}
+	if cfg.Program {
+		err = d.startProgram(ctx)
+	}
+	return d, err
 }
 
 // Wait returns when the server ends.

@@ -21,6 +21,9 @@ func (a *app) demoPage(p *paper, d *server.Demo) {
 	if d.Outbox != "" {
 		p.line("  Its mail           %s  (nothing is sent: look at it there)", p.in(blue, d.Outbox))
 	}
+	if d.Program != "" {
+		p.line("  Sign in            %s  (as a program has people do)", p.in(blue, d.Program))
+	}
 	p.line("  Stop               Ctrl-C; everything is made anew at the next start")
 	p.line("")
 	p.line("%s", p.in(bold, "Paste into another terminal, from top to bottom:"))

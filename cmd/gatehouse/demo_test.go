@@ -13,7 +13,7 @@ import (
 // name by which the program was called, and is plain where nobody looks at a terminal.
 func TestDemoPage(t *testing.T) {
 	key := "ghk_live_" + strings.Repeat("x", 48)
-	d := &server.Demo{Issuer: "http://127.0.0.1:8080", Gateway: "http://127.0.0.1:8081", AdminToken: key}
+	d := &server.Demo{Issuer: "http://127.0.0.1:8080", Gateway: "http://127.0.0.1:8081", AdminToken: key, Program: "http://127.0.0.1:65535"}
 	d.Users = map[string]server.DemoPerson{"bob": {Password: strings.Repeat("P", 26), APIKey: key}, "carol": {APIKey: key}}
 	page := func(colour bool) string {
 		var out bytes.Buffer
@@ -29,7 +29,7 @@ func TestDemoPage(t *testing.T) {
 	if first, _, _ := strings.Cut(plain, "\n"); !strings.HasPrefix(first, "Gatehouse is running") {
 		t.Errorf("it begins with %q", first)
 	}
-	for _, want := range []string{"Open in a browser  http://127.0.0.1:8080\n", "\nbin/gatehouse explain REQUEST_ID\n", "\nexport GATEHOUSE_TOKEN=" + key + "\n", "\nKEY=" + key + "\n", `"access_token":"\([^"]*\)"`} {
+	for _, want := range []string{"Open in a browser  http://127.0.0.1:8080\n", "Sign in            http://127.0.0.1:65535 ", "\nbin/gatehouse explain REQUEST_ID\n", "\nexport GATEHOUSE_TOKEN=" + key + "\n", "\nKEY=" + key + "\n", `"access_token":"\([^"]*\)"`} {
 		if !strings.Contains(plain, want) {
 			t.Errorf("nothing says %q:\n%s", want, plain)
 		}

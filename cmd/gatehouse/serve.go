@@ -114,7 +114,7 @@ start. With --json it prints exactly one line when it is ready.`,
 				suite.Data, suite.Log = cfg.Data, cfg.Log
 				return a.conformanceDemo(c, suite)
 			}
-			cfg.OutboxElsewhere = !c.Flags().Changed("outbox")
+			cfg.OutboxElsewhere, cfg.Program = !c.Flags().Changed("outbox"), true
 			d, err := server.StartDemo(c.Context(), cfg)
 			if err != nil {
 				return err
