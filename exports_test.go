@@ -19,7 +19,7 @@ var doors = []struct {
 		"guard.Guard", "guard.Guard.Handler", "guard.Guard.Protect", "guard.Guard.Metadata", "guard.Guard.Close",
 	}},
 	{"one turn of a job that runs by itself in the program; tests take the turn by hand instead of waiting for a clock", []string{
-		"audit.Sequencer.Sequence", "audit.Sequencer.Size", "audit.Forwarder.Forward", "audit.HeadFile.Keep", "grant.Expiry.Purge",
+		"audit.Sequencer.Sequence", "audit.Sequencer.Size", "audit.Forwarder.Forward", "audit.HeadFile.Keep", "grant.Expiry.Purge", "admin/clients.Expiry.Purge",
 		"audit.FilterFill.Fill", "audit.Retention.Remove",
 	}},
 	{"the other direction of a format, or a part of one: what the program writes is read back by it in tests and fuzzers", []string{

@@ -79,6 +79,7 @@ var levels = map[string]int{
 	"oauth/openid":       2, // package client asks which scopes are OpenID Connect's
 	"oauth/userinfo":     5,
 	"oauth/token":        5,
+	"oauth/registration": 5,
 	"oauth/endpoint":     5,
 	"oauth/authorize":    5,
 	"pages":              6,

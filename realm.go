@@ -105,6 +105,10 @@ type RealmSettings struct {
 	// reads an address at one of RegistrationDomains, or "open", who reads any address.
 	Registration        string   `json:"registration,omitempty"`
 	RegistrationDomains []string `json:"registration_domains,omitempty"` // in ASCII and lower case; of none another is part
+	// ClientRegistration says which clients register themselves (RFC 7591): "closed" (default), none; "token", those with an initial access
+	// token; "open", all. ClientRegistrationScopes are the scopes that such clients may be given, offline_access among them.
+	ClientRegistration       string   `json:"client_registration,omitempty"`
+	ClientRegistrationScopes []string `json:"client_registration_scopes,omitempty"`
 	// Accent is the colour of buttons and links on light pages of the realm, AccentDark on dark
 	// ones: "#rrggbb", or "" for ours.
 	Accent     string `json:"accent,omitempty"`

@@ -2,6 +2,13 @@ package gatehouse
 
 import "slices"
 
+// Which clients register themselves ([RealmSettings.ClientRegistration]).
+const (
+	ClientRegistrationClosed = "closed" // none: as without a setting
+	ClientRegistrationToken  = "token"  // those with an initial access token
+	ClientRegistrationOpen   = "open"   // all
+)
+
 // Who makes accounts for themselves in a realm ([RealmSettings.Registration]).
 const (
 	RegistrationOff     = "off"        // nobody
@@ -30,4 +37,9 @@ func (s RealmSettings) Open() bool {
 // Invites reports whether invitations count. A setting that is not known lets nobody in.
 func (s RealmSettings) Invites() bool {
 	return s.Registration == "" || s.Registration == RegistrationInvited || s.Open()
+}
+
+// RegistersClients reports whether there are clients that register themselves. What is set to anything else than the two that allow it does not.
+func (s RealmSettings) RegistersClients() bool {
+	return s.ClientRegistration == ClientRegistrationToken || s.ClientRegistration == ClientRegistrationOpen
 }

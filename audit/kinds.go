@@ -78,12 +78,16 @@ const (
 	KindProviderUse     = "provider.use"
 	KindProviderFailure = "provider.failure"
 
-	KindClientCreate  = "client.create"
-	KindClientUpdate  = "client.update"
-	KindClientRotate  = "client.rotate" // it has another secret
-	KindClientLeaked  = "client.leaked" // its secret was reported by somebody who holds it
-	KindClientDelete  = "client.delete"
-	KindClientFailure = "client.failure" // it did not prove who it is
+	KindClientCreate    = "client.create"
+	KindClientRegister  = "client.register"     // by itself
+	KindClientExpire    = "client.expire"       // it registered itself, and was not used
+	KindInitialToken    = "client.token_create" // by which clients register themselves
+	KindInitialTokenEnd = "client.token_delete"
+	KindClientUpdate    = "client.update"
+	KindClientRotate    = "client.rotate" // it has another secret
+	KindClientLeaked    = "client.leaked" // its secret was reported by somebody who holds it
+	KindClientDelete    = "client.delete"
+	KindClientFailure   = "client.failure" // it did not prove who it is
 
 	KindRealmCreate = "realm.create"
 	KindRealmUpdate = "realm.update"

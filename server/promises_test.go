@@ -25,6 +25,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/clients"
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
@@ -270,6 +271,7 @@ func (h *house) clients(t *testing.T, key string) {
 	next := h.want("another secret", "POST", one+"/rotate", key, `{"overlap":"0"}`, 201)
 	h.want("leaked", "POST", "/admin/v1/keys/leaked", "", fmt.Sprintf(`{"key":%q}`, next["client_secret"]), 204)
 	h.codes(t, key)
+	h.dynamicClients(t, key)
 	h.device(t, key)
 	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 	if err != nil || r.StatusCode != 401 {
@@ -279,6 +281,23 @@ func (h *house) clients(t *testing.T, key string) {
 	}
 	h.want("panic", "POST", one+"/panic", key, `{}`, 200)
 	h.want("removed", "DELETE", one, key, "", 204)
+}
+
+// dynamicClients has clients register themselves, and removes the one that nobody uses.
+func (h *house) dynamicClients(t *testing.T, key string) {
+	h.want("open", "PATCH", "/admin/v1/realms/main", key, `{"settings":{"client_registration":"token"}}`, 200)
+	const tokens = "/admin/v1/realms/main/client-registration-tokens"
+	token := h.want("token", "POST", tokens, key, `{}`, 201)
+	h.want("registered", "POST", "/client-registration", fmt.Sprint(token["token"]), `{"redirect_uris":["https://app.example"]}`, 201)
+	h.want("removed", "DELETE", tokens+"/"+fmt.Sprint(token["id"]), key, "", 204)
+	run, err := store.Run[clients.TokenPurger](h.s.db)
+	if err == nil {
+		err = (&clients.Expiry{Service: h.s.admin.Clients, Unused: h.s.db, Run: run, Now: func() time.Time { return time.Now().Add(31 * 24 * time.Hour) }}).Purge(t.Context())
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	h.want("closed", "PATCH", "/admin/v1/realms/main", key, `{"settings":{"client_registration":"closed"}}`, 200)
 }
 
 // codes has somebody refuse a program, and allow it something; it redeems the code twice.

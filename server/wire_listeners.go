@@ -61,6 +61,11 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	about.Register(mux)
+	registrations, err := s.registrations()
+	if err != nil {
+		return nil, err
+	}
+	registrations.Register(mux)
 	copies, err := store.Run[endpoint.StatusTx](s.db)
 	if err != nil {
 		return nil, err
@@ -73,7 +78,7 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	s.db.Subscribe(lists.Apply)
 	realm := newRealmCache(s.db).Realm
 	published, err := endpoint.New(endpoint.Config{Realm: realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
-		StatusList: lists.Get, Describe: []func(map[string]any, gatehouse.Realm, string){tokens.Describe, authorize.Describe, userinfo.Describe}, Problems: s.problems})
+		StatusList: lists.Get, Describe: []func(map[string]any, gatehouse.Realm, string){tokens.Describe, authorize.Describe, userinfo.Describe, registrations.Describe}, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}

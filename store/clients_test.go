@@ -99,3 +99,57 @@ func TestClientOrigins(t *testing.T) {
 		has("enabled", "https://b.example", "https://c.example")
 	})
 }
+
+// TestUnusedClients: only clients that registered themselves, were not changed for long and have no grant are found as unused; of the
+// tokens by which they register, one use is taken at a time, and none that has ended or is another realm's.
+func TestUnusedClients(t *testing.T) {
+	onBoth(t, func(t *testing.T, cfg store.Config) {
+		ctx, db := t.Context(), open(t, cfg)
+		registered := func(id string, change func(*client.Client)) {
+			c := exampleClient()
+			c.ID, c.Registration, c.UpdatedAt = id, []byte{1}, moment(2)
+			change(&c)
+			do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertClient(ctx, c) })
+		}
+		registered("cli_unused", func(*client.Client) {})
+		registered("cli_admin", func(c *client.Client) { c.Registration = nil })
+		registered("cli_young", func(c *client.Client) { c.UpdatedAt = moment(9) })
+		registered("cli_used", func(*client.Client) {})
+		g := exampleGrant()
+		g.ClientID = "cli_used"
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertGrant(ctx, g) })
+		if list := must(db.UnusedClients(ctx, moment(5), 10))(t); len(list) != 1 || list[0].ID != "cli_unused" || len(list[0].Registration) != 1 {
+			t.Errorf("%v", list)
+		}
+		if n := must(db.DynamicClients(ctx, "main"))(t); n != 3 {
+			t.Errorf("%d", n)
+		}
+		token := client.InitialToken{Realm: "main", ID: "crt_1", Note: "n", Hash: []byte{7}, Left: 2, CreatedAt: moment(1), ExpiresAt: moment(5)}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertInitialToken(ctx, token) })
+		for _, use := range []struct {
+			realm string
+			hash  byte
+			at    int
+			left  int // -1: refused
+		}{{"other", 7, 2, -1}, {"main", 8, 2, -1}, {"main", 7, 5, -1}, {"main", 7, 2, 1}, {"main", 7, 4, 0}, {"main", 7, 4, -1}} {
+			err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error {
+				got, err := tx.UseInitialToken(ctx, use.realm, []byte{use.hash}, moment(use.at))
+				if err == nil && got.Left != use.left {
+					t.Errorf("%+v: %+v", use, got)
+				}
+				return err
+			})
+			if (err != nil) != (use.left < 0) {
+				t.Errorf("%+v: %v", use, err)
+			}
+		}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PurgeInitialTokens(ctx, moment(5)) })
+		if list := must(db.InitialTokens(ctx, "main", "", 10))(t); len(list) != 1 {
+			t.Errorf("%v", list)
+		}
+		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.PurgeInitialTokens(ctx, moment(6)) })
+		if list := must(db.InitialTokens(ctx, "main", "", 10))(t); len(list) != 0 {
+			t.Errorf("%v", list)
+		}
+	})
+}

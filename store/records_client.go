@@ -9,11 +9,11 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
-const clientColumns = `realm, id, metadata_json, secret_hash, secret_at, secret_until, former_hash, former_at, former_until, disabled, created_at, updated_at, version`
+const clientColumns = `realm, id, metadata_json, secret_hash, secret_at, secret_until, former_hash, former_at, former_until, disabled, created_at, updated_at, version, registration_hash`
 
 func scanClient(r row) (v client.Client, err error) {
 	err = r.Scan(&v.Realm, &v.ID, from(&v.Metadata), blob(&v.Secret.Hash), at(&v.Secret.SetAt), at(&v.Secret.ExpiresAt), blob(&v.Former.Hash), at(&v.Former.SetAt),
-		at(&v.Former.ExpiresAt), &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), &v.Version)
+		at(&v.Former.ExpiresAt), &v.Disabled, at(&v.CreatedAt), at(&v.UpdatedAt), &v.Version, blob(&v.Registration))
 	return v, err
 }
 
@@ -63,9 +63,9 @@ func (t *Tx) putOrigins(ctx context.Context, realm, id string, origins []string)
 
 // InsertClient adds a client; an id in use is Conflict.
 func (t *Tx) InsertClient(ctx context.Context, c client.Client) error {
-	err := insert(ctx, t.c, `INSERT INTO clients (`+clientColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13) ON CONFLICT DO NOTHING`,
+	err := insert(ctx, t.c, `INSERT INTO clients (`+clientColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) ON CONFLICT DO NOTHING`,
 		c.Realm, c.ID, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt, c.Disabled,
-		c.CreatedAt, c.UpdatedAt, c.Version)
+		c.CreatedAt, c.UpdatedAt, c.Version, c.Registration)
 	if err == nil {
 		err = t.putOrigins(ctx, c.Realm, c.ID, c.Metadata.PageOrigins())
 	}
@@ -76,10 +76,10 @@ func (t *Tx) InsertClient(ctx context.Context, c client.Client) error {
 // c.Version+1; otherwise it is Conflict.
 func (t *Tx) UpdateClient(ctx context.Context, c client.Client) error {
 	_, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanClient, `UPDATE clients SET metadata_json=$4, secret_hash=$5, secret_at=$6,
-		secret_until=$7, former_hash=$8, former_at=$9, former_until=$10, disabled=$11, updated_at=$12, version=version+1
+		secret_until=$7, former_hash=$8, former_at=$9, former_until=$10, disabled=$11, updated_at=$12, registration_hash=$13, version=version+1
 		WHERE realm=$1 AND id=$2 AND version=$3 RETURNING `+clientColumns,
 		c.Realm, c.ID, c.Version, document{c.Metadata}, hashOf(c.Secret), c.Secret.SetAt, c.Secret.ExpiresAt, c.Former.Hash, c.Former.SetAt, c.Former.ExpiresAt,
-		c.Disabled, c.UpdatedAt)
+		c.Disabled, c.UpdatedAt, c.Registration)
 	if err == nil {
 		err = t.putOrigins(ctx, c.Realm, c.ID, c.Metadata.PageOrigins())
 	}

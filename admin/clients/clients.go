@@ -38,7 +38,7 @@ var errPublic = gatehouse.E(gatehouse.Unprocessable, "client_public", "A public 
 var errUnknown = gatehouse.E(gatehouse.NotFound, "client_not_found", "There is no such client in this realm.")
 
 func view(c client.Client) Client {
-	v := Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, SecretExpiresAt: c.Secret.ExpiresAt,
+	v := Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, Dynamic: c.Dynamic(), SecretExpiresAt: c.Secret.ExpiresAt,
 		FormerSecretUntil: c.Former.ExpiresAt, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Version: c.Version}
 	switch {
 	case c.Metadata.HasKeys():
@@ -225,7 +225,7 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 	if err := s.mayReachInside(ctx, actor, realm, in.AllowPrivateAddress != nil && *in.AllowPrivateAddress); err != nil {
 		return Client{}, err
 	}
-	return s.change(ctx, actor, realm, id, in.Version, audit.KindClientUpdate, func(c *client.Client, now time.Time) (bool, error) {
+	return s.change(ctx, actor, realm, id, in.Version, audit.KindClientUpdate, func(_ Tx, c *client.Client, now time.Time) (bool, error) {
 		before := c.Metadata
 		in.apply(c)
 		f := kernel.Faults{}
@@ -344,7 +344,7 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 		return CreatedClient{}, err
 	}
 	var text gatehouse.Secret
-	out, err := s.change(ctx, actor, realm, id, nil, audit.KindClientRotate, func(c *client.Client, now time.Time) (bool, error) {
+	out, err := s.change(ctx, actor, realm, id, nil, audit.KindClientRotate, func(_ Tx, c *client.Client, now time.Time) (bool, error) {
 		switch {
 		case c.Metadata.HasKeys():
 			return false, errNoSecret
@@ -368,7 +368,7 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 // change reads a client, changes it and writes the event, in one transaction. What was issued to the client
 // ends when change says so.
 func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm, id string, version *int64, kind string,
-	change func(c *client.Client, now time.Time) (ends bool, err error)) (Client, error) {
+	change func(tx Tx, c *client.Client, now time.Time) (ends bool, err error)) (Client, error) {
 	var out client.Client
 	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.HoldRealm(ctx, realm); err != nil {
@@ -382,7 +382,7 @@ func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm,
 			return gatehouse.ErrVersionConflict
 		}
 		before, now := c.Metadata, s.k.Now()
-		ends, err := change(&c, now)
+		ends, err := change(tx, &c, now)
 		if err != nil {
 			return err
 		}
@@ -422,6 +422,11 @@ func (s *Service) Delete(ctx context.Context, actor *gatehouse.Principal, realm,
 	if err := s.k.Authorize(ctx, actor, policy.AdminWrite, policy.AdminClient, realm, id); err != nil {
 		return err
 	}
+	return s.remove(ctx, actor, realm, id, audit.KindClientDelete, func(client.Client) error { return nil })
+}
+
+// remove removes a client, unless may says no, and ends what was issued to it.
+func (s *Service) remove(ctx context.Context, actor *gatehouse.Principal, realm, id, kind string, may func(client.Client) error) error {
 	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.HoldRealm(ctx, realm); err != nil {
 			return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)
@@ -430,12 +435,15 @@ func (s *Service) Delete(ctx context.Context, actor *gatehouse.Principal, realm,
 		if errors.Is(err, gatehouse.NotFound) {
 			return errUnknown
 		}
+		if err == nil {
+			err = may(c)
+		}
 		if err != nil {
 			return err
 		}
 		if err := tx.DeleteClient(ctx, realm, id); err != nil {
 			return err
 		}
-		return s.finish(ctx, tx, c, s.event(ctx, actor, c, audit.KindClientDelete), true)
+		return s.finish(ctx, tx, c, s.event(ctx, actor, c, kind), true)
 	})
 }

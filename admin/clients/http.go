@@ -53,9 +53,38 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.Out[CreatedClient], error) {
 			return adminhttp.Answer(s.Rotate(ctx, actor, in.Realm, in.Client, adminhttp.Given(in.Body)))
 		})
+	s.tokenOperations(a)
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: one, ID: "delete-client", Tag: "clients", Conflicts: true,
 		Summary: "Remove a client; what was issued to it ends at once"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *ClientPath) (*adminhttp.None, error) {
 			return &adminhttp.None{}, s.Delete(ctx, actor, in.Realm, in.Client)
+		})
+}
+
+// tokenOperations are those about tokens by which clients register themselves.
+func (s *Service) tokenOperations(a *adminhttp.API) {
+	const tokens = "/realms/{realm}/client-registration-tokens"
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: tokens, ID: "list-registration-tokens", Tag: "clients", Summary: "Tokens by which clients register themselves"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			adminhttp.Paging
+		}) (*adminhttp.Out[kernel.Page[InitialToken]], error) {
+			return adminhttp.Answer(s.ListTokens(ctx, actor, in.Realm, in.After, in.Limit))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: tokens, ID: "create-registration-token", Tag: "clients", Status: http.StatusCreated, Conflicts: true,
+		Summary: "Make a token by which clients register themselves; it is in this answer only"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Body NewInitialToken
+		}) (*adminhttp.Out[CreatedInitialToken], error) {
+			return adminhttp.Answer(s.CreateToken(ctx, actor, in.Realm, in.Body))
+		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: tokens + "/{token}", ID: "delete-registration-token", Tag: "clients", Conflicts: true,
+		Summary: "Remove such a token; what registered by it stays"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			adminhttp.RealmPath
+			Token string `path:"token" maxLength:"64" doc:"Its id"`
+		}) (*adminhttp.None, error) {
+			return &adminhttp.None{}, s.DeleteToken(ctx, actor, in.Realm, in.Token)
 		})
 }

@@ -25,7 +25,7 @@ func (s *Service) EndLeaked(ctx context.Context, text gatehouse.Secret) (found b
 	if err != nil || !c.Proves(hash, s.k.Now()) { // once is enough
 		return true, err
 	}
-	_, err = s.change(ctx, nil, c.Realm, c.ID, nil, audit.KindClientLeaked, func(c *client.Client, now time.Time) (bool, error) {
+	_, err = s.change(ctx, nil, c.Realm, c.ID, nil, audit.KindClientLeaked, func(_ Tx, c *client.Client, now time.Time) (bool, error) {
 		c.End(hash, now)
 		return true, nil
 	})

@@ -3,6 +3,7 @@ package clients
 
 import (
 	"context"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
@@ -31,6 +32,7 @@ type Reader interface {
 	Clients(ctx context.Context, realm, after string, limit int) ([]client.Client, error)
 	// ClientBySecret finds the client, of whichever realm, that has or had a secret with this hash.
 	ClientBySecret(ctx context.Context, hash []byte) (client.Client, error)
+	InitialTokens(ctx context.Context, realm, after string, limit int) ([]client.InitialToken, error)
 }
 
 // Tx is the transaction of the use cases, in its parts.
@@ -38,6 +40,16 @@ type Tx struct {
 	kernel.Appender
 	Stored
 	Cutoffs
+	Registrations
+}
+
+// Registrations are what clients register themselves by.
+type Registrations interface {
+	InsertInitialToken(ctx context.Context, t client.InitialToken) error
+	// UseInitialToken takes one use of a token; [gatehouse.NotFound] where none counts.
+	UseInitialToken(ctx context.Context, realm string, hash []byte, now time.Time) (client.InitialToken, error)
+	DeleteInitialToken(ctx context.Context, realm, id string) error
+	DynamicClients(ctx context.Context, realm string) (int64, error)
 }
 
 // Stored reads and changes clients.

@@ -14,6 +14,7 @@ type Client struct {
 	ID string `json:"client_id"`
 	client.Metadata
 	Disabled        bool      `json:"disabled" doc:"It gets no tokens"`
+	Dynamic         bool      `json:"registered_itself,omitzero" doc:"Nobody looked at what it says of itself; it is removed when it is not used"`
 	SecretSetAt     time.Time `json:"secret_set_at,omitzero" doc:"Absent: it has no secret"`
 	KeysSetAt       time.Time `json:"keys_set_at,omitzero" doc:"When what it proves itself by was registered, where that is keys of its own"`
 	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero" doc:"Absent: the secret does not end by itself"`

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/contrast"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -84,6 +85,7 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	checkIssuers(f, at+".trusted_issuers", s.TrustedIssuers)
 	checkProviders(f, at+".providers", s.Providers)
 	checkRegistration(f, at, s)
+	checkClientRegistration(f, at, s)
 	checkColour(f, at+".accent", s.Accent, contrast.Light)
 	checkColour(f, at+".accent_dark", s.AccentDark, contrast.Dark)
 	checkLink(f, at+".terms_url", s.TermsURL)
@@ -138,6 +140,21 @@ func checkFactors(f kernel.Faults, at string, s, before gatehouse.RealmSettings)
 	}
 	if s.Defaults().PasswordMinLength < least || s.Defaults().PasswordMinLength > 128 {
 		f.Add(at+".password_min_length", "must be from %d to 128", least)
+	}
+}
+
+// checkClientRegistration checks which clients register themselves, and with what.
+func checkClientRegistration(f kernel.Faults, at string, s gatehouse.RealmSettings) {
+	switch s.ClientRegistration {
+	case "", gatehouse.ClientRegistrationClosed, gatehouse.ClientRegistrationToken, gatehouse.ClientRegistrationOpen:
+	default:
+		f.Add(at+".client_registration", "must be closed, token or open")
+	}
+	f.Names(at+".client_registration_scopes", s.ClientRegistrationScopes)
+	for _, name := range s.ClientRegistrationScopes {
+		if _, known := s.Scopes[name]; !known && name != client.ScopeOffline {
+			f.Add(at+".client_registration_scopes", "%s is not in the realm's catalogue", kernel.Quoted(name))
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // clientCommand is about the programs that may ask for tokens.
 func (a *app) clientCommand() *cobra.Command {
 	c := &cobra.Command{Use: "client", Short: "OAuth clients: register, change, rotate, disable, remove"}
-	c.AddCommand(a.clientCreate(), a.clientUpdate(), a.clientRotate(), a.clientSwitch("disable", true), a.clientSwitch("enable", false),
+	c.AddCommand(a.clientCreate(), a.clientUpdate(), a.clientRotate(), a.clientSwitch("disable", true), a.clientSwitch("enable", false), a.clientToken(),
 		&cobra.Command{Use: "list", Short: "List the clients", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("clients"), nil, "client_id", "client_name", "grant_types", "scope", "disabled", "secret_expires_at")
 		}},

@@ -12,15 +12,18 @@ import (
 
 // Client is a program that is registered with a realm.
 type Client struct {
-	Realm     string
-	ID        string // "cli_…", its client_id
-	Metadata  Metadata
-	Secret    Secret // the newest
-	Former    Secret // the one before, until its ExpiresAt; zero for none
-	Disabled  bool
-	CreatedAt time.Time
-	UpdatedAt time.Time
-	Version   int64 // 1, 2, 3…: the number of changes
+	Realm    string
+	ID       string // "cli_…", its client_id
+	Metadata Metadata
+	Secret   Secret // the newest
+	Former   Secret // the one before, until its ExpiresAt; zero for none
+	Disabled bool
+	// Registration is the hash of the token by which a client that registered itself changes its registration (RFC 7592 §1.2); empty for
+	// those that an administrator registered.
+	Registration []byte
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	Version      int64 // 1, 2, 3…: the number of changes
 }
 
 // Secret is what is kept of the text by which a client proves itself.
