@@ -187,6 +187,9 @@ func (c *Conformance) fill(ctx context.Context, roots *x509.CertPool) error {
 	}
 	api.Trust(roots)
 	password := demoPassword()
+	if err := api.Do(ctx, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"client_registration": gatehouse.ClientRegistrationOpen}}, nil); err != nil {
+		return fmt.Errorf("conformance: %w", err)
+	}
 	err = api.Do(ctx, "POST", "/realms/main/users", map[string]any{"username": conformancePerson, "password": password,
 		"display_name": "Alice Example", "email": conformancePerson + "@example.com", "roles": []string{}, "attributes": conformanceClaims()}, nil)
 	if err != nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 
 	"github.com/gatehouse-auth/gatehouse/admin/client"
@@ -108,7 +109,7 @@ func (c *Conformance) create(ctx context.Context, api *client.Client, in map[str
 		Secret string `json:"client_secret"`
 	}
 	err = api.Do(ctx, "POST", "/realms/main/clients", in, &out)
-	return suiteClient{ID: out.ID, Secret: out.Secret}, err
+	return suiteClient{ID: out.ID, Secret: out.Secret, Name: fmt.Sprint(in["client_name"])}, err
 }
 
 // suite is the configuration: how the suite's browser goes through our pages, by the ids of their parts.

@@ -84,6 +84,9 @@ func (s *Service) Register(ctx context.Context, realm string, initial gatehouse.
 		out.Client = c
 		return tx.AppendEvents(ctx, e)
 	})
+	if err == nil {
+		_ = s.publishKey(ctx, out.Client) // where that fails, its first ID token tries again; its secret must not be lost by it
+	}
 	return out, err
 }
 
