@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/limit"
+	"github.com/gatehouse-auth/gatehouse/oauth/openid"
 	"github.com/gatehouse-auth/gatehouse/server/config"
 )
 
@@ -115,7 +116,7 @@ func (cfg ConformanceConfig) config(port string) (Config, error) {
 		Log:    cfg.Log,
 		Limits: config.Limits{Tokens: plenty, Admin: plenty}, // the suite asks fast, from one address
 	}
-	c.Fetches.AllowPrivate = true
+	c.Fetches.AllowPrivate, c.SparePKCE = true, !cfg.FAPI2
 	if cfg.SuiteCA != "" {
 		text, err := os.ReadFile(cfg.SuiteCA)
 		if err != nil {
@@ -187,7 +188,8 @@ func (c *Conformance) fill(ctx context.Context, roots *x509.CertPool) error {
 	}
 	api.Trust(roots)
 	password := demoPassword()
-	if err := api.Do(ctx, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"client_registration": gatehouse.ClientRegistrationOpen}}, nil); err != nil {
+	if err := api.Do(ctx, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"client_registration": gatehouse.ClientRegistrationOpen,
+		"client_registration_scopes": append(openid.Scopes(), "offline_access")}}, nil); err != nil {
 		return fmt.Errorf("conformance: %w", err)
 	}
 	err = api.Do(ctx, "POST", "/realms/main/users", map[string]any{"username": conformancePerson, "password": password,

@@ -184,5 +184,5 @@ func (c *Conformance) leave() suiteTask {
 }
 
 func arrived() suiteTask {
-	return suiteTask{Task: "Back at the client", Match: "*/test/*/callback*", Commands: [][]any{{"wait", "id", "submission_complete", 10}}}
+	return suiteTask{Task: "Back at the client", Match: "*/test/*/callback*", Commands: [][]any{{"wait", "id", "submission_complete", 30}}}
 }

@@ -18,7 +18,9 @@ type Config struct {
 	Clients Reader
 	Issuer  func(realm string) string
 	Signing Signing
-	Run     gatehouse.Runner[Tx]
+	// SparePKCE has clients that register themselves need no PKCE; the zero value holds them to it.
+	SparePKCE bool
+	Run       gatehouse.Runner[Tx]
 }
 
 // Signing has a realm publish a key that signs ID tokens by alg; *keyring.Ring does.

@@ -152,7 +152,7 @@ func checkClientRegistration(f kernel.Faults, at string, s gatehouse.RealmSettin
 	}
 	f.Names(at+".client_registration_scopes", s.ClientRegistrationScopes)
 	for _, name := range s.ClientRegistrationScopes {
-		if _, known := s.Scopes[name]; !known && name != client.ScopeOffline {
+		if _, known := s.Scopes[name]; !known && !client.IsPersonal(name) {
 			f.Add(at+".client_registration_scopes", "%s is not in the realm's catalogue", kernel.Quoted(name))
 		}
 	}
