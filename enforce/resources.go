@@ -72,7 +72,7 @@ func (p *Pipeline) resourceOf(ctx context.Context, c *compiled, r *http.Request)
 			return "" // which routes are below a path is not ours to guess
 		}
 	}
-	if metadataAddress(resource) == "" {
+	if metadataAddress(resource) == "" || resource == p.cfg.Issuer(c.Realm) { // tokens of no API in particular: nothing is published there
 		return ""
 	}
 	return resource
