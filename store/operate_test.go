@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/audit"
 	"github.com/gatehouse-auth/gatehouse/factor"
 	"github.com/gatehouse-auth/gatehouse/grant"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -214,13 +215,14 @@ func texts(t *testing.T, raw *sql.DB, query string) (list []string) {
 func fill(t *testing.T, db *store.DB) {
 	t.Helper()
 	do(t, db, func(ctx context.Context, tx *store.Tx) error {
-		k := exampleKey()
+		k, pages := exampleKey(), exampleClient()
+		pages.Metadata.Origins = []string{"https://app.example"}
 		return errors.Join(tx.InsertRealm(ctx, exampleRealm()), tx.InsertUser(ctx, exampleUser()), tx.InsertKey(ctx, k),
 			tx.AddKeyUsage(ctx, usageOf(k.ID)), tx.PutRole(ctx, policy.Role{Realm: "main", Name: "r", Parents: []string{}}),
 			tx.PutPolicy(ctx, policy.Document{Realm: "main", ID: "p", Text: "// \"quoted\" \\ \n", Disabled: true}),
 			tx.PutSchema(ctx, policy.Schema{Realm: "main", Text: ""}), tx.PutEntity(ctx, policy.EntityRecord{Realm: "main", Type: "T", ID: "🦊"}),
 			tx.InsertSigningKey(ctx, token.StoredKey{Realm: "main", KID: "k", PublicJWK: []byte{}, Private: []byte{0, 255}, State: token.KeyActive}),
-			tx.InsertGrant(ctx, exampleGrant()), tx.InsertSession(ctx, exampleSession()), tx.PutSessionHost(ctx, gatehouse.Session{Realm: "main", ID: "ses_1", Host: "a.example", SecretID: "h1", SecretHash: []byte{0, 255}}), tx.InsertFactor(ctx, factor.Factor{Realm: "main", UserID: "usr_1", ID: "fac_1", Kind: factor.TOTP, Sealed: []byte{0, 255}, CreatedAt: moment(1), Version: 1}), tx.InsertPasskey(ctx, examplePasskey()), tx.InsertProviderLink(ctx, exampleLink()), tx.PutProviderSecret(ctx, "main", "acme", []byte{0, 255}, moment(1)), tx.InsertClient(ctx, exampleClient()), tx.InsertConsent(ctx, exampleConsent()), tx.InsertRefresh(ctx, grant.Refresh{Hash: []byte{0xff, 0}, GrantID: "grt_1", Realm: "main"}),
+			tx.InsertGrant(ctx, exampleGrant()), tx.InsertSession(ctx, exampleSession()), tx.PutSessionHost(ctx, gatehouse.Session{Realm: "main", ID: "ses_1", Host: "a.example", SecretID: "h1", SecretHash: []byte{0, 255}}), tx.InsertFactor(ctx, factor.Factor{Realm: "main", UserID: "usr_1", ID: "fac_1", Kind: factor.TOTP, Sealed: []byte{0, 255}, CreatedAt: moment(1), Version: 1}), tx.InsertPasskey(ctx, examplePasskey()), tx.InsertProviderLink(ctx, exampleLink()), tx.PutProviderSecret(ctx, "main", "acme", []byte{0, 255}, moment(1)), tx.InsertClient(ctx, pages), tx.InsertInitialToken(ctx, client.InitialToken{Realm: "main", ID: "crt_1", Note: "docs", Hash: []byte{0, 255}, Left: 1, CreatedAt: moment(1), ExpiresAt: moment(9)}), tx.InsertConsent(ctx, exampleConsent()), tx.InsertRefresh(ctx, grant.Refresh{Hash: []byte{0xff, 0}, GrantID: "grt_1", Realm: "main"}),
 			tx.InsertOpaqueToken(ctx, opaqueOf("main")), tx.InsertStatusBit(ctx, revocation.StatusBit{Realm: "main", List: 1, Index: 2, ExpiresAt: moment(1)}),
 			tx.PutCutoff(ctx, revocation.Cutoff{Realm: "main", Kind: revocation.CutoffRealm, Before: moment(1)}), tx.PutSetting(ctx, "", "v"),
 			tx.AppendEvents(ctx, gatehouse.Event{Realm: "main", Kind: "x.y", Time: moment(1), ID: "evt_1"}),
