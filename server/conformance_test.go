@@ -51,6 +51,17 @@ func TestConformance(t *testing.T) {
 	v.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	t.Cleanup(v.client.CloseIdleConnections)
 
+	// RFC 9325 §4.2: nothing in CBC mode, whatever a caller offers.
+	for suite, want := range map[uint16]bool{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: true, tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA: false} {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(d.Issuer, "https://"), &tls.Config{RootCAs: roots, MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite}})
+		if err == nil {
+			_ = conn.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("%s: %v", tls.CipherSuiteName(suite), err)
+		}
+	}
+
 	var suite struct {
 		Server map[string]any
 		Client struct {

@@ -86,7 +86,7 @@ func listen(name string, cfg config.Listener, h http.Handler, l net.Listener, ce
 	if cert != nil {
 		protocols.SetHTTP2(true)
 		out.tls = true
-		out.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: cert}
+		out.server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, CipherSuites: suites12(), GetCertificate: cert}
 	} else {
 		// A proxy in front may speak HTTP/2 without TLS.
 		protocols.SetUnencryptedHTTP2(true)
@@ -204,4 +204,10 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		}
 	}
 	return c.current, nil
+}
+
+// suites12 are those of TLS 1.2 that are taken: with forward secrecy, and AES-GCM, as RFC 9325 §4.2 recommends. TLS 1.3 has no others.
+func suites12() []uint16 {
+	return []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384}
 }

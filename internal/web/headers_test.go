@@ -1,12 +1,15 @@
 package web
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 func TestAPIHeaders(t *testing.T) {
@@ -98,5 +101,16 @@ func TestPageHeaders(t *testing.T) {
 		if h.Get(name) != want {
 			t.Errorf("%s: %s", name, h.Get(name))
 		}
+	}
+}
+
+// TestHeadersOfErrors: each part of the program that handles an error may add lines to its answer, and takes away none of another's.
+func TestHeadersOfErrors(t *testing.T) {
+	err := WithHeader(gatehouse.E(gatehouse.Unauthenticated, "use_dpop_nonce", "Text."), http.Header{"Dpop-Nonce": {"n"}, "X-Both": {"first"}})
+	err = WithHeader(fmt.Errorf("seen: %w", err), http.Header{"WWW-Authenticate": {"DPoP"}, "X-Both": {"last"}})
+	w := httptest.NewRecorder()
+	(&Problems{}).Write(w, httptest.NewRequest("GET", "/", nil), err)
+	if h := w.Header(); h.Get("DPoP-Nonce") != "n" || h.Get("WWW-Authenticate") != "DPoP" || h.Get("X-Both") != "last" {
+		t.Error(h)
 	}
 }

@@ -131,6 +131,18 @@ type headerError struct {
 	header http.Header
 }
 
+// setHeaders sets the lines of all that err was wrapped with, the last one over those before it.
+func setHeaders(h http.Header, err error) {
+	var he *headerError
+	if !errors.As(err, &he) {
+		return
+	}
+	setHeaders(h, he.err)
+	for name, lines := range he.header {
+		h[http.CanonicalHeaderKey(name)] = lines
+	}
+}
+
 func (e *headerError) Error() string { return e.err.Error() }
 func (e *headerError) Unwrap() error { return e.err }
 
@@ -184,12 +196,7 @@ func (p *Problems) Write(w http.ResponseWriter, r *http.Request, err error) {
 		"Accept-Ranges", "Etag", "Last-Modified", "Expires", "Trailer"} {
 		h.Del(name)
 	}
-	var he *headerError
-	if errors.As(err, &he) {
-		for name, lines := range he.header {
-			h[http.CanonicalHeaderKey(name)] = lines
-		}
-	}
+	setHeaders(h, err)
 	// RFC 9110 §15.5.2: a 401 without a challenge is not a valid response.
 	if problem.Status == http.StatusUnauthorized && len(h["Www-Authenticate"]) == 0 {
 		h["Www-Authenticate"] = []string{`Bearer realm="` + gatehouse.MainRealm + `"`}
