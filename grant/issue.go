@@ -28,8 +28,12 @@ func earlier(a, b time.Time) time.Time {
 // newRefresh makes r the sequence-th refresh token of the grant.
 func (s *Service) newRefresh(i *issue, r minted, sequence int64) *Refresh {
 	i.refresh = r.text
-	return &Refresh{Hash: r.hash, GrantID: i.grant.ID, Realm: i.grant.Realm, Sequence: sequence, IssuedAt: i.now,
-		ExpiresAt: earlier(i.now.Add(i.realm.Settings.Defaults().RefreshTokenTTL), i.grant.ExpiresAt)}
+	return &Refresh{Hash: r.hash, GrantID: i.grant.ID, Realm: i.grant.Realm, Sequence: sequence, IssuedAt: i.now, ExpiresAt: i.refreshEnds()}
+}
+
+// refreshEnds is when a refresh token ends that nobody uses from now on: never beyond its grant.
+func (i *issue) refreshEnds() time.Time {
+	return earlier(i.now.Add(i.realm.Settings.Defaults().RefreshTokenTTL), i.grant.ExpiresAt)
 }
 
 // store writes what was made, and an opaque access token beside it when the realm

@@ -12,8 +12,8 @@ type Refresh struct {
 	Hash      []byte
 	GrantID   string
 	Realm     string
-	Sequence  int64 // 0, 1, 2… within the family
-	IssuedAt  time.Time
+	Sequence  int64     // 0, 1, 2… within the family
+	IssuedAt  time.Time // or, of one that stays what it is when it is used, when that was last
 	ExpiresAt time.Time
 	UsedAt    time.Time // zero: not yet used
 }

@@ -14,6 +14,9 @@ import (
 // exactly one does it. The order may narrow the scopes of the new access token and
 // choose among the grant's audiences; the grant keeps its own.
 //
+// A token that is nothing without a key stays what it is, and its time begins anew (FAPI 2.0 §5.3.2.1): an exchange
+// would protect nobody, and lose the grant of a client that loses an answer.
+//
 // A token that was used before ends the whole family (RFC 9700 §4.14.2), except
 // within the realm's RefreshGrace of its use and while its successor is unused:
 // then the client has lost the answer, and gets the same successor again.
@@ -22,15 +25,16 @@ func (s *Service) Renew(ctx context.Context, o Order, presented gatehouse.Secret
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.run(ctx, o, &renewal{s: s, hash: hash, next: s.successor(presented)})
+	return s.run(ctx, o, &renewal{s: s, presented: presented, hash: hash, next: s.successor(presented)})
 }
 
 // renewal is the kind of grant that a refresh token renews.
 type renewal struct {
-	s    *Service
-	hash []byte
-	next minted
-	old  Refresh
+	s         *Service
+	presented gatehouse.Secret
+	hash      []byte
+	next      minted
+	old       Refresh
 }
 
 func (k *renewal) who() string  { return "" }
@@ -81,12 +85,12 @@ func (k *renewal) read(ctx context.Context, tx Tx, i *issue) error {
 func (k *renewal) issue(ctx context.Context, tx Tx, i *issue) error {
 	usedAt := k.old.UsedAt
 	if usedAt.IsZero() {
-		won, err := tx.UseRefresh(ctx, k.old.Hash, i.now)
+		won, made, err := k.take(ctx, tx, i)
 		if err != nil {
 			return err
 		}
 		if won {
-			return k.s.store(ctx, tx, i, Issued{Refresh: k.s.newRefresh(i, k.next, k.old.Sequence+1)})
+			return k.s.store(ctx, tx, i, made)
 		}
 		again, err := tx.Family(ctx, k.old.Hash) // somebody else won meanwhile
 		if err != nil {
@@ -105,6 +109,26 @@ func (k *renewal) issue(ctx context.Context, tx Tx, i *issue) error {
 	i.refused = true
 	_, err = end(ctx, tx, i.grant.Realm, i.grant.ID, i.now, audit.KindTokenReuse, ReasonReuse)
 	return err
+}
+
+// take uses up the presented token for the next one, or has it stay; won is false where somebody else used it meanwhile.
+func (k *renewal) take(ctx context.Context, tx Tx, i *issue) (won bool, made Issued, err error) {
+	if i.constrained() {
+		i.refresh = k.presented
+		won, err = tx.KeepRefresh(ctx, k.old.Hash, i.now, i.refreshEnds())
+		return won, made, err
+	}
+	if won, err = tx.UseRefresh(ctx, k.old.Hash, i.now); won {
+		made.Refresh = k.s.newRefresh(i, k.next, k.old.Sequence+1)
+	}
+	return won, made, err
+}
+
+// constrained reports whether a refresh token of the grant is nothing to whoever does not have a key: that which it is bound to
+// (RFC 9449 §5), or that by which a client of FAPI 2.0 signs who it is. One of a client with a secret is exchanged, whatever its
+// access tokens are bound to: secrets are copied.
+func (i *issue) constrained() bool {
+	return i.grant.Confirmation.Bound() || i.client.Metadata.FAPI2() && i.client.Metadata.HasKeys()
 }
 
 // lostAnswer reports whether a used token is shown again by a client that lost

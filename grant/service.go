@@ -66,6 +66,8 @@ type Families interface {
 	Family(ctx context.Context, hash []byte) (Family, error)
 	// UseRefresh marks the token used. Of all callers exactly one wins.
 	UseRefresh(ctx context.Context, hash []byte, at time.Time) (won bool, err error)
+	// KeepRefresh has the time of an unused token begin anew; false where it was used.
+	KeepRefresh(ctx context.Context, hash []byte, at, expires time.Time) (unused bool, err error)
 	// InsertIssued stores what is there of a grant, a refresh and an opaque token, at once or
 	// with the commit; a Conflict is its error or the runner's.
 	InsertIssued(ctx context.Context, i Issued) error

@@ -215,6 +215,9 @@ func boundRefresh(t *testing.T, d *server.Demo, p *prover) {
 		t.Error(next.body)
 	}
 	p.get(d.Gateway+"/private", next.text("access_token")).want(t, "what it gave", 200)
+	if again := p.send("POST", renewal, renewal, "", body()...).want(t, "once more", 200); again.text("refresh_token") != refresh {
+		t.Error("it did not stay what it is")
+	}
 	_, refresh = login(t, d, "bob")
 	if b := p.send("POST", renewal, renewal, "", body()...); b.code() != "invalid_grant" {
 		t.Errorf("a bearer's with a proof: %d %s", b.status, b.body)

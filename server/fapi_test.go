@@ -81,6 +81,19 @@ func TestFAPI2(t *testing.T) {
 	}
 	call(t, "GET", d.Gateway+"/read", "bearer", got.text("access_token")).want(t, "as a bearer token", 401)
 
+	// The refresh token stays what it is (FAPI 2.0 §5.3.2.1), and nobody else renews with it.
+	renewal := func() url.Values {
+		return url.Values{"grant_type": {"refresh_token"}, "refresh_token": {got.text("refresh_token")}}
+	}
+	for range 2 {
+		if next := ask(renewal()).want(t, "renewed", 200); next.text("refresh_token") != got.text("refresh_token") || next.text("access_token") == got.text("access_token") {
+			t.Error(next.body)
+		}
+	}
+	if a := send(t, d.Issuer, proved(renewal())); a.status != 400 || a.text("error") != "invalid_dpop_proof" {
+		t.Errorf("renewed without a proof: %d %s", a.status, a.body)
+	}
+
 	// A request object without nbf.
 	q, err := url.ParseQuery(p.query())
 	if err != nil {

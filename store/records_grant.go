@@ -264,6 +264,15 @@ func (t *Tx) UseRefresh(ctx context.Context, hash []byte, when time.Time) (won b
 	return n > 0, err
 }
 
+// KeepRefresh has the time of an unused refresh token begin anew, and tells whether it is unused.
+func (t *Tx) KeepRefresh(ctx context.Context, hash []byte, when, expires time.Time) (unused bool, err error) {
+	if when.IsZero() || expires.IsZero() {
+		return false, internal("the time of a refresh token cannot begin or end at the zero time")
+	}
+	n, err := exec(ctx, t.c, `UPDATE refresh_tokens SET issued_at=$2, expires_at=$3 WHERE hash=$1 AND used_at IS NULL`, hash, when, expires)
+	return n > 0, err
+}
+
 // ---- revocation ----
 
 func scanStatusBit(r row) (v revocation.StatusBit, err error) {

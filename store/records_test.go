@@ -355,6 +355,23 @@ func TestGrants(t *testing.T) {
 		orphan := grant.Refresh{Hash: []byte("r1"), GrantID: "grt_1", Realm: "other"}
 		err := db.Update(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.InsertRefresh(ctx, orphan) })
 		wantCode(t, err, "reference_missing")
+		keep := func(hash string, when time.Time) (kept bool, err error) {
+			err = db.Update(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+				kept, err = tx.KeepRefresh(ctx, []byte(hash), when, moment(60))
+				return err
+			})
+			return kept, err
+		}
+		if kept, err := keep("r0", moment(2)); err != nil || !kept {
+			t.Error(kept, err)
+		}
+		r.IssuedAt, r.ExpiresAt = moment(2), moment(60)
+		same(t, must(db.Refresh(ctx, []byte("r0")))(t), r)
+		if kept, err := keep("r9", moment(2)); err != nil || kept {
+			t.Error("an unknown one", kept, err)
+		}
+		_, err = keep("r0", time.Time{})
+		wantKind(t, err, gatehouse.Internal)
 		for _, want := range []bool{true, false} {
 			do(t, db, func(ctx context.Context, tx *store.Tx) error {
 				won, err := tx.UseRefresh(ctx, []byte("r0"), moment(2))
@@ -363,6 +380,9 @@ func TestGrants(t *testing.T) {
 				}
 				return err
 			})
+		}
+		if kept, err := keep("r0", moment(3)); err != nil || kept {
+			t.Error("a used one", kept, err)
 		}
 		r.UsedAt = moment(2)
 		same(t, must(db.Refresh(ctx, []byte("r0")))(t), r)
