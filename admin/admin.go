@@ -64,8 +64,8 @@ type Config struct {
 	// Links are what links by which a password is set are made of.
 	Links   users.Links
 	Signing Signing
-	// SparePKCE is for clients.Config.
-	SparePKCE bool
+	// Lenient is for clients.Config.
+	Lenient bool
 	// EndGrant ends a grant with all its tokens, and records it (grant.Service.End).
 	EndGrant func(ctx context.Context, realm, id, reason string) (ended bool, err error)
 	// Sessions ends browser sessions, and records it (*session.Service); Revoked tells whether a cut-off did.
@@ -198,7 +198,7 @@ func New(c Config) (*Service, error) {
 	people := users.New(forUsers)
 	forRules := rules.Config{Kernel: k, Rules: c.Stored.Rules, Entities: c.Stored.Entities, Users: people,
 		Prepare: c.Prepare, Explain: c.Explain, Run: part(c.Run, func(tx Tx) rules.Tx { return tx.Rules })}
-	programs := clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Issuer: c.Issuer, Signing: c.Signing, SparePKCE: c.SparePKCE, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })})
+	programs := clients.New(clients.Config{Kernel: k, Clients: c.Stored.Clients, Issuer: c.Issuer, Signing: c.Signing, Lenient: c.Lenient, Run: part(c.Run, func(tx Tx) clients.Tx { return tx.Clients })})
 	apiKeys := keys.New(keys.Config{Kernel: k, Clients: programs, Keys: c.Stored.Keys, Owners: people, Mail: c.Mail, Prefix: c.KeyPrefix,
 		Run: part(c.Run, func(tx Tx) keys.Tx { return tx.Keys })})
 	endKey := func(ctx context.Context, actor *gatehouse.Principal, realm, id string) error {

@@ -12,7 +12,7 @@ import (
 // TestNew: a part that is missing stops the start and is named; what has a default, or may be absent, does not.
 func TestNew(t *testing.T) {
 	whole := testadmin.Config(testadmin.New(t))
-	optional := []string{"AuditHead", "Backup", "Counting", "KeyPrefix", "SparePKCE", "Logger", "Now", "Reload"}
+	optional := []string{"AuditHead", "Backup", "Counting", "KeyPrefix", "Lenient", "Logger", "Now", "Reload"}
 	without := func(path ...int) (c admin.Config, name string) {
 		c = whole
 		v, names := reflect.ValueOf(&c).Elem(), []string{}

@@ -153,6 +153,7 @@ type consentView struct {
 	Local                 bool   // to a program on this device
 	Unproved              bool   // that it is this program, nothing proves
 	Unverified            bool   // it registered itself
+	Links                 []consentLink
 	Scopes                []scopeLine
 	Resources             []string
 	Ends, Again           string // when what it gets ends at the latest; when the person is asked again: "" for each time
@@ -171,7 +172,7 @@ const fieldScope = "scope:"
 // session, so that nobody answers for somebody else who signed in meanwhile.
 func (v *visit) askConsent(status int, query string, r *authorize.Request) error {
 	now := v.h.c.Now()
-	view := consentView{Request: query, Client: r.Client.Metadata.Name, Resources: r.Audiences(), Unverified: r.Client.Dynamic(), Unproved: !r.Client.Metadata.Proves(r.RedirectURI)}
+	view := consentView{Request: query, Client: r.Client.Metadata.Name, Resources: r.Audiences(), Unverified: r.Client.Dynamic(), Unproved: !r.Client.Metadata.Proves(r.RedirectURI), Links: linksOf(r.Client.Metadata)}
 	ends, withSession := r.Ends(now)
 	view.Ends, view.WithSession = moment(ends), withSession
 	if again := r.AsksAgain(now); !again.IsZero() {
@@ -328,7 +329,7 @@ func consentStates() []state {
 	}
 	return []state{
 		{"ask", show(whole)},
-		{"unverified", show(consentView{Client: "Saffron Mail", Host: "mail.saffron.example", Unverified: true, Scopes: whole.Scopes, Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
+		{"unverified", show(consentView{Client: "Saffron Mail", Host: "mail.saffron.example", Unverified: true, Links: []consentLink{{"client-home", "https://saffron.example/", "consent.home"}, {"client-policy", "https://saffron.example/privacy", "consent.policy"}, {"client-terms", "https://saffron.example/terms", "consent.terms"}}, Scopes: whole.Scopes, Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
 		{"who-you-are", show(consentView{Client: "Saffron", Host: "saffron.example", Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
 		{"local", show(consentView{Client: "Saffron on the command line", Host: "127.0.0.1", Local: true, Unproved: true, Scopes: append([]scopeLine{{"openid", "Know who you are", "", ""}}, whole.Scopes[0]), Resources: whole.Resources, Ends: whole.Ends, WithSession: true})},
 		{"long", show(consentView{Client: "Wilhelmina Featherstonehaugh-Cholmondeley's assistant for everything", Host: "a-very-long-name-of-a-host.subsidiary.saffron-of-the-world.example",

@@ -73,7 +73,7 @@ func TestGalleryLeadsNowhere(t *testing.T) {
 				t.Errorf("%s: %d links: the search is broken", path, len(found))
 			}
 			for _, m := range found {
-				if to := html.UnescapeString(m[1]); to != "" && to[0] != '#' && !markup.OwnPath(to) {
+				if to := html.UnescapeString(m[1]); to != "" && to[0] != '#' && !markup.OwnPath(to) && !strings.HasPrefix(to, "https://saffron.example/") { // nobody has a name under .example (RFC 2606)
 					t.Errorf("%s leads to %q", path, to)
 				}
 			}

@@ -89,6 +89,15 @@ func TestClientsWithKeys(t *testing.T) {
 	send(t, d.Issuer, again).want(t, "again", 401)
 	r.issuer = d.Issuer + "/token"
 	send(t, d.Issuer, r.asks(t)).want(t, "for the endpoint", 401)
+	admin("PATCH", "/"+r.id, `{"legacy_assertion_aud":true}`, 200)
+	send(t, d.Issuer, r.asks(t)).want(t, "for the endpoint, as it is registered", 200)
+	for _, other := range []string{d.Issuer + "/par", d.Issuer + "/realms/acme/token", d.Gateway + "/token"} {
+		r.issuer = other
+		send(t, d.Issuer, r.asks(t)).want(t, "for "+other, 401)
+	}
+	r.issuer = d.Issuer
+	send(t, d.Issuer, r.asks(t)).want(t, "for the issuer", 200)
+	admin("PATCH", "/"+r.id, `{"profile":"fapi2"}`, 422)
 	want := []string{"token_key_unknown", "client_disabled", "assertion_used", "token_wrong_audience"}
 	testwait.Until(t, 10*time.Second, "the record", func() bool {
 		log := call(t, "GET", d.Issuer+"/admin/v1/realms/main/audit/events?kind=client.failure", "bearer", d.AdminToken).body

@@ -79,6 +79,7 @@ func (s *Server) clientAuthenticator() (client.Authenticator, error) {
 	if err != nil {
 		return client.Authenticator{}, err
 	}
-	assertions, err := client.NewAssertions(client.AssertionsConfig{Issuer: s.realmIssuer, Fetched: s.newClientKeys().source, Run: run, Now: s.now})
+	assertions, err := client.NewAssertions(client.AssertionsConfig{Issuer: s.realmIssuer,
+		TokenEndpoint: func(realm string) string { return strings.TrimSuffix(s.realmIssuer(realm), "/") + "/token" }, Fetched: s.newClientKeys().source, Run: run, Now: s.now})
 	return client.Authenticator{Clients: s.clients, Missed: s.clients.known.Missed, Assertions: assertions, Record: s.record.Record, Now: s.now}, err
 }

@@ -63,12 +63,13 @@ func clientRegistration(t *testing.T, d *server.Demo) {
 	// Everybody, and nothing that only an administrator gives.
 	setting(`"client_registration":"open"`)
 	public := says(`,"client_name":"Evil","token_endpoint_auth_method":"none","grant_types":["authorization_code","refresh_token"],"scope":"documents:read documents:write offline_access gatehouse:admin",
-		"first_party":true,"require_pkce":false,"introspection_audiences":["` + d.Issuer + `"],"allow_private_address":true,"allowed_cors_origins":["https://evil.example"],"application_type":"native"`)
+		"first_party":true,"require_pkce":false,"introspection_audiences":["` + d.Issuer + `"],"allow_private_address":true,"allowed_cors_origins":["https://evil.example"],"application_type":"native","legacy_assertion_aud":true,
+		"client_uri":"https://app.example/?a=1&b=2","policy_uri":"https://app.example/privacy","tos_uri":"https://app.example/terms","contacts":["ops@app.example"]`)
 	open := call(t, "POST", at, "body", public).want(t, "open", 201)
 	if open.text("scope") != "documents:read offline_access" || open.text("client_secret") != "" {
 		t.Errorf("%s", open.body)
 	}
-	for _, member := range []string{"first_party", "require_pkce", "introspection_audiences", "allow_private_address", "allowed_cors_origins"} {
+	for _, member := range []string{"first_party", "require_pkce", "introspection_audiences", "allow_private_address", "allowed_cors_origins", "legacy_assertion_aud"} {
 		if v := open.json[member]; v != nil && v != (member == "require_pkce") {
 			t.Errorf("%s is taken: %s", member, open.body)
 		}
@@ -76,7 +77,7 @@ func clientRegistration(t *testing.T, d *server.Demo) {
 	for members, code := range map[string]string{
 		`,"grant_types":["client_credentials"]`: "invalid_client_metadata", `,"grant_types":["implicit"]`: "invalid_client_metadata", `,"response_types":["token"]`: "invalid_client_metadata",
 		`,"software_statement":"e30.e30."`: "unapproved_software_statement", `,"token_endpoint_auth_method":"private_key_jwt"`: "invalid_client_metadata", `,"client_id":"mine"`: "invalid_request",
-		`,"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"http://127.0.0.1/keys"`: "invalid_client_metadata", `,"client_name":"a\nb"`: "invalid_client_metadata", `,"redirect_uris":[]`: "invalid_request",
+		`,"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"http://127.0.0.1/keys"`: "invalid_client_metadata", `,"client_name":"a\nb"`: "invalid_client_metadata", `,"policy_uri":"javascript:alert(1)"`: "invalid_client_metadata", `,"contacts":[""]`: "invalid_client_metadata", `,"redirect_uris":[]`: "invalid_request",
 	} {
 		refused(members, call(t, "POST", at, "body", says(members)), 400, code)
 	}
@@ -86,8 +87,14 @@ func clientRegistration(t *testing.T, d *server.Demo) {
 	// People are told, and asked.
 	p := &program{t: t, issuer: d.Issuer, id: open.text("client_id"), redirect: back, verifier: strings.Repeat("v", 43)}
 	v := signedIn(t, d)
-	if _, page := v.get(d.Issuer + "/authorize?" + p.query()); !strings.Contains(page, `id="unverified"`) {
-		t.Errorf("people are not told: %s", page)
+	_, page := v.get(d.Issuer + "/authorize?" + p.query())
+	for _, part := range []string{`id="unverified"`, `href="https://app.example/?a=1&amp;b=2"`, `href="https://app.example/privacy"`, `href="https://app.example/terms"`, `rel="noopener noreferrer nofollow ugc"`} {
+		if !strings.Contains(page, part) {
+			t.Errorf("people are not shown %s: %s", part, page)
+		}
+	}
+	if strings.Contains(page, "ops@app.example") {
+		t.Error("people are shown its contacts")
 	}
 	tokens := p.redeems(d.Issuer, p.allows(v, d.Issuer, p.query())).want(t, "what a person allowed", 200)
 	ours := registers(t, d, "")

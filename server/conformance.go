@@ -116,7 +116,7 @@ func (cfg ConformanceConfig) config(port string) (Config, error) {
 		Log:    cfg.Log,
 		Limits: config.Limits{Tokens: plenty, Admin: plenty}, // the suite asks fast, from one address
 	}
-	c.Fetches.AllowPrivate, c.SparePKCE = true, !cfg.FAPI2
+	c.Fetches.AllowPrivate, c.Lenient = true, !cfg.FAPI2
 	if cfg.SuiteCA != "" {
 		text, err := os.ReadFile(cfg.SuiteCA)
 		if err != nil {

@@ -153,4 +153,15 @@ func TestConformance(t *testing.T) {
 	if tokens := object(t, body); err != nil || tokens["id_token"] == nil {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
+
+	// Clients that register themselves are held to what OpenID Connect asks, and no more.
+	res, err = v.client.Post(metadata["registration_endpoint"].(string), "application/json", strings.NewReader(`{"redirect_uris":["`+callback+`"],"token_endpoint_auth_method":"private_key_jwt","jwks_uri":"https://suite.example/keys"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err = io.ReadAll(res.Body)
+	if made := object(t, body); err != nil || made["require_pkce"] != false || made["legacy_assertion_aud"] != true {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
 }

@@ -40,7 +40,7 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 		Stored: admin.Stored{Realm: s.db, Realms: s.db, Users: s.db, Holders: s.db, Keys: s.db, Clients: s.db, Rules: s.db, Entities: s.db, Grants: s.db, Sessions: s.db, Audit: s.db, Persons: s.persons, Nodes: s.db, Factors: s.db, Mails: s.db, Passkeys: s.db},
 		Run:    run, Decide: s.decider.DecideAdmin, Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Mail: s.mail, Codes: s.factors, Vault: s.vault, Links: s.links(), Passkeys: s.passkeys, Providers: s.providers, Signing: s.ring, EndGrant: s.grants.End, Sessions: s.sessions, Revoked: s.view.Revoked, Verify: s.verifyToken,
-		Journal: s.journal, Issuer: s.realmIssuer, SparePKCE: s.cfg.SparePKCE, Current: s.knows,
+		Journal: s.journal, Issuer: s.realmIssuer, Lenient: s.cfg.Lenient, Current: s.knows,
 		AuditKey: s.auditVerifier, AuditHead: s.heads.Head, Backup: s.backup, Reload: s.reload, Record: s.record.Record, Counting: s.refusals.Counting,
 		BootstrapKey: bootstrapKey, KeyPrefix: s.cfg.KeyPrefix, Logger: s.log, Now: s.now,
 	})

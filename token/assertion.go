@@ -13,7 +13,9 @@ type AssertionConfig struct {
 	Subject string
 	// Audience is the one text that aud must be (RFC 10070). An assertion that names another server beside
 	// this one, or an address in place of its issuer, may have been made for somebody who passes it on.
-	Audience   string
+	Audience string
+	// Endpoint is another text that aud may be, in place of Audience and never beside it (OpenID Connect Core §9); "": none.
+	Endpoint   string
 	Algorithms []Algorithm
 	Types      []string // as in [VerifierConfig]
 	Keys       KeySource
@@ -35,7 +37,11 @@ func NewAssertionVerifier(c AssertionConfig) (*AssertionVerifier, error) {
 	if c.Subject == "" || c.MaxLife <= 0 {
 		return nil, errors.New("assertion verifier: Subject and MaxLife are required")
 	}
-	v, err := NewVerifier(VerifierConfig{Issuer: c.Subject, Audience: []string{c.Audience}, Algorithms: c.Algorithms, Types: c.Types, Keys: c.Keys,
+	audience := []string{c.Audience}
+	if c.Endpoint != "" {
+		audience = append(audience, c.Endpoint)
+	}
+	v, err := NewVerifier(VerifierConfig{Issuer: c.Subject, Audience: audience, Algorithms: c.Algorithms, Types: c.Types, Keys: c.Keys,
 		Leeway: c.Leeway, RequireClaims: []string{"jti"}, Now: c.Now})
 	if err != nil {
 		return nil, err

@@ -91,6 +91,22 @@ func TestAssertion(t *testing.T) {
 	if _, err := v.Verify(forged); gatehouse.CodeOf(err) != "token_key_unknown" {
 		t.Errorf("by another key: %v", err)
 	}
+	both := config
+	both.Endpoint = issuer + "/token"
+	lenient, err := token.NewAssertionVerifier(both)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for aud, good := range map[string]bool{`"` + issuer + `"`: true, `"` + issuer + `/token"`: true, `"` + issuer + `/par"`: false, `"` + issuer + `/token/"`: false,
+		`["` + issuer + `/token"]`: false, `["` + issuer + `/token","https://evil.example"]`: false, `["` + issuer + `","` + issuer + `/token"]`: false} {
+		text, err := key.Sign("", []byte(strings.Replace(string(claims), `"`+issuer+`"`, aud, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := lenient.Verify(text); (err == nil) != good || err != nil && gatehouse.CodeOf(err) != "token_wrong_audience" {
+			t.Errorf("aud %s: %v", aud, err)
+		}
+	}
 	for name, change := range map[string]func(c *token.AssertionConfig){
 		"of nobody":  func(c *token.AssertionConfig) { c.Subject = "" },
 		"for nobody": func(c *token.AssertionConfig) { c.Audience = "" },

@@ -277,10 +277,14 @@ func (in ClientPatch) apply(c *client.Client) {
 		m.RequirePKCE = in.RequirePKCE
 	}
 	set(&m.Audiences, in.Audiences)
+	set(&m.ClientURI, in.ClientURI)
+	set(&m.PolicyURI, in.PolicyURI)
+	set(&m.TermsURI, in.TermsURI)
+	set(&m.Contacts, in.Contacts)
 	set(&m.RequestAlg, in.RequestAlg)
 	set(&m.RequireSignedRequest, in.RequireSigned)
 	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
-		m.SigningAlg = ""
+		m.SigningAlg, m.LegacyAudience = "", false
 	}
 	if (in.AuthMethod != nil || in.RequestAlg != nil || in.RequireSigned != nil) && !m.KeepsKeys() {
 		m.JWKS, m.JWKSURI, m.AllowPrivateAddress = nil, "", false
@@ -292,6 +296,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.JWKSURI, in.JWKSURI)
 	set(&m.SigningAlg, in.SigningAlg)
 	set(&m.AllowPrivateAddress, in.AllowPrivateAddress)
+	set(&m.LegacyAudience, in.LegacyAudience)
 	set(&m.AnswerAlg, in.AnswerAlg)
 	set(&m.IDTokenAlg, in.IDTokenAlg)
 	set(&m.UserInfoAlg, in.UserInfoAlg)

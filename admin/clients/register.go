@@ -107,8 +107,8 @@ func (s *Service) narrowed(r gatehouse.Realm, m client.Metadata) (client.Metadat
 	}
 	f := kernel.Faults{}
 	m = m.Narrow(r.Settings, func(member, text string) { f.Add(member, "%s", text) })
-	if s.c.SparePKCE {
-		m.RequirePKCE = new(bool)
+	if s.c.Lenient {
+		m.RequirePKCE, m.LegacyAudience = new(bool), m.HasKeys()
 	}
 	check(f, m)
 	return m.Tidy(), asRegistration(f.Err())

@@ -18,9 +18,10 @@ type Config struct {
 	Clients Reader
 	Issuer  func(realm string) string
 	Signing Signing
-	// SparePKCE has clients that register themselves need no PKCE; the zero value holds them to it.
-	SparePKCE bool
-	Run       gatehouse.Runner[Tx]
+	// Lenient asks no more of clients that register themselves than OpenID Connect does: no PKCE, and their assertions may name the token
+	// endpoint. The zero value asks it.
+	Lenient bool
+	Run     gatehouse.Runner[Tx]
 }
 
 // Signing has a realm publish a key that signs ID tokens by alg; *keyring.Ring does.

@@ -55,6 +55,11 @@ type ClientPatch struct {
 	JWKS                *json.RawMessage `json:"jwks,omitempty" doc:"Its public keys; what it has by keys that are not among them ends at once. null takes them away"`
 	JWKSURI             *string          `json:"jwks_uri,omitempty"`
 	SigningAlg          *string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	LegacyAudience      *bool            `json:"legacy_assertion_aud,omitempty"`
+	ClientURI           *string          `json:"client_uri,omitempty"`
+	PolicyURI           *string          `json:"policy_uri,omitempty"`
+	TermsURI            *string          `json:"tos_uri,omitempty"`
+	Contacts            *[]string        `json:"contacts,omitempty"`
 	RequestAlg          *string          `json:"request_object_signing_alg,omitempty"`
 	RequireSigned       *bool            `json:"require_signed_request_object,omitempty"`
 	AllowPrivateAddress *bool            `json:"allow_private_address,omitempty"`

@@ -43,7 +43,9 @@ type clientMetadata struct {
 	origins                    []string
 	requirePKCE                bool
 	requirePushed              bool
-	firstParty                 bool
+	firstParty, legacyAudience bool
+	about                      [3]string // client_uri, policy_uri, tos_uri
+	contacts                   []string
 	serves                     []string
 }
 
@@ -65,6 +67,11 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.profile, "profile", "", "hold it to a profile of OAuth: fapi2 (FAPI 2.0 Security Profile)")
 	c.Flags().BoolVar(&m.requirePushed, "require-pushed", false, "refuse authorization requests that it did not push before (PAR)")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
+	c.Flags().BoolVar(&m.legacyAudience, "legacy-assertion-aud", false, "take assertions that name the token endpoint in place of the issuer (private_key_jwt of before RFC 10070)")
+	c.Flags().StringVar(&m.about[0], "home-uri", "", "https address of its home page, a link where people are asked")
+	c.Flags().StringVar(&m.about[1], "policy-uri", "", "https address of how it treats data of people, a link where people are asked")
+	c.Flags().StringVar(&m.about[2], "terms-uri", "", "https address of its terms, a link where people are asked")
+	c.Flags().StringArrayVar(&m.contacts, "contact", nil, "how to reach who is responsible for it; may be repeated")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
 	c.Flags().StringSliceVar(&m.serves, "introspects", nil, "audience of the realm for which it is the API, and may ask what tokens stand for; may be repeated")
@@ -159,6 +166,17 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if given("first-party") {
 		body["first_party"] = m.firstParty
+	}
+	if given("legacy-assertion-aud") {
+		body["legacy_assertion_aud"] = m.legacyAudience
+	}
+	for i, names := range [...][2]string{{"home-uri", "client_uri"}, {"policy-uri", "policy_uri"}, {"terms-uri", "tos_uri"}} {
+		if given(names[0]) {
+			body[names[1]] = m.about[i]
+		}
+	}
+	if given("contact") {
+		body["contacts"] = append([]string{}, m.contacts...)
 	}
 	if c.Flags().Changed("introspects") {
 		body["introspection_audiences"] = append([]string{}, m.serves...)

@@ -40,6 +40,8 @@ type OnceTx interface {
 type AssertionsConfig struct {
 	// Issuer gives the issuer identifier of a realm, for whom assertions must be.
 	Issuer func(realm string) string
+	// TokenEndpoint is the address of the token endpoint of a realm, which assertions of some clients may name ([Metadata.LegacyAudience]).
+	TokenEndpoint func(realm string) string
 	// Fetched gives the key source of a client with a jwks_uri. It must be the same one at each call for the same
 	// address, which bounds how often that is asked, and must reach no address that the registration does not allow.
 	Fetched func(c Client) (token.KeySource, error)
@@ -63,8 +65,8 @@ type verifierOf struct {
 
 // NewAssertions checks c.
 func NewAssertions(c AssertionsConfig) (*Assertions, error) {
-	if c.Issuer == nil || c.Fetched == nil || c.Run == nil || c.Now == nil {
-		return nil, errors.New("oauth/client: Issuer, Fetched, Run and Now of assertions are required")
+	if c.Issuer == nil || c.TokenEndpoint == nil || c.Fetched == nil || c.Run == nil || c.Now == nil {
+		return nil, errors.New("oauth/client: Issuer, TokenEndpoint, Fetched, Run and Now of assertions are required")
 	}
 	return &Assertions{c: c, verifiers: cache.New[verifierOf, *token.AssertionVerifier](maxVerifiers),
 		requests: cache.New[verifierOf, *token.RequestVerifier](maxVerifiers)}, nil
@@ -107,8 +109,12 @@ func (a *Assertions) of(c Client) (*token.AssertionVerifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := token.NewAssertionVerifier(token.AssertionConfig{Subject: c.ID, Audience: a.c.Issuer(c.Realm), Algorithms: c.Metadata.Algorithms(),
-		Types: []string{typeAssertion, token.TypeJWT, ""}, Keys: keys, Leeway: assertionLeeway, MaxLife: maxAssertionLife, Now: a.c.Now})
+	cfg := token.AssertionConfig{Subject: c.ID, Audience: a.c.Issuer(c.Realm), Algorithms: c.Metadata.Algorithms(),
+		Types: []string{typeAssertion, token.TypeJWT, ""}, Keys: keys, Leeway: assertionLeeway, MaxLife: maxAssertionLife, Now: a.c.Now}
+	if c.Metadata.LegacyAudience && !c.Metadata.FAPI2() {
+		cfg.Endpoint = a.c.TokenEndpoint(c.Realm)
+	}
+	v, err := token.NewAssertionVerifier(cfg)
 	if err == nil {
 		a.verifiers.Set(name, v)
 	}

@@ -58,7 +58,7 @@ func dynamicGrants() []string { return []string{GrantAuthorizationCode, GrantRef
 // Narrow makes of what a client says of itself what it may be registered with: nothing that only an administrator gives, and of the
 // scopes those that the realm gives such clients, which RFC 7591 §2 leaves to the server. What is missing gets the defaults there.
 func (m Metadata) Narrow(s gatehouse.RealmSettings, fault func(member, text string)) Metadata {
-	m.FirstParty, m.RequirePKCE, m.Audiences, m.AllowPrivateAddress = false, nil, nil, false
+	m.FirstParty, m.RequirePKCE, m.Audiences, m.AllowPrivateAddress, m.LegacyAudience = false, nil, nil, false, false
 	if m.AuthMethod == "" {
 		m.AuthMethod = AuthBasic
 	}

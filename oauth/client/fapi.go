@@ -49,6 +49,9 @@ func (m Metadata) checkProfile(fault func(member, text string)) {
 			fault(member, "must be PS256, ES256 or EdDSA with the profile fapi2")
 		}
 	}
+	if m.LegacyAudience { // FAPI 2.0 §5.3.2.1
+		fault("legacy_assertion_aud", "must not be true with the profile fapi2")
+	}
 	if m.sparesPKCE() {
 		fault("require_pkce", "must not be false with the profile fapi2")
 	}

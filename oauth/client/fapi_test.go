@@ -39,6 +39,7 @@ func TestFAPI2(t *testing.T) {
 			m.RequestAlg, m.JWKS = "ES384", token.MarshalJWKSet([]*token.Key{key(token.ES384), es})
 		}, "request_object_signing_alg"},
 		"RS256 of ID tokens": {func(m *client.Metadata) { m.IDTokenAlg = "RS256" }, "id_token_signed_response_alg"},
+		"old assertions":     {func(m *client.Metadata) { m.LegacyAudience = true }, "legacy_assertion_aud"},
 		"a device":           {func(m *client.Metadata) { m.GrantTypes = append(slices.Clone(m.GrantTypes), client.GrantDeviceCode) }, "grant_types"},
 	} {
 		m := good

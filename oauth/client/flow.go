@@ -56,7 +56,7 @@ func (m Metadata) Proves(redirectURI string) bool {
 // Print is of what people are shown of the client, and by which they know it: where it is another one, an answer of before says nothing.
 func (m Metadata) Print() []byte {
 	uris := slices.Sorted(slices.Values(m.RedirectURIs))
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{m.Name, strconv.FormatBool(m.Public())}, uris...), "\x00"))) // no name or address holds a NUL
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{m.Name, strconv.FormatBool(m.Public())}, append(uris, m.shown()...)...), "\x00"))) // no name or address holds a NUL
 	return sum[:]
 }
 
@@ -142,7 +142,7 @@ func wrongRedirect(uri string) string {
 	switch {
 	case len(uri) > maxRedirect:
 		return "must have at most 512 bytes each"
-	case err != nil || strings.ContainsFunc(uri, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'<>\\^`{|}", r) }):
+	case err != nil || strings.ContainsFunc(uri, unescaped):
 		return "must be addresses, with everything escaped that cannot stand in one"
 	case strings.Contains(uri, "#"):
 		return "must have no fragment (RFC 6749 3.1.2)"

@@ -104,6 +104,9 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 	if !m.HasKeys() && m.SigningAlg != "" {
 		fault("token_endpoint_auth_signing_alg", "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
 	}
+	if !m.HasKeys() && m.LegacyAudience {
+		fault("legacy_assertion_aud", "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
+	}
 	if !m.KeepsKeys() {
 		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != "", "allow_private_address": m.AllowPrivateAddress} {
 			if given {

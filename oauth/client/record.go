@@ -42,10 +42,14 @@ type Metadata struct {
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	Flow
 	OpenID
+	About
 	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
 	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt and signed requests"`
 	JWKSURI    string          `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where its public keys are, in place of jwks"`
 	SigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs; without it, that of its key"`
+	// LegacyAudience takes assertions that name the token endpoint, too (OpenID Connect Core §9). Whoever can have the client sign for
+	// an address that he chose gets one that is good here (RFC 10070).
+	LegacyAudience bool `json:"legacy_assertion_aud,omitempty" doc:"Take assertions whose aud is the address of the token endpoint in place of the issuer (private_key_jwt of before RFC 10070)"`
 	// RequestAlg is that of request objects (RFC 9101 §10.5).
 	RequestAlg           string `json:"request_object_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs authorization requests (JAR); without it, that of its key"`
 	RequireSignedRequest bool   `json:"require_signed_request_object,omitempty" doc:"Refuse authorization requests that it did not sign (JAR)"`
@@ -161,5 +165,6 @@ func (m Metadata) Check(fault func(member, text string)) {
 	}
 	m.checkFlow(fault)
 	m.checkOpenID(fault)
+	m.checkAbout(fault)
 	m.checkProfile(fault)
 }

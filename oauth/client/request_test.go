@@ -25,7 +25,7 @@ func TestRequestKeys(t *testing.T) {
 	es, ed, fresh := key(token.ES256), key(token.EdDSA), key(token.ES256)
 	set := func(keys ...*token.Key) json.RawMessage { return token.MarshalJWKSet(keys) }
 	asked := 0
-	a, err := client.NewAssertions(client.AssertionsConfig{Issuer: func(realm string) string { return "https://id.example/" + realm }, Now: time.Now,
+	a, err := client.NewAssertions(client.AssertionsConfig{Issuer: func(realm string) string { return "https://id.example/" + realm }, TokenEndpoint: func(string) string { return "" }, Now: time.Now,
 		Fetched: func(client.Client) (token.KeySource, error) { asked++; return token.NewKeySet(fresh) },
 		Run: func(context.Context, func(context.Context, client.OnceTx) error) error {
 			t.Error("it is used up")

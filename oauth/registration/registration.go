@@ -91,6 +91,13 @@ type asked struct {
 	JWKSURI       string         `json:"jwks_uri"`
 	SigningAlg    string         `json:"token_endpoint_auth_signing_alg"`
 	DPoPBound     bool           `json:"dpop_bound_access_tokens"`
+	IDTokenAlg    string         `json:"id_token_signed_response_alg"`
+	UserInfoAlg   string         `json:"userinfo_signed_response_alg"`
+	RequestAlg    string         `json:"request_object_signing_alg"`
+	ClientURI     string         `json:"client_uri"`
+	PolicyURI     string         `json:"policy_uri"`
+	TermsURI      string         `json:"tos_uri"`
+	Contacts      []string       `json:"contacts"`
 	Statement     string         `json:"software_statement"`
 }
 
@@ -103,7 +110,9 @@ func parse(body []byte) (id string, m client.Metadata, err error) {
 	if in.Statement != "" {
 		return "", m, errStatement
 	}
-	m = client.Metadata{Name: in.Name, AuthMethod: in.AuthMethod, GrantTypes: in.GrantTypes, Scope: in.Scope, JWKSURI: in.JWKSURI, SigningAlg: in.SigningAlg, DPoPBound: in.DPoPBound,
+	m = client.Metadata{Name: in.Name, AuthMethod: in.AuthMethod, GrantTypes: in.GrantTypes, Scope: in.Scope, JWKSURI: in.JWKSURI, SigningAlg: in.SigningAlg, DPoPBound: in.DPoPBound, RequestAlg: in.RequestAlg,
+		OpenID: client.OpenID{IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg},
+		About:  client.About{ClientURI: in.ClientURI, PolicyURI: in.PolicyURI, TermsURI: in.TermsURI, Contacts: in.Contacts},
 		Flow: client.Flow{RedirectURIs: in.RedirectURIs, ResponseTypes: in.ResponseTypes}}
 	if s := string(in.JWKS); s != "" && s != "null" {
 		m.JWKS = []byte(s)

@@ -72,9 +72,9 @@ type Config struct {
 	// Fetches widens what is fetched at addresses that clients name. It is no setting: the demo for the conformance suite
 	// alone has its clients on this machine.
 	Fetches Fetches `json:"-"`
-	// SparePKCE has clients that register themselves need no PKCE. It is no setting either, and for the same demo: the suite's
-	// plans for OpenID Connect send no challenge.
-	SparePKCE bool `json:"-"`
+	// Lenient asks no more of clients that register themselves than OpenID Connect does. It is no setting either, and for the same demo:
+	// the suite's plans for OpenID Connect send no challenge, and name the token endpoint in assertions.
+	Lenient bool `json:"-"`
 	// Version is that of the program, for the record: what the build noted when empty.
 	// It is no setting either.
 	Version string `json:"-"`
