@@ -113,7 +113,7 @@ func parse(body []byte) (id string, m client.Metadata, err error) {
 	m = client.Metadata{Name: in.Name, AuthMethod: in.AuthMethod, GrantTypes: in.GrantTypes, Scope: in.Scope, JWKSURI: in.JWKSURI, SigningAlg: in.SigningAlg, DPoPBound: in.DPoPBound, RequestAlg: in.RequestAlg,
 		OpenID: client.OpenID{IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg},
 		About:  client.About{ClientURI: in.ClientURI, PolicyURI: in.PolicyURI, TermsURI: in.TermsURI, Contacts: in.Contacts},
-		Flow: client.Flow{RedirectURIs: in.RedirectURIs, ResponseTypes: in.ResponseTypes}}
+		Flow:   client.Flow{RedirectURIs: in.RedirectURIs, ResponseTypes: in.ResponseTypes}}
 	if s := string(in.JWKS); s != "" && s != "null" {
 		m.JWKS = []byte(s)
 	}
