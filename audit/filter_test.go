@@ -49,6 +49,7 @@ func fillOf(m *memory) *audit.FilterFill {
 // filters, in both directions; what is there is found by each field and by two
 // together, and two values that never meet in one event are not looked for.
 func TestFiltersSkip(t *testing.T) {
+	inOrder(t)
 	for name, fill := range map[string]bool{"sequencer": false, "filled later": true} {
 		t.Run(name, func(t *testing.T) {
 			m := newMemory()
@@ -112,6 +113,7 @@ func TestFiltersSkip(t *testing.T) {
 // TestFiltersAndWithout: events under a filter, those without one in between, and
 // those that wait for the sequencer are all found, in order, page by page.
 func TestFiltersAndWithout(t *testing.T) {
+	inOrder(t)
 	m := newMemory()
 	sequenced(t, m, 300, 40, plainEvent)
 	if len(m.filters) < 4 {
@@ -193,6 +195,7 @@ func TestFiltersGrow(t *testing.T) {
 // TestFiltersAreVerified: a filter that lacks something of its events hides them from
 // searches, which verification tells.
 func TestFiltersAreVerified(t *testing.T) {
+	inOrder(t)
 	m := newMemory()
 	sequenced(t, m, 300, 40, plainEvent)
 	verify := func() []audit.Problem {

@@ -42,6 +42,15 @@ type memory struct {
 	commit  error                   // after a commit that worked
 }
 
+// inOrder leaves a test out of -short, and with it out of the race detector (scripts/race): it computes alone, one thing after
+// another, and the detector, which sees nothing in it, makes it take thirty times as long.
+func inOrder(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("computes alone, for long; runs without -short")
+	}
+}
+
 func newMemory() *memory {
 	return &memory{tiles: map[tileKey]audit.Tile{}, points: map[string][]audit.SignedCheckpoint{}, heads: map[string]int64{}, removal: map[string]audit.Removal{}}
 }

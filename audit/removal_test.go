@@ -115,6 +115,7 @@ func retired(t *testing.T, n int) (*memory, *audit.Sequencer) {
 // TestRemovedAnywhere: wherever the cut falls in the tiles, what is left verifies, every
 // event of it can be proven, and a fresh server continues it.
 func TestRemovedAnywhere(t *testing.T) {
+	inOrder(t)
 	for _, n := range []int{1, 3, 12, 13, 64, 128, 333} {
 		m, _ := retired(t, n)
 		r := verify(t, m)
@@ -146,6 +147,7 @@ func TestRemovedAnywhere(t *testing.T) {
 // TestRemovedByNobody: who can write to the database, and has not the key, cannot pass
 // off as retention what they removed.
 func TestRemovedByNobody(t *testing.T) {
+	inOrder(t)
 	const n = 13
 	cut := func(m *memory, size int64) { // as retention does it
 		m.batches = slices.DeleteFunc(m.batches, func(b audit.Batch) bool { return b.FirstIndex >= 0 && b.FirstIndex < size })

@@ -297,6 +297,7 @@ func TestVerifyTellsAHundred(t *testing.T) {
 // TestVerifyRepairsAsItGoes: what one checkpoint decides is told once, in the tile that grows as in one that is full,
 // and neither the checkpoints after it nor the tiles above it are wrong because of it.
 func TestVerifyRepairsAsItGoes(t *testing.T) {
+	inOrder(t)
 	for name, tc := range map[string]struct {
 		damage func(m *memory)
 		want   []string

@@ -84,6 +84,7 @@ func TestLogGrowsAndVerifies(t *testing.T) {
 
 // Three levels of tiles.
 func TestLargeLogVerifies(t *testing.T) {
+	inOrder(t)
 	m := newMemory()
 	s := sequencer(t, m)
 	for range 33 {
@@ -116,6 +117,7 @@ func TestLargeLogVerifies(t *testing.T) {
 //
 // ASVS: 16.4.2
 func TestVerifyFindsTampering(t *testing.T) {
+	inOrder(t)
 	line := func(b audit.Batch, n int) []byte { return bytes.SplitAfter(b.Data, []byte("\n"))[n] }
 	for name, c := range map[string]struct {
 		damage func(m *memory)
