@@ -19,6 +19,8 @@ var (
 	ErrSecondFactor = E(Unauthenticated, "second_factor_required", "This account has a second factor: a code of it is needed, too.")
 	// ErrNoSecondFactor tells who must have a second factor, and has none, how to get one.
 	ErrNoSecondFactor = E(Unauthenticated, "second_factor_missing", "This account must have a second factor and has none yet: sign in in a browser, at /signin, to add one.")
+	// ErrInitialPassword tells who has a password that somebody else has made how to choose one.
+	ErrInitialPassword = E(Unauthenticated, "initial_password", "This password was made by somebody else and is for choosing one of your own: sign in with it in a browser, at /signin.")
 	// ErrRateLimited says that a limit on requests was reached. Who returns it sets RetryAfter on a copy.
 	ErrRateLimited = E(RateLimited, "rate_limited", "Too many requests; try again later.")
 )

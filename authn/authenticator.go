@@ -269,7 +269,7 @@ func (a *Authenticator) accepted(rule Rule) string {
 
 // uniform hides from the caller why a credential was refused.
 func uniform(k Kind, err error) error {
-	if code := gatehouse.CodeOf(err); code == gatehouse.ErrSecondFactor.Code || code == gatehouse.ErrNoSecondFactor.Code {
+	if code := gatehouse.CodeOf(err); code == gatehouse.ErrSecondFactor.Code || code == gatehouse.ErrNoSecondFactor.Code || code == gatehouse.ErrInitialPassword.Code {
 		return err // the password was right: it tells whoever knows it nothing new
 	}
 	switch gatehouse.KindOf(err) {

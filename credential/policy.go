@@ -31,6 +31,7 @@ const (
 	PasswordRepetitive  Problem = "password_repetitive"
 	PasswordTooWeak     Problem = "password_too_weak"
 	PasswordBreached    Problem = "password_breached" // told by whoever has the lists; no rule of this package
+	PasswordInitial     Problem = "password_initial"  // told by whoever knows the account
 )
 
 // Text says in one constant sentence what is wrong. It never holds the password
@@ -51,6 +52,8 @@ func (p Problem) Text() string {
 		return "The password repeats or continues a few characters."
 	case PasswordBreached:
 		return "The password is known from a data breach."
+	case PasswordInitial:
+		return "The password is the one that was made for you. Choose one that you alone know."
 	case PasswordTooWeak:
 		return "The password is too easy to guess. A few unrelated words make a better one."
 	}

@@ -156,6 +156,8 @@ func (s *Service) subject(ctx context.Context, tx Tx, i *issue) error {
 		return gatehouse.ErrSecondFactor
 	case reason == gatehouse.ErrNoSecondFactor.Code:
 		return gatehouse.ErrNoSecondFactor
+	case reason == gatehouse.ErrInitialPassword.Code:
+		return gatehouse.ErrInitialPassword
 	case i.opener != nil:
 		return credential.ErrInvalidCredentials // gone between the check and this transaction
 	}

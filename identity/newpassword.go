@@ -44,6 +44,16 @@ func (s *Service) NewPasswordHash(ctx context.Context, realm gatehouse.Realm, u 
 	if err != nil {
 		return "", err
 	}
+	if len(problems) == 0 && u.Initial() && u.PasswordHash != "" {
+		// Whoever made it for the person would go on knowing it (ASVS 6.4.1).
+		same, _, err := s.cfg.Passwords.Verify(ctx, u.PasswordHash, password)
+		if err != nil {
+			return "", err
+		}
+		if same {
+			problems = append(problems, credential.PasswordInitial)
+		}
+	}
 	if len(problems) > 0 {
 		e := errPassword.With(problemsError(problems))
 		texts := make([]string, len(problems))

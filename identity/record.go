@@ -27,6 +27,8 @@ type User struct {
 	Attributes   map[string]any // JSON-like; policies may read them
 	PasswordHash string         // PHC string; "" has no password
 	PasswordAt   time.Time
+	// InitialAt is the PasswordAt of the password that somebody else has made for the person ([User.Initial]).
+	InitialAt time.Time
 	// DirectoryID is the entry of an LDAP directory that the account belongs to, which then has
 	// the password; "" for an account that is kept here. It never changes.
 	DirectoryID string
@@ -51,12 +53,30 @@ type User struct {
 // EmailVerified reports whether the person was shown to read what is sent to Email.
 func (u *User) EmailVerified() bool { return u.Email != "" && u.VerifiedEmail == u.Email }
 
+// InitialFor is how long a password counts that somebody else has made for a person: until then it is exchanged for one that the
+// person chooses (ASVS 6.4.1).
+const InitialFor = 72 * time.Hour
+
+// Initial reports whether the password is one that somebody else has made: it lets nobody in, and is good for choosing another one alone.
+func (u *User) Initial() bool { return !u.InitialAt.IsZero() && u.InitialAt.Equal(u.PasswordAt) }
+
+// InitialUntil is when such a password ends; the zero time of any other.
+func (u *User) InitialUntil() time.Time {
+	if !u.Initial() || u.PasswordHash == "" {
+		return time.Time{}
+	}
+	return u.PasswordAt.Add(InitialFor)
+}
+
 // Owes is nil unless p proved u by the password, or by a provider's word, alone where that is not enough: gatehouse.ErrSecondFactor
-// where u has a second factor, gatehouse.ErrNoSecondFactor where u has none and the realm demands one. Whoever
+// where u has a second factor, gatehouse.ErrNoSecondFactor where u has none and the realm demands one; gatehouse.ErrInitialPassword for a password that is not the person's own, whatever was
+// proved beside it. Whoever
 // opens something that lasts asks it of user and realm as stored: another node may have heard a moment later than
 // this one that there is a factor, and what was opened until then would go around it for days.
 func (u *User) Owes(p *gatehouse.Principal, s gatehouse.RealmSettings) error {
 	switch {
+	case p.Scheme == gatehouse.SchemeBasic && u.Initial():
+		return gatehouse.ErrInitialPassword
 	case p.Scheme != gatehouse.SchemeBasic && p.Scheme != gatehouse.SchemeProvider || slices.Contains(p.AMR, gatehouse.AMRMultiFactor):
 		return nil
 	case u.SecondFactor:

@@ -203,6 +203,7 @@ const (
 	ReasonDisabled      = "user_disabled"
 	ReasonNoPassword    = "no_password"
 	ReasonBadHash       = "password_hash_unusable"
+	ReasonInitialOver   = "initial_password_over"
 	ReasonThrottled     = "too_many_attempts"
 	ReasonQueueFull     = "password_queue_full"
 	ReasonBroken        = "internal"
@@ -315,7 +316,8 @@ func (s *Service) usable(u *User) bool {
 	if u.DirectoryID != "" {
 		return u.ID != "" && !u.Disabled && s.cfg.Source != nil && s.cfg.Source.Serves(u.Realm)
 	}
-	return u.ID != "" && !u.Disabled && u.PasswordHash != ""
+	until := u.InitialUntil()
+	return u.ID != "" && !u.Disabled && u.PasswordHash != "" && (until.IsZero() || s.cfg.Now().Before(until))
 }
 
 // verify counts the attempt and evaluates exactly one password hash, whoever u
@@ -464,6 +466,8 @@ func (s *Service) refused(ctx context.Context, a Attempt, account accountID, u *
 			reason = ReasonDisabled
 		case u.PasswordHash == "":
 			reason = ReasonNoPassword
+		case u.DirectoryID == "" && !s.usable(u):
+			reason = ReasonInitialOver
 		case errors.Is(err, errBadHash):
 			reason = ReasonBadHash
 		default:

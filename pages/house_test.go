@@ -135,6 +135,9 @@ func (h *house) VerifyPassword(_ context.Context, a identity.Attempt) (identity.
 		return identity.User{}, h.refuse
 	case a.Username == "bob" && a.Password == cmp.Or(h.profile.password, rightPassword):
 		return identity.User{ID: "usr_bob", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "bob"}, nil
+	case a.Username == "newcomer" && a.Password == rightPassword:
+		at := time.Now()
+		return identity.User{ID: "usr_newcomer", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "newcomer", PasswordHash: "$made up", PasswordAt: at, InitialAt: at}, nil
 	case a.Username == "carl" && a.Password == rightPassword:
 		return identity.User{ID: "usr_carl", Realm: a.Realm, Kind: gatehouse.KindUser, Username: "carl"}, nil
 	case a.Username == "amy" && a.Password == rightPassword:

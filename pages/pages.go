@@ -94,6 +94,8 @@ type Resets interface {
 	AskReset(ctx context.Context, realm, username string) error
 	ResetOf(ctx context.Context, realm string, text gatehouse.Secret) (username string, err error)
 	Reset(ctx context.Context, realm string, text, password gatehouse.Secret) error
+	// ExchangeInitial answers the text of a link for whoever has proved an account by the password that somebody else has made.
+	ExchangeInitial(ctx context.Context, u identity.User) (gatehouse.Secret, error)
 }
 
 // Config is what the pages need. Every field without a remark is required.

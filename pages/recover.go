@@ -2,6 +2,7 @@ package pages
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ type recoverView struct {
 	Action          string
 	Form            string // the token of the form
 	Problem         string
+	Return          string // where to go after signing in
 	Off, Sent, Done bool
 }
 
@@ -32,7 +34,9 @@ func (v *visit) recover() error {
 }
 
 // recovered is where somebody is after setting a new password: not signed in.
-func (v *visit) recovered() error { return v.showRecover(http.StatusOK, recoverView{Done: true}) }
+func (v *visit) recovered() error {
+	return v.showRecover(http.StatusOK, recoverView{Done: true, Return: returnOf(v.r)})
+}
 
 func (v *visit) showRecover(status int, view recoverView) (err error) {
 	key := "recover.title"
@@ -41,6 +45,9 @@ func (v *visit) showRecover(status int, view recoverView) (err error) {
 	}
 	if view.frame, err = v.frame(pageRecover, key, nil); err != nil {
 		return err
+	}
+	if view.Return != "" {
+		view.SignIn += "?" + url.Values{"return": {view.Return}}.Encode()
 	}
 	view.Action, view.Form = v.to(pageRecover), v.token(pageRecover)
 	return v.show(status, "recover.html", view)
@@ -93,6 +100,33 @@ type newPasswordView struct {
 	Problems           []string
 	Bad                bool
 	Notice             string
+	Given              bool // in the place of a password that somebody else has made
+	Return             string
+}
+
+// exchange has who proved u by the password that somebody else has made choose another one, and sign in by that.
+func (v *visit) exchange(u identity.User, to string) error {
+	text, err := v.h.c.Resets.ExchangeInitial(v.r.Context(), u)
+	if err != nil {
+		return err
+	}
+	v.setCookie(cookieReset+v.realm.Name, text.Reveal(), int(time.Hour/time.Second))
+	return v.redirect(v.to(NewPassword) + newPasswordView{Given: true, Return: to}.query())
+}
+
+// query is what the addresses of the page say of where somebody comes from.
+func (view newPasswordView) query() string {
+	q := url.Values{}
+	if view.Given {
+		q["given"] = []string{"1"}
+	}
+	if view.Return != "" {
+		q["return"] = []string{view.Return}
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
 }
 
 // newPassword takes the text of a link out of the address, where others could read it (the
@@ -107,6 +141,7 @@ func (v *visit) newPassword() error {
 }
 
 func (v *visit) askPassword(status int, view newPasswordView) (err error) {
+	view.Given, view.Return = one(v.r, "given") != "", returnOf(v.r)
 	if view.Username, err = v.h.c.Resets.ResetOf(v.r.Context(), v.realm.Name, v.reset()); err != nil {
 		return err
 	}
@@ -117,7 +152,7 @@ func (v *visit) showNewPassword(status int, view newPasswordView) (err error) {
 	if view.frame, err = v.frame(NewPassword, "newpassword.title", nil); err != nil {
 		return err
 	}
-	view.Action, view.Form, view.Initials = v.to(NewPassword), v.token(NewPassword), initials(view.Username)
+	view.Action, view.Form, view.Initials = v.to(NewPassword)+view.query(), v.token(NewPassword), initials(view.Username)
 	view.Least, view.Bad = v.realm.Settings.Defaults().PasswordMinLength, len(view.Problems) > 0
 	return v.show(status, "newpassword.html", view)
 }
@@ -144,7 +179,7 @@ func (v *visit) newPasswordSent() error {
 	err := v.h.c.Resets.Reset(v.r.Context(), v.realm.Name, v.reset(), password)
 	if err == nil {
 		v.setCookie(cookieReset+v.realm.Name, "", -1)
-		return v.redirect(v.to("/recover/done"))
+		return v.redirect(v.to("/recover/done") + newPasswordView{Return: returnOf(v.r)}.query())
 	}
 	if broken := identity.ProblemsOf(err); broken != nil {
 		view := newPasswordView{}
@@ -194,6 +229,9 @@ func recoverStates() []state {
 func newPasswordStates() []state {
 	return []state{
 		{"ask", func(v *visit) error { return v.showNewPassword(http.StatusOK, newPasswordView{Username: "alice"}) }},
+		{"given", func(v *visit) error {
+			return v.showNewPassword(http.StatusOK, newPasswordView{Username: "alice", Given: true})
+		}},
 		{"refused", func(v *visit) error {
 			texts, err := v.problems([]credential.Problem{credential.PasswordTooShort, credential.PasswordContext})
 			if err != nil {

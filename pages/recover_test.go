@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/identity"
 )
 
 // resets knows one link.
@@ -14,6 +15,8 @@ type resets struct {
 	asked []string
 	set   gatehouse.Secret
 	err   error // of the next ask
+
+	exchanged []string
 }
 
 const rightLink = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -28,6 +31,11 @@ func (r *resets) ResetOf(_ context.Context, realm string, text gatehouse.Secret)
 		return "", gatehouse.E(gatehouse.Denied, "reset_link_invalid", "no")
 	}
 	return "amy", nil
+}
+
+func (r *resets) ExchangeInitial(_ context.Context, u identity.User) (gatehouse.Secret, error) {
+	r.exchanged = append(r.exchanged, u.Username)
+	return rightLink, nil
 }
 
 func (r *resets) Reset(ctx context.Context, realm string, text, password gatehouse.Secret) error {

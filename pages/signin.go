@@ -143,6 +143,9 @@ func (v *visit) verify(view signInView, password gatehouse.Secret) error {
 	if err != nil {
 		return v.refuse(view, err)
 	}
+	if u.Initial() {
+		return v.exchange(u, view.Return)
+	}
 	proven := &gatehouse.Principal{Realm: u.Realm, Kind: u.Kind, ID: u.ID, Name: u.Username, Scheme: gatehouse.SchemeBasic,
 		IssuedAt: u.PasswordAt, AuthTime: v.h.c.Now(), AMR: []string{"pwd"}, ACR: gatehouse.AAL1}
 	done, err := v.enter(proven, &u, view.Return)

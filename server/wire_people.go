@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -166,6 +167,9 @@ func (s *Server) password(ctx context.Context, a authn.PasswordAttempt) (_ gateh
 		addr = a.Address.String()
 	}
 	u, err := s.people.VerifyPassword(ctx, identity.Attempt{Realm: a.Realm, Username: a.Username, Password: a.Password, Address: addr})
+	if err == nil && u.Initial() {
+		err = gatehouse.ErrInitialPassword.With(errors.New("the password is the one that was made for the person"))
+	}
 	if err != nil {
 		return gatehouse.Subject{}, set, err
 	}

@@ -95,7 +95,7 @@ func (t *Tx) TakeSetting(ctx context.Context, key, value string) (taken bool, er
 // ---- users ----
 
 const userColumns = `realm, id, kind, username, username_key, display_name, email, roles_json, groups_json,
-	attributes_json, password_hash, password_at, disabled, created_at, updated_at, version, second_factor, verified_email, new_email, directory_id, directory_out, terms_version, devices_since, signed_in`
+	attributes_json, password_hash, password_at, disabled, created_at, updated_at, version, second_factor, verified_email, new_email, directory_id, directory_out, terms_version, devices_since, signed_in, initial_at`
 
 func scanUser(r row) (v identity.User, err error) {
 	err = r.Scan(intoUser(&v)...)
@@ -105,7 +105,7 @@ func scanUser(r row) (v identity.User, err error) {
 func intoUser(v *identity.User) []any {
 	return []any{&v.Realm, &v.ID, enum(&v.Kind), &v.Username, &v.UsernameKey, &v.DisplayName, &v.Email, from(&v.Roles),
 		from(&v.Groups), from(&v.Attributes), &v.PasswordHash, at(&v.PasswordAt), &v.Disabled, at(&v.CreatedAt),
-		at(&v.UpdatedAt), &v.Version, &v.SecondFactor, &v.VerifiedEmail, &v.NewEmail, &v.DirectoryID, &v.DirectoryOut, &v.TermsVersion, at(&v.DevicesSince), &v.SignedIn}
+		at(&v.UpdatedAt), &v.Version, &v.SecondFactor, &v.VerifiedEmail, &v.NewEmail, &v.DirectoryID, &v.DirectoryOut, &v.TermsVersion, at(&v.DevicesSince), &v.SignedIn, at(&v.InitialAt)}
 }
 
 // Party returns the realm of that name and one of its users, as they are at one moment: nil
@@ -208,15 +208,15 @@ func (q Queries) RoleHolders(ctx context.Context, realm, role string, enabled bo
 // InsertUser adds a user; an id or username key in use is Conflict.
 func (t *Tx) InsertUser(ctx context.Context, u identity.User) error {
 	err := insert(ctx, t.c, `INSERT INTO users (`+userColumns+`)
-		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24) ON CONFLICT DO NOTHING`,
+		VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25) ON CONFLICT DO NOTHING`,
 		u.Realm, u.ID, string(u.Kind), u.Username, u.UsernameKey, u.DisplayName, u.Email, document{u.Roles},
 		document{u.Groups}, document{u.Attributes}, u.PasswordHash, u.PasswordAt, u.Disabled, u.CreatedAt, u.UpdatedAt, u.Version, u.SecondFactor,
-		u.VerifiedEmail, u.NewEmail, u.DirectoryID, u.DirectoryOut, u.TermsVersion, u.DevicesSince, u.SignedIn)
+		u.VerifiedEmail, u.NewEmail, u.DirectoryID, u.DirectoryOut, u.TermsVersion, u.DevicesSince, u.SignedIn, u.InitialAt)
 	return t.changed(err, gatehouse.TopicUser, u.Realm, u.ID, u)
 }
 
 // UpdateUser replaces a user whose stored version is u.Version and stores
-// u.Version+1; otherwise it is Conflict. SignedIn stays, too ([Tx.FirstSession]). Kind, creation time and DirectoryID stay. A username
+// u.Version+1; otherwise it is Conflict. SignedIn stays, too ([Tx.FirstSession]). Kind, creation time, DirectoryID and InitialAt stay. A username
 // key that another user has is Conflict and ends the transaction.
 func (t *Tx) UpdateUser(ctx context.Context, u identity.User) error {
 	stored, err := update(ctx, t.c, gatehouse.ErrVersionConflict, scanUser, `UPDATE users SET username=$4, username_key=$5, display_name=$6, email=$7, roles_json=$8,

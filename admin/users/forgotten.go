@@ -28,6 +28,8 @@ const (
 	// resetEvery is how often one account gets a link that somebody else may have asked for:
 	// whoever asks in a loop fills nobody's mailbox.
 	resetEvery = 15 * time.Minute
+	// exchangeFor is how long the page waits for the password that somebody chooses in the place of an initial one.
+	exchangeFor = 15 * time.Minute
 	// maxResetText bounds the text of a link, in bytes; each has 26.
 	maxResetText = 64
 )
@@ -151,22 +153,48 @@ func (s *Service) sendLink(ctx context.Context, actor *gatehouse.Principal, u id
 				return err
 			}
 		}
-		plain, err := json.Marshal(reset{User: u.ID, Email: u.Email, PasswordAt: u.PasswordAt})
-		if err != nil {
-			return err
-		}
-		if record.Sealed, err = s.c.Links.Box.Seal(plain, resetPlace(u.Realm, record.Key)); err != nil {
-			return err
-		}
-		if err := tx.PutOnce(ctx, record); err != nil {
-			return err
-		}
-		return tx.AppendEvents(ctx, e)
+		return s.putReset(ctx, tx, u, record, e)
 	})
 	if err != nil {
 		return ResetStarted{}, err
 	}
 	return out, nil
+}
+
+// putReset stores a link for the account as it is now, with its event.
+func (s *Service) putReset(ctx context.Context, tx Tx, u identity.User, record once.Record, e gatehouse.Event) (err error) {
+	if record.Sealed, err = s.sealLink(reset{User: u.ID, Email: u.Email, PasswordAt: u.PasswordAt}, resetPlace(u.Realm, record.Key)); err != nil {
+		return err
+	}
+	if err := tx.PutOnce(ctx, record); err != nil {
+		return err
+	}
+	return tx.AppendEvents(ctx, e)
+}
+
+// ExchangeInitial answers the text of a link for whoever has just proved an account by the password that somebody else has
+// made for the person ([identity.User.Initial]): with it another one is chosen, which is all that such a password is good for.
+// Errors: reset_link_invalid when it is none, any more.
+func (s *Service) ExchangeInitial(ctx context.Context, u identity.User) (gatehouse.Secret, error) {
+	text, proved := rand.Text(), u.PasswordAt
+	record := once.Record{Kind: once.KindReset, Key: credential.HashKey(text)}
+	err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		now, err := s.unchanged(ctx, tx, &u)
+		if err != nil {
+			return err
+		}
+		if !u.Initial() || u.PasswordAt.UnixMicro() != proved.UnixMicro() || !now.Before(u.InitialUntil()) {
+			return errResetLink
+		}
+		record.ExpiresAt = now.Add(exchangeFor)
+		e := s.k.Event(ctx, person(u), u.Realm, audit.KindUserResetLink, "user", u.ID)
+		e.Reason = "initial_password"
+		return s.putReset(ctx, tx, u, record, e)
+	})
+	if err != nil {
+		return "", err
+	}
+	return gatehouse.Secret(text), nil
 }
 
 // endPassword takes the password of an account away, and ends every login.

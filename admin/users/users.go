@@ -29,7 +29,7 @@ var ErrLastAdministrator = gatehouse.E(gatehouse.Conflict, "last_administrator",
 func userView(u identity.User) User {
 	return User{ID: u.ID, Realm: u.Realm, Kind: string(u.Kind), Username: u.Username, DisplayName: u.DisplayName,
 		Email: u.Email, EmailVerified: u.EmailVerified(), NewEmail: u.NewEmail, Roles: kernel.Some(u.Roles), Groups: kernel.Some(u.Groups), Attributes: u.Attributes,
-		HasPassword: u.PasswordHash != "", PasswordChangedAt: u.PasswordAt, SecondFactor: u.SecondFactor, DirectoryID: u.DirectoryID, Disabled: u.Disabled,
+		HasPassword: u.PasswordHash != "", PasswordChangedAt: u.PasswordAt, InitialUntil: u.InitialUntil(), SecondFactor: u.SecondFactor, DirectoryID: u.DirectoryID, Disabled: u.Disabled,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, Version: u.Version}
 }
 
@@ -146,6 +146,9 @@ func newUser(realm string, in NewUser, now time.Time) (identity.User, error) {
 	if given > 1 {
 		f.Add("password", "goes with neither password_hash nor generate_password")
 	}
+	if in.PasswordInitial && in.Password == "" {
+		f.Add("password_initial", "says what password is, which is not given")
+	}
 	if given > 0 && kind == gatehouse.KindService {
 		f.Add("password", "is not for services; they use API keys")
 	}
@@ -209,6 +212,9 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		if imported != "" {
 			e.Detail["imported"] = string(imported)
 		}
+		if u.Initial() {
+			e.Detail["password"] = "initial"
+		}
 		return tx.AppendEvents(ctx, e)
 	})
 	if err != nil {
@@ -241,6 +247,9 @@ func (s *Service) firstPassword(ctx context.Context, rl gatehouse.Realm, u *iden
 		return "", "", err
 	}
 	u.PasswordAt = u.CreatedAt
+	if in.GeneratePassword || in.PasswordInitial {
+		u.InitialAt = u.PasswordAt
+	}
 	return shown, "", nil
 }
 

@@ -24,6 +24,7 @@ type User struct {
 	Attributes        map[string]any `json:"attributes,omitempty"`
 	HasPassword       bool           `json:"has_password"`
 	PasswordChangedAt time.Time      `json:"password_changed_at,omitzero"`
+	InitialUntil      time.Time      `json:"initial_password_until,omitzero" doc:"The password was made by somebody else: until then the person can choose another one by it, and nothing else"`
 	SecondFactor      bool           `json:"second_factor" doc:"There is an authenticator app beside the password"`
 	DirectoryID       string         `json:"directory_id,omitempty" doc:"Entry of the LDAP directory that the account belongs to, which has the password"`
 	Disabled          bool           `json:"disabled"`
@@ -45,10 +46,12 @@ type NewUser struct {
 	Attributes    map[string]any `json:"attributes,omitempty"`
 	// Password is one that the person has chosen.
 	Password gatehouse.Secret `json:"password,omitempty" doc:"A password that the person has chosen"`
+	// PasswordInitial says that the person has not, and chooses another one.
+	PasswordInitial bool `json:"password_initial,omitempty" doc:"password is one that somebody else has made: at the first sign-in, within 72 hours, the person has to choose another one"`
 	// PasswordHash is for credential.ImportHash.
 	PasswordHash gatehouse.Secret `json:"password_hash,omitempty" doc:"A hash from another system (bcrypt, scrypt, PBKDF2, Argon2, SHA crypt; as Django, Spring, Werkzeug, WordPress, ASP.NET or Keycloak writes it), upgraded at the next login"`
-	// GeneratePassword answers a random one, shown once.
-	GeneratePassword bool `json:"generate_password,omitempty" doc:"Answer a random password, shown once"`
+	// GeneratePassword answers a random one, shown once, in the place of which the person chooses another one.
+	GeneratePassword bool `json:"generate_password,omitempty" doc:"Answer a random password, shown once; at the first sign-in, within 72 hours, the person has to choose another one"`
 
 	// ID is what the account is to have; "" makes one. No request gives it.
 	ID string `json:"-"`

@@ -73,7 +73,7 @@ func (f *userFlags) body(c *cobra.Command) (object, error) {
 
 func (a *app) userCreate() *cobra.Command {
 	var f userFlags
-	var service, askPassword bool
+	var service, askPassword, generate, chosen bool
 	var hashFile string
 	c := &cobra.Command{
 		Use:   "create USERNAME",
@@ -86,6 +86,8 @@ func (a *app) userCreate() *cobra.Command {
 			}
 			body["username"] = args[0]
 			switch {
+			case chosen && !askPassword:
+				return usagef("--chosen goes with --password")
 			case service:
 				body["kind"] = "service"
 			case hashFile != "":
@@ -99,13 +101,18 @@ func (a *app) userCreate() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				body["password"] = p.Reveal()
+				body["password"], body["password_initial"] = p.Reveal(), !chosen
+			case generate:
+				body["generate_password"] = true
 			}
 			var out object
 			if err := a.call(c.Context(), "POST", a.realmPath("users"), body, &out); err != nil {
 				return err
 			}
-			if service || askPassword || hashFile != "" {
+			if generate && !a.json {
+				return a.initialPassword(args[0], out)
+			}
+			if service || askPassword || generate || hashFile != "" {
 				return a.showSecret(out, "user", "password")
 			}
 			return a.firstLink(c.Context(), args[0], out)
@@ -113,10 +120,24 @@ func (a *app) userCreate() *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().BoolVar(&service, "service", false, "a program: it has API keys, and no password")
-	c.Flags().BoolVar(&askPassword, "password", false, "ask for the password (or read it from standard input), which then two people know")
+	c.Flags().BoolVar(&askPassword, "password", false, "ask for a password (or read it from standard input), in the place of which the person chooses another one at the first sign-in")
+	c.Flags().BoolVar(&chosen, "chosen", false, "with --password: the person types it, and keeps it")
+	c.Flags().BoolVar(&generate, "generate-password", false, "make a random password and show it once; the person chooses another one at the first sign-in")
 	c.Flags().StringVar(&hashFile, "password-hash-file", "", "import an existing hash: PHC argon2id, bcrypt, scrypt or PBKDF2 (- is standard input)")
-	c.MarkFlagsMutuallyExclusive("service", "password", "password-hash-file")
+	c.MarkFlagsMutuallyExclusive("service", "password", "generate-password", "password-hash-file")
 	return c
+}
+
+// initialPassword shows a password that was made for a person, and what it is good for.
+func (a *app) initialPassword(name string, made object) error {
+	shown, _ := made["user"].(object)
+	if err := a.show(shown); err != nil {
+		return err
+	}
+	text, _ := made["password"].(string)
+	fmt.Fprintf(a.out, "\n%s\n\n", printable(text))
+	fmt.Fprintf(a.errOut, "Hand this password to %s now: it cannot be shown again, and is good for choosing another one in a browser, within 72 hours.\n", printable(name))
+	return nil
 }
 
 // firstLink has the person of a new account choose its first password: one that somebody else has seen would be theirs for

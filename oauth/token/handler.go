@@ -270,7 +270,8 @@ func (h *Handler) login(r *http.Request, realm string, code gatehouse.Secret) (*
 		err = authn.ErrNone
 	}
 	var e *gatehouse.Error
-	if errors.As(err, &e) && (e.Code == gatehouse.ErrSecondFactor.Code || e.Code == gatehouse.ErrNoSecondFactor.Code || e.Code == factor.ErrCode.Code) {
+	if errors.As(err, &e) && (e.Code == gatehouse.ErrSecondFactor.Code || e.Code == gatehouse.ErrNoSecondFactor.Code ||
+		e.Code == gatehouse.ErrInitialPassword.Code || e.Code == factor.ErrCode.Code) {
 		again := *e
 		again.Kind = gatehouse.Invalid
 		return nil, &again
