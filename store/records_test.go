@@ -160,7 +160,7 @@ func TestUsers(t *testing.T) {
 		_, err := db.User(ctx, "main", "usr_1")
 		wantKind(t, err, gatehouse.NotFound)
 		u := exampleUser()
-		u.DirectoryID, u.DirectoryOut, u.TermsVersion, u.DevicesSince = "entry-1", true, "2026-11", time.Unix(1_800_000_000, 0).UTC()
+		u.DirectoryID, u.DirectoryOut, u.TermsVersion, u.DevicesSince, u.InitialAt = "entry-1", true, "2026-11", time.Unix(1_800_000_000, 0).UTC(), u.PasswordAt
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertUser(ctx, u) })
 		same(t, must(db.User(ctx, "main", "usr_1"))(t), u)
 		same(t, must(db.UserByKey(ctx, "main", "zoë"))(t), u)
