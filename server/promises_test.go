@@ -217,6 +217,7 @@ func (h *house) people(t *testing.T, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.want("a password that somebody else makes", "POST", users, key, `{"username":"newcomer","generate_password":true}`, 201)
 	h.want("an account of another system", "POST", users, key, fmt.Sprintf(`{"username":"old","password_hash":%q}`, weak), 201)
 	h.want("its first login", "POST", "/tokens", "old:"+housePassword, "", 200)
 

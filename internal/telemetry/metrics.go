@@ -25,7 +25,7 @@ const other = "other"
 var (
 	outcomes = set("allowed", "denied", "unauthenticated", "limited", "not_found", "invalid", "error")
 	reasons  = set("credential_cut_off", "credential_missing", "directory_ambiguous", "directory_disabled", "directory_empty_password", "directory_must_reset",
-		"directory_other_entry", "directory_other_name", "directory_refused", "directory_unknown", "insufficient_user_authentication", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
+		"directory_other_entry", "directory_other_name", "directory_refused", "directory_unknown", "initial_password_over", "insufficient_user_authentication", "internal", "invalid_credentials", "invalid_token", "key_address_not_allowed", "key_checksum",
 		"key_disabled", "key_environment_mismatch", "key_expired", "key_leaked", "key_malformed", "key_revoked",
 		"key_secret_mismatch", "key_unknown", "key_wrong_realm", "no_password", "password_hash_unusable", "password_queue_full",
 		"proof_required", "realm_disabled", "realm_unknown", "refresh_token_presented", "scheme_not_accepted", "scheme_unsupported",
