@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -53,6 +54,9 @@ func TestMetadataPromises(t *testing.T) {
 			if get.status == 404 || post.status == 404 || get.status == 405 && post.status == 405 || get.status >= 500 || post.status >= 500 {
 				t.Errorf("%s: %d and %d", name, get.status, post.status)
 			}
+		}
+		if methods := fmt.Sprint(m["code_challenge_methods_supported"]); methods != "[S256]" || m["authorization_response_iss_parameter_supported"] != true { // RFC 9700 §2.1.1, §2.1
+			t.Errorf("PKCE by %s, and iss: %v", methods, m["authorization_response_iss_parameter_supported"])
 		}
 		if endpoints < 6 {
 			t.Errorf("%d endpoints", endpoints)

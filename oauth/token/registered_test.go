@@ -34,7 +34,7 @@ func TestClientCredentials(t *testing.T) {
 	want := func(a answer, subject, scope string) {
 		t.Helper()
 		c, err := h.claims(gatehouse.Secret(a.str("access_token")))
-		if a.code != 200 || a.header.Get("Content-Type") != jsonCT || a.header.Get("Cache-Control") != "no-store" || a.str("token_type") != "Bearer" ||
+		if a.code != 200 || a.header.Get("Content-Type") != jsonCT || a.header.Get("Cache-Control") != "no-store" || a.header.Get("Pragma") != "no-cache" || a.str("token_type") != "Bearer" ||
 			a.json["expires_in"] != 600.0 || a.str("scope") != scope || a.json["refresh_token"] != nil {
 			t.Fatalf("%d %v %s", a.code, a.header, a.raw)
 		}
