@@ -82,6 +82,7 @@ var levels = map[string]int{
 	"oauth/registration": 5,
 	"oauth/endpoint":     5,
 	"oauth/authorize":    5,
+	"oauth/logout":       4,
 	"pages":              6,
 	"admin":              5,
 	"store":              6,

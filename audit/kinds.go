@@ -120,6 +120,9 @@ const (
 	KindMailFailed = "mail.failed" // a message was given up
 	KindMailTest   = "mail.test"
 
+	KindLogoutTold   = "logout.told"   // a client knows that a session has ended
+	KindLogoutFailed = "logout.failed" // it does not, and is told no more
+
 	KindDiskSpace = "disk.space" // little room is left on a disk, or enough again
 
 	KindAuditBroken  = "audit.broken"  // the log is no continuation of what was signed for it

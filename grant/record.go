@@ -32,4 +32,12 @@ type Issued struct {
 	Grant   *gatehouse.Grant
 	Refresh *Refresh
 	Opaque  *credential.OpaqueToken
+	// Listener is to be told of the end of a session of which the client is told by an ID token.
+	Listener *Listener
+}
+
+// Listener is a client that wants to be told of the end of a session.
+type Listener struct {
+	Realm, Session, Client, User string
+	Ends                         time.Time // of the session, when nobody ends it before
 }

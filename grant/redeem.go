@@ -130,7 +130,7 @@ func (k *redemption) issue(ctx context.Context, tx Tx, i *issue) error {
 	if err != nil {
 		return err
 	}
-	made := Issued{Grant: &i.grant}
+	made := Issued{Grant: &i.grant, Listener: k.listener(i)}
 	if i.client.Metadata.May(client.GrantRefreshToken) {
 		made.Refresh = k.s.newRefresh(i, mint(credential.PrefixRefresh), 0)
 	}
@@ -138,6 +138,14 @@ func (k *redemption) issue(ctx context.Context, tx Tx, i *issue) error {
 		return errStatusTaken
 	}
 	return err
+}
+
+// listener is the client, where it learns of the session and wants to learn of its end (OpenID Connect Back-Channel Logout §2.1).
+func (k *redemption) listener(i *issue) *Listener {
+	if i.sid == "" || !i.client.Metadata.HearsLogout() {
+		return nil
+	}
+	return &Listener{Realm: i.grant.Realm, Session: i.sid, Client: i.grant.ClientID, User: i.grant.Subject, Ends: k.code.SessionEnds}
 }
 
 // again is a second use of the code, at the moment of the first.

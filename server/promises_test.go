@@ -265,7 +265,7 @@ func (h *house) people(t *testing.T, key string) {
 // clients registers a client, changes it, lets it show a wrong secret, and removes it.
 func (h *house) clients(t *testing.T, key string) {
 	const all = "/admin/v1/realms/main/clients"
-	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"],"allowed_cors_origins":["https://app.example"],"introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`]}`, 201)
+	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"],"allowed_cors_origins":["https://app.example"],"backchannel_logout_uri":"https://app.example/out","introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`]}`, 201)
 	id, secret := fmt.Sprint(made["client_id"]), fmt.Sprint(made["client_secret"])
 	one := all + "/" + id
 	h.want("change", "PATCH", one, key, `{"client_name":"R"}`, 200)
@@ -274,6 +274,7 @@ func (h *house) clients(t *testing.T, key string) {
 	h.codes(t, key)
 	h.dynamicClients(t, key)
 	h.device(t, key)
+	h.logouts(t, key)
 	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 	if err != nil || r.StatusCode != 401 {
 		t.Errorf("the secret before: %v %v", r, err)
@@ -326,6 +327,28 @@ func (h *house) codes(t *testing.T, key string) {
 		}
 		_ = r.Body.Close()
 	}
+}
+
+// logouts has two programs be told of the end of a session: one hears it, and one is gone.
+func (h *house) logouts(t *testing.T, key string) {
+	told := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(told.Close)
+	made := h.want("a program", "POST", "/admin/v1/realms/main/clients", key, `{"client_name":"Told","token_endpoint_auth_method":"none","grant_types":["authorization_code"],"redirect_uris":["https://app.example"],"backchannel_logout_uri":"`+told.URL+`","allow_private_address":true}`, 201)
+	run, err := store.Run[grant.Families](h.s.db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{fmt.Sprint(made["client_id"]), "cli_gone"} {
+		if err := run(t.Context(), func(ctx context.Context, tx grant.Families) error {
+			return tx.InsertIssued(ctx, grant.Issued{Listener: &grant.Listener{Realm: gatehouse.MainRealm, Session: "ses_1", Client: id, User: "usr_1", Ends: time.Now()}})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testwait.Until(t, 10*time.Second, "both are settled", func() bool {
+		due, err := h.s.db.DueLogouts(t.Context(), time.Now(), 10)
+		return err == nil && len(due) == 0
+	})
 }
 
 // device has a program wait for a person, and somebody type another code.

@@ -160,7 +160,7 @@ func New(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s.issuer, s.hosts = withPort(cfg.Issuer, auth.Addr()), newOwnHosts(cfg.RealmIssuers, auth.Addr())
 	s.problems = &web.Problems{Logger: s.log, DocsBase: s.issuer + "/errors/", Untaken: &web.Untaken{Logger: s.log}}
 	for _, wire := range []func(context.Context) error{s.openStore, s.wireStaleness, s.wireAudit, s.wireDisk, s.wireRevocation, s.wireKeys, s.wireMail, s.wirePeople, s.wireProviders,
-		s.wireDecisions, s.wireLimits, s.wireProofs, s.wireAuthn, s.wireGrants, s.wireSessions, s.wireHandOver, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
+		s.wireDecisions, s.wireLimits, s.wireProofs, s.wireAuthn, s.wireGrants, s.wireSessions, s.wireLogout, s.wireHandOver, s.wirePipeline, s.wireAdmin, s.wireBootstrap,
 		func(ctx context.Context) error { return s.wireListeners(ctx, auth) }} {
 		if err := wire(ctx); err != nil {
 			return nil, err

@@ -29,7 +29,7 @@ var tables = [...]string{
 	"signing_keys", "grants", "refresh_tokens", "sessions", "session_hosts", "status_bits", "cutoffs", "settings", "audit_positions", "audit_batches",
 	"audit_tiles", "audit_checkpoints", "audit_filters", "audit_removals", "audit_lanes", "audit_taken", "login_failures",
 	"factors", "passkeys", "personal_salts",
-	"provider_links", "provider_secrets", "clients", "client_origins", "initial_tokens", "consents",
+	"provider_links", "provider_secrets", "clients", "client_origins", "initial_tokens", "consents", "session_clients",
 	"mails",
 }
 

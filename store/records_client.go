@@ -101,5 +101,8 @@ func (t *Tx) DeleteClient(ctx context.Context, realm, id string) error {
 	if err == nil {
 		_, err = exec(ctx, t.c, `DELETE FROM consents WHERE realm=$1 AND client_id=$2`, realm, id)
 	}
+	if err == nil {
+		_, err = exec(ctx, t.c, `DELETE FROM session_clients WHERE realm=$1 AND client_id=$2`, realm, id)
+	}
 	return t.changed(err, gatehouse.TopicClient, realm, id, nil)
 }

@@ -219,6 +219,11 @@ func (t *Tx) InsertIssued(ctx context.Context, i grant.Issued) error {
 			return err
 		}
 	}
+	if i.Listener != nil {
+		if _, err := exec(ctx, t.c, insertListener, listenerArgs(*i.Listener)...); err != nil {
+			return err
+		}
+	}
 	if i.Opaque != nil {
 		return t.InsertOpaqueToken(ctx, *i.Opaque)
 	}
@@ -233,6 +238,11 @@ func (t *Tx) issueLast(ctx context.Context, i grant.Issued) error {
 	}
 	if i.Refresh != nil {
 		if err := t.finally(ctx, insertRefresh, refreshArgs(*i.Refresh)...); err != nil {
+			return err
+		}
+	}
+	if i.Listener != nil {
+		if err := t.finally(ctx, insertListener, listenerArgs(*i.Listener)...); err != nil {
 			return err
 		}
 	}
@@ -398,6 +408,9 @@ func (t *Tx) PutCutoff(ctx context.Context, c revocation.Cutoff) error {
 		expires_at=CASE WHEN cutoffs.expires_at>excluded.expires_at OR cutoffs.expires_at IS NULL
 		THEN cutoffs.expires_at ELSE excluded.expires_at END
 		RETURNING realm, kind, id, before_at, expires_at`, c.Realm, string(c.Kind), c.ID, c.Before, c.ExpiresAt)
+	if err == nil {
+		err = t.cutSessions(ctx, c)
+	}
 	return t.changed(err, gatehouse.TopicRevocation, c.Realm, "", stored)
 }
 

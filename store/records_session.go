@@ -99,6 +99,9 @@ func (t *Tx) EndSession(ctx context.Context, realm, user, id string, when time.T
 	if err := t.endGrantsOfSessions(ctx, realm, user, when, `session_id=$5`, id); err != nil {
 		return s, false, err
 	}
+	if err := t.sessionsOver(ctx, realm, when, `session_id=$4`, id); err != nil {
+		return s, false, err
+	}
 	return stored[0], true, t.forgetHosts(ctx, realm, `session_id=$2`, id)
 }
 
@@ -119,6 +122,9 @@ func (t *Tx) EndSessions(ctx context.Context, realm, user, except string, when t
 		if err := t.endGrantsOfSessions(ctx, realm, user, when, `session_id<>'' AND session_id<>$5`, except); err != nil {
 			return nil, err
 		}
+	}
+	if err := t.sessionsOver(ctx, realm, when, `($4='' OR user_id=$4) AND session_id<>$5`, user, except); err != nil {
+		return nil, err
 	}
 	return ended, t.forgetHosts(ctx, realm, `session_id IN (SELECT id FROM sessions WHERE realm=$1 AND ended_at IS NOT NULL AND ($2='' OR user_id=$2))`, user)
 }

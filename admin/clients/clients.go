@@ -158,6 +158,9 @@ func (s *Service) event(ctx context.Context, actor *gatehouse.Principal, c clien
 	e.Detail = kernel.Changes(e.Detail)
 	e.Detail["name"], e.Detail["grant_types"], e.Detail["scopes"] = c.Metadata.Name, strings.Join(c.Metadata.GrantTypes, " "), strings.Join(c.Metadata.Scopes(), " ")
 	e.Detail["redirect_uris"], e.Detail["first_party"] = strings.Join(c.Metadata.RedirectURIs, " "), strconv.FormatBool(c.Metadata.FirstParty)
+	if uri := c.Metadata.BackchannelURI; uri != "" {
+		e.Detail["backchannel_logout_uri"] = uri
+	}
 	if o := c.Metadata.Origins; len(o) > 0 {
 		e.Detail["allowed_cors_origins"] = strings.Join(o, " ")
 	}
@@ -292,6 +295,10 @@ func (in ClientPatch) apply(c *client.Client) {
 	if in.JWKS != nil || in.JWKSURI != nil { // one in place of the other; private addresses were allowed for that address
 		m.JWKS, m.JWKSURI, m.AllowPrivateAddress = nil, "", false
 	}
+	if in.BackchannelURI != nil && *in.BackchannelURI != m.BackchannelURI { // as above
+		m.BackchannelURI, m.AllowPrivateAddress = *in.BackchannelURI, false
+	}
+	set(&m.BackchannelSession, in.BackchannelSession)
 	set(&m.JWKS, in.JWKS)
 	set(&m.JWKSURI, in.JWKSURI)
 	set(&m.SigningAlg, in.SigningAlg)

@@ -45,6 +45,8 @@ type ClientPatch struct {
 	Scope               *string          `json:"scope,omitempty" doc:"Separated by spaces"`
 	RedirectURIs        *[]string        `json:"redirect_uris,omitempty"`
 	PostLogoutURIs      *[]string        `json:"post_logout_redirect_uris,omitempty"`
+	BackchannelURI      *string          `json:"backchannel_logout_uri,omitempty"`
+	BackchannelSession  *bool            `json:"backchannel_logout_session_required,omitempty"`
 	Origins             *[]string        `json:"allowed_cors_origins,omitempty"`
 	RequirePKCE         *bool            `json:"require_pkce,omitempty"`
 	Profile             *string          `json:"profile,omitempty"`

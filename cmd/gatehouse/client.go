@@ -40,6 +40,7 @@ type clientMetadata struct {
 	grants                     []string
 	scopes                     []string
 	redirects, leads           []string
+	told                       string
 	origins                    []string
 	requirePKCE                bool
 	requirePushed              bool
@@ -55,11 +56,12 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.keys, "jwks", "", "file with its public keys, for private_key_jwt and signed requests (- is standard input)")
 	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
-	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri lead to loopback and private addresses")
+	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri and --backchannel-logout-uri lead to loopback and private addresses")
 	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, device_code, refresh_token; may be repeated (default client_credentials; with --redirect-uri, the other two)")
 	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue, or offline_access; may be repeated")
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
 	c.Flags().StringArrayVar(&m.leads, "post-logout-redirect-uri", nil, "where browsers may be sent after the program had a person sign out; may be repeated")
+	c.Flags().StringVar(&m.told, "backchannel-logout-uri", "", "where it is told, by a signed token, that a sign-in has ended")
 	c.Flags().StringSliceVar(&m.origins, "cors-origin", nil, "origin whose pages may call the token endpoint, beside those of a public client's redirect URIs; may be repeated")
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
 	c.Flags().StringVar(&m.requestAlg, "request-alg", "", "the one algorithm by which it signs authorization requests (JAR), with a key of --jwks or --jwks-uri")
@@ -136,6 +138,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if given("post-logout-redirect-uri") {
 		body["post_logout_redirect_uris"] = m.leads
+	}
+	if given("backchannel-logout-uri") {
+		body["backchannel_logout_uri"] = m.told
 	}
 	if c.Flags().Changed("dpop-bound") {
 		body["dpop_bound_access_tokens"] = m.bound

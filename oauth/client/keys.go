@@ -107,8 +107,11 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 	if !m.HasKeys() && m.LegacyAudience {
 		fault("legacy_assertion_aud", "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
 	}
+	if m.AllowPrivateAddress && m.JWKSURI == "" && m.BackchannelURI == "" {
+		fault("allow_private_address", "has no use without jwks_uri or backchannel_logout_uri: nothing is asked")
+	}
 	if !m.KeepsKeys() {
-		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != "", "allow_private_address": m.AllowPrivateAddress} {
+		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != ""} {
 			if given {
 				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey+", or that sign their requests (request_object_signing_alg)")
 			}
@@ -124,8 +127,6 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 	switch {
 	case (m.JWKS != nil) == (m.JWKSURI != ""): // RFC 7591 §2
 		fault("jwks", "or jwks_uri is needed, one of both")
-	case m.AllowPrivateAddress && m.JWKSURI == "":
-		fault("allow_private_address", "has no use without jwks_uri: nothing is fetched")
 	case m.JWKSURI != "" && !fetchable(m.JWKSURI, m.AllowPrivateAddress):
 		fault("jwks_uri", "must be an https URL without user name and fragment")
 	case m.JWKS != nil:

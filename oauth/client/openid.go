@@ -17,6 +17,7 @@ type OpenID struct {
 	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of userinfo are signed; without it they are plain JSON"`
 	// PostLogoutURIs are where browsers may be sent when the client has had a person sign out, byte for byte.
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty" maxItems:"20" doc:"Where browsers may be sent after the client had a person sign out, as redirect_uris"`
+	Logout
 }
 
 // SignsAnswers is by what answers of the authorization endpoint are signed for the client, where it asks for that (JARM §3).
@@ -36,6 +37,7 @@ func (m Metadata) orDefault(alg string) token.Algorithm {
 }
 
 func (m Metadata) checkOpenID(fault func(member, text string)) {
+	m.checkLogout(fault)
 	if len(m.PostLogoutURIs) > maxRedirects {
 		fault("post_logout_redirect_uris", "must be at most 20")
 	}

@@ -53,8 +53,8 @@ type Metadata struct {
 	// RequestAlg is that of request objects (RFC 9101 §10.5).
 	RequestAlg           string `json:"request_object_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs authorization requests (JAR); without it, that of its key"`
 	RequireSignedRequest bool   `json:"require_signed_request_object,omitempty" doc:"Refuse authorization requests that it did not sign (JAR)"`
-	// AllowPrivateAddress lets JWKSURI lead to loopback and private addresses. Who may administer all realms may set it.
-	AllowPrivateAddress bool `json:"allow_private_address,omitzero" doc:"Let jwks_uri lead to loopback and private addresses; for administrators of all realms"`
+	// AllowPrivateAddress lets JWKSURI and BackchannelURI lead to loopback and private addresses. Who may administer all realms may set it.
+	AllowPrivateAddress bool `json:"allow_private_address,omitzero" doc:"Let jwks_uri and backchannel_logout_uri lead to loopback and private addresses; for administrators of all realms"`
 	DPoPBound           bool `json:"dpop_bound_access_tokens,omitempty" doc:"It gets only tokens that are bound to a key, and always sends a DPoP proof"`
 	DPoPNonce           bool `json:"require_dpop_nonce,omitempty" doc:"Its DPoP proofs must hold a nonce of the token endpoint"`
 }

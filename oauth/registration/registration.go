@@ -99,6 +99,9 @@ type asked struct {
 	TermsURI      string         `json:"tos_uri"`
 	Contacts      []string       `json:"contacts"`
 	Statement     string         `json:"software_statement"`
+	PostLogout    []string       `json:"post_logout_redirect_uris"`
+	Backchannel   string         `json:"backchannel_logout_uri"`
+	BackSession   bool           `json:"backchannel_logout_session_required"`
 }
 
 // parse reads what a client says of itself.
@@ -111,9 +114,10 @@ func parse(body []byte) (id string, m client.Metadata, err error) {
 		return "", m, errStatement
 	}
 	m = client.Metadata{Name: in.Name, AuthMethod: in.AuthMethod, GrantTypes: in.GrantTypes, Scope: in.Scope, JWKSURI: in.JWKSURI, SigningAlg: in.SigningAlg, DPoPBound: in.DPoPBound, RequestAlg: in.RequestAlg,
-		OpenID: client.OpenID{IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg},
-		About:  client.About{ClientURI: in.ClientURI, PolicyURI: in.PolicyURI, TermsURI: in.TermsURI, Contacts: in.Contacts},
-		Flow:   client.Flow{RedirectURIs: in.RedirectURIs, ResponseTypes: in.ResponseTypes}}
+		OpenID: client.OpenID{IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg, PostLogoutURIs: in.PostLogout,
+			Logout: client.Logout{BackchannelURI: in.Backchannel, BackchannelSession: in.BackSession}},
+		About: client.About{ClientURI: in.ClientURI, PolicyURI: in.PolicyURI, TermsURI: in.TermsURI, Contacts: in.Contacts},
+		Flow:  client.Flow{RedirectURIs: in.RedirectURIs, ResponseTypes: in.ResponseTypes}}
 	if s := string(in.JWKS); s != "" && s != "null" {
 		m.JWKS = []byte(s)
 	}
