@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/apps"
 	"github.com/gatehouse-auth/gatehouse/admin/clients"
 	"github.com/gatehouse-auth/gatehouse/admin/factors"
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
@@ -119,6 +120,7 @@ type Stored struct {
 	Entities rules.EntityReader
 	Grants   tokens.Reader
 	Sessions sessions.Reader
+	Apps     apps.Reader
 	Audit    audit.Reader
 	Persons  audit.PersonKeys // of what is sealed in Audit
 	Nodes    nodes.Reader
@@ -137,6 +139,7 @@ type Tx struct {
 	Clients    clients.Tx
 	Rules      rules.Tx
 	Tokens     tokens.Tx
+	Apps       apps.Tx
 	Records    records.Tx
 	Nodes      nodes.Tx
 	Mails      mails.Tx
@@ -168,6 +171,7 @@ type Service struct {
 	Rules     *rules.Service
 	Tokens    *tokens.Service
 	Sessions  *sessions.Service
+	Apps      *apps.Service
 	Signing   *signing.Service
 	Records   *records.Service
 	Nodes     *nodes.Service
@@ -181,7 +185,7 @@ type Service struct {
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Clients, s.Rules, s.Tokens, s.Sessions, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Providers, s.Mails}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Clients, s.Rules, s.Tokens, s.Sessions, s.Apps, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Providers, s.Mails}
 }
 
 // New checks c and returns the service.
@@ -212,6 +216,7 @@ func New(c Config) (*Service, error) {
 		Tokens: tokens.New(tokens.Config{Kernel: k, Grants: c.Stored.Grants, Users: people, End: c.EndGrant, EndKey: endKey,
 			Verify: c.Verify, Run: part(c.Run, func(tx Tx) tokens.Tx { return tx.Tokens })}),
 		Sessions: sessions.New(sessions.Config{Kernel: k, Sessions: c.Stored.Sessions, Life: c.Sessions, Users: people, Revoked: c.Revoked}),
+		Apps:     apps.New(apps.Config{Kernel: k, Apps: c.Stored.Apps, Users: people, Revoked: c.Revoked, Run: part(c.Run, func(tx Tx) apps.Tx { return tx.Apps })}),
 		Records: records.New(records.Config{Kernel: k, Audit: c.Stored.Audit, Persons: c.Stored.Persons, Key: c.AuditKey, Head: c.AuditHead, Counting: c.Counting,
 			Explain: c.Explain, Logger: c.Logger, Run: part(c.Run, func(tx Tx) records.Tx { return tx.Records })}),
 		Follow: follow.New(follow.Config{Kernel: k, Journal: c.Journal, Issuer: c.Issuer, Current: c.Current}),
@@ -248,7 +253,7 @@ func (c *Config) complete() error {
 	}{
 		{"Stored.Realm", c.Stored.Realm == nil}, {"Stored.Realms", c.Stored.Realms == nil}, {"Stored.Users", c.Stored.Users == nil},
 		{"Stored.Holders", c.Stored.Holders == nil}, {"Stored.Keys", c.Stored.Keys == nil}, {"Stored.Rules", c.Stored.Rules == nil},
-		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Sessions", c.Stored.Sessions == nil}, {"Stored.Audit", c.Stored.Audit == nil}, {"Stored.Persons", c.Stored.Persons == nil},
+		{"Stored.Entities", c.Stored.Entities == nil}, {"Stored.Grants", c.Stored.Grants == nil}, {"Stored.Sessions", c.Stored.Sessions == nil}, {"Stored.Apps", c.Stored.Apps == nil}, {"Stored.Audit", c.Stored.Audit == nil}, {"Stored.Persons", c.Stored.Persons == nil},
 		{"Stored.Nodes", c.Stored.Nodes == nil}, {"Stored.Mails", c.Stored.Mails == nil}, {"Mail", c.Mail == nil},
 		{"Run", c.Run == nil}, {"Decide", c.Decide == nil}, {"Roles", c.Roles == nil}, {"Explain", c.Explain == nil},
 		{"Prepare", c.Prepare == nil}, {"Passwords", c.Passwords == nil}, {"Signing", c.Signing == nil}, {"EndGrant", c.EndGrant == nil},

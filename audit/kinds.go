@@ -21,6 +21,8 @@ const (
 	KindAuthorizationDeny  = "authorization.deny"
 	KindAuthorizationReuse = "authorization.reuse" // a spent authorization code came back
 
+	KindConsentRevoke = "consent.revoke" // all that a person let a client have was taken back
+
 	KindAuthorizationDevice  = "authorization.device"  // a device without a browser waits for a person
 	KindAuthorizationFailure = "authorization.failure" // somebody typed the code of no device
 

@@ -80,6 +80,11 @@ func (c Consent) Covers(w Wish, now time.Time) bool {
 	return true
 }
 
+// Standing are the answers of c that count at now, where one counts for so long.
+func (c Consent) Standing(long time.Duration, now time.Time) []Allowed {
+	return slices.DeleteFunc(slices.Clone(c.Allowed), func(a Allowed) bool { return !c.counts(a, Wish{For: long}, now) })
+}
+
 // counts reports whether an answer is young enough, and later than all that ended something: whoever had the account then may have
 // given it.
 func (c Consent) counts(a Allowed, w Wish, now time.Time) bool {

@@ -27,6 +27,12 @@ type Family struct {
 	CutOff time.Time
 }
 
+// Held is a grant that has not ended, and when its client last got or renewed tokens of it.
+type Held struct {
+	Grant  gatehouse.Grant
+	UsedAt time.Time
+}
+
 // Issued is what one exchange adds to the store; nil members add nothing.
 type Issued struct {
 	Grant   *gatehouse.Grant

@@ -27,6 +27,7 @@ const (
 	ReasonRevoked      = "revoked"
 	ReasonSession      = "session_ended" // of what ends with it
 	ReasonCodeReuse    = "code_reuse"
+	ReasonConsent      = "consent_revoked" // the person, or an administrator, took it back
 )
 
 // Tx is the service's view of a transaction, in its parts.

@@ -23,6 +23,7 @@ type accountView struct {
 	Password           string // the page of the password
 	Factors            string // the page of second factors
 	Keys               string // the page of API keys
+	Apps               string // the page of connected apps
 	Activity           string // the page of what happened
 	Data               string // the page of what is kept
 	Sessions           []sessionRow
@@ -72,7 +73,7 @@ func (v *visit) drawAccount(status int, view accountView) (err error) {
 	view.Others = slices.ContainsFunc(view.Sessions, func(r sessionRow) bool { return !r.Current })
 	view.Initials, view.Form, view.Factors, view.Keys = initials(view.Username), v.token(pageAccount), v.to(pageFactors), v.to(pageKeys)
 	view.Password, view.Address, view.Activity = v.to(pagePassword), v.to(pageEmail), v.to(pageActivity)
-	view.Data = v.to(pageData)
+	view.Data, view.Apps = v.to(pageData), v.to(pageApps)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}

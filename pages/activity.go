@@ -115,7 +115,7 @@ var deedKinds = [...]string{
 	"login.success", "login.failure", "login.throttled", "token.issue", "session.open", "session.rotate", "session.end", "session.disown",
 	"factor.add", "factor.update", "factor.remove", "factor.codes", "factor.use", "factor.failure", "factor.throttled",
 	"passkey.add", "passkey.update", "passkey.remove", "passkey.use", "passkey.failure", "passkey.cloned",
-	"provider.link", "provider.unlink",
+	"provider.link", "provider.unlink", "consent.revoke",
 	"key.create", "key.update", "key.rotate", "key.revoke", "key.leaked",
 	"user.create", "user.update", "user.password", "user.reset_link", "user.factors_link", "user.factors", "user.email_link", "user.email", "user.register_link", "user.terms", "user.revoke", "user.panic",
 }

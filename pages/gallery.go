@@ -42,6 +42,7 @@ func gallery() []exhibit {
 		{"notice", noticeStates()},
 		{"passkeys", passkeysStates()},
 		{"links", linksStates()},
+		{"apps", appsStates()},
 		{"factors", factorsStates()},
 		{"factoradd", factorAddStates()},
 		{"factorcodes", factorCodesStates()},

@@ -110,6 +110,7 @@ type Config struct {
 	Activity  Activity
 	Data      Data
 	Keys      Keys
+	Connected Connected
 	HandOvers HandOvers // may be nil
 	// Passkeys signs people in without a password, and OwnKeys is what they do with their passkeys.
 	// Nil, both: there are none in any realm.
@@ -158,8 +159,8 @@ type Handler struct {
 
 // New checks c and returns the pages.
 func New(c Config) (*Handler, error) {
-	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil || c.Issuer == nil {
-		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, resets, replacements, addresses, invitations, mail, realms, limits, proxies, clock and issuers are required")
+	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Connected == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil || c.Issuer == nil {
+		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, apps, resets, replacements, addresses, invitations, mail, realms, limits, proxies, clock and issuers are required")
 	}
 	if c.Providers == nil || c.First == nil || c.Authorizations == nil || c.Devices == nil || c.AllowUserCode == nil {
 		return nil, errors.New("pages: providers, the first administrator, authorizations and devices with their limit are required")
@@ -231,6 +232,8 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		mux.Handle("POST "+prefix+pageEmail, h.page((*visit).emailSent))
 		mux.Handle("GET "+prefix+pageKeys, h.page((*visit).keys))
 		mux.Handle("POST "+prefix+pageKeys, h.page((*visit).keysSent))
+		mux.Handle("GET "+prefix+pageApps, h.page((*visit).apps))
+		mux.Handle("POST "+prefix+pageApps, h.page((*visit).appsSent))
 		mux.Handle("GET "+prefix+"/account/factors", h.page((*visit).factors))
 		mux.Handle("POST "+prefix+"/account/factors", h.page((*visit).factorsSent))
 	}

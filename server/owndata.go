@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/admin/apps"
 	"github.com/gatehouse-auth/gatehouse/admin/factors"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
 	"github.com/gatehouse-auth/gatehouse/admin/keys"
@@ -28,6 +29,7 @@ type ownData struct {
 	Factors    []factors.Factor   `json:"factors"`
 	Passkeys   []passkeys.Passkey `json:"passkeys"`
 	Links      []providers.Link   `json:"links"` // with accounts elsewhere
+	Apps       []apps.App         `json:"apps"`  // that the person lets have something
 	Keys       []keys.Key         `json:"keys"`
 	Sessions   []sessions.Session `json:"sessions"`
 	Logins     []tokens.Grant     `json:"logins"`
@@ -49,6 +51,10 @@ func (o ownAccount) Export(ctx context.Context, who *gatehouse.Principal) ([]byt
 		return nil, err
 	}
 	if out.Links, err = o.admin.Providers.Links(ctx, who, who.Realm, self); err != nil {
+		return nil, err
+	}
+	connected, err := o.admin.Apps.List(ctx, who, who.Realm, self)
+	if out.Apps = connected.Items; err != nil {
 		return nil, err
 	}
 	out.Keys, _, err = pagesOf(0, func(after string) (kernel.Page[keys.Key], error) {

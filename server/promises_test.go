@@ -327,6 +327,7 @@ func (h *house) codes(t *testing.T, key string) {
 		}
 		_ = r.Body.Close()
 	}
+	h.want("taken back", "DELETE", "/admin/v1/realms/main/users/cody/apps/"+c.Client, key, "", 200)
 }
 
 // logouts has two programs be told of the end of a session: one hears it, and one is gone.

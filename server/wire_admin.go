@@ -37,7 +37,7 @@ func (s *Server) wireAdmin(ctx context.Context) error {
 		return err
 	}
 	s.admin, err = admin.New(admin.Config{
-		Stored: admin.Stored{Realm: s.db, Realms: s.db, Users: s.db, Holders: s.db, Keys: s.db, Clients: s.db, Rules: s.db, Entities: s.db, Grants: s.db, Sessions: s.db, Audit: s.db, Persons: s.persons, Nodes: s.db, Factors: s.db, Mails: s.db, Passkeys: s.db},
+		Stored: admin.Stored{Realm: s.db, Realms: s.db, Users: s.db, Holders: s.db, Keys: s.db, Clients: s.db, Rules: s.db, Entities: s.db, Grants: s.db, Sessions: s.db, Apps: s.db, Audit: s.db, Persons: s.persons, Nodes: s.db, Factors: s.db, Mails: s.db, Passkeys: s.db},
 		Run:    run, Decide: s.decider.DecideAdmin, Roles: s.decider.Roles, Explain: s.decider.Explain, Prepare: s.decider.Prepare,
 		Passwords: s.people, Mail: s.mail, Codes: s.factors, Vault: s.vault, Links: s.links(), Passkeys: s.passkeys, Providers: s.providers, Signing: s.ring, EndGrant: s.grants.End, Sessions: s.sessions, Revoked: s.view.Revoked, Verify: s.verifyToken,
 		Journal: s.journal, Issuer: s.realmIssuer, Lenient: s.cfg.Lenient, Current: s.knows,

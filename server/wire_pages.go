@@ -26,7 +26,7 @@ const settingAuthorizeKey = "authorize.key"
 
 // pagesHandler makes the pages that people see in a browser.
 func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Context, name string) (gatehouse.Realm, error)) (*pages.Handler, error) {
-	c := pages.Config{Passwords: s.people, Users: s.directory, Sessions: s.sessions, HalfDone: s.halfDone, Factors: ownFactors{s.admin.Factors}, Own: ownAccount{s.admin}, Profile: ownAccount{s.admin}, Activity: ownAccount{s.admin}, Keys: ownKeys{s.admin.Keys}, Resets: resets{s.admin.Users, s.people}, Replacements: replacements{s.admin.Users, s.passkeys}, Addresses: s.admin.Users, Invitations: s.admin.Users, Mail: s.mail.On, HandOvers: handOvers{s}, Session: s.browserSession, Realm: realm,
+	c := pages.Config{Passwords: s.people, Users: s.directory, Sessions: s.sessions, HalfDone: s.halfDone, Factors: ownFactors{s.admin.Factors}, Own: ownAccount{s.admin}, Profile: ownAccount{s.admin}, Activity: ownAccount{s.admin}, Keys: ownKeys{s.admin.Keys}, Connected: ownApps{s.admin.Apps}, Resets: resets{s.admin.Users, s.people}, Replacements: replacements{s.admin.Users, s.passkeys}, Addresses: s.admin.Users, Invitations: s.admin.Users, Mail: s.mail.On, HandOvers: handOvers{s}, Session: s.browserSession, Realm: realm,
 		Allow:             s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), // a login is a login
 		AllowRegistration: s.allow("registrations", func(l config.Limits) limit.Rate { return l.Registrations }),
 		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Issuer: s.realmIssuer, Problems: s.problems}

@@ -42,6 +42,18 @@ func TestStoredConsents(t *testing.T) {
 			_, err := db.Consent(ctx, of[0], of[1], of[2])
 			wantKind(t, err, gatehouse.NotFound)
 		}
+		same(t, must(db.Consents(ctx, "main", "usr_1"))(t), []grant.Consent{c})
+		same(t, must(db.Consents(ctx, "main", "usr_2"))(t), []grant.Consent{})
+		for _, there := range []bool{true, false} {
+			do(t, db, func(ctx context.Context, tx *store.Tx) error {
+				got, err := tx.DeleteConsent(ctx, "main", "usr_1", "cli_1")
+				if got != there {
+					t.Errorf("removed: %v", got)
+				}
+				return err
+			})
+		}
+		do(t, db, insert)
 		gone := func() {
 			t.Helper()
 			_, err := db.Consent(ctx, "main", "usr_1", "cli_1")

@@ -23,6 +23,24 @@ func (q Queries) Consent(ctx context.Context, realm, user, client string) (c gra
 	return c, err
 }
 
+// Consents lists what a user lets clients have, by client.
+func (q Queries) Consents(ctx context.Context, realm, user string) ([]grant.Consent, error) {
+	list, err := many(ctx, q.c, scanConsent, `SELECT `+consentColumns+` FROM consents WHERE realm=$1 AND user_id=$2 ORDER BY client_id`, realm, user)
+	for i := range list {
+		if err == nil {
+			list[i].CutOff, err = q.CutOff(ctx, realm, user, list[i].Client, "")
+		}
+	}
+	return list, err
+}
+
+// DeleteConsent removes what a user lets a client have, and tells whether there was something. Codes and devices that were given
+// something by it get nothing any more.
+func (t *Tx) DeleteConsent(ctx context.Context, realm, user, client string) (there bool, err error) {
+	n, err := exec(ctx, t.c, `DELETE FROM consents WHERE realm=$1 AND user_id=$2 AND client_id=$3`, realm, user, client)
+	return n > 0, err
+}
+
 // InsertConsent adds what a user lets a client have; where there is something, it is Conflict.
 func (t *Tx) InsertConsent(ctx context.Context, c grant.Consent) error {
 	return insert(ctx, t.c, `INSERT INTO consents (`+consentColumns+`) VALUES ($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING`,

@@ -110,6 +110,38 @@ func (t *Tx) EndGrantsOf(ctx context.Context, realm, subject string, when time.T
 	return ended, nil
 }
 
+// HeldGrants lists the grants of a user that have not ended by now, but for those that no registered client has, and when tokens of each
+// were last issued: refresh tokens tell.
+func (q Queries) HeldGrants(ctx context.Context, realm, user string, now time.Time) ([]grant.Held, error) {
+	return many(ctx, q.c, func(r row) (h grant.Held, err error) {
+		v := &h.Grant
+		err = r.Scan(&v.Realm, &v.ID, &v.Subject, &v.ClientID, &v.SessionID, from(&v.Scopes), from(&v.Audience), &v.StatusList, &v.StatusIdx,
+			at(&v.CreatedAt), at(&v.ExpiresAt), at(&h.UsedAt))
+		if h.UsedAt.IsZero() {
+			h.UsedAt = v.CreatedAt
+		}
+		return h, err
+	}, `SELECT realm, id, subject, client_id, session_id, scopes_json, audience_json, status_list, status_index, created_at, expires_at,
+		(SELECT MAX(r.issued_at) FROM refresh_tokens r WHERE r.realm=g.realm AND r.grant_id=g.id)
+		FROM grants g WHERE realm=$1 AND subject=$2 AND ended_at IS NULL AND expires_at>$3 AND client_id<>$4 ORDER BY id`,
+		realm, user, now, grant.FirstPartyClient)
+}
+
+// EndGrantsOfClient ends every open grant that a client has of a user and sets their status bits, and returns how many.
+func (t *Tx) EndGrantsOfClient(ctx context.Context, realm, user, client string, when time.Time, reason string) (n int, err error) {
+	if when.IsZero() || user == "" || client == "" {
+		return 0, internal("grants of a client end for somebody, and not at the zero time")
+	}
+	ended, err := many(ctx, t.c, scanGrant, `UPDATE grants SET ended_at=$4, end_reason=$5
+		WHERE realm=$1 AND subject=$2 AND client_id=$3 AND ended_at IS NULL RETURNING `+grantColumns, realm, user, client, when, reason)
+	for _, g := range ended {
+		if err == nil {
+			err = t.ended(ctx, g)
+		}
+	}
+	return len(ended), err
+}
+
 // endGrantsOfSessions ends the open grants of a user that end with sessions, which condition names by $5, and sets their
 // status bits.
 func (t *Tx) endGrantsOfSessions(ctx context.Context, realm, user string, when time.Time, condition, session string) error {

@@ -10,7 +10,7 @@ import (
 
 func (a *app) userCommand() *cobra.Command {
 	c := &cobra.Command{Use: "user", Short: "People and services: create, import, list, change, disable"}
-	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userReset(), a.userExport(), a.userVerify(), a.userInvite(), a.userInvitations(), a.userFactors(), a.userPasskeys(), a.userLinks(),
+	c.AddCommand(a.userCreate(), a.userImport(), a.userSet(), a.userPassword(), a.userReset(), a.userExport(), a.userVerify(), a.userInvite(), a.userInvitations(), a.userFactors(), a.userPasskeys(), a.userLinks(), a.userApps(),
 		&cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("users"), nil, "id", "username", "kind", "roles", "disabled")
 		}},

@@ -165,7 +165,7 @@ func NewOn(t *testing.T, where store.Config) *House {
 	h.Sequencer = Must(audit.NewSequencer(audit.SequencerConfig{Run: Must(store.Run[audit.SequencerTx](db)), Pending: db,
 		Origin: func(realm string) string { return audit.Origin("id.example", realm) }, Key: auditKey, Now: time.Now}))
 	h.config = admin.Config{
-		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Clients: db, Rules: db, Entities: db, Grants: db, Sessions: db, Audit: db, Persons: h.Persons, Nodes: db, Factors: db, Mails: db, Passkeys: db},
+		Stored: admin.Stored{Realm: db, Realms: db, Users: db, Holders: db, Keys: db, Clients: db, Rules: db, Entities: db, Grants: db, Sessions: db, Apps: db, Audit: db, Persons: h.Persons, Nodes: db, Factors: db, Mails: db, Passkeys: db},
 		Run:    Must(store.Run[admin.Tx](db)), Decide: decider.DecideAdmin, Roles: decider.Roles, Explain: decider.Explain,
 		Prepare: decider.Prepare, Passwords: people, Mail: h.newMail(box), Codes: h.codes(people, box), Vault: factor.Vault{Box: box}, Links: users.Links{Find: db.Once, Box: box, NewPassword: realmIssuer, NewFactor: realmIssuer, Verify: realmIssuer, Register: realmIssuer, SignIn: realmIssuer}, Passkeys: h.passkeys(box), Providers: h.providers(box), Signing: ring, EndGrant: h.Grants.End, Sessions: h.Sessions, Revoked: view.Revoked, Verify: h.verify, Record: h.Record,
 		Journal: h.Journal, Issuer: realmIssuer, Current: h.sure,

@@ -53,6 +53,16 @@ func (m Metadata) Proves(redirectURI string) bool {
 	return !m.Public() || strings.HasPrefix(redirectURI, "https://")
 }
 
+// Hosts are those to which browsers are sent back, each once: not the own machine, and no scheme of a program's own.
+func (m Metadata) Hosts() (hosts []string) {
+	for _, uri := range m.RedirectURIs {
+		if u, err := url.Parse(uri); err == nil && u.Scheme == "https" && !slices.Contains(hosts, u.Hostname()) {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
+}
+
 // Print is of what people are shown of the client, and by which they know it: where it is another one, an answer of before says nothing.
 func (m Metadata) Print() []byte {
 	uris := slices.Sorted(slices.Values(m.RedirectURIs))

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
+	"github.com/gatehouse-auth/gatehouse/admin/apps"
 	"github.com/gatehouse-auth/gatehouse/admin/clients"
 	"github.com/gatehouse-auth/gatehouse/admin/factors"
 	"github.com/gatehouse-auth/gatehouse/admin/follow"
@@ -65,6 +66,7 @@ type (
 	noHolders  struct{ users.Holders }
 	noJournal  struct{ follow.Journal }
 	noSessions struct{ sessions.Reader }
+	noApps     struct{ apps.Reader }
 	noLife     struct{ sessions.Life }
 	noFactors  struct{ factor.Reader }
 	noPasskeys struct {
@@ -101,7 +103,7 @@ func api(f *testing.F) http.Handler {
 	f.Helper()
 	svc, err := admin.New(admin.Config{
 		Stored: admin.Stored{Realm: empty{}, Realms: noRealms{}, Users: noUsers{}, Holders: noHolders{}, Keys: noKeys{}, Clients: noClients{}, Rules: noRules{},
-			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Audit: noLog{}, Persons: noPersons{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}, Passkeys: noPasskeys{}},
+			Entities: noEntities{}, Grants: noGrants{}, Sessions: noSessions{}, Apps: noApps{}, Audit: noLog{}, Persons: noPersons{}, Nodes: noNodes{}, Factors: noFactors{}, Mails: noMails{}, Passkeys: noPasskeys{}},
 		// A transaction that never begins.
 		Run: func(context.Context, func(context.Context, admin.Tx) error) error { return gatehouse.NotFound },
 		Decide: func(context.Context, *gatehouse.Principal, string, string, string, string) gatehouse.Decision {
