@@ -121,6 +121,9 @@ func (s *Service) publishKey(ctx context.Context, c client.Client) error {
 	if c.Metadata.AnswerAlg != "" {
 		needed = append(needed, c.Metadata.SignsAnswers())
 	}
+	if c.Metadata.IntrospectionAlg != "" {
+		needed = append(needed, c.Metadata.SignsIntrospections())
+	}
 	for _, alg := range needed {
 		if _, err := s.c.Signing.SignerOf(ctx, c.Realm, alg); err != nil {
 			return err
@@ -305,6 +308,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.AllowPrivateAddress, in.AllowPrivateAddress)
 	set(&m.LegacyAudience, in.LegacyAudience)
 	set(&m.AnswerAlg, in.AnswerAlg)
+	set(&m.IntrospectionAlg, in.IntrospectionAlg)
 	set(&m.IDTokenAlg, in.IDTokenAlg)
 	set(&m.UserInfoAlg, in.UserInfoAlg)
 	set(&m.DPoPBound, in.DPoPBound)

@@ -66,6 +66,7 @@ type ClientPatch struct {
 	RequireSigned       *bool            `json:"require_signed_request_object,omitempty"`
 	AllowPrivateAddress *bool            `json:"allow_private_address,omitempty"`
 	AnswerAlg           *string          `json:"authorization_signed_response_alg,omitempty"`
+	IntrospectionAlg    *string          `json:"introspection_signed_response_alg,omitempty"`
 	IDTokenAlg          *string          `json:"id_token_signed_response_alg,omitempty"`
 	UserInfoAlg         *string          `json:"userinfo_signed_response_alg,omitempty"`
 	DPoPBound           *bool            `json:"dpop_bound_access_tokens,omitempty"`

@@ -48,6 +48,7 @@ type clientMetadata struct {
 	about                      [3]string // client_uri, policy_uri, tos_uri
 	contacts                   []string
 	serves                     []string
+	introspectionAlg           string
 }
 
 func (m *clientMetadata) add(c *cobra.Command) {
@@ -76,6 +77,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&m.contacts, "contact", nil, "how to reach who is responsible for it; may be repeated")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
+	c.Flags().StringVar(&m.introspectionAlg, "introspection-alg", "", "by what signed answers of introspection are signed: RS256 (default), PS256, ES256, ES384 or EdDSA")
 	c.Flags().StringSliceVar(&m.serves, "introspects", nil, "audience of the realm for which it is the API, and may ask what tokens stand for; may be repeated")
 }
 
@@ -182,6 +184,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if given("contact") {
 		body["contacts"] = append([]string{}, m.contacts...)
+	}
+	if given("introspection-alg") {
+		body["introspection_signed_response_alg"] = m.introspectionAlg
 	}
 	if c.Flags().Changed("introspects") {
 		body["introspection_audiences"] = append([]string{}, m.serves...)

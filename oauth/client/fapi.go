@@ -44,7 +44,7 @@ func (m Metadata) checkProfile(fault func(member, text string)) {
 		fault("token_endpoint_auth_method", "must be "+AuthPrivateKey+" with the profile fapi2")
 	}
 	for member, name := range map[string]string{"token_endpoint_auth_signing_alg": m.SigningAlg, "request_object_signing_alg": m.RequestAlg,
-		"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg, "authorization_signed_response_alg": m.AnswerAlg} {
+		"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg, "authorization_signed_response_alg": m.AnswerAlg, "introspection_signed_response_alg": m.IntrospectionAlg} {
 		if name != "" && !slices.Contains(fapiAlgorithms(), token.Algorithm(name)) {
 			fault(member, "must be PS256, ES256 or EdDSA with the profile fapi2")
 		}

@@ -15,6 +15,8 @@ type OpenID struct {
 	AnswerAlg string `json:"authorization_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of the authorization endpoint are signed, in a response_mode with jwt: RS256 (default), PS256, ES256, ES384 or EdDSA"`
 	// UserInfoAlg is by what answers of userinfo are signed; "" leaves them plain JSON.
 	UserInfoAlg string `json:"userinfo_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of userinfo are signed; without it they are plain JSON"`
+	// IntrospectionAlg is by what it is told what tokens stand for, where it asks for a signed answer; the default is that of IDTokenAlg.
+	IntrospectionAlg string `json:"introspection_signed_response_alg,omitempty" maxLength:"16" doc:"By what answers of introspection are signed, where it asks for signed ones: RS256 (default), PS256, ES256, ES384 or EdDSA"`
 	// PostLogoutURIs are where browsers may be sent when the client has had a person sign out, byte for byte.
 	PostLogoutURIs []string `json:"post_logout_redirect_uris,omitempty" maxItems:"20" doc:"Where browsers may be sent after the client had a person sign out, as redirect_uris"`
 	Logout
@@ -22,6 +24,9 @@ type OpenID struct {
 
 // SignsAnswers is by what answers of the authorization endpoint are signed for the client, where it asks for that (JARM §3).
 func (m Metadata) SignsAnswers() token.Algorithm { return m.orDefault(m.AnswerAlg) }
+
+// SignsIntrospections is by what answers of introspection are signed for the client, where it asks for that (RFC 9701 §6).
+func (m Metadata) SignsIntrospections() token.Algorithm { return m.orDefault(m.IntrospectionAlg) }
 
 // SignsID is by what ID tokens for the client are signed.
 func (m Metadata) SignsID() token.Algorithm { return m.orDefault(m.IDTokenAlg) }
@@ -48,7 +53,7 @@ func (m Metadata) checkOpenID(fault func(member, text string)) {
 		}
 	}
 	for member, alg := range map[string]string{"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg,
-		"authorization_signed_response_alg": m.AnswerAlg} {
+		"authorization_signed_response_alg": m.AnswerAlg, "introspection_signed_response_alg": m.IntrospectionAlg} {
 		if alg != "" && !slices.Contains(token.IDAlgorithms(), token.Algorithm(alg)) {
 			var names []string
 			for _, a := range token.IDAlgorithms() {

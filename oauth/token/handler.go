@@ -36,6 +36,9 @@ type Config struct {
 	Challenges func(realm string, schemes ...gatehouse.Scheme) []string
 	// Inspect says what an access token of a realm stands for, whoever it is for, see [authn.Authenticator.Inspect].
 	Inspect func(ctx context.Context, realm string, text gatehouse.Secret, from netip.Addr) (authn.Inspected, error)
+	// Signer signs answers by an algorithm, in the name of Issuer.
+	Signer func(ctx context.Context, realm string, alg token.Algorithm) (*token.Key, error)
+	Issuer func(realm string) string
 	// Clients checks which registered client asks.
 	Clients client.Authenticator
 	// Requests keeps what clients push.
@@ -60,8 +63,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Requests == nil || c.Secure == nil || c.Pages == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, DevicePage, Clients, Requests, Secure, Pages and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Signer == nil || c.Issuer == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Requests == nil || c.Secure == nil || c.Pages == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, DevicePage, Signer, Issuer, Clients, Requests, Secure, Pages and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -118,6 +121,7 @@ func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["introspection_endpoint_auth_methods_supported"] = slices.DeleteFunc(client.AuthMethods(), func(method string) bool {
 		return client.Metadata{AuthMethod: method}.Public()
 	})
+	m["introspection_signing_alg_values_supported"] = token.IDAlgorithms() // RFC 9701 §7
 	m["dpop_signing_alg_values_supported"] = proof.Algorithms()
 	m["grant_types_supported"] = client.GrantTypes()
 	scopes := append(slices.Collect(maps.Keys(r.Settings.Scopes)), append(openid.Scopes(), client.ScopeOffline)...)

@@ -33,6 +33,7 @@ type house struct {
 	auth   *authn.Authenticator
 	user   identity.User
 	key    *token.Key
+	signer *token.Key // of answers
 }
 
 // noMisses counts no unknown tokens.

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	endpoint "github.com/gatehouse-auth/gatehouse/oauth/token"
 	"github.com/gatehouse-auth/gatehouse/proof"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // pages are of one origin.
@@ -79,7 +80,13 @@ func site(h *house, limited *bool) http.Handler {
 			}
 			return out
 		},
-		Inspect: h.auth.Inspect,
+		Inspect: h.auth.Inspect, Issuer: issuerOf,
+		Signer: func(_ context.Context, _ string, alg token.Algorithm) (*token.Key, error) {
+			if h.signer == nil || h.signer.Algorithm != alg {
+				h.signer = must(token.GenerateKey(alg))
+			}
+			return h.signer, nil
+		},
 		Clients: client.Authenticator{Clients: h.db, Assertions: h.assertions(), Record: func(*gatehouse.Event) {}, Now: time.Now}, Secure: func(*http.Request) bool { return !h.away },
 		Allow: func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !*limited },
 	})).Register(mux)
