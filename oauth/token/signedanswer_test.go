@@ -69,7 +69,7 @@ func TestSignedIntrospection(t *testing.T) {
 				t.Errorf("%s: %v %s", accept, a.header, a.raw)
 			}
 		}
-		if a := ask("", media, text); a.code != 401 || a.header.Get("Content-Type") == media {
+		if a := ask(basic, media, text); a.code != 401 || a.header.Get("Content-Type") == media {
 			t.Errorf("nobody: %d %s", a.code, a.raw)
 		}
 	}
