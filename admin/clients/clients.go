@@ -40,6 +40,10 @@ var errUnknown = gatehouse.E(gatehouse.NotFound, "client_not_found", "There is n
 func view(c client.Client) Client {
 	v := Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, Dynamic: c.Dynamic(), SecretExpiresAt: c.Secret.ExpiresAt,
 		FormerSecretUntil: c.Former.ExpiresAt, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Version: c.Version}
+	if c.Metadata.May(client.GrantAuthorizationCode) { // said also where it is the default
+		needs := c.Metadata.NeedsPKCE()
+		v.RequirePKCE = &needs
+	}
 	switch {
 	case c.Metadata.HasKeys():
 		v.KeysSetAt = c.Secret.SetAt
@@ -78,6 +82,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	}
 	now := s.k.Now()
 	f := kernel.Faults{}
+	in.fill(f)
 	check(f, in.Metadata)
 	s.checkEnd(f, in.SecretExpiresAt)
 	noEnd(f, in.Metadata, !in.SecretExpiresAt.IsZero())
@@ -109,6 +114,20 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 		return tx.AppendEvents(ctx, s.event(ctx, actor, c, audit.KindClientCreate))
 	})
 	return CreatedClient{Client: view(c), Secret: text}, err
+}
+
+// fill fills in what the template of a registration says, and notes what does not go with it.
+func (in *NewClient) fill(f kernel.Faults) {
+	if in.Template == "" {
+		return
+	}
+	t, ok := client.TemplateOf(in.Template)
+	if !ok {
+		f.Add("template", "must be one of %s", strings.Join(client.TemplateNames(), ", "))
+		return
+	}
+	in.Metadata = t.Fill(in.Metadata)
+	t.Check(in.Metadata, func(member, text string) { f.Add(member, "%s", text) })
 }
 
 // publishKey has the realm publish by what ID tokens of c, and answers to it, will be signed, before the first of them: who has fetched the key set

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/admin/clients"
 	"github.com/gatehouse-auth/gatehouse/internal/testadmin"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -242,5 +244,29 @@ func TestLeakedSecret(t *testing.T) {
 	}
 	if h.Want(201, root, "POST", at+"/rotate", nil).Str("former_secret_until") == "" {
 		t.Error("no other secret")
+	}
+}
+
+// TestTemplate: a registration by a template says what is left out by itself; the document knows every template.
+func TestTemplate(t *testing.T) {
+	h := testadmin.New(t)
+	root := h.Bootstrap()
+	const all = "/realms/main/clients"
+	made := h.Want(201, root, "POST", all, map[string]any{"client_name": "Shop", "template": "web", "redirect_uris": []string{"https://shop.example/back"}})
+	if made.Str("client_secret") == "" || made.Str("token_endpoint_auth_method") != "client_secret_basic" || made.Str("scope") != "openid profile email" || made.JSON["require_pkce"] != true {
+		t.Error(made.Body)
+	}
+	for what, bad := range map[string]map[string]any{
+		"redirect_uris":              {"client_name": "Shop", "template": "web"},
+		"token_endpoint_auth_method": {"client_name": "Shop"},
+		"template":                   {"client_name": "Shop", "template": "other"},
+	} {
+		if r := h.Call(root, "POST", all, bad); r.Status != 422 || !strings.Contains(r.Body, what) {
+			t.Errorf("%s: %d %s", what, r.Status, r.Body)
+		}
+	}
+	field, _ := reflect.TypeFor[clients.NewClient]().FieldByName("Template")
+	if got := field.Tag.Get("enum"); got != strings.Join(client.TemplateNames(), ",") {
+		t.Errorf("the document has %q", got)
 	}
 }

@@ -28,6 +28,8 @@ type Client struct {
 // NewClient registers a client.
 type NewClient struct {
 	client.Metadata
+	// Template fills what is left out of the registration ([client.Template]).
+	Template        string    `json:"template,omitempty" enum:"web,spa,native,cli,service,mcp" doc:"What kind of program it is: how it proves who it is, grant_types and scope are filled in where they are left out, and what does not go with it is refused"`
 	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero" doc:"When its secret ends; absent: never by itself"`
 }
 

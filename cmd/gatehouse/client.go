@@ -47,6 +47,7 @@ type clientMetadata struct {
 	firstParty, legacyAudience bool
 	about                      [3]string // client_uri, policy_uri, tos_uri
 	contacts                   []string
+	algs                       [3]string // of ID tokens, of userinfo, of answers
 	serves                     []string
 	introspectionAlg           string
 }
@@ -75,6 +76,9 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.about[1], "policy-uri", "", "https address of how it treats data of people, a link where people are asked")
 	c.Flags().StringVar(&m.about[2], "terms-uri", "", "https address of its terms, a link where people are asked")
 	c.Flags().StringArrayVar(&m.contacts, "contact", nil, "how to reach who is responsible for it; may be repeated")
+	c.Flags().StringVar(&m.algs[0], "id-token-alg", "", "by what its ID tokens are signed: RS256 (default), PS256, ES256, ES384 or EdDSA")
+	c.Flags().StringVar(&m.algs[1], "userinfo-alg", "", "by what answers of userinfo are signed, as --id-token-alg; without it they are plain JSON")
+	c.Flags().StringVar(&m.algs[2], "answer-alg", "", "by what answers of the authorization endpoint are signed (JARM), as --id-token-alg")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
 	c.Flags().StringVar(&m.introspectionAlg, "introspection-alg", "", "by what signed answers of introspection are signed: RS256 (default), PS256, ES256, ES384 or EdDSA")
@@ -182,6 +186,11 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 			body[names[1]] = m.about[i]
 		}
 	}
+	for i, names := range [...][2]string{{"id-token-alg", "id_token_signed_response_alg"}, {"userinfo-alg", "userinfo_signed_response_alg"}, {"answer-alg", "authorization_signed_response_alg"}} {
+		if given(names[0]) {
+			body[names[1]] = m.algs[i]
+		}
+	}
 	if given("contact") {
 		body["contacts"] = append([]string{}, m.contacts...)
 	}
@@ -209,10 +218,13 @@ func putEnd(body object, l lifetime) {
 func (a *app) clientCreate() *cobra.Command {
 	var m clientMetadata
 	var expires lifetime
+	var template string
 	c := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Register a client; its secret, where it has one, is shown once",
-		Example: `  gatehouse client create "nightly export" --scope documents:read
+		Example: `  gatehouse client create app --template web --redirect-uri https://app.example/back
+  gatehouse client create "nightly export" --template service --scope documents:read --json
+  gatehouse client create "nightly export" --scope documents:read
   gatehouse client create "nightly export" --scope documents:read --auth-method private_key_jwt --jwks public.json
   gatehouse client create app --redirect-uri https://app.example/back --scope documents:read
   gatehouse client create desk --public --redirect-uri http://127.0.0.1/back --scope documents:read
@@ -220,7 +232,10 @@ func (a *app) clientCreate() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			body := object{"client_name": args[0]}
-			if err := m.put(a, c, body, true); err != nil {
+			if template != "" {
+				body["template"] = template
+			}
+			if err := m.put(a, c, body, template == ""); err != nil {
 				return err
 			}
 			putEnd(body, expires)
@@ -232,6 +247,7 @@ func (a *app) clientCreate() *cobra.Command {
 		},
 	}
 	m.add(c)
+	c.Flags().StringVar(&template, "template", "", "what kind of program it is, which fills in what is not said here: "+strings.Join(client.TemplateNames(), ", "))
 	secretEnd(c, &expires)
 	return c
 }
@@ -253,7 +269,7 @@ func (a *app) clientUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --cors-origin, --require-pkce, --first-party, --dpop-bound, --dpop-nonce or --introspects")
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --cors-origin, --require-pkce, --first-party, --dpop-bound, --dpop-nonce, --id-token-alg, --userinfo-alg, --answer-alg or --introspects")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

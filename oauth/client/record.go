@@ -36,8 +36,8 @@ type Secret struct {
 // Metadata is what a registration says of a client, under the names of RFC 7591 §2.
 type Metadata struct {
 	Name       string   `json:"client_name" doc:"What people know it by"`
-	AuthMethod string   `json:"token_endpoint_auth_method" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
-	GrantTypes []string `json:"grant_types" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, refresh_token"`
+	AuthMethod string   `json:"token_endpoint_auth_method" required:"false" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
+	GrantTypes []string `json:"grant_types" required:"false" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, refresh_token"`
 	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	Flow
