@@ -181,11 +181,13 @@ type Service struct {
 	Factors   *factors.Service
 	Passkeys  *passkeys.Service
 	Providers *providers.Service
+
+	now func() time.Time
 }
 
 // subjects are those that add operations to the management API.
 func (s *Service) subjects() []adminhttp.Subject {
-	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Clients, s.Rules, s.Tokens, s.Sessions, s.Apps, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Providers, s.Mails}
+	return []adminhttp.Subject{s.System, s.Realms, s.Files, s.Users, s.Keys, s.Clients, s.Rules, s.Tokens, s.Sessions, s.Apps, s.Follow, s.Signing, s.Records, s.Nodes, s.Factors, s.Passkeys, s.Providers, s.Mails, ownData{s}}
 }
 
 // New checks c and returns the service.
@@ -209,7 +211,7 @@ func New(c Config) (*Service, error) {
 		_, err := apiKeys.Revoke(ctx, actor, realm, id)
 		return err
 	}
-	return &Service{
+	return &Service{now: c.Now,
 		Realms: realms.New(forRealms), Users: people, Keys: apiKeys, Rules: rules.New(forRules),
 		Clients: programs,
 		Signing: signing.New(signing.Config{Kernel: k, Ring: c.Signing}),
