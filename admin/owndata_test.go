@@ -25,6 +25,7 @@ var personal = map[string]string{
 	"audit_removals":    "- what was removed by its age",
 	"opaque_tokens":     "- the tokens of a login, by hashes",
 	"tickets":           "- what can be used once, sealed, for minutes; what a sign-in or consent leaves is in the others",
+	"session_clients":   "- which programs are to be told of the end of a session, which is there itself, with the logins by it",
 	"personal_salts":    "- what a key is made of; no more is told by it",
 	"mails":             "- sealed, and gone when they were sent",
 	"entities":          "- the operator's own data, under names that the operator chooses; told in docs/data.md",
