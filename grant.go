@@ -19,7 +19,12 @@ type Grant struct {
 	// Confirmation is what the refresh tokens are bound to: those of clients that cannot prove otherwise who they are.
 	Confirmation Confirmation
 	// Claims are those that the client asked for one by one.
-	Claims     Claims
+	Claims Claims
+	// Parent is the grant whose token was exchanged for this one (RFC 8693), with which it ends; "" for none.
+	Parent string
+	Act    *Act // who acts for the subject; nil for nobody but the client
+	// MayAct is the one party that may act for the subject by tokens of this grant, where they are exchanged (RFC 8693 §4.4); "" says nothing of that.
+	MayAct     string
 	StatusList int64 // revocation status list
 	StatusIdx  int64
 	CreatedAt  time.Time

@@ -98,6 +98,9 @@ type Principal struct {
 	TokenID      string // jti
 	Issuer       string
 
+	// Act is who acts for the principal by a token that was exchanged (RFC 8693 §4.1); nil for nobody.
+	Act *Act
+
 	// Confirmation is what the token is bound to. Whoever lets in a principal that is bound has seen the proof.
 	Confirmation Confirmation
 

@@ -15,7 +15,11 @@ const (
 	KindTokenIssue   = "token.issue"
 	KindTokenRefresh = "token.refresh"
 	KindTokenReuse   = "token.reuse" // a spent refresh token came back
-	KindGrantEnd     = "grant.end"
+
+	KindTokenExchange        = "token.exchange"         // a token was exchanged for another one
+	KindTokenExchangeFailure = "token.exchange_failure" // a client asked for that, and may not
+
+	KindGrantEnd = "grant.end"
 
 	KindAuthorizationGrant = "authorization.grant" // a person allowed a client something
 	KindAuthorizationDeny  = "authorization.deny"

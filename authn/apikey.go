@@ -287,7 +287,7 @@ func (a *Authenticator) loadOpaque(ctx context.Context, hash []byte) (*opaqueEnt
 			Scopes: o.Scopes, Scheme: gatehouse.SchemeOpaque, Environment: gatehouse.EnvironmentLive,
 			CredentialID: o.GrantID, GrantID: o.GrantID, ClientID: g.ClientID, SessionID: g.SessionID, TokenID: o.ID,
 			Issuer: a.cfg.Issuer(o.Realm), IssuedAt: o.IssuedAt, ExpiresAt: o.ExpiresAt,
-			AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR, Confirmation: o.Confirmation,
+			AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR, Act: g.Act, Confirmation: o.Confirmation,
 		},
 		ref: revocation.Ref{Realm: o.Realm, Subject: o.Subject, Client: g.ClientID, Session: g.SessionID,
 			IssuedAt: o.IssuedAt, HasStatus: true, List: g.StatusList, Index: g.StatusIdx},

@@ -29,6 +29,7 @@ func foreignPrincipal(realm string, f *gatehouse.TrustedIssuer, c *token.Claims)
 	p.ID, p.Foreign = foreignID(c.Issuer, c.Subject), true
 	// Grants and sessions are ours, scopes are mapped below.
 	p.CredentialID, p.GrantID, p.SessionID, p.Scopes = "", "", "", nil
+	p.Act = foreignAct(c.Issuer, c.Act)
 	scopeClaim := f.ScopeClaim
 	if scopeClaim == "" {
 		scopeClaim = "scope"

@@ -209,6 +209,8 @@ func (d *Decider) fact(ctx context.Context, p *gatehouse.Principal, name string)
 		return text(p.ACR)
 	case "client_id":
 		return text(p.ClientID)
+	case "actor":
+		return text(p.Act.Actor())
 	case "amr":
 		if len(p.AMR) > 0 {
 			return p.AMR

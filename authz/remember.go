@@ -28,14 +28,15 @@ type answer struct {
 // facts is everything that [Decider.fact] reads of a principal and that is not
 // already in its subject.
 type facts struct {
-	scheme, environment, acr, clientID string
-	hasAuthTime                        bool // 1970 is a time too
-	authTime                           int64
-	scopes, amr                        []string
+	scheme, environment, acr, clientID, actor string
+
+	hasAuthTime bool // 1970 is a time too
+	authTime    int64
+	scopes, amr []string
 }
 
 func factsOf(p *gatehouse.Principal) facts {
-	f := facts{scheme: string(p.Scheme), environment: string(p.Environment), acr: p.ACR, clientID: p.ClientID, scopes: p.Scopes, amr: p.AMR}
+	f := facts{scheme: string(p.Scheme), environment: string(p.Environment), acr: p.ACR, clientID: p.ClientID, actor: p.Act.Actor(), scopes: p.Scopes, amr: p.AMR}
 	if !p.AuthTime.IsZero() {
 		f.hasAuthTime, f.authTime = true, p.AuthTime.Unix()
 	}
@@ -43,7 +44,7 @@ func factsOf(p *gatehouse.Principal) facts {
 }
 
 func (f *facts) equal(g *facts) bool {
-	return f.scheme == g.scheme && f.environment == g.environment && f.acr == g.acr && f.clientID == g.clientID &&
+	return f.scheme == g.scheme && f.environment == g.environment && f.acr == g.acr && f.clientID == g.clientID && f.actor == g.actor &&
 		f.hasAuthTime == g.hasAuthTime && f.authTime == g.authTime && slices.Equal(f.scopes, g.scopes) && slices.Equal(f.amr, g.amr)
 }
 

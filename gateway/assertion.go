@@ -56,7 +56,7 @@ type AsserterConfig struct {
 // believe it; it is bound neither to method nor path, so that one signature
 // serves all requests of a caller within some seconds, whichever of its tokens
 // they came with. Its claims are iss, aud, sub, iat, exp, jti, realm, kind, scheme
-// and, where known, name, roles, scope, client_id, acr, auth_time and, for an API
+// and, where known, name, roles, scope, client_id, act, acr, auth_time and, for an API
 // key, credential: the key's id. Which token it was is in the audit log, under the
 // request's id.
 type Asserter struct {
@@ -188,6 +188,15 @@ func appendClaims(b []byte, p *gatehouse.Principal, roles []string, issuer, audi
 	}
 	if lead == "," {
 		b = append(b, ']')
+	}
+	for _, actor := range p.Act.Subjects() { // RFC 8693 §4.1
+		var err error
+		if b, err = jsontext.AppendQuote(append(b, `,"act":{"sub":`...), actor); err != nil {
+			return nil, err
+		}
+	}
+	for range p.Act.Subjects() {
+		b = append(b, '}')
 	}
 	if !p.AuthTime.IsZero() {
 		b = append(b, `,"auth_time":`...)

@@ -85,7 +85,7 @@ func (s *Service) claims(i *issue) *token.Access {
 		Scope: strings.Join(i.scopes, " "), ID: gatehouse.NewID("tok", i.now), IssuedAt: i.now, ExpiresAt: i.expiry(),
 		AuthTime: proved, ACR: i.grant.ACR, AMR: i.grant.AMR, SessionID: i.grant.SessionID,
 		GrantID: i.grant.ID, StatusList: i.grant.StatusList, StatusIndex: i.grant.StatusIdx,
-		JKT: i.order.Confirmation.JKT, X5T: i.order.Confirmation.X5T,
+		JKT: i.order.Confirmation.JKT, X5T: i.order.Confirmation.X5T, Act: i.grant.Act, MayAct: i.grant.MayAct,
 		More: i.wanted(),
 	}
 }

@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -67,6 +68,7 @@ type issue struct {
 	opaque  gatehouse.Secret // set when the realm's tokens are opaque
 	kind    string           // of the event
 	reason  string
+	detail  map[string]string // of the event, beside what all have
 	// refused says that the caller gets nothing, although the transaction commits:
 	// what was ended because of him stays ended.
 	refused bool
@@ -301,5 +303,7 @@ func checkBinding(_ context.Context, _ Tx, i *issue) error {
 
 // recordOutcome is phase 8.
 func recordOutcome(ctx context.Context, tx Tx, i *issue) error {
-	return tx.AppendEvents(ctx, event(ctx, i.grant, i.now, i.kind, i.reason, i.user.Username))
+	e := event(ctx, i.grant, i.now, i.kind, i.reason, i.user.Username)
+	maps.Copy(e.Detail, i.detail)
+	return tx.AppendEvents(ctx, e)
 }

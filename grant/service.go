@@ -28,6 +28,7 @@ const (
 	ReasonSession      = "session_ended" // of what ends with it
 	ReasonCodeReuse    = "code_reuse"
 	ReasonConsent      = "consent_revoked" // the person, or an administrator, took it back
+	ReasonParent       = "exchanged_ended" // the grant ended whose token was exchanged for it
 )
 
 // Tx is the service's view of a transaction, in its parts.
@@ -76,6 +77,8 @@ type Families interface {
 	// tells whether this call did it. An unknown grant is NotFound.
 	EndGrant(ctx context.Context, realm, id string, at time.Time, reason string) (g gatehouse.Grant, ended bool, err error)
 	AppendEvents(ctx context.Context, events ...gatehouse.Event) error
+	// Grant returns a grant. Nobody ends it before the transaction does.
+	Grant(ctx context.Context, realm, id string) (gatehouse.Grant, error)
 }
 
 // Config is what a [Service] needs. Every field without a remark is required.

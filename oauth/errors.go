@@ -73,6 +73,8 @@ func errorName(p web.Problem) string {
 		return "invalid_grant"
 	case "device_denied":
 		return "access_denied"
+	case "exchange_two_targets":
+		return "invalid_target"
 	}
 	switch p.Code {
 	case "registration_token_invalid":

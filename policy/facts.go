@@ -47,6 +47,7 @@ var supplied = [...]Fact{
 	{"amr", FactStrings, false, "the authentication methods (RFC 8176)"},
 	{"auth_time", FactDatetime, false, "when the caller last proved who they are"},
 	{"client_id", FactString, false, "the OAuth client that the token was issued to"},
+	{"actor", FactString, false, "who acts for the principal, by a token that was exchanged (RFC 8693)"},
 }
 
 // Facts returns what policies can read of `context`, in the order in which

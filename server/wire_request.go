@@ -130,6 +130,11 @@ func (s *Server) flushUsage(ctx context.Context) {
 	}
 }
 
+// idToken verifies an ID token that a realm issued to a client.
+func (s *Server) idToken(realm, client, text string) (*token.Claims, error) {
+	return token.OpenID(text, s.realmIssuer(realm), client, s.ring.Source(realm), s.now)
+}
+
 func (s *Server) wireGrants(ctx context.Context) error {
 	successor, err := s.secret(ctx, settingSuccessorKey, successorKeySize)
 	if err != nil {

@@ -15,11 +15,12 @@ import (
 // ---- grants ----
 
 const grantColumns = `realm, id, subject, client_id, session_id, scopes_json, audience_json, auth_time, amr_json, acr,
-	status_list, status_index, created_at, expires_at, ended_at, end_reason, cnf, claims_json`
+	status_list, status_index, created_at, expires_at, ended_at, end_reason, cnf, claims_json, parent_id, act_json, may_act`
 
 func scanGrant(r row) (v gatehouse.Grant, err error) {
 	err = r.Scan(&v.Realm, &v.ID, &v.Subject, &v.ClientID, &v.SessionID, from(&v.Scopes), from(&v.Audience), at(&v.AuthTime),
-		from(&v.AMR), &v.ACR, &v.StatusList, &v.StatusIdx, at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.EndedAt), &v.EndReason, bound(&v.Confirmation), from(&v.Claims))
+		from(&v.AMR), &v.ACR, &v.StatusList, &v.StatusIdx, at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.EndedAt), &v.EndReason, bound(&v.Confirmation), from(&v.Claims),
+		&v.Parent, from(&v.Act), &v.MayAct)
 	return v, err
 }
 
@@ -49,11 +50,12 @@ func (t *Tx) InsertGrant(ctx context.Context, g gatehouse.Grant) error {
 }
 
 const insertGrant = `INSERT INTO grants (` + grantColumns + `)
-	VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)`
+	VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21)`
 
 func grantArgs(g gatehouse.Grant) []any {
 	return []any{g.Realm, g.ID, g.Subject, g.ClientID, g.SessionID, document{g.Scopes}, document{g.Audience}, g.AuthTime, document{g.AMR},
-		g.ACR, g.StatusList, g.StatusIdx, g.CreatedAt, g.ExpiresAt, g.EndedAt, g.EndReason, confirmationText(g.Confirmation), claimsOf(g)}
+		g.ACR, g.StatusList, g.StatusIdx, g.CreatedAt, g.ExpiresAt, g.EndedAt, g.EndReason, confirmationText(g.Confirmation), claimsOf(g),
+		g.Parent, actOf(g), g.MayAct}
 }
 
 // claimsOf is nothing for a grant of which no claims were asked for one by one: nearly all.
@@ -78,6 +80,9 @@ func (t *Tx) EndGrant(ctx context.Context, realm, id string, when time.Time, rea
 	}
 	if len(stored) == 0 {
 		g, err = t.Grant(ctx, realm, id)
+		return g, false, err
+	}
+	if err := t.endExchanged(ctx, stored, when); err != nil {
 		return g, false, err
 	}
 	return stored[0], true, t.ended(ctx, stored[0])
@@ -442,6 +447,9 @@ func (t *Tx) PutCutoff(ctx context.Context, c revocation.Cutoff) error {
 		RETURNING realm, kind, id, before_at, expires_at`, c.Realm, string(c.Kind), c.ID, c.Before, c.ExpiresAt)
 	if err == nil {
 		err = t.cutSessions(ctx, c)
+	}
+	if err == nil && c.Kind == revocation.CutoffClient {
+		err = t.endExchangedOf(ctx, c.Realm, c.ID, c.Before)
 	}
 	return t.changed(err, gatehouse.TopicRevocation, c.Realm, "", stored)
 }

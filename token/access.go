@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 // Access is a signed access token to be issued (RFC 9068). AuthTime, ACR and AMR
@@ -25,6 +27,9 @@ type Access struct {
 	AMR       []string
 	SessionID string
 	GrantID   string
+	// Act is who acts for the subject, MayAct the one party that may (RFC 8693 §4.1, §4.4).
+	Act    *gatehouse.Act
+	MayAct string
 	// JKT and X5T bind the token to a key (RFC 9449 §6.1) or a certificate (RFC 8705 §3.1), by their thumbprints.
 	JKT, X5T string
 	// StatusList and StatusIndex are the token's place in the issuer's status
@@ -98,6 +103,14 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 		w.text("x5t#S256", a.X5T)
 		w.buf = append(w.buf, '}')
 	}
+	if a.Act != nil {
+		w.name("act")
+		w.act(a.Act)
+	}
+	if a.MayAct != "" {
+		w.name("may_act")
+		w.act(&gatehouse.Act{Subject: a.MayAct})
+	}
 	for i, c := range a.More {
 		if reserved(c.Name) || slices.ContainsFunc(a.More[:i], func(o Claim) bool { return o.Name == c.Name }) {
 			return nil, errors.New("access token: a further claim is there already")
@@ -123,7 +136,7 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 // would change what others make of the token.
 func reserved(name string) bool {
 	switch name {
-	case "", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "acr", "amr", "sid", "grant_id", "status", "cnf", "act":
+	case "", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "acr", "amr", "sid", "grant_id", "status", "cnf", "act", "may_act":
 		return true
 	}
 	return false
@@ -155,6 +168,16 @@ func (w *claimWriter) text(name, value string) {
 		w.name(name)
 		w.quote(value)
 	}
+}
+
+func (w *claimWriter) act(a *gatehouse.Act) {
+	w.buf = append(w.buf, '{')
+	w.text("sub", a.Subject)
+	if a.Act != nil {
+		w.name("act")
+		w.act(a.Act)
+	}
+	w.buf = append(w.buf, '}')
 }
 
 func (w *claimWriter) number(name string, value int64) {

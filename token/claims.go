@@ -43,6 +43,9 @@ type Claims struct {
 	// Confirmation is the cnf claim (RFC 7800 §3.1), nil when there is none: the token is of use only with a proof.
 	Confirmation jsontext.Value
 
+	// Act is the act claim (RFC 8693 §4.1), nil when there is none: somebody acts for the subject.
+	Act jsontext.Value
+
 	// KeyID is the id of the key that verified the token, Algorithm its algorithm.
 	KeyID     string
 	Algorithm Algorithm
@@ -95,6 +98,7 @@ type wireClaims struct {
 	GrantID  string         `json:"grant_id"`
 	Status   jsontext.Value `json:"status"`
 	Cnf      jsontext.Value `json:"cnf"`
+	Act      jsontext.Value `json:"act"`
 }
 
 // parseClaims reads a claims set. It refuses duplicate members, bad UTF-8, wrong
@@ -128,7 +132,7 @@ func (c *Claims) readFully() error {
 		Issuer: w.Iss, Subject: w.Sub, Audience: w.Aud, ID: w.Jti,
 		ExpiresAt: w.Exp.Time, NotBefore: w.Nbf.Time, IssuedAt: w.Iat.Time,
 		ClientID: w.ClientID, Scope: strings.Join(w.Scope, " "), AuthTime: w.AuthTime.Time,
-		ACR: w.ACR, AMR: w.AMR, SessionID: w.Sid, GrantID: w.GrantID, Confirmation: w.Cnf, Raw: c.Raw,
+		ACR: w.ACR, AMR: w.AMR, SessionID: w.Sid, GrantID: w.GrantID, Confirmation: w.Cnf, Act: w.Act, Raw: c.Raw,
 	}
 	c.readStatus(w.Status)
 	return nil

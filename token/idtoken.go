@@ -22,6 +22,8 @@ type ID struct {
 	ACR       string
 	AMR       []string
 	SessionID string
+	// GrantID is the grant that it comes from, so that it counts as long as that where it is exchanged.
+	GrantID string
 	// AccessToken is the one that is issued beside it; the ID token tells that they belong together (at_hash, §3.1.3.6).
 	AccessToken string
 	// More are claims about the person. A name of another claim is refused.
@@ -45,7 +47,7 @@ func (k *Key) SignID(t *ID) (string, error) {
 		return "", errors.New("ID token: must expire after it is issued")
 	}
 	claims := map[string]any{"iss": t.Issuer, "sub": t.Subject, "aud": t.Audience, "iat": t.IssuedAt.Unix(), "exp": t.ExpiresAt.Unix()}
-	for name, value := range map[string]string{"nonce": t.Nonce, "acr": t.ACR, "sid": t.SessionID} {
+	for name, value := range map[string]string{"nonce": t.Nonce, "acr": t.ACR, "sid": t.SessionID, "grant_id": t.GrantID} {
 		if value != "" {
 			claims[name] = value
 		}
@@ -125,5 +127,16 @@ func OpenHint(compact, issuer, client string, keys KeySource, now func() time.Ti
 		return nil, err
 	}
 	v.hint = true
+	return v.Verify(compact)
+}
+
+// OpenID verifies an ID token that a client shows in place of an access token (RFC 8693 §3): that issuer made it for that client, and
+// that it has not expired. Errors are those of [Verifier.Verify].
+func OpenID(compact, issuer, client string, keys KeySource, now func() time.Time) (*Claims, error) {
+	v, err := NewVerifier(VerifierConfig{Issuer: issuer, Audience: []string{client}, Algorithms: IDAlgorithms(), Types: []string{typeID}, Keys: keys,
+		RequireClaims: []string{"grant_id"}, Now: now})
+	if err != nil {
+		return nil, err
+	}
 	return v.Verify(compact)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,6 +190,9 @@ func (s *Service) event(ctx context.Context, actor *gatehouse.Principal, c clien
 	if a := c.Metadata.Audiences; len(a) > 0 {
 		e.Detail["introspection_audiences"] = strings.Join(a, " ")
 	}
+	for _, r := range c.Metadata.Exchanges {
+		e.Detail["token_exchange"] = strings.TrimPrefix(e.Detail["token_exchange"]+"; "+r.String(), "; ")
+	}
 	return e
 }
 
@@ -232,6 +236,13 @@ func (s *Service) fits(ctx context.Context, tx Tx, c client.Client) error {
 		if !slices.Contains(audiences, name) {
 			f.Add("introspection_audiences", "%s is not among the realm's audiences", kernel.Quoted(name))
 			break
+		}
+	}
+	for _, rule := range c.Metadata.Exchanges {
+		for _, name := range rule.Audiences {
+			if !slices.Contains(audiences, name) {
+				f.Add("token_exchange", "%s is not among the realm's audiences", kernel.Quoted(name))
+			}
 		}
 	}
 	return f.Err()
@@ -306,6 +317,7 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.PolicyURI, in.PolicyURI)
 	set(&m.TermsURI, in.TermsURI)
 	set(&m.Contacts, in.Contacts)
+	set(&m.Exchanges, in.Exchanges)
 	set(&m.RequestAlg, in.RequestAlg)
 	set(&m.RequireSignedRequest, in.RequireSigned)
 	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
@@ -347,6 +359,9 @@ func lost(before, now client.Metadata) bool {
 	if now.MustBind() && !before.MustBind() { // what is bound to nothing
 		return true
 	}
+	if missesRule(before, now) {
+		return true
+	}
 	for _, g := range before.GrantTypes {
 		if !now.May(g) {
 			return true
@@ -359,6 +374,13 @@ func lost(before, now client.Metadata) bool {
 		}
 	}
 	return false
+}
+
+// missesRule reports whether now lacks one of the rules of before by which tokens are exchanged.
+func missesRule(before, now client.Metadata) bool {
+	return slices.ContainsFunc(before.Exchanges, func(r client.Exchange) bool {
+		return !slices.ContainsFunc(now.Exchanges, func(o client.Exchange) bool { return reflect.DeepEqual(o, r) })
+	})
 }
 
 // Rotate gives a client another secret and shows it once. The one before works as well for the overlap.
@@ -421,7 +443,7 @@ func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm,
 		if err != nil {
 			return err
 		}
-		if c.Metadata.Scope != before.Scope || c.Metadata.Profile != before.Profile || !slices.Equal(c.Metadata.Audiences, before.Audiences) {
+		if c.Metadata.Scope != before.Scope || c.Metadata.Profile != before.Profile || !slices.Equal(c.Metadata.Audiences, before.Audiences) || missesRule(c.Metadata, before) {
 			if err := s.fits(ctx, tx, c); err != nil {
 				return err
 			}

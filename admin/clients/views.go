@@ -75,6 +75,8 @@ type ClientPatch struct {
 	DPoPNonce           *bool            `json:"require_dpop_nonce,omitempty"`
 	Disabled            *bool            `json:"disabled,omitempty" doc:"Give it no tokens until it is enabled again; what it has ends at once"`
 	Version             *int64           `json:"version,omitempty" doc:"When present, the change is refused unless the client still has this version"`
+
+	Exchanges *[]client.Exchange `json:"token_exchange,omitempty" doc:"Which tokens it may exchange, and for what; what it has by a rule that is not among them ends at once"`
 }
 
 // UnmarshalJSON reads a merge patch.

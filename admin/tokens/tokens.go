@@ -114,7 +114,7 @@ func (s *Service) endGrant(ctx context.Context, actor *gatehouse.Principal, real
 }
 
 func grantView(g gatehouse.Grant) Grant {
-	return Grant{ID: g.ID, Realm: g.Realm, Subject: g.Subject, ClientID: g.ClientID, Scopes: g.Scopes, AuthTime: g.AuthTime,
+	return Grant{ID: g.ID, Realm: g.Realm, Subject: g.Subject, ClientID: g.ClientID, Scopes: g.Scopes, Parent: g.Parent, Actors: g.Act.Subjects(), AuthTime: g.AuthTime,
 		AMR: kernel.Some(g.AMR), CreatedAt: g.CreatedAt, ExpiresAt: g.ExpiresAt, EndedAt: g.EndedAt, EndReason: g.EndReason}
 }
 

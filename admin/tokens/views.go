@@ -13,6 +13,8 @@ type Grant struct {
 	Subject   string    `json:"subject"`
 	ClientID  string    `json:"client_id"`
 	Scopes    []string  `json:"scopes"`
+	Parent    string    `json:"exchanged_grant,omitempty" doc:"The grant whose token was exchanged for it; it ends with that"`
+	Actors    []string  `json:"actors,omitempty" doc:"Who acts for the subject, the last one first"`
 	AuthTime  time.Time `json:"auth_time,omitzero"`
 	AMR       []string  `json:"amr"`
 	CreatedAt time.Time `json:"created_at"`

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
@@ -50,6 +51,7 @@ type clientMetadata struct {
 	algs                       [3]string // of ID tokens, of userinfo, of answers
 	serves                     []string
 	introspectionAlg           string
+	exchanges                  string
 }
 
 func (m *clientMetadata) add(c *cobra.Command) {
@@ -59,7 +61,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri and --backchannel-logout-uri lead to loopback and private addresses")
-	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, device_code, refresh_token; may be repeated (default client_credentials; with --redirect-uri, the other two)")
+	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, device_code, refresh_token, token_exchange; may be repeated (default client_credentials; with --redirect-uri, the other two)")
 	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue, or offline_access; may be repeated")
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
 	c.Flags().StringArrayVar(&m.leads, "post-logout-redirect-uri", nil, "where browsers may be sent after the program had a person sign out; may be repeated")
@@ -82,6 +84,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
 	c.Flags().StringVar(&m.introspectionAlg, "introspection-alg", "", "by what signed answers of introspection are signed: RS256 (default), PS256, ES256, ES384 or EdDSA")
+	c.Flags().StringVar(&m.exchanges, "token-exchange", "", "file with the rules by which it may exchange tokens, a JSON array; [] for none (- is standard input)")
 	c.Flags().StringSliceVar(&m.serves, "introspects", nil, "audience of the realm for which it is the API, and may ask what tokens stand for; may be repeated")
 }
 
@@ -100,6 +103,17 @@ func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) er
 			set = object{"keys": []object{set}}
 		}
 		body["jwks"] = set
+	}
+	if m.exchanges != "" {
+		text, err := a.readFileOrStdin(m.exchanges, 64<<10)
+		if err != nil {
+			return err
+		}
+		var rules []object
+		if err := json.Unmarshal(text, &rules); err != nil {
+			return usagef("%s is no JSON array of rules: %v", m.exchanges, err)
+		}
+		body["token_exchange"] = rules
 	}
 	if c.Flags().Changed("jwks-uri") {
 		body["jwks_uri"] = m.keysURI
@@ -129,8 +143,11 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 		}
 	}
 	for i, name := range m.grants {
-		if name == "device_code" { // nobody types the whole of it
+		switch name { // nobody types the whole of it
+		case "device_code":
 			m.grants[i] = client.GrantDeviceCode
+		case "token_exchange":
+			m.grants[i] = client.GrantTokenExchange
 		}
 	}
 	if all || given("auth-method") || m.public {
@@ -269,7 +286,7 @@ func (a *app) clientUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --cors-origin, --require-pkce, --first-party, --dpop-bound, --dpop-nonce, --id-token-alg, --userinfo-alg, --answer-alg or --introspects")
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --cors-origin, --require-pkce, --first-party, --dpop-bound, --dpop-nonce, --id-token-alg, --userinfo-alg, --answer-alg, --token-exchange or --introspects")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

@@ -37,9 +37,11 @@ type Secret struct {
 type Metadata struct {
 	Name       string   `json:"client_name" doc:"What people know it by"`
 	AuthMethod string   `json:"token_endpoint_auth_method" required:"false" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
-	GrantTypes []string `json:"grant_types" required:"false" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, refresh_token"`
+	GrantTypes []string `json:"grant_types" required:"false" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, refresh_token, urn:ietf:params:oauth:grant-type:token-exchange"`
 	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
+	// Exchanges are which tokens it may exchange, and for what.
+	Exchanges []Exchange `json:"token_exchange,omitempty" maxItems:"20" doc:"Which tokens it may exchange, and for what; of several rules for one audience the first counts"`
 	Flow
 	OpenID
 	About
@@ -75,6 +77,8 @@ const (
 	GrantRefreshToken      = "refresh_token"      // anew, by what it was given for a person (RFC 6749 §6)
 	// GrantDeviceCode is for a device without a browser, for a person who allowed it in a browser elsewhere (RFC 8628 §3.4).
 	GrantDeviceCode = "urn:ietf:params:oauth:grant-type:device_code"
+	// GrantTokenExchange is for a token that somebody has already (RFC 8693 §2.1), as far as [Metadata.Exchanges] says so.
+	GrantTokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // AuthMethods are those that a registration can name.
@@ -82,7 +86,7 @@ func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKe
 
 // GrantTypes are those that a registration can name.
 func GrantTypes() []string {
-	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantDeviceCode, GrantRefreshToken}
+	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantDeviceCode, GrantRefreshToken, GrantTokenExchange}
 }
 
 // Public reports whether the client proves nothing: its client_id is a name and no more (RFC 6749 §2.1).
@@ -167,4 +171,5 @@ func (m Metadata) Check(fault func(member, text string)) {
 	m.checkOpenID(fault)
 	m.checkAbout(fault)
 	m.checkProfile(fault)
+	m.checkExchanges(fault)
 }

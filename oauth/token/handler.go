@@ -39,6 +39,8 @@ type Config struct {
 	// Signer signs answers by an algorithm, in the name of Issuer.
 	Signer func(ctx context.Context, realm string, alg token.Algorithm) (*token.Key, error)
 	Issuer func(realm string) string
+	// IDToken verifies an ID token that a realm issued to a client, as [token.OpenID] does.
+	IDToken func(realm, client, text string) (*token.Claims, error)
 	// Clients checks which registered client asks.
 	Clients client.Authenticator
 	// Requests keeps what clients push.
@@ -63,8 +65,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Signer == nil || c.Issuer == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Requests == nil || c.Secure == nil || c.Pages == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, Proofs, URL, DevicePage, Signer, Issuer, Clients, Requests, Secure, Pages and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.IDToken == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Signer == nil || c.Issuer == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Requests == nil || c.Secure == nil || c.Pages == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, IDToken, Proofs, URL, DevicePage, Signer, Issuer, Clients, Requests, Secure, Pages and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -151,6 +153,7 @@ type request struct {
 	params    oauth.Parameters
 	order     grant.Order
 	tokens    grant.Tokens
+	issued    string // what the token is, where the client had one exchanged (RFC 8693 §2.2.1)
 }
 
 // answer takes a request of one grant type through the phases.
@@ -234,13 +237,14 @@ type answerBody struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
 	Scope        string `json:"scope"`
+	IssuedType   string `json:"issued_token_type,omitempty"`
 }
 
 func writeTokens(x *request) error {
 	t := x.tokens
 	return web.WriteJSON(x.w, http.StatusOK, answerBody{
 		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn / time.Second),
-		RefreshToken: t.RefreshToken.Reveal(), IDToken: t.IDToken.Reveal(), Scope: strings.Join(t.Scopes, " "),
+		RefreshToken: t.RefreshToken.Reveal(), IDToken: t.IDToken.Reveal(), Scope: strings.Join(t.Scopes, " "), IssuedType: x.issued,
 	})
 }
 

@@ -39,6 +39,8 @@ type described struct {
 	SessionID string   `json:"sid,omitempty"`
 	// Confirmation is what the token is bound to: the API has to see the proof (RFC 9449 §6.2, RFC 8705 §3.2).
 	Confirmation *bound `json:"cnf,omitempty"`
+	// Act is who acts for the subject (RFC 8693 §4.1).
+	Act *gatehouse.Act `json:"act,omitempty"`
 }
 
 type bound struct {
@@ -114,6 +116,7 @@ func (h *Handler) describe(x *request, c client.Client) ([]byte, error) {
 	}
 	out.Subject, out.Audience, out.Issuer, out.TokenID = p.ID, t.Audience, p.Issuer, p.TokenID
 	out.ACR, out.AMR, out.SessionID = p.ACR, p.AMR, p.SessionID
+	out.Act = p.Act
 	if c := p.Confirmation; c.Bound() {
 		out.Confirmation = &bound{c.JKT, c.X5T}
 	}

@@ -41,6 +41,8 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 		return x.goThrough(deviceCode{h})
 	case client.GrantRefreshToken:
 		return x.goThrough(refreshToken{h})
+	case client.GrantTokenExchange:
+		return x.goThrough(&tokenExchange{h: h})
 	case "":
 		return errNoGrantType
 	}
