@@ -145,11 +145,11 @@ func TestPrincipalOfKeys(t *testing.T) {
 // whichever comes first, for one of its audiences; and a client needs no account.
 func TestPrincipalOfOpaqueTokens(t *testing.T) {
 	w := newWorld(t)
-	w.grants["grt_1"] = gatehouse.Grant{ClientID: "robot", SessionID: "ses_1", ExpiresAt: w.now.Add(time.Hour), ACR: "mfa", AMR: []string{"pwd"}, AuthTime: w.now}
+	w.grants["grt_1"] = gatehouse.Grant{ClientID: "robot", SessionID: "ses_1", ExpiresAt: w.now.Add(time.Hour), ACR: "mfa", AMR: []string{"pwd"}, AuthTime: w.now, Act: &gatehouse.Act{Subject: "cli_x"}}
 	w.grants["grt_short"] = gatehouse.Grant{ClientID: "robot", ExpiresAt: w.now.Add(time.Second)}
 	w.grants["grt_endless"] = gatehouse.Grant{ClientID: "robot"}
 	who := w.check(t, w.addOpaque(func(o *credential.OpaqueToken) { o.Audience = []string{"https://api.elsewhere", issuerURL} }), secure, "", "")
-	if who.ClientID != "robot" || who.SessionID != "ses_1" || who.ACR != "mfa" || !who.AuthTime.Equal(w.now) || who.CredentialID != "grt_1" || who.Foreign {
+	if who.ClientID != "robot" || who.SessionID != "ses_1" || who.ACR != "mfa" || !who.AuthTime.Equal(w.now) || who.CredentialID != "grt_1" || who.Foreign || who.Act.Actor() != "cli_x" {
 		t.Errorf("%+v", who)
 	}
 	client := w.addOpaque(func(o *credential.OpaqueToken) { o.Subject = "robot" })

@@ -442,13 +442,14 @@ func TestFacts(t *testing.T) {
 		{"amr", `context.amr.contains("pwd")`},
 		{"auth_time", `context.time.durationSince(context.auth_time) < duration("1h")`},
 		{"client_id", `context.client_id == "app"`},
+		{"actor", `context.actor == "cli_x"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld()
 			w.docs["shop"] = []policy.Document{{ID: "p", Text: "permit(principal, action, resource) when { context has " + c.name + " && " + c.when + " };"}}
 			d, clk, _ := newDecider(t, w)
 			p := &gatehouse.Principal{Realm: "shop", Kind: gatehouse.KindUser, ID: "chief", Scheme: gatehouse.SchemeAPIKey, Scopes: []string{"read"},
-				Environment: gatehouse.EnvironmentTest, ACR: "2", AMR: []string{"pwd"}, AuthTime: clk.now().Add(-time.Minute), ClientID: "app"}
+				Environment: gatehouse.EnvironmentTest, ACR: "2", AMR: []string{"pwd"}, AuthTime: clk.now().Add(-time.Minute), ClientID: "app", Act: &gatehouse.Act{Subject: "cli_x", Act: &gatehouse.Act{Subject: "cli_before"}}}
 			ctx := gatehouse.WithRequest(t.Context(), gatehouse.RequestFacts{Address: "10.1.1.1", Method: "GET", Path: "/a/b"})
 			r := gatehouse.AccessRequest{Principal: p, Action: "a", Resource: gatehouse.Resource{Type: "T", ID: "x"}}
 			if got := d.Decide(ctx, r); !got.Allowed {

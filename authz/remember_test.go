@@ -75,6 +75,10 @@ func TestRememberedDecisions(t *testing.T) {
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Principal.ClientID = "two"
 			}},
+		{"actor", `permit(principal, action, resource) unless { context has actor };`,
+			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
+				r.Principal.Act = &gatehouse.Act{Subject: "cli_x"}
+			}},
 		{"what is simulated", `permit(principal, action, resource) when { !(context.scopes.contains("b")) };`,
 			func(_ *world, _ *Decider, _ *clock, r *gatehouse.AccessRequest, _ *context.Context) {
 				r.Simulated = map[string]any{"scopes": []string{"b"}}

@@ -271,7 +271,13 @@ func TestAsserterReuse(t *testing.T) {
 	}
 	fewer := *alice
 	fewer.Scopes = []string{"read"}
-	for name, other := range map[string]string{"audience": assert(alice, "other"), "scopes": assert(&fewer, "api")} {
+	sent := *alice
+	sent.Act = &gatehouse.Act{Subject: "cli_b", Act: &gatehouse.Act{Subject: "cli_a"}}
+	acted := assert(&sent, "api")
+	if u, err := token.Peek(acted); err != nil || !strings.Contains(string(u.Claims), `"act":{"sub":"cli_b","act":{"sub":"cli_a"}}`) {
+		t.Errorf("%s %v", u.Claims, err)
+	}
+	for name, other := range map[string]string{"audience": assert(alice, "other"), "scopes": assert(&fewer, "api"), "actor": acted} {
 		if other == first {
 			t.Errorf("another %s, the same assertion", name)
 		}

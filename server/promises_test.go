@@ -265,7 +265,8 @@ func (h *house) people(t *testing.T, key string) {
 // clients registers a client, changes it, lets it show a wrong secret, and removes it.
 func (h *house) clients(t *testing.T, key string) {
 	const all = "/admin/v1/realms/main/clients"
-	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials"],"allowed_cors_origins":["https://app.example"],"backchannel_logout_uri":"https://app.example/out","introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`]}`, 201)
+	made := h.want("client", "POST", all, key, `{"client_name":"Robot","token_endpoint_auth_method":"client_secret_post","grant_types":["client_credentials","urn:ietf:params:oauth:grant-type:token-exchange"],"allowed_cors_origins":["https://app.example"],"backchannel_logout_uri":"https://app.example/out","introspection_audiences":[`+strconv.Quote(h.s.Issuer())+`],
+		"token_exchange":[{"from":["cli_1"],"audiences":[`+strconv.Quote(h.s.Issuer())+`]}]}`, 201)
 	id, secret := fmt.Sprint(made["client_id"]), fmt.Sprint(made["client_secret"])
 	one := all + "/" + id
 	h.want("change", "PATCH", one, key, `{"client_name":"R"}`, 200)
@@ -275,6 +276,7 @@ func (h *house) clients(t *testing.T, key string) {
 	h.dynamicClients(t, key)
 	h.device(t, key)
 	h.logouts(t, key)
+	h.exchange(t, key)
 	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 	if err != nil || r.StatusCode != 401 {
 		t.Errorf("the secret before: %v %v", r, err)
@@ -350,6 +352,22 @@ func (h *house) logouts(t *testing.T, key string) {
 		due, err := h.s.db.DueLogouts(t.Context(), time.Now(), 10)
 		return err == nil && len(due) == 0
 	})
+}
+
+// exchange has an API exchange the token of a person's login, and another one that there is not.
+func (h *house) exchange(t *testing.T, key string) {
+	made := h.want("an API", "POST", "/admin/v1/realms/main/clients", key, fmt.Sprintf(`{"client_name":"API","token_endpoint_auth_method":"client_secret_post","grant_types":["urn:ietf:params:oauth:grant-type:token-exchange"],
+		"introspection_audiences":[%[1]q],"token_exchange":[{"from":["gatehouse-first-party"],"audiences":[%[1]q]}]}`, h.s.Issuer()), 201)
+	h.want("user", "POST", "/admin/v1/realms/main/users", key, fmt.Sprintf(`{"username":"exa","password":%q}`, housePassword), 201)
+	login := h.want("login", "POST", "/tokens", "exa:"+housePassword, "", 200)
+	for text, status := range map[string]int{fmt.Sprint(login["access_token"]): 200, "x": 400} {
+		r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "client_id": {fmt.Sprint(made["client_id"])}, "client_secret": {fmt.Sprint(made["client_secret"])},
+			"subject_token": {text}, "subject_token_type": {"urn:ietf:params:oauth:token-type:access_token"}})
+		if err != nil || r.StatusCode != status {
+			t.Fatalf("%v %v", r, err)
+		}
+		_ = r.Body.Close()
+	}
 }
 
 // device has a program wait for a person, and somebody type another code.
@@ -645,7 +663,7 @@ func (h *house) foreignToken(t *testing.T, key string) string {
 		"audience": "https://api.example", "algorithms": []string{"ES256"}, "ca": string(ca), "allow_private_address": true}}}})
 	h.want("trust", "PATCH", "/admin/v1/realms/main", key, string(trust), 200)
 	now := time.Now()
-	claims, _ := json.Marshal(map[string]any{"iss": site.URL, "aud": "https://api.example", "sub": "42", "acr": "2", "amr": []string{"mfa"},
+	claims, _ := json.Marshal(map[string]any{"iss": site.URL, "aud": "https://api.example", "sub": "42", "acr": "2", "amr": []string{"mfa"}, "act": map[string]any{"sub": "43"},
 		"iat": now.Unix(), "exp": now.Add(time.Minute).Unix()})
 	text, err := k.Sign(token.TypeJWT, claims)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -36,6 +37,9 @@ func TestAccessText(t *testing.T) {
 		}, begin + middle + `,"auth_time":` + at(-time.Hour) + `,"acr":"1","amr":["pwd","otp"],"sid":"ses_1","grant_id":"grt_1"` + end},
 		"place": {func(a *token.Access) { a.StatusList, a.StatusIndex = 7, 1234 },
 			begin + middle + `,"status":{"status_list":{"idx":1234,"uri":"https://gate.example/status/7"}}}`},
+		"actors": {func(a *token.Access) {
+			a.Act, a.MayAct = &gatehouse.Act{Subject: "cli_b", Act: &gatehouse.Act{Subject: "cli_a"}}, "cli_c"
+		}, begin + middle + `,"act":{"sub":"cli_b","act":{"sub":"cli_a"}},"may_act":{"sub":"cli_c"}` + end},
 		"more": {func(a *token.Access) {
 			a.More = []token.Claim{{Name: "name", Text: `A "B"`}, {Name: "empty"}, {Name: "roles", List: []string{"x", "y"}}, {Name: "one", List: []string{"z"}}}
 		}, begin + middle + `,"name":"A \"B\"","roles":["x","y"],"one":["z"]` + end},

@@ -4,9 +4,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
@@ -110,7 +110,7 @@ func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) er
 			return err
 		}
 		var rules []object
-		if err := json.Unmarshal(text, &rules); err != nil {
+		if err := exactjson.Unmarshal(text, &rules); err != nil {
 			return usagef("%s is no JSON array of rules: %v", m.exchanges, err)
 		}
 		body["token_exchange"] = rules
