@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/internal/decimal"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 func newResolver(t *testing.T, h http.Handler, now func() time.Time, patience time.Duration) (*gateway.Resolver, *gateway.Upstreams) {

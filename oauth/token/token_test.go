@@ -86,6 +86,9 @@ func site(h *house, limited *bool) http.Handler {
 				h.signer = must(token.GenerateKey(alg))
 			}
 			return h.signer, nil
+		Inspect: h.auth.Inspect,
+		IDToken: func(realm, client, text string) (*token.Claims, error) {
+			return token.OpenID(text, issuerOf(realm), client, must(token.NewKeySet(h.key)), time.Now)
 		},
 		Clients: client.Authenticator{Clients: h.db, Assertions: h.assertions(), Record: func(*gatehouse.Event) {}, Now: time.Now}, Secure: func(*http.Request) bool { return !h.away },
 		Allow: func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !*limited },
