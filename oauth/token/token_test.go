@@ -86,7 +86,7 @@ func site(h *house, limited *bool) http.Handler {
 				h.signer = must(token.GenerateKey(alg))
 			}
 			return h.signer, nil
-		Inspect: h.auth.Inspect,
+		},
 		IDToken: func(realm, client, text string) (*token.Claims, error) {
 			return token.OpenID(text, issuerOf(realm), client, must(token.NewKeySet(h.key)), time.Now)
 		},
