@@ -38,7 +38,11 @@ func TestExchangedGrants(t *testing.T) {
 			"the client":  {cut(revocation.CutoffClient, "c", 9), "grt_2 grt_3 grt_4"},
 			"that before": {cut(revocation.CutoffClient, "c", 0), ""},
 			"the next":    {cut(revocation.CutoffClient, "d", 9), "grt_3"},
-			"a user":      {cut(revocation.CutoffSubject, "c", 9), ""},
+			"taken back": {func(ctx context.Context, tx *store.Tx, realm string) error {
+				_, err := tx.EndGrantsOfClient(ctx, realm, "usr_1", "d", moment(9), "x")
+				return err
+			}, "grt_2 grt_3 grt_4"},
+			"a user": {cut(revocation.CutoffSubject, "c", 9), ""},
 		} {
 			realm, other := strings.ReplaceAll(what, " ", "-"), strings.ReplaceAll(what, " ", "-")+"-other"
 			for i, g := range []struct{ realm, id, client, parent string }{{realm, "grt_1", "c", ""}, {realm, "grt_2", "d", "grt_1"}, {realm, "grt_3", "e", "grt_2"}, {realm, "grt_4", "d", "grt_1"},
@@ -59,7 +63,7 @@ func TestExchangedGrants(t *testing.T) {
 						continue
 					}
 					ended = append(ended, g.ID)
-					if g.ID != "grt_5" && len(ended) > 1 && g.EndReason != grant.ReasonParent {
+					if g.ID != "grt_5" && what != "taken back" && len(ended) > 1 && g.EndReason != grant.ReasonParent {
 						t.Errorf("%s: %+v", what, g)
 					}
 				}

@@ -144,6 +144,9 @@ func (t *Tx) EndGrantsOfClient(ctx context.Context, realm, user, client string, 
 			err = t.ended(ctx, g)
 		}
 	}
+	if err == nil {
+		err = t.endExchanged(ctx, ended, when)
+	}
 	return len(ended), err
 }
 
