@@ -76,6 +76,7 @@ var levels = map[string]int{
 	"session":            4,
 	"oauth":              3,
 	"oauth/client":       3,
+	"oauth/document":     4,
 	"oauth/openid":       2, // package client asks which scopes are OpenID Connect's
 	"oauth/userinfo":     5,
 	"oauth/token":        5,

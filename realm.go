@@ -109,6 +109,9 @@ type RealmSettings struct {
 	// token; "open", all. ClientRegistrationScopes are the scopes that such clients may be given, offline_access among them.
 	ClientRegistration       string   `json:"client_registration,omitempty"`
 	ClientRegistrationScopes []string `json:"client_registration_scopes,omitempty"`
+	// ClientDocumentHosts are the hosts at which a client_id may be the address of a document that describes the client (OAuth Client ID
+	// Metadata Document), AnyHost for all; none: there are no such clients. They are given ClientRegistrationScopes, too.
+	ClientDocumentHosts []string `json:"client_document_hosts,omitempty"`
 	// Accent is the colour of buttons and links on light pages of the realm, AccentDark on dark
 	// ones: "#rrggbb", or "" for ours.
 	Accent     string `json:"accent,omitempty"`

@@ -43,3 +43,14 @@ func (s RealmSettings) Invites() bool {
 func (s RealmSettings) RegistersClients() bool {
 	return s.ClientRegistration == ClientRegistrationToken || s.ClientRegistration == ClientRegistrationOpen
 }
+
+// AnyHost stands in [RealmSettings.ClientDocumentHosts] for every host that is the same in all networks.
+const AnyHost = "*"
+
+// TakesDocuments reports whether there are clients that are known by a document at their client_id.
+func (s RealmSettings) TakesDocuments() bool { return len(s.ClientDocumentHosts) > 0 }
+
+// TakesDocumentsOf reports whether a client_id may be the address of a document at host, in small letters and with its port where it is not 443.
+func (s RealmSettings) TakesDocumentsOf(host string) bool {
+	return slices.Contains(s.ClientDocumentHosts, host) || slices.Contains(s.ClientDocumentHosts, AnyHost)
+}

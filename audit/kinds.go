@@ -86,7 +86,8 @@ const (
 
 	KindClientCreate    = "client.create"
 	KindClientRegister  = "client.register"     // by itself
-	KindClientExpire    = "client.expire"       // it registered itself, and was not used
+	KindClientDescribe  = "client.describe"     // a document at its client_id describes it, and it is stored with what that says
+	KindClientExpire    = "client.expire"       // nobody looked at it, and nobody used it
 	KindInitialToken    = "client.token_create" // by which clients register themselves
 	KindInitialTokenEnd = "client.token_delete"
 	KindClientUpdate    = "client.update"

@@ -71,6 +71,8 @@ func errorName(p web.Problem) string {
 		return p.Code
 	case "second_factor_required", "second_factor_missing", "second_factor_invalid", "code_verifier_wrong", "redirect_uri_mismatch", "code_key_mismatch":
 		return "invalid_grant"
+	case "client_document_refused":
+		return "invalid_client"
 	case "device_denied":
 		return "access_denied"
 	case "exchange_two_targets":

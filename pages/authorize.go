@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 const (
@@ -152,7 +153,8 @@ type consentView struct {
 	Host                  string // where the browser will be sent: "app.example"
 	Local                 bool   // to a program on this device
 	Unproved              bool   // that it is this program, nothing proves
-	Unverified            bool   // it registered itself
+	Unverified            bool   // nobody looked at what it says of itself
+	Described             string // the host of its client_id, where a document there says what it is
 	Links                 []consentLink
 	Scopes                []scopeLine
 	Resources             []string
@@ -172,11 +174,14 @@ const fieldScope = "scope:"
 // session, so that nobody answers for somebody else who signed in meanwhile.
 func (v *visit) askConsent(status int, query string, r *authorize.Request) error {
 	now := v.h.c.Now()
-	view := consentView{Request: query, Client: r.Client.Metadata.Name, Resources: r.Audiences(), Unverified: r.Client.Dynamic(), Unproved: !r.Client.Metadata.Proves(r.RedirectURI), Links: linksOf(r.Client.Metadata)}
+	view := consentView{Request: query, Client: r.Client.Metadata.Name, Resources: r.Audiences(), Unverified: r.Client.Unverified(), Unproved: !r.Client.Metadata.Proves(r.RedirectURI), Links: linksOf(r.Client.Metadata)}
 	ends, withSession := r.Ends(now)
 	view.Ends, view.WithSession = moment(ends), withSession
 	if again := r.AsksAgain(now); !again.IsZero() {
 		view.Again = moment(again)
+	}
+	if u, err := url.Parse(r.Client.ID); err == nil && client.IsDocument(r.Client.ID) {
+		view.Described = u.Host
 	}
 	if u, err := url.Parse(r.RedirectURI); err == nil { // it is registered, so it is one
 		view.Host, view.Local = u.Hostname(), u.Scheme == "http"
@@ -330,6 +335,7 @@ func consentStates() []state {
 	return []state{
 		{"ask", show(whole)},
 		{"unverified", show(consentView{Client: "Saffron Mail", Host: "mail.saffron.example", Unverified: true, Links: []consentLink{{"client-home", "https://saffron.example/", "consent.home"}, {"client-policy", "https://saffron.example/privacy", "consent.policy"}, {"client-terms", "https://saffron.example/terms", "consent.terms"}}, Scopes: whole.Scopes, Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
+		{"described", show(consentView{Client: "Saffron Notes", Described: "notes.saffron.example", Host: "127.0.0.1", Local: true, Unproved: true, Unverified: true, Scopes: whole.Scopes, Resources: whole.Resources, Ends: whole.Ends})},
 		{"who-you-are", show(consentView{Client: "Saffron", Host: "saffron.example", Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
 		{"local", show(consentView{Client: "Saffron on the command line", Host: "127.0.0.1", Local: true, Unproved: true, Scopes: append([]scopeLine{{"openid", "Know who you are", "", ""}}, whole.Scopes[0]), Resources: whole.Resources, Ends: whole.Ends, WithSession: true})},
 		{"long", show(consentView{Client: "Wilhelmina Featherstonehaugh-Cholmondeley's assistant for everything", Host: "a-very-long-name-of-a-host.subsidiary.saffron-of-the-world.example",

@@ -81,6 +81,8 @@ func (p *pushed) find(_ context.Context, _ once.Kind, key []byte) (once.Record, 
 // clientsOf are the clients of the house.
 type clientsOf map[string]client.Client
 
+func (c clientsOf) Keep(context.Context, client.Client) error { return nil }
+
 func (c clientsOf) Client(_ context.Context, realm, id string) (client.Client, error) {
 	found, ok := c[realm+" "+id]
 	if !ok {

@@ -2,26 +2,37 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/document"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
 
-// clientMemory finds registered clients, those in use without the database. What is issued is judged again by the
+// clientMemory finds clients, those in use without the database. What is issued is judged again by the
 // record that the transaction reads.
 type clientMemory struct {
-	known   *authn.Memory[client.Client]
-	origins *authn.Memory[struct{}] // of which some client has pages
-	realms  *realmCache
+	known     *authn.Memory[client.Client]
+	stored    *authn.Memory[client.Client] // of those that a document describes; zero for one that is not stored: nobody is to be counted for it
+	documents *document.Source             // set before anybody asks
+	origins   *authn.Memory[struct{}]      // of which some client has pages
+	realms    *realmCache
 }
 
 func newClientMemory(a *authn.Authenticator, db *store.DB) *clientMemory {
 	m := &clientMemory{realms: newRealmCache(db), known: authn.NewMemory(a, func(ctx context.Context, name string) (client.Client, error) {
 		realm, id, _ := strings.Cut(name, "\x00")
 		return db.Client(ctx, realm, id)
+	}), stored: authn.NewMemory(a, func(ctx context.Context, name string) (client.Client, error) {
+		realm, id, _ := strings.Cut(name, "\x00")
+		c, err := db.Client(ctx, realm, id)
+		if errors.Is(err, gatehouse.NotFound) {
+			return client.Client{}, nil
+		}
+		return c, err
 	}), origins: authn.NewMemory(a, func(ctx context.Context, name string) (struct{}, error) {
 		realm, origin, _ := strings.Cut(name, "\x00")
 		has, err := db.HasClientOrigin(ctx, realm, origin)
@@ -45,8 +56,10 @@ func (m *clientMemory) apply(c gatehouse.Change) {
 	switch {
 	case c.ID == "":
 		m.known.Drop("")
+		m.stored.Drop("")
 	default:
 		m.known.Drop(clientName(c.Realm, c.ID))
+		m.stored.Drop(clientName(c.Realm, c.ID))
 	}
 }
 
@@ -58,7 +71,15 @@ func (m *clientMemory) Client(ctx context.Context, realm, id string) (client.Cli
 	if len(id) > maxClientID || strings.ContainsRune(realm+id, 0) {
 		return client.Client{}, gatehouse.ErrNotFound
 	}
+	if client.IsDocument(id) {
+		return m.documents.Client(ctx, realm, id)
+	}
 	return m.known.Get(ctx, clientName(realm, id))
+}
+
+// Keep implements authorize.Clients.
+func (m *clientMemory) Keep(ctx context.Context, c client.Client) error {
+	return m.documents.Keep(ctx, c)
 }
 
 // HasOrigin implements oauth.PageOrigins.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	netmail "net/mail"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/enforce"
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/revocation"
+	"github.com/gatehouse-auth/gatehouse/server/config"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
 )
@@ -127,5 +129,23 @@ func InOrder(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("one thing after another, for long; runs without -short")
+	}
+}
+
+// LetFetch has a node fetch documents of clients on this machine, of whoever roots vouch for. Nobody may have asked it for one.
+func LetFetch(t *testing.T, s *Server, roots *x509.CertPool) {
+	t.Helper()
+	s.cfg.Fetches = config.Fetches{AllowPrivate: true, RootCAs: roots}
+	var err error
+	if s.clients.documents, err = s.describedClients(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ForgetDocuments has a node look at the documents of clients again.
+func ForgetDocuments(s *Server) {
+	var err error
+	if s.clients.documents, err = s.describedClients(); err != nil {
+		panic(err)
 	}
 }

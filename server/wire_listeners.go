@@ -40,6 +40,10 @@ func (s *Server) wirePipeline(context.Context) (err error) {
 func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	s.clients = newClientMemory(s.auth, s.db)
+	var err error
+	if s.clients.documents, err = s.describedClients(); err != nil {
+		return nil, err
+	}
 	clients, err := s.clientAuthenticator()
 	if err != nil {
 		return nil, err

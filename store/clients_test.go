@@ -121,7 +121,7 @@ func TestUnusedClients(t *testing.T) {
 		if list := must(db.UnusedClients(ctx, moment(5), 10))(t); len(list) != 1 || list[0].ID != "cli_unused" || len(list[0].Registration) != 1 {
 			t.Errorf("%v", list)
 		}
-		if n := must(db.DynamicClients(ctx, "main"))(t); n != 3 {
+		if n := must(db.UnverifiedClients(ctx, "main"))(t); n != 3 {
 			t.Errorf("%d", n)
 		}
 		token := client.InitialToken{Realm: "main", ID: "crt_1", Note: "n", Hash: []byte{7}, Left: 2, CreatedAt: moment(1), ExpiresAt: moment(5)}

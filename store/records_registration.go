@@ -46,14 +46,18 @@ func (t *Tx) PurgeInitialTokens(ctx context.Context, before time.Time) error {
 	return err
 }
 
-// DynamicClients counts the clients of a realm that registered themselves.
-func (q Queries) DynamicClients(ctx context.Context, realm string) (int64, error) {
+// unverified is what a row says of a client that nobody looked at: it registered itself, or its id is the address of a document.
+const unverified = `(registration_hash IS NOT NULL OR substr(id, 1, 8)='https://')`
+
+// UnverifiedClients counts the clients of a realm of which all that is known is what they say of themselves.
+func (q Queries) UnverifiedClients(ctx context.Context, realm string) (int64, error) {
 	return one(ctx, q.c, func(r row) (n int64, err error) { return n, r.Scan(&n) },
-		`SELECT COUNT(*) FROM clients WHERE realm=$1 AND registration_hash IS NOT NULL`, realm)
+		`SELECT COUNT(*) FROM clients WHERE realm=$1 AND `+unverified, realm)
 }
 
-// UnusedClients are some of those that registered themselves and were not changed since a time, and to which nothing is granted.
+// UnusedClients are some of those that were not changed since a time, and to which nothing is granted. One with a document that is disabled stays: without
+// its row it would be back.
 func (q Queries) UnusedClients(ctx context.Context, before time.Time, limit int) ([]client.Client, error) {
-	return many(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE registration_hash IS NOT NULL AND updated_at<$1
-		AND id NOT IN (SELECT client_id FROM grants) LIMIT $2`, before, limit)
+	return many(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE `+unverified+` AND NOT (disabled AND registration_hash IS NULL)
+		AND updated_at<$1 AND id NOT IN (SELECT client_id FROM grants) LIMIT $2`, before, limit)
 }

@@ -39,7 +39,7 @@ var errPublic = gatehouse.E(gatehouse.Unprocessable, "client_public", "A public 
 var errUnknown = gatehouse.E(gatehouse.NotFound, "client_not_found", "There is no such client in this realm.")
 
 func view(c client.Client) Client {
-	v := Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, Dynamic: c.Dynamic(), SecretExpiresAt: c.Secret.ExpiresAt,
+	v := Client{ID: c.ID, Metadata: c.Metadata, Disabled: c.Disabled, Dynamic: c.Unverified(), SecretExpiresAt: c.Secret.ExpiresAt,
 		FormerSecretUntil: c.Former.ExpiresAt, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt, Version: c.Version}
 	if c.Metadata.May(client.GrantAuthorizationCode) { // said also where it is the default
 		needs := c.Metadata.NeedsPKCE()
@@ -264,6 +264,9 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 	return s.change(ctx, actor, realm, id, in.Version, audit.KindClientUpdate, func(_ Tx, c *client.Client, now time.Time) (bool, error) {
 		before := c.Metadata
 		in.apply(c)
+		if client.IsDocument(id) && !reflect.DeepEqual(c.Metadata, before) {
+			return false, errDescribed
+		}
 		f := kernel.Faults{}
 		check(f, c.Metadata)
 		if in.SecretExpiresAt != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
-// Unused finds clients that registered themselves and that nobody uses.
+// Unused finds clients that nobody looked at and that nobody uses.
 type Unused interface {
 	UnusedClients(ctx context.Context, before time.Time, limit int) ([]client.Client, error)
 }
@@ -24,7 +24,7 @@ type TokenPurger interface {
 // unusedFor is how long a client that registered itself stays without a grant. It can register again.
 const unusedFor = 30 * aDay
 
-// Expiry removes what is left of clients that registered themselves.
+// Expiry removes what is left of clients that registered themselves, or are described by a document.
 type Expiry struct {
 	Service *Service
 	Unused  Unused
@@ -43,7 +43,7 @@ func (e *Expiry) Purge(ctx context.Context) error {
 		}
 		for _, c := range list {
 			err := e.Service.remove(ctx, nil, c.Realm, c.ID, audit.KindClientExpire, func(now client.Client) error {
-				if !now.Dynamic() || !now.UpdatedAt.Before(before) {
+				if !now.Unverified() || now.Disabled && !now.Dynamic() || !now.UpdatedAt.Before(before) {
 					return errUnknown // it came back to life
 				}
 				return nil

@@ -7,13 +7,16 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // ClientPath names one client.
 type ClientPath struct {
 	adminhttp.RealmPath
-	Client string `path:"client" maxLength:"64" doc:"client_id"`
+	Client string `path:"client" maxLength:"200" doc:"client_id; that of a client that a document describes without https://, its slashes as %2F"`
 }
+
+func (p ClientPath) id() string { return client.FromPath(p.Client) }
 
 // Operations puts the use cases about clients into the management API.
 func (s *Service) Operations(a *adminhttp.API) {
@@ -35,7 +38,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: one, ID: "get-client", Tag: "clients", Summary: "One client, without its secret"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *ClientPath) (*adminhttp.Out[Client], error) {
-			return adminhttp.Answer(s.Get(ctx, actor, in.Realm, in.Client))
+			return adminhttp.Answer(s.Get(ctx, actor, in.Realm, in.id()))
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPatch, Path: one, ID: "update-client", Tag: "clients", Conflicts: true,
 		Summary: "Change, disable or enable a client; what it has by what it may no longer ends at once"},
@@ -43,7 +46,7 @@ func (s *Service) Operations(a *adminhttp.API) {
 			ClientPath
 			Body ClientPatch
 		}) (*adminhttp.Out[Client], error) {
-			return adminhttp.Answer(s.Update(ctx, actor, in.Realm, in.Client, in.Body))
+			return adminhttp.Answer(s.Update(ctx, actor, in.Realm, in.id(), in.Body))
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodPost, Path: one + "/rotate", ID: "rotate-client-secret", Tag: "clients", Status: http.StatusCreated, Conflicts: true,
 		Summary: "Give a client another secret; the old one works as well for the overlap"},
@@ -51,13 +54,13 @@ func (s *Service) Operations(a *adminhttp.API) {
 			ClientPath
 			Body *SecretRotation
 		}) (*adminhttp.Out[CreatedClient], error) {
-			return adminhttp.Answer(s.Rotate(ctx, actor, in.Realm, in.Client, adminhttp.Given(in.Body)))
+			return adminhttp.Answer(s.Rotate(ctx, actor, in.Realm, in.id(), adminhttp.Given(in.Body)))
 		})
 	s.tokenOperations(a)
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: one, ID: "delete-client", Tag: "clients", Conflicts: true,
 		Summary: "Remove a client; what was issued to it ends at once"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *ClientPath) (*adminhttp.None, error) {
-			return &adminhttp.None{}, s.Delete(ctx, actor, in.Realm, in.Client)
+			return &adminhttp.None{}, s.Delete(ctx, actor, in.Realm, in.id())
 		})
 }
 

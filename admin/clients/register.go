@@ -59,7 +59,7 @@ func (s *Service) Register(ctx context.Context, realm string, initial gatehouse.
 				return kernel.OrMissing(err, errToken)
 			}
 		}
-		switch n, err := tx.DynamicClients(ctx, realm); {
+		switch n, err := tx.UnverifiedClients(ctx, realm); {
 		case err != nil:
 			return err
 		case n >= maxDynamic:

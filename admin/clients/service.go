@@ -52,7 +52,7 @@ type Registrations interface {
 	// UseInitialToken takes one use of a token; [gatehouse.NotFound] where none counts.
 	UseInitialToken(ctx context.Context, realm string, hash []byte, now time.Time) (client.InitialToken, error)
 	DeleteInitialToken(ctx context.Context, realm, id string) error
-	DynamicClients(ctx context.Context, realm string) (int64, error)
+	UnverifiedClients(ctx context.Context, realm string) (int64, error)
 }
 
 // Stored reads and changes clients.

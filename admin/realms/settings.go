@@ -150,10 +150,30 @@ func checkClientRegistration(f kernel.Faults, at string, s gatehouse.RealmSettin
 	default:
 		f.Add(at+".client_registration", "must be closed, token or open")
 	}
+	checkDocumentHosts(f, at+".client_document_hosts", s.ClientDocumentHosts)
 	f.Names(at+".client_registration_scopes", s.ClientRegistrationScopes)
 	for _, name := range s.ClientRegistrationScopes {
 		if _, known := s.Scopes[name]; !known && !client.IsPersonal(name) {
 			f.Add(at+".client_registration_scopes", "%s is not in the realm's catalogue", kernel.Quoted(name))
+		}
+	}
+}
+
+// maxDocumentHosts bounds how many hosts a realm names.
+const maxDocumentHosts = 100
+
+// checkDocumentHosts checks where clients may be described. A host is one that is named as DNS has it: what no client_id can have would be there for nothing.
+func checkDocumentHosts(f kernel.Faults, at string, hosts []string) {
+	if len(hosts) > maxDocumentHosts {
+		f.Add(at, "must be at most %d", maxDocumentHosts)
+	}
+	for i, host := range hosts {
+		named, ok := client.DocumentHost("https://"+host+"/client", true)
+		switch {
+		case slices.Contains(hosts[:i], host):
+			f.Add(at, "must name each host once")
+		case host != gatehouse.AnyHost && (!ok || named != host):
+			f.Add(at, "%s is no host such as app.example or app.example:8443 in small letters, and not *", kernel.Quoted(host))
 		}
 	}
 }

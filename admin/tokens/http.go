@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/admin/adminhttp"
 	"github.com/gatehouse-auth/gatehouse/admin/kernel"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 // tokenInput is a token in a body, never in a path or query.
@@ -44,10 +45,10 @@ func (s *Service) Operations(a *adminhttp.API) {
 		Summary: "End every login and token that was issued to a client until now, but the caller's own client only when that is said"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
 			adminhttp.RealmPath
-			Client string `path:"client" maxLength:"200" doc:"Client id"`
+			Client string `path:"client" maxLength:"200" doc:"client_id; that of a client that a document describes without https://, its slashes as %2F"`
 			Body   *kernel.PanicOrder
 		}) (*adminhttp.Out[Revocation], error) {
-			return adminhttp.Answer(s.PanicClient(ctx, actor, in.Realm, in.Client, adminhttp.Given(in.Body)))
+			return adminhttp.Answer(s.PanicClient(ctx, actor, in.Realm, client.FromPath(in.Client), adminhttp.Given(in.Body)))
 		})
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: "/realms/{realm}/grants", ID: "list-grants", Tag: "tokens", Summary: "Logins of a realm"},
 		func(ctx context.Context, actor *gatehouse.Principal, in *struct {

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/admin/client"
 	"github.com/gatehouse-auth/gatehouse/internal/decimal"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+	oauthclient "github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
 const defaultURL = "http://127.0.0.1:8080"
@@ -134,7 +135,7 @@ func (a *app) realmName() string {
 func (a *app) realmPath(parts ...string) string {
 	p := "/realms/" + url.PathEscape(a.realmName())
 	for _, s := range parts {
-		p += "/" + url.PathEscape(s)
+		p += "/" + url.PathEscape(oauthclient.NameInPath(s))
 	}
 	return p
 }

@@ -293,13 +293,13 @@ func (s *Source) fetch(ctx context.Context) error {
 		return err
 	}
 	now := s.cfg.Now()
-	s.current.Store(&snapshot{set: set, fetched: now, refresh: now.Add(age(header))})
+	s.current.Store(&snapshot{set: set, fetched: now, refresh: now.Add(Age(header))})
 	return nil
 }
 
-// age reads max-age (RFC 9111 §5.2.2.1), bounded to between a minute and a day.
+// Age is for how long an answer may be kept: max-age (RFC 9111 §5.2.2.1), from a minute to a day.
 // no-store and the like do not make it shorter: the bound protects the issuer.
-func age(h http.Header) time.Duration {
+func Age(h http.Header) time.Duration {
 	for _, line := range h.Values("Cache-Control") {
 		for part := range strings.SplitSeq(line, ",") {
 			name, value, _ := strings.Cut(strings.TrimSpace(part), "=")

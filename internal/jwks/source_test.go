@@ -310,7 +310,7 @@ func TestAge(t *testing.T) {
 		"max-age=999999999999999": minAge,
 		`Max-Age="7200"`:          2 * time.Hour,
 	} {
-		if got := age(http.Header{"Cache-Control": {header}}); got != want {
+		if got := Age(http.Header{"Cache-Control": {header}}); got != want {
 			t.Errorf("%q: %v, want %v", header, got, want)
 		}
 	}

@@ -38,7 +38,10 @@ func Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["acr_values_supported"] = levels()
 	m["prompt_values_supported"], m["display_values_supported"] = prompts(), []string{"page"}
 	m["authorization_response_iss_parameter_supported"] = true
-	m["require_pushed_authorization_requests"] = r.Settings.RequirePushed                // RFC 9126 §5
+	m["require_pushed_authorization_requests"] = r.Settings.RequirePushed // RFC 9126 §5
+	if r.Settings.TakesDocuments() {
+		m["client_id_metadata_document_supported"] = true // OAuth Client ID Metadata Document §5
+	}
 	m["request_parameter_supported"], m["request_uri_parameter_supported"] = true, false // what is left out means something else
 	m["request_object_signing_alg_values_supported"] = client.Metadata{}.RequestAlgorithms()
 }

@@ -19,6 +19,8 @@ import (
 // Clients finds registered clients. An unknown one is [gatehouse.NotFound].
 type Clients interface {
 	Client(ctx context.Context, realm, id string) (client.Client, error)
+	// Keep stores a client that is known by a document alone, before it is given something: all nodes have to know it then.
+	Keep(ctx context.Context, c client.Client) error
 }
 
 // Codes makes authorization codes, and records and remembers what people decide; *grant.Service does.
@@ -161,6 +163,9 @@ func (s *Service) Allow(ctx context.Context, r *Request, who *gatehouse.Principa
 func (s *Service) give(ctx context.Context, r *Request, who *gatehouse.Principal, c grant.Code, w grant.Wish, how grant.Asking) (Answer, error) {
 	if !decides(who) || who.Realm != r.realm.Name {
 		return Answer{}, gatehouse.ErrInternal // whoever calls has looked
+	}
+	if err := s.c.Clients.Keep(ctx, r.Client); err != nil {
+		return Answer{}, err
 	}
 	code, err := s.c.Codes.Authorize(ctx, c, w, how)
 	if err != nil {

@@ -28,6 +28,7 @@ type books struct {
 	how           grant.Asking
 	consent       grant.Consent // of everybody, for every client
 	away          error
+	kept          []string
 	keys          *token.KeySet
 }
 
@@ -40,6 +41,11 @@ func (b *books) Client(_ context.Context, realm, id string) (client.Client, erro
 		return client.Client{}, gatehouse.ErrNotFound
 	}
 	return c, nil
+}
+
+func (b *books) Keep(_ context.Context, c client.Client) error {
+	b.kept = append(b.kept, c.ID)
+	return nil
 }
 
 func (b *books) Consent(context.Context, string, string, string) (grant.Consent, error) {

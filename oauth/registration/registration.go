@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
@@ -78,30 +76,10 @@ var (
 	errClientID  = gatehouse.E(gatehouse.Invalid, "registration_client_id", "client_id must be that of the client whose address is called, and is not chosen by it (RFC 7592 2.2).")
 )
 
-// asked is what a client may say of itself; what is not among it is ignored (RFC 7591 §2).
+// asked is what a client registers.
 type asked struct {
-	ID            string         `json:"client_id"`
-	Name          string         `json:"client_name"`
-	AuthMethod    string         `json:"token_endpoint_auth_method"`
-	GrantTypes    []string       `json:"grant_types"`
-	ResponseTypes []string       `json:"response_types"`
-	RedirectURIs  []string       `json:"redirect_uris"`
-	Scope         string         `json:"scope"`
-	JWKS          jsontext.Value `json:"jwks"`
-	JWKSURI       string         `json:"jwks_uri"`
-	SigningAlg    string         `json:"token_endpoint_auth_signing_alg"`
-	DPoPBound     bool           `json:"dpop_bound_access_tokens"`
-	IDTokenAlg    string         `json:"id_token_signed_response_alg"`
-	UserInfoAlg   string         `json:"userinfo_signed_response_alg"`
-	RequestAlg    string         `json:"request_object_signing_alg"`
-	ClientURI     string         `json:"client_uri"`
-	PolicyURI     string         `json:"policy_uri"`
-	TermsURI      string         `json:"tos_uri"`
-	Contacts      []string       `json:"contacts"`
-	Statement     string         `json:"software_statement"`
-	PostLogout    []string       `json:"post_logout_redirect_uris"`
-	Backchannel   string         `json:"backchannel_logout_uri"`
-	BackSession   bool           `json:"backchannel_logout_session_required"`
+	client.Said
+	Statement string `json:"software_statement"`
 }
 
 // parse reads what a client says of itself.
@@ -113,15 +91,7 @@ func parse(body []byte) (id string, m client.Metadata, err error) {
 	if in.Statement != "" {
 		return "", m, errStatement
 	}
-	m = client.Metadata{Name: in.Name, AuthMethod: in.AuthMethod, GrantTypes: in.GrantTypes, Scope: in.Scope, JWKSURI: in.JWKSURI, SigningAlg: in.SigningAlg, DPoPBound: in.DPoPBound, RequestAlg: in.RequestAlg,
-		OpenID: client.OpenID{IDTokenAlg: in.IDTokenAlg, UserInfoAlg: in.UserInfoAlg, PostLogoutURIs: in.PostLogout,
-			Logout: client.Logout{BackchannelURI: in.Backchannel, BackchannelSession: in.BackSession}},
-		About: client.About{ClientURI: in.ClientURI, PolicyURI: in.PolicyURI, TermsURI: in.TermsURI, Contacts: in.Contacts},
-		Flow:  client.Flow{RedirectURIs: in.RedirectURIs, ResponseTypes: in.ResponseTypes}}
-	if s := string(in.JWKS); s != "" && s != "null" {
-		m.JWKS = []byte(s)
-	}
-	return in.ID, m, nil
+	return in.ID, in.Metadata(), nil
 }
 
 func (h *Handler) read(w http.ResponseWriter, r *http.Request) (id string, m client.Metadata, err error) {
