@@ -217,12 +217,16 @@ func TestClientDocumentsEverywhere(t *testing.T) {
 	if list := call(t, "GET", b.AuthURL()+"/admin/v1/realms/main/clients", "bearer", a.AdminToken).body; !strings.Contains(list, id) {
 		t.Errorf("the other node does not know it: %s", list)
 	}
+	if a := call(t, "GET", b.AuthURL()+"/admin/v1/me", "bearer", tokens.text("access_token")); a.status == 401 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 	who.says("/notes", map[string]any{"client_name": "Other Notes", "redirect_uris": []string{back, "https://evil.example/"}, "grant_types": []string{"authorization_code"}})
 	server.ForgetDocuments(a.Server())
 	if _, page := v.get(a.Issuer + "/authorize?" + p.query("scope", "documents:read")); !strings.Contains(page, "Other Notes") {
 		t.Errorf("nobody is asked about what it says now: %s", page)
 	}
 	testwait.Until(t, soon, "what it had by what it may no longer ends everywhere", func() bool {
-		return p.renews(b.AuthURL(), tokens.text("refresh_token")).status != 200
+		return call(t, "GET", b.AuthURL()+"/admin/v1/me", "bearer", tokens.text("access_token")).status == 401 &&
+			p.renews(b.AuthURL(), tokens.text("refresh_token")).status != 200
 	})
 }

@@ -100,7 +100,7 @@ func TestClientOrigins(t *testing.T) {
 	})
 }
 
-// TestUnusedClients: only clients that registered themselves, were not changed for long and have no grant are found as unused; of the
+// TestUnusedClients: only clients that nobody looked at, were not changed for long and have no grant are found as unused; of the
 // tokens by which they register, one use is taken at a time, and none that has ended or is another realm's.
 func TestUnusedClients(t *testing.T) {
 	onBoth(t, func(t *testing.T, cfg store.Config) {
@@ -115,13 +115,15 @@ func TestUnusedClients(t *testing.T) {
 		registered("cli_admin", func(c *client.Client) { c.Registration = nil })
 		registered("cli_young", func(c *client.Client) { c.UpdatedAt = moment(9) })
 		registered("cli_used", func(*client.Client) {})
+		registered("https://app.example/c", func(c *client.Client) { c.Registration = nil })
+		registered("https://bad.example/c", func(c *client.Client) { c.Registration, c.Disabled = nil, true }) // without the row it would be back
 		g := exampleGrant()
 		g.ClientID = "cli_used"
 		do(t, db, func(ctx context.Context, tx *store.Tx) error { return tx.InsertGrant(ctx, g) })
-		if list := must(db.UnusedClients(ctx, moment(5), 10))(t); len(list) != 1 || list[0].ID != "cli_unused" || len(list[0].Registration) != 1 {
+		if list := must(db.UnusedClients(ctx, moment(5), 10))(t); len(list) != 2 || list[0].ID != "cli_unused" || len(list[0].Registration) != 1 || list[1].ID != "https://app.example/c" {
 			t.Errorf("%v", list)
 		}
-		if n := must(db.UnverifiedClients(ctx, "main"))(t); n != 3 {
+		if n := must(db.UnverifiedClients(ctx, "main"))(t); n != 5 {
 			t.Errorf("%d", n)
 		}
 		token := client.InitialToken{Realm: "main", ID: "crt_1", Note: "n", Hash: []byte{7}, Left: 2, CreatedAt: moment(1), ExpiresAt: moment(5)}

@@ -59,5 +59,5 @@ func (q Queries) UnverifiedClients(ctx context.Context, realm string) (int64, er
 // its row it would be back.
 func (q Queries) UnusedClients(ctx context.Context, before time.Time, limit int) ([]client.Client, error) {
 	return many(ctx, q.c, scanClient, `SELECT `+clientColumns+` FROM clients WHERE `+unverified+` AND NOT (disabled AND registration_hash IS NULL)
-		AND updated_at<$1 AND id NOT IN (SELECT client_id FROM grants) LIMIT $2`, before, limit)
+		AND updated_at<$1 AND id NOT IN (SELECT client_id FROM grants) ORDER BY id LIMIT $2`, before, limit)
 }

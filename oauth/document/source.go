@@ -89,10 +89,7 @@ func New(c Config) (*Source, error) {
 	return &Source{c: c, known: cache.New[name, fetched](maxDocuments), turns: make(chan struct{}, maxFetches)}, nil
 }
 
-var (
-	errAway = gatehouse.E(gatehouse.Unavailable, "client_document_unavailable", "The program's client_id is the address of a document about it, and that cannot be had at the moment.")
-	errBusy = gatehouse.E(gatehouse.Unavailable, "client_document_unavailable", "Too many documents about programs are being fetched at the moment.")
-)
+var errAway = gatehouse.E(gatehouse.Unavailable, "client_document_unavailable", "The program's client_id is the address of a document about it, and that cannot be had at the moment.")
 
 // Client is the client whose client_id is the address id. Where the realm takes no documents from there, it is [gatehouse.NotFound], as
 // any client that nobody registered.
@@ -168,7 +165,7 @@ func (s *Source) fetch(ctx context.Context, r gatehouse.Realm, id string) (m cli
 	case s.turns <- struct{}{}:
 		defer func() { <-s.turns }()
 	default:
-		return m, 0, errBusy
+		return m, 0, errAway.With(errors.New("as many are being fetched as may be at once"))
 	}
 	body, header, err := s.c.Fetcher.Fetch(ctx, id, "application/json")
 	if err != nil {
