@@ -34,6 +34,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/testpasskey"
 	"github.com/gatehouse-auth/gatehouse/internal/testtotp"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -294,6 +295,12 @@ func (h *house) dynamicClients(t *testing.T, key string) {
 	token := h.want("token", "POST", tokens, key, `{}`, 201)
 	h.want("registered", "POST", "/client-registration", fmt.Sprint(token["token"]), `{"redirect_uris":["https://app.example"]}`, 201)
 	h.want("removed", "DELETE", tokens+"/"+fmt.Sprint(token["id"]), key, "", 204)
+	for _, name := range []string{"App", "App 2"} { // one that a document describes
+		m := client.Metadata{Name: name, AuthMethod: client.AuthNone, GrantTypes: []string{client.GrantAuthorizationCode}, Flow: client.Flow{RedirectURIs: []string{"https://app.example"}}}
+		if _, err := h.s.admin.Clients.KeepDescribed(t.Context(), gatehouse.MainRealm, "https://app.example/client", m); err != nil {
+			t.Error(err)
+		}
+	}
 	run, err := store.Run[clients.TokenPurger](h.s.db)
 	if err == nil {
 		err = (&clients.Expiry{Service: h.s.admin.Clients, Unused: h.s.db, Run: run, Now: func() time.Time { return time.Now().Add(31 * 24 * time.Hour) }}).Purge(t.Context())

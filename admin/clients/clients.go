@@ -46,7 +46,7 @@ func view(c client.Client) Client {
 		v.RequirePKCE = &needs
 	}
 	switch {
-	case c.Metadata.HasKeys():
+	case c.Metadata.HasKeys() && !client.IsDocument(c.ID):
 		v.KeysSetAt = c.Secret.SetAt
 	case len(c.Secret.Hash) > 0:
 		v.SecretSetAt = c.Secret.SetAt

@@ -44,7 +44,7 @@ func (s *Service) KeepDescribed(ctx context.Context, realm, id string, m client.
 		return out, err
 	}
 	now := s.k.Now()
-	out = client.Client{Realm: realm, ID: id, Metadata: m, Secret: client.NoSecret(now), CreatedAt: now, UpdatedAt: now, Version: 1}
+	out = client.Client{Realm: realm, ID: id, Metadata: m, Secret: client.DescribedSince(), CreatedAt: now, UpdatedAt: now, Version: 1}
 	err = s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
 		if _, err := tx.HoldRealm(ctx, realm); err != nil {
 			return kernel.OrMissing(err, gatehouse.ErrRealmNotFound)

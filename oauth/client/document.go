@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -81,6 +82,10 @@ func wrongDocument(text string) error {
 	e.Public += " " + text
 	return &e
 }
+
+// DescribedSince is since when a client that is known by a document has what it proves itself by, as long as no key of it was seen to change:
+// every node has to say the same, whether it knows already that the client is stored.
+func DescribedSince() Secret { return NoSecret(time.Unix(0, 0).UTC()) }
 
 // document is what is read of a metadata document. What of it may not be there is read to be refused (§4.1).
 type document struct {

@@ -197,7 +197,7 @@ func (f fetched) client(n name, stored client.Client) client.Client {
 		return stored // and no other: printOf both is the same
 	}
 	version := int64(binary.BigEndian.Uint64(f.print[:])>>1 | 1<<62) // what is remembered of a version must not be of another document
-	return client.Client{Realm: n.realm, ID: n.id, Metadata: f.metadata, Secret: client.NoSecret(f.at), CreatedAt: f.at, UpdatedAt: f.at, Version: version}
+	return client.Client{Realm: n.realm, ID: n.id, Metadata: f.metadata, Secret: client.DescribedSince(), CreatedAt: f.at, UpdatedAt: f.at, Version: version}
 }
 
 // printOf is the same for two metadata that say the same.
