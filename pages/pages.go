@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/identity"
+	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
 	"github.com/gatehouse-auth/gatehouse/session"
@@ -309,6 +310,7 @@ func (v *visit) begin() error {
 	proxies := v.h.c.Proxies()
 	v.secure = proxies.Scheme(v.r) == "https"
 	v.prefer()
+	v.r = v.r.WithContext(mail.WithLanguage(v.r.Context(), v.language.Tag))
 	if !proxies.Secure(v.r) {
 		return errPlain
 	}

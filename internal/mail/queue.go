@@ -118,7 +118,7 @@ func (q *Queue) Put(ctx context.Context, tx Outgoing, m Message) (id string, err
 		q.limited.Add(1)
 		return "", nil
 	}
-	body, err := json.Marshal(sealed{Language: set.Language, Data: m.Data})
+	body, err := json.Marshal(sealed{Language: languageOf(ctx, m.Kind, set.Language), Data: m.Data})
 	if err != nil {
 		return "", err
 	}
