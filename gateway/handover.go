@@ -40,8 +40,9 @@ type SignIn interface {
 	// Arrive uses up the ticket with which it came back to origin. text goes into the cookie
 	// of the host, until ends.
 	Arrive(ctx context.Context, ticket gatehouse.Secret, realm, origin, browser string) (text gatehouse.Secret, to string, ends time.Time, err error)
-	// Refused is the address of the page of realm that tells a person that the way back is none.
-	Refused(realm string) string
+	// Refused is the address of the page of realm that tells a person that the way back is none: for that code, which is that of
+	// session.ErrHandOver, gatehouse.ErrRateLimited or gatehouse.ErrInternal.
+	Refused(realm, code string) string
 }
 
 // checkOrigins refuses origins that are none, or at which a cookie could be read on its way.
@@ -138,13 +139,29 @@ func (g *Gateway) serveArrival(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		g.cfg.Logger.InfoContext(r.Context(), "a browser did not come back from signing in", slog.String("request_id", gatehouse.RequestIDFrom(r.Context())),
 			slog.String("why", authn.Detail(err)))
-		if gatehouse.CodeOf(err) == session.ErrHandOver.Code && opensPage(r) { // a person reads this, in a language that the pages know
-			h["Location"] = []string{g.cfg.SignIn.Refused(strings.TrimPrefix(r.URL.Path, ArrivalPath+"/"))}
+		if code := told(err); code != "" && opensPage(r) { // a person reads this, in a language that the pages know
+			if code == gatehouse.ErrInternal.Code {
+				g.cfg.Problems.Log(r, "internal error", err)
+			}
+			h["Location"] = []string{g.cfg.SignIn.Refused(strings.TrimPrefix(r.URL.Path, ArrivalPath+"/"), code)}
 			w.WriteHeader(http.StatusSeeOther)
 			return
 		}
 		g.cfg.Problems.Write(w, r, err)
 	}
+}
+
+// told is the code by which the pages tell a person why there is no way back; "" for what is no person's affair.
+func told(err error) string {
+	switch {
+	case gatehouse.CodeOf(err) == session.ErrHandOver.Code:
+		return session.ErrHandOver.Code
+	case errors.Is(err, gatehouse.RateLimited):
+		return gatehouse.ErrRateLimited.Code
+	case errors.Is(err, gatehouse.Internal), errors.Is(err, gatehouse.Unavailable):
+		return gatehouse.ErrInternal.Code
+	}
+	return ""
 }
 
 var errNoArrival = gatehouse.ErrNotFound.With(errors.New("nobody comes back from signing in to this address"))

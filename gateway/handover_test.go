@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -21,15 +22,21 @@ import (
 // door stands for the pages on which people sign in.
 type door struct {
 	tickets map[string]string // by their text: origin and browser
+	err     error             // what the next one gets, whatever it is
 }
 
 func (d *door) Page(realm, to, browser string) string {
 	return "https://auth.example/" + realm + "?" + url.Values{"to": {to}, "browser": {browser}}.Encode()
 }
 
-func (d *door) Refused(realm string) string { return "https://auth.example/" + realm + "/refused" }
+func (d *door) Refused(realm, code string) string {
+	return "https://auth.example/" + realm + "/refused?" + code
+}
 
 func (d *door) Arrive(_ context.Context, ticket gatehouse.Secret, realm, origin, browser string) (gatehouse.Secret, string, time.Time, error) {
+	if d.err != nil {
+		return "", "", time.Time{}, d.err
+	}
 	if d.tickets[ticket.Reveal()] != origin+" "+realm+" "+browser {
 		return "", "", time.Time{}, session.ErrHandOver
 	}
@@ -162,9 +169,20 @@ func TestToSignIn(t *testing.T) {
 	}
 	// A person is told by a page, from which nothing of the ticket can be learnt.
 	res = ask("GET", "app.example", back, "Sec-Fetch-Mode", "navigate")
-	if res.StatusCode != 303 || res.Header.Get("Location") != "https://auth.example/shop/refused" || len(res.Cookies()) > 0 || res.Header.Get("Referrer-Policy") != "no-referrer" {
+	if res.StatusCode != 303 || res.Header.Get("Location") != "https://auth.example/shop/refused?handover_refused" || len(res.Cookies()) > 0 || res.Header.Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("back, a person without the cookie: %d %v", res.StatusCode, res.Header)
 	}
+	for code, err := range map[string]error{"rate_limited": gatehouse.ErrRateLimited, "internal": gatehouse.ErrInternal.With(errors.New("the disk is full"))} {
+		d.err = err
+		res = ask("GET", "app.example", back, append([]string{"Sec-Fetch-Mode", "navigate"}, mine...)...)
+		if res.StatusCode != 303 || res.Header.Get("Location") != "https://auth.example/shop/refused?"+code || len(res.Cookies()) > 0 {
+			t.Errorf("back, %s: %d %v", code, res.StatusCode, res.Header)
+		}
+		if res = ask("GET", "app.example", back, mine...); res.StatusCode < 429 || res.Header.Get("Location") != "" {
+			t.Errorf("back, a script, %s: %d %v", code, res.StatusCode, res.Header)
+		}
+	}
+	d.err = nil
 	res = ask("GET", "app.example", back, mine...)
 	if res.StatusCode != 303 || res.Header.Get("Location") != "https://app.example/after" || res.Header.Get("Referrer-Policy") != "no-referrer" || res.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("back: %d %v", res.StatusCode, res.Header)

@@ -55,8 +55,16 @@ func (v *visit) handOver() error {
 	return nil
 }
 
-// handOverRefused says so.
-func (v *visit) handOverRefused() error { return session.ErrHandOver }
+// handOverRefused says so, and why: anybody can ask for each of these pages, so that nothing is logged of it.
+func (v *visit) handOverRefused() error {
+	switch one(v.r, "why") {
+	case gatehouse.ErrRateLimited.Code:
+		return gatehouse.ErrRateLimited
+	case gatehouse.ErrInternal.Code:
+		return v.showError(http.StatusServiceUnavailable, errorView{Code: gatehouse.ErrInternal.Code, Request: gatehouse.RequestIDFrom(v.r.Context())})
+	}
+	return session.ErrHandOver
+}
 
 // way reads where a browser came from: the address, in base64url so that no other program reads it
 // on its way, and what that host knows the browser by.

@@ -93,6 +93,9 @@ func TestHandOverRefused(t *testing.T) {
 		b := h.browser()
 		b.header.Set("Accept-Language", language)
 		b.get(prefix+"/handover/refused").want(t, language, 403, `<html lang="`+language+`"`, "handover_refused", `<p id="phrase" >`)
+		b.get(prefix+"/handover/refused?why=rate_limited").want(t, language, 429, `<html lang="`+language+`"`, "rate_limited", `<p id="phrase" >`)
+		b.get(prefix+"/handover/refused?why=internal").want(t, language, 503, `<html lang="`+language+`"`, "internal", `<p id="phrase" >`)
+		b.get(prefix+"/handover/refused?why=whatever").want(t, language, 403, "handover_refused")
 	}
 	languages, err := readLanguages()
 	if err != nil {

@@ -43,8 +43,8 @@ func (h handOvers) Page(realm, to, browser string) string {
 }
 
 // Refused implements gateway.SignIn.
-func (h handOvers) Refused(realm string) string {
-	return h.s.realmIssuer(realm) + pages.HandOverRefused
+func (h handOvers) Refused(realm, code string) string {
+	return h.s.realmIssuer(realm) + pages.HandOverRefused + "?" + url.Values{"why": {code}}.Encode()
 }
 
 // Arrive implements gateway.SignIn.
