@@ -199,7 +199,7 @@ func TestHandOverInTheBrowser(t *testing.T) {
 			if knows {
 				thief.Go(host + "/")
 			}
-			if status := thief.Go(ticket); status != 403 || thief.URL() != auth+"/handover/refused" || problem(thief) != "handover_refused" {
+			if status := thief.Go(ticket); status != 403 || thief.URL() != auth+"/handover/refused?why=handover_refused" || problem(thief) != "handover_refused" {
 				t.Errorf("in a browser %s: %d at %s", what, status, thief.URL())
 			}
 			if phrase := thief.Text("phrase"); !strings.Contains(phrase, "Browser") || thief.Has("#phrase[lang]") {
