@@ -16,7 +16,7 @@ type dress struct {
 }
 
 // functions are what templates may call.
-var functions = [...]string{"t", "icon", "address", "postform", "elsewhere"}
+var functions = [...]string{"t", "icon", "address", "postform", "elsewhere", "hiddenframe", "onward"}
 
 // ownDress is that of the program.
 func ownDress() (*dress, error) {

@@ -89,7 +89,7 @@ func (v *visit) show(status int, template string, data any) error {
 
 // draw writes a page.
 func (v *visit) draw(b *bytes.Buffer, d *dress, template string, data any) error {
-	return d.templates.Execute(b, template, data, map[string]markup.Func{"icon": icon, "address": address, "postform": postForm, "elsewhere": awayLink,
+	return d.templates.Execute(b, template, data, map[string]markup.Func{"icon": icon, "address": address, "postform": postForm, "elsewhere": awayLink, "hiddenframe": hiddenFrame, "onward": onward,
 		"t": func(args ...any) (any, error) {
 			key, _ := args[0].(string)
 			return v.language.text(key, args[1:]...)

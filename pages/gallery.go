@@ -35,6 +35,7 @@ func gallery() []exhibit {
 		{"formpost", postStates()},
 		{"devicecode", deviceStates()},
 		{"signout", signOutStates()},
+		{"signingout", signingOutStates()},
 		{"signedout", signedOutStates()},
 		{"account", accountStates()},
 		{"password", passwordStates()},

@@ -69,11 +69,22 @@ func (v *visit) logOutSent() error {
 
 // logOutTo ends the session of this browser, and sends it where the client wants.
 func (v *visit) logOutTo(l authorize.Leaving) error {
-	if err := v.endSession(session.ReasonSignOut); err != nil {
+	frames, err := v.frames()
+	if err == nil {
+		err = v.endSession(session.ReasonSignOut)
+	}
+	if err != nil {
 		return err
 	}
 	v.forget()
-	return v.goAfter(l)
+	if len(frames.URLs) == 0 {
+		return v.goAfter(l)
+	}
+	to := l.To
+	if to == "" {
+		to = v.to("/signedout")
+	}
+	return v.signingOut(frames, to)
 }
 
 func (v *visit) goAfter(l authorize.Leaving) error {

@@ -74,14 +74,17 @@ func (v *visit) accountSent() error {
 	case do == "rename" && id == "":
 		return v.rename(ctx)
 	case do == "" && id != "" && len(id) <= maxSessionID:
-		err := v.h.c.Own.EndSession(ctx, v.who, id)
+		frames, err := v.frames()
+		if err == nil {
+			err = v.h.c.Own.EndSession(ctx, v.who, id)
+		}
 		switch {
 		case errors.Is(err, gatehouse.NotFound):
 			return v.say("account.gone")
 		case err != nil:
 			return err
 		case id == v.who.SessionID:
-			return v.leave()
+			return v.leaveBy(frames)
 		}
 		return v.say("account.ended_one")
 	case do == "others" && id == "":
@@ -91,10 +94,14 @@ func (v *visit) accountSent() error {
 		}
 		return v.say("account.ended", n)
 	case do == "everywhere" && id == "":
-		if err := v.h.c.Own.SignOutEverywhere(ctx, v.who); err != nil {
+		frames, err := v.frames()
+		if err == nil {
+			err = v.h.c.Own.SignOutEverywhere(ctx, v.who)
+		}
+		if err != nil {
 			return err
 		}
-		return v.leave()
+		return v.leaveBy(frames)
 	}
 	return errForm
 }

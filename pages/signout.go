@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -47,10 +48,14 @@ func (v *visit) signOutSent() error {
 
 // endOwn ends the session of this browser, and the visit.
 func (v *visit) endOwn(reason string) error {
-	if err := v.endSession(reason); err != nil {
+	frames, err := v.frames()
+	if err == nil {
+		err = v.endSession(reason)
+	}
+	if err != nil {
 		return err
 	}
-	return v.leave()
+	return v.leaveBy(frames)
 }
 
 func (v *visit) endSession(reason string) error {
@@ -65,6 +70,15 @@ func (v *visit) endSession(reason string) error {
 func (v *visit) leave() error {
 	v.forget()
 	return v.redirect(v.to("/signedout"))
+}
+
+// leaveBy is leave, after the clients were told in frames of which there are any.
+func (v *visit) leaveBy(frames authorize.Frames) error {
+	if len(frames.URLs) == 0 {
+		return v.leave()
+	}
+	v.forget()
+	return v.signingOut(frames, v.to("/signedout"))
 }
 
 // forget has the browser forget the session.

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +33,7 @@ type ConformanceConfig struct {
 	Suite  string // base URL of the suite, as its pages show it
 	Alias  string // of the plans' configuration: it is part of the addresses that the suite is called at
 	FAPI2  bool   // for the plans of FAPI 2.0; else for those of OpenID Connect
+	Logout string // the channel of whose plan the clients are told that a sign-in has ended, SuiteBack or SuiteFront; "" for no such plan
 	// SuiteCA is a file with the certificate that the suite shows, or that of who signed it (PEM); "" trusts those that the
 	// system does.
 	SuiteCA string
@@ -57,6 +59,9 @@ func StartConformance(ctx context.Context, cfg ConformanceConfig) (_ *Conformanc
 	}
 	if !strings.HasPrefix(cfg.Suite, "https://") {
 		return nil, fmt.Errorf("conformance: the suite is at an https address; %q is none", cfg.Suite)
+	}
+	if !slices.Contains([]string{"", SuiteBack, SuiteFront}, cfg.Logout) {
+		return nil, fmt.Errorf("conformance: there are the channels %s and %s", SuiteBack, SuiteFront)
 	}
 	cfg.Suite = strings.TrimSuffix(cfg.Suite, "/") + "/"
 	if err := freshDemoData(ctx, cfg.Data); err != nil {

@@ -73,8 +73,20 @@ func (c *Conformance) registerOpenID(ctx context.Context, api *client.Client, na
 	if in["token_endpoint_auth_method"] = "client_secret_basic"; name == "client_secret_post" {
 		in["token_endpoint_auth_method"] = name
 	}
+	switch c.cfg.Logout { // a plan takes calls to no address but its own
+	case SuiteBack:
+		in["backchannel_logout_uri"], in["backchannel_logout_session_required"] = c.at("/backchannel_logout"), true
+	case SuiteFront:
+		in["frontchannel_logout_uri"], in["frontchannel_logout_session_required"] = c.at("/frontchannel_logout"), true
+	}
 	return c.create(ctx, api, in)
 }
+
+// The channels of [ConformanceConfig.Logout].
+const (
+	SuiteBack  = "back"
+	SuiteFront = "front"
+)
 
 // suiteFAPI2 is by what clients that are held to FAPI 2.0 sign, and what they ask for.
 const suiteFAPI2, suiteScope = token.ES256, "openid offline_access"
@@ -126,7 +138,7 @@ func (c *Conformance) suite(password string, made map[string]suiteClient) SuiteC
 			"allow_unexpected_metadata_fields": []string{"gatehouse_tokens_endpoint", "gatehouse_tokens_refresh_endpoint"}},
 		Client: made["client"], Client2: made["client2"],
 		Browser: []suiteBrowser{{Match: c.Issuer + "/authorize*", Tasks: []suiteTask{signIn, c.consent(), c.post(), arrived()}},
-			{Match: c.Issuer + "/logout*", Tasks: []suiteTask{c.leave(), {Task: "Back at the client", Match: "*/test/*/post_logout*"}}}},
+			{Match: c.Issuer + "/logout*", Tasks: []suiteTask{c.leave(), c.onward(), {Task: "Back at the client", Match: "*/test/*/post_logout*"}}}},
 		Override: map[string]map[string]any{},
 	}
 	if c.cfg.FAPI2 {
@@ -181,6 +193,11 @@ func (c *Conformance) post() suiteTask {
 // leave says that the person means to sign out, where that is asked.
 func (c *Conformance) leave() suiteTask {
 	return suiteTask{Task: "Sign out", Match: c.Issuer + "/logout*", Optional: true, Commands: [][]any{{"click", "id", "submit", "optional"}}}
+}
+
+// onward goes on from the page that has clients told in frames, where the browser does not by itself.
+func (c *Conformance) onward() suiteTask {
+	return suiteTask{Task: "Go on", Match: c.Issuer + "/logout*", Optional: true, Commands: [][]any{{"click", "id", "continue", "optional"}}}
 }
 
 func arrived() suiteTask {

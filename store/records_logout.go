@@ -68,3 +68,9 @@ func unlessNone(n int64, err error) error {
 	}
 	return err
 }
+
+// SessionClients are the ids of clients that are to be told of the end of a session.
+func (q Queries) SessionClients(ctx context.Context, realm, session string) ([]string, error) {
+	return many(ctx, q.c, func(r row) (id string, err error) { return id, r.Scan(&id) },
+		`SELECT client_id FROM session_clients WHERE realm=$1 AND session_id=$2 ORDER BY client_id`, realm, session)
+}

@@ -336,6 +336,8 @@ func (in ClientPatch) apply(c *client.Client) {
 		m.BackchannelURI, m.AllowPrivateAddress = *in.BackchannelURI, false
 	}
 	set(&m.BackchannelSession, in.BackchannelSession)
+	set(&m.FrontchannelURI, in.FrontchannelURI)
+	set(&m.FrontchannelSession, in.FrontchannelSession)
 	set(&m.JWKS, in.JWKS)
 	set(&m.JWKSURI, in.JWKSURI)
 	set(&m.SigningAlg, in.SigningAlg)

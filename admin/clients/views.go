@@ -49,6 +49,8 @@ type ClientPatch struct {
 	PostLogoutURIs      *[]string        `json:"post_logout_redirect_uris,omitempty"`
 	BackchannelURI      *string          `json:"backchannel_logout_uri,omitempty"`
 	BackchannelSession  *bool            `json:"backchannel_logout_session_required,omitempty"`
+	FrontchannelURI     *string          `json:"frontchannel_logout_uri,omitempty"`
+	FrontchannelSession *bool            `json:"frontchannel_logout_session_required,omitempty"`
 	Origins             *[]string        `json:"allowed_cors_origins,omitempty"`
 	RequirePKCE         *bool            `json:"require_pkce,omitempty"`
 	Profile             *string          `json:"profile,omitempty"`

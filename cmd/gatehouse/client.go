@@ -41,7 +41,7 @@ type clientMetadata struct {
 	grants                     []string
 	scopes                     []string
 	redirects, leads           []string
-	told                       string
+	told, framed               string
 	origins                    []string
 	requirePKCE                bool
 	requirePushed              bool
@@ -66,6 +66,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
 	c.Flags().StringArrayVar(&m.leads, "post-logout-redirect-uri", nil, "where browsers may be sent after the program had a person sign out; may be repeated")
 	c.Flags().StringVar(&m.told, "backchannel-logout-uri", "", "where it is told, by a signed token, that a sign-in has ended")
+	c.Flags().StringVar(&m.framed, "frontchannel-logout-uri", "", "what is loaded in a frame of the browser in which the person signs out")
 	c.Flags().StringSliceVar(&m.origins, "cors-origin", nil, "origin whose pages may call the token endpoint, beside those of a public client's redirect URIs; may be repeated")
 	c.Flags().BoolVar(&m.requirePKCE, "require-pkce", true, "refuse requests without PKCE; false only for a client that proves who it is")
 	c.Flags().StringVar(&m.requestAlg, "request-alg", "", "the one algorithm by which it signs authorization requests (JAR), with a key of --jwks or --jwks-uri")
@@ -164,6 +165,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	}
 	if given("backchannel-logout-uri") {
 		body["backchannel_logout_uri"] = m.told
+	}
+	if given("frontchannel-logout-uri") {
+		body["frontchannel_logout_uri"] = m.framed
 	}
 	if c.Flags().Changed("dpop-bound") {
 		body["dpop_bound_access_tokens"] = m.bound

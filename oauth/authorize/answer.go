@@ -28,8 +28,9 @@ const methodS256 = "S256"
 // Describe adds to a realm's metadata what the authorization endpoint is and takes (RFC 8414 §2, RFC 9207 §3).
 func Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["authorization_endpoint"] = base + "/authorize"
-	m["end_session_endpoint"] = base + "/logout"                                              // OpenID Connect RP-Initiated Logout §2.1
-	m["backchannel_logout_supported"], m["backchannel_logout_session_supported"] = true, true // Back-Channel Logout §2.1
+	m["end_session_endpoint"] = base + "/logout"                                                // OpenID Connect RP-Initiated Logout §2.1
+	m["backchannel_logout_supported"], m["backchannel_logout_session_supported"] = true, true   // Back-Channel Logout §2.1
+	m["frontchannel_logout_supported"], m["frontchannel_logout_session_supported"] = true, true // Front-Channel Logout §3
 	m["response_types_supported"] = []string{"code"}
 	m["response_modes_supported"] = modes()
 	m["authorization_signing_alg_values_supported"] = token.IDAlgorithms() // JARM §3

@@ -48,6 +48,8 @@ type Config struct {
 	Objects Objects
 	// Keys verify what the realm signed.
 	Keys func(realm string) token.KeySource
+	// Listeners are the ids of the clients that were told of a session, and want to be told of its end.
+	Listeners func(ctx context.Context, realm, session string) ([]string, error)
 	// Signer signs answers by an algorithm.
 	Signer func(ctx context.Context, realm string, alg token.Algorithm) (*token.Key, error)
 }
@@ -57,8 +59,8 @@ type Service struct{ c Config }
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
-	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil || c.Objects == nil || c.Keys == nil || c.Signer == nil {
-		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box, Now, Objects, Keys and Signer are required")
+	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil || c.Objects == nil || c.Keys == nil || c.Signer == nil || c.Listeners == nil {
+		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box, Now, Objects, Keys, Signer and Listeners are required")
 	}
 	return &Service{c}, nil
 }

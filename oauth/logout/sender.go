@@ -28,6 +28,7 @@ const (
 const (
 	reasonTooOld  = "too_old"
 	reasonAddress = "no_address"
+	reasonFrame   = "frame" // it is told in the browser alone, and there is nothing to send
 )
 
 // Work tells until ctx ends.
@@ -90,7 +91,7 @@ func (s *Sender) one(ctx context.Context, r Record) (told bool, err error) {
 		return false, err
 	}
 	now := s.c.Now()
-	final := reason == "" || reason == reasonAddress
+	final := reason == "" || reason == reasonAddress || reason == reasonFrame
 	if !final && !now.Before(r.EndsAt) {
 		reason, final = reasonTooOld, true
 	}
@@ -98,7 +99,7 @@ func (s *Sender) one(ctx context.Context, r Record) (told bool, err error) {
 		if !final {
 			return tx.DelayLogout(ctx, r, now.Add(min(firstWait<<min(r.Tries, 20), maxWait)))
 		}
-		if err := tx.EndLogout(ctx, r); err != nil {
+		if err := tx.EndLogout(ctx, r); err != nil || reason == reasonFrame {
 			return err
 		}
 		e := gatehouse.Event{Time: now, Realm: r.Realm, Kind: audit.KindLogoutTold, Outcome: gatehouse.OutcomeSuccess, Target: gatehouse.Target{Type: "session", ID: r.Session},
@@ -111,16 +112,18 @@ func (s *Sender) one(ctx context.Context, r Record) (told bool, err error) {
 	if errors.Is(err, gatehouse.Conflict) { // it has gone, or the lease has: somebody else knows better
 		return false, nil
 	}
-	if reason != "" {
+	if reason != "" && reason != reasonFrame {
 		s.c.Logger.Warn("a client was not told that a sign-in has ended", "realm", r.Realm, "client", r.Client, "session", r.Session, "tries", r.Tries+1, "reason", reason, "given_up", final)
 	}
-	return err == nil && reason == "", err
+	return err == nil && (reason == "" || reason == reasonFrame), err
 }
 
 // send tells one client, and returns why it was not told: "" when it was. An error is one of this server.
 func (s *Sender) send(ctx context.Context, r Record) (reason string, err error) {
 	c, err := s.c.Client(ctx, r.Realm, r.Client)
 	switch {
+	case err == nil && c.Metadata.BackchannelURI == "" && c.Metadata.FrontchannelURI != "":
+		return reasonFrame, nil
 	case errors.Is(err, gatehouse.NotFound), err == nil && c.Metadata.BackchannelURI == "":
 		return reasonAddress, nil // it was taken away
 	case err != nil:
