@@ -63,5 +63,5 @@ func onward(args ...any) (any, error) {
 
 // signingOutStates are those of signingout.html.
 func signingOutStates() []state {
-	return []state{{"ask", func(v *visit) error { return v.showSigningOut(signingOutView{To: "https://mail.saffron.example/bye"}) }}}
+	return []state{{"ask", func(v *visit) error { return v.showSigningOut(signingOutView{To: v.to("/signedout")}) }}}
 }
