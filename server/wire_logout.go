@@ -20,7 +20,7 @@ func (s *Server) wireLogout(context.Context) error {
 	guarded := egress.New(egress.Config{MaxBytes: logoutBytes, AllowPrivate: s.cfg.Fetches.AllowPrivate, RootCAs: s.cfg.Fetches.RootCAs})
 	private := egress.New(egress.Config{MaxBytes: logoutBytes, AllowPrivate: true})
 	s.closers = append(s.closers, func(context.Context) { guarded.Close(); private.Close() })
-	sender := logout.New(logout.Config{Store: s.db, Run: run, Client: s.db.Client, Signer: s.ring.SignerOf, Issuer: s.realmIssuer, Logger: s.log, Now: s.now,
+	sender := logout.New(logout.Config{Store: s.db, Run: run, Client: s.client, Signer: s.ring.SignerOf, Issuer: s.realmIssuer, Logger: s.log, Now: s.now,
 		Post: func(ctx context.Context, c client.Client, address string, form url.Values) (int, error) {
 			by := guarded
 			if c.Metadata.AllowPrivateAddress {
@@ -31,6 +31,11 @@ func (s *Server) wireLogout(context.Context) error {
 		}})
 	s.jobs = append(s.jobs, job{name: "ends of sign-ins", lease: "ends of sign-ins", run: sender.Work})
 	return nil
+}
+
+// client finds a client, also one that is known by its document.
+func (s *Server) client(ctx context.Context, realm, id string) (client.Client, error) {
+	return s.clients.Client(ctx, realm, id)
 }
 
 // logoutBytes bounds what is read of a client's answer, of which nothing is used.

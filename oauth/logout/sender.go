@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/audit"
+	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -126,6 +127,8 @@ func (s *Sender) send(ctx context.Context, r Record) (reason string, err error) 
 		return reasonFrame, nil
 	case errors.Is(err, gatehouse.NotFound), err == nil && c.Metadata.BackchannelURI == "":
 		return reasonAddress, nil // it was taken away
+	case err != nil && client.IsDocument(r.Client): // it is fetched, and may be away as its address may
+		return gatehouse.CodeOf(err), nil
 	case err != nil:
 		return "", err
 	}
