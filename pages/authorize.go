@@ -32,8 +32,6 @@ type Authorizations interface {
 	Finish(ctx context.Context, a authorize.Answer) (authorize.Answer, error)
 	// Leave judges what a client wants that has a person sign out.
 	Leave(ctx context.Context, realm gatehouse.Realm, query string) (authorize.Leaving, error)
-	// Frames are what the browser loads in which a session ends.
-	Frames(ctx context.Context, realm, session string) (authorize.Frames, error)
 }
 
 // registerAuthorize adds the authorization endpoint (RFC 6749 §3.1). The CSRF defence guards our form and not the endpoint, which

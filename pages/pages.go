@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
 	"github.com/gatehouse-auth/gatehouse/internal/web"
+	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -128,7 +129,9 @@ type Config struct {
 	Providers Providers
 	// Authorizations answers what clients ask for.
 	Authorizations Authorizations
-	Devices        Devices
+	// Frames are what the browser loads in which a session ends.
+	Frames  func(ctx context.Context, realm, session string) (authorize.Frames, error)
+	Devices Devices
 	// AllowUserCode is asked once for each code of a device that somebody who is signed in shows; false refuses for retryAfter.
 	AllowUserCode func(ctx context.Context, who *gatehouse.Principal) (retryAfter time.Duration, ok bool)
 	// Mail reports whether mail is sent: without it nobody can be sent a link.
@@ -163,7 +166,7 @@ func New(c Config) (*Handler, error) {
 	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Connected == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil || c.Issuer == nil {
 		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, apps, resets, replacements, addresses, invitations, mail, realms, limits, proxies, clock and issuers are required")
 	}
-	if c.Providers == nil || c.First == nil || c.Authorizations == nil || c.Devices == nil || c.AllowUserCode == nil {
+	if c.Providers == nil || c.First == nil || c.Authorizations == nil || c.Frames == nil || c.Devices == nil || c.AllowUserCode == nil {
 		return nil, errors.New("pages: providers, the first administrator, authorizations and devices with their limit are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {

@@ -20,7 +20,7 @@ type signingOutView struct {
 // frames are what the browser will load in which the session of this visit ends. They are looked up before: the notes of who is to be told
 // go with the session.
 func (v *visit) frames() (authorize.Frames, error) {
-	return v.h.c.Authorizations.Frames(v.r.Context(), v.realm.Name, v.session())
+	return v.h.c.Frames(v.r.Context(), v.realm.Name, v.session())
 }
 
 // signingOut has the browser load pages of the clients of a session that has ended, and go on to an address of ours or a registered one:

@@ -31,7 +31,7 @@ func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Contex
 		AllowRegistration: s.allow("registrations", func(l config.Limits) limit.Rate { return l.Registrations }),
 		Proxies:           func() *web.Proxies { return s.live.Load().proxies }, Now: s.now, Issuer: s.realmIssuer, Problems: s.problems}
 	c.Providers, c.First = s.providers, firstAdministrator{s}
-	c.Authorizations, c.Devices, c.AllowUserCode = s.authorizations, s.authorizations, s.allowUserCode
+	c.Authorizations, c.Devices, c.AllowUserCode, c.Frames = s.authorizations, s.authorizations, s.allowUserCode, s.authorizations.Frames
 	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {
 		c.Passkeys, c.OwnKeys = s.passkeys, s.passkeys
 	}

@@ -128,6 +128,19 @@ func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) er
 	return m.putFlow(c, body, all)
 }
 
+// putLogout adds what is to happen when somebody signs out.
+func (m *clientMetadata) putLogout(given func(string) bool, body object) {
+	if given("post-logout-redirect-uri") {
+		body["post_logout_redirect_uris"] = m.leads
+	}
+	if given("backchannel-logout-uri") {
+		body["backchannel_logout_uri"] = m.told
+	}
+	if given("frontchannel-logout-uri") {
+		body["frontchannel_logout_uri"] = m.framed
+	}
+}
+
 // putFlow adds what the client may ask for, and where browsers may be sent back to.
 func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error {
 	given := c.Flags().Changed
@@ -160,15 +173,7 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	if all || given("scope") {
 		body["scope"] = strings.Join(m.scopes, " ")
 	}
-	if given("post-logout-redirect-uri") {
-		body["post_logout_redirect_uris"] = m.leads
-	}
-	if given("backchannel-logout-uri") {
-		body["backchannel_logout_uri"] = m.told
-	}
-	if given("frontchannel-logout-uri") {
-		body["frontchannel_logout_uri"] = m.framed
-	}
+	m.putLogout(given, body)
 	if c.Flags().Changed("dpop-bound") {
 		body["dpop_bound_access_tokens"] = m.bound
 	}
