@@ -56,6 +56,14 @@ func (s *Service) Operations(a *adminhttp.API) {
 		}) (*adminhttp.Out[CreatedClient], error) {
 			return adminhttp.Answer(s.Rotate(ctx, actor, in.Realm, in.id(), adminhttp.Given(in.Body)))
 		})
+	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodGet, Path: one + "/snippets/{kind}", ID: "get-client-snippet", Tag: "clients",
+		Summary: "How a program is set up for a client: a snippet with its own values, and no secret"},
+		func(ctx context.Context, actor *gatehouse.Principal, in *struct {
+			ClientPath
+			Kind string `path:"kind" maxLength:"32" doc:"curl, go, node, python, nginx or oauth2-proxy"`
+		}) (*adminhttp.Out[Snippet], error) {
+			return adminhttp.Answer(s.Snippet(ctx, actor, in.Realm, in.Client, in.Kind))
+		})
 	s.tokenOperations(a)
 	adminhttp.Handle(a, adminhttp.Operation{Method: http.MethodDelete, Path: one, ID: "delete-client", Tag: "clients", Conflicts: true,
 		Summary: "Remove a client; what was issued to it ends at once"},

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-auth/gatehouse/admin/clients"
 	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
@@ -17,9 +20,7 @@ func (a *app) clientCommand() *cobra.Command {
 		&cobra.Command{Use: "list", Short: "List the clients", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			return a.list(c.Context(), a.realmPath("clients"), nil, "client_id", "client_name", "grant_types", "scope", "disabled", "secret_expires_at")
 		}},
-		&cobra.Command{Use: "show CLIENT", Short: "Show a client, by its client_id", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
-			return a.get(c.Context(), a.realmPath("clients", args[0]))
-		}},
+		a.clientShow(),
 		&cobra.Command{Use: "delete CLIENT", Short: "Remove a client, and end what was issued to it", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 			if err := a.call(c.Context(), "DELETE", a.realmPath("clients", args[0]), nil, nil); err != nil {
 				return err
@@ -27,6 +28,27 @@ func (a *app) clientCommand() *cobra.Command {
 			return a.done("client %s is removed", args[0])
 		}},
 	)
+	return c
+}
+
+// clientShow shows a client, or how a program is set up for it.
+func (a *app) clientShow() *cobra.Command {
+	var kind string
+	c := &cobra.Command{
+		Use: "show CLIENT", Short: "Show a client, by its client_id, or how a program is set up for it", Args: cobra.ExactArgs(1),
+		Example: "  gatehouse client show $CLIENT_ID --snippet curl",
+		RunE: func(c *cobra.Command, args []string) error {
+			if kind == "" {
+				return a.get(c.Context(), a.realmPath("clients", args[0]))
+			}
+			var out clients.Snippet
+			if err := a.call(c.Context(), "GET", a.realmPath("clients", args[0], "snippets", kind), nil, &out); err != nil {
+				return err
+			}
+			return a.print(out, func(w io.Writer) { fmt.Fprint(w, out.Text) })
+		},
+	}
+	c.Flags().StringVar(&kind, "snippet", "", "how a program is set up for it, without the secret: "+strings.Join(clients.SnippetKinds(), ", "))
 	return c
 }
 
