@@ -24,7 +24,9 @@ type Grant struct {
 	Parent string
 	Act    *Act // who acts for the subject; nil for nobody but the client
 	// MayAct is the one party that may act for the subject by tokens of this grant, where they are exchanged (RFC 8693 §4.4); "" says nothing of that.
-	MayAct     string
+	MayAct string
+	// Details are what the client was given beyond scopes (RFC 9396).
+	Details    Details
 	StatusList int64 // revocation status list
 	StatusIdx  int64
 	CreatedAt  time.Time

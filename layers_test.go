@@ -77,6 +77,7 @@ var levels = map[string]int{
 	"oauth":              3,
 	"oauth/client":       3,
 	"oauth/document":     4,
+	"oauth/rar":          2, // package grant compares by it
 	"oauth/openid":       2, // package client asks which scopes are OpenID Connect's
 	"oauth/userinfo":     5,
 	"oauth/token":        5,

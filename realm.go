@@ -64,6 +64,8 @@ type RealmSettings struct {
 	RequirePushed bool `json:"require_pushed_authorization_requests,omitempty"`
 	// Scopes is the catalogue: name → meaning. Only these can be asked for.
 	Scopes map[string]string `json:"scopes,omitempty"`
+	// DetailTypes are the types of authorization details (RFC 9396) that clients can be registered for.
+	DetailTypes []DetailType `json:"authorization_details_types,omitempty"`
 	// PasswordMinLength is 15 by default (NIST 800-63B-4 single factor), and never made
 	// less; realms of before that was so may have 8 to 14.
 	PasswordMinLength int `json:"password_min_length,omitempty"`

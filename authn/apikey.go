@@ -213,6 +213,7 @@ type opaqueEntry struct {
 	ref       revocation.Ref
 	expires   time.Time
 	ended     bool
+	details   gatehouse.Details
 }
 
 // verifyOpaque checks a random access token.
@@ -281,7 +282,7 @@ func (a *Authenticator) loadOpaque(ctx context.Context, hash []byte) (*opaqueEnt
 	if err != nil && gatehouse.KindOf(err) != gatehouse.Unauthenticated {
 		return nil, err
 	}
-	e := &opaqueEntry{hash: o.Hash, audience: o.Audience, expires: o.ExpiresAt, ended: !g.EndedAt.IsZero(),
+	e := &opaqueEntry{hash: o.Hash, audience: o.Audience, details: o.Details, expires: o.ExpiresAt, ended: !g.EndedAt.IsZero(),
 		principal: &gatehouse.Principal{
 			Realm: o.Realm, Kind: s.Kind, ID: o.Subject, Name: s.Name,
 			Scopes: o.Scopes, Scheme: gatehouse.SchemeOpaque, Environment: gatehouse.EnvironmentLive,

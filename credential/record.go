@@ -57,4 +57,5 @@ type OpaqueToken struct {
 	ExpiresAt time.Time
 	// Confirmation is what it is bound to.
 	Confirmation gatehouse.Confirmation
+	Details      gatehouse.Details
 }

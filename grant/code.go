@@ -28,23 +28,24 @@ const keepUsed = time.Hour
 
 // Code is what an authorization code stands for (RFC 6749 §4.1.2): what a person allowed, and all that it is bound to.
 type Code struct {
-	Realm       string    `json:"r"`
-	Client      string    `json:"c"`
-	RedirectURI string    `json:"u"`           // where the browser was sent with it
-	Named       bool      `json:"n,omitempty"` // by the request, and not by the registration alone
-	Challenge   string    `json:"p,omitempty"` // S256 (RFC 7636 §4.2); "" where the client need not have one
-	Scopes      []string  `json:"s,omitempty"`
-	Resources   []string  `json:"a,omitempty"` // RFC 8707; none: the realm's default
-	User        string    `json:"w"`
-	Username    string    `json:"-"` // for the record
-	Session     string    `json:"i"`
-	SessionEnds time.Time `json:"e"`
-	AuthTime    time.Time `json:"t"`
-	AMR         []string  `json:"m,omitempty"`
-	ACR         string    `json:"l,omitempty"`
-	Nonce       string    `json:"o,omitempty"` // of OpenID Connect
-	JKT         string    `json:"k,omitempty"` // thumbprint of the one key by which it can be redeemed (RFC 9449 §10); "" for any
-	Request     []byte    `json:"-"`           // key of the pushed request that it answers, which that uses up (RFC 9126 §4)
+	Realm       string            `json:"r"`
+	Client      string            `json:"c"`
+	RedirectURI string            `json:"u"`           // where the browser was sent with it
+	Named       bool              `json:"n,omitempty"` // by the request, and not by the registration alone
+	Challenge   string            `json:"p,omitempty"` // S256 (RFC 7636 §4.2); "" where the client need not have one
+	Scopes      []string          `json:"s,omitempty"`
+	Details     gatehouse.Details `json:"x,omitempty"` // RFC 9396
+	Resources   []string          `json:"a,omitempty"` // RFC 8707; none: the realm's default
+	User        string            `json:"w"`
+	Username    string            `json:"-"` // for the record
+	Session     string            `json:"i"`
+	SessionEnds time.Time         `json:"e"`
+	AuthTime    time.Time         `json:"t"`
+	AMR         []string          `json:"m,omitempty"`
+	ACR         string            `json:"l,omitempty"`
+	Nonce       string            `json:"o,omitempty"` // of OpenID Connect
+	JKT         string            `json:"k,omitempty"` // thumbprint of the one key by which it can be redeemed (RFC 9449 §10); "" for any
+	Request     []byte            `json:"-"`           // key of the pushed request that it answers, which that uses up (RFC 9126 §4)
 	// Claims are those that the client asked for one by one.
 	Claims   gatehouse.Claims `json:"q,omitzero"`
 	IssuedAt time.Time        `json:"b"`

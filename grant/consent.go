@@ -26,9 +26,11 @@ type Consent struct {
 
 // Allowed is what a person let a client have of one resource, when it asked for that last.
 type Allowed struct {
-	Resource string    `json:"r"`
-	Scopes   []string  `json:"s"`
-	At       time.Time `json:"t"`
+	Resource string   `json:"r"`
+	Scopes   []string `json:"s"`
+	// Details are those for which the answer counts again, exactly as they are (RFC 9396).
+	Details gatehouse.Details `json:"d,omitempty"`
+	At      time.Time         `json:"t"`
 }
 
 // Consents reads and writes what people let clients have.
@@ -57,9 +59,11 @@ var askings = [...]string{Remembered: "remembered", Asked: "asked", Spared: "fir
 type Wish struct {
 	Print     []byte // of the client, as the person would be shown it
 	Scopes    []string
-	Allowed   []string      // of them, where the person is asked now
-	Resources []string      // one or more
-	For       time.Duration // how long an answer counts
+	Details   gatehouse.Details // beyond scopes
+	Keep      gatehouse.Details // of them, for which an answer counts again
+	Allowed   []string          // of them, where the person is asked now
+	Resources []string          // one or more
+	For       time.Duration     // how long an answer counts
 }
 
 // Covers reports whether c allows all of w at now, without a question.
@@ -73,6 +77,9 @@ func (c Consent) Covers(w Wish, now time.Time) bool {
 			return false
 		}
 		a := c.Allowed[i]
+		if slices.ContainsFunc(w.Details, func(d string) bool { return !slices.Contains(a.Details, d) }) {
+			return false
+		}
 		if !c.counts(a, w, now) || slices.ContainsFunc(w.Scopes, func(s string) bool { return !slices.Contains(a.Scopes, s) }) {
 			return false
 		}
@@ -91,6 +98,9 @@ func (c Consent) counts(a Allowed, w Wish, now time.Time) bool {
 	return now.Before(a.At.Add(w.For)) && (c.CutOff.IsZero() || a.At.UnixMilli() > c.CutOff.UnixMilli())
 }
 
+// maxRemembered bounds how many details are remembered of a client for one API.
+const maxRemembered = 50
+
 // answered is c after the person was asked for what asked says, and what was allowed of it. What was not asked for now stays; what
 // was, and is not allowed now, is not allowed any more. An answer about a client that looked otherwise is none.
 func (c Consent) answered(asked Wish, now time.Time) Consent {
@@ -99,7 +109,7 @@ func (c Consent) answered(asked Wish, now time.Time) Consent {
 	}
 	c.Allowed = slices.Clone(c.Allowed)
 	for _, resource := range asked.Resources {
-		a := Allowed{Resource: resource, Scopes: slices.Clone(asked.Allowed), At: now}
+		a := Allowed{Resource: resource, Scopes: slices.Clone(asked.Allowed), Details: slices.Clone(asked.Keep), At: now}
 		i := slices.IndexFunc(c.Allowed, func(a Allowed) bool { return a.Resource == resource })
 		if i < 0 {
 			c.Allowed = append(c.Allowed, a)
@@ -109,6 +119,11 @@ func (c Consent) answered(asked Wish, now time.Time) Consent {
 		for _, s := range old.Scopes {
 			if c.counts(old, asked, now) && !slices.Contains(asked.Scopes, s) {
 				a.Scopes, a.At = append(a.Scopes, s), old.At // the older of the two answers is the one that ends
+			}
+		}
+		for _, d := range old.Details {
+			if c.counts(old, asked, now) && !slices.Contains(a.Details, d) && len(a.Details) < maxRemembered {
+				a.Details, a.At = append(a.Details, d), old.At
 			}
 		}
 		c.Allowed[i] = a

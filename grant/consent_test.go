@@ -14,7 +14,7 @@ import (
 // TestCovers: an answer of before counts for what it was about and nothing more, while it is young, and not beyond an end of everything.
 func TestCovers(t *testing.T) {
 	now := time.Now()
-	had := grant.Consent{ID: "con_1", Print: []byte{1}, Allowed: []grant.Allowed{{"a", []string{"read", "write"}, now.Add(-time.Hour)}, {"b", []string{"read"}, now.Add(-time.Minute)}}}
+	had := grant.Consent{ID: "con_1", Print: []byte{1}, Allowed: []grant.Allowed{{Resource: "a", Scopes: []string{"read", "write"}, At: now.Add(-time.Hour)}, {Resource: "b", Scopes: []string{"read"}, At: now.Add(-time.Minute)}}}
 	w := grant.Wish{Print: []byte{1}, Scopes: []string{"read"}, Resources: []string{"a"}, For: 2 * time.Hour}
 	for name, c := range map[string]struct {
 		change func(c *grant.Consent, w *grant.Wish)
@@ -141,5 +141,22 @@ func TestConsentAtOnce(t *testing.T) {
 		if _, err := a.svc.Redeem(t.Context(), a.order(), grant.Redemption{Code: code, RedirectURI: back, Verifier: verifier}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestRememberedDetails: an answer of before counts for details that are exactly the same, for those that may be remembered, and for no others.
+func TestRememberedDetails(t *testing.T) {
+	now := time.Now()
+	wish := func(details, keep gatehouse.Details) grant.Wish {
+		return grant.Wish{Print: []byte{1}, Resources: []string{"a"}, Details: details, Keep: keep, For: time.Hour}
+	}
+	had := grant.Consent{ID: "con_1", Print: []byte{1}, Allowed: []grant.Allowed{{Resource: "a", Details: gatehouse.Details{`{"type":"files"}`}, At: now.Add(-time.Minute)}}}
+	for text, covered := range map[string]bool{`{"type":"files"}`: true, `{"type":"files","depth":1}`: false, `{"type":"payment"}`: false} {
+		if had.Covers(wish(gatehouse.Details{text}, nil), now) != covered || had.Covers(wish(gatehouse.Details{`{"type":"files"}`, text}, nil), now) != covered {
+			t.Errorf("%s: %t", text, !covered)
+		}
+	}
+	if !had.Covers(wish(nil, nil), now) {
+		t.Error("nothing beyond scopes")
 	}
 }

@@ -30,13 +30,14 @@ const (
 
 // Device is what a device without a browser asks for (RFC 8628 §3.1).
 type Device struct {
-	Realm     string    `json:"r"`
-	Client    string    `json:"c"`
-	Scopes    []string  `json:"s,omitempty"`
-	Resources []string  `json:"a,omitempty"` // RFC 8707; none: the realm's default
-	Address   string    `json:"f"`           // from where it was asked
-	AskedAt   time.Time `json:"t"`
-	Key       []byte    `json:"k"` // of the device's own code
+	Realm     string            `json:"r"`
+	Client    string            `json:"c"`
+	Scopes    []string          `json:"s,omitempty"`
+	Resources []string          `json:"a,omitempty"` // RFC 8707; none: the realm's default
+	Details   gatehouse.Details `json:"x,omitempty"` // RFC 9396
+	Address   string            `json:"f"`           // from where it was asked
+	AskedAt   time.Time         `json:"t"`
+	Key       []byte            `json:"k"` // of the device's own code
 }
 
 // polled is a device that waits, and how it asks whether it may go on.
@@ -95,10 +96,17 @@ func (s *Service) asked(ctx context.Context, tx Tx, o Order, now time.Time) (d D
 	if len(o.Scopes) == 0 {
 		i.available = i.client.Metadata.OwnScopes(i.realm.Settings)
 	}
+	details, err := s.readDetails(&i)
+	if err != nil {
+		return d, err
+	}
+	if len(details) > 0 && len(o.Scopes) == 0 {
+		i.available = nil
+	}
 	if err := chooseScopes(ctx, tx, &i); err != nil {
 		return d, err
 	}
-	d = Device{Realm: o.Realm, Client: o.Client, Scopes: i.scopes, Address: gatehouse.AddressFrom(ctx), AskedAt: now}
+	d = Device{Details: details, Realm: o.Realm, Client: o.Client, Scopes: i.scopes, Address: gatehouse.AddressFrom(ctx), AskedAt: now}
 	if o.Resource != "" {
 		d.Resources = []string{o.Resource}
 	}
@@ -190,7 +198,7 @@ func (s *Service) Decide(ctx context.Context, c Code, typed string, allow bool) 
 			return err
 		}
 		c := c
-		c.Client, c.Scopes, c.Resources, c.IssuedAt = d.Client, d.Scopes, d.Resources, now
+		c.Client, c.Scopes, c.Resources, c.Details, c.IssuedAt = d.Client, d.Scopes, d.Resources, d.Details, now
 		if allow { // it stands until it is taken back, and is no answer to another question: each device is asked for
 			if c.Consent, err = c.consents(ctx, tx, Wish{}, Spared, now); err != nil {
 				return err

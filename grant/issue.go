@@ -45,7 +45,7 @@ func (s *Service) store(ctx context.Context, tx Tx, i *issue, made Issued) error
 		made.Opaque = &credential.OpaqueToken{
 			Hash: m.hash, ID: gatehouse.NewID("tok", i.now), Realm: i.grant.Realm, GrantID: i.grant.ID,
 			Subject: i.grant.Subject, Scopes: i.scopes, Audience: []string{i.audience},
-			IssuedAt: i.now, ExpiresAt: i.expiry(), Confirmation: i.order.Confirmation,
+			IssuedAt: i.now, ExpiresAt: i.expiry(), Confirmation: i.order.Confirmation, Details: i.details,
 		}
 	}
 	return tx.InsertIssued(ctx, made)
@@ -54,7 +54,7 @@ func (s *Service) store(ctx context.Context, tx Tx, i *issue, made Issued) error
 // answer signs the access token and puts the answer together, after the commit.
 func (s *Service) answer(ctx context.Context, i *issue) (Tokens, error) {
 	t := Tokens{TokenType: tokenType(i.order.Confirmation), ExpiresIn: i.expiry().Sub(i.now), RefreshToken: i.refresh,
-		AccessToken: i.opaque, Scopes: i.scopes, GrantID: i.grant.ID}
+		AccessToken: i.opaque, Scopes: i.scopes, Details: i.details, GrantID: i.grant.ID}
 	if i.opaque == "" {
 		compact, err := s.c.Sign(ctx, i.realm.Name, s.claims(i))
 		if err != nil {
@@ -86,7 +86,8 @@ func (s *Service) claims(i *issue) *token.Access {
 		AuthTime: proved, ACR: i.grant.ACR, AMR: i.grant.AMR, SessionID: i.grant.SessionID,
 		GrantID: i.grant.ID, StatusList: i.grant.StatusList, StatusIndex: i.grant.StatusIdx,
 		JKT: i.order.Confirmation.JKT, X5T: i.order.Confirmation.X5T, Act: i.grant.Act, MayAct: i.grant.MayAct,
-		More: i.wanted(),
+		Details: i.details.JSON(),
+		More:    i.wanted(),
 	}
 }
 

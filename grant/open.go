@@ -59,9 +59,12 @@ func (k opening) origin(_ context.Context, _ Tx, i *issue) error {
 	if i.order.Public {
 		i.grant.Confirmation = i.order.Confirmation
 	}
-	if i.grant.OfClient() { // it ends with its one token: the client asks again
+	if i.own = i.grant.OfClient(); i.own { // it ends with its one token: the client asks again
 		i.grant.ExpiresAt = i.now.Add(settings.AccessTokenTTL)
 		i.available = i.client.Metadata.OwnScopes(i.realm.Settings)
+		if i.order.Details != "" && len(i.order.Scopes) == 0 { // it says what it wants, and no scope is of that
+			i.available = nil
+		}
 	}
 	if i.grant.AuthTime.IsZero() {
 		i.grant.AuthTime = i.now
@@ -76,7 +79,7 @@ func (s *Service) Audiences(rl gatehouse.Realm) []string {
 }
 
 func (k opening) issue(ctx context.Context, tx Tx, i *issue) error {
-	i.grant.Scopes, i.grant.Audience = i.scopes, []string{i.audience}
+	i.grant.Scopes, i.grant.Audience, i.grant.Details = i.scopes, []string{i.audience}, i.details
 	made := Issued{Grant: &i.grant}
 	if !i.grant.OfClient() {
 		made.Refresh = k.s.newRefresh(i, mint(credential.PrefixRefresh), 0)

@@ -25,6 +25,8 @@ type Order struct {
 	// Resource is whom the tokens are for (RFC 8707): the realm's issuer or one of
 	// its audiences; "" takes the default of the realm or of the grant.
 	Resource string
+	// Details is the parameter authorization_details, as it came (RFC 9396 §2); "": none are asked for by name.
+	Details string
 	// Confirmation is what the client proved to have, and the access token will be bound to.
 	Confirmation gatehouse.Confirmation
 	// Public: the client has no secret of its own. Its refresh tokens are bound as its access tokens are (RFC 9449 §5).
@@ -60,9 +62,12 @@ type issue struct {
 	available []string      // scopes that the origin can give
 	audiences []string      // that it can name, the default one first
 	audience  string
-	scopes    []string // of the access token
-	nonce     string   // of the ID token
-	sid       string   // the session of the ID token; "" where it is not known
+	scopes    []string          // of the access token
+	given     gatehouse.Details // that the origin can give; of a client for itself, those that it asks for
+	details   gatehouse.Details // of the access token
+	own       bool              // a client asks for itself, and no person or token gave it anything
+	nonce     string            // of the ID token
+	sid       string            // the session of the ID token; "" where it is not known
 
 	refresh gatehouse.Secret
 	opaque  gatehouse.Secret // set when the realm's tokens are opaque
@@ -78,10 +83,11 @@ type issue struct {
 func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
 	phases := [...]func(context.Context, Tx, *issue) error{
 		func(ctx context.Context, tx Tx, i *issue) error { return s.parties(ctx, tx, i, k.who()) }, // 1
-		k.origin,      // 2
-		s.subject,     // 3
-		chooseScopes,  // 4
-		s.resource,    // 5
+		k.origin,     // 2
+		s.subject,    // 3
+		chooseScopes, // 4
+		s.resource,   // 5
+		s.chooseDetails,
 		checkBinding,  // 6
 		k.issue,       // 7
 		recordOutcome, // 8

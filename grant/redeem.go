@@ -83,6 +83,7 @@ func (k *redemption) origin(ctx context.Context, tx Tx, i *issue) (err error) {
 	}
 	i.kind = audit.KindTokenIssue
 	i.available = both(c.Scopes, m.ScopesOf(i.realm.Settings))
+	i.given = c.Details
 	if i.audiences = c.Resources; len(i.audiences) == 0 {
 		i.audiences = k.s.Audiences(i.realm)[:1]
 	}
@@ -122,7 +123,7 @@ func (k *redemption) issue(ctx context.Context, tx Tx, i *issue) error {
 	if err != nil {
 		return err
 	}
-	i.grant.Scopes, i.grant.Audience = i.scopes, i.audiences
+	i.grant.Scopes, i.grant.Audience, i.grant.Details = i.scopes, i.audiences, i.given // a refresh token is for all of them
 	used, err := k.s.sealed(k.way.used, k.key, i.now.Add(keepUsed), spent{Code: k.code, Grant: i.grant.ID})
 	if err == nil {
 		err = tx.PutOnce(ctx, used)

@@ -73,7 +73,7 @@ func (k *renewal) read(ctx context.Context, tx Tx, i *issue) error {
 		return nil
 	}
 	k.old, i.grant, i.cutOff, i.kind = r, g, f.CutOff, audit.KindTokenRefresh
-	i.available, i.audiences, i.sid = g.Scopes, g.Audience, g.SessionID
+	i.available, i.audiences, i.sid, i.given = g.Scopes, g.Audience, g.SessionID, g.Details
 	if i.order.By != nil { // never more than the client may have now
 		i.available = both(g.Scopes, i.client.Metadata.ScopesOf(i.realm.Settings))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/once"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/rar"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -107,7 +108,10 @@ type Config struct {
 }
 
 // Service opens, renews and ends grants.
-type Service struct{ c Config }
+type Service struct {
+	c       Config
+	details rar.Reader
+}
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
@@ -131,6 +135,7 @@ type Tokens struct {
 	RefreshToken gatehouse.Secret // "" for a client's own grant, which needs none (RFC 6749 §4.4.3)
 	IDToken      gatehouse.Secret // of OpenID Connect; "" where that was not asked for
 	Scopes       []string
+	Details      gatehouse.Details
 	GrantID      string
 }
 

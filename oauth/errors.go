@@ -66,7 +66,7 @@ func errorName(p web.Problem) string {
 	case "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
 		"invalid_target", "temporarily_unavailable", "invalid_dpop_proof", "use_dpop_nonce", "unsupported_response_type",
 		"invalid_client_metadata", "invalid_redirect_uri", "unapproved_software_statement",
-		"invalid_request_object", "request_uri_not_supported", "registration_not_supported",
+		"invalid_request_object", "invalid_authorization_details", "request_uri_not_supported", "registration_not_supported",
 		"authorization_pending", "slow_down", "expired_token":
 		return p.Code
 	case "second_factor_required", "second_factor_missing", "second_factor_invalid", "code_verifier_wrong", "redirect_uri_mismatch", "code_key_mismatch":

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/markup"
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/rar"
 )
 
 const (
@@ -157,6 +158,7 @@ type consentView struct {
 	Described             string // the host of its client_id, where a document there says what it is
 	Links                 []consentLink
 	Scopes                []scopeLine
+	Details               []rar.Words
 	Resources             []string
 	Ends, Again           string // when what it gets ends at the latest; when the person is asked again: "" for each time
 	WithSession           bool   // it ends with the session, if that is earlier
@@ -190,6 +192,7 @@ func (v *visit) askConsent(status int, query string, r *authorize.Request) error
 		}
 	}
 	view.Scopes = v.scopeLines(r.Shown())
+	view.Details = rar.Tell(v.realm.Settings.DetailTypes, r.Details)
 	for i, line := range view.Scopes {
 		if r.Optional(line.Name) {
 			view.Scopes[i].Field, view.Scopes[i].ID = fieldScope+line.Name, "scope-"+strconv.Itoa(i+1)
@@ -336,6 +339,8 @@ func consentStates() []state {
 		{"ask", show(whole)},
 		{"unverified", show(consentView{Client: "Saffron Mail", Host: "mail.saffron.example", Unverified: true, Links: []consentLink{{"client-home", "https://saffron.example/", "consent.home"}, {"client-policy", "https://saffron.example/privacy", "consent.policy"}, {"client-terms", "https://saffron.example/terms", "consent.terms"}}, Scopes: whole.Scopes, Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
 		{"described", show(consentView{Client: "Saffron Notes", Described: "notes.saffron.example", Host: "127.0.0.1", Local: true, Unproved: true, Unverified: true, Scopes: whole.Scopes, Resources: whole.Resources, Ends: whole.Ends})},
+		{"details", show(consentView{Client: "Saffron Bank", Host: "bank.saffron.example", Details: []rar.Words{{Type: "payment", Description: "Make a payment", Members: []rar.Member{{Name: "amount.currency", Value: "EUR"},
+			{Name: "amount.value", Value: "123.50"}, {Name: "creditor", Value: "Merchant A"}}}}, Resources: whole.Resources, Ends: whole.Ends, WithSession: true})},
 		{"who-you-are", show(consentView{Client: "Saffron", Host: "saffron.example", Resources: whole.Resources, Ends: whole.Ends, WithSession: true, Again: whole.Again})},
 		{"local", show(consentView{Client: "Saffron on the command line", Host: "127.0.0.1", Local: true, Unproved: true, Scopes: append([]scopeLine{{"openid", "Know who you are", "", ""}}, whole.Scopes[0]), Resources: whole.Resources, Ends: whole.Ends, WithSession: true})},
 		{"long", show(consentView{Client: "Wilhelmina Featherstonehaugh-Cholmondeley's assistant for everything", Host: "a-very-long-name-of-a-host.subsidiary.saffron-of-the-world.example",

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
+	"github.com/gatehouse-auth/gatehouse/oauth/rar"
 )
 
 // Device is the page at which people type the code that a device without a browser shows (RFC 8628 §3.3).
@@ -48,6 +49,7 @@ type deviceView struct {
 	Code                   string // as the device shows it
 	Client                 string // its name
 	Scopes                 []scopeLine
+	Details                []rar.Words
 	Resources              []string
 	From, At, AtISO        string // where it asked, and when
 	Here                   string // the address of who is asked, where it is another one; ""
@@ -134,7 +136,7 @@ func (v *visit) noDevice(err error) error {
 // askWhetherDevice shows the code for comparison, however it came, who asks for what, and from where.
 func (v *visit) askWhetherDevice(status int, r authorize.DeviceRequest, problem string) error {
 	view := deviceView{Asked: true, Code: grant.UserCode(v.form["code"]), Problem: problem, Client: r.Of.Metadata.Name,
-		Scopes: v.scopeLines(r.Scopes), Resources: r.Resources, From: r.Address, At: moment(r.AskedAt), AtISO: instant(r.AskedAt)}
+		Scopes: v.scopeLines(r.Scopes), Details: rar.Tell(v.realm.Settings.DetailTypes, r.Details), Resources: r.Resources, From: r.Address, At: moment(r.AskedAt), AtISO: instant(r.AskedAt)}
 	if here := gatehouse.AddressFrom(v.r.Context()); here != r.Address {
 		view.Here = here
 	}

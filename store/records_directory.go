@@ -369,12 +369,12 @@ func (t *Tx) AddKeyUsage(ctx context.Context, usage []credential.KeyUsage) error
 
 // ---- opaque tokens ----
 
-const opaqueColumns = `hash, id, realm, grant_id, subject, scopes_json, audience_json, issued_at, expires_at, cnf`
+const opaqueColumns = `hash, id, realm, grant_id, subject, scopes_json, audience_json, issued_at, expires_at, cnf, details_json`
 
 // OpaqueToken returns a token by the hash of its text.
 func (q Queries) OpaqueToken(ctx context.Context, hash []byte) (credential.OpaqueToken, error) {
 	return one(ctx, q.c, func(r row) (v credential.OpaqueToken, err error) {
-		err = r.Scan(blob(&v.Hash), &v.ID, &v.Realm, &v.GrantID, &v.Subject, from(&v.Scopes), from(&v.Audience), at(&v.IssuedAt), at(&v.ExpiresAt), bound(&v.Confirmation))
+		err = r.Scan(blob(&v.Hash), &v.ID, &v.Realm, &v.GrantID, &v.Subject, from(&v.Scopes), from(&v.Audience), at(&v.IssuedAt), at(&v.ExpiresAt), bound(&v.Confirmation), from(&v.Details))
 		return v, err
 	}, `SELECT `+opaqueColumns+` FROM opaque_tokens WHERE hash=$1`+q.share, hash)
 }
@@ -384,10 +384,10 @@ func (t *Tx) InsertOpaqueToken(ctx context.Context, v credential.OpaqueToken) er
 	return insert(ctx, t.c, insertOpaque+` ON CONFLICT DO NOTHING`, opaqueArgs(v)...)
 }
 
-const insertOpaque = `INSERT INTO opaque_tokens (` + opaqueColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)`
+const insertOpaque = `INSERT INTO opaque_tokens (` + opaqueColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)`
 
 func opaqueArgs(v credential.OpaqueToken) []any {
-	return []any{v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt, confirmationText(v.Confirmation)}
+	return []any{v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt, confirmationText(v.Confirmation), detailsOf(v.Details)}
 }
 
 // PurgeOpaqueTokens removes up to limit tokens that expired before the given time,

@@ -15,12 +15,12 @@ import (
 // ---- grants ----
 
 const grantColumns = `realm, id, subject, client_id, session_id, scopes_json, audience_json, auth_time, amr_json, acr,
-	status_list, status_index, created_at, expires_at, ended_at, end_reason, cnf, claims_json, parent_id, act_json, may_act`
+	status_list, status_index, created_at, expires_at, ended_at, end_reason, cnf, claims_json, parent_id, act_json, may_act, details_json`
 
 func scanGrant(r row) (v gatehouse.Grant, err error) {
 	err = r.Scan(&v.Realm, &v.ID, &v.Subject, &v.ClientID, &v.SessionID, from(&v.Scopes), from(&v.Audience), at(&v.AuthTime),
 		from(&v.AMR), &v.ACR, &v.StatusList, &v.StatusIdx, at(&v.CreatedAt), at(&v.ExpiresAt), at(&v.EndedAt), &v.EndReason, bound(&v.Confirmation), from(&v.Claims),
-		&v.Parent, from(&v.Act), &v.MayAct)
+		&v.Parent, from(&v.Act), &v.MayAct, from(&v.Details))
 	return v, err
 }
 
@@ -50,12 +50,12 @@ func (t *Tx) InsertGrant(ctx context.Context, g gatehouse.Grant) error {
 }
 
 const insertGrant = `INSERT INTO grants (` + grantColumns + `)
-	VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21)`
+	VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22)`
 
 func grantArgs(g gatehouse.Grant) []any {
 	return []any{g.Realm, g.ID, g.Subject, g.ClientID, g.SessionID, document{g.Scopes}, document{g.Audience}, g.AuthTime, document{g.AMR},
 		g.ACR, g.StatusList, g.StatusIdx, g.CreatedAt, g.ExpiresAt, g.EndedAt, g.EndReason, confirmationText(g.Confirmation), claimsOf(g),
-		g.Parent, actOf(g), g.MayAct}
+		g.Parent, actOf(g), g.MayAct, detailsOf(g.Details)}
 }
 
 // claimsOf is nothing for a grant of which no claims were asked for one by one: nearly all.
@@ -64,6 +64,14 @@ func claimsOf(g gatehouse.Grant) any {
 		return nil
 	}
 	return document{g.Claims}
+}
+
+// detailsOf is nothing where none were given: nearly everywhere.
+func detailsOf(d gatehouse.Details) any {
+	if len(d) == 0 {
+		return nil
+	}
+	return document{d}
 }
 
 // EndGrant ends a grant and sets its status bit. It returns the grant as it is

@@ -38,6 +38,8 @@ type Access struct {
 	StatusIndex int64
 	// Type is the typ of the header: [TypeAccess] when empty, or [TypeJWT].
 	Type string
+	// Details is a JSON array of what was given beyond scopes (RFC 9396 §9.1); nil: none.
+	Details jsontext.Value
 	// More are claims about the subject that an audience wants. Empty ones are left
 	// out; a name of another claim is refused, and so is one that is not plain ASCII.
 	More []Claim
@@ -111,6 +113,13 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 		w.name("may_act")
 		w.act(&gatehouse.Act{Subject: a.MayAct})
 	}
+	if a.Details != nil {
+		if !a.Details.IsValid() {
+			return nil, errors.New("access token: the authorization details are no JSON")
+		}
+		w.name("authorization_details")
+		w.buf = append(w.buf, a.Details...)
+	}
 	for i, c := range a.More {
 		if reserved(c.Name) || slices.ContainsFunc(a.More[:i], func(o Claim) bool { return o.Name == c.Name }) {
 			return nil, errors.New("access token: a further claim is there already")
@@ -136,7 +145,7 @@ func (a *Access) AppendJSON(dst []byte) ([]byte, error) {
 // would change what others make of the token.
 func reserved(name string) bool {
 	switch name {
-	case "", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "acr", "amr", "sid", "grant_id", "status", "cnf", "act", "may_act":
+	case "", "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "acr", "amr", "sid", "grant_id", "status", "cnf", "act", "may_act", "authorization_details":
 		return true
 	}
 	return false

@@ -231,6 +231,12 @@ func (s *Service) fits(ctx context.Context, tx Tx, c client.Client) error {
 	if strong := c.Metadata.ProofAlgorithms(); strong != nil && !slices.Contains(strong, token.Algorithm(r.Settings.Defaults().SigningAlgorithm)) {
 		f.Add("profile", "fapi2 needs a realm whose signing_algorithm is PS256, ES256 or EdDSA")
 	}
+	for _, name := range c.Metadata.DetailTypes {
+		if !slices.ContainsFunc(r.Settings.DetailTypes, func(t gatehouse.DetailType) bool { return t.Type == name }) {
+			f.Add("authorization_details_types", "%s is not among the realm's types", kernel.Quoted(name))
+			break
+		}
+	}
 	audiences := r.Settings.AudiencesOf(s.c.Issuer(c.Realm))
 	for _, name := range c.Metadata.Audiences {
 		if !slices.Contains(audiences, name) {
@@ -316,6 +322,7 @@ func (in ClientPatch) apply(c *client.Client) {
 		m.RequirePKCE = in.RequirePKCE
 	}
 	set(&m.Audiences, in.Audiences)
+	set(&m.DetailTypes, in.DetailTypes)
 	set(&m.ClientURI, in.ClientURI)
 	set(&m.PolicyURI, in.PolicyURI)
 	set(&m.TermsURI, in.TermsURI)
@@ -364,7 +371,7 @@ func lost(before, now client.Metadata) bool {
 	if now.MustBind() && !before.MustBind() { // what is bound to nothing
 		return true
 	}
-	if missesRule(before, now) {
+	if missesRule(before, now) || slices.ContainsFunc(before.DetailTypes, func(name string) bool { return !slices.Contains(now.DetailTypes, name) }) {
 		return true
 	}
 	for _, g := range before.GrantTypes {
@@ -448,7 +455,8 @@ func (s *Service) change(ctx context.Context, actor *gatehouse.Principal, realm,
 		if err != nil {
 			return err
 		}
-		if c.Metadata.Scope != before.Scope || c.Metadata.Profile != before.Profile || !slices.Equal(c.Metadata.Audiences, before.Audiences) || missesRule(c.Metadata, before) {
+		if c.Metadata.Scope != before.Scope || c.Metadata.Profile != before.Profile || !slices.Equal(c.Metadata.Audiences, before.Audiences) || missesRule(c.Metadata, before) ||
+			!slices.Equal(c.Metadata.DetailTypes, before.DetailTypes) {
 			if err := s.fits(ctx, tx, c); err != nil {
 				return err
 			}

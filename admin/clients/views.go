@@ -61,6 +61,7 @@ type ClientPatch struct {
 	JWKS                *json.RawMessage `json:"jwks,omitempty" doc:"Its public keys; what it has by keys that are not among them ends at once. null takes them away"`
 	JWKSURI             *string          `json:"jwks_uri,omitempty"`
 	SigningAlg          *string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	DetailTypes         *[]string        `json:"authorization_details_types,omitempty"`
 	LegacyAudience      *bool            `json:"legacy_assertion_aud,omitempty"`
 	ClientURI           *string          `json:"client_uri,omitempty"`
 	PolicyURI           *string          `json:"policy_uri,omitempty"`

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/mail"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
+	"github.com/gatehouse-auth/gatehouse/oauth/rar"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -57,6 +58,7 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 			f.Add(at+".scopes", "must not hold * or a name that begins with admin:")
 		}
 	}
+	checkDetailTypes(f, at+".authorization_details_types", s.DetailTypes)
 	if len(s.BannedWords) > 1000 {
 		f.Add(at+".banned_words", "has more than 1000 entries")
 	}
@@ -95,6 +97,22 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 		f.Add(at+".terms_version", "must be 1 to 64 plain characters")
 	case s.TermsVersion != "" && s.TermsURL == "":
 		f.Add(at+".terms_version", "needs terms_url: people must be able to read what they accept")
+	}
+}
+
+// checkDetailTypes checks the types of authorization details.
+func checkDetailTypes(f kernel.Faults, at string, types []gatehouse.DetailType) {
+	if len(types) > 50 {
+		f.Add(at, "has more than 50 entries")
+		return
+	}
+	for i, t := range types {
+		if err := rar.Check(t); err != nil {
+			f.Add(at, "%s", err.Error())
+		}
+		if slices.ContainsFunc(types[:i], func(o gatehouse.DetailType) bool { return o.Type == t.Type }) {
+			f.Add(at, "has a type twice")
+		}
 	}
 }
 

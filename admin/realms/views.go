@@ -32,6 +32,7 @@ type RealmSettings struct {
 	AccessTokenType          string                             `json:"access_token_type,omitempty" enum:"at+jwt,JWT" doc:"typ of signed access tokens; at+jwt by default, JWT for checkers that refuse it"`
 	RequirePushed            bool                               `json:"require_pushed_authorization_requests,omitzero" doc:"Refuse authorization requests that clients did not push before (PAR)"`
 	Scopes                   map[string]string                  `json:"scopes,omitempty" doc:"Catalogue: scope name to meaning"`
+	DetailTypes              []gatehouse.DetailType             `json:"authorization_details_types,omitempty" doc:"Types of authorization details (RFC 9396) that clients can be registered for"`
 	PasswordMinLength        int                                `json:"password_min_length,omitzero" doc:"15 to 128, 15 by default; from 8 on where mfa is required; a realm that has less keeps it, and cannot lower it"`
 	BannedWords              []string                           `json:"banned_words,omitempty"`
 	KeyRotation              kernel.Duration                    `json:"key_rotation,omitzero" doc:"How often signing keys rotate, 720h by default, negative only by command"`

@@ -69,7 +69,7 @@ type clientMetadata struct {
 	requirePushed              bool
 	firstParty, legacyAudience bool
 	about                      [3]string // client_uri, policy_uri, tos_uri
-	contacts                   []string
+	contacts, detailTypes      []string
 	algs                       [3]string // of ID tokens, of userinfo, of answers
 	serves                     []string
 	introspectionAlg           string
@@ -96,6 +96,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.profile, "profile", "", "hold it to a profile of OAuth: fapi2 (FAPI 2.0 Security Profile)")
 	c.Flags().BoolVar(&m.requirePushed, "require-pushed", false, "refuse authorization requests that it did not push before (PAR)")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
+	c.Flags().StringSliceVar(&m.detailTypes, "detail-type", nil, "type of authorization details that it may ask for, of those of the realm; may be repeated")
 	c.Flags().BoolVar(&m.legacyAudience, "legacy-assertion-aud", false, "take assertions that name the token endpoint in place of the issuer (private_key_jwt of before RFC 10070)")
 	c.Flags().StringVar(&m.about[0], "home-uri", "", "https address of its home page, a link where people are asked")
 	c.Flags().StringVar(&m.about[1], "policy-uri", "", "https address of how it treats data of people, a link where people are asked")
@@ -238,6 +239,9 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 		if given(names[0]) {
 			body[names[1]] = m.algs[i]
 		}
+	}
+	if given("detail-type") {
+		body["authorization_details_types"] = append([]string{}, m.detailTypes...)
 	}
 	if given("contact") {
 		body["contacts"] = append([]string{}, m.contacts...)

@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/oauth/openid"
+	"github.com/gatehouse-auth/gatehouse/oauth/rar"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -55,14 +56,17 @@ type Config struct {
 }
 
 // Service judges and answers authorization requests.
-type Service struct{ c Config }
+type Service struct {
+	c       Config
+	details rar.Reader
+}
 
 // New checks c and returns the service.
 func New(c Config) (*Service, error) {
 	if c.Clients == nil || c.Codes == nil || c.Devices == nil || c.Issuer == nil || len(c.Key) != KeySize || c.Run == nil || c.Find == nil || c.Box == nil || c.Now == nil || c.Objects == nil || c.Keys == nil || c.Signer == nil || c.Listeners == nil {
 		return nil, errors.New("oauth/authorize: Clients, Codes, Devices, Issuer, a Key, Run, Find, Box, Now, Objects, Keys, Signer and Listeners are required")
 	}
-	return &Service{c}, nil
+	return &Service{c: c}, nil
 }
 
 // Request is what a client asks for, found good.
@@ -71,6 +75,8 @@ type Request struct {
 	RedirectURI string   // where the browser will be sent
 	Scopes      []string // what it will have, in the order in which it asked
 	Resources   []string // for whom its tokens shall be (RFC 8707); none: the realm's default
+
+	Details gatehouse.Details // what it will have beyond scopes (RFC 9396)
 
 	audience  string // that default
 	realm     gatehouse.Realm
@@ -148,7 +154,7 @@ func (r *Request) silent() bool { return slices.Contains(r.prompt, "none") }
 // code is what who allows by r.
 func (r *Request) code(who *gatehouse.Principal) grant.Code {
 	return grant.Code{Realm: r.realm.Name, Client: r.Client.ID, RedirectURI: r.RedirectURI, Named: r.named, Challenge: r.challenge,
-		Scopes: r.Scopes, Resources: r.Resources, User: who.ID, Username: who.Name, Session: who.SessionID, SessionEnds: who.ExpiresAt,
+		Scopes: r.Scopes, Resources: r.Resources, Details: r.Details, User: who.ID, Username: who.Name, Session: who.SessionID, SessionEnds: who.ExpiresAt,
 		AuthTime: who.AuthTime, AMR: who.AMR, ACR: who.ACR, Nonce: r.nonce, Claims: r.asked.Claims, JKT: r.jkt, Request: r.pushed}
 }
 

@@ -35,7 +35,7 @@ func (r *Request) AtOnce() bool {
 
 // wish is what an answer to r is about, and what one of before has to be about.
 func (r *Request) wish() grant.Wish {
-	return grant.Wish{Print: r.Client.Metadata.Print(), Scopes: r.Shown(), Resources: r.Audiences(), For: r.realm.Settings.Defaults().ConsentTTL}
+	return grant.Wish{Print: r.Client.Metadata.Print(), Scopes: r.Shown(), Details: r.Details, Keep: r.kept(), Resources: r.Audiences(), For: r.realm.Settings.Defaults().ConsentTTL}
 }
 
 // Audiences are for whom the tokens will be.
@@ -49,7 +49,7 @@ func (r *Request) Audiences() []string {
 // AsksAgain is when the person is asked again who allows r at now; zero: each time.
 func (r *Request) AsksAgain(now time.Time) time.Time {
 	ttl := r.realm.Settings.Defaults().ConsentTTL
-	if ttl <= 0 || !r.Client.Metadata.Remembers(r.RedirectURI) {
+	if ttl <= 0 || !r.Client.Metadata.Remembers(r.RedirectURI) || len(r.kept()) < len(r.Details) {
 		return time.Time{}
 	}
 	return now.Add(ttl)

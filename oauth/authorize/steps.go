@@ -70,6 +70,7 @@ func judge() []step {
 		{"RFC 6749 §3.3", (*reading).scope},
 		{"RFC 7636 §4.4.1, RFC 9700 §2.1.1", (*reading).pkce},
 		{"RFC 8707 §2", (*reading).resource},
+		{"RFC 9396 §2, §5", (*reading).detailed},
 		{"RFC 9449 §10", (*reading).proofKey},
 		{"OpenID Connect Core §3.1.2.1", (*reading).interaction},
 		{"OpenID Connect Core §5.5", (*reading).claims},
@@ -212,6 +213,9 @@ func (in *reading) responseType() error {
 func (in *reading) scope() error {
 	may := in.Client.Metadata.ScopesOf(in.realm.Settings)
 	asked := strings.Fields(in.values.Get("scope"))
+	if len(asked) == 0 && in.values.Has("authorization_details") {
+		return nil // it says what it wants, and no scope is of that
+	}
 	if len(asked) == 0 {
 		in.Scopes = in.Client.Metadata.OwnScopes(in.realm.Settings)
 		return nil

@@ -59,7 +59,7 @@ func dynamicGrants() []string { return []string{GrantAuthorizationCode, GrantRef
 // scopes those that the realm gives such clients, which RFC 7591 §2 leaves to the server. What is missing gets the defaults there.
 func (m Metadata) Narrow(s gatehouse.RealmSettings, fault func(member, text string)) Metadata {
 	m.FirstParty, m.RequirePKCE, m.Audiences, m.AllowPrivateAddress, m.LegacyAudience = false, nil, nil, false, false
-	m.Exchanges = nil
+	m.Exchanges, m.DetailTypes = nil, nil
 	if m.AuthMethod == "" {
 		m.AuthMethod = AuthBasic
 	}

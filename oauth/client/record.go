@@ -42,6 +42,8 @@ type Metadata struct {
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	// Exchanges are which tokens it may exchange, and for what.
 	Exchanges []Exchange `json:"token_exchange,omitempty" maxItems:"20" doc:"Which tokens it may exchange, and for what; of several rules for one audience the first counts"`
+	// DetailTypes are the types of authorization details that it may ask for (RFC 9396 §10).
+	DetailTypes []string `json:"authorization_details_types,omitempty" maxItems:"50" doc:"Types of authorization details that it may ask for, of those that the realm has"`
 	Flow
 	OpenID
 	About
@@ -129,7 +131,8 @@ const (
 	maxScopes = 100
 	maxScope  = 8 << 10 // bytes of all scopes together
 
-	maxAudiences = 20
+	maxAudiences   = 20
+	maxDetailTypes = 50
 )
 
 // Check gives fault what is wrong with m by itself, by its member: which scopes there are is the
@@ -166,6 +169,9 @@ func (m Metadata) Check(fault func(member, text string)) {
 			fault("introspection_audiences", "must name each audience once")
 			break
 		}
+	}
+	if len(m.DetailTypes) > maxDetailTypes {
+		fault("authorization_details_types", "must have at most 50 types")
 	}
 	m.checkFlow(fault)
 	m.checkOpenID(fault)

@@ -35,7 +35,7 @@ func (h *Handler) device(w http.ResponseWriter, r *http.Request) error {
 	if x.params, err = oauth.ReadForm(w, r); err != nil {
 		return err
 	}
-	for _, phase := range [...]func(*request) error{deviceCode{h}.client, readScope, readResource} {
+	for _, phase := range [...]func(*request) error{deviceCode{h}.client, readScope, readResource, readDetails} {
 		if err := phase(x); err != nil {
 			return err
 		}

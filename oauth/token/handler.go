@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/authn"
 	"github.com/gatehouse-auth/gatehouse/factor"
@@ -18,6 +20,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/oauth"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/oauth/openid"
+	"github.com/gatehouse-auth/gatehouse/oauth/rar"
 	"github.com/gatehouse-auth/gatehouse/proof"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
@@ -125,6 +128,9 @@ func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	})
 	m["introspection_signing_alg_values_supported"] = token.IDAlgorithms() // RFC 9701 §7
 	m["dpop_signing_alg_values_supported"] = proof.Algorithms()
+	if names := rar.Names(r.Settings.DetailTypes); len(names) > 0 {
+		m["authorization_details_types_supported"] = names // RFC 9396 §10
+	}
 	m["grant_types_supported"] = client.GrantTypes()
 	scopes := append(slices.Collect(maps.Keys(r.Settings.Scopes)), append(openid.Scopes(), client.ScopeOffline)...)
 	slices.Sort(scopes)
@@ -172,9 +178,10 @@ func (x *request) goThrough(t grantType) error {
 		t.read,       // 2
 		readScope,    // 3
 		readResource, // 4
-		bind,         // 5
-		t.issue,      // 6
-		writeTokens,  // 7
+		readDetails,
+		bind,        // 5
+		t.issue,     // 6
+		writeTokens, // 7
 	} {
 		if err := phase(x); err != nil {
 			return err
@@ -224,6 +231,11 @@ func readScope(x *request) error {
 	return nil
 }
 
+func readDetails(x *request) error {
+	x.order.Details = x.params["authorization_details"]
+	return nil
+}
+
 func readResource(x *request) error {
 	x.order.Resource = x.params["resource"]
 	return nil
@@ -238,13 +250,15 @@ type answerBody struct {
 	IDToken      string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
 	Scope        string `json:"scope"`
 	IssuedType   string `json:"issued_token_type,omitempty"`
+	// Details are what the access token gives beyond scopes (RFC 9396 §7).
+	Details jsontext.Value `json:"authorization_details,omitempty"`
 }
 
 func writeTokens(x *request) error {
 	t := x.tokens
 	return web.WriteJSON(x.w, http.StatusOK, answerBody{
 		AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, ExpiresIn: int64(t.ExpiresIn / time.Second),
-		RefreshToken: t.RefreshToken.Reveal(), IDToken: t.IDToken.Reveal(), Scope: strings.Join(t.Scopes, " "), IssuedType: x.issued,
+		RefreshToken: t.RefreshToken.Reveal(), IDToken: t.IDToken.Reveal(), Scope: strings.Join(t.Scopes, " "), IssuedType: x.issued, Details: t.Details.JSON(),
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/grant"
@@ -37,6 +38,8 @@ type described struct {
 	ACR       string   `json:"acr,omitempty"`
 	AMR       []string `json:"amr,omitempty"`
 	SessionID string   `json:"sid,omitempty"`
+	// Details are what the token gives beyond scopes (RFC 9396 §9.2).
+	Details jsontext.Value `json:"authorization_details,omitempty"`
 	// Confirmation is what the token is bound to: the API has to see the proof (RFC 9449 §6.2, RFC 8705 §3.2).
 	Confirmation *bound `json:"cnf,omitempty"`
 	// Act is who acts for the subject (RFC 8693 §4.1).
@@ -115,6 +118,7 @@ func (h *Handler) describe(x *request, c client.Client) ([]byte, error) {
 		return append(append(make([]byte, 0, len(t.Claims)+64), `{"active":true,"token_type":"`+out.TokenType+`",`...), t.Claims[1:]...), nil
 	}
 	out.Subject, out.Audience, out.Issuer, out.TokenID = p.ID, t.Audience, p.Issuer, p.TokenID
+	out.Details = t.Details.JSON()
 	out.ACR, out.AMR, out.SessionID = p.ACR, p.AMR, p.SessionID
 	out.Act = p.Act
 	if c := p.Confirmation; c.Bound() {
