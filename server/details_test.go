@@ -32,7 +32,9 @@ func authorizationDetails(t *testing.T, d *server.Demo) {
 	p := registers(t, d, `,"token_endpoint_auth_method":"client_secret_basic","authorization_details_types":["payment","gift"],"introspection_audiences":["`+d.Issuer+`"]`)
 	none := registers(t, d, "")
 	v := signedIn(t, d)
-	pay := func(kind, amount string) string { return `[{"type":"` + kind + `","amount":"` + amount + `","to":"Ann & Co"}]` }
+	pay := func(kind, amount string) string {
+		return `[{"type":"` + kind + `","amount":"` + amount + `","to":"Ann & Co"}]`
+	}
 	refused := func(what string, a answer) {
 		t.Helper()
 		if a.status != 400 || a.text("error") != "invalid_authorization_details" {
