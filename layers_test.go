@@ -85,6 +85,7 @@ var levels = map[string]int{
 	"oauth/endpoint":     5,
 	"oauth/authorize":    5,
 	"oauth/logout":       4,
+	"oauth/backchannel":  5,
 	"pages":              6,
 	"admin":              5,
 	"store":              6,

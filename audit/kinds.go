@@ -28,6 +28,7 @@ const (
 	KindConsentRevoke = "consent.revoke" // all that a person let a client have was taken back
 
 	KindAuthorizationDevice  = "authorization.device"  // a device without a browser waits for a person
+	KindAuthorizationAsk     = "authorization.ask"     // a client waits for a person whom this server asks
 	KindAuthorizationFailure = "authorization.failure" // somebody typed the code of no device
 
 	KindCutoffSet = "cutoff.set"

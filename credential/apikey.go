@@ -18,6 +18,7 @@ const (
 	PrefixClient  = "ghc" // secret of a registered client
 	PrefixCode    = "gha" // authorization code
 	PrefixDevice  = "ghd" // code of a device that waits for a person
+	PrefixAsked   = "ghq" // auth_req_id of a client that waits for a person
 )
 
 const (
@@ -61,7 +62,7 @@ var (
 // ValidKeyPrefix reports whether an installation may use prefix for its API
 // keys: the right form, and not one of the token prefixes.
 func ValidKeyPrefix(prefix string) bool {
-	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession && prefix != PrefixClient && prefix != PrefixCode && prefix != PrefixDevice
+	return validPrefix(prefix) && prefix != PrefixAccess && prefix != PrefixRefresh && prefix != PrefixTicket && prefix != PrefixSession && prefix != PrefixClient && prefix != PrefixCode && prefix != PrefixDevice && prefix != PrefixAsked
 }
 
 func validPrefix(s string) bool {

@@ -61,14 +61,37 @@ type spent struct {
 	ends   time.Time // until when it can be redeemed
 }
 
-// way is how what a person allowed gets to the client: by the browser, or because a device asks.
+// way is how what a person allowed gets to the client: by the browser, or because the client asks.
 type way struct {
 	unused, used once.Kind
 	grantType    string
+	prefix       string    // of what the client shows
+	waits        once.Kind // while the person has not decided; "" where a browser brings the answer
+	// proven: nobody shows it but the client that it was given to, which has proved itself. Who shows it again has lost an answer, or asks
+	// twice at once, and what it gave stays.
+	proven bool
 }
 
-func byBrowser() way { return way{once.KindCode, once.KindSpentCode, client.GrantAuthorizationCode} }
-func byDevice() way  { return way{once.KindDeviceAnswer, once.KindSpentDevice, client.GrantDeviceCode} }
+func byBrowser() way {
+	return way{unused: once.KindCode, used: once.KindSpentCode, grantType: client.GrantAuthorizationCode, prefix: credential.PrefixCode}
+}
+
+func byDevice() way {
+	return way{unused: once.KindDeviceAnswer, used: once.KindSpentDevice, grantType: client.GrantDeviceCode, prefix: credential.PrefixDevice, waits: once.KindDevice}
+}
+
+func byAsking() way {
+	return way{unused: once.KindBackchannelAnswer, used: once.KindSpentBackchannel, grantType: client.GrantBackchannel, prefix: credential.PrefixAsked,
+		waits: once.KindBackchannel, proven: true}
+}
+
+// denied is what a client is told whose person said no.
+func (w way) denied() error {
+	if w == byDevice() {
+		return errDenied
+	}
+	return errPersonDenied
+}
 
 var (
 	errVerifier = gatehouse.E(gatehouse.Invalid, "code_verifier_wrong", "The code_verifier is not the one of the code_challenge of the authorization request: it is another one, is missing, or is there although no challenge was.")

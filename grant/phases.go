@@ -112,6 +112,9 @@ func (s *Service) run(ctx context.Context, o Order, k kind) (Tokens, error) {
 	return s.answer(ctx, &out)
 }
 
+// errBusy says that others were faster each time.
+var errBusy = gatehouse.E(gatehouse.Unavailable, "temporarily_unavailable", "The server cannot do this at the moment.")
+
 // errStatusTaken says that the transaction must run again with another status
 // index: the random one is in use.
 var errStatusTaken = errors.New("grant: status index taken")
@@ -126,7 +129,7 @@ func (s *Service) retryStatus(ctx context.Context, opens bool, fn func(ctx conte
 			return err
 		}
 	}
-	return gatehouse.E(gatehouse.Unavailable, "temporarily_unavailable", "The server cannot do this at the moment.").With(err)
+	return errBusy.With(err)
 }
 
 // parties is phase 1: the realm, and the client that asks, as they are now. It reads the user, too, where it is known who
@@ -248,7 +251,7 @@ func chooseScopes(_ context.Context, _ Tx, i *issue) error {
 		return nil
 	}
 	if len(asked) > maxScopes {
-		return errInvalidScope
+		return ErrInvalidScope
 	}
 	all := slices.Contains(have, gatehouse.ScopeAll)
 	out := make([]string, 0, len(asked))
@@ -256,7 +259,7 @@ func chooseScopes(_ context.Context, _ Tx, i *issue) error {
 		_, known := i.realm.Settings.Scopes[a]
 		known = known || i.realm.Name == gatehouse.MainRealm && (a == "admin:read" || a == "admin:write")
 		if !(all && (known || a == gatehouse.ScopeAll) || slices.Contains(have, a)) {
-			return errInvalidScope
+			return ErrInvalidScope
 		}
 		if !slices.Contains(out, a) {
 			out = append(out, a)

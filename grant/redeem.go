@@ -24,7 +24,7 @@ type Redemption struct {
 // ends what the first one gave (RFC 6749 §4.1.2, RFC 9700 §4.5).
 func (s *Service) Redeem(ctx context.Context, o Order, r Redemption) (Tokens, error) {
 	p, err := credential.ParseKey(r.Code.Reveal())
-	if err != nil || p.Prefix != credential.PrefixCode { // what is invented dies without a look-up
+	if err != nil || p.Prefix != byBrowser().prefix { // what is invented dies without a look-up
 		return Tokens{}, errInvalidGrant
 	}
 	key := credential.HashKey(r.Code.Reveal())
@@ -36,7 +36,7 @@ func (s *Service) Redeem(ctx context.Context, o Order, r Redemption) (Tokens, er
 		return Tokens{}, err
 	}
 	if c.Grant != "" {
-		return Tokens{}, s.reused(ctx, c)
+		return Tokens{}, s.reused(ctx, byBrowser(), c)
 	}
 	o.Scopes = nil // the person decided
 	return s.run(ctx, o, &redemption{s: s, way: byBrowser(), key: key, code: c.Code, ends: c.IssuedAt.Add(CodeLife)})
@@ -151,7 +151,9 @@ func (k *redemption) listener(i *issue) *Listener {
 
 // again is a second use of the code, at the moment of the first.
 func (k *redemption) again(ctx context.Context, tx Tx, i *issue) error {
-	i.refused = true
+	if i.refused = true; k.way.proven {
+		return nil
+	}
 	c, err := k.s.find(ctx, tx.Once, k.way, k.key)
 	if err == error(errInvalidGrant) { // it is over, and nobody used it
 		return nil
@@ -163,7 +165,10 @@ func (k *redemption) again(ctx context.Context, tx Tx, i *issue) error {
 }
 
 // reused ends what a code gave that comes back: somebody else has it, too.
-func (s *Service) reused(ctx context.Context, c spent) error {
+func (s *Service) reused(ctx context.Context, w way, c spent) error {
+	if w.proven {
+		return errInvalidGrant
+	}
 	if err := s.c.Run(ctx, func(ctx context.Context, tx Tx) error { return c.end(ctx, tx, s.c.Now()) }); err != nil {
 		return err
 	}

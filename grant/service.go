@@ -141,7 +141,8 @@ type Tokens struct {
 
 var (
 	errInvalidGrant = gatehouse.E(gatehouse.Invalid, "invalid_grant", "The code or refresh token is not valid: it is unknown, another client's, expired, already used, or what it stands for has ended. Have the person sign in again.")
-	errInvalidScope = gatehouse.E(gatehouse.Invalid, "invalid_scope", "A requested scope is unknown, malformed or beyond what was granted.")
+	// ErrInvalidScope refuses scopes (RFC 6749 §5.2).
+	ErrInvalidScope = gatehouse.E(gatehouse.Invalid, "invalid_scope", "A requested scope is unknown, malformed or beyond what was granted.")
 	// RFC 8707 §2.
 	errInvalidTarget = gatehouse.E(gatehouse.Invalid, "invalid_target", "No token can be had here for the resource that was asked for. The realm's audiences list those that can.")
 )

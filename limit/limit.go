@@ -201,6 +201,23 @@ func (l *Limiter) CountAddress(scope string, addr netip.Addr, rate Rate) Result 
 // SpentAddress reports whether [Limiter.CountAddress] would refuse an event now,
 // and counts none.
 func (l *Limiter) SpentAddress(scope string, addr netip.Addr, rate Rate) bool {
+	return l.spent(l.addressKey(scope, addr), rate)
+}
+
+// CountIn and SpentIn are [Limiter.CountAddress] and [Limiter.SpentAddress] for a key.
+func (l *Limiter) CountIn(scope, key string, rate Rate) Result {
+	if rate.IsZero() {
+		return Result{OK: true}
+	}
+	return l.allow(hashKey{l.hash(0, scope, key), l.hash(1, scope, key)}, rate)
+}
+
+// SpentIn: see CountIn.
+func (l *Limiter) SpentIn(scope, key string, rate Rate) bool {
+	return l.spent(hashKey{l.hash(0, scope, key), l.hash(1, scope, key)}, rate)
+}
+
+func (l *Limiter) spent(key hashKey, rate Rate) bool {
 	if rate.IsZero() {
 		return false
 	}
@@ -208,7 +225,6 @@ func (l *Limiter) SpentAddress(scope string, addr netip.Addr, rate Rate) bool {
 	if !ok {
 		return true
 	}
-	key := l.addressKey(scope, addr)
 	c, ok := l.cells.Load(key)
 	if !ok && l.size.Load() >= int64(l.max) {
 		c, ok = l.overflow.Load(overflowOf(key, interval, tolerance))

@@ -59,7 +59,7 @@ func errorForm(p web.Problem) (contentType string, body any) {
 	return "application/json", errorBody{Error: errorName(p), Description: description(p.Detail), Problem: p}
 }
 
-// errorName is the name that RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 9101 §8, RFC 9449 and RFC 8628 §3.5 have for a problem. Ours
+// errorName is the name that RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2, RFC 9101 §8, RFC 9449, RFC 8628 §3.5 and CIBA Core §13 have for a problem. Ours
 // that are not among them fall under one by their status.
 func errorName(p web.Problem) string {
 	switch p.Code {
@@ -67,13 +67,13 @@ func errorName(p web.Problem) string {
 		"invalid_target", "temporarily_unavailable", "invalid_dpop_proof", "use_dpop_nonce", "unsupported_response_type",
 		"invalid_client_metadata", "invalid_redirect_uri", "unapproved_software_statement",
 		"invalid_request_object", "invalid_authorization_details", "request_uri_not_supported", "registration_not_supported",
-		"authorization_pending", "slow_down", "expired_token":
+		"authorization_pending", "slow_down", "expired_token", "unknown_user_id", "invalid_binding_message", "transaction_failed":
 		return p.Code
 	case "second_factor_required", "second_factor_missing", "second_factor_invalid", "code_verifier_wrong", "redirect_uri_mismatch", "code_key_mismatch":
 		return "invalid_grant"
 	case "client_document_refused":
 		return "invalid_client"
-	case "device_denied":
+	case "device_denied", "person_denied":
 		return "access_denied"
 	case "exchange_two_targets":
 		return "invalid_target"

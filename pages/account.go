@@ -26,6 +26,7 @@ type accountView struct {
 	Apps               string // the page of connected apps
 	Activity           string // the page of what happened
 	Data               string // the page of what is kept
+	Asks               string // the page of what clients ask
 	Sessions           []sessionRow
 	Others             bool   // there are sessions but this one
 	Form               string // the token of the form
@@ -74,6 +75,7 @@ func (v *visit) drawAccount(status int, view accountView) (err error) {
 	view.Initials, view.Form, view.Factors, view.Keys = initials(view.Username), v.token(pageAccount), v.to(pageFactors), v.to(pageKeys)
 	view.Password, view.Address, view.Activity = v.to(pagePassword), v.to(pageEmail), v.to(pageActivity)
 	view.Data, view.Apps = v.to(pageData), v.to(pageApps)
+	view.Asks = v.to(Asks)
 	if view.frame, err = v.frame(pageAccount, "account.title", nil); err != nil {
 		return err
 	}

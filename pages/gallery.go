@@ -34,6 +34,7 @@ func gallery() []exhibit {
 		{"consent", consentStates()},
 		{"formpost", postStates()},
 		{"devicecode", deviceStates()},
+		{"asks", asksStates()},
 		{"signout", signOutStates()},
 		{"signingout", signingOutStates()},
 		{"signedout", signedOutStates()},

@@ -65,6 +65,7 @@ type house struct {
 	first       firsts
 	codes       codes
 	devices     devices
+	asked       questions
 	pushed      pushed
 	requests    *authorize.Service
 	settings    gatehouse.RealmSettings // of main
@@ -95,7 +96,7 @@ func newHouse(t *testing.T, tls bool) *house {
 // handler is the pages with the chain that the auth listener has around them.
 func (h *house) handler(proxies *web.Proxies) http.Handler {
 	h.t.Helper()
-	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Data: &h.belongings, Keys: &h.keyring, Connected: &h.connected, Resets: &h.resets, Replacements: &h.lost, Providers: &h.providers, First: &h.first, Authorizations: h.authorizations(), Frames: h.authorizations().Frames, Devices: h.authorizations(), AllowUserCode: h.devices.allow, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
+	p, err := New(Config{Passwords: h, Users: h, Sessions: h, HalfDone: h, Factors: &h.apps, Own: h, Profile: &h.profile, Activity: h, Data: &h.belongings, Keys: &h.keyring, Connected: &h.connected, Resets: &h.resets, Replacements: &h.lost, Providers: &h.providers, First: &h.first, Authorizations: h.authorizations(), Frames: h.authorizations().Frames, Devices: h.authorizations(), Questions: &h.asked, AllowUserCode: h.devices.allow, Addresses: &h.addresses, Invitations: &h.invitations, Mail: func() bool { return !h.resets.off }, HandOvers: &h.over, Session: h.session, Realm: h.realm, Now: time.Now,
 		Allow:             func(context.Context, string) (time.Duration, bool) { return 7 * time.Second, !h.limited },
 		AllowRegistration: func(context.Context, string) (time.Duration, bool) { return time.Hour, !h.invitations.limited },
 		Proxies:           func() *web.Proxies { return proxies }, Issuer: h.issuer, Problems: &web.Problems{}})

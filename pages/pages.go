@@ -132,6 +132,8 @@ type Config struct {
 	// Frames are what the browser loads in which a session ends.
 	Frames  func(ctx context.Context, realm, session string) (authorize.Frames, error)
 	Devices Devices
+	// Questions are those that clients have this server ask.
+	Questions Questions
 	// AllowUserCode is asked once for each code of a device that somebody who is signed in shows; false refuses for retryAfter.
 	AllowUserCode func(ctx context.Context, who *gatehouse.Principal) (retryAfter time.Duration, ok bool)
 	// Mail reports whether mail is sent: without it nobody can be sent a link.
@@ -166,8 +168,8 @@ func New(c Config) (*Handler, error) {
 	if c.Passwords == nil || c.Users == nil || c.Sessions == nil || c.HalfDone == nil || c.Factors == nil || c.Own == nil || c.Profile == nil || c.Activity == nil || c.Data == nil || c.Keys == nil || c.Connected == nil || c.Resets == nil || c.Replacements == nil || c.Addresses == nil || c.Invitations == nil || c.Mail == nil || c.Session == nil || c.Realm == nil || c.Allow == nil || c.AllowRegistration == nil || c.Proxies == nil || c.Now == nil || c.Issuer == nil {
 		return nil, errors.New("pages: passwords, users, sessions, half-done sign-ins, factors, own sessions, profiles, activity, data, keys, apps, resets, replacements, addresses, invitations, mail, realms, limits, proxies, clock and issuers are required")
 	}
-	if c.Providers == nil || c.First == nil || c.Authorizations == nil || c.Frames == nil || c.Devices == nil || c.AllowUserCode == nil {
-		return nil, errors.New("pages: providers, the first administrator, authorizations and devices with their limit are required")
+	if c.Providers == nil || c.First == nil || c.Authorizations == nil || c.Frames == nil || c.Devices == nil || c.Questions == nil || c.AllowUserCode == nil {
+		return nil, errors.New("pages: providers, the first administrator, authorizations, questions and devices with their limit are required")
 	}
 	if (c.Passkeys == nil) != (c.OwnKeys == nil) {
 		return nil, errors.New("pages: passkeys are for signing in and for their owners, or not there")
@@ -250,6 +252,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 	h.registerProviders(mux)
 	h.registerAuthorize(mux)
 	h.registerDevices(mux)
+	h.registerAsks(mux)
 	h.registerLook(mux)
 }
 

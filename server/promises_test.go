@@ -278,6 +278,7 @@ func (h *house) clients(t *testing.T, key string) {
 	h.device(t, key)
 	h.logouts(t, key)
 	h.exchange(t, key)
+	h.asks(t, key)
 	r, err := http.PostForm(h.s.AuthURL()+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 	if err != nil || r.StatusCode != 401 {
 		t.Errorf("the secret before: %v %v", r, err)
@@ -374,6 +375,19 @@ func (h *house) exchange(t *testing.T, key string) {
 			t.Fatalf("%v %v", r, err)
 		}
 		_ = r.Body.Close()
+	}
+}
+
+// asks has a program have a person asked.
+func (h *house) asks(t *testing.T, key string) {
+	made := h.want("a program", "POST", "/admin/v1/realms/main/clients", key, `{"client_name":"Bank","token_endpoint_auth_method":"client_secret_post","grant_types":["urn:openid:params:grant-type:ciba"],"scope":"openid","backchannel_token_delivery_mode":"poll"}`, 201)
+	h.want("a user", "POST", "/admin/v1/realms/main/users", key, fmt.Sprintf(`{"username":"asked","password":%q,"roles":[]}`, housePassword), 201)
+	r, err := http.PostForm(h.s.AuthURL()+"/backchannel-authentication", url.Values{"client_id": {fmt.Sprint(made["client_id"])}, "client_secret": {fmt.Sprint(made["client_secret"])}, "scope": {"openid"}, "login_hint": {"asked"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Body.Close(); r.StatusCode != 200 {
+		t.Errorf("asked: %d", r.StatusCode)
 	}
 }
 

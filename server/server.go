@@ -40,6 +40,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/limit"
 	"github.com/gatehouse-auth/gatehouse/oauth/authorize"
+	"github.com/gatehouse-auth/gatehouse/oauth/backchannel"
 	"github.com/gatehouse-auth/gatehouse/pages"
 	"github.com/gatehouse-auth/gatehouse/passkey"
 	"github.com/gatehouse-auth/gatehouse/proof"
@@ -100,6 +101,7 @@ type Server struct {
 	clients        *clientMemory
 	grants         *grant.Service
 	authorizations *authorize.Service
+	questions      *backchannel.Service
 	sessions       *session.Service
 	halfDone       *session.HalfDone
 	handOver       *session.HandOver

@@ -51,8 +51,11 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	if err := s.wireAuthorizations(ctx, clients.Assertions); err != nil {
 		return nil, err
 	}
+	if err := s.wireBackchannel(clients.Assertions); err != nil {
+		return nil, err
+	}
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Signer: s.ring.SignerOf, Issuer: s.realmIssuer, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Inspect: s.auth.Inspect, IDToken: s.idToken, Proofs: s.proofs, URL: s.calledAt,
-		Clients: clients, Pages: s.clients, Requests: s.authorizations, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
+		Clients: clients, Pages: s.clients, Requests: s.authorizations, Backchannel: s.questions, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		DevicePage: func(realm string) string { return s.realmIssuer(realm) + pages.Device },
 		Allow:      s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {

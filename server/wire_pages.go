@@ -35,7 +35,7 @@ func (s *Server) pagesHandler(ctx context.Context, realm func(ctx context.Contex
 	if s.passkeys.On(gatehouse.MainRealm) || slices.ContainsFunc(slices.Collect(maps.Keys(s.hosts.issuer)), s.passkeys.On) {
 		c.Passkeys, c.OwnKeys = s.passkeys, s.passkeys
 	}
-	c.Data = ownAccount{s.admin}
+	c.Data, c.Questions = ownAccount{s.admin}, s.questions
 	return pages.New(c)
 }
 

@@ -330,10 +330,12 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.Exchanges, in.Exchanges)
 	set(&m.RequestAlg, in.RequestAlg)
 	set(&m.RequireSignedRequest, in.RequireSigned)
+	set(&m.Delivery, in.Delivery)
+	set(&m.BackchannelAlg, in.BackchannelAlg)
 	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
 		m.SigningAlg, m.LegacyAudience = "", false
 	}
-	if (in.AuthMethod != nil || in.RequestAlg != nil || in.RequireSigned != nil) && !m.KeepsKeys() {
+	if (in.AuthMethod != nil || in.RequestAlg != nil || in.RequireSigned != nil || in.BackchannelAlg != nil) && !m.KeepsKeys() {
 		m.JWKS, m.JWKSURI, m.AllowPrivateAddress = nil, "", false
 	}
 	if in.JWKS != nil || in.JWKSURI != nil { // one in place of the other; private addresses were allowed for that address

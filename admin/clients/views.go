@@ -70,6 +70,8 @@ type ClientPatch struct {
 	RequestAlg          *string          `json:"request_object_signing_alg,omitempty"`
 	RequireSigned       *bool            `json:"require_signed_request_object,omitempty"`
 	AllowPrivateAddress *bool            `json:"allow_private_address,omitempty"`
+	Delivery            *string          `json:"backchannel_token_delivery_mode,omitempty"`
+	BackchannelAlg      *string          `json:"backchannel_authentication_request_signing_alg,omitempty"`
 	AnswerAlg           *string          `json:"authorization_signed_response_alg,omitempty"`
 	IntrospectionAlg    *string          `json:"introspection_signed_response_alg,omitempty"`
 	IDTokenAlg          *string          `json:"id_token_signed_response_alg,omitempty"`

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,7 @@ type clientMetadata struct {
 	requestAlg                 string
 	requireSigned              bool
 	profile                    string
+	delivery, askAlg           string
 	private, bound, nonce      bool
 	public                     bool
 	grants                     []string
@@ -83,7 +85,7 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri and --backchannel-logout-uri lead to loopback and private addresses")
-	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, device_code, refresh_token, token_exchange; may be repeated (default client_credentials; with --redirect-uri, the other two)")
+	c.Flags().StringSliceVar(&m.grants, "grant-type", nil, "by what it may ask for tokens: client_credentials, authorization_code, device_code, ciba, refresh_token, token_exchange; may be repeated (default client_credentials; with --redirect-uri, the other two)")
 	c.Flags().StringSliceVar(&m.scopes, "scope", nil, "scope that it may have, of the realm's catalogue, or offline_access; may be repeated")
 	c.Flags().StringArrayVar(&m.redirects, "redirect-uri", nil, "where browsers may be sent back to; may be repeated")
 	c.Flags().StringArrayVar(&m.leads, "post-logout-redirect-uri", nil, "where browsers may be sent after the program had a person sign out; may be repeated")
@@ -94,6 +96,8 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.requestAlg, "request-alg", "", "the one algorithm by which it signs authorization requests (JAR), with a key of --jwks or --jwks-uri")
 	c.Flags().BoolVar(&m.requireSigned, "require-signed", false, "refuse authorization requests that it did not sign (JAR)")
 	c.Flags().StringVar(&m.profile, "profile", "", "hold it to a profile of OAuth: fapi2 (FAPI 2.0 Security Profile)")
+	c.Flags().StringVar(&m.delivery, "delivery", client.DeliveryPoll, "how it learns that a person has decided, with the grant type ciba: poll")
+	c.Flags().StringVar(&m.askAlg, "ciba-alg", "", "the one algorithm by which it signs its requests of CIBA, which then are refused unsigned")
 	c.Flags().BoolVar(&m.requirePushed, "require-pushed", false, "refuse authorization requests that it did not push before (PAR)")
 	c.Flags().BoolVar(&m.firstParty, "first-party", false, "it belongs to whoever runs the realm: people are not asked whether it may")
 	c.Flags().StringSliceVar(&m.detailTypes, "detail-type", nil, "type of authorization details that it may ask for, of those of the realm; may be repeated")
@@ -179,14 +183,7 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 			m.grants = []string{"authorization_code", "refresh_token"}
 		}
 	}
-	for i, name := range m.grants {
-		switch name { // nobody types the whole of it
-		case "device_code":
-			m.grants[i] = client.GrantDeviceCode
-		case "token_exchange":
-			m.grants[i] = client.GrantTokenExchange
-		}
-	}
+	m.putBackchannel(c, body, all)
 	if all || given("auth-method") || m.public {
 		body["token_endpoint_auth_method"] = m.method
 	}
@@ -255,6 +252,26 @@ func (m *clientMetadata) putFlow(c *cobra.Command, body object, all bool) error 
 	return nil
 }
 
+// putBackchannel writes the grant types out, and adds how the client has people asked.
+func (m *clientMetadata) putBackchannel(c *cobra.Command, body object, all bool) {
+	for i, name := range m.grants {
+		switch name { // nobody types the whole of it
+		case "device_code":
+			m.grants[i] = client.GrantDeviceCode
+		case "token_exchange":
+			m.grants[i] = client.GrantTokenExchange
+		case "ciba":
+			m.grants[i] = client.GrantBackchannel
+		}
+	}
+	if c.Flags().Changed("delivery") || all && slices.Contains(m.grants, client.GrantBackchannel) {
+		body["backchannel_token_delivery_mode"] = m.delivery
+	}
+	if c.Flags().Changed("ciba-alg") {
+		body["backchannel_authentication_request_signing_alg"] = m.askAlg
+	}
+}
+
 // secretEnd is the flag for how long a secret lives.
 func secretEnd(c *cobra.Command, l *lifetime) {
 	*l = lifetime{least: time.Minute, most: 36_500 * 24 * time.Hour}
@@ -280,6 +297,7 @@ func (a *app) clientCreate() *cobra.Command {
   gatehouse client create "nightly export" --scope documents:read --auth-method private_key_jwt --jwks public.json
   gatehouse client create app --redirect-uri https://app.example/back --scope documents:read
   gatehouse client create desk --public --redirect-uri http://127.0.0.1/back --scope documents:read
+  gatehouse client create bank --grant-type ciba --scope openid --auth-method private_key_jwt --jwks public.json
   gatehouse client create television --public --grant-type device_code --grant-type refresh_token --scope documents:read --scope offline_access`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

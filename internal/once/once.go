@@ -100,6 +100,20 @@ const KindDeviceAnswer Kind = "device answer"
 // KindSpentDevice is for those that got their tokens: the value is the grant, sealed, which a second use ends.
 const KindSpentDevice Kind = "spent device"
 
+// KindBackchannel is for clients that ask a person without a browser of theirs, and wait (package grant): the key is the hash of the
+// auth_req_id, the value whose it is and how often it may ask, sealed.
+const KindBackchannel Kind = "backchannel"
+
+// KindWaiting is for what waits for a person: the key is a hash of the person and of a stretch of time, the value all requests that came
+// in it and wait, sealed.
+const KindWaiting Kind = "waiting for a person"
+
+// KindBackchannelAnswer is for what the person said: the key is that of the client's request, the value what it may have, sealed.
+const KindBackchannelAnswer Kind = "backchannel answer"
+
+// KindSpentBackchannel is for requests that were given their tokens.
+const KindSpentBackchannel Kind = "spent backchannel"
+
 // KindRequest is for authorization requests that clients pushed (package oauth/authorize): the key is the hash of the
 // request_uri, the value what is asked for, sealed.
 const KindRequest Kind = "authorization request"

@@ -2,13 +2,12 @@ package authorize
 
 import (
 	"errors"
-	"net/url"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-auth/gatehouse"
-	"github.com/gatehouse-auth/gatehouse/internal/exactjson"
+	"github.com/gatehouse-auth/gatehouse/oauth"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
@@ -37,7 +36,7 @@ func (in *reading) object() error {
 	if err != nil {
 		return err
 	}
-	if in.values, err = parameters(claims); err != nil {
+	if in.values, err = oauth.ClaimedParameters(claims); err != nil {
 		return objectFault{"A parameter in it is none: it is null, is named request or request_uri, or has a form that it cannot have.", err}
 	}
 	in.signed = true
@@ -62,43 +61,6 @@ func refusedObject(err error) error {
 		f.text = e.Public
 	}
 	return f
-}
-
-// parameters are those that a request object has (RFC 9101 §4): texts as they are, numbers as they are written, and what is made of
-// parts as JSON. What makes it a token is none of them.
-func parameters(claims jsontext.Value) (url.Values, error) {
-	var members map[string]jsontext.Value
-	if err := exactjson.Unmarshal(claims, &members); err != nil {
-		return nil, errors.New("it is no JSON object")
-	}
-	out := url.Values{}
-	for name, v := range members {
-		switch name {
-		case "iss", "aud", "exp", "nbf", "iat", "jti", "sub":
-			continue
-		case "request", "request_uri":
-			return nil, errors.New("a request inside a request")
-		}
-		switch kind := v.Kind(); {
-		case kind == 'n':
-			return nil, errors.New(name + " is null")
-		case kind == '"':
-			var text string
-			if err := exactjson.Unmarshal(v, &text); err != nil {
-				return nil, errors.New(name + " is no text")
-			}
-			out.Set(name, text)
-		case kind == '[' && name == "resource": // RFC 8707 §2
-			var list []string
-			if err := exactjson.Unmarshal(v, &list); err != nil {
-				return nil, errors.New("resource is no list of texts")
-			}
-			out[name] = list
-		default:
-			out.Set(name, string(v))
-		}
-	}
-	return out, nil
 }
 
 // signs holds a client to signing its requests where that is asked of it (RFC 9101 §10.5).

@@ -61,6 +61,7 @@ type Assertions struct {
 type verifierOf struct {
 	realm, id string
 	version   int64
+	asks      bool // people, by CIBA: of requests
 }
 
 // NewAssertions checks c.
@@ -101,7 +102,7 @@ func (a *Assertions) use(ctx context.Context, used once.Record) error {
 
 // of returns the verifier of c, by the registration that c is.
 func (a *Assertions) of(c Client) (*token.AssertionVerifier, error) {
-	name := verifierOf{c.Realm, c.ID, c.Version}
+	name := verifierOf{realm: c.Realm, id: c.ID, version: c.Version}
 	if v, ok := a.verifiers.Get(name); ok {
 		return v, nil
 	}

@@ -127,8 +127,8 @@ func (m Metadata) checkFlow(fault func(member, text string)) {
 	if len(m.ResponseTypes) > 0 && (!code || !slices.Equal(m.ResponseTypes, []string{"code"})) {
 		fault("response_types", `must be ["code"], with the grant type authorization_code`)
 	}
-	if m.May(GrantRefreshToken) && !code && !m.May(GrantDeviceCode) {
-		fault("grant_types", "must have authorization_code or "+GrantDeviceCode+" beside refresh_token: nothing else gives refresh tokens")
+	if m.May(GrantRefreshToken) && !code && !m.May(GrantDeviceCode) && !m.May(GrantBackchannel) {
+		fault("grant_types", "must have authorization_code, "+GrantDeviceCode+" or "+GrantBackchannel+" beside refresh_token: nothing else gives refresh tokens")
 	}
 	if slices.Contains(m.Scopes(), ScopeOffline) && !m.May(GrantRefreshToken) {
 		fault("scope", "must not have offline_access without the grant type refresh_token")

@@ -34,7 +34,7 @@ func (m Metadata) Algorithms() []token.Algorithm {
 
 // KeepsKeys reports whether a client with m is registered with keys: it proves itself by them, or signs its requests.
 func (m Metadata) KeepsKeys() bool {
-	return m.HasKeys() || m.RequestAlg != "" || m.RequireSignedRequest
+	return m.HasKeys() || m.RequestAlg != "" || m.RequireSignedRequest || m.BackchannelAlg != ""
 }
 
 // RequestAlgorithms are those by which request objects of the client may be signed.
@@ -48,10 +48,11 @@ func (m Metadata) RequestAlgorithms() []token.Algorithm {
 // KeyAlgorithms are those for which keys of the client are kept.
 func (m Metadata) KeyAlgorithms() []token.Algorithm {
 	all := m.RequestAlgorithms()
-	if !m.HasKeys() {
-		return all
+	more := m.backchannelAlgorithms()
+	if m.HasKeys() {
+		more = append(more, m.Algorithms()...)
 	}
-	for _, a := range m.Algorithms() {
+	for _, a := range more {
 		if !slices.Contains(all, a) {
 			all = append(all, a)
 		}
@@ -113,12 +114,13 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 	if !m.KeepsKeys() {
 		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != ""} {
 			if given {
-				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey+", or that sign their requests (request_object_signing_alg)")
+				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey+", or that sign their requests (request_object_signing_alg, backchannel_authentication_request_signing_alg)")
 			}
 		}
 		return
 	}
-	for member, name := range map[string]string{"token_endpoint_auth_signing_alg": m.SigningAlg, "request_object_signing_alg": m.RequestAlg} {
+	for member, name := range map[string]string{"token_endpoint_auth_signing_alg": m.SigningAlg, "request_object_signing_alg": m.RequestAlg,
+		"backchannel_authentication_request_signing_alg": m.BackchannelAlg} {
 		if a, ok := token.ParseAlgorithm(name); name != "" && (!ok || a.Symmetric()) {
 			fault(member, "must be an asymmetric algorithm such as ES256")
 			return
@@ -140,6 +142,8 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 			fault("jwks", "has no key for the algorithm "+m.SigningAlg)
 		case m.RequestAlg != "" && !set.Has(token.Algorithm(m.RequestAlg)):
 			fault("jwks", "has no key for the algorithm "+m.RequestAlg)
+		case m.BackchannelAlg != "" && !set.Has(token.Algorithm(m.BackchannelAlg)):
+			fault("jwks", "has no key for the algorithm "+m.BackchannelAlg)
 		}
 	}
 }

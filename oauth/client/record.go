@@ -37,7 +37,7 @@ type Secret struct {
 type Metadata struct {
 	Name       string   `json:"client_name" doc:"What people know it by"`
 	AuthMethod string   `json:"token_endpoint_auth_method" required:"false" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
-	GrantTypes []string `json:"grant_types" required:"false" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, refresh_token, urn:ietf:params:oauth:grant-type:token-exchange"`
+	GrantTypes []string `json:"grant_types" required:"false" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, urn:openid:params:grant-type:ciba, refresh_token, urn:ietf:params:oauth:grant-type:token-exchange"`
 	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
 	// Exchanges are which tokens it may exchange, and for what.
@@ -47,6 +47,7 @@ type Metadata struct {
 	Flow
 	OpenID
 	About
+	Backchannel
 	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
 	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt and signed requests"`
 	JWKSURI    string          `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where its public keys are, in place of jwks"`
@@ -88,7 +89,7 @@ func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKe
 
 // GrantTypes are those that a registration can name.
 func GrantTypes() []string {
-	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantDeviceCode, GrantRefreshToken, GrantTokenExchange}
+	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantDeviceCode, GrantBackchannel, GrantRefreshToken, GrantTokenExchange}
 }
 
 // Public reports whether the client proves nothing: its client_id is a name and no more (RFC 6749 §2.1).
@@ -176,6 +177,7 @@ func (m Metadata) Check(fault func(member, text string)) {
 	m.checkFlow(fault)
 	m.checkOpenID(fault)
 	m.checkAbout(fault)
+	m.checkBackchannel(fault)
 	m.checkProfile(fault)
 	m.checkExchanges(fault)
 }

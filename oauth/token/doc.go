@@ -6,6 +6,7 @@
 //
 //	POST   /token           a registered client, by a grant type (RFC 6749 §3.2)
 //	POST   /device_authorization  a device without a browser begins to wait for a person (RFC 8628 §3.1)
+//	POST   /backchannel-authentication  a client has a person asked, and begins to wait (CIBA Core §7)
 //	POST   /par             a client says what it will ask a person for (RFC 9126)
 //	POST   /introspect      what a token stands for (RFC 7662)
 //	POST   /revoke          a client ends a grant of its own (RFC 7009)

@@ -48,6 +48,8 @@ type Config struct {
 	Clients client.Authenticator
 	// Requests keeps what clients push.
 	Requests Requests
+	// Backchannel brings what clients ask to people.
+	Backchannel Backchannel
 	// Secure reports whether nobody on the way could read r; secrets of clients are not taken from others.
 	Secure func(r *http.Request) bool
 	// Proofs verifies DPoP proofs, which name the address of the endpoint; URL gives that, as clients know it.
@@ -68,8 +70,8 @@ type Handler struct{ c Config }
 
 // NewHandler checks c.
 func NewHandler(c Config) (*Handler, error) {
-	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.IDToken == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Signer == nil || c.Issuer == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Requests == nil || c.Secure == nil || c.Pages == nil {
-		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, IDToken, Proofs, URL, DevicePage, Signer, Issuer, Clients, Requests, Secure, Pages and Allow are required")
+	if c.Grants == nil || c.Authenticate == nil || c.Login == nil || c.Challenges == nil || c.Inspect == nil || c.IDToken == nil || c.Allow == nil || c.Proofs == nil || c.URL == nil || c.DevicePage == nil || c.Signer == nil || c.Issuer == nil || c.Clients.Clients == nil || c.Clients.Record == nil || c.Clients.Now == nil || c.Requests == nil || c.Backchannel == nil || c.Secure == nil || c.Pages == nil {
+		return nil, errors.New("oauth/token: Grants, Authenticate, Login, Challenges, Inspect, IDToken, Proofs, URL, DevicePage, Signer, Issuer, Clients, Requests, Backchannel, Secure, Pages and Allow are required")
 	}
 	if c.Problems == nil {
 		c.Problems = &web.Problems{}
@@ -95,7 +97,7 @@ func (h *Handler) Register(mux *http.ServeMux) {
 		}
 		return h.answer(w, r, refresh{h})
 	})
-	for path, fn := range map[string]web.HandlerFunc{"token": h.ask, "par": h.push, "introspect": h.introspect, "revoke": h.revoke, "device_authorization": h.device} {
+	for path, fn := range map[string]web.HandlerFunc{"token": h.ask, "par": h.push, "introspect": h.introspect, "revoke": h.revoke, "device_authorization": h.device, pathAsk: h.askPerson} {
 		standard := oauth.Standard(h.c.Problems, func(w http.ResponseWriter, r *http.Request) error {
 			if r.Method != http.MethodPost {
 				return web.MethodNotAllowed(http.MethodPost)
@@ -117,6 +119,9 @@ func (h *Handler) Register(mux *http.ServeMux) {
 // Describe adds to a realm's metadata what these endpoints are and take (RFC 8414 §2).
 func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["device_authorization_endpoint"] = base + "/device_authorization"
+	m["backchannel_authentication_endpoint"] = base + "/" + pathAsk // CIBA Core §4
+	m["backchannel_token_delivery_modes_supported"], m["backchannel_user_code_parameter_supported"] = client.Deliveries(), false
+	m["backchannel_authentication_request_signing_alg_values_supported"] = client.Metadata{}.Algorithms()
 	m["token_endpoint"], m["introspection_endpoint"], m["revocation_endpoint"] = base+"/token", base+"/introspect", base+"/revoke"
 	m["pushed_authorization_request_endpoint"] = base + "/par" // RFC 9126 §5
 	for _, endpoint := range []string{"token", "introspection", "revocation"} {

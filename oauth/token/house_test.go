@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/grant"
 	"github.com/gatehouse-auth/gatehouse/identity"
 	"github.com/gatehouse-auth/gatehouse/internal/seal"
+	"github.com/gatehouse-auth/gatehouse/oauth"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/revocation"
 	"github.com/gatehouse-auth/gatehouse/store"
@@ -161,4 +162,11 @@ func (h *house) audience(text string) []string {
 		return []string{one.Audience}
 	}
 	return c.Audience
+}
+
+// nobodyAsks has nobody asked.
+type nobodyAsks struct{}
+
+func (nobodyAsks) Ask(context.Context, string, client.Client, *gatehouse.Principal, oauth.Parameters) (gatehouse.Secret, time.Duration, error) {
+	return "", 0, gatehouse.ErrInternal
 }

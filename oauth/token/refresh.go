@@ -12,7 +12,7 @@ import (
 var (
 	errNoRefresh  = gatehouse.E(gatehouse.Invalid, "refresh_token_missing", "The member refresh_token is required.")
 	errUnexpected = gatehouse.E(gatehouse.Invalid, "unexpected_credential", "Renewing takes the refresh token alone; leave out the Authorization header.")
-	errGrantType  = gatehouse.E(gatehouse.Invalid, "unsupported_grant_type", "This address issues no tokens by this grant_type: /tokens/refresh has refresh_token alone, /token client_credentials, authorization_code, refresh_token, urn:ietf:params:oauth:grant-type:device_code and urn:ietf:params:oauth:grant-type:token-exchange.")
+	errGrantType  = gatehouse.E(gatehouse.Invalid, "unsupported_grant_type", "This address issues no tokens by this grant_type: /tokens/refresh has refresh_token alone, /token client_credentials, authorization_code, refresh_token, urn:ietf:params:oauth:grant-type:device_code, urn:openid:params:grant-type:ciba and urn:ietf:params:oauth:grant-type:token-exchange.")
 )
 
 // refresh renews tokens with a refresh token (POST /tokens/refresh, RFC 6749 §6).

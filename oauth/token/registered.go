@@ -39,6 +39,8 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 		return x.goThrough(authorizationCode{h})
 	case client.GrantDeviceCode:
 		return x.goThrough(deviceCode{h})
+	case client.GrantBackchannel:
+		return x.goThrough(asked{h})
 	case client.GrantRefreshToken:
 		return x.goThrough(refreshToken{h})
 	case client.GrantTokenExchange:

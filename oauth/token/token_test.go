@@ -30,7 +30,7 @@ func (pages) HasOrigin(_ context.Context, realm, origin string) bool {
 // Basic, access tokens by Bearer, "ghk_key" as an API key.
 func site(h *house, limited *bool) http.Handler {
 	mux := http.NewServeMux()
-	must(endpoint.NewHandler(endpoint.Config{Grants: h.svc, Pages: pages{}, Requests: &h.pushed, URL: func(r *http.Request) string { return issuer + r.URL.Path }, DevicePage: func(realm string) string { return issuerOf(realm) + "/device" },
+	must(endpoint.NewHandler(endpoint.Config{Grants: h.svc, Pages: pages{}, Requests: &h.pushed, Backchannel: nobodyAsks{}, URL: func(r *http.Request) string { return issuer + r.URL.Path }, DevicePage: func(realm string) string { return issuerOf(realm) + "/device" },
 		Proofs: must(proof.NewVerifier(proof.Config{Seen: proof.NewMemory(func() time.Time { return time.Now().Add(-time.Hour) }), Nonces: must(proof.NewNonces(make([]byte, proof.NonceKeySize)))})),
 		Login: func(r *http.Request, realm string, code gatehouse.Secret) (*gatehouse.Principal, error) {
 			user, pass, _ := r.BasicAuth()

@@ -178,6 +178,7 @@ type Limits struct {
 	Tokens        limit.Rate `json:"tokens,omitempty" default:"600/1m" reload:"live" doc:"POST and DELETE /tokens, refresh, forms of the pages for people."`
 	Admin         limit.Rate `json:"admin,omitempty" default:"1200/1m" reload:"live" doc:"The management API."`
 	Registrations limit.Rate `json:"registrations,omitempty" default:"30/1h" reload:"live" doc:"Links to make an account that are asked for at /register, where a realm is open, and clients that register themselves: of one address (of IPv6 a /64), each."`
+	Questions     limit.Rate `json:"questions,omitempty" default:"20/10m" reload:"live" doc:"Requests by which programs have one person asked (CIBA); more are refused."`
 	Redis         Redis      `json:"redis,omitempty" doc:"Where all nodes count together; without it each counts its share of every limit."`
 }
 
