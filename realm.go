@@ -114,6 +114,8 @@ type RealmSettings struct {
 	// ClientDocumentHosts are the hosts at which a client_id may be the address of a document that describes the client (OAuth Client ID
 	// Metadata Document), AnyHost for all; none: there are no such clients. They are given ClientRegistrationScopes, too.
 	ClientDocumentHosts []string `json:"client_document_hosts,omitempty"`
+	// CertificateAuthorities are the certificates, in PEM, that vouch for those of clients (RFC 8705 §2.1); "" is nobody's.
+	CertificateAuthorities string `json:"client_certificate_authorities,omitempty"`
 	// Accent is the colour of buttons and links on light pages of the realm, AccentDark on dark
 	// ones: "#rrggbb", or "" for ours.
 	Accent     string `json:"accent,omitempty"`

@@ -62,4 +62,6 @@
 //	TestStreamFlood                    49
 //	TestUnreadAnswers                  850
 //	TestGuardKnowsOnlyItsIssuer        03
+//	TestStolenCertificateBoundToken    RFC 8705 §3
+//	TestForgedCertificateLine          RFC 9440 §4
 package attacks

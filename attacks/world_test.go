@@ -169,7 +169,9 @@ func send(method, url string, opts ...string) (answer, error) {
 		switch k, v := opts[i], opts[i+1]; k {
 		case "body":
 			body = strings.NewReader(v)
-			header.Set("Content-Type", "application/json")
+			if header["Content-Type"] == nil {
+				header.Set("Content-Type", "application/json")
+			}
 		case "basic":
 			header.Add("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(v)))
 		case "bearer":

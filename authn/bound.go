@@ -20,10 +20,10 @@ var (
 )
 
 // ErrDemandsProof refuses a credential that is bound to nothing where only proofs count.
-var ErrDemandsProof = gatehouse.E(gatehouse.Unauthenticated, "proof_required", "This takes only tokens that are bound to a key, with a DPoP proof.")
+var ErrDemandsProof = gatehouse.E(gatehouse.Unauthenticated, "proof_required", "This takes only tokens that are bound to a key, with a DPoP proof, or to a client certificate.")
 
-// Fits refuses a token that is not presented as what it is bound to demands: a bound one as Bearer (RFC 9449 §7.2),
-// and one that is bound to no key as DPoP. The proof itself is checked by who says so in rule, and by nobody else.
+// Fits refuses a token that is not presented as what it is bound to demands: one that is bound to a key as Bearer (RFC 9449 §7.2),
+// and one that is bound to no key as DPoP. One that is bound to a certificate comes as Bearer (RFC 8705 §3). The proof itself is checked by who says so in rule, and by nobody else.
 func Fits(p Presented, c gatehouse.Confirmation, rule Rule) error {
 	switch {
 	case rule.Tells:
@@ -32,8 +32,12 @@ func Fits(p Presented, c gatehouse.Confirmation, rule Rule) error {
 		return errUnbound.With(errors.New("it came as DPoP, and is bound to no key"))
 	case !c.Bound():
 		return nil
-	case c.Other || c.X5T != "":
+	case c.Other || c.X5T != "" && c.JKT != "":
 		return errNotProven.With(errors.New("it is bound to something that cannot be proven here"))
+	case c.X5T != "" && !rule.Proves:
+		return errNotProven.With(errors.New("certificates are not looked at here"))
+	case c.X5T != "":
+		return nil
 	case p.By != ByDPoP:
 		return errAsBearer.With(errors.New("it is bound to a key, and came without the auth-scheme DPoP"))
 	case !rule.Proves:

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/proof"
 )
 
-// Prover verifies DPoP proofs; *proof.Verifier is one.
+// Prover verifies DPoP proofs; *proof.Verifier is one. Certificates need none: the connection has proven them.
 type Prover interface {
 	Verify(ctx context.Context, lines []string, r proof.Request) (proof.Proof, error)
 	Nonce() string
@@ -19,11 +19,12 @@ type Prover interface {
 
 // What a route asks of proofs, as Route.Proof says; "" asks for one where the token is bound.
 const (
-	ProofBound = "bound" // tokens that are bound to a key, and nothing else
-	ProofNonce = "nonce" // the same, by a proof with a nonce of ours
+	ProofBound = "bound" // tokens that are bound to a key or a certificate, and nothing else
+	// ProofNonce is the same, by a DPoP proof with a nonce of ours. A certificate is proven by the connection, and needs none.
+	ProofNonce = "nonce"
 )
 
-// prove checks that the caller has what his token is bound to (RFC 9449 §7). Authenticate has seen to it that the token
+// prove checks that the caller has what his token is bound to (RFC 9449 §7, RFC 8705 §3). Authenticate has seen to it that the token
 // came in the way of its kind.
 func (p *Pipeline) prove(x *Exchange, r *http.Request) error {
 	c := x.principal.Confirmation
@@ -33,7 +34,9 @@ func (p *Pipeline) prove(x *Exchange, r *http.Request) error {
 	case !c.Bound():
 		return authn.ErrDemandsProof.With(errors.New("the credential is bound to nothing"))
 	case x.point.Tickets:
-		return errTicketRefused.With(errors.New("the token is bound to a key, and nothing in a URL proves that"))
+		return errTicketRefused.With(errors.New("the token is bound, and nothing in a URL proves what to"))
+	case c.X5T != "" && c.JKT == "" && !c.Other:
+		return p.proveCertificate(x, r)
 	case p.cfg.Proofs == nil || c.Other || c.X5T != "" || x.presented.By != authn.ByDPoP:
 		return proof.ErrInvalid.With(errors.New("what the token is bound to cannot be proven here"))
 	}
@@ -46,6 +49,19 @@ func (p *Pipeline) prove(x *Exchange, r *http.Request) error {
 		return err
 	}
 	x.pass("prove", "dpop", "")
+	return nil
+}
+
+// proveCertificate checks that the caller has the certificate that his token is bound to.
+func (p *Pipeline) proveCertificate(x *Exchange, r *http.Request) error {
+	shown, err := x.table.proxies.Certificates(r)
+	if err == nil {
+		err = proof.VerifyCertificate(shown, x.principal.Confirmation.X5T)
+	}
+	if err != nil {
+		return err
+	}
+	x.pass("prove", "certificate", "")
 	return nil
 }
 

@@ -37,7 +37,7 @@ type Route struct {
 	Roles         []string      `json:"roles,omitempty" doc:"Any of these roles; inherited ones count."`
 	ACR           string        `json:"acr,omitempty" doc:"Least level of the sign-in: aal1, aal2, aal3; or the name of another issuer's. API keys have none."`
 	MaxAuthAge    time.Duration `json:"max_auth_age,omitempty" minimum:"0s" doc:"How long ago the person may have signed in, at least 1m; any time when empty. API keys have none."`
-	Proof         string        `json:"proof,omitempty" enum:"bound,nonce" doc:"Only tokens that are bound to a key, with a DPoP proof; nonce demands that the proof holds a nonce of Gatehouse. When empty, bound tokens need a proof, and others none."`
+	Proof         string        `json:"proof,omitempty" enum:"bound,nonce" doc:"Only tokens that are bound: to a key, with a DPoP proof, or to a client certificate; nonce demands that a DPoP proof holds a nonce of Gatehouse. When empty, bound tokens need a proof, and others none."`
 	Action        string        `json:"action,omitempty" doc:"Action that the policies must permit on the resource."`
 	Resource      *ResourceRule `json:"resource,omitempty" doc:"What the action is done to."`
 	HideExistence bool          `json:"hide_existence,omitempty" doc:"Answer 404 where 403 would tell that something exists."`

@@ -117,6 +117,10 @@ func (f *ForwardAuth) ownLines(h http.Header, d *dialect) *gatehouse.Error {
 			if f.cfg.Proxies.Reads(name) {
 				continue
 			}
+		case web.HeaderClientCert, web.HeaderClientCertChain: // the pipeline compares tokens with it
+			if f.cfg.Proxies.ReadsCertificates() {
+				continue
+			}
 		case "Upgrade": // the pipeline tells the opening of a WebSocket by it
 			continue
 		case "Content-Length", "Connection", "Trailer", "Te", "Transfer-Encoding", "Expect":

@@ -128,7 +128,7 @@ func (k *renewal) take(ctx context.Context, tx Tx, i *issue) (won bool, made Iss
 // (RFC 9449 §5), or that by which a client of FAPI 2.0 signs who it is. One of a client with a secret is exchanged, whatever its
 // access tokens are bound to: secrets are copied.
 func (i *issue) constrained() bool {
-	return i.grant.Confirmation.Bound() || i.client.Metadata.FAPI2() && i.client.Metadata.HasKeys()
+	return i.grant.Confirmation.Bound() || i.client.Metadata.FAPI2() && (i.client.Metadata.HasKeys() || i.client.Metadata.ByTLS())
 }
 
 // lostAnswer reports whether a used token is shown again by a client that lost

@@ -128,7 +128,7 @@ func (h *handling) Serve(r *http.Request, v enforce.Verdict) {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
-	h.next.ServeHTTP(h.t, r.WithContext(ctx))
+	h.next.ServeHTTP(h.t, withoutCertificates(r.WithContext(ctx)))
 }
 
 // Unsent: net/http sends a 200 for a handler that wrote nothing.
@@ -178,6 +178,18 @@ func (g *Guard) clean(r *http.Request) (*http.Request, *gatehouse.Error) {
 		c.Header["Authorization"] = []string{"Bearer " + lines[0]}
 	}
 	return c, nil
+}
+
+// withoutCertificates is r without the lines of a client's certificate, which anybody may have written: whether a token came with the
+// certificate that it is bound to is decided, and handlers need not be led to decide anything by them.
+func withoutCertificates(r *http.Request) *http.Request {
+	if len(r.Header[web.HeaderClientCert]) == 0 && len(r.Header[web.HeaderClientCertChain]) == 0 {
+		return r
+	}
+	r.Header = r.Header.Clone() // r is a copy; its header is that of the caller's request
+	r.Header.Del(web.HeaderClientCert)
+	r.Header.Del(web.HeaderClientCertChain)
+	return r
 }
 
 // ours reports names that begin with X-Gatehouse-, in any spelling.

@@ -77,6 +77,10 @@ type RemoteConfig struct {
 
 	// TrustedProxies are the addresses whose X-Forwarded-* lines are believed.
 	TrustedProxies []string
+	// ClientCertificates has the lines Client-Cert of the trusted proxies be believed (RFC 9440), for tokens that are bound to a
+	// certificate: each of those proxies must remove such lines from what clients send. Of TLS that the program serves itself
+	// they are taken anyway; its tls.Config has to ask for them (tls.RequestClientCert).
+	ClientCertificates bool
 	// Record gets the event of each request; nil logs refusals.
 	Record       enforce.Recorder
 	MaxBodyBytes int64
@@ -250,7 +254,7 @@ func newRemote(cfg RemoteConfig, f facts) (*Guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxies, err := web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies})
+	proxies, err := web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies, Certificates: cfg.ClientCertificates})
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,6 @@
-// Package proof verifies that whoever presents a token has the key that it is bound to (RFC 9449, DPoP). It knows
-// nothing of requests beside what it is given of them, and decides nothing about the token.
+// Package proof verifies that whoever presents a token has what it is bound to: a key, by a proof with each request (RFC 9449,
+// DPoP), or a client certificate, by TLS (RFC 8705). It knows nothing of requests beside what it is given of them, and decides
+// nothing about the token.
 //
 // # What is remembered
 //

@@ -11,7 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/jwks"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/store"
-	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // maxClientKeys is how many addresses of keys are remembered; one that is used again later is only fetched again.
@@ -39,7 +38,7 @@ func (s *Server) newClientKeys() *clientKeys {
 const clientKeysBytes = 64 << 10
 
 // source is that of c: one for an address however often it is asked for, since it knows when it asked last.
-func (k *clientKeys) source(c client.Client) (token.KeySource, error) {
+func (k *clientKeys) source(c client.Client) (client.Keys, error) {
 	m := c.Metadata
 	name := strings.Join([]string{c.Realm, c.ID, fmt.Sprint(m.KeyAlgorithms()), m.JWKSURI}, "\x00")
 	cfg := jwks.Config{Issuer: c.ID, URL: m.JWKSURI, Fetcher: k.guarded, Algorithms: m.KeyAlgorithms(), Logger: k.s.log, Now: k.s.now}
@@ -81,5 +80,5 @@ func (s *Server) clientAuthenticator() (client.Authenticator, error) {
 	}
 	assertions, err := client.NewAssertions(client.AssertionsConfig{Issuer: s.realmIssuer,
 		TokenEndpoint: func(realm string) string { return strings.TrimSuffix(s.realmIssuer(realm), "/") + "/token" }, Fetched: s.newClientKeys().source, Run: run, Now: s.now})
-	return client.Authenticator{Clients: s.clients, Missed: s.clients.known.Missed, Assertions: assertions, Record: s.record.Record, Now: s.now}, err
+	return client.Authenticator{Clients: s.clients, Missed: s.clients.known.Missed, Assertions: assertions, Certificates: client.NewCertificates(assertions), Record: s.record.Record, Now: s.now}, err
 }

@@ -41,7 +41,8 @@ type DemoConfig struct {
 	Log     LogConfig
 	Store   StoreConfig // SQLite in Data when empty; a PostgreSQL database must be empty
 
-	clock func() time.Time
+	clock  func() time.Time
+	change func(*Config)
 }
 
 // DemoPerson is one of the people of the demo, with fresh credentials.
@@ -250,6 +251,9 @@ func demoConfig(cfg DemoConfig, upstream string) Config {
 		c.Routes[i].RateAddress, c.Routes[i].RatePrincipal = perSecond, perSecond
 	}
 	c.Now = cfg.clock
+	if cfg.change != nil {
+		cfg.change(&c)
+	}
 	c.FillDefaults()
 	return c
 }

@@ -21,6 +21,12 @@ import (
 // WithClock gives the demo another clock.
 func (c DemoConfig) WithClock(now func() time.Time) DemoConfig { c.clock = now; return c }
 
+// With gives the demo what change makes of its configuration.
+func (c DemoConfig) With(change func(*Config)) DemoConfig { c.change = change; return c }
+
+// Aliases is where a node has its endpoints for clients with certificates.
+func (d *Demo) Aliases() string { return d.server.aliases }
+
 // AddRoutes serves further routes of the demo's API.
 func (d *Demo) AddRoutes(routes ...enforce.Route) error {
 	for i := range routes {

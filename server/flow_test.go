@@ -31,8 +31,14 @@ func onBoth(t *testing.T, flow func(t *testing.T, d *server.Demo)) {
 
 func demoOn(t *testing.T, st server.StoreConfig) *server.Demo {
 	t.Helper()
+	return demoWith(t, st, func(*server.Config) {})
+}
+
+// demoWith is a demo with what change makes of its configuration.
+func demoWith(t *testing.T, st server.StoreConfig, change func(*server.Config)) *server.Demo {
+	t.Helper()
 	d, err := server.StartDemo(t.Context(), server.DemoConfig{Data: filepath.Join(t.TempDir(), "demo"), Store: st,
-		Listen: "127.0.0.1:0", Gateway: "127.0.0.1:0", Log: server.LogConfig{Level: "error", Format: "text"}})
+		Listen: "127.0.0.1:0", Gateway: "127.0.0.1:0", Log: server.LogConfig{Level: "error", Format: "text"}}.With(change))
 	if err != nil {
 		t.Fatal(err)
 	}

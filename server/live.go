@@ -37,7 +37,7 @@ type live struct {
 // fails here. Nothing of it is in force yet.
 func (s *Server) makeLive(cfg Config, p parts) (*live, error) {
 	l := &live{cfg: cfg, proxies: p.proxies, upstreams: p.upstreams, breached: p.breached, mail: p.mail, overrides: p.overrides, certs: map[string]*certificates{}}
-	for name, of := range map[string]config.Listener{"auth": cfg.Listen.Auth, "gateway": cfg.Listen.Gateway, "metrics": cfg.Listen.Metrics} {
+	for name, of := range map[string]config.Listener{"auth": cfg.Listen.Auth, "gateway": cfg.Listen.Gateway, "mtls": cfg.Listen.MTLS, "metrics": cfg.Listen.Metrics} {
 		switch c := p.certs[name]; {
 		case of.CertFile == "": // also while TLS waits for a restart to begin
 		case c != nil:

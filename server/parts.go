@@ -49,7 +49,7 @@ func prepare(cfg Config, before *gateway.Upstreams, known *breached.Filter) (p p
 	var err error
 	p.log, err = telemetry.NewLog(os.Stderr, logOptions(cfg.Log))
 	note("log", err)
-	p.proxies, err = web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies})
+	p.proxies, err = web.NewProxies(web.ProxyConfig{Trusted: cfg.TrustedProxies, Certificates: cfg.ClientCertificates.FromProxies})
 	note("trusted_proxies", err)
 	p.box, err = openBox(cfg.MasterKeyFile, os.Getenv("GATEHOUSE_MASTER_KEY"))
 	note("master_key_file", err)
@@ -85,7 +85,7 @@ func prepare(cfg Config, before *gateway.Upstreams, known *breached.Filter) (p p
 	for _, l := range []struct {
 		name string
 		config.Listener
-	}{{"auth", cfg.Listen.Auth}, {"gateway", cfg.Listen.Gateway}, {"metrics", cfg.Listen.Metrics}} {
+	}{{"auth", cfg.Listen.Auth}, {"gateway", cfg.Listen.Gateway}, {"mtls", cfg.Listen.MTLS}, {"metrics", cfg.Listen.Metrics}} {
 		if l.Address == "" {
 			continue
 		}

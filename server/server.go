@@ -116,6 +116,7 @@ type Server struct {
 	gatewayPage    http.Handler // what a browser sees at the gateway
 
 	listeners []*listener
+	aliases   string // base of the endpoints for clients with certificates; "" for none
 	jobs      []job
 	closers   []func(context.Context)
 

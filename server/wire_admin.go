@@ -139,7 +139,7 @@ func (s *Server) authenticateAdmin(uncounted bool) func(r *http.Request) (*gateh
 	return func(r *http.Request) (*gatehouse.Principal, error) {
 		p, err := s.authenticateBy(r, gatehouse.MainRealm, authn.Rule{Uncounted: uncounted})
 		realm := r.PathValue("realm")
-		if code := gatehouse.CodeOf(err); code == proof.ErrInvalid.Code || code == proof.ErrUseNonce.Code {
+		if code := gatehouse.CodeOf(err); code == proof.ErrInvalid.Code || code == proof.ErrUseNonce.Code || code == proof.ErrCertificate.Code {
 			return nil, err // the token is right
 		}
 		if err == nil || gatehouse.KindOf(err) != gatehouse.Unauthenticated || realm == "" || realm == gatehouse.MainRealm {

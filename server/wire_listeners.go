@@ -55,7 +55,7 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	tokens, err := oauthtoken.NewHandler(oauthtoken.Config{Grants: s.grants, Signer: s.ring.SignerOf, Issuer: s.realmIssuer, Authenticate: s.authenticate, Login: s.login, Challenges: s.challenges, Inspect: s.auth.Inspect, IDToken: s.idToken, Proofs: s.proofs, URL: s.calledAt,
-		Clients: clients, Pages: s.clients, Requests: s.authorizations, Backchannel: s.questions, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
+		Certificates: s.tokenCertificates(), Clients: clients, Pages: s.clients, Requests: s.authorizations, Backchannel: s.questions, Secure: func(r *http.Request) bool { return s.live.Load().proxies.Secure(r) },
 		DevicePage: func(realm string) string { return s.realmIssuer(realm) + pages.Device },
 		Allow:      s.allow("tokens", func(l config.Limits) limit.Rate { return l.Tokens }), Problems: s.problems})
 	if err != nil {
@@ -85,7 +85,7 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 	s.db.Subscribe(lists.Apply)
 	realm := newRealmCache(s.db).Realm
 	published, err := endpoint.New(endpoint.Config{Realm: realm, Issuer: s.realmIssuer, JWKS: s.ring.JWKS,
-		StatusList: lists.Get, Describe: []func(map[string]any, gatehouse.Realm, string){tokens.Describe, authorize.Describe, userinfo.Describe, registrations.Describe}, Problems: s.problems})
+		StatusList: lists.Get, Describe: []func(map[string]any, gatehouse.Realm, string){tokens.Describe, authorize.Describe, userinfo.Describe, registrations.Describe, s.describeAliases}, Problems: s.problems})
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,8 @@ func (s *Server) authHandler(ctx context.Context) (http.Handler, error) {
 		return nil, err
 	}
 	mux.Handle("GET /{$}", hello)
-	return s.refuseStale(s.hosts.only(s.problems, s.problems.Mux(mux))), nil
+	all := s.problems.Mux(mux)
+	return s.refuseStale(s.withAliases(all, s.hosts.only(s.problems, all))), nil
 }
 
 // errorPage serves the page about an error code, as every problem's type says.
@@ -153,26 +154,36 @@ func (s *Server) wireListeners(ctx context.Context, auth net.Listener) (err erro
 		return err
 	}
 	s.takeOver(ctx, first)
-	open := func(name string, cfg config.Listener, h http.Handler, l net.Listener) error {
+	open := func(name string, cfg config.Listener, h http.Handler, l net.Listener) (*listener, error) {
 		if cfg.Address == "" {
-			return nil
+			return nil, nil
 		}
 		out, err := listen(name, cfg, h, l, s.certificateOf(name), s.log)
 		if err == nil {
 			s.listeners = append(s.listeners, out)
 		}
-		return err
+		return out, err
 	}
 	serve := func(of func(*live) http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { of(s.live.Load()).ServeHTTP(w, r) })
 	}
-	if err := open("auth", s.cfg.Listen.Auth, serve(func(l *live) http.Handler { return l.auth }), auth); err != nil {
+	onAuth := serve(func(l *live) http.Handler { return l.auth })
+	if _, err := open("auth", s.cfg.Listen.Auth, onAuth, auth); err != nil {
 		return err
 	}
-	if err := open("gateway", s.cfg.Listen.Gateway, serve(func(l *live) http.Handler { return l.gate }), nil); err != nil {
+	gate, err := open("gateway", s.cfg.Listen.Gateway, serve(func(l *live) http.Handler { return l.gate }), nil)
+	if err != nil {
 		return err
 	}
-	if err := open("metrics", s.cfg.Listen.Metrics, s.metricsHandler(), nil); err != nil {
+	if gate != nil && s.cfg.ClientCertificates.Gateway {
+		gate.requestCertificates()
+	}
+	certified, err := open("mtls", s.cfg.Listen.MTLS, toAliases(onAuth), nil)
+	if err != nil {
+		return err
+	}
+	s.useAliases(certified)
+	if _, err := open("metrics", s.cfg.Listen.Metrics, s.metricsHandler(), nil); err != nil {
 		return err
 	}
 	s.about.Addresses = map[string]string{}

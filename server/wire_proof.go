@@ -70,9 +70,12 @@ func (u usedProofs) First(ctx context.Context, key [sha256.Size]byte, until time
 func (u usedProofs) Since() time.Time { return time.Time{} }
 
 // calledAt is the address by which r came to the auth listener, as its issuer and configuration name it: neither the line Host nor
-// a proxy is asked. Each realm is below its issuer.
+// a proxy is asked, but for which of two addresses of ours it is. Each realm is below its issuer.
 func (s *Server) calledAt(r *http.Request) string {
 	path := r.URL.EscapedPath()
+	if s.atAlias(r) {
+		return s.aliases + path
+	}
 	realm := realmIn(r.URL.Path)
 	if realm == "" {
 		return s.issuer + path
@@ -86,6 +89,16 @@ func (s *Server) authenticateProven(r *http.Request, realm string, p authn.Prese
 	who, err := s.auth.Authenticate(r.Context(), realm, p, rule)
 	if err != nil || !who.Confirmation.Bound() || rule.Uncounted { // it was proven with the first look at it
 		return who, err
+	}
+	if who.Confirmation.X5T != "" {
+		shown, err := s.certificates(r)
+		if err == nil {
+			err = proof.VerifyCertificate(shown, who.Confirmation.X5T)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return who, nil
 	}
 	_, err = s.proofs.Verify(r.Context(), r.Header["Dpop"], proof.Request{Method: r.Method, URL: s.calledAt(r),
 		Token: p.Secret, Key: who.Confirmation.JKT})

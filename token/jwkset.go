@@ -1,6 +1,7 @@
 package token
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +22,12 @@ type KeySource interface {
 	Key(kid string, alg Algorithm) (*Key, error)
 }
 
-// KeySet is an immutable set of keys; it is a [KeySource].
+// KeyHolder tells whether a key is one of a set, by the key itself. The error is of kind Unavailable where nobody knows.
+type KeyHolder interface {
+	Holds(pub crypto.PublicKey) (bool, error)
+}
+
+// KeySet is an immutable set of keys; it is a [KeySource] and a [KeyHolder].
 type KeySet struct {
 	keys  []*Key
 	byKID map[string][]*Key // several of one kid are of different algorithms
@@ -192,6 +198,11 @@ func (s *KeySet) Key(kid string, alg Algorithm) (*Key, error) {
 		return nil, ErrKeyUnknown
 	}
 	return found, nil
+}
+
+// Holds implements [KeyHolder].
+func (s *KeySet) Holds(pub crypto.PublicKey) (bool, error) {
+	return slices.ContainsFunc(s.keys, func(k *Key) bool { return k.Is(pub) }), nil
 }
 
 // Has reports whether a key of the set is for an algorithm, under either of its names.

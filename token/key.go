@@ -35,6 +35,19 @@ type Key struct {
 	macs sync.Pool
 }
 
+// Is reports whether pub is the public half of the key, whatever algorithm it is for.
+func (k *Key) Is(pub crypto.PublicKey) bool {
+	switch {
+	case k.rsa != nil:
+		return k.rsa.Equal(pub)
+	case k.ec != nil:
+		return k.ec.Equal(pub)
+	case k.ed != nil:
+		return k.ed.Equal(pub)
+	}
+	return false
+}
+
 // CanSign reports whether the key holds what signing needs.
 func (k *Key) CanSign() bool { return k.private != nil || k.secret != nil }
 

@@ -32,7 +32,7 @@ const (
 const maxSecretLife = 36_500 * aDay
 
 // errNoSecret refuses another secret for a client that has keys of its own.
-var errNoSecret = gatehouse.E(gatehouse.Conflict, "client_has_keys", "This client proves itself by keys of its own (private_key_jwt) and has no secret; change its keys instead.")
+var errNoSecret = gatehouse.E(gatehouse.Conflict, "client_has_keys", "This client proves itself by keys or a certificate of its own and has no secret; change those instead.")
 
 var errPublic = gatehouse.E(gatehouse.Unprocessable, "client_public", "A public client has no secret; give it another token_endpoint_auth_method first.")
 
@@ -46,7 +46,7 @@ func view(c client.Client) Client {
 		v.RequirePKCE = &needs
 	}
 	switch {
-	case c.Metadata.HasKeys() && !client.IsDocument(c.ID):
+	case (c.Metadata.HasKeys() || c.Metadata.ByTLS()) && !client.IsDocument(c.ID):
 		v.KeysSetAt = c.Secret.SetAt
 	case len(c.Secret.Hash) > 0:
 		v.SecretSetAt = c.Secret.SetAt
@@ -98,7 +98,7 @@ func (s *Service) Create(ctx context.Context, actor *gatehouse.Principal, realm 
 	}
 	c := client.Client{Realm: realm, ID: gatehouse.NewID("cli", now), Metadata: in.Tidy(), Secret: client.NoSecret(now), CreatedAt: now, UpdatedAt: now, Version: 1}
 	var text gatehouse.Secret
-	if hasSecret(in.Metadata) {
+	if in.HasSecret() {
 		text, c.Secret = client.NewSecret(now)
 		c.Secret.ExpiresAt = in.SecretExpiresAt
 	}
@@ -165,12 +165,9 @@ func (s *Service) mayGive(ctx context.Context, actor *gatehouse.Principal, realm
 	}))
 }
 
-// hasSecret reports whether a client proves itself by a secret that is made here.
-func hasSecret(m client.Metadata) bool { return !m.HasKeys() && !m.Public() }
-
 // noEnd refuses an end for the secret of a client that has none.
 func noEnd(f kernel.Faults, m client.Metadata, given bool) {
-	if given && !hasSecret(m) {
+	if given && !m.HasSecret() {
 		f.Add("secret_expires_at", "has no use for a client that has no secret")
 	}
 }
@@ -287,11 +284,11 @@ func (s *Service) Update(ctx context.Context, actor *gatehouse.Principal, realm,
 // settle has by what c proves itself follow a change of its registration. It reports whether something of that is
 // taken away: what was issued by it ends.
 func settle(c *client.Client, before client.Metadata, now time.Time) bool {
-	switch keys := c.Metadata.HasKeys(); {
-	case keys && !before.HasKeys(), c.Metadata.Public() != before.Public():
+	switch m := c.Metadata; {
+	case m.AuthMethod != before.AuthMethod && !(m.HasSecret() && before.HasSecret()), m.Names() != before.Names():
 		c.Secret, c.Former = client.NoSecret(now), client.Secret{} // what is not asked for any more must not come back
 		return true
-	case keys && !bytes.Equal(c.Metadata.JWKS, before.JWKS), keys && c.Metadata.JWKSURI != before.JWKSURI, keys != before.HasKeys():
+	case m.HasKeys() && (!bytes.Equal(m.JWKS, before.JWKS) || m.JWKSURI != before.JWKSURI):
 		c.Secret.SetAt = now
 	}
 	return c.Metadata.LacksKeysOf(before)
@@ -332,9 +329,18 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.RequireSignedRequest, in.RequireSigned)
 	set(&m.Delivery, in.Delivery)
 	set(&m.BackchannelAlg, in.BackchannelAlg)
-	if in.AuthMethod != nil && !m.HasKeys() { // what was there for another method
+	if in.AuthMethod != nil && !m.Signs() { // what was there for another method
 		m.SigningAlg, m.LegacyAudience = "", false
 	}
+	if in.AuthMethod != nil && m.AuthMethod != client.AuthTLS || in.names() {
+		m.TLS = client.TLS{CertificateBound: m.CertificateBound}
+	}
+	set(&m.SubjectDN, in.SubjectDN)
+	set(&m.SANDNS, in.SANDNS)
+	set(&m.SANURI, in.SANURI)
+	set(&m.SANIP, in.SANIP)
+	set(&m.SANEmail, in.SANEmail)
+	set(&m.CertificateBound, in.CertificateBound)
 	if (in.AuthMethod != nil || in.RequestAlg != nil || in.RequireSigned != nil || in.BackchannelAlg != nil) && !m.KeepsKeys() {
 		m.JWKS, m.JWKSURI, m.AllowPrivateAddress = nil, "", false
 	}
@@ -360,6 +366,16 @@ func (in ClientPatch) apply(c *client.Client) {
 	set(&m.DPoPNonce, in.DPoPNonce)
 	set(&c.Secret.ExpiresAt, in.SecretExpiresAt)
 	set(&c.Disabled, in.Disabled)
+}
+
+// names reports whether in says whose certificate the client has: one name, in place of the one that it had.
+func (in ClientPatch) names() bool {
+	for _, name := range []*string{in.SubjectDN, in.SANDNS, in.SANURI, in.SANIP, in.SANEmail} {
+		if name != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func set[T any](member, to *T) {
@@ -417,10 +433,10 @@ func (s *Service) Rotate(ctx context.Context, actor *gatehouse.Principal, realm,
 	var text gatehouse.Secret
 	out, err := s.change(ctx, actor, realm, id, nil, audit.KindClientRotate, func(_ Tx, c *client.Client, now time.Time) (bool, error) {
 		switch {
-		case c.Metadata.HasKeys():
-			return false, errNoSecret
 		case c.Metadata.Public():
 			return false, errPublic
+		case !c.Metadata.HasSecret():
+			return false, errNoSecret
 		}
 		former := c.Secret
 		if end := now.Add(overlap); former.ExpiresAt.IsZero() || end.Before(former.ExpiresAt) {

@@ -92,7 +92,7 @@ func (s *Service) Register(ctx context.Context, realm string, initial gatehouse.
 
 // newSecret makes c a secret where it proves itself by one.
 func newSecret(c *client.Client, now time.Time) (text gatehouse.Secret) {
-	if hasSecret(c.Metadata) {
+	if c.Metadata.HasSecret() {
 		text, c.Secret = client.NewSecret(now)
 	}
 	return text
@@ -108,7 +108,7 @@ func (s *Service) narrowed(r gatehouse.Realm, m client.Metadata) (client.Metadat
 	f := kernel.Faults{}
 	m = m.Narrow(r.Settings, func(member, text string) { f.Add(member, "%s", text) })
 	if s.c.Lenient {
-		m.RequirePKCE, m.LegacyAudience = new(bool), m.HasKeys()
+		m.RequirePKCE, m.LegacyAudience = new(bool), m.Signs()
 	}
 	check(f, m)
 	return m.Tidy(), asRegistration(f.Err())
@@ -151,7 +151,7 @@ func (s *Service) Reregister(ctx context.Context, realm, id string, token gateho
 			return false, err
 		}
 		ends := settle(c, before, now) || lost(before, c.Metadata)
-		if hasSecret(c.Metadata) && len(c.Secret.Hash) == 0 {
+		if c.Metadata.HasSecret() && len(c.Secret.Hash) == 0 {
 			out.Secret = newSecret(c, now)
 		}
 		out.Token, c.Registration = client.NewRegistrationToken()

@@ -16,7 +16,7 @@ type Client struct {
 	Disabled        bool      `json:"disabled" doc:"It gets no tokens"`
 	Dynamic         bool      `json:"registered_itself,omitzero" doc:"Nobody looked at what it says of itself; it is removed when it is not used"`
 	SecretSetAt     time.Time `json:"secret_set_at,omitzero" doc:"Absent: it has no secret"`
-	KeysSetAt       time.Time `json:"keys_set_at,omitzero" doc:"When what it proves itself by was registered, where that is keys of its own"`
+	KeysSetAt       time.Time `json:"keys_set_at,omitzero" doc:"When what it proves itself by was registered, where that is keys or a certificate of its own"`
 	SecretExpiresAt time.Time `json:"secret_expires_at,omitzero" doc:"Absent: the secret does not end by itself"`
 	// FormerSecretUntil is set while the secret before counts as well.
 	FormerSecretUntil time.Time `json:"former_secret_until,omitzero" doc:"Until when the secret before it works as well"`
@@ -36,7 +36,7 @@ type NewClient struct {
 // CreatedClient is a client with a secret that was made for it, unless it has keys.
 type CreatedClient struct {
 	Client
-	Secret gatehouse.Secret `json:"client_secret,omitempty" doc:"Shown this once; absent for a client that has keys, or is public"`
+	Secret gatehouse.Secret `json:"client_secret,omitempty" doc:"Shown this once; absent for a client that has keys or a certificate, or is public"`
 }
 
 // ClientPatch is a merge patch of a client; lists are replaced.
@@ -78,6 +78,12 @@ type ClientPatch struct {
 	UserInfoAlg         *string          `json:"userinfo_signed_response_alg,omitempty"`
 	DPoPBound           *bool            `json:"dpop_bound_access_tokens,omitempty"`
 	DPoPNonce           *bool            `json:"require_dpop_nonce,omitempty"`
+	SubjectDN           *string          `json:"tls_client_auth_subject_dn,omitempty" doc:"This, or one of the next four, takes the place of the one that there was"`
+	SANDNS              *string          `json:"tls_client_auth_san_dns,omitempty"`
+	SANURI              *string          `json:"tls_client_auth_san_uri,omitempty"`
+	SANIP               *string          `json:"tls_client_auth_san_ip,omitempty"`
+	SANEmail            *string          `json:"tls_client_auth_san_email,omitempty"`
+	CertificateBound    *bool            `json:"tls_client_certificate_bound_access_tokens,omitempty"`
 	Disabled            *bool            `json:"disabled,omitempty" doc:"Give it no tokens until it is enabled again; what it has ends at once"`
 	Version             *int64           `json:"version,omitempty" doc:"When present, the change is refused unless the client still has this version"`
 

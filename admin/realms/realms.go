@@ -42,7 +42,7 @@ func settingsView(s gatehouse.RealmSettings) RealmSettings {
 		SessionIdle: kernel.Duration(s.SessionIdle), SessionTTL: kernel.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, ConsentTTL: kernel.Duration(s.ConsentTTL), MFA: s.MFA, MFARoles: s.MFARoles,
 		AdminMFA: s.AdminMFA, AdminMaxAuthAge: kernel.Duration(s.AdminMaxAuthAge),
 		KeyRotation: kernel.Duration(s.KeyRotation), KeyPropagation: kernel.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers, Providers: s.Providers,
-		Registration: s.Registration, RegistrationDomains: s.RegistrationDomains, ClientRegistration: s.ClientRegistration, ClientRegistrationScopes: s.ClientRegistrationScopes, ClientDocumentHosts: s.ClientDocumentHosts,
+		Registration: s.Registration, RegistrationDomains: s.RegistrationDomains, ClientRegistration: s.ClientRegistration, ClientRegistrationScopes: s.ClientRegistrationScopes, ClientDocumentHosts: s.ClientDocumentHosts, CertificateAuthorities: s.CertificateAuthorities,
 		Accent: s.Accent, AccentDark: s.AccentDark, TermsURL: s.TermsURL, PrivacyURL: s.PrivacyURL, TermsVersion: s.TermsVersion,
 	}
 }
@@ -57,7 +57,7 @@ func (s RealmSettings) settings() gatehouse.RealmSettings {
 		SessionIdle: time.Duration(s.SessionIdle), SessionTTL: time.Duration(s.SessionTTL), MaxSessions: s.MaxSessions, ConsentTTL: time.Duration(s.ConsentTTL), MFA: s.MFA, MFARoles: s.MFARoles,
 		AdminMFA: s.AdminMFA, AdminMaxAuthAge: time.Duration(s.AdminMaxAuthAge),
 		KeyRotation: time.Duration(s.KeyRotation), KeyPropagation: time.Duration(s.KeyPropagation), TrustedIssuers: s.TrustedIssuers, Providers: s.Providers,
-		Registration: s.Registration, RegistrationDomains: s.RegistrationDomains, ClientRegistration: s.ClientRegistration, ClientRegistrationScopes: s.ClientRegistrationScopes, ClientDocumentHosts: s.ClientDocumentHosts,
+		Registration: s.Registration, RegistrationDomains: s.RegistrationDomains, ClientRegistration: s.ClientRegistration, ClientRegistrationScopes: s.ClientRegistrationScopes, ClientDocumentHosts: s.ClientDocumentHosts, CertificateAuthorities: s.CertificateAuthorities,
 		Accent: s.Accent, AccentDark: s.AccentDark, TermsURL: s.TermsURL, PrivacyURL: s.PrivacyURL, TermsVersion: s.TermsVersion,
 	}
 }

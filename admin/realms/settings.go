@@ -88,6 +88,7 @@ func checkSettings(f kernel.Faults, at string, s, before gatehouse.RealmSettings
 	checkProviders(f, at+".providers", s.Providers)
 	checkRegistration(f, at, s)
 	checkClientRegistration(f, at, s)
+	checkAuthorities(f, at, s)
 	checkColour(f, at+".accent", s.Accent, contrast.Light)
 	checkColour(f, at+".accent_dark", s.AccentDark, contrast.Dark)
 	checkLink(f, at+".terms_url", s.TermsURL)
@@ -174,6 +175,13 @@ func checkClientRegistration(f kernel.Faults, at string, s gatehouse.RealmSettin
 		if _, known := s.Scopes[name]; !known && !client.IsPersonal(name) {
 			f.Add(at+".client_registration_scopes", "%s is not in the realm's catalogue", kernel.Quoted(name))
 		}
+	}
+}
+
+// checkAuthorities checks who vouches for the certificates of clients.
+func checkAuthorities(f kernel.Faults, at string, s gatehouse.RealmSettings) {
+	if _, err := client.Authorities(s.CertificateAuthorities); err != nil {
+		f.Add(at+".client_certificate_authorities", "is refused: %s", err)
 	}
 }
 

@@ -52,6 +52,7 @@ type RealmSettings struct {
 	ClientRegistration       string                             `json:"client_registration,omitempty" enum:"closed,token,open" doc:"Which clients register themselves (RFC 7591): none (by default), those with an initial access token, or all"`
 	ClientRegistrationScopes []string                           `json:"client_registration_scopes,omitempty" doc:"Scopes that such clients may be given, offline_access among them"`
 	ClientDocumentHosts      []string                           `json:"client_document_hosts,omitempty" doc:"Hosts at which a client_id may be the https address of a document that describes the client; * for all, none by default. Such clients may be given client_registration_scopes"`
+	CertificateAuthorities   string                             `json:"client_certificate_authorities,omitempty" doc:"Certificates, in PEM, that vouch for those of clients with tls_client_auth (RFC 8705); without any, none counts"`
 	Accent                   string                             `json:"accent,omitempty" doc:"Colour of buttons and links on light pages, #rrggbb; at least 4.5 to 1 against their grounds (WCAG 2.2 AA)"`
 	AccentDark               string                             `json:"accent_dark,omitempty" doc:"The same on dark pages"`
 	TermsURL                 string                             `json:"terms_url,omitempty" doc:"https address of the terms, to which pages link at their foot"`

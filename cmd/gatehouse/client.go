@@ -76,12 +76,13 @@ type clientMetadata struct {
 	serves                     []string
 	introspectionAlg           string
 	exchanges                  string
+	certificateBound           bool
 }
 
 func (m *clientMetadata) add(c *cobra.Command) {
-	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic, client_secret_post, private_key_jwt, or none")
+	c.Flags().StringVar(&m.method, "auth-method", "client_secret_basic", "how it proves who it is: client_secret_basic, client_secret_post, private_key_jwt, tls_client_auth, self_signed_tls_client_auth, or none")
 	c.Flags().BoolVar(&m.public, "public", false, "the same as --auth-method none: whoever has the program has all that is in it, so it gets no secret")
-	c.Flags().StringVar(&m.keys, "jwks", "", "file with its public keys, for private_key_jwt and signed requests (- is standard input)")
+	c.Flags().StringVar(&m.keys, "jwks", "", "file with its public keys, for private_key_jwt, self_signed_tls_client_auth and signed requests (- is standard input)")
 	c.Flags().StringVar(&m.keysURI, "jwks-uri", "", "https address of its public keys, in place of --jwks")
 	c.Flags().StringVar(&m.alg, "signing-alg", "", "the one algorithm by which it signs: ES256; without it, that of its key")
 	c.Flags().BoolVar(&m.private, "private-address", false, "let --jwks-uri and --backchannel-logout-uri lead to loopback and private addresses")
@@ -110,10 +111,20 @@ func (m *clientMetadata) add(c *cobra.Command) {
 	c.Flags().StringVar(&m.algs[1], "userinfo-alg", "", "by what answers of userinfo are signed, as --id-token-alg; without it they are plain JSON")
 	c.Flags().StringVar(&m.algs[2], "answer-alg", "", "by what answers of the authorization endpoint are signed (JARM), as --id-token-alg")
 	c.Flags().BoolVar(&m.bound, "dpop-bound", false, "give it only tokens that are bound to a key, by a DPoP proof")
+	for flag, what := range certificateNames() {
+		c.Flags().String(flag, "", what)
+	}
+	c.Flags().BoolVar(&m.certificateBound, "certificate-bound", false, "give it only tokens that are bound to its client certificate")
 	c.Flags().BoolVar(&m.nonce, "dpop-nonce", false, "demand that its DPoP proofs hold a nonce of the token endpoint")
 	c.Flags().StringVar(&m.introspectionAlg, "introspection-alg", "", "by what signed answers of introspection are signed: RS256 (default), PS256, ES256, ES384 or EdDSA")
 	c.Flags().StringVar(&m.exchanges, "token-exchange", "", "file with the rules by which it may exchange tokens, a JSON array; [] for none (- is standard input)")
 	c.Flags().StringSliceVar(&m.serves, "introspects", nil, "audience of the realm for which it is the API, and may ask what tokens stand for; may be repeated")
+}
+
+// certificateNames are the flags that say whose certificate a client with tls_client_auth has.
+func certificateNames() map[string]string {
+	return map[string]string{"tls-subject-dn": "for tls_client_auth: the subject of its certificate, CN=robot,O=Example (RFC 4514)", "tls-san-dns": "or a DNS name in it",
+		"tls-san-uri": "or a URI in it, spiffe://example/robot", "tls-san-ip": "or an IP address in it", "tls-san-email": "or a mail address in it"}
 }
 
 // put adds those members to the body of a request that were given, or all.
@@ -151,6 +162,14 @@ func (m *clientMetadata) put(a *app, c *cobra.Command, body object, all bool) er
 	}
 	if c.Flags().Changed("signing-alg") {
 		body["token_endpoint_auth_signing_alg"] = m.alg
+	}
+	for flag := range certificateNames() {
+		if v, err := c.Flags().GetString(flag); err == nil && v != "" {
+			body["tls_client_auth_"+strings.ReplaceAll(strings.TrimPrefix(flag, "tls-"), "-", "_")] = v
+		}
+	}
+	if c.Flags().Changed("certificate-bound") {
+		body["tls_client_certificate_bound_access_tokens"] = m.certificateBound
 	}
 	return m.putFlow(c, body, all)
 }
@@ -339,7 +358,7 @@ func (a *app) clientUpdate() *cobra.Command {
 				return err
 			}
 			if len(body) == 0 {
-				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --cors-origin, --require-pkce, --first-party, --dpop-bound, --dpop-nonce, --id-token-alg, --userinfo-alg, --answer-alg, --token-exchange or --introspects")
+				return usagef("nothing to change: give --name, --scope, --grant-type, --auth-method, --jwks, --redirect-uri, --cors-origin, --require-pkce, --first-party, --dpop-bound, --certificate-bound, --dpop-nonce, --id-token-alg, --userinfo-alg, --answer-alg, --token-exchange or --introspects")
 			}
 			var out object
 			if err := a.call(c.Context(), "PATCH", a.realmPath("clients", args[0]), body, &out); err != nil {

@@ -2,6 +2,7 @@ package jwks
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -141,33 +142,64 @@ func (s *Source) Close() {
 // and waits for the answer a bounded time: the first token under a new key is as
 // good as the second. The error is of kind Unavailable when the issuer could not
 // be asked, so that nobody knows whether the key exists.
-func (s *Source) Key(kid string, alg token.Algorithm) (*token.Key, error) {
-	snap := s.current.Load()
+func (s *Source) Key(kid string, alg token.Algorithm) (k *token.Key, err error) {
 	if s.cfg.Static != nil {
-		return snap.set.Key(kid, alg)
+		return s.current.Load().set.Key(kid, alg)
 	}
-	now := s.cfg.Now()
+	var none error
+	err = s.find(func(set *token.KeySet) bool {
+		k, none = set.Key(kid, alg)
+		return none == nil
+	})
+	if errors.Is(err, errNoKey) {
+		return nil, token.ErrKeyUnknown.With(none)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Holds implements token.KeyHolder, as Key does its interface.
+func (s *Source) Holds(pub crypto.PublicKey) (bool, error) {
+	if s.cfg.Static != nil {
+		return s.current.Load().set.Holds(pub)
+	}
+	err := s.find(func(set *token.KeySet) bool {
+		held, _ := set.Holds(pub) // a set knows what it holds
+		return held
+	})
+	if errors.Is(err, errNoKey) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// errNoKey: the set is known, and nothing in it fits.
+var errNoKey = errors.New("no key fits")
+
+// find has fits look at the set in memory and, where that is of no use, at the one of now.
+func (s *Source) find(fits func(*token.KeySet) bool) error {
+	snap, now := s.current.Load(), s.cfg.Now()
 	if snap.good(now) {
 		if !now.Before(snap.refresh) {
 			s.start(now)
 		}
-		if k, err := snap.set.Key(kid, alg); err == nil {
-			return k, nil
+		if fits(snap.set) {
+			return nil
 		}
 	}
 	s.wait(s.start(now))
 	snap = s.current.Load()
-	if !snap.good(now) {
-		return nil, errUnavailable.With(errors.New("the key set could not be fetched"))
-	}
-	k, err := snap.set.Key(kid, alg)
 	switch {
-	case err == nil:
-		return k, nil
+	case !snap.good(now):
+		return errUnavailable.With(errors.New("the key set could not be fetched"))
+	case fits(snap.set):
+		return nil
 	case s.inDoubt():
-		return nil, errUnavailable.With(errors.New("the key is not known, and the key set could not be fetched again"))
+		return errUnavailable.With(errors.New("the key is not known, and the key set could not be fetched again"))
 	}
-	return nil, token.ErrKeyUnknown.With(err)
+	return errNoKey
 }
 
 // good reports whether the set still counts.

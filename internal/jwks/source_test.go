@@ -2,6 +2,8 @@ package jwks
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/internal/testcert"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -361,4 +364,46 @@ func TestRenew(t *testing.T) {
 		s.Renew(func() { t.Error("after the end") })
 		synctest.Wait()
 	})
+}
+
+// TestHolds: a key is looked for by itself as by its id: also in the set of now, before it is said not to be there.
+func TestHolds(t *testing.T) {
+	old, fresh, foreign := testcert.SelfSigned(t, &x509.Certificate{}), testcert.SelfSigned(t, &x509.Certificate{}), testcert.SelfSigned(t, &x509.Certificate{})
+	set := func(of ...*testcert.Certificate) []byte {
+		keys := []any{}
+		for _, c := range of {
+			keys = append(keys, c.JWK())
+		}
+		b, err := json.Marshal(map[string]any{"keys": keys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	synctest.Test(t, func(t *testing.T) {
+		is := &issuer{body: set(old), age: "max-age=86400"}
+		s := newSource(t, is)
+		for _, c := range []struct {
+			of    *testcert.Certificate
+			want  bool
+			first func()
+		}{{old, true, func() {}}, {fresh, false, func() {}}, {fresh, true, func() { is.set(func() { is.body = set(old, fresh) }) }}, {foreign, false, func() {}}} {
+			c.first()
+			if held, err := s.Holds(c.of.PublicKey); held != c.want || err != nil {
+				t.Errorf("Holds = %v, %v, want %v", held, err, c.want)
+			}
+		}
+		is.set(func() { is.err = errors.New("down") })
+		time.Sleep(cooldown)
+		if _, err := s.Holds(foreign.PublicKey); !errors.Is(err, gatehouse.Unavailable) {
+			t.Errorf("out of reach: %v", err)
+		}
+	})
+	static, err := New(Config{Static: set(old), Algorithms: []token.Algorithm{token.ES256}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, err := static.Holds(fresh.PublicKey); held || err != nil {
+		t.Errorf("a set that was given: %v, %v", held, err)
+	}
 }

@@ -21,6 +21,9 @@ type ProxyConfig struct {
 	// one is read, because a proxy that writes one passes the other through
 	// from the client untouched.
 	Header string
+	// Certificates has them say which certificate the client showed them, see [Proxies.Certificates]. They must remove those
+	// lines where it showed none.
+	Certificates bool
 }
 
 // Proxies finds the real client behind trusted proxies. A nil *Proxies trusts
@@ -29,11 +32,13 @@ type Proxies struct {
 	nets      []netip.Prefix
 	unix      bool
 	forwarded bool
+	// certificates: they pass on those of clients.
+	certificates bool
 }
 
 // NewProxies checks cfg.
 func NewProxies(cfg ProxyConfig) (*Proxies, error) {
-	p := &Proxies{}
+	p := &Proxies{certificates: cfg.Certificates}
 	switch strings.ToLower(cfg.Header) {
 	case "", "x-forwarded-for":
 	case "forwarded":

@@ -95,7 +95,7 @@ func newBooks(t *testing.T) (*books, *Service, *token.Key) {
 	}
 	b := &books{keys: set}
 	if b.objects, err = client.NewAssertions(client.AssertionsConfig{Issuer: func(string) string { return issuer }, TokenEndpoint: func(string) string { return issuer + "/token" }, Now: time.Now, Run: func(context.Context, func(context.Context, client.OnceTx) error) error { return nil },
-		Fetched: func(client.Client) (token.KeySource, error) { return nil, gatehouse.ErrNotFound }}); err != nil {
+		Fetched: func(client.Client) (client.Keys, error) { return nil, gatehouse.ErrNotFound }}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := New(Config{Questions: b, Users: b, Clients: b, Objects: b, Limits: b, Issuer: func(string) string { return issuer }, Keys: func(string) token.KeySource { return b.keys }, Now: time.Now})

@@ -44,9 +44,15 @@ type AssertionsConfig struct {
 	TokenEndpoint func(realm string) string
 	// Fetched gives the key source of a client with a jwks_uri. It must be the same one at each call for the same
 	// address, which bounds how often that is asked, and must reach no address that the registration does not allow.
-	Fetched func(c Client) (token.KeySource, error)
+	Fetched func(c Client) (Keys, error)
 	Run     gatehouse.Runner[OnceTx]
 	Now     func() time.Time
+}
+
+// Keys are those of a client.
+type Keys interface {
+	token.KeySource
+	token.KeyHolder
 }
 
 // Assertions verify what clients sign: to prove who they are (RFC 7523 §2.2), and what they ask for (RFC 9101). It is safe for
@@ -76,7 +82,7 @@ func NewAssertions(c AssertionsConfig) (*Assertions, error) {
 // verify checks an assertion of c, all but whether it was used before. The error is of kind Unavailable where the
 // keys of c could not be had.
 func (a *Assertions) verify(c Client, assertion string) (used once.Record, err error) {
-	if a == nil || !c.Metadata.HasKeys() {
+	if a == nil || !c.Metadata.Signs() {
 		return used, errMethod
 	}
 	v, err := a.of(c)
@@ -122,7 +128,7 @@ func (a *Assertions) of(c Client) (*token.AssertionVerifier, error) {
 	return v, err
 }
 
-func (a *Assertions) keys(c Client) (token.KeySource, error) {
+func (a *Assertions) keys(c Client) (Keys, error) {
 	if c.Metadata.JWKSURI != "" {
 		return a.c.Fetched(c)
 	}

@@ -120,7 +120,7 @@ func ParseDocument(id string, body []byte) (Metadata, error) {
 	if m.AuthMethod == "" {
 		m.AuthMethod = AuthNone
 	}
-	if !m.HasKeys() {
+	if !m.Signs() {
 		m.SigningAlg = ""
 	}
 	if !m.KeepsKeys() {

@@ -15,8 +15,8 @@ func (m Metadata) FAPI2() bool { return m.Profile == ProfileFAPI2 }
 // MustPush reports whether requests of the client have to be pushed (RFC 9126 §6, FAPI 2.0 §5.3.2.2).
 func (m Metadata) MustPush() bool { return m.RequirePushed || m.FAPI2() }
 
-// MustBind reports whether the client gets bound tokens alone (RFC 9449 §5.2, FAPI 2.0 §5.3.2.1).
-func (m Metadata) MustBind() bool { return m.DPoPBound || m.FAPI2() }
+// MustBind reports whether the client gets bound tokens alone (RFC 9449 §5.2, RFC 8705 §3.4, FAPI 2.0 §5.3.2.1).
+func (m Metadata) MustBind() bool { return m.DPoPBound || m.CertificateBound || m.FAPI2() }
 
 // ProofAlgorithms are those of the client's DPoP proofs; nil for all that are known.
 func (m Metadata) ProofAlgorithms() []token.Algorithm {
@@ -40,8 +40,8 @@ func (m Metadata) checkProfile(fault func(member, text string)) {
 		fault("profile", "must be fapi2, or absent")
 		return
 	}
-	if !m.HasKeys() { // FAPI 2.0 §5.3.2.1
-		fault("token_endpoint_auth_method", "must be "+AuthPrivateKey+" with the profile fapi2")
+	if !m.Signs() && !m.ByTLS() { // FAPI 2.0 §5.3.2.1
+		fault("token_endpoint_auth_method", "must be "+AuthPrivateKey+", "+AuthTLS+" or "+AuthSelfSigned+" with the profile fapi2")
 	}
 	for member, name := range map[string]string{"token_endpoint_auth_signing_alg": m.SigningAlg, "request_object_signing_alg": m.RequestAlg,
 		"id_token_signed_response_alg": m.IDTokenAlg, "userinfo_signed_response_alg": m.UserInfoAlg, "authorization_signed_response_alg": m.AnswerAlg, "introspection_signed_response_alg": m.IntrospectionAlg} {

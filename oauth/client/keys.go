@@ -17,8 +17,11 @@ const (
 	maxAddress = 512
 )
 
-// HasKeys reports whether a client with m proves itself by keys of its own, and so has no secret.
-func (m Metadata) HasKeys() bool { return m.AuthMethod == AuthPrivateKey }
+// HasKeys reports whether a client with m proves itself by keys of its own that are registered.
+func (m Metadata) HasKeys() bool { return m.Signs() || m.AuthMethod == AuthSelfSigned }
+
+// Signs reports whether a client with m proves itself by what it signs.
+func (m Metadata) Signs() bool { return m.AuthMethod == AuthPrivateKey }
 
 // Algorithms are those by which assertions of the client may be signed: the one that it names, or every one
 // of which we could not sign ourselves by what verifies it.
@@ -49,7 +52,10 @@ func (m Metadata) RequestAlgorithms() []token.Algorithm {
 func (m Metadata) KeyAlgorithms() []token.Algorithm {
 	all := m.RequestAlgorithms()
 	more := m.backchannelAlgorithms()
-	if m.HasKeys() {
+	switch {
+	case m.AuthMethod == AuthSelfSigned && m.RequestAlg == "" && len(more) == 0: // TLS does not say: one that fits each key
+		return []token.Algorithm{token.ES256, token.ES384, token.ES512, token.EdDSA, token.PS256}
+	case m.Signs():
 		more = append(more, m.Algorithms()...)
 	}
 	for _, a := range more {
@@ -102,10 +108,10 @@ func (m Metadata) LacksKeysOf(was Metadata) bool {
 
 // checkKeys gives fault what is wrong with the keys of m.
 func (m Metadata) checkKeys(fault func(member, text string)) {
-	if !m.HasKeys() && m.SigningAlg != "" {
+	if !m.Signs() && m.SigningAlg != "" {
 		fault("token_endpoint_auth_signing_alg", "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
 	}
-	if !m.HasKeys() && m.LegacyAudience {
+	if !m.Signs() && m.LegacyAudience {
 		fault("legacy_assertion_aud", "is for clients with token_endpoint_auth_method "+AuthPrivateKey)
 	}
 	if m.AllowPrivateAddress && m.JWKSURI == "" && m.BackchannelURI == "" {
@@ -114,7 +120,7 @@ func (m Metadata) checkKeys(fault func(member, text string)) {
 	if !m.KeepsKeys() {
 		for member, given := range map[string]bool{"jwks": m.JWKS != nil, "jwks_uri": m.JWKSURI != ""} {
 			if given {
-				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey+", or that sign their requests (request_object_signing_alg, backchannel_authentication_request_signing_alg)")
+				fault(member, "is for clients with token_endpoint_auth_method "+AuthPrivateKey+" or "+AuthSelfSigned+", or that sign their requests (request_object_signing_alg, backchannel_authentication_request_signing_alg)")
 			}
 		}
 		return

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/x509"
 	"errors"
 	"time"
 
@@ -25,10 +26,13 @@ var errUsed = gatehouse.E(gatehouse.Unauthenticated, "assertion_used", "The asse
 
 // Proof is what one request shows of the client that sent it.
 type Proof struct {
-	Method    string // AuthBasic, AuthPost, AuthPrivateKey or AuthNone
-	ID        string
-	Secret    gatehouse.Secret // with the first two
-	Assertion gatehouse.Secret // with AuthPrivateKey
+	// Method is AuthBasic, AuthPost, AuthPrivateKey or AuthNone. With the last, it is up to the client's registration whether
+	// its certificate proves it.
+	Method       string
+	ID           string
+	Secret       gatehouse.Secret // with the first two
+	Assertion    gatehouse.Secret // with AuthPrivateKey
+	Certificates []*x509.Certificate
 }
 
 // Reader finds clients and their realms. An unknown one is [gatehouse.NotFound].
@@ -42,6 +46,8 @@ type Authenticator struct {
 	Clients Reader
 	// Assertions verify those of clients with keys; nil refuses them.
 	Assertions *Assertions
+	// Certificates verify those of clients that prove themselves by TLS; nil refuses them.
+	Certificates *Certificates
 	// Missed counts that somebody did not prove to be the client that he named, as if there were none, and returns
 	// what he gets for it: err, or that there were too many. Nil: nobody counts.
 	Missed func(ctx context.Context, err error) error
@@ -69,7 +75,7 @@ func NewSecret(now time.Time) (gatehouse.Secret, Secret) {
 // registration. Errors: ErrInvalid, errMethod, and of kind Unavailable where nobody knows.
 func (a Authenticator) Authenticate(ctx context.Context, realm string, p Proof) (Client, *gatehouse.Principal, error) {
 	if p.Method == AuthNone {
-		return a.public(ctx, realm, p.ID)
+		return a.named(ctx, realm, p)
 	}
 	if p.Method != AuthPrivateKey {
 		parsed, err := credential.ParseKey(p.Secret.Reveal())
@@ -149,7 +155,7 @@ func (a Authenticator) refuse(ctx context.Context, realm string, c Client, reaso
 // whichever it is.
 func (c Client) proves(hash []byte, now time.Time) (found Secret, ok bool) {
 	for _, s := range []Secret{c.Secret, c.Former} {
-		counts := len(s.Hash) > 0 && !c.Metadata.HasKeys() && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt))
+		counts := len(s.Hash) > 0 && c.Metadata.HasSecret() && (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt))
 		if subtle.ConstantTimeCompare(s.Hash, hash) == 1 && counts {
 			found, ok = s, true
 		}
@@ -172,10 +178,10 @@ func (c *Client) End(hash []byte, now time.Time) {
 	}
 }
 
-// Has reports whether a secret, or keys, that were set then count at now: what a client proved a moment ago may
+// Has reports whether a secret, or keys or names of certificates, that were set then count at now: what a client proved a moment ago may
 // have been ended since by another node. One that is public is so since then.
 func (c Client) Has(setAt, now time.Time) bool {
-	if c.Metadata.HasKeys() || c.Metadata.Public() {
+	if !c.Metadata.HasSecret() {
 		return c.Secret.SetAt.UnixMicro() == setAt.UnixMicro()
 	}
 	for _, s := range []Secret{c.Secret, c.Former} {

@@ -36,7 +36,7 @@ type Secret struct {
 // Metadata is what a registration says of a client, under the names of RFC 7591 §2.
 type Metadata struct {
 	Name       string   `json:"client_name" doc:"What people know it by"`
-	AuthMethod string   `json:"token_endpoint_auth_method" required:"false" enum:"client_secret_basic,client_secret_post,private_key_jwt,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
+	AuthMethod string   `json:"token_endpoint_auth_method" required:"false" enum:"client_secret_basic,client_secret_post,private_key_jwt,tls_client_auth,self_signed_tls_client_auth,none" doc:"How it proves who it is at the token endpoint; none: it is public, and proves nothing"`
 	GrantTypes []string `json:"grant_types" required:"false" doc:"By what it may ask for tokens: client_credentials, authorization_code, urn:ietf:params:oauth:grant-type:device_code, urn:openid:params:grant-type:ciba, refresh_token, urn:ietf:params:oauth:grant-type:token-exchange"`
 	Scope      string   `json:"scope,omitempty" doc:"Scopes that it may have, of the realm's catalogue and of OpenID Connect, separated by spaces"`
 	Audiences  []string `json:"introspection_audiences,omitempty" doc:"Audiences of the realm for which it is the API: it may ask what a token for one of them stands for (RFC 7662)"`
@@ -48,8 +48,9 @@ type Metadata struct {
 	OpenID
 	About
 	Backchannel
-	// JWKS and JWKSURI are the public keys of a client that proves itself by AuthPrivateKey: the set itself, or where it is fetched from.
-	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt and signed requests"`
+	TLS
+	// JWKS and JWKSURI are the public keys of a client that proves itself by keys, or signs: the set itself, or where it is fetched from.
+	JWKS       json.RawMessage `json:"jwks,omitempty" doc:"Its public keys (JWK Set), for private_key_jwt, self_signed_tls_client_auth and signed requests"`
 	JWKSURI    string          `json:"jwks_uri,omitempty" maxLength:"512" doc:"Where its public keys are, in place of jwks"`
 	SigningAlg string          `json:"token_endpoint_auth_signing_alg,omitempty" maxLength:"16" doc:"The one algorithm by which it signs; without it, that of its key"`
 	// LegacyAudience takes assertions that name the token endpoint, too (OpenID Connect Core §9). Whoever can have the client sign for
@@ -70,6 +71,10 @@ const (
 	AuthPost  = "client_secret_post"  // client_id and client_secret in the form
 	// AuthPrivateKey is an assertion that the client signs (RFC 7523 §2.2).
 	AuthPrivateKey = "private_key_jwt"
+	// AuthTLS is a client certificate that authorities of the realm vouch for (RFC 8705 §2.1), AuthSelfSigned one with a key that is
+	// registered for the client (§2.2).
+	AuthTLS        = "tls_client_auth"
+	AuthSelfSigned = "self_signed_tls_client_auth"
 	AuthNone       = "none" // it is public: whoever has the program has all that is in it
 )
 
@@ -85,12 +90,17 @@ const (
 )
 
 // AuthMethods are those that a registration can name.
-func AuthMethods() []string { return []string{AuthBasic, AuthPost, AuthPrivateKey, AuthNone} }
+func AuthMethods() []string {
+	return []string{AuthBasic, AuthPost, AuthPrivateKey, AuthTLS, AuthSelfSigned, AuthNone}
+}
 
 // GrantTypes are those that a registration can name.
 func GrantTypes() []string {
 	return []string{GrantClientCredentials, GrantAuthorizationCode, GrantDeviceCode, GrantBackchannel, GrantRefreshToken, GrantTokenExchange}
 }
+
+// HasSecret reports whether a client with m proves itself by a secret that is made here.
+func (m Metadata) HasSecret() bool { return m.AuthMethod == AuthBasic || m.AuthMethod == AuthPost }
 
 // Public reports whether the client proves nothing: its client_id is a name and no more (RFC 6749 §2.1).
 func (m Metadata) Public() bool { return m.AuthMethod == AuthNone }
@@ -143,6 +153,10 @@ func (m Metadata) Check(fault func(member, text string)) {
 		fault("token_endpoint_auth_method", "must be one of "+strings.Join(AuthMethods(), ", "))
 	}
 	m.checkKeys(fault)
+	m.TLS.check(m.AuthMethod, fault)
+	if m.CertificateBound && m.DPoPBound {
+		fault("tls_client_certificate_bound_access_tokens", "must not be true beside dpop_bound_access_tokens: a token is bound to one of both")
+	}
 	if len(m.GrantTypes) == 0 {
 		fault("grant_types", "must name one or more of "+strings.Join(GrantTypes(), ", "))
 	}

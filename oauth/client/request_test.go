@@ -26,7 +26,7 @@ func TestRequestKeys(t *testing.T) {
 	set := func(keys ...*token.Key) json.RawMessage { return token.MarshalJWKSet(keys) }
 	asked := 0
 	a, err := client.NewAssertions(client.AssertionsConfig{Issuer: func(realm string) string { return "https://id.example/" + realm }, TokenEndpoint: func(string) string { return "" }, Now: time.Now,
-		Fetched: func(client.Client) (token.KeySource, error) { asked++; return token.NewKeySet(fresh) },
+		Fetched: func(client.Client) (client.Keys, error) { asked++; return token.NewKeySet(fresh) },
 		Run: func(context.Context, func(context.Context, client.OnceTx) error) error {
 			t.Error("it is used up")
 			return nil

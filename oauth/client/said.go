@@ -29,12 +29,13 @@ type Said struct {
 	BackSession   bool           `json:"backchannel_logout_session_required"`
 	Frontchannel  string         `json:"frontchannel_logout_uri"`
 	FrontSession  bool           `json:"frontchannel_logout_session_required"`
+	TLS
 }
 
 // Metadata is what s says, before anything of it was judged.
 func (s Said) Metadata() Metadata {
 	m := Metadata{Name: s.Name, AuthMethod: s.AuthMethod, GrantTypes: s.GrantTypes, Scope: s.Scope, JWKSURI: s.JWKSURI, SigningAlg: s.SigningAlg, DPoPBound: s.DPoPBound, RequestAlg: s.RequestAlg,
-		OpenID: OpenID{IDTokenAlg: s.IDTokenAlg, UserInfoAlg: s.UserInfoAlg, PostLogoutURIs: s.PostLogout,
+		TLS: s.TLS, OpenID: OpenID{IDTokenAlg: s.IDTokenAlg, UserInfoAlg: s.UserInfoAlg, PostLogoutURIs: s.PostLogout,
 			Logout: Logout{BackchannelURI: s.Backchannel, BackchannelSession: s.BackSession, FrontchannelURI: s.Frontchannel, FrontchannelSession: s.FrontSession}},
 		About: About{ClientURI: s.ClientURI, PolicyURI: s.PolicyURI, TermsURI: s.TermsURI, Contacts: s.Contacts},
 		Flow:  Flow{RedirectURIs: s.RedirectURIs, ResponseTypes: s.ResponseTypes}}

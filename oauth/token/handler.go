@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"maps"
 	"net/http"
@@ -55,6 +56,8 @@ type Config struct {
 	// Proofs verifies DPoP proofs, which name the address of the endpoint; URL gives that, as clients know it.
 	Proofs *proof.Verifier
 	URL    func(r *http.Request) string
+	// Certificates are those that a client showed, its own first, with what came along; nil where none can come.
+	Certificates func(r *http.Request) ([]*x509.Certificate, error)
 	// Pages knows of which origins the pages are that may call by a script.
 	Pages oauth.PageOrigins
 	// DevicePage is the address of the page of a realm at which people type the codes of devices (RFC 8628 §3.2).
@@ -125,10 +128,10 @@ func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["token_endpoint"], m["introspection_endpoint"], m["revocation_endpoint"] = base+"/token", base+"/introspect", base+"/revoke"
 	m["pushed_authorization_request_endpoint"] = base + "/par" // RFC 9126 §5
 	for _, endpoint := range []string{"token", "introspection", "revocation"} {
-		m[endpoint+"_endpoint_auth_methods_supported"] = client.AuthMethods()
+		m[endpoint+"_endpoint_auth_methods_supported"] = h.methods()
 		m[endpoint+"_endpoint_auth_signing_alg_values_supported"] = client.Metadata{}.Algorithms() // of private_key_jwt
 	}
-	m["introspection_endpoint_auth_methods_supported"] = slices.DeleteFunc(client.AuthMethods(), func(method string) bool {
+	m["introspection_endpoint_auth_methods_supported"] = slices.DeleteFunc(h.methods(), func(method string) bool {
 		return client.Metadata{AuthMethod: method}.Public()
 	})
 	m["introspection_signing_alg_values_supported"] = token.IDAlgorithms() // RFC 9701 §7
@@ -142,6 +145,13 @@ func (h *Handler) Describe(m map[string]any, r gatehouse.Realm, base string) {
 	m["scopes_supported"] = slices.Compact(scopes)
 	m["id_token_signing_alg_values_supported"] = token.IDAlgorithms()
 	m["gatehouse_tokens_endpoint"], m["gatehouse_tokens_refresh_endpoint"] = base+"/tokens", base+"/tokens/refresh"
+}
+
+// methods are those by which clients can prove who they are: none by certificates where none can come.
+func (h *Handler) methods() []string {
+	return slices.DeleteFunc(client.AuthMethods(), func(method string) bool {
+		return h.c.Certificates == nil && client.Metadata{AuthMethod: method}.ByTLS()
+	})
 }
 
 // grantType is what one type of grant adds to the phases.

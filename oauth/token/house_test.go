@@ -124,7 +124,7 @@ func (h *house) register(method, scope string, change func(c *client.Client)) (i
 // assertions verify what clients with inline keys sign.
 func (h *house) assertions() *client.Assertions {
 	return must(client.NewAssertions(client.AssertionsConfig{Issuer: func(string) string { return issuer }, TokenEndpoint: func(string) string { return issuer + "/token" }, Run: must(store.Run[client.OnceTx](h.db)), Now: time.Now,
-		Fetched: func(client.Client) (token.KeySource, error) { return nil, gatehouse.ErrNotFound }}))
+		Fetched: func(client.Client) (client.Keys, error) { return nil, gatehouse.ErrNotFound }}))
 }
 
 func (h *house) principal() *gatehouse.Principal {

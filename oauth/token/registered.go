@@ -91,7 +91,8 @@ func (h *Handler) proof(x *request) (client.Proof, error) {
 	case byAssertion:
 		return signed(id, assertion, x.params["client_assertion_type"])
 	case !byHeader && secret == "":
-		return client.Proof{Method: client.AuthNone, ID: id}, nil
+		shown, err := h.certificates(x.r)
+		return client.Proof{Method: client.AuthNone, ID: id, Certificates: shown}, err
 	case !byHeader:
 		return client.Proof{Method: client.AuthPost, ID: id, Secret: gatehouse.Secret(secret)}, nil
 	}

@@ -61,6 +61,8 @@ type Config struct {
 	Upstreams      map[string]gateway.Upstream `json:"upstreams,omitempty" reload:"live" doc:"APIs behind the gateway, by name."`
 	Routes         []enforce.Route             `json:"routes,omitempty" reload:"live" doc:"What may be called, and by whom: anonymous, authenticated, scopes, roles or action. What no route matches does not exist."`
 
+	ClientCertificates ClientCertificates `json:"client_certificates,omitempty" doc:"Certificates of clients: where they come from."`
+
 	// file and at say where each key stands, for problems that only a start finds;
 	// environ is the environment that was laid over the file.
 	file    string
@@ -120,6 +122,7 @@ const maxAlone = 10_000 * time.Hour
 type Listen struct {
 	Auth    Listener `json:"auth" doc:"Tokens, keys, management API; must have an address."`
 	Gateway Listener `json:"gateway,omitempty" doc:"The APIs behind the gateway, and forward-auth."`
+	MTLS    Listener `json:"mtls,omitempty" doc:"The endpoints of tokens once more, for clients with certificates: its TLS asks for one, which the auth listener never does, since browsers would ask people for theirs. Goes with 'client_certificates.url'."`
 	Metrics Listener `json:"metrics,omitempty" doc:"Prometheus metrics and health; keep it private."`
 }
 
@@ -129,6 +132,16 @@ type Listener struct {
 	CertFile string `json:"cert_file,omitempty" form:"path" reload:"replace" doc:"TLS certificate chain (PEM); read again when it changes."`
 	KeyFile  string `json:"key_file,omitempty" form:"path" reload:"replace" doc:"TLS private key (PEM)."`
 }
+
+// ClientCertificates says where those of clients come from (RFC 8705).
+type ClientCertificates struct {
+	URL         string `json:"url,omitempty" form:"base_url" reload:"restart" doc:"Public base URL of 'listen.mtls', or of a proxy that asks for certificates: in metadata, the addresses below it are 'mtls_endpoint_aliases'."`
+	FromProxies bool   `json:"from_proxies,omitempty" reload:"restart" doc:"Believe what 'trusted_proxies' say in the lines Client-Cert and Client-Cert-Chain (RFC 9440). Each of them must remove those lines from every request, or clients say by them what they like."`
+	Gateway     bool   `json:"gateway,omitempty" reload:"restart" doc:"Have the TLS of 'listen.gateway' ask for certificates, and take none as well. Browsers then ask people who have some."`
+}
+
+// Taken reports whether a client certificate can come to the endpoints of tokens.
+func (c ClientCertificates) Taken() bool { return c.URL != "" || c.FromProxies }
 
 // Log sets the operator's log.
 type Log struct {

@@ -50,6 +50,7 @@ func (c *Config) validate(report reporter) {
 	}
 	c.validateIssuers(report)
 	c.validateListeners(report)
+	c.validateCertificates(report)
 	c.Limits.Redis.validate(report)
 	c.Mail.validate(report)
 	for _, realm := range slices.Sorted(maps.Keys(c.LDAP)) {
@@ -111,7 +112,7 @@ func (c *Config) validateListeners(report reporter) {
 	for _, l := range []struct {
 		name string
 		Listener
-	}{{"auth", c.Listen.Auth}, {"gateway", c.Listen.Gateway}, {"metrics", c.Listen.Metrics}} {
+	}{{"auth", c.Listen.Auth}, {"gateway", c.Listen.Gateway}, {"mtls", c.Listen.MTLS}, {"metrics", c.Listen.Metrics}} {
 		path := "listen." + l.name
 		if (l.CertFile == "") != (l.KeyFile == "") {
 			report(path, errors.New("cert_file and key_file belong together"))
@@ -133,6 +134,27 @@ func (c *Config) validateListeners(report reporter) {
 	}
 	if len(c.Routes) > 0 && c.Listen.Gateway.Address == "" {
 		report("listen.gateway.address", errors.New("needed when there are routes"))
+	}
+}
+
+// validateCertificates checks that certificates can come from where they are to.
+func (c *Config) validateCertificates(report reporter) {
+	of := c.ClientCertificates
+	switch {
+	case c.Listen.MTLS.Address != "" && c.Listen.MTLS.CertFile == "":
+		report("listen.mtls.cert_file", errors.New("needed: certificates of clients come by TLS alone"))
+	case c.Listen.MTLS.Address != "" && of.URL == "":
+		report("client_certificates.url", errors.New("needed with listen.mtls: clients find it by that"))
+	case of.URL != "" && !strings.HasPrefix(of.URL, "https://"):
+		report("client_certificates.url", errors.New("https: certificates of clients come by TLS alone"))
+	case of.URL != "" && c.Listen.MTLS.Address == "" && !of.FromProxies:
+		report("client_certificates.url", errors.New("needs listen.mtls, or from_proxies and a proxy there"))
+	}
+	if of.FromProxies && len(c.TrustedProxies) == 0 {
+		report("client_certificates.from_proxies", errors.New("needs trusted_proxies: nobody else is believed"))
+	}
+	if of.Gateway && c.Listen.Gateway.CertFile == "" {
+		report("client_certificates.gateway", errors.New("needs cert_file of listen.gateway"))
 	}
 }
 
