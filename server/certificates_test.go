@@ -240,6 +240,13 @@ func certificateBoundTokens(c *certified) {
 		call(t, "DELETE", d.Issuer+"/tokens", "bearer", access).want(t, "its end by a thief", 401)
 	}
 
+	// FAPI 2.0 takes certificates for both, or for who it is alone.
+	fapi := `"profile":"fapi2","token_endpoint_auth_method":"tls_client_auth","tls_client_auth_san_dns":"robot.example"`
+	c.ask(mine, c.register(fapi+`,"tls_client_certificate_bound_access_tokens":true`)).want(t, "FAPI 2.0 by certificates", 200)
+	if a := c.ask(mine, c.register(fapi)); a.status != 400 || a.text("error") != "invalid_dpop_proof" {
+		t.Errorf("FAPI 2.0 without a proof: %d %s", a.status, a.body)
+	}
+
 	// A program that proves nothing, for a person.
 	p := registers(t, d, `,"tls_client_certificate_bound_access_tokens":true,"scope":"openid email offline_access documents:read"`)
 	v := signedIn(t, d)

@@ -106,7 +106,7 @@ func TestNobodyVouches(t *testing.T) {
 // TestKeysOutOfReach: where the keys of a client cannot be had, nobody knows whether a certificate is its own.
 func TestKeysOutOfReach(t *testing.T) {
 	away := gatehouse.E(gatehouse.Unavailable, "away", "")
-	keys, err := NewAssertions(AssertionsConfig{Issuer: func(string) string { return "https://id.example" }, Fetched: func(Client) (Keys, error) { return outOfReach{away}, nil },
+	keys, err := NewAssertions(AssertionsConfig{Issuer: func(string) string { return "https://id.example" }, TokenEndpoint: func(string) string { return "" }, Fetched: func(Client) (Keys, error) { return outOfReach{away}, nil },
 		Run: func(context.Context, func(context.Context, OnceTx) error) error { return nil }, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
