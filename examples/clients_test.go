@@ -124,9 +124,7 @@ func startClient(t *testing.T, argv []string, env ...string) func(token string) 
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(e string) bool {
-		return strings.HasPrefix(strings.ToUpper(e), "HTTP_PROXY") || strings.HasPrefix(strings.ToUpper(e), "HTTPS_PROXY")
-	}), env...)
+	cmd.Env = append(withoutProxies(), env...)
 	var complaints output
 	cmd.Stderr = &complaints
 	in, err := cmd.StdinPipe()
@@ -155,4 +153,11 @@ func startClient(t *testing.T, argv []string, env ...string) func(token string) 
 		}
 		return lines.Text()
 	}
+}
+
+// withoutProxies is the environment of programs that ask a server on this machine.
+func withoutProxies() []string {
+	return slices.DeleteFunc(os.Environ(), func(e string) bool {
+		return strings.HasPrefix(strings.ToUpper(e), "HTTP_PROXY") || strings.HasPrefix(strings.ToUpper(e), "HTTPS_PROXY")
+	})
 }

@@ -230,7 +230,7 @@ func testAssertions(t *testing.T, h *house, f forger, audience, base string) {
 // TestNodePackages: what npm installs is pinned by content, and the lock file
 // says nothing of where it came from.
 func TestNodePackages(t *testing.T) {
-	for _, file := range []string{"express/package-lock.json", "guard-node/package-lock.json", "clients/node/package-lock.json", "../internal/testbrowser/package-lock.json"} {
+	for _, file := range []string{"express/package-lock.json", "guard-node/package-lock.json", "clients/node/package-lock.json", "clients/flows/package-lock.json", "../internal/testbrowser/package-lock.json"} {
 		lock, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +242,7 @@ func TestNodePackages(t *testing.T) {
 			t.Errorf("%s: %d packages, %d hashes", file, packages, hashes)
 		}
 	}
-	for _, m := range []string{"express/node_modules", "guard-node/node_modules", "clients/node/node_modules", "../internal/testbrowser/node_modules", "clients/rust/target", "fastapi/__pycache__", "flask/__pycache__",
+	for _, m := range []string{"express/node_modules", "guard-node/node_modules", "clients/node/node_modules", "clients/flows/node_modules", "../internal/testbrowser/node_modules", "clients/rust/target", "fastapi/__pycache__", "flask/__pycache__",
 		"guard-python/__pycache__", "guard-python/gatehouse_guard/__pycache__"} {
 		if _, err := os.Stat(m); err == nil {
 			t.Errorf("%s does not belong into the checkout", m)

@@ -119,8 +119,8 @@ type house struct {
 }
 
 // newHouse starts Gatehouse as `gatehouse protect` does for an API, with further
-// upstreams under host names of their own.
-func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[string]string) *house {
+// upstreams under host names of their own, and what change makes of its configuration.
+func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[string]string, change ...func(*server.Config)) *house {
 	t.Helper()
 	ctx := context.Background()
 	data := t.TempDir()
@@ -138,6 +138,9 @@ func newHouse(t *testing.T, f *facade, upstream, openAPI string, hosts map[strin
 	cfg.Issuer = f.URL
 	cfg.Log.Level = "warn"
 	cfg.TrustedProxies = []string{"127.0.0.0/8"} // the facade, and the services that pass log-ins on
+	for _, c := range change {
+		c(&cfg)
+	}
 	for i := range cfg.Routes {
 		cfg.Routes[i].Upstream = "api"
 	}
