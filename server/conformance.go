@@ -33,7 +33,9 @@ type ConformanceConfig struct {
 	Suite  string // base URL of the suite, as its pages show it
 	Alias  string // of the plans' configuration: it is part of the addresses that the suite is called at
 	FAPI2  bool   // for the plans of FAPI 2.0; else for those of OpenID Connect
-	Logout string // the channel of whose plan the clients are told that a sign-in has ended, SuiteBack or SuiteFront; "" for no such plan
+	// ClientAuth and SenderConstrain are the suite's variants of FAPI 2.0: private_key_jwt (default) or mtls, and dpop (default) or mtls.
+	ClientAuth, SenderConstrain string
+	Logout                      string // the channel of whose plan the clients are told that a sign-in has ended, SuiteBack or SuiteFront; "" for no such plan
 	// SuiteCA is a file with the certificate that the suite shows, or that of who signed it (PEM); "" trusts those that the
 	// system does.
 	SuiteCA string
@@ -62,6 +64,9 @@ func StartConformance(ctx context.Context, cfg ConformanceConfig) (_ *Conformanc
 	}
 	if !slices.Contains([]string{"", SuiteBack, SuiteFront}, cfg.Logout) {
 		return nil, fmt.Errorf("conformance: there are the channels %s and %s", SuiteBack, SuiteFront)
+	}
+	if err := cfg.checkVariants(); err != nil {
+		return nil, err
 	}
 	cfg.Suite = strings.TrimSuffix(cfg.Suite, "/") + "/"
 	if err := freshDemoData(ctx, cfg.Data); err != nil {
@@ -122,6 +127,11 @@ func (cfg ConformanceConfig) config(port string) (Config, error) {
 		Limits: config.Limits{Tokens: plenty, Admin: plenty}, // the suite asks fast, from one address
 	}
 	c.Fetches.AllowPrivate, c.Lenient = true, !cfg.FAPI2
+	if cfg.certified() {
+		if err := cfg.askForCertificates(&c, port); err != nil {
+			return c, err
+		}
+	}
 	if cfg.SuiteCA != "" {
 		text, err := os.ReadFile(cfg.SuiteCA)
 		if err != nil {
@@ -193,7 +203,11 @@ func (c *Conformance) fill(ctx context.Context, roots *x509.CertPool) error {
 	}
 	api.Trust(roots)
 	password := demoPassword()
-	if err := api.Do(ctx, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"client_registration": gatehouse.ClientRegistrationOpen,
+	certificates, authority, err := c.cfg.certificates()
+	if err != nil {
+		return err
+	}
+	if err := api.Do(ctx, "PATCH", "/realms/main", map[string]any{"settings": map[string]any{"client_certificate_authorities": authority, "client_registration": gatehouse.ClientRegistrationOpen,
 		"client_registration_scopes": append(openid.Scopes(), "offline_access")}}, nil); err != nil {
 		return fmt.Errorf("conformance: %w", err)
 	}
@@ -207,5 +221,9 @@ func (c *Conformance) fill(ctx context.Context, roots *x509.CertPool) error {
 		return fmt.Errorf("conformance: %w", err)
 	}
 	c.Configuration = c.suite(password, made)
+	if c.cfg.certified() {
+		one, two := certificates["client"], certificates["client2"]
+		c.Configuration.MTLS, c.Configuration.MTLS2 = &one, &two
+	}
 	return nil
 }

@@ -165,3 +165,51 @@ func TestConformance(t *testing.T) {
 		t.Errorf("%d %s", res.StatusCode, body)
 	}
 }
+
+// TestConformanceMTLS: with the variants for it, the suite is given certificates by which its clients prove who they are and get tokens
+// that are bound to them.
+func TestConformanceMTLS(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "demo")
+	cfg := server.ConformanceConfig{Data: dir, Listen: "127.0.0.1:0", Suite: "https://suite.example:8443", Alias: "us", ClientAuth: "mtls", SenderConstrain: "mtls", Log: server.LogConfig{Level: "error", Format: "text"}}
+	for name, change := range map[string]func(*server.ConformanceConfig){"without FAPI 2.0": func(*server.ConformanceConfig) {}, "another method": func(c *server.ConformanceConfig) { c.FAPI2, c.ClientAuth = true, "dpop" }} {
+		wrong := cfg
+		change(&wrong)
+		if d, err := server.StartConformance(t.Context(), wrong); err == nil {
+			d.Close(context.Background())
+			t.Errorf("%s: it starts", name)
+		}
+	}
+	cfg.FAPI2 = true
+	d, err := server.StartConformance(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close(context.Background()) })
+	roots := x509.NewCertPool()
+	chain, err := os.ReadFile(filepath.Join(dir, "tls.pem"))
+	if err != nil || !roots.AppendCertsFromPEM(chain) {
+		t.Fatal("no certificate")
+	}
+	for i, of := range []struct {
+		id, cert, key string
+	}{{d.Configuration.Client.ID, d.Configuration.MTLS.Certificate, d.Configuration.MTLS.Key}, {d.Configuration.Client2.ID, d.Configuration.MTLS2.Certificate, d.Configuration.MTLS2.Key}} {
+		shown, err := tls.X509KeyPair([]byte(of.cert), []byte(of.key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{shown}}}}
+		t.Cleanup(c.CloseIdleConnections)
+		token := strings.Replace(d.Configuration.Resource["resourceUrl"], "/userinfo", "/token", 1)
+		for id, want := range map[string]string{of.id: "invalid_grant", d.Configuration.Client.ID + "x": "invalid_client"} {
+			res, err := c.PostForm(token, url.Values{"grant_type": {"authorization_code"}, "client_id": {id}, "code": {"x"}, "code_verifier": {strings.Repeat("v", 43)}, "redirect_uri": {"https://suite.example:8443/test/a/us/callback"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if answer := object(t, body); err != nil || answer["error"] != want {
+				t.Errorf("client %d as %s: %d %s", i+1, id, res.StatusCode, body)
+			}
+		}
+	}
+}

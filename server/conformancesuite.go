@@ -19,6 +19,8 @@ type SuiteConfiguration struct {
 	Client      suiteClient               `json:"client"`
 	Post        suiteClient               `json:"client_secret_post,omitzero"`
 	Client2     suiteClient               `json:"client2"`
+	MTLS        *suiteCertificate         `json:"mtls,omitempty"`
+	MTLS2       *suiteCertificate         `json:"mtls2,omitempty"`
 	Browser     []suiteBrowser            `json:"browser"`
 	Override    map[string]map[string]any `json:"override,omitempty"`
 }
@@ -49,11 +51,14 @@ type suiteTask struct {
 // at is an address of the suite for the plans of this configuration.
 func (c *Conformance) at(path string) string { return c.cfg.Suite + "test/a/" + c.cfg.Alias + path }
 
+// suiteClients are the clients that are registered for the suite, by their names in its configuration.
+func suiteClients() []string { return []string{"client", "client2", "client_secret_post"} }
+
 // register makes the clients that do not register themselves.
 func (c *Conformance) register(ctx context.Context, api *client.Client) (map[string]suiteClient, error) {
 	out := map[string]suiteClient{}
 	var err error
-	for _, name := range []string{"client", "client2", "client_secret_post"} {
+	for _, name := range suiteClients() {
 		if c.cfg.FAPI2 {
 			out[name], err = c.registerFAPI2(ctx, api, name)
 		} else {
@@ -103,6 +108,12 @@ func (c *Conformance) registerFAPI2(ctx context.Context, api *client.Client, nam
 	in := c.metadata(name)
 	in["profile"], in["token_endpoint_auth_method"], in["scope"] = "fapi2", "private_key_jwt", suiteScope
 	in["jwks"], in["id_token_signed_response_alg"] = json.RawMessage(token.MarshalJWKSet([]*token.Key{key})), suiteFAPI2
+	if c.cfg.ClientAuth == suiteMTLS { // its keys sign requests
+		in["token_endpoint_auth_method"], in["tls_client_auth_san_dns"], in["request_object_signing_alg"] = "tls_client_auth", suiteName(name), suiteFAPI2
+	}
+	if c.cfg.SenderConstrain == suiteMTLS {
+		in["tls_client_certificate_bound_access_tokens"] = true
+	}
 	made, err := c.create(ctx, api, in)
 	made.Keys, made.Scope, made.DPoP = slices.Concat([]byte(`{"keys":[`), private, []byte(`]}`)), suiteScope, string(suiteFAPI2)
 	return made, err
@@ -143,6 +154,9 @@ func (c *Conformance) suite(password string, made map[string]suiteClient) SuiteC
 	}
 	if c.cfg.FAPI2 {
 		out.Resource = map[string]string{"resourceUrl": c.Issuer + "/userinfo"}
+		if c.cfg.SenderConstrain == suiteMTLS { // where a certificate is asked for
+			out.Resource["resourceUrl"] = c.server.aliases + "/userinfo"
+		}
 	} else {
 		out.Post = made["client_secret_post"]
 	}

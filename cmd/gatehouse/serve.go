@@ -139,7 +139,9 @@ start. With --json it prints exactly one line when it is ready.`,
 	c.Flags().StringVar(&suite.Listen, "issuer", "127.0.0.1:9443", "with --conformance: address, of this machine, of the issuer")
 	c.Flags().StringVar(&suite.Suite, "suite", "https://localhost.emobix.co.uk:8443/", "with --conformance: where the suite is")
 	c.Flags().StringVar(&suite.SuiteCA, "suite-ca", "", "with --conformance: file with the suite's certificate, or its authority's (PEM); those that the system trusts when empty")
-	c.Flags().BoolVar(&suite.FAPI2, "fapi2", false, "with --conformance: for the plans of FAPI 2.0, by private_key_jwt and DPoP, in place of those of OpenID Connect")
+	c.Flags().BoolVar(&suite.FAPI2, "fapi2", false, "with --conformance: for the plans of FAPI 2.0, in place of those of OpenID Connect")
+	c.Flags().StringVar(&suite.ClientAuth, "client-auth-type", "", "with --fapi2: how clients prove who they are, private_key_jwt (default) or mtls")
+	c.Flags().StringVar(&suite.SenderConstrain, "sender-constrain", "", "with --fapi2: what tokens are bound to, dpop (default) or mtls")
 	c.Flags().StringVar(&suite.Logout, "logout", "", "with --conformance: for the plan of back-channel logout (back) or of front-channel logout (front), with clients that do not register themselves")
 	c.Flags().StringVar(&suite.Alias, "alias", "gatehouse", "with --conformance: the alias of the plans")
 	return c
