@@ -3,6 +3,7 @@ package examples_test
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"maps"
 	"net"
@@ -20,11 +21,11 @@ import (
 )
 
 // flows are the programs below clients/flows, one a library, and what each can be told to do. A flow registers its own clients, has
-// alice sign in and allow it at a browser without scripts, and exits with an error when anything is not as the library or the program wants it.
+// bob sign in and allow it at a browser without scripts, and exits with an error when anything is not as the library or the program wants it.
 var flows = map[string][]string{
-	"openid-client": {"code", "ID token algorithms", "max_age, prompt and refusal", "form_post", "DPoP", "PAR", "JAR", "JARM", "FAPI 2.0", "private_key_jwt",
-		"client_credentials", "device", "introspection", "logout", "registration", "token exchange"},
-	"oauth4webapi": {"code", "DPoP", "client_credentials", "device", "signed introspection", "token exchange", "registration"},
+	"openid-client": {"code", "ID token algorithms", "claims and acr_values", "max_age, prompt and refusal", "form_post", "DPoP", "PAR", "JAR", "JARM", "FAPI 2.0", "private_key_jwt",
+		"client_credentials", "device", "CIBA", "authorization details", "introspection", "logout", "registration", "token exchange"},
+	"oauth4webapi": {"code", "DPoP", "client_credentials", "device", "signed introspection", "token exchange", "registration", "protected resource"},
 	"mcp":          {"a client that registers itself", "a client with a secret", "more scopes", "client_credentials"},
 }
 
@@ -36,35 +37,62 @@ func TestFlows(t *testing.T) {
 	}
 	at += "/flows/"
 	gateway := unusedAddress(t)
-	tools := "http://" + gateway + "/mcp"
+	realms := []string{gatehouse.MainRealm, "shop"} // one at the root of its host, and one below a path
+	tools := func(realm string) string { return "http://" + gateway + "/" + realm + "/mcp" }
 	h := newHouse(t, newFacade(t), startTools(t, at+"mcp-server.js"), "", nil, func(cfg *server.Config) {
-		cfg.Listen.Gateway.Address = gateway
-		cfg.Routes = []enforce.Route{{ID: "tools", Realm: gatehouse.MainRealm, Pattern: "/mcp", Audience: tools, Scopes: []string{"documents:read"}},
-			{ID: "tools that write", Realm: gatehouse.MainRealm, Pattern: "/mcp/write", Audience: tools, Scopes: []string{"documents:read", "documents:write"}}}
+		cfg.Listen.Gateway.Address, cfg.Routes = gateway, nil
+		for _, realm := range realms {
+			cfg.Routes = append(cfg.Routes,
+				enforce.Route{ID: realm, Realm: realm, Pattern: "/" + realm + "/mcp", Audience: tools(realm), Scopes: []string{"documents:read"}},
+				enforce.Route{ID: realm + " write", Realm: realm, Pattern: "/" + realm + "/mcp/write", Audience: tools(realm), Scopes: []string{"documents:read", "documents:write"}})
+		}
 	})
-	operator, err := client.New(h.server.AuthURL(), gatehouse.Secret(h.operator))
-	if err == nil {
-		err = operator.Do(t.Context(), "PATCH", "/realms/main", map[string]any{"settings": map[string]any{
-			"audiences":           map[string]any{"https://api.example": map[string]any{}, tools: map[string]any{}},
-			"scopes":              map[string]string{"documents:read": "Read documents", "documents:write": "Change documents"},
-			"client_registration": "open", "client_registration_scopes": []string{"openid", "profile", "email", "documents:read", "offline_access"}}}, nil)
+	for _, realm := range realms {
+		issuer, password := h.realmForFlows(t, realm, tools(realm))
+		for _, library := range slices.Sorted(maps.Keys(flows)) {
+			for _, flow := range flows[library] {
+				t.Run(realm+" "+library+" "+flow, func(t *testing.T) {
+					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+					defer cancel()
+					cmd := exec.CommandContext(ctx, "node", at+library+".js", flow)
+					cmd.Env = append(withoutProxies(), "ISSUER="+issuer, "ADMIN="+h.URL+"/admin/v1/realms/"+realm, "KEY="+h.operator,
+						"USERNAME=bob", "PASSWORD="+password, "MCP="+tools(realm))
+					if said, err := cmd.CombinedOutput(); err != nil {
+						t.Errorf("%v\n%s", err, said)
+					}
+				})
+			}
+		}
 	}
+}
+
+// realmForFlows has a realm ready, makes it where there is none, and adds bob to it.
+func (h *house) realmForFlows(t *testing.T, realm, tools string) (issuer, password string) {
+	t.Helper()
+	issuer, password = h.URL, rand.Text()
+	operator, err := client.New(h.server.AuthURL(), gatehouse.Secret(h.operator))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, library := range slices.Sorted(maps.Keys(flows)) {
-		for _, flow := range flows[library] {
-			t.Run(library+" "+flow, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-				defer cancel()
-				cmd := exec.CommandContext(ctx, "node", at+library+".js", flow)
-				cmd.Env = append(withoutProxies(), "ISSUER="+h.URL, "ADMIN="+h.operator, "USERNAME=alice", "PASSWORD="+h.password, "MCP="+tools)
-				if said, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%v\n%s", err, said)
-				}
-			})
+	do := func(method, path string, in any) {
+		t.Helper()
+		if err := operator.Do(t.Context(), method, path, in, nil); err != nil {
+			t.Fatalf("%s %s: %v", method, path, err)
 		}
 	}
+	if realm != gatehouse.MainRealm {
+		issuer += "/realms/" + realm
+		do("POST", "/realms", map[string]any{"name": realm})
+	}
+	do("PATCH", "/realms/"+realm, map[string]any{"settings": map[string]any{
+		"audiences":           map[string]any{"https://api.example": map[string]any{}, tools: map[string]any{}},
+		"scopes":              map[string]string{"documents:read": "Read documents", "documents:write": "Change documents"},
+		"client_registration": "open", "client_registration_scopes": []string{"openid", "profile", "email", "documents:read", "offline_access"},
+		"authorization_details_types": []any{map[string]any{"type": "payment", "description": "Make a payment", "schema": map[string]any{
+			"type": "object", "additionalProperties": false, "required": []string{"amount"}, "properties": map[string]any{"amount": map[string]string{"type": "integer"}}}}}}})
+	do("PUT", "/realms/"+realm+"/roles/reader", map[string]any{"description": "Reads.", "parents": []string{}, "permissions": []string{}})
+	do("POST", "/realms/"+realm+"/users", map[string]any{"username": "bob", "password": password, "roles": []string{"reader"}})
+	return issuer, password
 }
 
 // TestFlowsPage: docs/clients.md has the flows of each library that are run, and the version that is installed for that.

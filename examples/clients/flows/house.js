@@ -2,12 +2,12 @@
 // without scripts, who signs in, reads the pages and presses their buttons.
 import { createServer } from "node:http";
 
-export const { ISSUER: issuer, ADMIN: adminKey, USERNAME: username, PASSWORD: password, MCP: mcp } = process.env;
+export const { ISSUER: issuer, ADMIN: adminAddress, KEY: adminKey, USERNAME: username, PASSWORD: password, MCP: mcp } = process.env;
 export const callback = "http://127.0.0.1:9/callback";
 export const signedOut = "http://127.0.0.1:9/signed-out";
 
-export async function admin(method, path, body) {
-  const answer = await fetch(`${issuer}/admin/v1/realms/main${path}`, {
+async function admin(method, path, body) {
+  const answer = await fetch(`${adminAddress}${path}`, {
     method, body: JSON.stringify(body), headers: { authorization: `Bearer ${adminKey}`, "content-type": "application/json" },
   });
   const text = await answer.text();
@@ -86,11 +86,14 @@ export class Browser {
     throw new Error(`no form with the button ${button} at ${at}: ${page}`);
   }
 
+  async signIn(seen) {
+    return this.press(await this.press(seen, "continue", { identifier: username }), "submit", { password });
+  }
+
   // allow opens an address for which somebody has to sign in and to say yes, and returns where the program goes on.
   async allow(address) {
     let seen = await this.open(address);
-    if (seen.at?.pathname === "/signin") seen = await this.press(seen, "continue", { identifier: username });
-    if (seen.at?.pathname === "/signin") seen = await this.press(seen, "submit", { password });
+    if (seen.at?.pathname.endsWith("/signin")) seen = await this.signIn(seen);
     if (!seen.left) seen = await this.press(seen, "allow");
     must(seen.left, `back at the program, not at ${seen.at}: ${seen.page}`);
     return seen.left;
@@ -98,12 +101,18 @@ export class Browser {
 
   // allowDevice does so for a device, by the address that it shows.
   async allowDevice(address) {
-    let seen = await this.open(address);
-    seen = await this.press(seen, "continue", { identifier: username });
-    seen = await this.press(seen, "submit", { password });
-    seen = await this.press(seen, "submit");
-    seen = await this.press(seen, "allow", { same: "yes" });
-    must(seen.page.includes('id="said"'), `allowed: ${seen.page}`);
+    const seen = await this.press(await this.signIn(await this.open(address)), "submit");
+    const said = await this.press(seen, "allow", { same: "yes" });
+    must(said.page.includes('id="said"'), `allowed: ${said.page}`);
+  }
+
+  // allowAsked does so for a client that has no browser to send, and says something that the page has to show.
+  async allowAsked(message) {
+    await this.signIn(await this.open(`${issuer}/signin`));
+    const seen = await this.open(`${issuer}/account/requests`);
+    const [, number] = seen.page.match(`id="message-([0-9]+)"><bdi>${message}</bdi>`);
+    const said = await this.press(seen, `allow-${number}`, { mine: "yes" });
+    must(said.page.includes('id="said"'), `allowed: ${said.page}`);
   }
 }
 

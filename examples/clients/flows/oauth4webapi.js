@@ -1,6 +1,7 @@
 // oauth4webapi against Gatehouse: one flow by name, which fails when anything is not as it should be.
+import { decodeJwt } from "jose";
 import * as oauth from "oauth4webapi";
-import { Browser, callback, issuer, must, refused, register, run, username } from "./house.js";
+import { Browser, callback, issuer, mcp, must, refused, register, run, username } from "./house.js";
 
 const insecure = { [oauth.allowInsecureRequests]: true }; // the issuer of a test is on loopback, without TLS
 const openid = "openid profile email documents:read offline_access";
@@ -45,7 +46,8 @@ async function asks(as, client, tokens, DPoP) {
 }
 
 // reads checks an access token as an API does.
-const reads = (as, token, audience, DPoP) => oauth.validateJwtAccessToken(as, new Request("https://api.example/read", { headers: { authorization: `${DPoP ? "DPoP" : "Bearer"} ${token}` } }), audience, insecure);
+const reads = (as, token, audience) =>
+  oauth.validateJwtAccessToken(as, new Request("https://api.example/read", { headers: { authorization: `Bearer ${token}` } }), audience, insecure);
 
 const flows = {
   "code": async () => {
@@ -135,6 +137,24 @@ const flows = {
     const client = await oauth.processDynamicClientRegistrationResponse(await oauth.dynamicClientRegistrationRequest(as,
       { client_name: "A stranger", redirect_uris: [callback], grant_types: ["authorization_code", "refresh_token"], scope: openid }, insecure));
     await asks(as, client, await whole(as, client, oauth.ClientSecretBasic(client.client_secret)));
+  },
+  // An API behind the gateway, of which nothing is known but its address.
+  "protected resource": async () => {
+    const about = await oauth.processResourceDiscoveryResponse(new URL(mcp), await oauth.resourceDiscoveryRequest(new URL(mcp), insecure));
+    must(about.authorization_servers.length === 1 && about.authorization_servers[0] === issuer, "who gives tokens for it");
+    const as = await discover("oauth2");
+    const made = await register({ token_endpoint_auth_method: "none", dpop_bound_access_tokens: true });
+    const client = { client_id: made.client_id };
+    const DPoP = oauth.DPoP(client, await oauth.generateKeyPair("ES256"));
+    const tokens = await whole(as, client, oauth.None(), { DPoP, change: { resource: mcp } });
+    const { aud, cnf } = decodeJwt(tokens.access_token);
+    must(aud === mcp && cnf.jkt, "for it alone, and bound");
+    const call = (token, options, path = "") => oauth.protectedResourceRequest(token, "POST", new URL(mcp + path), new Headers({ "content-type": "application/json", accept: "application/json, text/event-stream" }),
+      JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" }), { ...options, ...insecure });
+    must((await proved(() => call(tokens.access_token, { DPoP }))).status === 200, "let in");
+    must((await refused(call(tokens.access_token), "without the proof")).status === 401, "401");
+    const { cause: [challenge] } = await refused(proved(() => call(tokens.access_token, { DPoP }, "/write")), "a scope that it lacks");
+    must(challenge.parameters.error === "insufficient_scope" && challenge.parameters.scope === "documents:read documents:write", "which scopes it needs");
   },
 };
 

@@ -63,6 +63,12 @@ const flows = {
       await whole(config);
     }
   },
+  "claims and acr_values": async () => {
+    const made = await register({});
+    const config = await discover(made, client.ClientSecretBasic(made.client_secret));
+    const { tokens } = await whole(config, { change: { acr_values: "aal1", claims: JSON.stringify({ id_token: { preferred_username: { essential: true } } }) } });
+    must(tokens.claims().preferred_username === username && tokens.claims().acr === "aal1", "in the ID token");
+  },
   "max_age, prompt and refusal": async () => {
     const made = await register({});
     const config = await discover(made, client.ClientSecretBasic(made.client_secret));
@@ -81,10 +87,7 @@ const flows = {
     const config = await discover(made, client.ClientSecretBasic(made.client_secret));
     const { checks, parameters } = await ask({ response_mode: "form_post" });
     const browser = new Browser();
-    let seen = await browser.open(client.buildAuthorizationUrl(config, parameters));
-    seen = await browser.press(seen, "continue", { identifier: username });
-    seen = await browser.press(seen, "submit", { password: process.env.PASSWORD });
-    seen = await browser.press(seen, "allow");
+    const seen = await browser.press(await browser.signIn(await browser.open(client.buildAuthorizationUrl(config, parameters))), "allow");
     const body = new URLSearchParams([...seen.page.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)].map(([, name, value]) => [name, value]));
     await client.authorizationCodeGrant(config, new Request(callback, { method: "POST", body }), checks);
   },
@@ -162,6 +165,29 @@ const flows = {
     const shown = await client.initiateDeviceAuthorization(config, { scope: openid });
     const [tokens] = await Promise.all([client.pollDeviceAuthorizationGrant(config, shown), new Browser().allowDevice(shown.verification_uri_complete)]);
     await renew(config, { tokens, sub: tokens.claims().sub });
+  },
+  "CIBA": async () => {
+    const keys = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
+    const made = await register({ redirect_uris: [], grant_types: ["urn:openid:params:grant-type:ciba", "refresh_token"], backchannel_token_delivery_mode: "poll",
+      token_endpoint_auth_method: "private_key_jwt", jwks: await publicKeys(keys) });
+    const config = await discover(made, client.PrivateKeyJwt(keys.privateKey));
+    for (const options of [undefined, bound(config, await client.randomDPoPKeyPair())]) {
+      const message = `Code ${client.randomState().replace(/[^A-Za-z0-9]/g, "").slice(0, 8)}`;
+      const asked = await client.initiateBackchannelAuthentication(config, { scope: openid, login_hint: username, binding_message: message });
+      const [tokens] = await Promise.all([client.pollBackchannelAuthenticationGrant(config, asked, undefined, options), new Browser().allowAsked(message)]);
+      await renew(config, { tokens, sub: tokens.claims().sub }, options);
+    }
+    const problem = await refused(client.initiateBackchannelAuthentication(config, { scope: openid, login_hint: "nobody-of-that-name" }), "nobody");
+    must(problem.error === "unknown_user_id", `${problem}`);
+  },
+  "authorization details": async () => {
+    const made = await register({ authorization_details_types: ["payment"] });
+    const config = await discover(made, client.ClientSecretBasic(made.client_secret));
+    const details = [{ type: "payment", amount: 12 }];
+    const { tokens } = await whole(config, { change: { authorization_details: JSON.stringify(details) } });
+    const [{ type, amount }] = tokens.authorization_details;
+    must(type === "payment" && amount === 12, "in the answer");
+    await whole(config, { build: client.buildAuthorizationUrlWithPAR, change: { authorization_details: JSON.stringify(details) } });
   },
   "introspection": async () => {
     const api = await register({ redirect_uris: [], grant_types: ["client_credentials"], scope: "", introspection_audiences: [issuer] });
