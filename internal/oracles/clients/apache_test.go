@@ -1,7 +1,9 @@
 package clients
 
 import (
+	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/testprocess"
 	"github.com/gatehouse-auth/gatehouse/internal/testwait"
+	"github.com/gatehouse-auth/gatehouse/server"
 )
 
 // TestApache: Apache httpd with mod_auth_openidc stands in front of a page: a person is sent to sign in, and comes back to the page,
@@ -26,21 +29,34 @@ func TestApache(t *testing.T) {
 	}))
 	t.Cleanup(page.Close)
 	d := demo(t)
-	address := testprocess.FreeAddress(t)
-	site := "http://" + address
-	made := register(t, d, map[string]any{"client_name": "Site", "redirect_uris": []string{site + "/back"}, "post_logout_redirect_uris": []string{site + "/bye"},
-		"token_endpoint_auth_method": "client_secret_basic", "grant_types": []string{"authorization_code", "refresh_token"}, "scope": "openid profile email",
-		"backchannel_logout_uri": site + "/back?logout=backchannel", "allow_private_address": true})
-	startApache(t, address, `
+	for _, c := range []struct {
+		name, conf string
+		members    map[string]any
+	}{
+		{"as it comes", "", nil},
+		{"form_post", "OIDCResponseMode form_post", nil},
+		{"client_secret_post", "OIDCProviderTokenEndpointAuth client_secret_post", map[string]any{"token_endpoint_auth_method": "client_secret_post"}},
+		{"ES256", "OIDCIDTokenSignedResponseAlg ES256\nOIDCUserInfoSignedResponseAlg ES256", map[string]any{"id_token_signed_response_alg": "ES256", "userinfo_signed_response_alg": "ES256"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := testprocess.FreeAddress(t)
+			site := "http://" + address
+			members := map[string]any{"client_name": "Site", "redirect_uris": []string{site + "/back"}, "post_logout_redirect_uris": []string{site + "/bye"},
+				"token_endpoint_auth_method": "client_secret_basic", "grant_types": []string{"authorization_code", "refresh_token"}, "scope": "openid profile email",
+				"backchannel_logout_uri": site + "/back?logout=backchannel", "allow_private_address": true}
+			maps.Copy(members, c.members)
+			made := register(t, d, members)
+			startApache(t, address, `
 OIDCProviderMetadataURL `+d.Issuer+`/.well-known/openid-configuration
 OIDCClientID `+made.ID+`
 OIDCClientSecret `+made.Secret+`
 OIDCRedirectURI `+site+`/back
 OIDCScope "openid profile email"
 OIDCPKCEMethod S256
-OIDCCryptoPassphrase exec:/bin/hostname
+OIDCCryptoPassphrase `+rand.Text()+`
 OIDCRemoteUserClaim preferred_username
 OIDCAuthNHeader X-User
+`+c.conf+`
 ProxyPass / `+page.URL+`/
 <Location />
   AuthType openid-connect
@@ -50,14 +66,27 @@ ProxyPass / `+page.URL+`/
   Require all granted
 </Location>
 `)
+			comesAndGoes(t, d, site, c.name == "form_post")
+		})
+	}
+}
+
+// comesAndGoes: bob signs in and out at the site, and then there and out at Gatehouse.
+func comesAndGoes(t *testing.T, d *server.Demo, site string, form bool) {
 	bob := newPerson(t, "")
 	known := func() bool {
 		bob.open(site + "/page")
 		return bob.text == fmt.Sprintf("/page is %q, %q", "bob", d.Users["bob"].ID)
 	}
+	posted := func() {
+		if form { // no script runs here
+			bob.press("continue", nil)
+		}
+	}
 	bob.open(site + "/page")
 	bob.signIn(d)
 	bob.press("allow", nil)
+	posted()
 	if bob.at.String() != site+"/page" || !known() {
 		t.Fatalf("%d at %s: %s", bob.status, bob.at, bob.text)
 	}
@@ -70,6 +99,7 @@ ProxyPass / `+page.URL+`/
 		t.Fatalf("signed in still: %d at %s: %s", bob.status, bob.at, bob.text)
 	}
 	bob.signIn(d)
+	posted()
 	if !known() {
 		t.Fatalf("%d at %s: %s", bob.status, bob.at, bob.text)
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/gatehouse-auth/gatehouse/server"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 const back = "http://127.0.0.1/back"
@@ -30,6 +31,7 @@ func TestGo(t *testing.T) {
 	bob := newPerson(t, back)
 	t.Run("code", func(t *testing.T) { goCode(t, d, provider, bob) })
 	t.Run("guesses", func(t *testing.T) { goGuesses(t, d, provider, bob) })
+	t.Run("algorithms", func(t *testing.T) { goAlgorithms(t, d, provider, bob) })
 	t.Run("device", func(t *testing.T) { goDevice(t, d, provider, bob) })
 	t.Run("told of sign-outs", func(t *testing.T) { goToldOfSignOuts(t, d, provider, bob) })
 	t.Run("client credentials", func(t *testing.T) { goClientCredentials(t, d, provider) })
@@ -159,16 +161,35 @@ func goGuesses(t *testing.T, d *server.Demo, provider *oidc.Provider, bob *perso
 			cfg.RedirectURL = strings.Replace(back, "127.0.0.1", "127.0.0.1:51234", 1)
 		}
 		bob.back = cfg.RedirectURL
-		verifier := oauth2.GenerateVerifier()
-		bob.open(cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)))
-		bob.press("allow", nil)
-		got, err := cfg.Exchange(t.Context(), bob.at.Query().Get("code"), oauth2.VerifierOption(verifier))
-		if err != nil {
-			t.Errorf("%s: %v", method, err)
-			continue
-		}
-		verify(t, d, provider, made.ID, got, "")
+		verify(t, d, provider, made.ID, goes(t, cfg, bob), "")
 	}
+}
+
+// goAlgorithms: whatever a client registers its ID tokens and the answers of userinfo to be signed by, go-oidc verifies it.
+func goAlgorithms(t *testing.T, d *server.Demo, provider *oidc.Provider, bob *person) {
+	bob.t = t
+	for _, alg := range token.IDAlgorithms() {
+		made := register(t, d, map[string]any{"client_name": alg, "redirect_uris": []string{back}, "scope": "openid", "id_token_signed_response_alg": alg, "userinfo_signed_response_alg": alg,
+			"token_endpoint_auth_method": "client_secret_basic", "grant_types": []string{"authorization_code"}})
+		got := goes(t, oauth2.Config{ClientID: made.ID, ClientSecret: made.Secret, Endpoint: provider.Endpoint(), RedirectURL: back, Scopes: []string{oidc.ScopeOpenID}}, bob)
+		verify(t, d, provider, made.ID, got, "")
+		if who, err := provider.UserInfo(t.Context(), oauth2.StaticTokenSource(got)); err != nil || who.Subject != d.Users["bob"].ID {
+			t.Errorf("%s: %+v %v", alg, who, err)
+		}
+	}
+}
+
+// goes has bob, who is signed in, go through a flow, and returns the tokens.
+func goes(t *testing.T, cfg oauth2.Config, bob *person) *oauth2.Token {
+	t.Helper()
+	verifier := oauth2.GenerateVerifier()
+	bob.open(cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)))
+	bob.press("allow", nil)
+	got, err := cfg.Exchange(t.Context(), bob.at.Query().Get("code"), oauth2.VerifierOption(verifier))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 // goDevice: a device shows a code, and waits for the person.
@@ -208,14 +229,7 @@ func goToldOfSignOuts(t *testing.T, d *server.Demo, provider *oidc.Provider, bob
 	t.Cleanup(program.Close)
 	made := register(t, d, map[string]any{"client_name": "Told", "redirect_uris": []string{back}, "scope": "openid", "token_endpoint_auth_method": "client_secret_basic",
 		"grant_types": []string{"authorization_code"}, "backchannel_logout_uri": program.URL, "allow_private_address": true})
-	cfg := oauth2.Config{ClientID: made.ID, ClientSecret: made.Secret, Endpoint: provider.Endpoint(), RedirectURL: back, Scopes: []string{oidc.ScopeOpenID}}
-	verifier := oauth2.GenerateVerifier()
-	bob.open(cfg.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)))
-	bob.press("allow", nil)
-	got, err := cfg.Exchange(t.Context(), bob.at.Query().Get("code"), oauth2.VerifierOption(verifier))
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := goes(t, oauth2.Config{ClientID: made.ID, ClientSecret: made.Secret, Endpoint: provider.Endpoint(), RedirectURL: back, Scopes: []string{oidc.ScopeOpenID}}, bob)
 	claims := verify(t, d, provider, made.ID, got, "")
 	bob.open(d.Issuer + "/signout")
 	bob.press("submit", nil)
