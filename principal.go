@@ -101,6 +101,10 @@ type Principal struct {
 	// Act is who acts for the principal by a token that was exchanged (RFC 8693 §4.1); nil for nobody.
 	Act *Act
 
+	// Details are the authorization details of a token of the realm, a JSON array (RFC 9396 §9.1): "" for none. Whoever serves the
+	// request judges them.
+	Details string
+
 	// Confirmation is what the token is bound to. Whoever lets in a principal that is bound has seen the proof.
 	Confirmation Confirmation
 

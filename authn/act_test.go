@@ -17,7 +17,11 @@ func TestActors(t *testing.T) {
 	if fmt.Sprint(who.Act.Subjects()) != "[cli_b cli_a]" || who.Act.Actor() != "cli_b" {
 		t.Errorf("%v", who.Act.Subjects())
 	}
-	if who = w.check(t, w.access(nil), secure, "", ""); who.Act != nil || who.Act.Actor() != "" {
+	const details = `[{"type":"payment"}]` // what it may beyond scopes reaches whoever serves the request, too (RFC 9396 §9)
+	if who = w.check(t, w.access(func(a *token.Access) { a.Details = []byte(details) }), secure, "", ""); who.Details != details {
+		t.Errorf("%q", who.Details)
+	}
+	if who = w.check(t, w.access(nil), secure, "", ""); who.Details != "" || who.Act != nil || who.Act.Actor() != "" {
 		t.Errorf("%v", who.Act.Subjects())
 	}
 	for raw, want := range map[string]int{`{"sub":"x"}`: 1, `{"sub":"x","act":{"sub":"y","iss":"https://c.example"}}`: 2, `{}`: 1, `"x"`: 1, `null`: 1, `{"sub":7}`: 1, `[{"sub":"x"}]`: 1} {

@@ -213,7 +213,6 @@ type opaqueEntry struct {
 	ref       revocation.Ref
 	expires   time.Time
 	ended     bool
-	details   gatehouse.Details
 }
 
 // verifyOpaque checks a random access token.
@@ -282,13 +281,13 @@ func (a *Authenticator) loadOpaque(ctx context.Context, hash []byte) (*opaqueEnt
 	if err != nil && gatehouse.KindOf(err) != gatehouse.Unauthenticated {
 		return nil, err
 	}
-	e := &opaqueEntry{hash: o.Hash, audience: o.Audience, details: o.Details, expires: o.ExpiresAt, ended: !g.EndedAt.IsZero(),
+	e := &opaqueEntry{hash: o.Hash, audience: o.Audience, expires: o.ExpiresAt, ended: !g.EndedAt.IsZero(),
 		principal: &gatehouse.Principal{
 			Realm: o.Realm, Kind: s.Kind, ID: o.Subject, Name: s.Name,
 			Scopes: o.Scopes, Scheme: gatehouse.SchemeOpaque, Environment: gatehouse.EnvironmentLive,
 			CredentialID: o.GrantID, GrantID: o.GrantID, ClientID: g.ClientID, SessionID: g.SessionID, TokenID: o.ID,
 			Issuer: a.cfg.Issuer(o.Realm), IssuedAt: o.IssuedAt, ExpiresAt: o.ExpiresAt,
-			AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR, Act: g.Act, Confirmation: o.Confirmation,
+			AuthTime: g.AuthTime, ACR: g.ACR, AMR: g.AMR, Act: g.Act, Details: string(o.Details.JSON()), Confirmation: o.Confirmation,
 		},
 		ref: revocation.Ref{Realm: o.Realm, Subject: o.Subject, Client: g.ClientID, Session: g.SessionID,
 			IssuedAt: o.IssuedAt, HasStatus: true, List: g.StatusList, Index: g.StatusIdx},

@@ -20,7 +20,7 @@ func FromClaims(realm string, c *token.Claims) *gatehouse.Principal {
 		Scopes: strings.Fields(c.Scope), Scheme: gatehouse.SchemeJWT, Environment: gatehouse.EnvironmentLive,
 		CredentialID: c.GrantID, GrantID: c.GrantID, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID,
 		Issuer: c.Issuer, IssuedAt: c.IssuedAt, ExpiresAt: c.ExpiresAt, AuthTime: c.AuthTime, ACR: c.ACR, AMR: c.AMR,
-		Confirmation: confirmation(c.Confirmation), Act: actOf(c.Act),
+		Confirmation: confirmation(c.Confirmation), Act: actOf(c.Act), Details: string(c.Details),
 	}
 	if c.ClientID != "" && c.ClientID == c.Subject {
 		p.Kind = gatehouse.KindClient

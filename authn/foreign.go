@@ -27,8 +27,8 @@ const (
 func foreignPrincipal(realm string, f *gatehouse.TrustedIssuer, c *token.Claims) *gatehouse.Principal {
 	p := FromClaims(realm, c) // dated by iat: jti is the foreign issuer's choice
 	p.ID, p.Foreign = foreignID(c.Issuer, c.Subject), true
-	// Grants and sessions are ours, scopes are mapped below.
-	p.CredentialID, p.GrantID, p.SessionID, p.Scopes = "", "", "", nil
+	// Grants, sessions and types of details are ours, scopes are mapped below.
+	p.CredentialID, p.GrantID, p.SessionID, p.Details, p.Scopes = "", "", "", "", nil
 	p.Act = foreignAct(c.Issuer, c.Act)
 	scopeClaim := f.ScopeClaim
 	if scopeClaim == "" {

@@ -19,8 +19,6 @@ type Inspected struct {
 	ExpiresAt time.Time
 	// Claims is the claims set of a signed token, as it was signed; nil of an opaque one.
 	Claims []byte
-	// Details are what an opaque one gives beyond scopes (RFC 9396); a signed one has them in its claims.
-	Details gatehouse.Details
 }
 
 // inspectedEntry is a signed token that was verified for whichever audience.
@@ -93,5 +91,5 @@ func (a *Authenticator) inspectOpaque(ctx context.Context, t *trust, text gateho
 		return Inspected{}, err
 	}
 	p, err := a.standingOpaque(ctx, e)
-	return Inspected{Principal: p, Audience: e.audience, ExpiresAt: e.expires, Details: e.details}, err
+	return Inspected{Principal: p, Audience: e.audience, ExpiresAt: e.expires}, err
 }

@@ -198,6 +198,9 @@ func appendClaims(b []byte, p *gatehouse.Principal, roles []string, issuer, audi
 	for range p.Act.Subjects() {
 		b = append(b, '}')
 	}
+	if p.Details != "" { // RFC 9396 §9.1: as they are in the token
+		b = append(append(b, `,"authorization_details":`...), p.Details...)
+	}
 	if !p.AuthTime.IsZero() {
 		b = append(b, `,"auth_time":`...)
 		b = strconv.AppendInt(b, p.AuthTime.Unix(), 10)

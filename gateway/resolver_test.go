@@ -278,7 +278,13 @@ func TestAsserterReuse(t *testing.T) {
 	if u, err := token.Peek(acted); err != nil || !strings.Contains(string(u.Claims), `"act":{"sub":"cli_b","act":{"sub":"cli_a"}}`) {
 		t.Errorf("%s %v", u.Claims, err)
 	}
-	for name, other := range map[string]string{"audience": assert(alice, "other"), "scopes": assert(&fewer, "api"), "actor": acted} {
+	may := *alice
+	may.Details = `[{"type":"payment","amount":"1.00"}]`
+	detailed := assert(&may, "api")
+	if u, err := token.Peek(detailed); err != nil || !strings.Contains(string(u.Claims), `,"authorization_details":[{"type":"payment","amount":"1.00"}]`) {
+		t.Errorf("%s %v", u.Claims, err)
+	}
+	for name, other := range map[string]string{"audience": assert(alice, "other"), "scopes": assert(&fewer, "api"), "actor": acted, "detail": detailed} {
 		if other == first {
 			t.Errorf("another %s, the same assertion", name)
 		}

@@ -61,6 +61,14 @@ var (
 	errFailed       = gatehouse.E(gatehouse.Invalid, "transaction_failed", "The person said yes, and what that stood on has ended since: the session, the account, or what the client may. Begin anew.")
 )
 
+// MayAsk judges what a client wants of a person, whoever that is.
+func (s *Service) MayAsk(ctx context.Context, o Order) error {
+	return s.c.Run(ctx, func(ctx context.Context, tx Tx) error {
+		_, err := s.asked(ctx, tx, &issue{order: o, now: s.c.Now()}, "")
+		return err
+	})
+}
+
 // AskPerson has a client wait for a person: o is what it wants. It returns the auth_req_id (CIBA Core §7.3), of which a hash is kept.
 func (s *Service) AskPerson(ctx context.Context, o Order, q Question) (gatehouse.Secret, error) {
 	now := s.c.Now()

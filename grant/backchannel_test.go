@@ -198,6 +198,13 @@ func TestAskingOnePerson(t *testing.T) {
 		t.Error(id)
 	}
 	a.disable()
+	for scope, want := range map[string]string{"openid": "", "nonsense": "invalid_scope"} {
+		o := a.order()
+		o.Scopes = []string{scope}
+		if err := a.svc.MayAsk(t.Context(), o); gatehouse.CodeOf(err) != want && (err != nil || want != "") {
+			t.Errorf("%s: %v", scope, err)
+		}
+	}
 	if _, err := a.svc.AskPerson(t.Context(), a.order(), grant.Question{User: a.user.ID, Life: time.Minute}); gatehouse.CodeOf(err) != "unknown_user_id" {
 		t.Errorf("disabled: %v", err)
 	}

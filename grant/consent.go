@@ -77,7 +77,8 @@ func (c Consent) Covers(w Wish, now time.Time) bool {
 			return false
 		}
 		a := c.Allowed[i]
-		if slices.ContainsFunc(w.Details, func(d string) bool { return !slices.Contains(a.Details, d) }) {
+		// What was remembered counts while it may be: an administrator who wants people to be asked each time means from now on.
+		if slices.ContainsFunc(w.Details, func(d string) bool { return !slices.Contains(a.Details, d) || !slices.Contains(w.Keep, d) }) {
 			return false
 		}
 		if !c.counts(a, w, now) || slices.ContainsFunc(w.Scopes, func(s string) bool { return !slices.Contains(a.Scopes, s) }) {

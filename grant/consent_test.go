@@ -152,9 +152,13 @@ func TestRememberedDetails(t *testing.T) {
 	}
 	had := grant.Consent{ID: "con_1", Print: []byte{1}, Allowed: []grant.Allowed{{Resource: "a", Details: gatehouse.Details{`{"type":"files"}`}, At: now.Add(-time.Minute)}}}
 	for text, covered := range map[string]bool{`{"type":"files"}`: true, `{"type":"files","depth":1}`: false, `{"type":"payment"}`: false} {
-		if had.Covers(wish(gatehouse.Details{text}, nil), now) != covered || had.Covers(wish(gatehouse.Details{`{"type":"files"}`, text}, nil), now) != covered {
+		one, two := gatehouse.Details{text}, gatehouse.Details{`{"type":"files"}`, text}
+		if had.Covers(wish(one, one), now) != covered || had.Covers(wish(two, two), now) != covered {
 			t.Errorf("%s: %t", text, !covered)
 		}
+	}
+	if files := (gatehouse.Details{`{"type":"files"}`}); had.Covers(wish(files, nil), now) {
+		t.Error("of a type for which people are to be asked each time by now")
 	}
 	if !had.Covers(wish(nil, nil), now) {
 		t.Error("nothing beyond scopes")

@@ -87,6 +87,9 @@ func (k *exchange) origin(ctx context.Context, tx Tx, i *issue) error {
 	if err := k.proven(i, own); err != nil {
 		return err
 	}
+	if err := k.actor(ctx, tx, i); err != nil {
+		return err
+	}
 	act, err := k.act(i, parent, rule)
 	if err != nil {
 		return err
@@ -131,6 +134,29 @@ func (k *exchange) scopes(i *issue, parent gatehouse.Grant, rule client.Exchange
 		may = both(may, have)
 	}
 	return slices.DeleteFunc(may, client.IsPersonal) // what says something of a person is the first client's to know
+}
+
+// actor judges the token of who acts by its grant as that is now, as that of the subject is: a checker elsewhere may not have heard of its end.
+func (k *exchange) actor(ctx context.Context, tx Tx, i *issue) error {
+	a := k.e.Actor
+	if a == nil {
+		return nil
+	}
+	g, err := tx.Grant(ctx, i.realm.Name, a.GrantID)
+	if errors.Is(err, gatehouse.NotFound) {
+		return errActorToken
+	}
+	if err != nil {
+		return err
+	}
+	cut, err := tx.CutOff(ctx, i.realm.Name, g.Subject, g.ClientID, g.SessionID)
+	if err != nil {
+		return err
+	}
+	if g.Subject != a.ID || !g.EndedAt.IsZero() || !i.now.Before(g.ExpiresAt) || !cut.IsZero() && a.IssuedAt.UnixMilli() <= cut.UnixMilli() {
+		return errActorToken
+	}
+	return nil
 }
 
 // act is who acts by the token. Who acted before stays in it, also where the rule leaves the client out.

@@ -126,16 +126,32 @@ func TestExchangeRefused(t *testing.T) {
 			show: func(_ *relay, o *grant.Order, e *grant.Exchange) {
 				e.Subject.Confirmation.JKT, o.Confirmation.JKT = "k1", "k1"
 			}},
-		"another client's actor": {show: func(_ *relay, _ *grant.Order, e *grant.Exchange) { e.Actor = actor("cli_other") }, want: "actor_token_not_own"},
-		"an actor who is acted for": {show: func(_ *relay, _ *grant.Order, e *grant.Exchange) {
-			e.Actor = actor("cli_api")
+		"another client's actor": {show: func(r *relay, _ *grant.Order, e *grant.Exchange) { e.Actor = r.actor("cli_other") }, want: "actor_token_not_own"},
+		"an actor who is acted for": {show: func(r *relay, _ *grant.Order, e *grant.Exchange) {
+			e.Actor = r.actor("cli_api")
 			e.Actor.Act = &gatehouse.Act{Subject: "usr_x"}
 		}, want: "actor_token_not_own"},
-		"an actor's bound token": {show: func(_ *relay, _ *grant.Order, e *grant.Exchange) {
-			e.Actor = actor("cli_api")
+		"an actor's bound token": {show: func(r *relay, _ *grant.Order, e *grant.Exchange) {
+			e.Actor = r.actor("cli_api")
 			e.Actor.Confirmation.JKT = "k1"
 		}, want: "actor_token_not_own"},
-		"its own actor": {show: func(_ *relay, _ *grant.Order, e *grant.Exchange) { e.Actor = actor("cli_api") }},
+		"an actor whose grant ended": {show: func(r *relay, _ *grant.Order, e *grant.Exchange) {
+			e.Actor = r.actor("cli_api")
+			r.finish(e.Actor.GrantID)
+		}, want: "actor_token_not_own"},
+		"an actor of no grant": {show: func(r *relay, _ *grant.Order, e *grant.Exchange) {
+			e.Actor = r.actor("cli_api")
+			e.Actor.GrantID = "grt_none"
+		}, want: "actor_token_not_own"},
+		"an actor of another's grant": {show: func(r *relay, _ *grant.Order, e *grant.Exchange) {
+			e.Actor = r.actor("cli_api")
+			e.Actor.ID = "usr_other"
+		}, want: "actor_token_not_own"},
+		"all of the actor": {before: func(r *relay) { r.cut(revocation.CutoffSubject, "usr_admin") }, show: func(r *relay, _ *grant.Order, e *grant.Exchange) {
+			e.Actor = r.actor("cli_api")
+			e.Actor.IssuedAt = r.now().Add(-time.Second)
+		}, want: "actor_token_not_own"},
+		"its own actor": {show: func(r *relay, _ *grant.Order, e *grant.Exchange) { e.Actor = r.actor("cli_api") }},
 	} {
 		r := shared
 		if c.rule != nil || c.before != nil {
@@ -161,9 +177,13 @@ func TestExchangeRefused(t *testing.T) {
 	}
 }
 
-// actor is somebody by a token of a client.
-func actor(of string) *gatehouse.Principal {
-	return &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: "usr_admin", ClientID: of}
+// actor is somebody by a token of a client, whose grant stands.
+func (h *house) actor(of string) *gatehouse.Principal {
+	g := gatehouse.Grant{ID: gatehouse.NewID("grt", h.now()), Realm: "main", Subject: "usr_admin", ClientID: of, CreatedAt: h.now(), ExpiresAt: h.now().Add(time.Hour), Audience: []string{api}}
+	h.actors++
+	g.StatusList, g.StatusIdx = 99, h.actors
+	h.setup(func(ctx context.Context, tx setupTx) error { return tx.InsertIssued(ctx, grant.Issued{Grant: &g}) })
+	return &gatehouse.Principal{Realm: "main", Kind: gatehouse.KindUser, ID: g.Subject, ClientID: of, GrantID: g.ID, IssuedAt: h.now()}
 }
 
 func (r *relay) change(change func(c *client.Client)) {
@@ -199,7 +219,7 @@ func TestExchanged(t *testing.T) {
 		r := newRelay(t, settings, rule(func(r *client.Exchange) { r.Audiences = []string{issuer} }))
 		r.pass(7 * time.Minute)
 		e := r.shown
-		e.Actor = actor("cli_api")
+		e.Actor = r.actor("cli_api")
 		got, err := r.svc.Exchange(t.Context(), r.order, e)
 		if err != nil {
 			t.Fatal(err)

@@ -36,6 +36,8 @@ type house struct {
 	clock time.Time
 	draws []int64 // status indexes to draw first
 
+	actors int64 // grants of actors that were made
+
 	// What a test puts in the place of the store's answers, when set.
 	family  func(r *grant.Refresh, g *gatehouse.Grant) error
 	use     func(use func() (bool, error)) (bool, error)
@@ -69,6 +71,7 @@ type setupTx interface {
 	DeleteUser(ctx context.Context, realm, id string) error
 	PutCutoff(ctx context.Context, c revocation.Cutoff) error
 	InsertClient(ctx context.Context, c client.Client) error
+	InsertIssued(ctx context.Context, i grant.Issued) error
 	UpdateClient(ctx context.Context, c client.Client) error
 	DeleteClient(ctx context.Context, realm, id string) error
 	InsertSession(ctx context.Context, s gatehouse.Session) error

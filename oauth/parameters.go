@@ -48,7 +48,9 @@ func ReadValues(w http.ResponseWriter, r *http.Request, repeated ...string) (Par
 		if len(values) > 1 {
 			return nil, nil, errRequest
 		}
-		out[name] = values[0]
+		if values[0] != "" { // without a value it is as good as left out
+			out[name] = values[0]
+		}
 	}
 	return out, form, nil
 }

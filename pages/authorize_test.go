@@ -110,7 +110,7 @@ func (h *house) authorizations() *authorize.Service {
 		}, Find: h.pushed.find, Box: box, Now: time.Now, Objects: unsigned{}, Signer: func(context.Context, string, token.Algorithm) (*token.Key, error) {
 			return token.GenerateKey(token.ES256)
 		},
-		Listeners: func(context.Context, string, string) ([]string, error) { return nil, nil },
+		Listeners: func(context.Context, string, string) ([]client.Client, error) { return nil, nil },
 		Keys:      func(string) token.KeySource { return &token.KeySet{} },
 		Clients:   clientsOf{"main cli_app": {Realm: "main", ID: "cli_app", Metadata: app}, "main cli_own": {Realm: "main", ID: "cli_own", Metadata: own}}})
 	if err != nil {

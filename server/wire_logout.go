@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/egress"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 	"github.com/gatehouse-auth/gatehouse/oauth/logout"
@@ -40,3 +42,22 @@ func (s *Server) client(ctx context.Context, realm, id string) (client.Client, e
 
 // logoutBytes bounds what is read of a client's answer, of which nothing is used.
 const logoutBytes = 64 << 10
+
+// sessionClients are the clients that were told of a session, and want to be told of its end, as they are stored.
+func (s *Server) sessionClients(ctx context.Context, realm, session string) (out []client.Client, err error) {
+	ids, err := s.db.SessionClients(ctx, realm, session)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		c, err := s.db.Client(ctx, realm, id)
+		if errors.Is(err, gatehouse.NotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}

@@ -49,7 +49,7 @@ func (s *Server) wireAuthorizations(ctx context.Context, objects authorize.Objec
 	if err != nil {
 		return err
 	}
-	s.authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Devices: s.grants, Issuer: s.realmIssuer, Keys: s.ring.Source, Run: run, Find: s.db.Once, Box: s.box, Now: s.now, Objects: objects, Signer: s.ring.SignerOf, Listeners: s.db.SessionClients})
+	s.authorizations, err = authorize.New(authorize.Config{Key: key, Clients: s.clients, Codes: s.grants, Devices: s.grants, Issuer: s.realmIssuer, Keys: s.ring.Source, Run: run, Find: s.db.Once, Box: s.box, Now: s.now, Objects: objects, Signer: s.ring.SignerOf, Listeners: s.sessionClients})
 	return err
 }
 

@@ -46,6 +46,9 @@ type Claims struct {
 	// Act is the act claim (RFC 8693 §4.1), nil when there is none: somebody acts for the subject.
 	Act jsontext.Value
 
+	// Details is the authorization_details claim (RFC 9396 §9.1), nil when there is none.
+	Details jsontext.Value
+
 	// KeyID is the id of the key that verified the token, Algorithm its algorithm.
 	KeyID     string
 	Algorithm Algorithm
@@ -99,6 +102,7 @@ type wireClaims struct {
 	Status   jsontext.Value `json:"status"`
 	Cnf      jsontext.Value `json:"cnf"`
 	Act      jsontext.Value `json:"act"`
+	Details  jsontext.Value `json:"authorization_details"`
 }
 
 // parseClaims reads a claims set. It refuses duplicate members, bad UTF-8, wrong
@@ -132,7 +136,7 @@ func (c *Claims) readFully() error {
 		Issuer: w.Iss, Subject: w.Sub, Audience: w.Aud, ID: w.Jti,
 		ExpiresAt: w.Exp.Time, NotBefore: w.Nbf.Time, IssuedAt: w.Iat.Time,
 		ClientID: w.ClientID, Scope: strings.Join(w.Scope, " "), AuthTime: w.AuthTime.Time,
-		ACR: w.ACR, AMR: w.AMR, SessionID: w.Sid, GrantID: w.GrantID, Confirmation: w.Cnf, Act: w.Act, Raw: c.Raw,
+		ACR: w.ACR, AMR: w.AMR, SessionID: w.Sid, GrantID: w.GrantID, Confirmation: w.Cnf, Act: w.Act, Details: w.Details, Raw: c.Raw,
 	}
 	c.readStatus(w.Status)
 	return nil

@@ -58,7 +58,7 @@ func (c *Claims) readQuickly(text string) bool {
 			bit, ok = 1<<13, r.stringTo(&c.GrantID)
 		case "status":
 			bit, ok = 1<<14, r.statusTo(&place)
-		case "cnf", "act": // what binds a token, and who acts, is read in one way only
+		case "cnf", "act", "authorization_details": // what binds a token, who acts, and what for, is read in one way only
 			return false
 		default:
 			ok = others.add(name) && r.value(1)

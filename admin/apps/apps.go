@@ -125,7 +125,7 @@ func (l *list) app(ctx context.Context, id string, since time.Time) (*App, clien
 	if err != nil && !errors.Is(err, gatehouse.NotFound) {
 		return nil, c, err
 	}
-	a := &App{ClientID: id, ClientName: c.Metadata.Name, Hosts: kernel.Some(c.Metadata.Hosts()), FirstParty: c.Metadata.FirstParty, Unverified: c.Dynamic(), Access: []Access{}, Since: since}
+	a := &App{ClientID: id, ClientName: c.Metadata.Name, Hosts: kernel.Some(c.Metadata.Hosts()), FirstParty: c.Metadata.FirstParty, Unverified: c.Dynamic() || client.IsDocument(id), Access: []Access{}, Since: since}
 	l.apps[id], l.clients[id] = a, c
 	return a, c, nil
 }

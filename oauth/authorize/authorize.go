@@ -49,8 +49,9 @@ type Config struct {
 	Objects Objects
 	// Keys verify what the realm signed.
 	Keys func(realm string) token.KeySource
-	// Listeners are the ids of the clients that were told of a session, and want to be told of its end.
-	Listeners func(ctx context.Context, realm, session string) ([]string, error)
+	// Listeners are the clients that were told of a session, and want to be told of its end, as they are stored: nobody's document is
+	// fetched while a person signs out.
+	Listeners func(ctx context.Context, realm, session string) ([]client.Client, error)
 	// Signer signs answers by an algorithm.
 	Signer func(ctx context.Context, realm string, alg token.Algorithm) (*token.Key, error)
 }

@@ -2,12 +2,10 @@ package authorize
 
 import (
 	"context"
-	"errors"
 	"net/url"
 	"slices"
 	"strings"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/oauth/client"
 )
 
@@ -24,19 +22,12 @@ type Frames struct {
 
 // Frames are those of the clients that were told of a session, and have a page for its end.
 func (s *Service) Frames(ctx context.Context, realm, session string) (out Frames, err error) {
-	ids, err := s.c.Listeners(ctx, realm, session)
+	listeners, err := s.c.Listeners(ctx, realm, session)
 	if err != nil {
 		return out, err
 	}
 	var origins []string
-	for _, id := range ids {
-		c, err := s.c.Clients.Client(ctx, realm, id)
-		if errors.Is(err, gatehouse.NotFound) {
-			continue
-		}
-		if err != nil {
-			return Frames{}, err
-		}
+	for _, c := range listeners {
 		uri := c.Metadata.FrontchannelURI
 		if uri == "" || c.Disabled || len(out.URLs) == maxFrames {
 			continue

@@ -46,8 +46,11 @@ func shelved(c Config) (Config, *shelf) {
 	}
 	c.Run = func(ctx context.Context, fn func(context.Context, Tx) error) error { return fn(ctx, s) }
 	c.Signer = func(context.Context, string, token.Algorithm) (*token.Key, error) { return nil, gatehouse.ErrInternal }
-	c.Listeners = func(_ context.Context, realm, session string) ([]string, error) {
-		return strings.Fields(map[string]string{"main ses_1": "app framed none other off"}[realm+" "+session]), nil
+	c.Listeners = func(_ context.Context, realm, session string) (out []client.Client, _ error) {
+		for _, id := range strings.Fields(map[string]string{"main ses_1": "app framed other off"}[realm+" "+session]) {
+			out = append(out, c.Clients.(*books).clients[realm+" "+id])
+		}
+		return out, nil
 	}
 	c.Find, c.Box, c.Now, c.Objects = s.find, box, s.now, signed{}
 	return c, s

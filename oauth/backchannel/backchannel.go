@@ -17,6 +17,8 @@ import (
 
 // Questions keeps what people are asked; *grant.Service does.
 type Questions interface {
+	// MayAsk judges an order before anybody is looked up.
+	MayAsk(ctx context.Context, o grant.Order) error
 	AskPerson(ctx context.Context, o grant.Order, q grant.Question) (gatehouse.Secret, error)
 	WaitingFor(ctx context.Context, realm, user string) ([]grant.Pending, error)
 	DecideAsked(ctx context.Context, c grant.Code, id string, allow bool) error
@@ -75,7 +77,7 @@ func New(c Config) (*Service, error) {
 // Ask judges what c, which has proved who it is as by, asks a person for (CIBA Core §7.1, §7.2), and has it wait. params are those of the
 // request but for what proves the client. It returns the auth_req_id, and for how long that counts.
 func (s *Service) Ask(ctx context.Context, realm string, c client.Client, by *gatehouse.Principal, params oauth.Parameters) (id gatehouse.Secret, life time.Duration, err error) {
-	in := &reading{ctx: ctx, s: s, realm: realm, client: c, params: params}
+	in := &reading{ctx: ctx, s: s, realm: realm, client: c, by: by, params: params}
 	for _, st := range steps() {
 		if err := st.check(in); err != nil {
 			return "", 0, err
@@ -86,8 +88,7 @@ func (s *Service) Ask(ctx context.Context, realm string, c client.Client, by *ga
 		e.RetryAfter = after
 		return "", 0, &e
 	}
-	id, err = s.c.Questions.AskPerson(ctx, grant.Order{Realm: realm, Client: c.ID, By: by, Scopes: in.scopes, Resource: in.params["resource"]},
-		grant.Question{User: in.user.ID, Message: in.params["binding_message"], Life: in.life})
+	id, err = s.c.Questions.AskPerson(ctx, in.order(), grant.Question{User: in.user.ID, Message: in.params["binding_message"], Life: in.life})
 	return id, in.life, err
 }
 

@@ -2,6 +2,7 @@ package backchannel
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +28,13 @@ type books struct {
 	looked  int
 	full    bool
 	decided []grant.Code
+}
+
+func (b *books) MayAsk(_ context.Context, o grant.Order) error {
+	if slices.Contains(o.Scopes, "nonsense") || o.By == nil && o.Client != "bank" {
+		return grant.ErrInvalidScope
+	}
+	return nil
 }
 
 func (b *books) AskPerson(_ context.Context, o grant.Order, q grant.Question) (gatehouse.Secret, error) {
@@ -136,6 +144,8 @@ func TestSteps(t *testing.T) {
 		"a text":               {map[string]string{"binding_message": "Zahlung 4711: 10,50 € (Ümit) 品川"}, "", true},
 		"a scope without":      {map[string]string{"scope": "read"}, "invalid_scope", false},
 		"no scope":             {map[string]string{"scope": " "}, "backchannel_request", false},
+		"what it may not":      {map[string]string{"scope": "openid nonsense"}, "invalid_scope", false},
+		"of nobody, either":    {map[string]string{"scope": "openid nonsense", "login_hint": "amy"}, "invalid_scope", false},
 		"an empty text":        {map[string]string{"binding_message": ""}, "invalid_binding_message", false},
 		"a blank text":         {map[string]string{"binding_message": " "}, "invalid_binding_message", false},
 		"an address":           {map[string]string{"binding_message": "evil.example/pay"}, "invalid_binding_message", false},

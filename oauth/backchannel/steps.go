@@ -32,6 +32,7 @@ type reading struct {
 	s      *Service
 	realm  string
 	client client.Client
+	by     *gatehouse.Principal
 	params oauth.Parameters
 	signed bool
 	scopes []string
@@ -53,6 +54,7 @@ func steps() []step {
 		{"§7.1", (*reading).scope},
 		{"§7.1", (*reading).message},
 		{"§7.1", (*reading).expiry},
+		{"§7.1", (*reading).may},
 		{"§7.1", (*reading).hint},
 	}
 }
@@ -169,6 +171,14 @@ func (in *reading) expiry() error {
 	in.life = min(max(time.Duration(n)*time.Second, minLife), grant.MaxAskLife)
 	return nil
 }
+
+// order is what the client wants.
+func (in *reading) order() grant.Order {
+	return grant.Order{Realm: in.realm, Client: in.client.ID, By: in.by, Scopes: in.scopes, Resource: in.params["resource"]}
+}
+
+// may refuses what the client may ask of nobody: refused later, it would tell who is here, and nobody would hear of it.
+func (in *reading) may() error { return in.s.c.Questions.MayAsk(in.ctx, in.order()) }
 
 // hint finds whom the client means, by exactly one hint.
 func (in *reading) hint() (err error) {

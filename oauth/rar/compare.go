@@ -32,11 +32,30 @@ func fits(rule string, asked, have any) bool {
 
 const ruleEqual, ruleSubset, ruleAtMost, ruleAtLeast = "equal", "subset", "at_most", "at_least"
 
-// Within reports whether each of asked is no wider than one of have, by the rules of its type. Both were read before.
+// Within reports whether each of asked is no wider than one of have, by the rules of its type, and each than another one: two payments
+// are not within one. Both were read before.
 func Within(types []gatehouse.DetailType, asked, have gatehouse.Details) bool {
-	return !slices.ContainsFunc(asked, func(a string) bool {
-		return !slices.ContainsFunc(have, func(h string) bool { return narrower(types, a, h) })
-	})
+	by := make([]int, len(have)) // of each of have, which one of asked leans on it, counted from 1
+	var lean func(i int, tried []bool) bool
+	lean = func(i int, tried []bool) bool {
+		for at, h := range have {
+			if tried[at] || !narrower(types, asked[i], h) {
+				continue
+			}
+			tried[at] = true
+			if by[at] == 0 || lean(by[at]-1, tried) { // who leans on it may find another one
+				by[at] = i + 1
+				return true
+			}
+		}
+		return false
+	}
+	for i := range asked {
+		if !lean(i, make([]bool, len(have))) {
+			return false
+		}
+	}
+	return true
 }
 
 func narrower(types []gatehouse.DetailType, asked, have string) bool {
@@ -84,10 +103,13 @@ func members(by map[string]string, at string, asked, have map[string]any) bool {
 
 func equal(asked, have any) bool { return reflect.DeepEqual(asked, have) }
 
-// subset is for lists: each of asked is one of have.
+// subset is for lists: each of asked is one of have. An empty list is within an empty one alone: to some APIs it means everything.
 func subset(asked, have any) bool {
 	a, isList := asked.([]any)
 	h, areList := have.([]any)
+	if isList && len(a) == 0 {
+		return areList && len(h) == 0
+	}
 	return isList && areList && !slices.ContainsFunc(a, func(x any) bool { return !slices.ContainsFunc(h, func(y any) bool { return equal(x, y) }) })
 }
 

@@ -15,7 +15,7 @@ func types() []gatehouse.DetailType {
 			"creditor":{"type":"string","maxLength":70}}}`), Compare: map[string]string{"amount.value": "at_most"}},
 		{Type: "files", Description: "Use your files", Remember: true, Schema: json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"actions":{"type":"array","items":{"enum":["read","write","share"]}},
 			"depth":{"type":"integer","maximum":9},"least":{"type":"number"},"locations":{"type":"array","items":{"type":"string"}}}}`), Compare: map[string]string{"actions": "subset", "depth": "at_most", "least": "at_least"}},
-		{Type: "odd", Description: "x", Schema: json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{}}}`), Compare: map[string]string{"a": "whatever"}},
+		{Type: "odd", Description: "x", Schema: json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{"type":"integer"}}}`), Compare: map[string]string{"a": "whatever"}},
 	}
 }
 
@@ -72,7 +72,7 @@ func TestWithin(t *testing.T) {
 	for text, within := range map[string]bool{
 		pay("100.00", "EUR", "A"): true, pay("99.99", "EUR", "A"): true, pay("100", "EUR", "A"): true, pay("9", "EUR", "A"): true, pay("100.01", "EUR", "A"): false, pay("1000", "EUR", "A"): false,
 		pay("1", "USD", "A"): false, pay("1", "EUR", "B"): false,
-		`{"type":"files","actions":["read"],"depth":3,"least":2}`: true, `{"type":"files","actions":["write","read"],"depth":0,"least":5}`: true, `{"type":"files","actions":[],"depth":3,"least":2}`: true,
+		`{"type":"files","actions":["read"],"depth":3,"least":2}`: true, `{"type":"files","actions":["write","read"],"depth":0,"least":5}`: true, `{"type":"files","actions":[],"depth":3,"least":2}`: false,
 		`{"type":"files","actions":["read","share"],"depth":3,"least":2}`: false, `{"type":"files","actions":["read"],"depth":4,"least":2}`: false, `{"type":"files","actions":["read"],"depth":3,"least":1}`: false,
 		`{"type":"files","depth":3,"least":2}`: false, `{"type":"files","actions":["read"],"depth":3}`: false, `{"type":"files"}`: false,
 		`{"type":"files","actions":["read"],"depth":3,"least":2,"locations":["x"]}`: false, `{"type":"odd","a":1}`: false, `{"type":"odd"}`: false,
@@ -80,6 +80,13 @@ func TestWithin(t *testing.T) {
 		if got := Within(types(), read(text), have); got != within {
 			t.Errorf("%s: %t", text, got)
 		}
+	}
+	two := read(pay("100.00", "EUR", "A") + "," + pay("50.00", "EUR", "A"))
+	if !Within(types(), read(pay("50.00", "EUR", "A")+","+pay("60.00", "EUR", "A")), two) || !Within(types(), read(pay("60.00", "EUR", "A")+","+pay("50.00", "EUR", "A")), two) || !Within(types(), two, two) {
+		t.Error("each of two within another one")
+	}
+	if Within(types(), read(pay("60.00", "EUR", "A")+","+pay("60.01", "EUR", "A")), two) || Within(types(), read(pay("1.00", "EUR", "A")+","+pay("2.00", "EUR", "A")), have) {
+		t.Error("two payments within one")
 	}
 	if Within(types(), read(pay("1", "EUR", "A")+","+pay("1", "EUR", "B")), have) || Within(types(), read(`{"type":"files"}`), nil) || Within(nil, have[:1], have) {
 		t.Error("one of two, something of nothing, or a type that is gone")
@@ -98,6 +105,11 @@ func TestWithin(t *testing.T) {
 // TestCheck: a type names what it admits, leads nowhere, and has rules that there are.
 func TestCheck(t *testing.T) {
 	good := types()[1]
+	good.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"$defs":{"a":{"type":"integer"}},"properties":{"a":{"type":"array","items":{"oneOf":[{"const":{"b":1}},{"$ref":"#/$defs/a"}]}}}}`)
+	if err := Check(good); err != nil {
+		t.Error(err)
+	}
+	good = types()[1]
 	for name, change := range map[string]func(d *gatehouse.DetailType){
 		"no name":    func(d *gatehouse.DetailType) { d.Type = "" },
 		"a space":    func(d *gatehouse.DetailType) { d.Type = "a b" },
@@ -115,6 +127,21 @@ func TestCheck(t *testing.T) {
 		},
 		"from a file": func(d *gatehouse.DetailType) {
 			d.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{"$ref":"file:///etc/passwd"}}}`)
+		},
+		"any member deeper": func(d *gatehouse.DetailType) {
+			d.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{"type":"object"}}}`)
+		},
+		"any entry": func(d *gatehouse.DetailType) {
+			d.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{"type":"array"}}}`)
+		},
+		"any member of an entry": func(d *gatehouse.DetailType) {
+			d.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{"type":["array","null"],"items":{"anyOf":[{"type":"string"},{"type":"object"}]}}}}`)
+		},
+		"anything": func(d *gatehouse.DetailType) {
+			d.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{}}}`)
+		},
+		"anything that is kept": func(d *gatehouse.DetailType) {
+			d.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"$defs":{"a":true},"properties":{"a":{"$ref":"#/$defs/a"}}}`)
 		},
 		"a large number": func(d *gatehouse.DetailType) {
 			d.Schema = json.RawMessage(`{"type":"object","additionalProperties":false,"properties":{"a":{"maximum":1e999999999}}}`)

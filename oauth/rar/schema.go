@@ -32,8 +32,11 @@ func compile(text []byte) (*jsonschema.Schema, error) {
 	switch {
 	case err != nil:
 		return nil, errors.New("it is no JSON object, or has a number with an exponent")
-	case members["type"] != "object" || members["additionalProperties"] != false && members["unevaluatedProperties"] != false: // RFC 9396 §5
-		return nil, errors.New(`it must have "type": "object" and "additionalProperties": false`)
+	case members["type"] != "object":
+		return nil, errors.New(`it must have "type": "object"`)
+	}
+	if at := open(members); at != "" { // RFC 9396 §5
+		return nil, errors.New("it admits what it does not name, at " + at + `: an object must have "additionalProperties": false, a list "items", and everything a type`)
 	}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(nowhere{})

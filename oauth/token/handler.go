@@ -263,7 +263,7 @@ type answerBody struct {
 	ExpiresIn    int64  `json:"expires_in"` // seconds
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"` // OpenID Connect Core §3.1.3.3
-	Scope        string `json:"scope"`
+	Scope        string `json:"scope,omitempty"`
 	IssuedType   string `json:"issued_token_type,omitempty"`
 	// Details are what the access token gives beyond scopes (RFC 9396 §7).
 	Details jsontext.Value `json:"authorization_details,omitempty"`

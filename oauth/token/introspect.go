@@ -94,6 +94,10 @@ func (h *Handler) about(w http.ResponseWriter, r *http.Request, realm string) (x
 // token_type_hint is not needed: the form of a token says what it is.
 func (h *Handler) describe(x *request, c client.Client) ([]byte, error) {
 	text := gatehouse.Secret(x.params["token"])
+	// An answer that is signed goes to whom a token is for, and to nobody else (RFC 9701 §5).
+	if wantsSigned(x.r) && grant.IsRefresh(text) {
+		return []byte(inactive), nil
+	}
 	if grant.IsRefresh(text) {
 		t, err := h.c.Grants.Inspect(x.r.Context(), x.order.Realm, c.ID, text)
 		if err != nil {
@@ -109,7 +113,7 @@ func (h *Handler) describe(x *request, c client.Client) ([]byte, error) {
 	out := described{Active: true, Scope: p.ScopeString(), ClientID: p.ClientID, TokenType: tokenType(p), IssuedAt: p.IssuedAt.Unix(), ExpiresAt: t.ExpiresAt.Unix()}
 	switch {
 	case slices.ContainsFunc(t.Audience, c.Metadata.Serves):
-	case p.ClientID == c.ID:
+	case p.ClientID == c.ID && !wantsSigned(x.r):
 		return json.Marshal(out)
 	default:
 		return []byte(inactive), nil
@@ -118,7 +122,9 @@ func (h *Handler) describe(x *request, c client.Client) ([]byte, error) {
 		return append(append(make([]byte, 0, len(t.Claims)+64), `{"active":true,"token_type":"`+out.TokenType+`",`...), t.Claims[1:]...), nil
 	}
 	out.Subject, out.Audience, out.Issuer, out.TokenID = p.ID, t.Audience, p.Issuer, p.TokenID
-	out.Details = t.Details.JSON()
+	if p.Details != "" {
+		out.Details = jsontext.Value(p.Details)
+	}
 	out.ACR, out.AMR, out.SessionID = p.ACR, p.AMR, p.SessionID
 	out.Act = p.Act
 	if c := p.Confirmation; c.Bound() {

@@ -64,6 +64,9 @@ func TestSignedIntrospection(t *testing.T) {
 		if says := read(ask(h.other, media, text), h.otherID, token.RS256); says.Said["active"] != false || len(says.Said) != 1 {
 			t.Errorf("%s, another API: %+v", format, says)
 		}
+		if says := read(ask(h.asker, media, text), h.askerID, token.RS256); says.Said["active"] != false { // it has it, and it is not for it
+			t.Errorf("%s, whose it is: %+v", format, says)
+		}
 		for _, accept := range []string{"application/json", "*/*", "application/*", media + ";q=0", "application/jwt"} {
 			if a := ask(h.api, accept, text); a.code != 200 || a.header.Get("Content-Type") != jsonCT || a.json["active"] != true {
 				t.Errorf("%s: %v %s", accept, a.header, a.raw)
