@@ -204,7 +204,7 @@ func product(t *testing.T, visit func(file string, f *ast.File)) {
 			case file == "..":
 				return nil
 			case nested == nil, strings.HasPrefix(d.Name(), "."), d.Name() == "testdata", d.Name() == "node_modules",
-				slices.Contains([]string{"examples", "bench", "attacks", "faults", "scripts", "tools", "internal/testadmin", "internal/testldap", "internal/testpg", "internal/testredis", "internal/testpath", "internal/testprocess", "internal/testnode", "internal/testoidc", "internal/testbrowser"}, rel):
+				slices.Contains([]string{"examples", "bench", "attacks", "faults", "scripts", "tools", "internal/testadmin", "internal/testcert", "internal/testldap", "internal/testpg", "internal/testredis", "internal/testpath", "internal/testprocess", "internal/testnode", "internal/testoidc", "internal/testbrowser"}, rel):
 				return filepath.SkipDir
 			}
 			return nil

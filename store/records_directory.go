@@ -387,7 +387,7 @@ func (t *Tx) InsertOpaqueToken(ctx context.Context, v credential.OpaqueToken) er
 const insertOpaque = `INSERT INTO opaque_tokens (` + opaqueColumns + `) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11)`
 
 func opaqueArgs(v credential.OpaqueToken) []any {
-	return []any{v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt, confirmationText(v.Confirmation), detailsOf(v.Details)}
+	return []any{v.Hash, v.ID, v.Realm, v.GrantID, v.Subject, document{v.Scopes}, document{v.Audience}, v.IssuedAt, v.ExpiresAt, confirmationText(v.Confirmation), document{v.Details}}
 }
 
 // PurgeOpaqueTokens removes up to limit tokens that expired before the given time,

@@ -55,7 +55,7 @@ const insertGrant = `INSERT INTO grants (` + grantColumns + `)
 func grantArgs(g gatehouse.Grant) []any {
 	return []any{g.Realm, g.ID, g.Subject, g.ClientID, g.SessionID, document{g.Scopes}, document{g.Audience}, g.AuthTime, document{g.AMR},
 		g.ACR, g.StatusList, g.StatusIdx, g.CreatedAt, g.ExpiresAt, g.EndedAt, g.EndReason, confirmationText(g.Confirmation), claimsOf(g),
-		g.Parent, actOf(g), g.MayAct, detailsOf(g.Details)}
+		g.Parent, actOf(g), g.MayAct, document{g.Details}}
 }
 
 // claimsOf is nothing for a grant of which no claims were asked for one by one: nearly all.
@@ -64,14 +64,6 @@ func claimsOf(g gatehouse.Grant) any {
 		return nil
 	}
 	return document{g.Claims}
-}
-
-// detailsOf is nothing where none were given: nearly everywhere.
-func detailsOf(d gatehouse.Details) any {
-	if len(d) == 0 {
-		return nil
-	}
-	return document{d}
 }
 
 // EndGrant ends a grant and sets its status bit. It returns the grant as it is
