@@ -25,8 +25,12 @@ func TellsOf(scopes []string, asked gatehouse.Claims, m client.Metadata) []strin
 // idToken is what the client is told of the sign-in (OpenID Connect Core §2). What the scopes give it asks userinfo for (§5.4); here is
 // what it asked to have here by name. At a renewal all is the same but the times, and there is no nonce (§12.2).
 func (s *Service) idToken(i *issue, access gatehouse.Secret) *token.ID {
+	of := "" // who exchanges none is told nothing that it did not ask for
+	if i.client.Metadata.ExchangesIDTokens() {
+		of = i.grant.ID
+	}
 	return &token.ID{Issuer: s.c.Issuer(i.realm.Name), Subject: i.grant.Subject, Audience: i.grant.ClientID, IssuedAt: i.now, ExpiresAt: i.expiry(),
-		AuthTime: i.grant.AuthTime, Nonce: i.nonce, ACR: i.grant.ACR, AMR: i.grant.AMR, SessionID: i.sid, GrantID: i.grant.ID, AccessToken: access.Reveal(),
+		AuthTime: i.grant.AuthTime, Nonce: i.nonce, ACR: i.grant.ACR, AMR: i.grant.AMR, SessionID: i.sid, GrantID: of, AccessToken: access.Reveal(),
 		More: PersonOf(i.user).Values(both(i.grant.Claims.IDToken, openid.ClaimsOf(i.client.Metadata.Scopes())))}
 }
 

@@ -164,9 +164,9 @@ func exchangedID(t *testing.T, d *server.Demo, app, api *program, tokens func() 
 	rule := func(idTokens string) {
 		admin("PATCH", d.Issuer+"/admin/v1/realms/main/clients/"+app.id, `{"grant_types":["authorization_code","refresh_token","`+exchangeGrant+`"],"token_exchange":[{"from":["`+app.id+`"],"audiences":["`+d.Issuer+`"],"scope":"documents:read","id_tokens":`+idTokens+`}]}`, 200)
 	}
+	rule("true")
 	first := tokens()
 	id := first.text("id_token")
-	rule("true")
 	got := app.exchanges(id, idType).want(t, "by an ID token", 200)
 	if got.text("scope") != "documents:read" || !strings.Contains(app.introspects(got.text("access_token")).body, `"active":true`) {
 		t.Error(got.body)
@@ -181,7 +181,7 @@ func exchangedID(t *testing.T, d *server.Demo, app, api *program, tokens func() 
 		t.Errorf("of a grant that has ended: %d %s", a.status, a.body)
 	}
 	rule("false")
-	if a := app.exchanges(tokens().text("id_token"), idType); a.text("code") != "exchange_not_allowed" {
+	if a := app.exchanges(tokens().text("id_token"), idType); a.text("code") != "subject_token_invalid" {
 		t.Errorf("where no rule says so: %d %s", a.status, a.body)
 	}
 }

@@ -54,7 +54,7 @@ func openIDFlow(t *testing.T, d *server.Demo) {
 	code := p.allows(v, d.Issuer, p.query("scope", everyScope, "nonce", "n-0S6_WzA2Mj"))
 	first := p.redeems(d.Issuer, code).want(t, "tokens", 200)
 	alg, id := p.idClaims(first.text("id_token"))
-	if alg != token.RS256 || id["iss"] != d.Issuer || id["sub"] != bob || id["aud"] != p.id || id["nonce"] != "n-0S6_WzA2Mj" || id["acr"] != "aal1" || id["sid"] == nil || id["auth_time"] == nil || id["at_hash"] == nil || id["email"] != nil {
+	if alg != token.RS256 || id["iss"] != d.Issuer || id["sub"] != bob || id["aud"] != p.id || id["nonce"] != "n-0S6_WzA2Mj" || id["acr"] != "aal1" || id["sid"] == nil || id["auth_time"] == nil || id["at_hash"] == nil || id["email"] != nil || id["grant_id"] != nil {
 		t.Errorf("%s %v", alg, id)
 	}
 	about := func(access string) answer {

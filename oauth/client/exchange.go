@@ -34,6 +34,11 @@ func (r Exchange) String() string {
 	return s
 }
 
+// ExchangesIDTokens reports whether the client may exchange ID tokens that it is given, which then say of which grant they are.
+func (m Metadata) ExchangesIDTokens() bool {
+	return m.May(GrantTokenExchange) && slices.ContainsFunc(m.Exchanges, func(r Exchange) bool { return r.IDTokens })
+}
+
 // Exchange returns the rule by which the client may exchange a token of another one, or of itself, for one for audience; "" is the default of
 // the first rule. known says whether there is a rule for such tokens at all.
 func (m Metadata) Exchange(from string, idToken bool, audience string) (r Exchange, ok, known bool) {
