@@ -176,7 +176,19 @@ func (c *Conformance) suite(password string, made map[string]suiteClient) SuiteC
 		"oidcc-redirect-uri-query-added", "oidcc-redirect-uri-query-mismatch", "oidcc-ensure-request-object-with-redirect-uri"} {
 		out.Override[module] = walk(shown)
 	}
+	for module, tasks := range c.fapi(signIn, shown) {
+		out.Override["fapi2-security-profile-final-"+module] = walk(tasks...)
+	}
 	return out
+}
+
+// fapi are the modules of FAPI 2.0 in which the person says no, or is shown what is wrong.
+func (c *Conformance) fapi(signIn, shown suiteTask) map[string][]suiteTask {
+	return map[string][]suiteTask{
+		"par-attempt-to-use-expired-request_uri":              {shown},
+		"par-attempt-to-use-request_uri-for-different-client": {shown},
+		"user-rejects-authentication":                         {signIn, {Task: "Say no", Match: c.Issuer + "/authorize*", Commands: [][]any{{"click", "id", "deny"}}}, arrived()},
+	}
 }
 
 // seen tells the suite that a page which it wants a picture of is there.
