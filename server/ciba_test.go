@@ -184,6 +184,13 @@ func TestCIBAFlood(t *testing.T) {
 	if a := third.asksFor(d.Issuer); a.status != 429 || a.text("code") != "rate_limited" || a.header.Get("Retry-After") == "" {
 		t.Errorf("the twenty-first: %d %s %v", a.status, a.body, a.header)
 	}
+	for range 10 { // one client keeps nobody else from asking
+		p.asksFor(d.Issuer, "login_hint", "carol")
+	}
+	if a := p.asksFor(d.Issuer, "login_hint", "carol"); a.status != 429 || a.text("code") != "rate_limited" {
+		t.Errorf("more than half: %d %s", a.status, a.body)
+	}
+	other.asksFor(d.Issuer, "login_hint", "carol").want(t, "another client", 200)
 	for range 100 {
 		other.asksFor(d.Issuer, "login_hint", "nobody")
 	}

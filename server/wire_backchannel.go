@@ -23,8 +23,14 @@ const missedPeople = "people who are not here"
 // missedRate is how often a client may mean nobody.
 var missedRate = limit.Rate{Limit: 100, Window: 10 * time.Minute, Burst: 100}
 
-func (l askLimits) Ask(_ context.Context, realm, user string) (time.Duration, bool) {
-	res := l.s.limiter.AllowIn("questions to a person", realm+" "+user, l.s.live.Load().cfg.Limits.Questions)
+// Ask lets one client have half of what a person may be asked: it cannot keep all others from asking.
+func (l askLimits) Ask(_ context.Context, realm, client, user string) (time.Duration, bool) {
+	rate := l.s.live.Load().cfg.Limits.Questions
+	half := limit.Rate{Limit: max(rate.Limit/2, 1), Window: rate.Window, Burst: rate.Burst / 2}
+	res := l.s.limiter.AllowIn("questions of a client to a person", realm+" "+client+" "+user, half)
+	if res.OK {
+		res = l.s.limiter.AllowIn("questions to a person", realm+" "+user, rate)
+	}
 	return res.RetryAfter, res.OK
 }
 

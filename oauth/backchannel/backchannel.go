@@ -42,8 +42,8 @@ type Objects interface {
 
 // Limits bound how often somebody is asked, and how often a client is wrong.
 type Limits interface {
-	// Ask is asked once for each question to a user; false refuses it for retryAfter.
-	Ask(ctx context.Context, realm, user string) (retryAfter time.Duration, ok bool)
+	// Ask is asked once for each question of a client to a user; false refuses it for retryAfter.
+	Ask(ctx context.Context, realm, client, user string) (retryAfter time.Duration, ok bool)
 	// Miss counts that a client meant nobody who is here. Missed reports whether it did so too often: then it is refused before anybody is
 	// looked up, whoever is here or not.
 	Miss(realm, client string)
@@ -83,7 +83,7 @@ func (s *Service) Ask(ctx context.Context, realm string, c client.Client, by *ga
 			return "", 0, err
 		}
 	}
-	if after, ok := s.c.Limits.Ask(ctx, realm, in.user.ID); !ok {
+	if after, ok := s.c.Limits.Ask(ctx, realm, c.ID, in.user.ID); !ok {
 		e := *gatehouse.ErrRateLimited
 		e.RetryAfter = after
 		return "", 0, &e

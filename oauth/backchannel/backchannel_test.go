@@ -83,7 +83,7 @@ func (b *books) VerifyBackchannel(c client.Client, compact string) (jsontext.Val
 	return b.objects.VerifyBackchannel(c, compact)
 }
 
-func (b *books) Ask(context.Context, string, string) (time.Duration, bool) {
+func (b *books) Ask(context.Context, string, string, string) (time.Duration, bool) {
 	return time.Minute, !b.full
 }
 func (b *books) Miss(string, string)        { b.misses++ }

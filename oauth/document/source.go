@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -26,6 +27,7 @@ const MaxBytes = 5 << 10
 const (
 	maxDocuments = 1024
 	maxFetches   = 32 // at once
+	maxFetchesOf = 4  // of them, for one network address: whoever has documents that are slow keeps nobody else from theirs
 	fetchTime    = 5 * time.Second
 	minAge       = time.Minute // between two attempts where there is no answer
 	// staleFor is how long what a document said goes on where its address gives no answer.
@@ -67,6 +69,9 @@ type Source struct {
 	known   *cache.Cache[name, fetched]
 	flights singleflight.Group
 	turns   chan struct{}
+
+	mu   sync.Mutex
+	busy map[string]int // fetches that are going on, by the network address for which they are
 }
 
 type name struct{ realm, id string }
@@ -86,7 +91,7 @@ func New(c Config) (*Source, error) {
 	if c.Fetcher == nil || c.Clients == nil || c.Realm == nil || c.Stored == nil || c.Allow == nil || c.Logger == nil || c.Now == nil {
 		return nil, errors.New("oauth/document: Fetcher, Clients, Realm, Stored, Allow, Logger and Now are required")
 	}
-	return &Source{c: c, known: cache.New[name, fetched](maxDocuments), turns: make(chan struct{}, maxFetches)}, nil
+	return &Source{c: c, known: cache.New[name, fetched](maxDocuments), turns: make(chan struct{}, maxFetches), busy: map[string]int{}}, nil
 }
 
 var errAway = gatehouse.E(gatehouse.Unavailable, "client_document_unavailable", "The program's client_id is the address of a document about it, and that cannot be had at the moment.")
@@ -161,12 +166,11 @@ func (s *Source) renew(ctx context.Context, r gatehouse.Realm, n name, stored cl
 
 // fetch reads a document, and what the realm makes of it.
 func (s *Source) fetch(ctx context.Context, r gatehouse.Realm, id string) (m client.Metadata, life time.Duration, err error) {
-	select {
-	case s.turns <- struct{}{}:
-		defer func() { <-s.turns }()
-	default:
+	done, ok := s.turn(gatehouse.AddressFrom(ctx))
+	if !ok {
 		return m, 0, errAway.With(errors.New("as many are being fetched as may be at once"))
 	}
+	defer done()
 	body, header, err := s.c.Fetcher.Fetch(ctx, id, "application/json")
 	if err != nil {
 		return m, 0, errAway.With(err)
@@ -178,6 +182,29 @@ func (s *Source) fetch(ctx context.Context, r gatehouse.Realm, id string) (m cli
 		m, err = s.c.Clients.Described(r, m)
 	}
 	return m, jwks.Age(header), err
+}
+
+// turn lets a fetch begin, as long as there are not too many, in all and for one address. Call done when it has ended.
+func (s *Source) turn(address string) (done func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.busy[address] >= maxFetchesOf {
+		return nil, false
+	}
+	select {
+	case s.turns <- struct{}{}:
+	default:
+		return nil, false
+	}
+	s.busy[address]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		<-s.turns
+		if s.busy[address]--; s.busy[address] == 0 {
+			delete(s.busy, address)
+		}
+	}, true
 }
 
 // isJSON reports whether a media type is JSON, or one made of it (§4: application/json, or +json).

@@ -184,6 +184,32 @@ func TestFetches(t *testing.T) {
 	})
 }
 
+// TestTurns: few fetches at once are for one network address, and whoever has as many as that keeps nobody else from any.
+func TestTurns(t *testing.T) {
+	_, s := newWorld(t)
+	var done []func()
+	for range maxFetchesOf {
+		end, ok := s.turn("192.0.2.1")
+		if !ok {
+			t.Fatal("too few")
+		}
+		done = append(done, end)
+	}
+	if _, ok := s.turn("192.0.2.1"); ok {
+		t.Error("one more")
+	}
+	end, ok := s.turn("192.0.2.2")
+	if !ok {
+		t.Fatal("another address")
+	}
+	for _, end := range append(done, end) {
+		end()
+	}
+	if len(s.busy) != 0 || len(s.turns) != 0 {
+		t.Errorf("%v, %d are left", s.busy, len(s.turns))
+	}
+}
+
 // TestStored: what is stored is what the document says, from the first time that a person lets it have something; nobody is asked about one
 // that is disabled.
 func TestStored(t *testing.T) {

@@ -56,22 +56,3 @@ func (h *Handler) askPerson(w http.ResponseWriter, r *http.Request) error {
 	}
 	return web.WriteJSON(w, http.StatusOK, askedBody{ID: id.Reveal(), ExpiresIn: int64(life / time.Second), Interval: int64(grant.PollInterval / time.Second)})
 }
-
-// asked is a client that asks whether the person has decided (CIBA Core §10.1).
-type asked struct{ h *Handler }
-
-func (t asked) client(x *request) error { return t.h.registered(x, client.GrantBackchannel) }
-
-// read refuses a request without what it is about. The person decided about the scopes.
-func (t asked) read(x *request) error {
-	if x.params["auth_req_id"] == "" {
-		return errNoRequestID
-	}
-	delete(x.params, "scope")
-	return nil
-}
-
-func (t asked) issue(x *request) (err error) {
-	x.tokens, err = t.h.c.Grants.RedeemAsked(x.r.Context(), x.order, gatehouse.Secret(x.params["auth_req_id"]))
-	return t.h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
-}

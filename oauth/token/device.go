@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"time"
@@ -35,7 +36,7 @@ func (h *Handler) device(w http.ResponseWriter, r *http.Request) error {
 	if x.params, err = oauth.ReadForm(w, r); err != nil {
 		return err
 	}
-	for _, phase := range [...]func(*request) error{deviceCode{h}.client, readScope, readResource, readDetails} {
+	for _, phase := range [...]func(*request) error{h.deviceCode().client, readScope, readResource, readDetails} {
 		if err := phase(x); err != nil {
 			return err
 		}
@@ -50,21 +51,37 @@ func (h *Handler) device(w http.ResponseWriter, r *http.Request) error {
 		ExpiresIn: int64(grant.DeviceLife / time.Second), Interval: int64(grant.PollInterval / time.Second)})
 }
 
-// deviceCode is a device that asks whether the person has decided (RFC 8628 §3.4).
-type deviceCode struct{ h *Handler }
+// waiting is who asks whether the person has decided who was asked elsewhere.
+type waiting struct {
+	h         *Handler
+	grant     string // its grant_type
+	parameter string // in which it says what it was given
+	missing   error  // where it does not
+	redeem    func(ctx context.Context, o grant.Order, given gatehouse.Secret) (grant.Tokens, error)
+}
 
-func (t deviceCode) client(x *request) error { return t.h.registered(x, client.GrantDeviceCode) }
+// deviceCode is a device that asks (RFC 8628 §3.4).
+func (h *Handler) deviceCode() waiting {
+	return waiting{h, client.GrantDeviceCode, "device_code", errNoDeviceCode, h.c.Grants.RedeemDevice}
+}
 
-// read refuses a request without a code. The person decided about the scopes.
-func (t deviceCode) read(x *request) error {
-	if x.params["device_code"] == "" {
-		return errNoDeviceCode
+// asked is a client that asks about somebody whose browser it does not have (CIBA Core §10.1).
+func (h *Handler) asked() waiting {
+	return waiting{h, client.GrantBackchannel, "auth_req_id", errNoRequestID, h.c.Grants.RedeemAsked}
+}
+
+func (t waiting) client(x *request) error { return t.h.registered(x, t.grant) }
+
+// read refuses a request without what it is about. The person decided about the scopes.
+func (t waiting) read(x *request) error {
+	if x.params[t.parameter] == "" {
+		return t.missing
 	}
 	delete(x.params, "scope")
 	return nil
 }
 
-func (t deviceCode) issue(x *request) (err error) {
-	x.tokens, err = t.h.c.Grants.RedeemDevice(x.r.Context(), x.order, gatehouse.Secret(x.params["device_code"]))
+func (t waiting) issue(x *request) (err error) {
+	x.tokens, err = t.redeem(x.r.Context(), x.order, gatehouse.Secret(x.params[t.parameter]))
 	return t.h.challenge(err, x.order.Realm, gatehouse.SchemeBasic)
 }

@@ -38,9 +38,9 @@ func (h *Handler) ask(w http.ResponseWriter, r *http.Request) error {
 	case client.GrantAuthorizationCode:
 		return x.goThrough(authorizationCode{h})
 	case client.GrantDeviceCode:
-		return x.goThrough(deviceCode{h})
+		return x.goThrough(h.deviceCode())
 	case client.GrantBackchannel:
-		return x.goThrough(asked{h})
+		return x.goThrough(h.asked())
 	case client.GrantRefreshToken:
 		return x.goThrough(refreshToken{h})
 	case client.GrantTokenExchange:
